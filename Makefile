@@ -1,0 +1,40 @@
+# make run: the app on 127.0.0.1:8501 · make test: everything that must hold · make bench, make shots, make soak
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := .make/ready
+
+.DEFAULT_GOAL := run
+.PHONY: run test check bench soak browser clean
+
+run: $(READY)
+	$(BIN)/athena-tuning dashboard
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@mkdir -p $(@D) && touch $@
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+browser:
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+		&& apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
+		|| echo 'No chromium, and it cannot be installed here (root and apt are needed): browser tests will skip.'
+
+test: check browser
+	$(BIN)/pytest -n 2 --dist worksteal -m 'not soak'
+
+soak: $(READY)
+	$(BIN)/pytest -m soak
+
+bench: $(READY)
+	for b in benchmarks/*.py; do $(BIN)/python $$b --quick || exit 1; done
+
+clean:
+	rm -rf $(VENV) .make build dist

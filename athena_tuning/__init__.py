@@ -1,0 +1,79 @@
+"""athena_tuning: measures, tunes and shows the recalls of a layered agent memory.
+
+The names below load on first use, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from athena_tuning.model import (
+        ConfigVersion,
+        Decision,
+        LayerMetrics,
+        LayerTask,
+        Mode,
+        QueryMetrics,
+        QueryTypeMetrics,
+        TuningBounds,
+        TuningConfig,
+        TuningStrategy,
+    )
+    from athena_tuning.profiling import PerformanceProfiler
+    from athena_tuning.recall import ExecutionResult, MemoryManager, ParallelLayerExecutor, QueryTask
+    from athena_tuning.store import ConfigConflict, open_store
+    from athena_tuning.tuning import AutoTuner
+
+_HOMES = {
+    "AutoTuner": "tuning",
+    "ConfigConflict": "store",
+    "ConfigVersion": "model",
+    "Decision": "model",
+    "ExecutionResult": "recall",
+    "LayerMetrics": "model",
+    "LayerTask": "model",
+    "MemoryManager": "recall",
+    "Mode": "model",
+    "ParallelLayerExecutor": "recall",
+    "PerformanceProfiler": "profiling",
+    "QueryMetrics": "model",
+    "QueryTask": "recall",
+    "QueryTypeMetrics": "model",
+    "TuningBounds": "model",
+    "TuningConfig": "model",
+    "TuningStrategy": "model",
+    "open_store": "store",
+}
+
+__all__ = [
+    "AutoTuner",
+    "ConfigConflict",
+    "ConfigVersion",
+    "Decision",
+    "ExecutionResult",
+    "LayerMetrics",
+    "LayerTask",
+    "MemoryManager",
+    "Mode",
+    "ParallelLayerExecutor",
+    "PerformanceProfiler",
+    "QueryMetrics",
+    "QueryTask",
+    "QueryTypeMetrics",
+    "TuningBounds",
+    "TuningConfig",
+    "TuningStrategy",
+    "open_store",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

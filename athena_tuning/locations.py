@@ -1,0 +1,39 @@
+"""Where things are: the folder for data, the dashboard's files, the sample data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+
+def home() -> Path:
+    """Return the folder for memories, stores and runs; it is made if it is missing.
+
+    ``ATHENA_TUNING_HOME`` names it; without that it is the user's data folder.
+    """
+    named = os.environ.get("ATHENA_TUNING_HOME")
+    folder = Path(named) if named else platformdirs.user_data_path("athena-tuning")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def dashboard() -> Path:
+    """Return the folder that holds ``app.py``, ``pages/`` and ``sample_data/``.
+
+    A wheel carries them inside the package; in a checkout they lie beside it.
+    """
+    package = Path(__file__).parent
+    installed = package / "dashboard"
+    return installed if installed.is_dir() else package.parent
+
+
+def sample_data() -> Path:
+    """Return the folder of the sample memory and the sample workloads."""
+    return dashboard() / "sample_data"
+
+
+def default_store_url() -> str:
+    """Return the store to use: ``ATHENA_TUNING_STORE``, else a SQLite file in ``home()``."""
+    return os.environ.get("ATHENA_TUNING_STORE") or f"sqlite:///{home() / 'store.db'}"

@@ -1,0 +1,165 @@
+"""The one contract of all stores: what managers, the app and the command line share.
+
+A store holds four append-only things (metrics, config versions, decisions, annotations) and two that are
+replaced in place (workers, leases). Every implementation passes the same conformance suite.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from athena_tuning.model import (
+    Annotation,
+    ConfigSet,
+    ConfigVersion,
+    Decision,
+    Mode,
+    QueryMetrics,
+    TuningConfig,
+    WorkerStatus,
+)
+
+
+class StoreError(Exception):
+    """The store cannot do what was asked; the message names the store and the way out."""
+
+
+class ConfigConflict(StoreError):
+    """Somebody else wrote first.
+
+    Attributes:
+        expected: the version that the writer had seen.
+        current: the version that is really in force for that scope (None: none yet).
+        proposed: what the writer wanted.
+    """
+
+    def __init__(self, expected: int, current: ConfigVersion | None, proposed: TuningConfig) -> None:
+        at = f"{current.version} by {current.author}" if current else "0"
+        super().__init__(
+            f"based on version {expected}, but version {at} is in force: look at it and apply again"
+        )
+        self.expected = expected
+        self.current = current
+        self.proposed = proposed
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsTail:
+    """New raw records since a cursor, and the cursor to go on from (opaque, JSON-safe)."""
+
+    records: Sequence[QueryMetrics]
+    cursor: str
+
+
+class Store(ABC):
+    """Metrics, config versions, decisions and workers, shared by any number of processes.
+
+    All methods may be called from any thread. Times are Unix seconds of the writer's clock; the order of
+    config versions is the store's own.
+    """
+
+    @abstractmethod
+    def append_metrics(self, worker_id: str, sequence: int, records: Sequence[QueryMetrics]) -> None:
+        """Store a batch once.
+
+        Args:
+            worker_id: who measured.
+            sequence: grows by one with each batch of a worker; a sequence that is already stored is
+                ignored, so that a retry after a lost answer writes nothing twice.
+            records: the batch.
+
+        Raises:
+            StoreError: if it could not be stored; nothing of it was.
+        """
+
+    @abstractmethod
+    def tail_metrics(self, cursor: str = "", *, since: float = 0.0, limit: int = 100_000) -> MetricsTail:
+        """Return raw records that were stored after ``cursor`` ("": from the beginning).
+
+        Args:
+            cursor: from an earlier tail.
+            since: leave out records older than this (Unix seconds).
+            limit: stop after about so many records; call again until nothing comes.
+        """
+
+    @abstractmethod
+    def apply_config(
+        self,
+        config: TuningConfig,
+        *,
+        expected_version: int,
+        actor: str,
+        reason: str,
+        scope: str = "all",
+        mode: Mode | None = None,
+        restores: int | None = None,
+        idempotency_key: str | None = None,
+        time: float | None = None,
+    ) -> ConfigVersion:
+        """Put a config in force as a new version, if the scope still is at the version the writer saw.
+
+        Args:
+            config: the values.
+            expected_version: the version in force for ``scope`` that the writer saw; 0 for none.
+            actor: who writes.
+            reason: why, for the history.
+            scope: "all" or a query type.
+            mode: who steers from now on; None keeps the scope's mode (ADVISE at first).
+            restores: the version that a rollback brings back.
+            idempotency_key: a second call with the same key returns the first call's version.
+            time: Unix seconds; None is now.
+
+        Raises:
+            ConfigConflict: if another version is in force by now.
+            StoreError: if it could not be stored.
+        """
+
+    @abstractmethod
+    def config_set(self) -> ConfigSet:
+        """Return the configs in force."""
+
+    @abstractmethod
+    def config_history(self, *, limit: int = 200, scope: str | None = None) -> list[ConfigVersion]:
+        """Return versions, newest first."""
+
+    @abstractmethod
+    def append_decision(self, decision: Decision) -> None:
+        """Keep a decision; one with the same id is replaced (a verdict may be filled in)."""
+
+    @abstractmethod
+    def decisions(self, *, limit: int = 200) -> list[Decision]:
+        """Return decisions, newest first."""
+
+    @abstractmethod
+    def report_worker(self, status: WorkerStatus) -> None:
+        """Insert or replace a worker's status."""
+
+    @abstractmethod
+    def workers(self) -> list[WorkerStatus]:
+        """Return all known workers, last seen first."""
+
+    @abstractmethod
+    def annotate(self, annotation: Annotation) -> None:
+        """Keep a note for the charts."""
+
+    @abstractmethod
+    def annotations(self, *, since: float = 0.0) -> list[Annotation]:
+        """Return notes, oldest first."""
+
+    @abstractmethod
+    def acquire_lease(self, name: str, holder: str, ttl_seconds: float) -> bool:
+        """Take or renew a lease; True if ``holder`` has it now. It ends ``ttl_seconds`` after that."""
+
+    @abstractmethod
+    def release_lease(self, name: str, holder: str) -> None:
+        """Give a lease back; nothing happens if ``holder`` does not have it."""
+
+    @abstractmethod
+    def change_token(self) -> str:
+        """Return a value that differs whenever configs may have changed; cheap enough to poll every 20 ms."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Flush and release everything; further calls raise ``StoreError``. May be called twice."""
