@@ -37,3 +37,8 @@ def sample_data() -> Path:
 def default_store_url() -> str:
     """Return the store to use: ``ATHENA_TUNING_STORE``, else a SQLite file in ``home()``."""
     return os.environ.get("ATHENA_TUNING_STORE") or f"sqlite:///{home() / 'store.db'}"
+
+
+def default_memory() -> Path:
+    """Return the memory file to use: ``ATHENA_TUNING_MEMORY``, else ``memory.db`` in ``home()``."""
+    return Path(os.environ.get("ATHENA_TUNING_MEMORY") or home() / "memory.db")
