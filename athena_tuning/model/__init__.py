@@ -1,0 +1,57 @@
+"""The vocabulary: what is measured, what is decided, who decided it. Immutable records, validated once.
+
+A ``QueryMetrics`` is made where a recall ends and is never changed. A ``TuningConfig`` is made by a tuner or
+by a person, becomes a ``ConfigVersion`` in the store, and is obeyed by a manager as part of a ``ConfigSet``.
+"""
+
+from __future__ import annotations
+
+from athena_tuning.model.config import (
+    ConfigSet,
+    ConfigVersion,
+    Mode,
+    TuningBounds,
+    TuningConfig,
+    TuningStrategy,
+)
+from athena_tuning.model.decision import (
+    Action,
+    Candidate,
+    Decision,
+    Reason,
+)
+from athena_tuning.model.metrics import (
+    LAYERS,
+    QUERY_TYPES,
+    LayerMetrics,
+    LayerTask,
+    QueryMetrics,
+    QueryTypeMetrics,
+    TaskOutcome,
+)
+from athena_tuning.model.worker import (
+    Annotation,
+    WorkerStatus,
+)
+
+__all__ = [
+    "LAYERS",
+    "QUERY_TYPES",
+    "Action",
+    "Annotation",
+    "Candidate",
+    "ConfigSet",
+    "ConfigVersion",
+    "Decision",
+    "LayerMetrics",
+    "LayerTask",
+    "Mode",
+    "QueryMetrics",
+    "QueryTypeMetrics",
+    "Reason",
+    "TaskOutcome",
+    "TuningBounds",
+    "TuningConfig",
+    "TuningStrategy",
+    "WorkerStatus",
+]
