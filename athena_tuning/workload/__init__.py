@@ -1,0 +1,1 @@
+"""Exercises a manager: sample memory, load patterns and runs, recorded workloads."""
