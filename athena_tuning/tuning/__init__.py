@@ -1,0 +1,9 @@
+"""Decides: from what was measured to a better config, with the reason for every value."""
+
+from __future__ import annotations
+
+from athena_tuning.tuning.policies import POLICIES, make_policy
+from athena_tuning.tuning.policy import Policy
+from athena_tuning.tuning.tuner import AutoTuner
+
+__all__ = ["POLICIES", "AutoTuner", "Policy", "make_policy"]

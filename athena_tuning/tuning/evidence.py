@@ -1,0 +1,123 @@
+"""What a decision may rest on: the window, the configs in force, and figures drawn from both."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from athena_tuning.model import ConfigSet, QueryMetrics, TuningBounds, TuningConfig, TuningStrategy
+from athena_tuning.profiling import PerformanceProfiler
+
+RECENT = 2000
+"""Recalls that speed-up is drawn from: the newest, so that its cost does not grow with the window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a policy sees when it is asked.
+
+    Attributes:
+        profiler: the window.
+        configs: the configs in force.
+        strategy: what the operator wants most.
+        bounds: the range to choose from.
+        min_samples: recalls below which nothing is concluded.
+        interval: recalls between two decisions of a policy that has no rhythm of its own.
+        now: Unix seconds.
+        fresh: recalls recorded since the policy was last asked to decide.
+        urgent: whether the strategy has changed since then.
+    """
+
+    profiler: PerformanceProfiler
+    configs: ConfigSet
+    strategy: TuningStrategy
+    bounds: TuningBounds
+    min_samples: int
+    interval: int
+    now: float
+    fresh: int = 0
+    urgent: bool = False
+
+    def incumbent(self, scope: str) -> TuningConfig:
+        """Return the config in force for "all" or for a query type."""
+        return self.configs.default.config if scope == "all" else self.configs.for_type(scope)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedUp:
+    """What running layers at the same time gives: 2.0 is half the time.
+
+    ``Σ sᵢ / max sᵢ`` over recalls of two layers or more, s being service times without queue wait.
+    ``kind`` is "measured" where recalls really ran in parallel, "possible" where they ran one after
+    another (so that parallel running, once off, can come back), "unknown" without such recalls.
+
+    Layers that disturb each other take longer side by side, and their own times hide it: a store with one
+    slot shows 3.0 where the truth is 1.0. So where the same layers have also been seen one after another,
+    those times are the numerator. Without any such recall the figure is an upper bound.
+    """
+
+    value: float = 1.0
+    samples: int = 0
+    kind: str = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one scope's recalls looked like in the window. Times are ms, rates are 0 to 1."""
+
+    scope: str
+    samples: int
+    mean_ms: float
+    p99_ms: float
+    success_rate: float
+    speed_up: SpeedUp
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a p99 to conclude from."""
+        return math.isfinite(self.p99_ms)
+
+
+def figures(profiler: PerformanceProfiler, scope: str = "all") -> Figures:
+    """Draw the figures of "all" recalls or of one query type from the window."""
+    summary = profiler.summary() if scope == "all" else profiler.summary(query_type=scope)
+    recent = profiler.metrics[-RECENT:]
+    own = recent if scope == "all" else [m for m in recent if m.query_type == scope]
+    return Figures(
+        scope,
+        summary.count,
+        summary.mean_ms,
+        summary.p99_ms,
+        1.0 - summary.errors / summary.known_success if summary.known_success else 1.0,
+        speed_up(own),
+    )
+
+
+def speed_up(records: Iterable[QueryMetrics]) -> SpeedUp:
+    """Return what parallel layers give, or would give, over ``records``; see ``SpeedUp``."""
+    parallel, sequential = [], []
+    for m in records:
+        if not m.cache_hit and len(m.layer_latencies) > 1:
+            (parallel if m.parallel_execution else sequential).append(m.layer_latencies)
+    alone = _means(sequential)
+    if parallel:
+        work = sum(alone.get(layer, ms) for times in parallel for layer, ms in times.items())
+        return SpeedUp(_ratio(work, sum(max(t.values()) for t in parallel)), len(parallel), "measured")
+    if sequential:
+        work = sum(ms for times in sequential for ms in times.values())
+        return SpeedUp(_ratio(work, sum(max(t.values()) for t in sequential)), len(sequential), "possible")
+    return SpeedUp()
+
+
+def _means(records: list[dict[str, float]]) -> Mapping[str, float]:
+    totals: dict[str, list[float]] = defaultdict(list)
+    for times in records:
+        for layer, ms in times.items():
+            totals[layer].append(ms)
+    return {layer: sum(values) / len(values) for layer, values in totals.items()}
+
+
+def _ratio(work: float, span: float) -> float:
+    return work / span if span > 0 else 1.0

@@ -1,0 +1,250 @@
+"""The tuner: keeps strategy and configs, asks a policy when it is time."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from athena_tuning.model import (
+    ConfigSet,
+    ConfigVersion,
+    Decision,
+    TuningBounds,
+    TuningConfig,
+    TuningStrategy,
+)
+from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.tuning.evidence import Evidence, figures
+from athena_tuning.tuning.policies import make_policy
+from athena_tuning.tuning.policy import Policy, with_shared_limit
+
+
+class AutoTuner:
+    """Decides better configs from what the profiler saw.
+
+    There are two ways to use it. A manager calls ``step`` again and again and applies what comes back, and
+    tells so. Other code calls ``get_optimized_config`` before a query and obeys it. Either way the tuner
+    owns no thread and no clock, may be used from any thread, and ``update_strategy`` never waits for a
+    decision that is being computed.
+
+    Args:
+        profiler: the window to decide on.
+        strategy: what the operator wants most.
+        adjustment_interval: recalls between two decisions.
+        min_samples: recalls below which nothing is concluded.
+        bounds: the range to choose from.
+        policy: a name ("rules", …) or a policy.
+        clock: Unix seconds.
+
+    Raises:
+        ValueError: if the interval or the minimum is below 1, or the policy is unknown.
+
+    Example:
+        >>> tuner = AutoTuner(PerformanceProfiler(), TuningStrategy.COST)
+        >>> tuner.get_optimized_config().max_concurrent
+        5
+    """
+
+    MIN_CONCURRENT = 2
+    MAX_CONCURRENT = 20
+    MIN_TIMEOUT = 5.0
+    MAX_TIMEOUT = 30.0
+    FAST_QUERY_THRESHOLD_MS = 100
+    SLOW_QUERY_THRESHOLD_MS = 500
+
+    def __init__(
+        self,
+        profiler: PerformanceProfiler,
+        strategy: TuningStrategy = TuningStrategy.BALANCED,
+        adjustment_interval: int = 100,
+        min_samples: int = 10,
+        *,
+        bounds: TuningBounds = TuningBounds(),  # noqa: B008  (a frozen value)
+        policy: str | Policy = "rules",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if adjustment_interval < 1:
+            raise ValueError(f"adjustment_interval must be at least 1, not {adjustment_interval}")
+        if min_samples < 1:
+            raise ValueError(f"min_samples must be at least 1, not {min_samples}")
+        self.profiler = profiler
+        self.adjustment_interval = adjustment_interval
+        self.min_samples = min_samples
+        self.bounds = bounds
+        self.policy = make_policy(policy) if isinstance(policy, str) else policy
+        self._clock = clock
+        self._state = threading.RLock()  # held for a few assignments
+        self._deciding = threading.Lock()  # held while the policy thinks
+        self._strategy = TuningStrategy(strategy)
+        self._current = TuningConfig(strategy=self._strategy)
+        self._by_type: dict[str, TuningConfig] = {}
+        self._calls = 0
+        self._switched = False
+        self._step_switched = False
+        self._decided_at = 0
+        self._told = ConfigSet()
+
+    @property
+    def strategy(self) -> TuningStrategy:
+        """What the operator wants most."""
+        return self._strategy
+
+    @strategy.setter
+    def strategy(self, strategy: TuningStrategy) -> None:
+        self.update_strategy(strategy)
+
+    @property
+    def current_config(self) -> TuningConfig:
+        """The config for all types that the tuner last chose or was told."""
+        return self._current
+
+    @current_config.setter
+    def current_config(self, config: TuningConfig) -> None:
+        with self._state:
+            self._current = config
+            self._by_type.clear()
+
+    def update_strategy(self, strategy: TuningStrategy) -> None:
+        """Decide by another strategy from the next call on; configs handed out stay as they are."""
+        chosen = TuningStrategy(strategy)
+        with self._state:
+            if chosen is self._strategy and chosen is self._current.strategy:
+                return
+            self._strategy = chosen
+            self._current = replace(self._current, strategy=chosen)
+            self._by_type = {t: replace(c, strategy=chosen) for t, c in self._by_type.items()}
+            self._switched = self._step_switched = True
+
+    def get_optimized_config(self, query_type: str | None = None) -> TuningConfig:
+        """Return the config to use for a query; retune every ``adjustment_interval`` calls.
+
+        A retune decides for every type at once, so that no type's call sets another's config. Each type's
+        limit is what that type alone would call for. The first call after a switch of the strategy retunes
+        too.
+
+        Args:
+            query_type: the query's type; without one, or for a type that lacks samples, the config for all.
+        """
+        with self._state:
+            self._calls += 1
+            due = self._switched or self._calls >= self.adjustment_interval
+            if due:
+                self._calls, self._switched = 0, False
+        if due:
+            self._retune()
+        with self._state:
+            return self._current if query_type is None else self._by_type.get(query_type, self._current)
+
+    def propose(self, query_type: str | None = None) -> Decision:
+        """Return what the policy would choose now for all types or one, with reasons; change nothing."""
+        with self._deciding:
+            evidence = self._evidence(self._in_force(), self._clock())
+            shared = self.policy.propose(evidence)
+            if query_type is None:
+                return shared
+            own = self.policy.propose(evidence, query_type)
+            return with_shared_limit(own, shared.after.max_concurrent)
+
+    def step(self, in_force: ConfigSet, now: float) -> tuple[Decision, ...]:
+        """Decide if it is time.
+
+        Args:
+            in_force: the configs in force.
+            now: Unix seconds.
+
+        Returns:
+            Decisions to record and, where the mode allows it, to apply; () when nothing is due.
+        """
+        with self._deciding:
+            recorded = self._recorded()
+            with self._state:
+                urgent = self._step_switched
+            evidence = self._evidence(in_force, now, recorded - self._decided_at, urgent)
+            if not self.policy.due(evidence):
+                return ()
+            with self._state:
+                self._step_switched = False
+            self._decided_at = recorded
+            return self.policy.decide(evidence)
+
+    def applied(self, decision: Decision, version: ConfigVersion) -> None:
+        """Note that ``decision`` is in force as ``version``."""
+        with self._deciding:
+            self.policy.applied(decision, version)
+
+    def in_force(self, configs: ConfigSet) -> None:
+        """Note the configs in force after somebody changed them; a strategy they bring is taken over."""
+        with self._state:
+            brought = configs.default.config.strategy
+            if brought is not self._told.default.config.strategy and brought is not self._strategy:
+                self._strategy, self._step_switched = brought, True
+            self._told = configs
+            self._current = configs.default.config
+            self._by_type = {t: version.config for t, version in configs.by_type.items()}
+
+    def get_tuning_report(self) -> dict[str, Any]:
+        """Return strategy, current config, figures of the window and recommendations, computed now."""
+        seen = figures(self.profiler)
+        proposal = self.propose()
+        return {
+            "strategy": self._strategy.value,
+            "current_config": self._current.to_dict(),
+            "metrics": {
+                "total_queries": seen.samples,
+                "avg_latency_ms": _or_zero(seen.mean_ms),
+                "p99_latency_ms": _or_zero(seen.p99_ms),
+                "parallel_speedup": seen.speed_up.value,
+                "success_rate": seen.success_rate,
+            },
+            "recommendations": _recommendations(proposal),
+        }
+
+    def _retune(self) -> None:
+        with self._deciding:
+            evidence = self._evidence(self._in_force(), self._clock())
+            chosen = self.policy.propose(evidence).after
+            by_type = {t: self.policy.propose(evidence, t).after for t in self.profiler.query_types()}
+        with self._state:
+            if chosen.strategy is not self._strategy:
+                return  # switched meanwhile: the next call decides anew
+            self._current, self._by_type = chosen, by_type
+
+    def _in_force(self) -> ConfigSet:
+        with self._state:
+            default = replace(self._told.default, config=self._current)
+            return replace(self._told, default=default)
+
+    def _evidence(self, configs: ConfigSet, now: float, fresh: int = 0, urgent: bool = False) -> Evidence:
+        return Evidence(
+            self.profiler,
+            configs,
+            self._strategy,
+            self.bounds,
+            self.min_samples,
+            self.adjustment_interval,
+            now,
+            fresh,
+            urgent,
+        )
+
+    def _recorded(self) -> int:
+        return self.profiler.counters.get("recorded", 0)
+
+
+def _or_zero(value: float) -> float:
+    return value if math.isfinite(value) else 0.0
+
+
+def _recommendations(proposal: Decision) -> list[str]:
+    changes = proposal.before.changes_to(proposal.after)
+    told = [
+        f"{r.parameter}: {changes[r.parameter][0]} → {changes[r.parameter][1]} ({r.rule}"
+        + (f"; bound: {r.bound})" if r.bound else ")")
+        for r in proposal.reasons
+        if r.parameter in changes
+    ]
+    return told or [proposal.summary]
