@@ -17,7 +17,7 @@ from athena_tuning.workload.memory import SEED, sample_history
 EACH = 120
 """Different queries of each type."""
 
-_TRIES = 60
+_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)

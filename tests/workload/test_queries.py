@@ -24,4 +24,4 @@ def test_the_same_seed_asks_the_same():
 
 def test_more_queries_than_the_memory_gives_rise_to_are_refused():
     with pytest.raises(ValueError, match="gives rise to"):
-        sample_queries(each=3000)
+        sample_queries(each=400)
