@@ -1,0 +1,228 @@
+"""One recall on its way: what was asked, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome, TuningConfig
+from athena_tuning.recall.cache import Stamp
+from athena_tuning.recall.fanout import ExecutionResult
+from athena_tuning.recall.fusion import fuse
+from athena_tuning.recall.items import MAX_TEXT, Item
+from athena_tuning.recall.layers.base import Found, Layer
+from athena_tuning.recall.peak import PeakMemory
+
+MAX_K = 1000
+NO_CONTEXT: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(slots=True)
+class Asked:
+    """A recall from its first moment. Times are monotonic seconds, ``timestamp`` is Unix seconds."""
+
+    query_id: str
+    text: str
+    query_type: str
+    k: int
+    scope: str | None
+    context: Mapping[str, Any]
+    layers: tuple[Layer, ...]
+    config: TuningConfig
+    config_version: int
+    parallel: bool
+    cached: bool
+    timestamp: float
+    started: float
+    stamp: Stamp
+    peak: PeakMemory | None
+
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """The layers to ask."""
+        return tuple(layer.name for layer in self.layers)
+
+    @property
+    def key(self) -> Hashable:
+        """What two recalls must have in common to have one answer."""
+        context = tuple(sorted((name, repr(value)) for name, value in self.context.items()))
+        return self.text, self.scope, self.k, self.layer_names, context
+
+    @property
+    def deadline(self) -> float | None:
+        """When to go on with what there is."""
+        seconds = self.config.deadline_seconds
+        return None if seconds is None else self.started + seconds
+
+    @property
+    def patience(self) -> float:
+        """Longest wait, in seconds, for the answer of an identical recall."""
+        return self.config.deadline_seconds or self.config.timeout_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the layers gave. It is shared between recalls and never changed.
+
+    Attributes:
+        by_layer: items as plain types, best first, for each layer that answered.
+        fused: the best of all of them.
+        errors: why the other layers did not answer.
+        tasks: telemetry of every layer task.
+        parallel: whether they ran at the same time.
+    """
+
+    by_layer: Mapping[str, Sequence[Mapping[str, Any]]]
+    fused: Sequence[Mapping[str, Any]]
+    errors: Mapping[str, str]
+    tasks: tuple[LayerTask, ...]
+    parallel: bool
+
+    @property
+    def success(self) -> bool:
+        """Whether any layer answered."""
+        return bool(self.by_layer)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every layer answered."""
+        return not self.errors
+
+
+def check(text: Any, k: Any, scope: Any) -> None:
+    """Refuse a recall that makes no sense.
+
+    Raises:
+        ValueError: naming the argument and its value.
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(f"the query must be text that is not empty, not {text!r:.80}")
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"the query has {len(text):,} characters; at most {MAX_TEXT:,} are read")
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MAX_K:
+        raise ValueError(f"k must be a whole number from 1 to {MAX_K}, not {k!r:.80}")
+    if scope is not None and not isinstance(scope, str):
+        raise ValueError(f"scope must be text or None, not {scope!r:.80}")
+
+
+def candidates(k: int) -> int:
+    """Return how many items a layer is asked for, so that fusion can find what no layer ranks first."""
+    return max(20, 2 * k)
+
+
+def answer(results: Sequence[ExecutionResult], k: int, parallel: bool) -> Answer:
+    """Make the answer from what the layer tasks gave."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    errors: dict[str, str] = {}
+    tasks = []
+    for result in results:
+        layer, outcome = result.layer_name, result.outcome
+        if result.success:
+            try:
+                found[layer] = _records(layer, result.result)
+            except (TypeError, ValueError) as exc:
+                errors[layer], outcome = f"its answer cannot be read: {exc}", TaskOutcome.ERROR
+        else:
+            errors[layer] = result.error or "failed"
+        count = min(k, len(found.get(layer, ())))
+        tasks.append(
+            LayerTask(
+                layer,
+                result.offset_ms,
+                result.queue_ms,
+                result.elapsed_ms,
+                result.in_flight,
+                outcome,
+                count,
+            )
+        )
+    by_layer = {layer: items[:k] for layer, items in found.items()}
+    fused = fuse(found, sum(map(len, by_layer.values())))
+    return Answer(by_layer, fused, errors, tuple(tasks), parallel)
+
+
+def _records(layer: str, found: Found) -> list[dict[str, Any]]:
+    records = []
+    for item in found:
+        if isinstance(item, Item):
+            records.append(item.to_dict())
+        elif isinstance(item, Mapping) and isinstance(item.get("text"), str) and "id" in item:
+            records.append(_record(layer, item))
+        else:
+            raise ValueError(f"an item has an id and a text, this is {item!r:.80}")
+    return records
+
+
+def _record(layer: str, item: Mapping[str, Any]) -> dict[str, Any]:
+    """A foreign item without evidence stands for itself: its id may be another one's in another layer."""
+    if "evidence" in item:
+        return item if isinstance(item, dict) else dict(item)
+    return {**item, "layer": layer, "id": str(item["id"]), "evidence": (f"{layer}/{item['id']}",)}
+
+
+def response(asked: Asked, given: Answer, latency_ms: float, *, shared: bool) -> dict[str, Any]:
+    """Return what the caller gets: copies, which are the caller's own. ``shared``: see ``metrics``."""
+    ran = () if shared else given.tasks
+    return {
+        **{layer: [dict(item) for item in items] for layer, items in given.by_layer.items()},
+        "_fused": [dict(item) for item in given.fused],
+        "_query_id": asked.query_id,
+        "_query_type": asked.query_type,
+        "_layers": list(asked.layer_names),
+        "_cache_hit": shared and given.complete,
+        "_partial": given.success and not given.complete,
+        "_errors": dict(given.errors),
+        "_success": given.success,
+        "_latency_ms": latency_ms,
+        "_layer_ms": {task.layer: task.service_ms for task in ran if task.in_flight},
+        "_queue_ms": {task.layer: task.queue_ms for task in ran},
+        "_config_version": asked.config_version,
+    }
+
+
+def metrics(
+    asked: Asked, given: Answer, latency_ms: float, memory_mb: float | None, *, shared: bool
+) -> QueryMetrics:
+    """Return the record of a recall. ``shared``: no layer ran for it, it was given another one's answer."""
+    tasks = () if shared else given.tasks
+    ran = [task for task in tasks if task.in_flight]
+    return QueryMetrics(
+        asked.query_id,
+        asked.text,
+        asked.query_type,
+        asked.timestamp,
+        latency_ms,
+        memory_mb,
+        shared and given.complete,
+        sum(map(len, given.by_layer.values())),
+        [task.layer for task in ran],
+        {task.layer: task.service_ms for task in ran},
+        given.success,
+        "; ".join(f"{layer}: {why}" for layer, why in given.errors.items()) or None,
+        given.parallel and not shared,
+        len(tasks) if given.parallel and tasks else 1,
+        tasks=tasks,
+        partial=given.success and not given.complete,
+        config_version=asked.config_version,
+    )
+
+
+def cancelled(asked: Asked) -> QueryMetrics:
+    """Return the record of a recall that its caller gave up: how it would have ended is unknown."""
+    return QueryMetrics(
+        asked.query_id,
+        asked.text,
+        asked.query_type,
+        asked.timestamp,
+        None,
+        None,
+        None,
+        None,
+        [],
+        {},
+        None,
+        "given up by its caller",
+        config_version=asked.config_version,
+    )

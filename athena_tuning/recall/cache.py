@@ -1,0 +1,114 @@
+"""Answers that may be given again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Generic, NamedTuple, TypeVar
+
+LIFETIMES: Mapping[str, float] = {
+    "episodic": 180.0,
+    "semantic": 300.0,
+    "procedural": 600.0,
+    "prospective": 240.0,
+    "graph": 600.0,
+    "meta": 120.0,
+}
+"""Seconds for which an answer of a layer may be repeated: what changes often is kept shortly."""
+
+DEFAULT_LIFETIME = 300.0
+"""The same for a layer under a name of the caller's own."""
+
+Answer = TypeVar("Answer")
+
+Stamp = tuple[int, ...]
+"""How often each layer of an answer had been written to when the answer was begun."""
+
+
+class _Entry(NamedTuple, Generic[Answer]):
+    answer: Answer
+    layers: tuple[str, ...]
+    stamp: Stamp
+    expires: float
+
+
+class AnswerCache(Generic[Answer]):
+    """The latest answers, bounded: the least recently used goes first.
+
+    An answer made of several layers lives as long as the shortest-lived of them. A write to a layer ends
+    every answer that used it, also one that was being made at the time: an answer carries the ``stamp``
+    taken before its layers were asked, and holds only while the layers still have it.
+
+    Args:
+        max_entries: answers kept at most.
+        lifetimes: seconds by layer; others have ``DEFAULT_LIFETIME``.
+        clock: monotonic seconds.
+
+    Example:
+        >>> cache = AnswerCache()
+        >>> stamp = cache.stamp(("semantic",))
+        >>> cache.put("q", "tea", ("semantic",), stamp); cache.get("q")
+        'tea'
+        >>> cache.written(["semantic"]); cache.get("q") is None
+        True
+    """
+
+    def __init__(
+        self,
+        max_entries: int = 2048,
+        lifetimes: Mapping[str, float] = LIFETIMES,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._max_entries = max_entries
+        self._lifetimes = dict(lifetimes)
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[Hashable, _Entry[Answer]] = OrderedDict()
+        self._writes: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def set_lifetime(self, layer: str, seconds: float) -> None:
+        """Set how long answers of a layer may be repeated, from the next answer on."""
+        self._lifetimes[layer] = seconds
+
+    def stamp(self, layers: Iterable[str]) -> Stamp:
+        """Return what ``put`` wants to know of the time before the layers were asked."""
+        return tuple(self._writes[layer] for layer in layers)
+
+    def get(self, key: Hashable) -> Answer | None:
+        """Return the answer if there is one that still holds."""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                return None
+            if self._clock() >= entry.expires or self.stamp(entry.layers) != entry.stamp:
+                del self._entries[key]
+                return None
+            self._entries.move_to_end(key)
+            return entry.answer
+
+    def put(self, key: Hashable, answer: Answer, layers: tuple[str, ...], stamp: Stamp) -> None:
+        """Keep an answer, unless one of its layers was written to since ``stamp``."""
+        lifetime = min((self._lifetimes.get(layer, DEFAULT_LIFETIME) for layer in layers), default=0.0)
+        with self._lock:
+            if self.stamp(layers) != stamp or lifetime <= 0:
+                return
+            self._entries[key] = _Entry(answer, layers, stamp, self._clock() + lifetime)
+            self._entries.move_to_end(key)
+            while len(self._entries) > self._max_entries:
+                self._entries.popitem(last=False)
+
+    def written(self, layers: Iterable[str]) -> None:
+        """End all answers that used any of these layers."""
+        with self._lock:
+            self._writes.update(layers)
+
+    def clear(self) -> None:
+        """Forget all answers."""
+        with self._lock:
+            self._entries.clear()

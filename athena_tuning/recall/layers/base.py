@@ -1,0 +1,59 @@
+"""What a layer is."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, Protocol
+
+from athena_tuning.recall.items import Item, LayerQuery
+
+Found = Sequence[Item | Mapping[str, Any]]
+"""What a search gives, best first: items, or mappings with at least ``id`` and ``text``."""
+
+
+class Layer(Protocol):
+    """A part of a memory that can be asked. Register one with ``MemoryManager.register_layer``.
+
+    A layer may also have ``keeps_deadline = True``: its ``search`` returns, or raises ``TimeoutError``, by
+    the deadline without being watched, so that it may run in the caller's own thread. And
+    ``cache_seconds``: how long an answer of it may be repeated (default 300).
+
+    Example:
+        A remote service as a layer, waiting on the manager's event loop and not in a thread:
+
+        >>> import asyncio, tempfile, time
+        >>> from athena_tuning.recall import MemoryManager
+        >>> class Tickets:
+        ...     name = "tickets"
+        ...     async def search(self, query, k, deadline):
+        ...         answer = await self.get("/search", q=str(query), limit=k)
+        ...         return [{"id": t["key"], "text": t["title"], "url": t["url"]} for t in answer]
+        ...     async def get(self, path, **params):  # in your code: await client.get(path, params=params)
+        ...         await asyncio.sleep(0.02)
+        ...         return [{"key": "T-7", "title": "Login fails on Fridays", "url": "https://tickets.test/7"}]
+        >>> with MemoryManager(":memory:") as manager:
+        ...     manager.register_layer(Tickets())
+        ...     answer = manager.recall("Why does the login fail?")
+        >>> [found["url"] for found in answer["tickets"]]
+        ['https://tickets.test/7']
+
+        A blocking client works as well: leave ``async`` and ``await`` away and pass on what is left of the
+        time, as in ``requests.get(url, timeout=deadline - time.monotonic())``.
+    """
+
+    @property
+    def name(self) -> str:
+        """Unique among a manager's layers."""
+
+    def search(self, query: LayerQuery, k: int, deadline: float) -> Found | Awaitable[Found]:
+        """Return what fits best. May be a coroutine function.
+
+        Args:
+            query: the text (it is a ``str``) with ``scope``, ``query_type`` and ``context``.
+            k: how many at most.
+            deadline: ``time.monotonic()`` at which the answer is of no more use.
+
+        Raises:
+            TimeoutError: if the deadline passed.
+            Exception: anything else; the recall goes on without this layer and says so.
+        """

@@ -1,0 +1,386 @@
+"""The memory manager: remembers, and recalls over all layers under the config in force."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from athena_tuning.model import (
+    ConfigSet,
+    ConfigVersion,
+    Decision,
+    Mode,
+    TuningConfig,
+    TuningStrategy,
+    WorkerStatus,
+)
+from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.recall.asking import Answer
+from athena_tuning.recall.cache import AnswerCache
+from athena_tuning.recall.delivery import MetricDelivery
+from athena_tuning.recall.executor import ParallelLayerExecutor
+from athena_tuning.recall.housekeeping import Duty, Housekeeping
+from athena_tuning.recall.items import Item
+from athena_tuning.recall.layers.base import Layer
+from athena_tuning.recall.memory import Memory
+from athena_tuning.recall.recaller import Recaller
+from athena_tuning.recall.steering import Steering, first_configs
+from athena_tuning.store import MemoryStore, Store
+from athena_tuning.tuning import AutoTuner
+
+LONGEST_TIMEOUT_SECONDS = 3600.0
+
+
+class MemoryManager:
+    """A layered memory that measures its recalls and tunes itself.
+
+    All methods may be called from any thread; ``recall`` also where an event loop is running (it blocks that
+    loop as any call does), ``arecall`` blocks no loop. Close a manager, or use it in a ``with`` statement:
+    it has threads.
+
+    Args:
+        memory: the SQLite file of the built-in layers, made if it is missing; ":memory:" is gone after
+            ``close``.
+        store: where metrics, configs and decisions are shared; it stays open. None: in this process only.
+        strategy: what the operator wants most, as long as the store holds no config.
+        mode: who steers, as long as the store holds no config.
+        layers: the layers to ask in place of the built-in five.
+        profiler: measures; None: one with its defaults.
+        tuner: decides; None: one with its defaults over the profiler.
+        worker_id: unique name of this manager among those that share the store.
+        clock: Unix seconds, for records.
+        monotonic: seconds that never jump, for cache lifetimes.
+
+    Raises:
+        ValueError: if ``memory`` cannot be opened as one.
+
+    Example:
+        >>> with MemoryManager(":memory:") as manager:
+        ...     _ = manager.remember({"id": "n1", "layer": "episodic", "text": "Ana fixed the login bug"})
+        ...     answer = manager.recall("When was the login fixed?")
+        >>> answer["episodic"][0]["id"], answer["_layers"]
+        ('n1', ['episodic', 'semantic'])
+    """
+
+    def __init__(
+        self,
+        memory: Path | str,
+        *,
+        store: Store | None = None,
+        strategy: TuningStrategy = TuningStrategy.BALANCED,
+        mode: Mode = Mode.ADVISE,
+        layers: Iterable[Layer] | None = None,
+        profiler: PerformanceProfiler | None = None,
+        tuner: AutoTuner | None = None,
+        worker_id: str | None = None,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.profiler = PerformanceProfiler(clock=clock) if profiler is None else profiler
+        self.tuner = AutoTuner(self.profiler, strategy, clock=clock) if tuner is None else tuner
+        self.store = MemoryStore() if store is None else store
+        self.worker_id = worker_id or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._clock = clock
+        self._started = clock()
+        self._closed = False
+        self._executor = ParallelLayerExecutor(timeout_seconds=LONGEST_TIMEOUT_SECONDS)
+        self._cache: AnswerCache[Answer] = AnswerCache(clock=monotonic)
+        self.memory = Memory(memory)
+        self._writes = self.memory.writes()
+        self._recaller = Recaller(
+            self.worker_id, self._executor, self._cache, self.profiler, lambda: self.configs, clock
+        )
+        for layer in self.memory.layers.values() if layers is None else layers:
+            self.register_layer(layer)
+        self._steering = Steering(
+            self.store,
+            self.tuner,
+            self.worker_id,
+            first_configs(strategy, mode),
+            self._set_limit,
+            clock,
+        )
+        self._delivery = MetricDelivery(self.profiler, self.store, self.worker_id, int(clock() * 1000))
+        self._housekeeping = Housekeeping(
+            [
+                Duty("config watch", 0.025, self._steering.watch),
+                Duty("fold", 0.25, self.profiler.fold, at_close=True),
+                Duty("memory watch", 0.25, self._notice_writes),
+                Duty("tuning", 0.25, self._steering.tune),
+                Duty("metric delivery", 0.25, self._delivery.deliver, at_close=True),
+                Duty("status report", 1.0, lambda: self.store.report_worker(self.status()), at_close=True),
+            ]
+        )
+        self._housekeeping.tick(time.monotonic())
+        self._housekeeping.start()
+
+    # Remembering
+
+    def remember(self, item: Item | Mapping[str, Any]) -> str:
+        """Keep an item, in place of one with the same id; return its id.
+
+        Raises:
+            ValueError: if the item does not fit or is for a layer that the memory does not have.
+        """
+        kept = item if isinstance(item, Item) else Item.from_dict(item)
+        self.remember_many([kept])
+        return kept.id
+
+    def remember_many(
+        self, items: Iterable[Item | Mapping[str, Any]], progress: Callable[[int], None] | None = None
+    ) -> dict[str, int]:
+        """Keep items in their order, 500 in a transaction; return how many by layer.
+
+        Args:
+            items: what to keep.
+            progress: told how many are kept so far.
+
+        Raises:
+            ValueError: if an item does not fit; what came before its transaction is kept.
+        """
+        whole = (item if isinstance(item, Item) else Item.from_dict(item) for item in items)
+        try:
+            return self.memory.remember(whole, progress)
+        finally:
+            self._notice_writes()
+
+    def forget(self, item_id: str) -> bool:
+        """Drop an item; False if nobody knew it."""
+        try:
+            return self.memory.forget(item_id)
+        finally:
+            self._notice_writes()
+
+    def check_layer(self, item: Item) -> None:
+        """Raise ``ValueError`` if the memory has no layer for this item."""
+        self.memory.check_layer(item)
+
+    def counts(self) -> dict[str, int]:
+        """Return the items of each layer in the memory."""
+        return self.memory.counts()
+
+    # Layers
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers that recalls can ask."""
+        return tuple(self._recaller.layers)
+
+    def register_layer(self, layer: Layer) -> None:
+        """Let recalls ask a layer, in place of one with the same name, from the next recall on.
+
+        Raises:
+            ValueError: if it has no name or no ``search``.
+        """
+        self._recaller.register(layer)
+
+    # Recalling
+
+    def recall(
+        self,
+        query: str,
+        context: Mapping[str, Any] | None = None,
+        k: int = 5,
+        scope: str | None = None,
+        use_cache: bool = True,
+        use_parallel: bool = True,
+    ) -> dict[str, Any]:
+        """Ask the layers that the query calls for.
+
+        Args:
+            query: what to look for.
+            context: ``{"phase": "debugging"}`` asks the episodic layer too; ``{"track_memory": True}``
+                measures the peak of Python memory, which costs. Layers see it as ``query.context``.
+            k: items of each layer.
+            scope: only items of this project or conversation.
+            use_cache: a repeated answer will do. The config must allow it too.
+            use_parallel: ask the layers at the same time. The config must allow it too.
+
+        Returns:
+            ``{layer: items}``, and beside the layers: ``_fused`` (one list over all, best first),
+            ``_query_id``, ``_query_type``, ``_layers`` (asked), ``_cache_hit``, ``_partial``, ``_errors``
+            (by layer), ``_success`` (False: no layer answered), ``_latency_ms``, ``_layer_ms`` and
+            ``_queue_ms`` (service time and wait for a slot, by layer), ``_config_version``.
+
+        Raises:
+            ValueError: if an argument makes no sense. A layer's failure never raises.
+        """
+        self._check_open()
+        return self._recaller.recall(query, context, k, scope, use_cache, use_parallel)
+
+    async def arecall(
+        self,
+        query: str,
+        context: Mapping[str, Any] | None = None,
+        k: int = 5,
+        scope: str | None = None,
+        use_cache: bool = True,
+        use_parallel: bool = True,
+    ) -> dict[str, Any]:
+        """Do as ``recall`` does without blocking the running loop."""
+        self._check_open()
+        return await self._recaller.arecall(query, context, k, scope, use_cache, use_parallel)
+
+    @property
+    def in_flight(self) -> int:
+        """Layer tasks that hold a slot now."""
+        return self._executor.in_flight
+
+    @property
+    def waiting(self) -> int:
+        """Layer tasks that wait for a slot now."""
+        return self._executor.waiting
+
+    # Steering
+
+    @property
+    def configs(self) -> ConfigSet:
+        """The configs in force here."""
+        return self._steering.configs
+
+    @property
+    def config(self) -> TuningConfig:
+        """The config in force for all types."""
+        return self._steering.configs.default.config
+
+    @property
+    def mode(self) -> Mode:
+        """Who steers."""
+        return self._steering.mode
+
+    @property
+    def latest_decisions(self) -> Mapping[str, Decision]:
+        """The tuner's newest decision by scope; in mode ADVISE these are its proposals."""
+        return self._steering.latest_decisions
+
+    def apply_config(
+        self,
+        config: TuningConfig,
+        *,
+        expected_version: int,
+        actor: str,
+        reason: str,
+        scope: str = "all",
+        mode: Mode | None = None,
+        restores: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> ConfigVersion:
+        """Write a config as a new version; it is in force for the next recall when this returns.
+
+        Args: as for ``Store.apply_config``.
+
+        Raises:
+            ConfigConflict: if another version is in force by now.
+            StoreError: if it could not be stored; then nothing changed.
+        """
+        return self._steering.apply(
+            config,
+            expected_version=expected_version,
+            actor=actor,
+            reason=reason,
+            scope=scope,
+            mode=mode,
+            restores=restores,
+            idempotency_key=idempotency_key,
+        )
+
+    def set_mode(self, mode: Mode, *, actor: str, reason: str) -> None:
+        """Say who steers from now on.
+
+        Raises:
+            StoreError: if it could not be stored.
+        """
+        self._steering.set_mode(Mode(mode), actor=actor, reason=reason)
+
+    def update_tuning_strategy(
+        self, strategy: TuningStrategy, *, actor: str = "operator", reason: str | None = None
+    ) -> None:
+        """Switch the strategy. The next recall runs under the values that it asks for on today's evidence.
+
+        Where a scope is pinned, its values stay and only the strategy is noted.
+
+        Raises:
+            ValueError: if there is no such strategy.
+            StoreError: if it could not be stored.
+        """
+        chosen = TuningStrategy(strategy)
+        self._steering.update_strategy(chosen, actor=actor, reason=reason or f"strategy {chosen.value}")
+
+    # Reports
+
+    def get_tuning_report(self) -> dict[str, Any]:
+        """Return strategy, current config, figures of the window and recommendations."""
+        return self.tuner.get_tuning_report()
+
+    def get_performance_statistics(self) -> dict[str, Any]:
+        """Return what the profiler knows of cache, concurrency, queries, layers and hours."""
+        return {
+            "cache_effectiveness": self.profiler.get_cache_effectiveness(),
+            "concurrency_effectiveness": self.profiler.get_concurrency_effectiveness(),
+            "slow_queries": self.profiler.get_slow_queries(),
+            "trending_queries": self.profiler.get_trending_queries(),
+            "layer_dependencies": self.profiler.get_layer_dependency_analysis(),
+            "temporal_pattern": self.profiler.get_temporal_pattern(),
+        }
+
+    @property
+    def housekeeping_failures(self) -> Mapping[str, int]:
+        """How often each background duty failed so far."""
+        return dict(self._housekeeping.failures)
+
+    def status(self) -> WorkerStatus:
+        """Return what this manager tells the store about itself."""
+        counters = self.profiler.counters
+        return WorkerStatus(
+            self.worker_id,
+            socket.gethostname(),
+            os.getpid(),
+            self._started,
+            self._clock(),
+            self.configs.head,
+            self._recaller.count,
+            self._delivery.dropped,
+            sum(n for name, n in counters.items() if name.startswith("rejected")),
+        )
+
+    def close(self, timeout_seconds: float = 5.0) -> None:
+        """Deliver what is left, end all threads and close the memory. May be called twice.
+
+        Args:
+            timeout_seconds: how long to wait for layer calls under way; those that do not end are left
+                behind and logged.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self._executor.close(timeout_seconds)
+        self._housekeeping.close()
+        self._steering.close()
+        self.memory.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("the manager is closed")
+
+    def _set_limit(self, limit: int) -> None:
+        self._executor.max_concurrent = limit
+
+    def _notice_writes(self) -> None:
+        """End cached answers over layers that were written to, by this process or another one."""
+        writes = self.memory.writes()
+        self._cache.written(layer for layer, n in writes.items() if n != self._writes.get(layer))
+        self._writes = writes

@@ -1,0 +1,84 @@
+"""Which layers a query calls for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from athena_tuning.recall.classification import whole_words
+
+DEFAULTS: Mapping[str, tuple[str, ...]] = {
+    "temporal": ("episodic", "semantic"),
+    "factual": ("semantic", "graph"),
+    "relational": ("graph", "semantic"),
+    "procedural": ("procedural", "semantic"),
+    "prospective": ("prospective", "semantic"),
+    "meta": ("meta", "semantic"),
+    "planning": ("semantic", "procedural", "graph"),
+}
+"""Layers that have served each type of query well; those that are not registered are passed over."""
+
+_SIGNALS = {
+    "episodic": whole_words(("when", "last", "recent", "error", "failed", "happened")),
+    "procedural": whole_words(("how", "do", "build", "implement", "create", "make")),
+    "prospective": whole_words(("task", "goal", "todo", "should", "remind", "schedule")),
+    "graph": whole_words(
+        (
+            *("relate", "relates", "related", "relating", "relation", "relations"),
+            *("depend", "depends", "depended", "depending", "dependent", "dependency", "dependencies"),
+            *("connect", "connects", "connected", "connecting", "connection", "connections"),
+            *("link", "links", "linked", "linking"),
+            *("relationship", "relationships", "association", "associations", "associated"),
+        )
+    ),
+}
+
+
+def select_layers(
+    text: str,
+    query_type: str,
+    registered: Sequence[str],
+    *,
+    context: Mapping[str, Any] | None = None,
+    skipped: frozenset[str] = frozenset(),
+) -> tuple[str, ...]:
+    """Return the layers to ask, in the order of ``registered``.
+
+    Semantic is always asked. The learned defaults of the query's type and the layers whose words occur in
+    the text join it, and episodic where the context says ``phase="debugging"``. A layer under a name of
+    the caller's own is asked each time: nothing is known about when it may be left out.
+
+    Args:
+        text: the query.
+        query_type: what the classifier made of it.
+        registered: names of the manager's layers.
+        context: what the caller gave beside the text.
+        skipped: layers to leave out, as the config says.
+
+    Returns:
+        The layers; never nothing: where all that were called for are skipped or not registered, every
+        layer that is not skipped, and where all are skipped, every layer.
+
+    Example:
+        >>> select_layers("When did the deploy fail?", "temporal", ["episodic", "semantic", "graph"])
+        ('episodic', 'semantic')
+    """
+    wanted = _wanted(text, query_type)
+    debugging = context is not None and context.get("phase") == "debugging"
+    chosen = tuple(
+        name
+        for name in registered
+        if name not in skipped
+        and (name in wanted or name not in _KNOWN or (debugging and name == "episodic"))
+    )
+    return chosen or tuple(n for n in registered if n not in skipped) or tuple(registered)
+
+
+_KNOWN = frozenset(_SIGNALS) | frozenset(name for names in DEFAULTS.values() for name in names)
+
+
+@lru_cache(maxsize=4096)
+def _wanted(text: str, query_type: str) -> frozenset[str]:
+    called = {name for name, words in _SIGNALS.items() if words.search(text)}
+    return frozenset({"semantic", *DEFAULTS.get(query_type, ()), *called})
