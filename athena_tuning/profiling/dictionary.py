@@ -1,0 +1,97 @@
+"""Texts and names are kept once: values to small numbers and back, counted, so that unused ones vanish."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+T = TypeVar("T", bound=Hashable)
+Ids = npt.NDArray[np.int64]
+
+
+class Dictionary(Generic[T]):
+    """Gives each distinct value a small number and counts the records that use it.
+
+    A number whose count falls to zero is free: its value is forgotten and the number is used again. So
+    memory follows the window, and numbers stay as small as the window's variety.
+
+    Example:
+        >>> texts = Dictionary[str]()
+        >>> texts.count_in(texts.ids_of(["a", "b", "a"]))
+        >>> texts.forget(texts.count_out(texts.ids_of(["b"])))
+        >>> texts.used()
+        ['a']
+    """
+
+    def __init__(self) -> None:
+        self.values: list[T | None] = []
+        self._ids: dict[T, int] = {}
+        self._counts: Ids = np.zeros(16, np.int64)
+        self._free: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def get(self, value: T) -> int | None:
+        """Return the number of a value, or None if no record uses it."""
+        return self._ids.get(value)
+
+    def id_of(self, value: T) -> int:
+        """Return the number of a value, a new one if it has none yet."""
+        number = self._ids.get(value)
+        return self._enter(value) if number is None else number
+
+    def ids_of(self, values: Sequence[T]) -> Ids:
+        """Return the numbers of many values."""
+        numbers: list[int | None] = list(map(self._ids.get, values))
+        if None in numbers:
+            return np.array([self.id_of(value) for value in values], np.int64)
+        return np.array(numbers, np.int64)
+
+    def count_in(self, ids: Ids) -> None:
+        """Count a use of each number."""
+        np.add.at(self._counts, ids, 1)
+
+    def count_in_one(self, number: int) -> None:
+        """Count a use of one number."""
+        self._counts[number] += 1
+
+    def count_out(self, ids: Ids) -> list[int]:
+        """Take away a use of each number; return the numbers that nothing uses any more."""
+        if len(ids) == 1:
+            number = int(ids[0])
+            self._counts[number] -= 1
+            return [] if self._counts[number] else [number]
+        np.subtract.at(self._counts, ids, 1)
+        distinct = np.unique(ids)
+        unused: list[int] = distinct[self._counts[distinct] == 0].tolist()
+        return unused
+
+    def forget(self, numbers: Sequence[int]) -> None:
+        """Free numbers that nothing uses, with their values; one that came into use again is kept."""
+        for number in numbers:
+            value = self.values[number]
+            if self._counts[number] or self._ids.get(value) != number:  # type: ignore[arg-type]
+                continue
+            del self._ids[value]  # type: ignore[arg-type]
+            self.values[number] = None
+            self._free.append(number)
+
+    def used(self) -> list[T]:
+        """Return the values that records use."""
+        return list(self._ids)
+
+    def _enter(self, value: T) -> int:
+        if self._free:
+            number = self._free.pop()
+            self.values[number] = value
+        else:
+            number = len(self.values)
+            self.values.append(value)
+            if number == len(self._counts):
+                self._counts = np.concatenate([self._counts, np.zeros(number, np.int64)])
+        self._ids[value] = number
+        return number

@@ -1,0 +1,330 @@
+"""The profiler: records recalls at the cost of an append, answers over exactly the window."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Unpack, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from athena_tuning.model import LayerMetrics, QueryMetrics, QueryTypeMetrics
+from athena_tuning.profiling import cache, concurrency, statistics, temporal, trending
+from athena_tuning.profiling.fold import fold
+from athena_tuning.profiling.records import page, records_of
+from athena_tuning.profiling.selection import Filter, Selection
+from athena_tuning.profiling.upkeep import Upkeep
+from athena_tuning.profiling.window import View, Window
+
+_CHUNK = 1024  # records folded at once; longer would hold the interpreter too long
+_SLACK = 256  # unread records above the window's size before some are dropped
+
+
+class PerformanceProfiler:
+    """Measures recalls over a sliding window.
+
+    ``record_query`` only appends. What is pending is put into columns by ``fold``, which every reading does
+    first and which somebody should call a few times a second. All answers are about exactly the window: the
+    last ``max_metrics`` records, less those older than ``window_hours``. Any thread may call anything; a
+    reader sees whole records only, and a recorder never waits for one.
+
+    Args:
+        window_hours: age in hours at which a record leaves.
+        max_metrics: records held.
+        temporal_bins: parts of the day in ``get_temporal_pattern``; a divisor of 96.
+        clock: gives Unix seconds.
+
+    Raises:
+        ValueError: if an argument is out of range.
+
+    Example:
+        >>> profiler = PerformanceProfiler()
+        >>> for ms in (10.0, 20.0, 30.0):
+        ...     profiler.record_query(QueryMetrics("q", "last deploy?", "temporal", 0, ms, None, False, 3,
+        ...                                        ["episodic"], {"episodic": ms - 1}, True))
+        >>> profiler.get_layer_metrics("episodic").p50_latency_ms, profiler.summary().p99_latency_ms
+        (19.0, 30.0)
+    """
+
+    def __init__(
+        self,
+        window_hours: float = 24,
+        max_metrics: int = 10_000,
+        temporal_bins: int = 24,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if not window_hours > 0:
+            raise ValueError(f"window_hours must be above 0, not {window_hours}")
+        if max_metrics < 1:
+            raise ValueError(f"max_metrics must be at least 1, not {max_metrics}")
+        if temporal_bins < 1 or 96 % temporal_bins:
+            raise ValueError(f"temporal_bins must divide a day's 96 quarters of an hour, not {temporal_bins}")
+        self.window_hours = window_hours
+        self.max_metrics = max_metrics
+        self.temporal_bins = temporal_bins
+        self._clock = clock
+        self._pending: deque[QueryMetrics] = deque()
+        self._most_pending = max_metrics + _SLACK
+        self._lock = threading.Lock()
+        self._window = Window(max_metrics, window_hours * 3600)
+        self._upkeep = Upkeep()
+        self._counters: Counter[str] = Counter(recorded=0)
+
+    def record_query(self, metrics: QueryMetrics) -> None:
+        """Take the record of a finished recall. Never raises and never waits; the rules are applied later."""
+        pending = self._pending
+        pending.append(metrics)
+        if len(pending) > self._most_pending:
+            self._drop_unread()
+
+    def fold(self) -> int:
+        """Put what is pending into columns; return how many records were taken."""
+        with self._lock:
+            return self._fold()
+
+    @property
+    def metrics(self) -> MetricsSequence:
+        """The records within the window, oldest first, as a sequence that follows the window."""
+        return MetricsSequence(self)
+
+    @property
+    def version(self) -> int:
+        """A number that grows whenever what is visible changes."""
+        with self._lock:
+            return 2 * self._refresh().end - self._window.count
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """How many were recorded, rejected and made normal (by reason), and dropped unread."""
+        with self._lock:
+            self._refresh()
+            return dict(self._counters)
+
+    def layers(self) -> list[str]:
+        """Return the layers that recalls in the window asked, sorted."""
+        with self._lock:
+            self._refresh()
+            return self._window.names.layers()
+
+    def query_types(self) -> list[str]:
+        """Return the query types in the window, sorted."""
+        with self._lock:
+            self._refresh()
+            return sorted(self._window.names.types.used())
+
+    def get_layer_metrics(self, layer_name: str) -> LayerMetrics | None:
+        """Return what a layer did, with exact percentiles of its own time; None if it was not asked."""
+        with self._lock:
+            return statistics.layer_metrics(self._upkeep, self._refresh(), layer_name)
+
+    def get_query_type_metrics(self, query_type: str) -> QueryTypeMetrics | None:
+        """Return what recalls of a type did, with exact percentiles; None if there were none."""
+        with self._lock:
+            return statistics.query_type_metrics(self._upkeep, self._refresh(), query_type)
+
+    def get_trending_queries(self, hours: float = 1, limit: int = 10) -> list[str]:
+        """Return the texts asked most in the last hours, newer askings counting more."""
+        return [query.text for query in self.trending(hours, limit)]
+
+    def get_slow_queries(self, percentile: float = 99, limit: int = 10) -> list[tuple[str, float]]:
+        """Return text and latency (ms) of recalls at or above a percentile (0 to 100), slowest first."""
+        with self._lock:
+            view, texts = self._refresh(), self._window.names.texts.values
+            slow = trending.slowest(self._upkeep, view, Selection(), percentile, limit)
+            return [(texts[int(rows["text"][0])] or "", ms) for ms, rows in slow]
+
+    def get_temporal_pattern(self) -> dict[int, dict[str, float]]:
+        """Return ``{part of the day: {avg_latency_ms, query_count, success_rate}}`` in local time."""
+        with self._lock:
+            return temporal.time_of_day(self._upkeep, self._refresh(), self.temporal_bins)
+
+    def get_layer_dependency_analysis(self) -> dict[str, dict[str, float]]:
+        """Return ``{a: {b: share of the recalls asking a that also asked b}}``."""
+        with self._lock:
+            return concurrency.dependencies(self._upkeep, self._refresh(), self._window.names)
+
+    def get_cache_effectiveness(self) -> dict[str, float | dict[str, float]]:
+        """Return hit rates ``{overall, by_layer: {name: rate}, by_type: {name: rate}}``; 0.0 when unknown."""
+        report = self.cache_report()
+        return {
+            "overall": report.overall.hit_rate if report.overall.n else 0.0,
+            "by_layer": {name: row.hit_rate for name, row in report.by_layer.items()},
+            "by_type": {name: row.hit_rate for name, row in report.by_type.items()},
+        }
+
+    def get_concurrency_effectiveness(self) -> dict[str, float]:
+        """Return ``{parallel_usage, avg_speedup, successful}`` of parallel recalls; shares are 0 to 1."""
+        with self._lock:
+            return concurrency.effectiveness(self._upkeep, self._refresh())
+
+    def summary(self, **chosen: Unpack[Filter]) -> statistics.WindowSummary:
+        """Return the figures of a selection; see ``Filter`` for the keywords of all that follow."""
+        with self._lock:
+            return statistics.summarise(self._upkeep, self._refresh(), Selection(**chosen))
+
+    def percentiles(self, qs: Sequence[float], **chosen: Unpack[Filter]) -> npt.NDArray[np.float64]:
+        """Return exact percentiles in ms, ``s[int(q · n)]``; with ``layer`` of that layer's service time."""
+        with self._lock:
+            return statistics.percentiles(self._upkeep, self._refresh(), Selection(**chosen), qs)
+
+    def time_series(self, bucket_seconds: float, **chosen: Unpack[Filter]) -> temporal.TimeSeries:
+        """Return counts and exact percentiles by bucket; buckets that the range cuts are shown whole."""
+        with self._lock:
+            return temporal.time_series(self._upkeep, self._refresh(), Selection(**chosen), bucket_seconds)
+
+    def hour_weekday(self, timezone: str | None = None, **chosen: Unpack[Filter]) -> temporal.HourWeekday:
+        """Return figures by weekday and hour in a timezone (IANA name; None: the machine's)."""
+        with self._lock:
+            return temporal.hour_weekday(self._upkeep, self._refresh(), Selection(**chosen), timezone)
+
+    def cache_report(self, **chosen: Unpack[Filter]) -> cache.CacheReport:
+        """Return hits, misses, their latencies and the time saved: over all, by layer and by type."""
+        with self._lock:
+            return cache.cache_report(self._upkeep, self._refresh(), Selection(**chosen))
+
+    def concurrency_report(self, **chosen: Unpack[Filter]) -> concurrency.ConcurrencyReport:
+        """Return speed-up, queue waits and figures by tasks in flight."""
+        with self._lock:
+            return concurrency.concurrency_report(self._upkeep, self._refresh(), Selection(**chosen))
+
+    def co_occurrence(self, **chosen: Unpack[Filter]) -> tuple[list[str], npt.NDArray[np.float64]]:
+        """Return layers and, for each pair, the share of recalls that asked both."""
+        with self._lock:
+            view = self._refresh()
+            return concurrency.co_occurrence(self._upkeep, view, Selection(**chosen), self._window.names)
+
+    def slow_records(
+        self, limit: int = 10, percentile: float = 99, **chosen: Unpack[Filter]
+    ) -> list[QueryMetrics]:
+        """Return the recalls at or above a percentile as whole records with their tasks, slowest first."""
+        with self._lock:
+            view = self._refresh()
+            return trending.slow_records(self._upkeep, view, Selection(**chosen), percentile, limit)
+
+    def trending(self, hours: float = 1, limit: int = 10) -> list[trending.TrendingQuery]:
+        """Return the texts of the last hours with count and score, highest score first."""
+        with self._lock:
+            view, names = self._refresh(), self._window.names
+            return trending.trending(self._upkeep, view, names, self._clock(), hours, limit)
+
+    def tasks(self, **chosen: Unpack[Filter]) -> concurrency.TaskTable:
+        """Return the telemetry of layer tasks as columns."""
+        with self._lock:
+            return concurrency.task_table(self._refresh(), Selection(**chosen), self._window.names)
+
+    def read_since(self, cursor: int = 0, limit: int = 10_000) -> tuple[list[QueryMetrics], int, int]:
+        """Return records in the order of their arrival, each once.
+
+        Args:
+            cursor: from an earlier call; 0 begins with the oldest record held.
+            limit: most records to return.
+
+        Returns:
+            The records, the cursor to go on from, and how many between the two cursors left the window (or
+            the pending ones) unread.
+        """
+        with self._lock:
+            view = self._refresh()
+            start = min(max(cursor, 0), view.end)
+            records, position = page(view, start, view.end, max(limit, 0))
+            return records, position, position - start - len(records)
+
+    def _refresh(self) -> View:
+        """Fold, let go what is too old, and return what is visible. The lock is held."""
+        self._fold()
+        return self._window.view
+
+    def _fold(self) -> int:
+        now = self._clock()
+        left = folded = len(self._pending)
+        while left > 0:
+            chunk = [self._pending.popleft() for _ in range(min(left, _CHUNK))]
+            left -= len(chunk)
+            fold(self._window, chunk, now, self.max_metrics, self._counters)
+            self._settle(now)
+        if not folded:
+            self._settle(now)
+        return folded
+
+    def _settle(self, now: float) -> None:
+        blocks = self._window.view.blocks
+        unused = self._window.settle(now)
+        view = self._window.view
+        if "type" in unused or "shape" in unused or (blocks and view.blocks[:1] != blocks[:1]):
+            self._upkeep.let_go(view)
+        self._window.forget(unused)
+
+    def _drop_unread(self) -> None:
+        """Forget the oldest pending records, which the window could not hold.
+
+        Nobody waits: if the lock is taken, somebody is folding right now.
+        """
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            too_many = len(self._pending) - self.max_metrics
+            for _ in range(too_many):
+                self._pending.popleft()
+            self._window.skip(too_many)
+            self._counters["dropped_unread"] += max(too_many, 0)
+        finally:
+            self._lock.release()
+
+
+class MetricsSequence(Sequence[QueryMetrics]):
+    """The records within the window as they are now: length, index, slice, iteration.
+
+    Records are rebuilt from columns when they are asked for. An iteration covers the records visible at its
+    start, less those that leave the window on the way.
+    """
+
+    __slots__ = ("_profiler",)
+
+    def __init__(self, profiler: PerformanceProfiler) -> None:
+        self._profiler = profiler
+
+    def __len__(self) -> int:
+        with self._profiler._lock:
+            self._profiler._refresh()
+            return self._profiler._window.count
+
+    @overload
+    def __getitem__(self, index: int) -> QueryMetrics: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[QueryMetrics]: ...
+    def __getitem__(self, index: int | slice) -> QueryMetrics | list[QueryMetrics]:
+        with self._profiler._lock:
+            view = self._profiler._refresh()
+            n = self._profiler._window.count
+            if isinstance(index, slice):
+                wanted = range(n)[index]
+                if not wanted:
+                    return []
+                low = min(wanted[0], wanted[-1])
+                found = _numbered(view, low, max(wanted[0], wanted[-1]) + 1)
+                return [found[i - low] for i in wanted]
+            return _numbered(view, range(n)[index], range(n)[index] + 1)[0]
+
+    def __iter__(self) -> Iterator[QueryMetrics]:
+        with self._profiler._lock:
+            view = self._profiler._refresh()
+            position, end = view.first, view.end
+        while position < end:
+            with self._profiler._lock:
+                records, position = page(self._profiler._refresh(), position, end, _CHUNK)
+            yield from records
+
+
+def _numbered(view: View, low: int, high: int) -> list[QueryMetrics]:
+    """Return the visible records number ``low`` to ``high``."""
+    found: list[QueryMetrics] = []
+    for rows in view.rows():
+        n = len(rows)
+        if low < n and high > 0:
+            found += records_of(rows.part(max(low, 0), min(high, n)))
+        low, high = low - n, high - n
+    return found

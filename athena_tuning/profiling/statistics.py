@@ -1,0 +1,328 @@
+"""What a group of recalls was like: counts, rates, averages and exact percentiles over the window.
+
+The percentile of n sorted values is ``s[int(q · n)]``. A histogram says in which bucket it lies; the values
+of that bucket, found in one pass and then kept sorted, give it exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from athena_tuning.model import LayerMetrics, QueryTypeMetrics, TaskOutcome
+from athena_tuning.profiling.columns import (
+    CACHE_HIT,
+    CACHE_KNOWN,
+    PARALLEL,
+    PARTIAL,
+    SUCCESS,
+    SUCCESS_KNOWN,
+)
+from athena_tuning.profiling.fold import OUTCOMES
+from athena_tuning.profiling.histogram import (
+    Floats,
+    Ints,
+    LatencyHistogram,
+    bucket_of,
+    exact_sum,
+    ranks_of,
+)
+from athena_tuning.profiling.selection import Selection, latencies
+from athena_tuning.profiling.upkeep import Upkeep
+from athena_tuning.profiling.window import Rows, View
+
+FIVE = (0.5, 0.9, 0.95, 0.99, 0.999)
+
+_FEW = 32  # so many values are put into sorted members one by one
+_MOST_MEMBERS = 50_000  # a bucket with more is looked through each time
+_OK = OUTCOMES.index(TaskOutcome.OK)
+_FIXED = 1 << 16  # sums of other figures are whole multiples of 1/65536
+
+
+class Distribution:
+    """Latencies as a histogram, with the sorted members of the buckets that percentiles were read from."""
+
+    __slots__ = ("_members", "histogram")
+
+    def __init__(self) -> None:
+        self.histogram = LatencyHistogram()
+        self._members: dict[int, array[float]] = {}
+
+    def count(self, ms: Floats, sign: int) -> None:
+        """Add latencies (+1) or take them away (−1)."""
+        if not len(ms):
+            return
+        buckets = bucket_of(ms)
+        self.histogram.add_buckets(buckets, sign, sign * exact_sum(ms))
+        if not self._members:
+            return
+        if len(ms) > _FEW:
+            self._members.clear()
+            return
+        for bucket, value in zip(buckets.tolist(), ms.tolist(), strict=True):
+            members = self._members.get(bucket)
+            if members is None:
+                continue
+            if sign > 0:
+                insort(members, value)
+            else:
+                members.pop(bisect_left(members, value))
+
+    def exact(self, qs: Sequence[float], values: Iterable[Floats]) -> Floats:
+        """Return exact percentiles in ms; NaN when empty.
+
+        Args:
+            qs: quantiles, 0 to 1.
+            values: all latencies that were counted, in parts; walked only if a bucket is not known yet.
+        """
+        if not self.histogram.count:
+            return np.full(len(qs), np.nan)
+        buckets, ranks = self.histogram.locate(ranks_of(qs, self.histogram.count))
+        wanted = set(buckets.tolist())
+        found = {bucket: members for bucket, members in self._members.items() if bucket in wanted}
+        missing = sorted(wanted - found.keys())
+        if missing:
+            found |= _members(missing, values)
+        self._members = {
+            bucket: members for bucket, members in found.items() if len(members) <= _MOST_MEMBERS
+        }
+        places = zip(buckets.tolist(), ranks.tolist(), strict=True)
+        return np.array([found[bucket][rank] for bucket, rank in places])
+
+
+def _members(wanted: list[int], values: Iterable[Floats]) -> dict[int, array[float]]:
+    """Return the sorted values of some buckets."""
+    is_wanted = np.zeros(max(wanted) + 2, np.bool_)
+    is_wanted[wanted] = True
+    parts = []
+    for ms in values:
+        hits = is_wanted[np.minimum(bucket_of(ms), len(is_wanted) - 1)]
+        parts.append(ms[hits])
+    some = np.sort(np.concatenate(parts))
+    ends = np.searchsorted(bucket_of(some), wanted, side="right")
+    starts = np.concatenate([[0], ends[:-1]])
+    return {
+        bucket: array("d", some[start:end].tobytes())
+        for bucket, start, end in zip(wanted, starts.tolist(), ends.tolist(), strict=True)
+    }
+
+
+def flags_of(rows: Rows) -> npt.NDArray[np.uint8]:
+    """Return the records' flags; for a layer with its own success where its task was measured."""
+    flags: npt.NDArray[np.uint8] = rows["flags"]
+    if rows.layer is None:
+        return flags
+    measured = rows.block.names.has_task(rows.layer)[rows["shape"]]
+    if not measured.any():
+        return flags
+    own = np.where(rows.task("outcome") == _OK, SUCCESS_KNOWN | SUCCESS, SUCCESS_KNOWN).astype(np.uint8)
+    return np.where(measured, flags & ~np.uint8(SUCCESS_KNOWN | SUCCESS) | own, flags)
+
+
+class Totals:
+    """Everything that is counted of a selection: of recalls, or of one layer's tasks."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.by_flags: Ints = np.zeros(64, np.int64)
+        self.latency = Distribution()
+        self.queue = LatencyHistogram()
+        self._sums = dict.fromkeys(("memory", "accuracy", "work", "span"), 0)
+        self._known = dict.fromkeys(("memory", "accuracy", "work", "span"), 0)
+
+    def apply(self, rows: Rows, sign: int) -> None:
+        """Count rows (+1) or take them away (−1)."""
+        self.n += sign * len(rows)
+        self.by_flags += sign * np.bincount(flags_of(rows), minlength=64)
+        self.latency.count(latencies(rows), sign)
+        waits = queue_waits(rows)
+        if len(waits):
+            self.queue.add_buckets(bucket_of(waits), sign, sign * exact_sum(waits))
+        self._sum("memory", rows["memory"], sign)
+        if rows.layer is None:
+            self._sum("accuracy", rows["accuracy"], sign)
+            together = (rows["flags"] & PARALLEL) != 0
+            self._sum("work", rows["work"][together], sign)
+            self._sum("span", rows["span"][together], sign)
+
+    def _sum(self, name: str, values: Floats, sign: int) -> None:
+        known = ~np.isnan(values)
+        self._known[name] += sign * int(known.sum())
+        self._sums[name] += sign * int(np.rint(values[known] * float(_FIXED)).astype(np.int64).sum())
+
+    def mean(self, name: str) -> float:
+        """Return the average of a figure over the records where it is known; NaN if nowhere."""
+        return self._sums[name] / _FIXED / self._known[name] if self._known[name] else math.nan
+
+    def with_flags(self, bits: int) -> int:
+        """Return how many have all these bits of ``flags`` set."""
+        return int(self.by_flags[(np.arange(64) & bits) == bits].sum())
+
+    def rate(self, bit: int, known: int) -> float:
+        """Return the share that has ``bit`` among those that have ``known``; NaN if there are none."""
+        among = self.with_flags(known)
+        return self.with_flags(known | bit) / among if among else math.nan
+
+    @property
+    def speed_up(self) -> float:
+        """Of parallel recalls, service time over the time in which a layer was in service; 1.0 if unknown."""
+        return self._sums["work"] / self._sums["span"] if self._sums["span"] else 1.0
+
+
+def queue_waits(rows: Rows) -> Floats:
+    """Return measured queue waits of layer tasks in ms: the layer's, or of all layers of the recalls."""
+    if rows.layer is not None:
+        measured = rows.block.names.has_task(rows.layer)[rows["shape"]]
+        waits: Floats = rows.task("queue")[measured] / 1000
+        return waits
+    parts = [queue_waits(rows.of_layer(layer)) for layer in rows.block.tasks]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSummary:
+    """A selection in figures. Latencies in ms, rates left to the reader; NaN is unknown.
+
+    With a layer in the filter, latencies, errors and waits are that layer's own.
+
+    Attributes:
+        count: recalls, also those of unknown latency or outcome.
+        known_success: recalls whose outcome is known.
+        errors: recalls (or tasks of the layer) that failed.
+        partial: recalls with a partial answer.
+        cache_hits: answered from the cache.
+        cache_known: recalls of which it is known.
+        mean_latency_ms: average.
+        p50_latency_ms: median; the others likewise, exact by ``s[int(q · n)]``.
+        throughput_per_s: recalls by the time from the first to the last.
+        first_timestamp: Unix seconds.
+        last_timestamp: Unix seconds.
+        mean_queue_ms: average wait of a layer task for a slot.
+        p99_queue_ms: its 99th percentile, within 1.6 %.
+        speed_up: service time over the time in which a layer was in service, of parallel recalls.
+    """
+
+    count: int
+    known_success: int
+    errors: int
+    partial: int
+    cache_hits: int
+    cache_known: int
+    mean_latency_ms: float
+    p50_latency_ms: float
+    p90_latency_ms: float
+    p95_latency_ms: float
+    p99_latency_ms: float
+    p999_latency_ms: float
+    throughput_per_s: float
+    first_timestamp: float
+    last_timestamp: float
+    mean_queue_ms: float
+    p99_queue_ms: float
+    speed_up: float
+
+
+def percentiles(upkeep: Upkeep, view: View, selection: Selection, qs: Sequence[float]) -> Floats:
+    """Return exact percentiles of the selected latencies in ms."""
+    totals = upkeep.summary(Totals, selection, view)
+    return totals.latency.exact(qs, _parts(view, selection))
+
+
+def _parts(view: View, selection: Selection) -> Iterable[Floats]:
+    return (latencies(selection.of(rows)) for rows in view.rows())
+
+
+def summarise(upkeep: Upkeep, view: View, selection: Selection) -> WindowSummary:
+    """Return the figures of a selection."""
+    totals = upkeep.summary(Totals, selection, view)
+    first, last = time_range(view, selection)
+    p50, p90, p95, p99, p999 = totals.latency.exact(FIVE, _parts(view, selection)).tolist()
+    known = totals.with_flags(SUCCESS_KNOWN)
+    return WindowSummary(
+        totals.n,
+        known,
+        known - totals.with_flags(SUCCESS_KNOWN | SUCCESS),
+        totals.with_flags(PARTIAL),
+        totals.with_flags(CACHE_KNOWN | CACHE_HIT),
+        totals.with_flags(CACHE_KNOWN),
+        totals.latency.histogram.mean,
+        p50,
+        p90,
+        p95,
+        p99,
+        p999,
+        totals.n / (last - first) if last > first else math.nan,
+        first,
+        last,
+        totals.queue.mean,
+        totals.queue.quantile(0.99),
+        totals.speed_up,
+    )
+
+
+def time_range(view: View, selection: Selection) -> tuple[float, float]:
+    """Return first and last time of the selected records in Unix seconds; NaN if there are none.
+
+    Blocks that cannot hold an earlier or later one are not looked through.
+    """
+    first, last = math.inf, -math.inf
+    for block in view.blocks:
+        if block.oldest < first or block.newest > last:
+            times = selection.of(view.part(block))["time"]
+            if len(times):
+                first, last = min(first, float(times.min())), max(last, float(times.max()))
+    return (first, last) if last >= first else (math.nan, math.nan)
+
+
+def layer_metrics(upkeep: Upkeep, view: View, layer: str) -> LayerMetrics | None:
+    """Return what a layer did; None if no visible recall asked it."""
+    selection = Selection(layer=layer)
+    totals = upkeep.summary(Totals, selection, view)
+    if not totals.n:
+        return None
+    p50, p90, p95, p99, p999 = totals.latency.exact(FIVE, _parts(view, selection)).tolist()
+    return LayerMetrics(
+        layer_name=layer,
+        total_queries=totals.n,
+        successful_queries=totals.with_flags(SUCCESS_KNOWN | SUCCESS),
+        avg_latency_ms=totals.latency.histogram.mean,
+        p50_latency_ms=p50,
+        p99_latency_ms=p99,
+        avg_memory_mb=totals.mean("memory"),
+        error_rate=1 - totals.rate(SUCCESS, SUCCESS_KNOWN),
+        cache_hit_rate=totals.rate(CACHE_HIT, CACHE_KNOWN),
+        p90_latency_ms=p90,
+        p95_latency_ms=p95,
+        p999_latency_ms=p999,
+        avg_queue_ms=totals.queue.mean,
+        p99_queue_ms=totals.queue.quantile(0.99),
+    )
+
+
+def query_type_metrics(upkeep: Upkeep, view: View, query_type: str) -> QueryTypeMetrics | None:
+    """Return what recalls of a type did; None if none is visible."""
+    selection = Selection(query_type=query_type)
+    totals = upkeep.summary(Totals, selection, view)
+    if not totals.n:
+        return None
+    p50, p90, p95, p99, p999 = totals.latency.exact(FIVE, _parts(view, selection)).tolist()
+    return QueryTypeMetrics(
+        query_type=query_type,
+        total_queries=totals.n,
+        avg_latency_ms=totals.latency.histogram.mean,
+        p99_latency_ms=p99,
+        parallel_speedup=totals.speed_up,
+        cache_hit_rate=totals.rate(CACHE_HIT, CACHE_KNOWN),
+        success_rate=totals.rate(SUCCESS, SUCCESS_KNOWN),
+        avg_accuracy=totals.mean("accuracy"),
+        p50_latency_ms=p50,
+        p90_latency_ms=p90,
+        p95_latency_ms=p95,
+        p999_latency_ms=p999,
+    )
