@@ -1,7 +1,8 @@
 """The one contract of all stores: what managers, the app and the command line share.
 
 A store holds four append-only things (metrics, config versions, decisions, annotations) and two that are
-replaced in place (workers, leases). Every implementation passes the same conformance suite.
+replaced in place (workers, leases). Every implementation passes the same conformance suite. Bad input raises
+``ValueError``, a store that cannot do its work ``StoreError``.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from athena_tuning.model import (
     Annotation,
@@ -20,29 +22,6 @@ from athena_tuning.model import (
     TuningConfig,
     WorkerStatus,
 )
-
-
-class StoreError(Exception):
-    """The store cannot do what was asked; the message names the store and the way out."""
-
-
-class ConfigConflict(StoreError):
-    """Somebody else wrote first.
-
-    Attributes:
-        expected: the version that the writer had seen.
-        current: the version that is really in force for that scope (None: none yet).
-        proposed: what the writer wanted.
-    """
-
-    def __init__(self, expected: int, current: ConfigVersion | None, proposed: TuningConfig) -> None:
-        at = f"{current.version} by {current.author}" if current else "0"
-        super().__init__(
-            f"based on version {expected}, but version {at} is in force: look at it and apply again"
-        )
-        self.expected = expected
-        self.current = current
-        self.proposed = proposed
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +45,9 @@ class Store(ABC):
 
         Args:
             worker_id: who measured.
-            sequence: grows by one with each batch of a worker; a sequence that is already stored is
-                ignored, so that a retry after a lost answer writes nothing twice.
-            records: the batch.
+            sequence: grows with each batch of a worker; one that is not above the worker's last is a
+                retry and ignored, so that nothing is written twice after a lost answer.
+            records: the batch. One with a value of the wrong kind is left out and logged.
 
         Raises:
             StoreError: if it could not be stored; nothing of it was.
@@ -159,6 +138,12 @@ class Store(ABC):
     @abstractmethod
     def change_token(self) -> str:
         """Return a value that differs whenever configs may have changed; cheap enough to poll every 20 ms."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     @abstractmethod
     def close(self) -> None:

@@ -1,0 +1,19 @@
+"""Shares metrics, config versions, decisions and workers among processes: one contract, three stores."""
+
+from __future__ import annotations
+
+from athena_tuning.store.base import MetricsTail, Store
+from athena_tuning.store.errors import ConfigConflict, StoreError
+from athena_tuning.store.memory import MemoryStore
+from athena_tuning.store.opening import open_store
+from athena_tuning.store.text import TextPolicy
+
+__all__ = [
+    "ConfigConflict",
+    "MemoryStore",
+    "MetricsTail",
+    "Store",
+    "StoreError",
+    "TextPolicy",
+    "open_store",
+]

@@ -1,0 +1,194 @@
+"""The store of a manager that shares with nobody: everything in this process, gone with it."""
+
+from __future__ import annotations
+
+import threading
+import time as time_module
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import takewhile
+
+from athena_tuning.model import (
+    Annotation,
+    ConfigSet,
+    ConfigVersion,
+    Decision,
+    Mode,
+    QueryMetrics,
+    TuningConfig,
+    WorkerStatus,
+)
+from athena_tuning.store.base import MetricsTail, Store
+from athena_tuning.store.configs import Change
+from athena_tuning.store.errors import StoreError
+from athena_tuning.store.records import StoredRecords
+from athena_tuning.store.segment import Encoded, Segment, encode
+from athena_tuning.store.text import TextPolicy
+
+
+class MemoryStore(Store):
+    """A store in this process. Raw records are bounded by ``max_records``; the oldest go first.
+
+    Args:
+        text: what to keep of query texts.
+        max_records: raw records kept, about 60 bytes each.
+        clock: Unix seconds; decides when a lease ends and stamps what comes without a time.
+    """
+
+    def __init__(
+        self,
+        *,
+        text: TextPolicy | str = TextPolicy.KEEP,
+        max_records: int = 1_000_000,
+        clock: Callable[[], float] = time_module.time,
+    ) -> None:
+        self._text = TextPolicy(text)
+        self._max_records = max_records
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._closed = False
+        self._batches: deque[tuple[int, Encoded]] = deque()
+        self._kept = self._newest = 0
+        self._sequences: dict[str, int] = {}
+        self._versions: list[ConfigVersion] = []
+        self._in_force = ConfigSet()
+        self._by_key: dict[str, ConfigVersion] = {}
+        self._decisions: dict[str, Decision] = {}
+        self._workers: dict[str, WorkerStatus] = {}
+        self._annotations: list[Annotation] = []
+        self._leases: dict[str, tuple[str, float]] = {}
+
+    def append_metrics(self, worker_id: str, sequence: int, records: Sequence[QueryMetrics]) -> None:
+        """See ``Store``."""
+        batch = encode(records, self._text)
+        with self._open():
+            if sequence <= self._sequences.get(worker_id, -1):
+                return
+            self._sequences[worker_id] = sequence
+            if not batch.records:
+                return
+            self._newest += 1
+            self._batches.append((self._newest, batch))
+            self._kept += batch.records
+            while self._kept > self._max_records and len(self._batches) > 1:
+                self._kept -= self._batches.popleft()[1].records
+
+    def tail_metrics(self, cursor: str = "", *, since: float = 0.0, limit: int = 100_000) -> MetricsTail:
+        """See ``Store``."""
+        seen = int(cursor or 0)
+        found: list[Encoded] = []
+        with self._open():
+            new = list(takewhile(lambda entry: entry[0] > seen, reversed(self._batches)))
+        for number, batch in reversed(new):
+            if sum(kept.records for kept in found) >= limit:
+                break
+            seen = number
+            if batch.newest >= since:
+                found.append(batch)
+        texts = {key: text for batch in found for key, text in batch.texts.items()}
+        segments = [Segment(batch.data).since(since) for batch in found]
+        return MetricsTail(StoredRecords(segments, texts), str(seen))
+
+    def apply_config(
+        self,
+        config: TuningConfig,
+        *,
+        expected_version: int,
+        actor: str,
+        reason: str,
+        scope: str = "all",
+        mode: Mode | None = None,
+        restores: int | None = None,
+        idempotency_key: str | None = None,
+        time: float | None = None,
+    ) -> ConfigVersion:
+        """See ``Store``."""
+        at = self._clock() if time is None else time
+        change = Change(config, expected_version, actor, reason, scope, mode, restores, at)
+        with self._open():
+            if idempotency_key is not None and idempotency_key in self._by_key:
+                return self._by_key[idempotency_key]
+            if restores is not None and not 1 <= restores <= len(self._versions):
+                raise ValueError(f"there is no version {restores} to restore")
+            current = self._in_force.in_scope(scope)
+            head = self._in_force.head
+            version = change.version_after(head, current if current and current.version else None)
+            self._versions.append(version)
+            self._in_force = self._in_force.with_version(version)
+            if idempotency_key is not None:
+                self._by_key[idempotency_key] = version
+            return version
+
+    def config_set(self) -> ConfigSet:
+        """See ``Store``."""
+        with self._open():
+            return self._in_force
+
+    def config_history(self, *, limit: int = 200, scope: str | None = None) -> list[ConfigVersion]:
+        """See ``Store``."""
+        with self._open():
+            newest_first = reversed(self._versions)
+            return [v for v in newest_first if scope is None or v.scope == scope][:limit]
+
+    def append_decision(self, decision: Decision) -> None:
+        """See ``Store``."""
+        with self._open():
+            self._decisions[decision.decision_id] = decision
+
+    def decisions(self, *, limit: int = 200) -> list[Decision]:
+        """See ``Store``."""
+        with self._open():
+            found = list(self._decisions.values())
+        return sorted(found, key=lambda d: (d.time, d.decision_id), reverse=True)[:limit]
+
+    def report_worker(self, status: WorkerStatus) -> None:
+        """See ``Store``."""
+        with self._open():
+            self._workers[status.worker_id] = status
+
+    def workers(self) -> list[WorkerStatus]:
+        """See ``Store``."""
+        with self._open():
+            found = list(self._workers.values())
+        return sorted(found, key=lambda status: (-status.last_seen, status.worker_id))
+
+    def annotate(self, annotation: Annotation) -> None:
+        """See ``Store``."""
+        with self._open():
+            self._annotations.append(annotation)
+
+    def annotations(self, *, since: float = 0.0) -> list[Annotation]:
+        """See ``Store``."""
+        with self._open():
+            found = [note for note in self._annotations if note.time >= since]
+        return sorted(found, key=lambda note: note.time)
+
+    def acquire_lease(self, name: str, holder: str, ttl_seconds: float) -> bool:
+        """See ``Store``."""
+        now = self._clock()
+        with self._open():
+            owner, ends = self._leases.get(name, (holder, now))
+            if owner != holder and ends > now:
+                return False
+            self._leases[name] = (holder, now + ttl_seconds)
+            return True
+
+    def release_lease(self, name: str, holder: str) -> None:
+        """See ``Store``."""
+        with self._open():
+            if self._leases.get(name, ("", 0.0))[0] == holder:
+                del self._leases[name]
+
+    def change_token(self) -> str:
+        """See ``Store``."""
+        with self._open():
+            return str(self._in_force.head)
+
+    def close(self) -> None:
+        """See ``Store``."""
+        self._closed = True
+
+    def _open(self) -> threading.RLock:
+        if self._closed:
+            raise StoreError("memory://: the store is closed")
+        return self._lock

@@ -1,0 +1,58 @@
+"""From a URL to a store."""
+
+from __future__ import annotations
+
+import time as time_module
+from collections.abc import Callable
+from pathlib import Path
+
+from athena_tuning.locations import default_store_url
+from athena_tuning.store.base import Store
+from athena_tuning.store.errors import StoreError
+from athena_tuning.store.text import TextPolicy
+
+
+def open_store(
+    url: str | None = None,
+    *,
+    text: TextPolicy | str = TextPolicy.KEEP,
+    clock: Callable[[], float] = time_module.time,
+) -> Store:
+    """Open the store that a URL names; it is made if it is missing.
+
+    Args:
+        url: ``memory://``, ``sqlite:///relative/path``, ``sqlite:////absolute/path`` or
+            ``postgresql://user@host/database``; None: ``ATHENA_TUNING_STORE``, else a file in the data
+            folder. After ``sqlite://`` comes the host, which is empty, and a slash.
+        text: what to keep of query texts.
+        clock: Unix seconds.
+
+    Raises:
+        StoreError: if the URL is not understood or the store cannot be used.
+
+    Example:
+        >>> with open_store("memory://") as store:
+        ...     store.config_set().head
+        0
+    """
+    url = url or default_store_url()
+    scheme, found, rest = url.partition("://")
+    if found and scheme == "memory":
+        from athena_tuning.store.memory import MemoryStore
+
+        return MemoryStore(text=text, clock=clock)
+    if found and scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
+        from athena_tuning.store.sqlite import SqliteStore
+
+        return SqliteStore(Path(rest[1:]), text=text, clock=clock)
+    if found and scheme in ("postgresql", "postgres"):
+        raise StoreError("PostgreSQL is not there yet")
+    raise StoreError(
+        f"{_shown(url)}: no store is known by this name; say memory://, sqlite:///path or postgresql://…"
+    )
+
+
+def _shown(url: str) -> str:
+    """Return the URL without what may be a password."""
+    before, at, after = url.rpartition("@")
+    return f"{before.partition('://')[0]}://…@{after}" if at else url

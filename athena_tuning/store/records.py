@@ -1,0 +1,54 @@
+"""What a tail returns: records that stay columns until somebody looks at one."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import overload
+
+from athena_tuning.model import QueryMetrics
+from athena_tuning.store.segment import Segment
+
+
+class StoredRecords(Sequence[QueryMetrics]):
+    """A sequence of records over segments. A record is built when it is read, a segment's worth at a time.
+
+    Attributes:
+        segments: the columns, for readers that take them as they are.
+        texts: query texts by ``text_id``; what is missing was not kept.
+
+    Args:
+        segments: in their order; all rows count.
+        texts: see above.
+    """
+
+    def __init__(self, segments: Sequence[Segment], texts: Mapping[int, str]) -> None:
+        self.segments = segments
+        self.texts = texts
+        self._ends = list(accumulate(segment.n for segment in segments))
+        self._built: tuple[int, list[QueryMetrics]] = (-1, [])
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @overload
+    def __getitem__(self, at: int) -> QueryMetrics: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[QueryMetrics]: ...
+    def __getitem__(self, at: int | slice) -> QueryMetrics | list[QueryMetrics]:
+        if isinstance(at, slice):
+            return [self[i] for i in range(*at.indices(len(self)))]
+        position = at + len(self) if at < 0 else at
+        if not 0 <= position < len(self):
+            raise IndexError(f"record {at} of {len(self)}")
+        place = bisect_right(self._ends, position)
+        built = self._built
+        if built[0] != place:
+            built = self._built = (place, self.segments[place].records(self.texts))
+        record: QueryMetrics = built[1][position - self._ends[place]]
+        return record
+
+    def __iter__(self) -> Iterator[QueryMetrics]:
+        for segment in self.segments:
+            yield from segment.records(self.texts)

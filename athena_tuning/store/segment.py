@@ -1,0 +1,339 @@
+"""A batch of records as one blob of columns, and back. The blob carries its version in its first byte.
+
+Times are kept to the microsecond, durations in ms to the nanosecond, accuracy and satisfaction exactly.
+What is unknown (None, NaN) comes back as None. Texts stay outside the blob: it holds their ``text_id``.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
+from athena_tuning.store.packing import Floats, Ints, Packer, Unpacker, numbered
+from athena_tuning.store.text import TextPolicy, hash_shown, text_id, without_quotes
+
+logger = logging.getLogger(__name__)
+
+VERSION = 1
+_HEAD = struct.Struct("<BI")
+CACHE_KNOWN, CACHE_HIT, SUCCESS_KNOWN, SUCCESS, PARALLEL, PARTIAL = 1, 2, 4, 8, 16, 32
+OUTCOMES = tuple(TaskOutcome)
+OK = OUTCOMES.index(TaskOutcome.OK)
+
+_CACHE_BITS = {None: 0, False: CACHE_KNOWN, True: CACHE_KNOWN | CACHE_HIT}
+_SUCCESS_BITS = {None: 0, False: SUCCESS_KNOWN, True: SUCCESS_KNOWN | SUCCESS}
+_PARALLEL_BITS = {False: 0, True: PARALLEL}
+_PARTIAL_BITS = {False: 0, True: PARTIAL}
+_OUTCOME_PLACE = {outcome: place for place, outcome in enumerate(OUTCOMES)}
+_ODD = (TypeError, ValueError, KeyError, OverflowError, AttributeError)
+
+_RECORD_COLUMNS = (
+    *("_id", "text", "time", "latency", "memory", "results", "accuracy", "satisfaction"),
+    *("type", "error", "source", "flags", "concurrency", "config"),
+)
+_LAYER_COLUMNS = {
+    "tasks_at": ("task_layer", "offset", "queue", "service", "in_flight", "outcome", "task_results"),
+    "timed_at": ("timed_layer", "timed"),
+    "queried_at": ("queried_layer",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A batch ready to be stored.
+
+    Attributes:
+        data: the blob.
+        records: how many records it holds.
+        refused: how many were left out because they are no measurements.
+        oldest: smallest timestamp in Unix seconds.
+        newest: largest timestamp in Unix seconds.
+        texts: the query texts to keep, by ``text_id``.
+    """
+
+    data: bytes
+    records: int
+    refused: int
+    oldest: float
+    newest: float
+    texts: Mapping[int, str]
+
+
+def encode(records: Sequence[QueryMetrics], policy: TextPolicy = TextPolicy.KEEP) -> Encoded:
+    """Turn a batch into columns.
+
+    A record with a value of the wrong kind (a text where a number belongs) is left out, counted in
+    ``refused`` and logged: one odd record must not hold back a batch.
+
+    Example:
+        >>> m = QueryMetrics("a-1", "last deploy?", "temporal", 1e9, 12.5, None, False, 3, ["episodic"],
+        ...                  {"episodic": 11.0}, True)
+        >>> batch = encode([m])
+        >>> Segment(batch.data).records(batch.texts) == [m]
+        True
+    """
+    if not records:
+        return Encoded(b"", 0, 0, np.inf, -np.inf, {})
+    try:
+        return _encode(records, policy)
+    except _ODD:
+        fine = [record for record in records if _is_fine(record)]
+    batch = _encode(fine, policy) if fine else encode(())
+    return Encoded(
+        batch.data, batch.records, len(records) - len(fine), batch.oldest, batch.newest, batch.texts
+    )
+
+
+def _is_fine(record: Any) -> bool:
+    try:
+        _encode([record], TextPolicy.DROP)
+    except _ODD as exc:
+        logger.warning("a record of %s cannot be stored: %s", type(record).__name__, exc)
+        return False
+    return True
+
+
+def _encode(records: Sequence[QueryMetrics], policy: TextPolicy) -> Encoded:
+    fields = tuple(zip(*records, strict=True))
+    ids, queries, types, times, latency, memory, hits, results, queried, timed = fields[:10]
+    success, errors, parallel, concurrency, accuracy, satisfaction, tasks, partial_, config, source = fields[
+        10:
+    ]
+    out = Packer()
+    out.raw(_HEAD.pack(VERSION, len(records)))
+    _pack_ids(out, ids)
+    texts = _pack_texts(out, queries, policy)
+    seconds = np.array(times, np.float64)
+    for durations in (seconds, latency, memory, results):
+        out.floats(np.array(durations, np.float64))
+    for shares in (accuracy, satisfaction):
+        out.floats(np.array(shares, np.float64), exact=True)
+    for names in (types, [without_quotes(error, policy) or "" for error in errors], source):
+        distinct, places = numbered(names)
+        out.strings(distinct)
+        out.ints(places)
+    out.ints(
+        _bits(_CACHE_BITS, hits)
+        | _bits(_SUCCESS_BITS, success)
+        | _bits(_PARALLEL_BITS, parallel)
+        | _bits(_PARTIAL_BITS, partial_)
+    )
+    out.ints(_whole(concurrency))
+    out.ints(_whole(config))
+    _pack_layers(out, tasks, timed, queried)
+    return Encoded(out.packed(), len(records), 0, float(seconds.min()), float(seconds.max()), texts)
+
+
+def _whole(values: Sequence[int]) -> Ints:
+    """Return whole numbers; a fraction is an error, not rounded away."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "iub" and len(array):
+        raise TypeError(f"whole numbers expected, not {array.dtype}")
+    return array.astype(np.int64)
+
+
+def _bits(bits: Mapping[Any, int], values: Sequence[Any]) -> Ints:
+    return np.fromiter(map(bits.__getitem__, values), np.int64, len(values))
+
+
+def _pack_ids(out: Packer, ids: Sequence[str]) -> None:
+    """Write ids as a common beginning and a number, if they are so; else as texts."""
+    prefix = ids[0].rstrip("0123456789")
+    tails = [name[len(prefix) :] for name in ids if name.startswith(prefix)]
+    if len(tails) == len(ids) and all(map(str.isdecimal, tails)):
+        numbers = list(map(int, tails))
+        if max(numbers) < 2**63 and list(map(str, numbers)) == tails:
+            out.raw(b"\1")
+            out.strings([prefix])
+            out.ints(np.array(numbers, np.int64))
+            return
+    out.raw(b"\0")
+    out.strings(ids)
+
+
+def _pack_texts(out: Packer, queries: Sequence[str], policy: TextPolicy) -> dict[int, str]:
+    distinct, places = numbered(queries)
+    keys = [text_id(text) for text in distinct]
+    out.raw(len(keys).to_bytes(4, "little"))
+    out.ints(np.zeros(len(keys), np.int64) if policy is TextPolicy.DROP else np.array(keys, np.int64))
+    out.ints(places)
+    return dict(zip(keys, distinct, strict=True)) if policy is TextPolicy.KEEP else {}
+
+
+def _pack_layers(
+    out: Packer,
+    tasks: Sequence[Sequence[LayerTask]],
+    timed: Sequence[dict[str, float]],
+    queried: Sequence[Sequence[str]],
+) -> None:
+    """Write the tasks, the layers' times and the layers asked; mostly the three name the same layers."""
+    flat = list(chain.from_iterable(tasks))
+    if not {LayerTask}.issuperset(map(type, flat)):
+        raise TypeError("tasks must be LayerTask records")
+    by_task: tuple[Any, ...] = tuple(zip(*flat, strict=True)) or ((),) * 7
+    layers, offsets, queues, services, in_flight, outcomes, results = by_task
+    times = tuple(chain.from_iterable(map(dict.values, timed)))
+    groups = [
+        (tuple(map(len, tasks)), layers),
+        (tuple(map(len, timed)), tuple(chain.from_iterable(timed))),
+        (tuple(map(len, queried)), tuple(chain.from_iterable(queried))),
+    ]
+    names = {name: place for place, name in enumerate(dict.fromkeys(chain(*(group[1] for group in groups))))}
+    out.strings(list(names))
+    before = None
+    for group in groups:
+        out.raw(b"\1" if group == before else b"\0")
+        if group != before:
+            out.ints(np.array(group[0], np.int64))
+            out.ints(_bits(names, group[1]))
+        before = group
+    for durations in (offsets, queues, services):
+        out.floats(np.array(durations, np.float64))
+    for whole in (in_flight, [_OUTCOME_PLACE[outcome] for outcome in outcomes], results):
+        out.ints(_whole(whole))
+    out.raw(b"\1" if times == services else b"\0")
+    if times != services:
+        out.floats(np.array(times, np.float64))
+
+
+class Segment:
+    """The columns of one batch. Row ``i`` of every record column is record ``i``.
+
+    A text, type, error or source is a place in the list of distinct values. ``tasks_at[i]`` to
+    ``tasks_at[i + 1]`` are the task rows of record ``i``; the same with ``timed_at`` and ``queried_at``.
+
+    Args:
+        data: from ``encode``.
+
+    Raises:
+        ValueError: if the bytes are of another version or damaged.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        source = Unpacker(data)
+        version, n = _HEAD.unpack(source.raw(_HEAD.size))
+        if version != VERSION:
+            raise ValueError(f"a segment of version {version}; this program reads version {VERSION}")
+        self.n = n
+        self._prefix, self._id = _unpack_ids(source, n)
+        self.text_ids: list[int] = source.ints(int.from_bytes(source.raw(4), "little")).tolist()
+        self.text = source.ints(n)
+        self.time, self.latency, self.memory, self.results = (source.floats(n) for _ in range(4))
+        self.accuracy, self.satisfaction = source.floats(n), source.floats(n)
+        self.types, self.type = source.strings(), source.ints(n)
+        self.errors, self.error = source.strings(), source.ints(n)
+        self.sources, self.source = source.strings(), source.ints(n)
+        self.flags, self.concurrency, self.config = source.ints(n), source.ints(n), source.ints(n)
+        self.layers = source.strings()
+        groups: list[tuple[Ints, Ints]] = []
+        for _ in range(3):
+            if source.raw(1) == b"\1":
+                groups.append(groups[-1])
+                continue
+            at = np.concatenate([[0], np.cumsum(source.ints(n))])
+            groups.append((at, source.ints(int(at[-1]))))
+        (self.tasks_at, self.task_layer), (self.timed_at, self.timed_layer) = groups[:2]
+        self.queried_at, self.queried_layer = groups[2]
+        m = len(self.task_layer)
+        self.offset, self.queue, self.service = (source.floats(m) for _ in range(3))
+        self.in_flight, self.outcome, self.task_results = (source.ints(m) for _ in range(3))
+        shared = source.raw(1) == b"\1"
+        self.timed = self.service if shared else source.floats(len(self.timed_layer))
+
+    def since(self, time: float) -> Segment:
+        """Return the rows that are not older than ``time`` (Unix seconds)."""
+        keep = self.time >= time
+        if keep.all():
+            return self
+        part = copy.copy(self)
+        part.n = int(keep.sum())
+        for name in _RECORD_COLUMNS:
+            setattr(part, name, getattr(self, name)[keep])
+        for edges, columns in _LAYER_COLUMNS.items():
+            sizes = np.diff(getattr(self, edges))
+            setattr(part, edges, np.concatenate([[0], np.cumsum(sizes[keep])]))
+            rows = np.repeat(keep, sizes)
+            for name in columns:
+                setattr(part, name, getattr(self, name)[rows])
+        return part
+
+    def records(self, texts: Mapping[int, str]) -> list[QueryMetrics]:
+        """Return the batch as records; a text that is not in ``texts`` is shown as its hash."""
+        shown = [texts.get(key) or hash_shown(key) for key in self.text_ids]
+        columns = (
+            [f"{self._prefix}{tail}" for tail in self._id.tolist()],
+            _named(shown, self.text),
+            _named(self.types, self.type),
+            self.time.tolist(),
+            _known(self.latency),
+            _known(self.memory),
+            _flags(self.flags, CACHE_KNOWN, CACHE_HIT),
+            [None if value is None else int(value) for value in _known(self.results)],
+            self._parts(self.queried_at, _named(self.layers, self.queried_layer)),
+            self._times(),
+            _flags(self.flags, SUCCESS_KNOWN, SUCCESS),
+            _named([error or None for error in self.errors], self.error),
+            (self.flags & PARALLEL).astype(bool).tolist(),
+            self.concurrency.tolist(),
+            _known(self.accuracy),
+            _known(self.satisfaction),
+            self._tasks(),
+            (self.flags & PARTIAL).astype(bool).tolist(),
+            self.config.tolist(),
+            _named(self.sources, self.source),
+        )
+        return list(map(partial(tuple.__new__, QueryMetrics), zip(*columns, strict=True)))
+
+    def _parts(self, at: Ints, flat: list[Any]) -> list[list[Any]]:
+        edges = at.tolist()
+        return [flat[a:b] for a, b in pairwise(edges)]
+
+    def _times(self) -> list[dict[str, float]]:
+        pairs = list(zip(_named(self.layers, self.timed_layer), self.timed.tolist(), strict=True))
+        return list(map(dict, self._parts(self.timed_at, pairs)))
+
+    def _tasks(self) -> list[tuple[LayerTask, ...]]:
+        columns = (
+            _named(self.layers, self.task_layer),
+            self.offset.tolist(),
+            self.queue.tolist(),
+            self.service.tolist(),
+            self.in_flight.tolist(),
+            _named(OUTCOMES, self.outcome),
+            self.task_results.tolist(),
+        )
+        flat = list(map(partial(tuple.__new__, LayerTask), zip(*columns, strict=True)))
+        return list(map(tuple, self._parts(self.tasks_at, flat)))
+
+
+def _unpack_ids(source: Unpacker, n: int) -> tuple[str, npt.NDArray[Any]]:
+    if source.raw(1) == b"\1":
+        return source.strings()[0], source.ints(n)
+    return "", np.array(source.strings(), object)
+
+
+def _named(names: Sequence[Any], places: Ints) -> list[Any]:
+    return [names[place] for place in places.tolist()]
+
+
+def _known(values: Floats) -> list[float | None]:
+    known: list[float | None] = values.tolist()
+    if np.isnan(values).any():
+        return [None if math.isnan(value) else value for value in values.tolist()]
+    return known
+
+
+def _flags(flags: Ints, known: int, true: int) -> list[bool | None]:
+    meaning = {0: None, known: False, known | true: True}
+    return [meaning[flag] for flag in (flags & (known | true)).tolist()]

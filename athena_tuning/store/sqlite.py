@@ -1,0 +1,209 @@
+"""A store in one SQLite file, shared by the processes of one machine."""
+
+from __future__ import annotations
+
+import threading
+import time as time_module
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from athena_tuning.store.database import Database, Row, Transaction
+from athena_tuning.store.errors import StoreError
+from athena_tuning.store.schema import CURRENT, MIGRATIONS
+from athena_tuning.store.sql_metrics import SqlStore
+from athena_tuning.store.text import TextPolicy
+
+APPLICATION_ID = 0x41545354
+BUSY_SECONDS = 5.0
+
+
+class SqliteStore(SqlStore):
+    """A store in a SQLite file in WAL mode; it is made if it is missing.
+
+    Args:
+        path: the file.
+        text: what to keep of query texts.
+        clock: Unix seconds.
+
+    Raises:
+        StoreError: if the file is not a store, newer than this program, damaged or not writable.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        text: TextPolicy | str = TextPolicy.KEEP,
+        clock: Callable[[], float] = time_module.time,
+    ) -> None:
+        super().__init__(SqliteDatabase(Path(path), clock), text=text, clock=clock)
+
+
+class SqliteDatabase(Database):
+    """Connections to one SQLite file: one that writes, and as many that read as there are readers at once."""
+
+    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+        self.name = str(path)
+        self._path = path
+        self._clock = clock
+        self._free: deque[apsw.Connection] = deque()
+        self._write_lock = threading.Lock()
+        self._closed = False
+        _switch_statistics_off()
+        if not path.parent.is_dir():
+            raise StoreError(f"{path}: the folder {path.parent} does not exist; make it or name another file")
+        with self._in_our_words():
+            self._writer = self._connect()
+            try:
+                self._prepare(self._writer)
+            except BaseException:
+                self._writer.close()
+                raise
+
+    def read(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """See ``Database``."""
+        with self._in_our_words():
+            try:
+                connection = self._free.pop()
+            except IndexError:
+                connection = self._connect()
+            try:
+                return connection.execute(sql, values).fetchall()
+            finally:
+                if self._closed:
+                    connection.close()
+                else:
+                    self._free.append(connection)
+
+    @contextmanager
+    def write(self, lock: str | None = None) -> Iterator[Transaction]:
+        """See ``Database``; SQLite's writers run one after the other anyway."""
+        with self._in_our_words(), self._write_lock:
+            self._refuse_closed()
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield _SqliteTransaction(self._writer)
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
+
+    def now(self) -> float:
+        """See ``Database``: all processes on a machine have its clock."""
+        return self._clock()
+
+    def announce(self, transaction: Transaction, head: int) -> None:
+        """See ``Database``: the new row is the announcement."""
+
+    def config_head(self) -> int:
+        """See ``Database``."""
+        [(head,)] = self.read("SELECT max(version) FROM config_versions")
+        return head or 0
+
+    def close(self) -> None:
+        """See ``Database``."""
+        with self._write_lock:
+            if self._closed:
+                return
+            self._closed = True
+            while self._free:
+                self._free.pop().close()
+            self._writer.close()
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise StoreError(f"{self.name}: the store is closed")
+
+    def _connect(self) -> apsw.Connection:
+        self._refuse_closed()
+        connection = apsw.Connection(self.name)
+        connection.set_busy_timeout(int(BUSY_SECONDS * 1000))
+        return connection
+
+    def _prepare(self, connection: apsw.Connection) -> None:
+        """Check that the file is ours and bring its tables up to date."""
+        self._check_mark(connection)
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", "normal")
+        if connection.pragma("user_version") == CURRENT:
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._check_mark(connection)
+            version = connection.pragma("user_version")
+            for step in MIGRATIONS[version:]:
+                for statement in step:
+                    connection.execute(
+                        statement.format(
+                            blob="BLOB", key="INTEGER PRIMARY KEY AUTOINCREMENT", compact=" WITHOUT ROWID"
+                        )
+                    )
+            connection.pragma("application_id", APPLICATION_ID)
+            connection.pragma("user_version", CURRENT)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def _check_mark(self, connection: apsw.Connection) -> None:
+        mark, version = connection.pragma("application_id"), connection.pragma("user_version")
+        empty = mark == 0 and connection.pragma("schema_version") == 0
+        if mark != APPLICATION_ID and not empty:
+            raise StoreError(f"{self.name}: this database belongs to something else; name another file")
+        if version > CURRENT:
+            raise StoreError(
+                f"{self.name}: a store of schema version {version}, made by a newer athena_tuning; this one"
+                f" knows versions up to {CURRENT}: update it, or name another file"
+            )
+
+    @contextmanager
+    def _in_our_words(self) -> Iterator[None]:
+        try:
+            yield
+        except apsw.Error as exc:
+            raise StoreError(f"{self.name}: {_meaning(exc)}") from exc
+
+
+class _SqliteTransaction:
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        return self._connection.execute(sql, values).fetchall()
+
+    def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        self._connection.executemany(sql, rows)
+
+
+_MEANINGS: tuple[tuple[type[apsw.Error], str], ...] = (
+    (apsw.NotADBError, "this is no database; name another file"),
+    (apsw.CorruptError, "the file is damaged; put it aside and start a new one, or restore a copy"),
+    (apsw.FullError, "the disk is full; make room, writing goes on by itself"),
+    (apsw.ReadOnlyError, "the file cannot be written; give this user the right to, also to its folder"),
+    (apsw.PermissionsError, "the file cannot be opened by this user; change its rights"),
+    (apsw.CantOpenError, "the file cannot be opened; check path and rights of file and folder"),
+    (apsw.BusyError, f"another process has kept it locked for more than {BUSY_SECONDS:g} s"),
+    (apsw.IOError, "the disk refuses to read or write; check disk and file system"),
+)
+
+
+def _meaning(error: apsw.Error) -> str:
+    for kind, words in _MEANINGS:
+        if isinstance(error, kind):
+            return f"{words} ({error})"
+    return str(error)
+
+
+def _switch_statistics_off() -> None:
+    """Switch SQLite's memory statistics off: their lock makes parallel reads take turns."""
+    try:
+        apsw.config(apsw.SQLITE_CONFIG_MEMSTATUS, False)
+    except apsw.MisuseError:
+        return  # SQLite is in use already: it stays as it is

@@ -1,0 +1,57 @@
+"""What is kept of a query's text."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import lru_cache
+from hashlib import blake2b
+
+
+class TextPolicy(StrEnum):
+    """What a store keeps of query texts.
+
+    KEEP keeps them as given, each once. HASH keeps a 64-bit hash, so that repeated queries can still be
+    counted; somebody who guesses a text can confirm the guess. DROP keeps nothing. Under HASH and DROP an
+    error message is kept only as far as its first colon (the layer or the kind of error), because what
+    follows may quote the query.
+    """
+
+    KEEP = "keep"
+    HASH = "hash"
+    DROP = "drop"
+
+
+@lru_cache(maxsize=65536)
+def text_id(text: str) -> int:
+    """Return a 64-bit number that stands for a text; 0 only for the empty one.
+
+    Example:
+        >>> text_id(""), text_id("last deploy?") == text_id("last deploy?")
+        (0, True)
+    """
+    if not text:
+        return 0
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True) or 1
+
+
+def hash_shown(number: int) -> str:
+    """Return what stands in for a text of which only the hash was kept.
+
+    Example:
+        >>> hash_shown(255), hash_shown(0)
+        ('#00000000000000ff', '')
+    """
+    return f"#{number % 2**64:016x}" if number else ""
+
+
+def without_quotes(error: str | None, policy: TextPolicy) -> str | None:
+    """Return what the policy keeps of an error message.
+
+    Example:
+        >>> without_quotes("graph: no such column: salary", TextPolicy.HASH)
+        'graph'
+    """
+    if error is None or policy is TextPolicy.KEEP:
+        return error
+    return error.partition(":")[0]
