@@ -88,8 +88,8 @@ def figures(profiler: PerformanceProfiler, scope: str = "all") -> Figures:
     return Figures(
         scope,
         summary.count,
-        summary.mean_ms,
-        summary.p99_ms,
+        summary.mean_latency_ms,
+        summary.p99_latency_ms,
         1.0 - summary.errors / summary.known_success if summary.known_success else 1.0,
         speed_up(own),
     )

@@ -99,7 +99,7 @@ def test_one_types_call_does_not_set_anothers_config() -> None:
 def test_a_change_of_parallel_alone_is_a_change_and_can_be_undone() -> None:
     target = profiler()
     feed(target, 50)
-    tuner = tuner_on(target)
+    tuner = tuner_on(target, adjustment_interval=50)
     steady = version(ConfigSet(), replace(tuner.propose().after, enable_parallel=False))
     (made,) = tuner.step(steady, NOW)[:1]
     assert made.action is Action.CHANGE
