@@ -9,7 +9,7 @@ from random import Random
 from athena_tuning.workload.fiction.team import SERVICE
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
-_OPENING = re.compile(r"(^|[.?!] )([a-z][\w.-]*)")
+_OPENING = re.compile(r"(^|(?<!\d)[.?!] )([a-z][\w.-]*)")
 _NAMES = frozenset(SERVICE) | {store for service in SERVICE.values() for store in service.stores}
 
 
@@ -30,7 +30,7 @@ def say(rng: Random, template: str, /, **facts: object) -> str:
 
 
 def sentences(text: str) -> str:
-    """Return the text with a capital at the start of each sentence; names of services stay as they are.
+    """Return the text with a capital at the start of each sentence; names of services and settings keep theirs.
 
     Example:
         >>> sentences("restarted it. tracker is back. all good.")
@@ -40,7 +40,7 @@ def sentences(text: str) -> str:
 
 
 def _opened(word: str) -> str:
-    return word if word in _NAMES else word[0].upper() + word[1:]
+    return word if word in _NAMES or "_" in word else word[0].upper() + word[1:]
 
 
 def day(moment: float) -> str:
