@@ -30,7 +30,7 @@ def say(rng: Random, template: str, /, **facts: object) -> str:
 
 
 def sentences(text: str) -> str:
-    """Return the text with a capital at the start of each sentence; names of services and settings keep theirs.
+    """Return the text with a capital at the start of each sentence; names of services and settings stay.
 
     Example:
         >>> sentences("restarted it. tracker is back. all good.")
