@@ -82,7 +82,7 @@ def ingest_file(
 def _lines(raw: io.BufferedReader, bad: list[tuple[int, str]]) -> Iterator[tuple[int, bytes]]:
     """Give the lines that are not empty, by number; a torn gzip stream ends them and is reported."""
     packed = raw.peek(2)[:2] == b"\x1f\x8b"
-    stream = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if packed else raw  # type: ignore[arg-type]
+    stream = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if packed else raw
     number = 0
     try:
         while line := stream.readline(MAX_LINE):

@@ -76,7 +76,7 @@ class Memory:
             fresh: dict[str, set[int]] = defaultdict(set)
             for item in batch:
                 self._unindex(db, item.id, stale, fresh)
-                row = int(db.execute(PUT, values(item)).fetchone()[0])
+                [(row,)] = db.execute(PUT, values(item))
                 for rows in fresh.values():
                     rows.discard(row)  # it may have come from another layer, in this batch
                 fresh[item.layer].add(row)

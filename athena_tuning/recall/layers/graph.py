@@ -11,7 +11,7 @@ import apsw
 from athena_tuning.recall.items import LayerQuery
 from athena_tuning.recall.layers.memory_file import MemoryFile
 from athena_tuning.recall.layers.rows import COLUMNS, record
-from athena_tuning.recall.layers.text import TextLayer
+from athena_tuning.recall.layers.text import WEIGHTS, TextLayer
 from athena_tuning.recall.layers.words import any_of, scope_mark
 
 HOPS = 2
@@ -25,7 +25,6 @@ CREATE TABLE IF NOT EXISTS entity(
 CREATE VIRTUAL TABLE IF NOT EXISTS entity_text USING fts5(
     name, scope, content='', contentless_delete=1, tokenize='porter unicode61 remove_diacritics 2'
 );
-INSERT INTO entity_text(entity_text, rank) VALUES ('rank', 'bm25(1.0, 0.0)');
 CREATE TABLE IF NOT EXISTS mention(
     entity INTEGER NOT NULL, item INTEGER NOT NULL, PRIMARY KEY(entity, item)
 ) WITHOUT ROWID;
@@ -37,14 +36,16 @@ CREATE TABLE IF NOT EXISTS relation(
 CREATE INDEX IF NOT EXISTS relation_item ON relation(item);
 """
 
-# The walk is best first: SQLite takes the heaviest row of the queue next, and stops after 64 entities.
+# The walk is best first: SQLite takes the heaviest row of the queue next, and stops after 16 entities.
 _SEARCH = f"""
 WITH RECURSIVE
 hit(item, score) AS MATERIALIZED (
-    SELECT rowid, -rank FROM graph_text WHERE graph_text MATCH ?1 ORDER BY rank LIMIT ?3
+    SELECT rowid, -bm25(graph_text, {WEIGHTS}) AS score
+    FROM graph_text WHERE graph_text MATCH ?1 ORDER BY score DESC LIMIT ?3
 ),
 named(entity, weight) AS MATERIALIZED (
-    SELECT rowid, -rank FROM entity_text WHERE entity_text MATCH ?2 ORDER BY rank LIMIT 8
+    SELECT rowid, -bm25(entity_text, 1.0, 0.0) AS score
+    FROM entity_text WHERE entity_text MATCH ?2 ORDER BY score DESC LIMIT 8
 ),
 reach(entity, hops, weight) AS (
     SELECT entity, 0, weight / (SELECT max(weight) FROM named) / mentions
@@ -52,7 +53,7 @@ reach(entity, hops, weight) AS (
     UNION ALL
     SELECT other, hops + 1, reach.weight * 0.5 / mentions
     FROM reach JOIN relation USING (entity) JOIN entity ON id = other WHERE hops < {HOPS}
-    ORDER BY 3 DESC LIMIT 64
+    ORDER BY 3 DESC LIMIT 16
 ),
 near(item, weight) AS (
     SELECT item, max(weight) FROM reach JOIN mention USING (entity) GROUP BY item
@@ -113,7 +114,7 @@ class GraphLayer:
         """Put rows of ``item`` into the index."""
         self._text.add(db, rows)
         for row in rows:
-            scope, detail = db.execute("SELECT scope, detail FROM item WHERE row = ?", (row,)).fetchone()
+            [(scope, detail)] = db.execute("SELECT scope, detail FROM item WHERE row = ?", (row,))
             parts = json.loads(detail)
             edges = [(source, target) for source, _, target in parts["edges"]]
             names = {*parts["entities"], *(name for edge in edges for name in edge)}

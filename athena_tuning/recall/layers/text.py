@@ -12,12 +12,14 @@ from athena_tuning.recall.layers.memory_file import MemoryFile
 from athena_tuning.recall.layers.rows import COLUMNS, record
 from athena_tuning.recall.layers.words import any_of, moment, scope_mark
 
+WEIGHTS = "1.0, 0.3, 0.3, 0.3, 0.0"
+"""What a word counts in an item's text, around it, in its date, in its names; the scope only filters."""
+
 CREATE = """
 CREATE VIRTUAL TABLE IF NOT EXISTS {name}_text USING fts5(
     text, around, moment, names, scope,
     content='', contentless_delete=1, tokenize='porter unicode61 remove_diacritics 2'
 );
-INSERT INTO {name}_text({name}_text, rank) VALUES ('rank', 'bm25(1.0, 0.3, 0.3, 0.3, 0.0)');
 """
 
 
@@ -36,8 +38,8 @@ class TextLayer:
         self._file = file
         self._search = f"""
             SELECT {COLUMNS} FROM (
-                SELECT rowid AS found, rank AS score FROM {name}_text
-                WHERE {name}_text MATCH ? ORDER BY rank LIMIT ?
+                SELECT rowid AS found, bm25({name}_text, {WEIGHTS}) AS score FROM {name}_text
+                WHERE {name}_text MATCH ? ORDER BY score LIMIT ?
             ) JOIN item ON item.row = found ORDER BY score
         """
 
@@ -80,8 +82,8 @@ def neighbours(db: apsw.Connection, row: int) -> list[tuple[int, str]]:
 
 
 def _words(db: apsw.Connection, row: int) -> tuple[int, str, str, str, str, str]:
-    text, scope, timestamp, speaker, names = db.execute(
+    [(text, scope, timestamp, speaker, names)] = db.execute(
         "SELECT text, scope, timestamp, speaker, names FROM item WHERE row = ?", (row,)
-    ).fetchone()
+    )
     around = " ".join(text for _, text in neighbours(db, row))
     return row, text, around, moment(timestamp), f"{speaker} {names}", scope_mark(scope)
