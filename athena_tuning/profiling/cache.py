@@ -83,7 +83,7 @@ class CacheCounts:
         """Count rows (+1) or take them away (−1)."""
         types = rows["type"]
         for number in set(types.tolist()):
-            name = rows.block.names.types.values[number] or ""
+            name = rows.block.names.types[number]
             self.by_type[name].count(rows.where(types == number), sign)
         for layer in rows.block.tasks if rows.layer is None else (rows.layer,):
             asked = rows.of_layer(layer)

@@ -124,11 +124,9 @@ class Together:
     def pairs(self, names: Names) -> tuple[list[str], Ints, int]:
         """Return layers, how many recalls asked each two of them (one: the diagonal), and all recalls."""
         numbers = np.flatnonzero(self.by_shape).tolist()
-        shapes = [(names.shapes.values[number], int(self.by_shape[number])) for number in numbers]
-        layers = sorted({layer for shape, _ in shapes if shape for layer in shape.layers})
-        asked = np.array(
-            [[shape is not None and layer in shape.layers for layer in layers] for shape, _ in shapes]
-        )
+        shapes = [(names.shapes[number], int(self.by_shape[number])) for number in numbers]
+        layers = sorted({layer for shape, _ in shapes for layer in shape.layers})
+        asked = np.array([[layer in shape.layers for layer in layers] for shape, _ in shapes])
         asked = asked.reshape(len(shapes), len(layers)).astype(np.int64)
         counts = np.array([n for _, n in shapes], np.int64)
         return layers, (asked.T * counts) @ asked, int(counts.sum())
@@ -191,7 +189,7 @@ def task_table(view: View, selection: Selection, names: Names) -> TaskTable:
     """Return the telemetry of all selected layer tasks."""
     layers = [selection.layer] if selection.layer is not None else names.layers()
     query_types = sorted(names.types.used())
-    place = np.zeros(len(names.types.values), np.int64)
+    place = np.zeros(len(names.types), np.int64)
     for i, query_type in enumerate(query_types):
         place[names.types.get(query_type)] = i
     parts = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -27,17 +27,26 @@ class Dictionary(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self.values: list[T | None] = []
+        self._values: list[T | None] = []
         self._ids: dict[T, int] = {}
         self._counts: Ids = np.zeros(16, np.int64)
         self._free: list[int] = []
 
     def __len__(self) -> int:
-        return len(self._ids)
+        """How many numbers were given out, free ones included."""
+        return len(self._values)
+
+    def __getitem__(self, number: int) -> T:
+        """Return the value of a number that is in use."""
+        return self._values[number]  # type: ignore[return-value]  # only a free number has none
 
     def get(self, value: T) -> int | None:
         """Return the number of a value, or None if no record uses it."""
         return self._ids.get(value)
+
+    def unknown(self, values: Iterable[T]) -> set[T]:
+        """Return those of the values that have no number yet."""
+        return set(values).difference(self._ids)
 
     def id_of(self, value: T) -> int:
         """Return the number of a value, a new one if it has none yet."""
@@ -46,10 +55,19 @@ class Dictionary(Generic[T]):
 
     def ids_of(self, values: Sequence[T]) -> Ids:
         """Return the numbers of many values."""
-        numbers: list[int | None] = list(map(self._ids.get, values))
-        if None in numbers:
-            return np.array([self.id_of(value) for value in values], np.int64)
-        return np.array(numbers, np.int64)
+        numbers = self.known_ids(values)
+        if numbers is not None:
+            return numbers
+        for value in self.unknown(values):
+            self._enter(value)
+        return np.fromiter(map(self._ids.__getitem__, values), np.int64, len(values))
+
+    def known_ids(self, values: Sequence[T]) -> Ids | None:
+        """Return the numbers of many values, or None if one has none yet."""
+        try:
+            return np.fromiter(map(self._ids.__getitem__, values), np.int64, len(values))
+        except KeyError:
+            return None
 
     def count_in(self, ids: Ids) -> None:
         """Count a use of each number."""
@@ -73,12 +91,16 @@ class Dictionary(Generic[T]):
     def forget(self, numbers: Sequence[int]) -> None:
         """Free numbers that nothing uses, with their values; one that came into use again is kept."""
         for number in numbers:
-            value = self.values[number]
+            value = self._values[number]
             if self._counts[number] or self._ids.get(value) != number:  # type: ignore[arg-type]
                 continue
             del self._ids[value]  # type: ignore[arg-type]
-            self.values[number] = None
+            self._values[number] = None
             self._free.append(number)
+
+    def items(self) -> Iterator[tuple[int, T]]:
+        """Yield number and value of what records use."""
+        return ((number, value) for value, number in self._ids.items())
 
     def used(self) -> list[T]:
         """Return the values that records use."""
@@ -87,10 +109,10 @@ class Dictionary(Generic[T]):
     def _enter(self, value: T) -> int:
         if self._free:
             number = self._free.pop()
-            self.values[number] = value
+            self._values[number] = value
         else:
-            number = len(self.values)
-            self.values.append(value)
+            number = len(self._values)
+            self._values.append(value)
             if number == len(self._counts):
                 self._counts = np.concatenate([self._counts, np.zeros(number, np.int64)])
         self._ids[value] = number

@@ -133,9 +133,9 @@ class PerformanceProfiler:
     def get_slow_queries(self, percentile: float = 99, limit: int = 10) -> list[tuple[str, float]]:
         """Return text and latency (ms) of recalls at or above a percentile (0 to 100), slowest first."""
         with self._lock:
-            view, texts = self._refresh(), self._window.names.texts.values
+            view, texts = self._refresh(), self._window.names.texts
             slow = trending.slowest(self._upkeep, view, Selection(), percentile, limit)
-            return [(texts[int(rows["text"][0])] or "", ms) for ms, rows in slow]
+            return [(texts[int(rows["text"][0])], ms) for ms, rows in slow]
 
     def get_temporal_pattern(self) -> dict[int, dict[str, float]]:
         """Return ``{part of the day: {avg_latency_ms, query_count, success_rate}}`` in local time."""

@@ -16,7 +16,7 @@ from athena_tuning.profiling.columns import (
     SUCCESS,
     SUCCESS_KNOWN,
 )
-from athena_tuning.profiling.fold import OUTCOMES
+from athena_tuning.profiling.rows import OUTCOMES
 from athena_tuning.profiling.window import Rows, View
 
 
@@ -30,13 +30,13 @@ def records_of(rows: Rows) -> list[QueryMetrics]:
     for i, place, row in zip(range(len(rows)), at, zip(*columns, strict=True), strict=True):
         (time, latency, memory, accuracy, satisfaction, _, _, results, text, type_, shape) = row[:11]
         error, source, flags, concurrency, config, _ = row[11:]
-        layers, timed, measured = names.shapes.values[shape]
+        layers, timed, measured = names.shapes[shape]
         own = {layer: tasks[layer][i] for layer in layers}
         found.append(
             QueryMetrics(
                 ids[place],
-                names.texts.values[text] or "",
-                names.types.values[type_] or "",
+                names.texts[text],
+                names.types[type_],
                 time,
                 _known(latency),
                 _known(memory),
@@ -45,7 +45,7 @@ def records_of(rows: Rows) -> list[QueryMetrics]:
                 list(layers),
                 {layer: own[layer][0] for layer in timed},
                 bool(flags & SUCCESS) if flags & SUCCESS_KNOWN else None,
-                names.errors.values[error],
+                names.errors[error],
                 bool(flags & PARALLEL),
                 concurrency,
                 accuracy,
@@ -53,7 +53,7 @@ def records_of(rows: Rows) -> list[QueryMetrics]:
                 tuple([_task(layer, own[layer]) for layer in measured]),
                 bool(flags & PARTIAL),
                 config,
-                names.sources.values[source] or "",
+                names.sources[source],
             )
         )
     return found

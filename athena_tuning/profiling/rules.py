@@ -106,10 +106,10 @@ def _time(value: Any, now: float, odd: list[str]) -> float:
 
 
 def _real(value: Any) -> float | None:
-    """Return a finite float for what is a number (numpy's too, but no bool), else None."""
+    """Return a finite float for what is a number (numpy's too), else None."""
     if type(value) is float:
         return value if math.isfinite(value) else None
-    if isinstance(value, (bool, str, bytes)) or value is None:
+    if isinstance(value, (str, bytes)) or value is None:
         return None
     try:
         number = float(value)

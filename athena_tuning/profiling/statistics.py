@@ -24,7 +24,6 @@ from athena_tuning.profiling.columns import (
     SUCCESS,
     SUCCESS_KNOWN,
 )
-from athena_tuning.profiling.fold import OUTCOMES
 from athena_tuning.profiling.histogram import (
     Floats,
     Ints,
@@ -33,6 +32,7 @@ from athena_tuning.profiling.histogram import (
     exact_sum,
     ranks_of,
 )
+from athena_tuning.profiling.rows import OUTCOMES
 from athena_tuning.profiling.selection import Selection, latencies
 from athena_tuning.profiling.upkeep import Upkeep
 from athena_tuning.profiling.window import Rows, View

@@ -90,7 +90,7 @@ def trending(
         lowest = np.partition(scores[asked], -limit)[-limit] if limit > 0 else math.inf
         asked = asked[scores[asked] >= lowest]
     found = [
-        TrendingQuery(names.texts.values[number] or "", int(trend.counts[number]), float(scores[number]))
+        TrendingQuery(names.texts[number], int(trend.counts[number]), float(scores[number]))
         for number in asked.tolist()
     ]
     return sorted(found, key=lambda query: (-query.score, -query.count, query.text))[:limit]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import marshal
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -55,13 +55,17 @@ class Names:
 
     def ran(self, layer: str) -> npt.NDArray[np.bool_]:
         """Return by shape number whether the layer was asked."""
-        values = self.shapes.values
-        return np.array([shape is not None and layer in shape.layers for shape in values], np.bool_)
+        return self._shapes_where(lambda shape: layer in shape.layers)
 
     def has_task(self, layer: str) -> npt.NDArray[np.bool_]:
         """Return by shape number whether the layer's task was measured."""
-        values = self.shapes.values
-        return np.array([shape is not None and layer in shape.tasks for shape in values], np.bool_)
+        return self._shapes_where(lambda shape: layer in shape.tasks)
+
+    def _shapes_where(self, holds: Callable[[Shape], bool]) -> npt.NDArray[np.bool_]:
+        table = np.zeros(len(self.shapes), np.bool_)
+        for number, shape in self.shapes.items():
+            table[number] = holds(shape)
+        return table
 
 
 class Block:

@@ -1,0 +1,101 @@
+"""One record to its rows: what ``transpose`` does for many, told plainly."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+from athena_tuning.model import QueryMetrics, TaskOutcome
+from athena_tuning.profiling.columns import (
+    CACHE_HIT,
+    CACHE_KNOWN,
+    PARALLEL,
+    PARTIAL,
+    SUCCESS,
+    SUCCESS_KNOWN,
+)
+from athena_tuning.profiling.window import Names, Shape
+
+OUTCOMES = tuple(TaskOutcome)
+OUTCOME_ID: dict[str, int] = {outcome: place for place, outcome in enumerate(OUTCOMES)}
+
+_CACHE = {None: 0, False: CACHE_KNOWN, True: CACHE_KNOWN | CACHE_HIT}
+_SUCCESS = {None: 0, False: SUCCESS_KNOWN, True: SUCCESS_KNOWN | SUCCESS}
+FLAGS: dict[tuple[bool | None, bool | None, bool, bool], int] = {
+    (hit, success, parallel, partial): _CACHE[hit]
+    | _SUCCESS[success]
+    | PARALLEL * parallel
+    | PARTIAL * partial
+    for hit, success, parallel, partial in product(_CACHE, _SUCCESS, (False, True), (False, True))
+}
+"""The bits of cache hit, success, parallel execution and partial answer."""
+
+
+def shape_of(m: QueryMetrics) -> Shape:
+    """Return who was asked, timed and measured."""
+    return Shape(tuple(m.layers_queried), tuple(m.layer_latencies), tuple([task.layer for task in m.tasks]))
+
+
+def record_row(m: QueryMetrics, names: Names) -> tuple[float, ...]:
+    """Return the row of one record, in the order of ``columns.RECORD``."""
+    latency = math.nan if m.latency_ms is None else m.latency_ms
+    work, span = work_and_span(m)
+    return (
+        m.timestamp,
+        latency,
+        math.nan if m.memory_mb is None else m.memory_mb,
+        m.accuracy_score,
+        math.nan if m.user_satisfaction is None else m.user_satisfaction,
+        work,
+        span,
+        -1 if m.result_count is None else m.result_count,
+        names.texts.id_of(m.query_text),
+        names.types.id_of(m.query_type),
+        names.shapes.id_of(shape_of(m)),
+        names.errors.id_of(m.error),
+        names.sources.id_of(m.source),
+        FLAGS[m.cache_hit, m.success, m.parallel_execution, m.partial],
+        m.concurrency_level,
+        m.config_version,
+        max([task.in_flight for task in m.tasks], default=0),
+    )
+
+
+def task_rows(m: QueryMetrics) -> list[tuple[str, tuple[float, ...]]]:
+    """Return each asked layer with its row, in the order of ``columns.TASK``."""
+    stand_in = math.nan if m.latency_ms is None else m.latency_ms
+    if not m.tasks:
+        times = m.layer_latencies
+        return [(layer, (times.get(layer, stand_in), 0, 0, 0, 0, 0)) for layer in m.layers_queried]
+    tasks = {task.layer: task for task in m.tasks}
+    rows: list[tuple[str, tuple[float, ...]]] = []
+    for layer in m.layers_queried:
+        task = tasks.get(layer)
+        if task is None:
+            rows.append((layer, (m.layer_latencies.get(layer, stand_in), 0, 0, 0, 0, 0)))
+            continue
+        _, offset, queue, service, in_flight, outcome, results = task
+        service = m.layer_latencies.get(layer, service)
+        queue_us, offset_us = round(queue * 1000), round(offset * 1000)
+        rows.append((layer, (service, queue_us, offset_us, in_flight, OUTCOME_ID[outcome], results)))
+    return rows
+
+
+def work_and_span(m: QueryMetrics) -> tuple[float, float]:
+    """Return ms of service over all layers, and ms in which at least one was in service.
+
+    From tasks the span is the union of their service intervals: waits are in neither, so a speed-up of
+    work / span cannot come from queueing. Without tasks the whole latency of a parallel recall stands in.
+    """
+    if m.tasks:
+        busy, until = 0.0, 0.0
+        for start, took in sorted([(t.offset_ms + t.queue_ms, t.service_ms) for t in m.tasks]):
+            finish = start + took
+            if finish > until:
+                busy += finish - max(start, until)
+                until = finish
+        return sum([task.service_ms for task in m.tasks]), busy
+    work = sum(m.layer_latencies.values())
+    if not m.parallel_execution:
+        return work, work
+    return (work, m.latency_ms) if work and m.latency_ms else (0.0, 0.0)
