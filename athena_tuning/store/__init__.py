@@ -6,14 +6,21 @@ from athena_tuning.store.base import MetricsTail, Store
 from athena_tuning.store.errors import ConfigConflict, StoreError
 from athena_tuning.store.memory import MemoryStore
 from athena_tuning.store.opening import open_store
+from athena_tuning.store.retention import Level, Retention
+from athena_tuning.store.rollup import RECALLS, Rollups, Summary
 from athena_tuning.store.text import TextPolicy
 
 __all__ = [
+    "RECALLS",
     "ConfigConflict",
+    "Level",
     "MemoryStore",
     "MetricsTail",
+    "Retention",
+    "Rollups",
     "Store",
     "StoreError",
+    "Summary",
     "TextPolicy",
     "open_store",
 ]

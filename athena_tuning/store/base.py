@@ -22,6 +22,8 @@ from athena_tuning.model import (
     TuningConfig,
     WorkerStatus,
 )
+from athena_tuning.store.retention import Level
+from athena_tuning.store.rollup import Rollups
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,38 @@ class Store(ABC):
             cursor: from an earlier tail.
             since: leave out records older than this (Unix seconds).
             limit: stop after about so many records; call again until nothing comes.
+        """
+
+    @abstractmethod
+    def rollups(
+        self,
+        start: float,
+        end: float,
+        *,
+        level: Level | None = None,
+        layer: str | None = None,
+        query_type: str | None = None,
+        config_version: int | None = None,
+        worker_id: str | None = None,
+    ) -> Rollups:
+        """Return the roll-ups from ``start`` to ``end``, everything that is stored included.
+
+        Args:
+            start: Unix seconds, moved back to a whole minute (of spans over two days hour, over sixty days
+                day; or of ``level``).
+            end: Unix seconds, moved on likewise.
+            level: rows of this level only, for a series over time; None: the fewest rows that cover the span.
+            layer: only this layer; "" for whole recalls; None for both, in rows of their own.
+            query_type: only this type.
+            config_version: only what ran under this version.
+            worker_id: only what this worker measured.
+        """
+
+    @abstractmethod
+    def maintain(self) -> None:
+        """Roll up what is not rolled up yet and forget what is older than the retention.
+
+        A store does so by itself as metrics come in; call it to have it done now.
         """
 
     @abstractmethod

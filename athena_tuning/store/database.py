@@ -31,6 +31,10 @@ class Database(ABC):
         """Return all rows of a query."""
 
     @abstractmethod
+    def snapshot(self) -> AbstractContextManager[Transaction]:
+        """Give a reading transaction, in which all queries see the same moment."""
+
+    @abstractmethod
     def write(self, lock: str | None = None) -> AbstractContextManager[Transaction]:
         """Give a transaction, committed at the end, undone by an exception.
 

@@ -22,8 +22,13 @@ from athena_tuning.store.base import MetricsTail, Store
 from athena_tuning.store.configs import Change
 from athena_tuning.store.errors import StoreError
 from athena_tuning.store.records import StoredRecords
+from athena_tuning.store.retention import DEFAULT, Level, Retention, spans_of
+from athena_tuning.store.rollup import Rollups, chosen_keys
+from athena_tuning.store.rollup_shelf import RollupShelf
 from athena_tuning.store.segment import Encoded, Segment, encode
 from athena_tuning.store.text import TextPolicy
+
+_MAINTAIN_SECONDS = 3600.0
 
 
 class MemoryStore(Store):
@@ -31,6 +36,7 @@ class MemoryStore(Store):
 
     Args:
         text: what to keep of query texts.
+        retention: how long what is kept.
         max_records: raw records kept, about 60 bytes each.
         clock: Unix seconds; decides when a lease ends and stamps what comes without a time.
     """
@@ -39,10 +45,12 @@ class MemoryStore(Store):
         self,
         *,
         text: TextPolicy | str = TextPolicy.KEEP,
+        retention: Retention = DEFAULT,
         max_records: int = 1_000_000,
         clock: Callable[[], float] = time_module.time,
     ) -> None:
         self._text = TextPolicy(text)
+        self._retention = retention
         self._max_records = max_records
         self._clock = clock
         self._lock = threading.RLock()
@@ -50,6 +58,8 @@ class MemoryStore(Store):
         self._batches: deque[tuple[int, Encoded]] = deque()
         self._kept = self._newest = 0
         self._sequences: dict[str, int] = {}
+        self._shelf = RollupShelf()
+        self._maintained = clock()
         self._versions: list[ConfigVersion] = []
         self._in_force = ConfigSet()
         self._by_key: dict[str, ConfigVersion] = {}
@@ -69,9 +79,13 @@ class MemoryStore(Store):
                 return
             self._newest += 1
             self._batches.append((self._newest, batch))
+            self._shelf.add(worker_id, batch)
             self._kept += batch.records
             while self._kept > self._max_records and len(self._batches) > 1:
                 self._kept -= self._batches.popleft()[1].records
+            if self._clock() - self._maintained >= _MAINTAIN_SECONDS:
+                self._maintained = self._clock()
+                self.maintain()
 
     def tail_metrics(self, cursor: str = "", *, since: float = 0.0, limit: int = 100_000) -> MetricsTail:
         """See ``Store``."""
@@ -88,6 +102,38 @@ class MemoryStore(Store):
         texts = {key: text for batch in found for key, text in batch.texts.items()}
         segments = [Segment(batch.data).since(since) for batch in found]
         return MetricsTail(StoredRecords(segments, texts), str(seen))
+
+    def rollups(
+        self,
+        start: float,
+        end: float,
+        *,
+        level: Level | None = None,
+        layer: str | None = None,
+        query_type: str | None = None,
+        config_version: int | None = None,
+        worker_id: str | None = None,
+    ) -> Rollups:
+        """See ``Store``."""
+        spans = spans_of(start, end, level, self._clock(), self._retention)
+        chosen = chosen_keys(layer, query_type, config_version, worker_id)
+        with self._open():
+            self._shelf.roll_up()
+            return self._shelf.read(spans, chosen)
+
+    def maintain(self) -> None:
+        """See ``Store``."""
+        now = self._clock()
+        keep = self._retention
+        with self._open():
+            self._shelf.roll_up()
+            self._shelf.forget(keep, now)
+            while self._batches and self._batches[0][1].newest < now - keep.raw:
+                self._kept -= self._batches.popleft()[1].records
+            for decision in [d for d in self._decisions.values() if d.time < now - keep.decisions]:
+                del self._decisions[decision.decision_id]
+            for status in [w for w in self._workers.values() if w.last_seen < now - keep.workers]:
+                del self._workers[status.worker_id]
 
     def apply_config(
         self,

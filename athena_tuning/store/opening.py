@@ -9,6 +9,7 @@ from pathlib import Path
 from athena_tuning.locations import default_store_url
 from athena_tuning.store.base import Store
 from athena_tuning.store.errors import StoreError
+from athena_tuning.store.retention import DEFAULT, Retention
 from athena_tuning.store.text import TextPolicy
 
 
@@ -16,6 +17,7 @@ def open_store(
     url: str | None = None,
     *,
     text: TextPolicy | str = TextPolicy.KEEP,
+    retention: Retention = DEFAULT,
     clock: Callable[[], float] = time_module.time,
 ) -> Store:
     """Open the store that a URL names; it is made if it is missing.
@@ -25,6 +27,7 @@ def open_store(
             ``postgresql://user@host/database``; None: ``ATHENA_TUNING_STORE``, else a file in the data
             folder. After ``sqlite://`` comes the host, which is empty, and a slash.
         text: what to keep of query texts.
+        retention: how long what is kept.
         clock: Unix seconds.
 
     Raises:
@@ -40,11 +43,11 @@ def open_store(
     if found and scheme == "memory":
         from athena_tuning.store.memory import MemoryStore
 
-        return MemoryStore(text=text, clock=clock)
+        return MemoryStore(text=text, retention=retention, clock=clock)
     if found and scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
         from athena_tuning.store.sqlite import SqliteStore
 
-        return SqliteStore(Path(rest[1:]), text=text, clock=clock)
+        return SqliteStore(Path(rest[1:]), text=text, retention=retention, clock=clock)
     if found and scheme in ("postgresql", "postgres"):
         raise StoreError("PostgreSQL is not there yet")
     raise StoreError(

@@ -26,6 +26,7 @@ from athena_tuning.store.text import TextPolicy, hash_shown, text_id, without_qu
 logger = logging.getLogger(__name__)
 
 VERSION = 1
+_LATEST = 9e9  # Unix seconds, the year 2255
 _HEAD = struct.Struct("<BI")
 CACHE_KNOWN, CACHE_HIT, SUCCESS_KNOWN, SUCCESS, PARALLEL, PARTIAL = 1, 2, 4, 8, 16, 32
 OUTCOMES = tuple(TaskOutcome)
@@ -115,6 +116,8 @@ def _encode(records: Sequence[QueryMetrics], policy: TextPolicy) -> Encoded:
     _pack_ids(out, ids)
     texts = _pack_texts(out, queries, policy)
     seconds = np.array(times, np.float64)
+    if not (np.abs(seconds) < _LATEST).all():
+        raise ValueError("a timestamp is no Unix time in seconds")
     for durations in (seconds, latency, memory, results):
         out.floats(np.array(durations, np.float64))
     for shares in (accuracy, satisfaction):

@@ -1,21 +1,33 @@
-"""Metrics in a database: a segment a batch, each text once, a cursor a worker."""
+"""The store on a database: metrics as a segment a batch, each text once, a cursor a worker."""
 
 from __future__ import annotations
 
 import json
+import logging
 import time as time_module
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from athena_tuning.model import QueryMetrics
+from athena_tuning.store import sql_rollups
 from athena_tuning.store.base import MetricsTail
 from athena_tuning.store.database import Database, Transaction
+from athena_tuning.store.errors import StoreError
 from athena_tuning.store.records import StoredRecords
+from athena_tuning.store.retention import DEFAULT, Level, Retention, spans_of
+from athena_tuning.store.rollup import Rollups, chosen_keys
 from athena_tuning.store.segment import Encoded, Segment, encode
 from athena_tuning.store.sql_configs import SqlConfigs
 from athena_tuning.store.text import TextPolicy
 
+logger = logging.getLogger(__name__)
+
 _TEXT_SECONDS = 3600.0
 """A text in use is marked as used once in so many seconds."""
+
+_PRUNE_SECONDS = 3600.0
+_WRITER_ROLLS_UP = 20_000
+_READER_ROLLS_UP = 2_000
+"""Who comes across so many records that are not rolled up yet rolls them up."""
 
 
 class SqlStore(SqlConfigs):
@@ -24,6 +36,7 @@ class SqlStore(SqlConfigs):
     Args:
         database: where the tables are.
         text: what to keep of query texts.
+        retention: how long what is kept.
         clock: Unix seconds for what comes without a time.
     """
 
@@ -32,11 +45,15 @@ class SqlStore(SqlConfigs):
         database: Database,
         *,
         text: TextPolicy | str = TextPolicy.KEEP,
+        retention: Retention = DEFAULT,
         clock: Callable[[], float] = time_module.time,
     ) -> None:
         super().__init__(database, clock)
         self._text = TextPolicy(text)
+        self._retention = retention
         self._texts_marked: dict[int, float] = {}
+        self._not_rolled_up = 0
+        self._pruned = clock()
 
     def append_metrics(self, worker_id: str, sequence: int, records: Sequence[QueryMetrics]) -> None:
         """See ``Store``."""
@@ -52,26 +69,76 @@ class SqlStore(SqlConfigs):
                     " VALUES (?,?,?,?,?,?)",
                     (worker_id, sequence, batch.records, batch.oldest, batch.newest, batch.data),
                 )
-            transaction.execute_many(
-                "INSERT INTO texts (id, text, last_used) VALUES (?,?,?)"
-                " ON CONFLICT (id) DO UPDATE SET last_used = excluded.last_used",
-                [(key, batch.texts[key], now) for key in sorted(unmarked)],
-            )
+            if unmarked:
+                transaction.execute_many(
+                    "INSERT INTO texts (id, text, last_used) VALUES (?,?,?)"
+                    " ON CONFLICT (id) DO UPDATE SET last_used = excluded.last_used",
+                    [(key, batch.texts[key], now) for key in sorted(unmarked)],
+                )
         if len(self._texts_marked) > 200_000:
             self._texts_marked = {}
         self._texts_marked.update(dict.fromkeys(unmarked, now))
+        self._keep_house(batch.records, now)
 
     def tail_metrics(self, cursor: str = "", *, since: float = 0.0, limit: int = 100_000) -> MetricsTail:
         """See ``Store``."""
         seen: dict[str, int] = json.loads(cursor) if cursor else {}
-        writers = self._database.read("SELECT worker_id, sequence FROM writers")
-        behind = {worker: seen.get(worker, -1) for worker, last in writers if last > seen.get(worker, -1)}
-        alive = {worker: seen[worker] for worker, _ in writers if worker in seen}
-        found = _new_segments(self._database, behind, since, limit) if behind else []
-        alive |= {worker: sequence for _, worker, sequence, _ in found}
-        segments = [Segment(data).since(since) for _, _, _, data in found if data is not None]
-        texts = _texts(self._database, segments)
-        return MetricsTail(StoredRecords(segments, texts), json.dumps(alive))
+        with self._database.snapshot() as view:
+            writers = view.execute("SELECT worker_id, sequence FROM writers")
+            behind = {worker: seen.get(worker, -1) for worker, last in writers if last > seen.get(worker, -1)}
+            at = {worker: seen[worker] for worker, _ in writers if worker in seen}
+            wanted, total = [], 0
+            for segment in sql_rollups.listed_after(view, behind):
+                if total >= limit:
+                    break
+                at[segment.worker_id] = segment.sequence
+                if segment.newest >= since:
+                    wanted.append(segment)
+                    total += segment.records
+            data = sql_rollups.data_of(view, wanted)
+            found = [data[segment.number].since(since) for segment in wanted]
+            texts = _texts(view, found)
+        return MetricsTail(StoredRecords(found, texts), json.dumps(at))
+
+    def rollups(
+        self,
+        start: float,
+        end: float,
+        *,
+        level: Level | None = None,
+        layer: str | None = None,
+        query_type: str | None = None,
+        config_version: int | None = None,
+        worker_id: str | None = None,
+    ) -> Rollups:
+        """See ``Store``."""
+        spans = spans_of(start, end, level, self._clock(), self._retention)
+        chosen = chosen_keys(layer, query_type, config_version, worker_id)
+        found, fresh = sql_rollups.read(self._database, spans, chosen)
+        if fresh >= _READER_ROLLS_UP:
+            self._in_passing(sql_rollups.roll_up, self._database)
+        return found
+
+    def maintain(self) -> None:
+        """See ``Store``."""
+        sql_rollups.roll_up(self._database)
+        sql_rollups.prune(self._database, self._retention, self._clock())
+
+    def _keep_house(self, records: int, now: float) -> None:
+        self._not_rolled_up += records
+        if self._not_rolled_up >= _WRITER_ROLLS_UP:
+            self._not_rolled_up = 0
+            self._in_passing(sql_rollups.roll_up, self._database)
+        if now - self._pruned >= _PRUNE_SECONDS:
+            self._pruned = now
+            self._in_passing(self.maintain)
+
+    def _in_passing(self, work: Callable[..., None], *values: object) -> None:
+        """Do what the caller did not ask for; if it fails it is done another time."""
+        try:
+            work(*values)
+        except StoreError as exc:
+            logger.warning("upkeep of the store is put off: %s", exc)
 
 
 def _advance(transaction: Transaction, worker_id: str, sequence: int, batch: Encoded) -> bool:
@@ -85,46 +152,12 @@ def _advance(transaction: Transaction, worker_id: str, sequence: int, batch: Enc
     return bool(noted)
 
 
-def _new_segments(
-    database: Database, behind: Mapping[str, int], since: float, limit: int
-) -> list[tuple[int, str, int, bytes | None]]:
-    """Return id, worker, sequence and data of segments after each worker's sequence, about ``limit`` records.
-
-    Data is None where every record is older than ``since``: the cursor passes it all the same.
-    """
-    seen = ", ".join("(CAST(? AS TEXT), CAST(? AS BIGINT))" for _ in behind)
-    values = [value for pair in behind.items() for value in pair]
-    listed = database.read(
-        f"WITH seen (worker_id, sequence) AS (VALUES {seen})"
-        " SELECT s.id, s.worker_id, s.sequence, s.records, s.newest FROM seen JOIN segments s"
-        " ON s.worker_id = seen.worker_id AND s.sequence > seen.sequence ORDER BY s.id",
-        values,
-    )
-    chosen, wanted, total = [], set(), 0
-    for number, worker, sequence, records, newest in listed:
-        if total >= limit:
-            break
-        chosen.append((number, worker, sequence))
-        if newest >= since:
-            wanted.add(number)
-            total += records
-    data = _data(database, wanted)
-    return [(*entry, data.get(entry[0])) for entry in chosen]
-
-
-def _data(database: Database, wanted: set[int]) -> dict[int, bytes]:
-    if not wanted:
-        return {}
-    rows = database.read("SELECT id, data FROM segments WHERE id BETWEEN ? AND ?", (min(wanted), max(wanted)))
-    return {number: data for number, data in rows if number in wanted}
-
-
-def _texts(database: Database, segments: Iterable[Segment]) -> dict[int, str]:
+def _texts(view: Transaction, segments: Iterable[Segment]) -> dict[int, str]:
     """Return the kept texts that some segments speak of."""
     keys = list({key for segment in segments for key in segment.text_ids if key})
     texts: dict[int, str] = {}
     for first in range(0, len(keys), 500):
         part = keys[first : first + 500]
         marks = ",".join("?" * len(part))
-        texts.update(database.read(f"SELECT id, text FROM texts WHERE id IN ({marks})", part))
+        texts.update(dict(view.execute(f"SELECT id, text FROM texts WHERE id IN ({marks})", part)))
     return texts

@@ -14,6 +14,7 @@ import apsw
 
 from athena_tuning.store.database import Database, Row, Transaction
 from athena_tuning.store.errors import StoreError
+from athena_tuning.store.retention import DEFAULT, Retention
 from athena_tuning.store.schema import CURRENT, MIGRATIONS
 from athena_tuning.store.sql_metrics import SqlStore
 from athena_tuning.store.text import TextPolicy
@@ -28,6 +29,7 @@ class SqliteStore(SqlStore):
     Args:
         path: the file.
         text: what to keep of query texts.
+        retention: how long what is kept.
         clock: Unix seconds.
 
     Raises:
@@ -39,9 +41,10 @@ class SqliteStore(SqlStore):
         path: Path | str,
         *,
         text: TextPolicy | str = TextPolicy.KEEP,
+        retention: Retention = DEFAULT,
         clock: Callable[[], float] = time_module.time,
     ) -> None:
-        super().__init__(SqliteDatabase(Path(path), clock), text=text, clock=clock)
+        super().__init__(SqliteDatabase(Path(path), clock), text=text, retention=retention, clock=clock)
 
 
 class SqliteDatabase(Database):
@@ -67,18 +70,18 @@ class SqliteDatabase(Database):
 
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """See ``Database``."""
-        with self._in_our_words():
+        with self._in_our_words(), self._reader() as connection:
+            return connection.execute(sql, values).fetchall()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Transaction]:
+        """See ``Database``."""
+        with self._in_our_words(), self._reader() as connection:
+            connection.execute("BEGIN")
             try:
-                connection = self._free.pop()
-            except IndexError:
-                connection = self._connect()
-            try:
-                return connection.execute(sql, values).fetchall()
+                yield _SqliteTransaction(connection)
             finally:
-                if self._closed:
-                    connection.close()
-                else:
-                    self._free.append(connection)
+                connection.execute("ROLLBACK")
 
     @contextmanager
     def write(self, lock: str | None = None) -> Iterator[Transaction]:
@@ -115,6 +118,20 @@ class SqliteDatabase(Database):
             while self._free:
                 self._free.pop().close()
             self._writer.close()
+
+    @contextmanager
+    def _reader(self) -> Iterator[apsw.Connection]:
+        try:
+            connection = self._free.pop()
+        except IndexError:
+            connection = self._connect()
+        try:
+            yield connection
+        finally:
+            if self._closed:
+                connection.close()
+            else:
+                self._free.append(connection)
 
     def _refuse_closed(self) -> None:
         if self._closed:

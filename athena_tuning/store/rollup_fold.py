@@ -1,0 +1,192 @@
+"""Batches become roll-ups by minute: all columns at once, no record is built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from athena_tuning.profiling.histogram import bucket_of
+from athena_tuning.store.packing import Floats, Ints
+from athena_tuning.store.retention import Level
+from athena_tuning.store.rollup import BUCKETS, COUNTS, RECALLS, Rollups, histograms
+from athena_tuning.store.segment import (
+    CACHE_HIT,
+    CACHE_KNOWN,
+    OK,
+    PARTIAL,
+    SUCCESS,
+    SUCCESS_KNOWN,
+    Segment,
+)
+
+
+def minutes_of(segments: Sequence[tuple[str, Segment]]) -> Rollups:
+    """Roll batches up by minute.
+
+    A layer's latency is its own; where a record names a layer without a time, the recall's latency stands in.
+    A recall counts as an error if it failed, a layer if its task did.
+
+    Args:
+        segments: each batch with the worker it comes from.
+    """
+    batches = _Joined(segments)
+    recalls = _recall_rows(batches)
+    layers = _layer_rows(batches)
+    return Rollups.joined((batches.grouped(*recalls), batches.grouped(*layers)))
+
+
+class _Joined:
+    """The columns of several segments as one, with names numbered over all of them."""
+
+    def __init__(self, segments: Sequence[tuple[str, Segment]]) -> None:
+        parts = [segment for _, segment in segments]
+        self.n = sum(segment.n for segment in parts)
+        self.workers: dict[str, int] = {}
+        self.types: dict[str, int] = {}
+        self.layers: dict[str, int] = {RECALLS: 0}
+        self.worker = np.repeat(
+            [_number(self.workers, worker) for worker, _ in segments], [segment.n for segment in parts]
+        )
+        self.type = _concatenated(_renumbered(self.types, s.types)[s.type] for s in parts)
+        self.time, self.latency = (_concatenated(getattr(s, n) for s in parts) for n in ("time", "latency"))
+        self.flags, self.config = (_concatenated(getattr(s, n) for s in parts) for n in ("flags", "config"))
+        names = [_renumbered(self.layers, segment.layers) for segment in parts]
+        starts = np.cumsum([0, *(segment.n for segment in parts)])
+        self.task_record, self.task_layer = self._layer_keys(parts, names, starts, "tasks_at", "task_layer")
+        self.timed_record, self.timed_layer = self._layer_keys(
+            parts, names, starts, "timed_at", "timed_layer"
+        )
+        self.asked_record, self.asked_layer = self._layer_keys(
+            parts, names, starts, "queried_at", "queried_layer"
+        )
+        self.timed, self.service, self.queue, self.outcome = (
+            _concatenated(getattr(s, name) for s in parts)
+            for name in ("timed", "service", "queue", "outcome")
+        )
+
+    @staticmethod
+    def _layer_keys(
+        parts: Sequence[Segment], names: Sequence[Ints], starts: Ints, edges: str, column: str
+    ) -> tuple[Ints, Ints]:
+        records = [
+            np.repeat(np.arange(start, start + s.n), np.diff(getattr(s, edges)))
+            for s, start in zip(parts, starts.tolist(), strict=False)
+        ]
+        layers = [number[getattr(s, column)] for s, number in zip(parts, names, strict=True)]
+        return _concatenated(records), _concatenated(layers)
+
+    def grouped(self, record: Ints, layer: Ints, counts: Ints, sums: Floats, latency: Floats) -> Rollups:
+        """Return a row for each minute, layer, type, config version and worker among some rows.
+
+        Args:
+            record: the recall of each row.
+            layer: its layer's number.
+            counts: a line of ``COUNTS`` a row.
+            sums: a line of ``SUMS`` a row.
+            latency: ms, NaN if unknown.
+        """
+        if not len(record):
+            return Rollups.empty()
+        step = int(Level.MINUTE)
+        start = (self.time[record] // step).astype(np.int64) * step
+        columns = (start, layer, self.type[record], self.config[record], self.worker[record])
+        rows, group = np.unique(np.stack(columns), axis=1, return_inverse=True)
+        group = group.ravel()
+        n = rows.shape[1]
+        summed = [np.bincount(group, column, minlength=n) for column in (*counts.T, *sums.T)]
+        known = ~np.isnan(latency)
+        entries = group[known] * BUCKETS + bucket_of(np.ascontiguousarray(latency[known]))
+        names = [list(numbers) for numbers in (self.layers, self.types, self.workers)]
+        keys = [
+            (step, at, names[0][layer], names[1][type_], config, names[2][worker])
+            for at, layer, type_, config, worker in rows.T.tolist()
+        ]
+        return Rollups(
+            keys,
+            np.stack(summed[: len(COUNTS)], axis=1).astype(np.int64),
+            np.stack(summed[len(COUNTS) :], axis=1),
+            *histograms(entries, np.ones(len(entries), np.int64), n),
+        )
+
+
+def _recall_rows(batches: _Joined) -> tuple[Ints, Ints, Ints, Floats, Floats]:
+    flags = batches.flags
+    latency = _measured(batches.latency)
+    counts = (
+        np.ones(batches.n),
+        ~np.isnan(latency),
+        (flags & (SUCCESS_KNOWN | SUCCESS)) == SUCCESS_KNOWN,
+        flags & SUCCESS_KNOWN,
+        flags & PARTIAL,
+        flags & CACHE_HIT,
+        flags & CACHE_KNOWN,
+    )
+    waits = np.bincount(batches.task_record, np.nan_to_num(batches.queue), minlength=batches.n)
+    sums = np.stack([np.nan_to_num(latency), waits], axis=1)
+    record = np.arange(batches.n)
+    return record, np.zeros(batches.n, np.int64), _lines(counts), sums, latency
+
+
+def _layer_rows(batches: _Joined) -> tuple[Ints, Ints, Ints, Floats, Floats]:
+    record, layer = batches.asked_record, batches.asked_layer
+    flags = batches.flags[record]
+    asked = _pair(record, layer)
+    tasks = _pair(batches.task_record, batches.task_layer)
+    latency = _looked_up(asked, tasks, batches.service, batches.latency[record])
+    latency = _measured(
+        _looked_up(asked, _pair(batches.timed_record, batches.timed_layer), batches.timed, latency)
+    )
+    failed = (flags & (SUCCESS_KNOWN | SUCCESS)) == SUCCESS_KNOWN
+    outcome = _looked_up(asked, tasks, (batches.outcome != OK).astype(np.float64), failed.astype(np.float64))
+    counts = (
+        np.ones(len(record)),
+        ~np.isnan(latency),
+        outcome,
+        np.ones(len(record)),
+        np.zeros(len(record)),
+        flags & CACHE_HIT,
+        flags & CACHE_KNOWN,
+    )
+    queue = np.nan_to_num(_looked_up(asked, tasks, batches.queue, np.zeros(len(record))))
+    sums = np.stack([np.nan_to_num(latency), queue], axis=1)
+    return record, layer, _lines(counts), sums, latency
+
+
+def _lines(columns: Sequence[npt.NDArray[Any]]) -> Ints:
+    return np.stack([column != 0 for column in columns], axis=1).astype(np.int64)
+
+
+def _measured(latency: Floats) -> Floats:
+    """Return latencies with NaN for what cannot be one."""
+    return np.where((latency >= 0) & (latency < np.inf), latency, np.nan)
+
+
+def _pair(record: Ints, layer: Ints) -> Ints:
+    return record * 65536 + layer
+
+
+def _looked_up(keys: Ints, among: Ints, values: Floats, otherwise: Floats) -> Floats:
+    """Return for each key the value that stands beside it in ``among``, else what ``otherwise`` has."""
+    if len(keys) == len(among) and bool((keys == among).all()):
+        return values
+    if not len(among):
+        return otherwise
+    order = np.argsort(among, kind="stable")
+    place = order[np.minimum(np.searchsorted(among[order], keys), len(among) - 1)]
+    return np.where(among[place] == keys, values[place], otherwise)
+
+
+def _number(numbers: dict[str, int], name: str) -> int:
+    return numbers.setdefault(name, len(numbers))
+
+
+def _renumbered(numbers: dict[str, int], names: Sequence[str]) -> Ints:
+    return np.array([_number(numbers, name) for name in names], np.int64)
+
+
+def _concatenated(arrays: Iterable[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    parts = list(arrays)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.zeros(0, np.int64)

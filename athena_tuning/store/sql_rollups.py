@@ -1,0 +1,213 @@
+"""Roll-ups in a database: made of segments now and then, complete at every read, gone with the retention."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from athena_tuning.store.database import Database, Row, Transaction
+from athena_tuning.store.retention import Level, Retention, Span
+from athena_tuning.store.rollup import COUNTS, KEYS, SUMS, Rollups, from_blobs, selected
+from athena_tuning.store.rollup_fold import minutes_of
+from athena_tuning.store.segment import Segment
+
+_QUANTILES = ("p50_ms", "p95_ms", "p99_ms")
+_COLUMNS = (*KEYS, *COUNTS, *SUMS, *_QUANTILES, "histogram")
+_READ = ", ".join((*KEYS, *COUNTS, *SUMS, "histogram"))
+_UPSERT = (
+    f"INSERT INTO rollups ({', '.join(_COLUMNS)}) VALUES ({','.join('?' * len(_COLUMNS))})"
+    f" ON CONFLICT ({', '.join(KEYS)})"
+    f" DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[len(KEYS) :])}"
+)
+_AT_ONCE = 200_000
+_PRUNED_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A stored segment, without its data."""
+
+    number: int
+    worker_id: str
+    sequence: int
+    records: int
+    oldest: float
+    newest: float
+
+
+def listed_after(view: Transaction, behind: Mapping[str, int]) -> list[Listed]:
+    """Return the segments after each worker's sequence, in the order in which they were stored."""
+    if not behind:
+        return []
+    seen = ", ".join("(CAST(? AS TEXT), CAST(? AS BIGINT))" for _ in behind)
+    rows = view.execute(
+        f"WITH seen (worker_id, sequence) AS (VALUES {seen})"
+        " SELECT s.id, s.worker_id, s.sequence, s.records, s.oldest, s.newest FROM seen JOIN segments s"
+        " ON s.worker_id = seen.worker_id AND s.sequence > seen.sequence ORDER BY s.id",
+        [value for pair in behind.items() for value in pair],
+    )
+    return [Listed(*row) for row in rows]
+
+
+def data_of(view: Transaction, wanted: Sequence[Listed]) -> dict[int, Segment]:
+    """Return the columns of some segments by number."""
+    if not wanted:
+        return {}
+    numbers = {segment.number for segment in wanted}
+    rows = view.execute(
+        "SELECT id, data FROM segments WHERE id BETWEEN ? AND ?", (min(numbers), max(numbers))
+    )
+    return {number: Segment(data) for number, data in rows if number in numbers}
+
+
+def roll_up(database: Database) -> None:
+    """Roll up everything that is not rolled up yet.
+
+    What was read is committed only if nobody else rolled the same up in the meantime: so each record counts
+    once, and no lock is held while the columns are summed.
+    """
+    while _roll_up_some(database):
+        pass
+
+
+def read(database: Database, spans: Sequence[Span], chosen: Mapping[str, str | int]) -> tuple[Rollups, int]:
+    """Return the roll-ups of some spans, and how many records had to be rolled up on the way.
+
+    Args:
+        database: where they are.
+        spans: from ``retention.covering``; they do not overlap.
+        chosen: wanted values of ``KEYS``.
+    """
+    if not spans:
+        return Rollups.empty(), 0
+    where = "".join(f" AND {name} = ?" for name in chosen)
+    with database.snapshot() as view:
+        rows: list[Row] = []
+        for span in spans:
+            rows += view.execute(
+                f"SELECT {_READ} FROM rollups WHERE seconds = ? AND start >= ? AND start < ?{where}",
+                (int(span.level), span.first, span.end, *chosen.values()),
+            )
+        waiting = listed_after(view, _unrolled(view))
+        inside = [s for s in waiting if s.newest >= spans[0].first and s.oldest < spans[-1].end]
+        data = data_of(view, inside)
+    found = _table(rows)
+    if inside:
+        fresh = minutes_of([(segment.worker_id, data[segment.number]) for segment in inside])
+        found = Rollups.joined((found, selected(fresh, spans, chosen))).merged()
+    return found, sum(segment.records for segment in waiting)
+
+
+def prune(database: Database, retention: Retention, now: float) -> None:
+    """Forget what is older than the retention; raw records only once they are rolled up."""
+    while _prune_segments(database, now - retention.raw):
+        pass
+    with database.write() as transaction:
+        transaction.execute("DELETE FROM texts WHERE last_used < ?", (now - retention.raw - 2 * 3600,))
+        transaction.execute("DELETE FROM decisions WHERE time < ?", (now - retention.decisions,))
+        transaction.execute("DELETE FROM workers WHERE last_seen < ?", (now - retention.workers,))
+        for level in Level:
+            transaction.execute(
+                "DELETE FROM rollups WHERE seconds = ? AND start < ?",
+                (int(level), int(now - retention.of(level)) - int(level)),
+            )
+        transaction.execute(
+            "DELETE FROM writers WHERE newest < ? AND NOT EXISTS"
+            " (SELECT 1 FROM segments WHERE segments.worker_id = writers.worker_id)",
+            (now - retention.raw - 86400,),
+        )
+
+
+def _unrolled(view: Transaction) -> dict[str, int]:
+    return dict(view.execute("SELECT worker_id, rolled FROM writers WHERE sequence > rolled"))
+
+
+def _roll_up_some(database: Database) -> bool:
+    """Roll up about ``_AT_ONCE`` records; False if nothing is left or somebody else was quicker."""
+    with database.snapshot() as view:
+        before = _unrolled(view)
+        chosen, total = [], 0
+        for segment in listed_after(view, before):
+            if total >= _AT_ONCE:
+                break
+            chosen.append(segment)
+            total += segment.records
+        data = data_of(view, chosen)
+    if not chosen:
+        return False
+    minutes = minutes_of([(segment.worker_id, data[segment.number]) for segment in chosen])
+    tables = [minutes, *(minutes.at_level(level) for level in (Level.HOUR, Level.DAY))]
+    after = {segment.worker_id: segment.sequence for segment in chosen}
+    try:
+        with database.write() as transaction:
+            for worker in sorted(after):
+                _claim(transaction, worker, before[worker], after[worker])
+            for table in tables:
+                _add(transaction, table)
+    except _Overtaken:
+        return False
+    return total >= _AT_ONCE
+
+
+class _Overtaken(Exception):
+    """Somebody else rolled the same segments up."""
+
+
+def _claim(transaction: Transaction, worker: str, before: int, after: int) -> None:
+    claimed = transaction.execute(
+        "UPDATE writers SET rolled = ? WHERE worker_id = ? AND rolled = ? RETURNING rolled",
+        (after, worker, before),
+    )
+    if not claimed:
+        raise _Overtaken
+
+
+def _add(transaction: Transaction, table: Rollups) -> None:
+    """Add a table of one level to what is stored."""
+    starts = sorted({key[1] for key in table.keys})
+    workers = sorted({key[5] for key in table.keys})
+    marks = [",".join("?" * len(values)) for values in (starts, workers)]
+    rows = transaction.execute(
+        f"SELECT {_READ} FROM rollups"
+        f" WHERE seconds = ? AND start IN ({marks[0]}) AND worker_id IN ({marks[1]})",
+        (table.keys[0][0], *starts, *workers),
+    )
+    wanted = set(table.keys)
+    kept = [row for row in rows if row[: len(KEYS)] in wanted]
+    merged = Rollups.joined((_table(kept), table)).merged()
+    quantiles = [
+        [None if math.isnan(value) else value for value in row]
+        for row in merged.quantiles((0.5, 0.95, 0.99)).tolist()
+    ]
+    columns = (merged.keys, merged.counts.tolist(), merged.sums.tolist(), quantiles, merged.blobs())
+    transaction.execute_many(
+        _UPSERT,
+        [(*key, *counts, *sums, *qs, blob) for key, counts, sums, qs, blob in zip(*columns, strict=True)],
+    )
+
+
+def _table(rows: Sequence[Row]) -> Rollups:
+    if not rows:
+        return Rollups.empty()
+    columns = list(zip(*rows, strict=True))
+    keys = list(zip(*columns[: len(KEYS)], strict=True))
+    counts = np.array(columns[len(KEYS) : len(KEYS) + len(COUNTS)], np.int64).T
+    sums = np.array(columns[-len(SUMS) - 1 : -1], np.float64).T
+    return from_blobs(keys, counts, sums, columns[-1])
+
+
+def _prune_segments(database: Database, before: float) -> bool:
+    """Remove some segments that are older; False if none are left among the oldest."""
+    with database.write() as transaction:
+        oldest = transaction.execute(
+            "SELECT s.id, s.newest, s.sequence <= w.rolled FROM segments s"
+            " JOIN writers w ON w.worker_id = s.worker_id ORDER BY s.id LIMIT ?",
+            (_PRUNED_AT_ONCE,),
+        )
+        gone = [number for number, newest, rolled in oldest if newest < before and rolled]
+        if gone:
+            transaction.execute(f"DELETE FROM segments WHERE id IN ({','.join('?' * len(gone))})", gone)
+    return len(gone) == _PRUNED_AT_ONCE
