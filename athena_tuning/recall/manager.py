@@ -228,6 +228,11 @@ class MemoryManager:
         return await self._recaller.arecall(query, context, k, scope, use_cache, use_parallel)
 
     @property
+    def limit(self) -> int:
+        """Layer tasks that may hold a slot at once."""
+        return self._executor.max_concurrent
+
+    @property
     def in_flight(self) -> int:
         """Layer tasks that hold a slot now."""
         return self._executor.in_flight

@@ -1,0 +1,183 @@
+"""Recall: quality by layer set, time by layer, throughput by threads, and what the manager adds.
+
+Quality is recall@10 on the shared conversations (582 questions, each in its own conversation); without them
+the sample memory is used and quality is left out.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness import Figure, median, options, quantile, report
+
+from athena_tuning import locations
+from athena_tuning.model import LAYERS, TuningConfig
+from athena_tuning.recall import LayerQuery, MemoryManager
+from athena_tuning.recall.ingest import ingest_file
+
+SHARED = Path(__file__).parents[2] / "shared" / "data" / "memory"
+SETS = (
+    ("episodic",),
+    ("semantic",),
+    ("graph",),
+    ("episodic", "semantic"),
+    ("semantic", "graph"),
+    ("episodic", "semantic", "graph"),
+    LAYERS,
+)
+
+
+class Nothing:
+    """A layer that answers at once, to see what the manager itself costs."""
+
+    keeps_deadline = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def search(self, query: str, k: int, deadline: float) -> list[dict[str, Any]]:
+        """Find nothing."""
+        return []
+
+
+def with_config(manager: MemoryManager, **values: Any) -> MemoryManager:
+    manager.apply_config(
+        TuningConfig(**values),
+        expected_version=manager.configs.default.version,
+        actor="benchmark",
+        reason="a fixed config",
+    )
+    return manager
+
+
+def recall_at_10(manager: MemoryManager, questions: Sequence[dict[str, Any]]) -> float:
+    total = 0.0
+    for question in questions:
+        answer = manager.recall(question["text"], k=10, scope=question["conv"], use_cache=False)
+        turns = list(dict.fromkeys(turn for item in answer["_fused"] for turn in item["evidence"]))[:10]
+        gold = set(question["evidence"])
+        total += len(gold & set(turns)) / len(gold)
+    return total / len(questions)
+
+
+def quality(manager: MemoryManager, questions: Sequence[dict[str, Any]]) -> list[Figure]:
+    figures = []
+    for names in SETS:
+        layers = [manager.memory.layers[name] for name in names]
+        with MemoryManager(":memory:", layers=layers) as fixed:
+            with_config(fixed, layer_selection_enabled=False, max_concurrent=2)
+            value = recall_at_10(fixed, questions)
+        target = 0.66 if names == ("episodic", "semantic", "graph") else None
+        figures.append(Figure(f"recall@10, {'+'.join(names)}", value, "", target, at_least=True))
+    chosen = recall_at_10(manager, questions)
+    return [*figures, Figure("recall@10, layers that selection chooses", chosen, "", 0.62, at_least=True)]
+
+
+def by_layer(manager: MemoryManager, questions: Sequence[dict[str, Any]]) -> list[Figure]:
+    figures = []
+    for name, layer in manager.memory.layers.items():
+        times = []
+        for question in questions:
+            start = time.perf_counter()
+            layer.search(LayerQuery(question["text"], question["conv"]), 20, time.monotonic() + 60)
+            times.append((time.perf_counter() - start) * 1000)
+        figures.append(Figure(f"{name}, best 20, p50", quantile(times, 0.5), "ms"))
+        figures.append(Figure(f"{name}, best 20, p99", quantile(times, 0.99), "ms"))
+    return figures
+
+
+def throughput(manager: MemoryManager, questions: Sequence[dict[str, Any]], seconds: float) -> list[Figure]:
+    figures = []
+    for parallel in (False, True):
+        for threads in (1, 2, 4, 8):
+            with_config(manager, max_concurrent=threads, enable_parallel=parallel, enable_cache=False)
+            how = "at once" if parallel else "one by one"
+            rate = recalls_per_second(manager, questions, threads, seconds)
+            figures.append(Figure(f"recalls, layers {how}, {threads} threads", rate, "/s"))
+    return figures
+
+
+def recalls_per_second(
+    manager: MemoryManager, questions: Sequence[dict[str, Any]], threads: int, seconds: float
+) -> float:
+    done = [0] * threads
+    end = time.perf_counter() + seconds
+
+    def client(number: int) -> None:
+        turn = number
+        while time.perf_counter() < end:
+            question = questions[turn % len(questions)]
+            manager.recall(question["text"], scope=question["conv"])
+            done[number] += 1
+            turn += threads
+
+    clients = [threading.Thread(target=client, args=(number,)) for number in range(threads)]
+    start = time.perf_counter()
+    for thread in clients:
+        thread.start()
+    for thread in clients:
+        thread.join()
+    return sum(done) / (time.perf_counter() - start)
+
+
+def overhead(repeats: int) -> list[Figure]:
+    figures = []
+    for layers in (1, 3):
+        with MemoryManager(":memory:", layers=[Nothing(f"n{n}") for n in range(layers)]) as manager:
+            for how, parallel in (("one by one", False), ("at once", True)):
+                cost = each(
+                    lambda n, p=parallel: manager.recall(f"q {n}", use_cache=False, use_parallel=p), repeats
+                )
+                figures.append(Figure(f"recall of {layers} layers that do nothing, {how}, p50", cost, "µs"))
+            manager.recall("known")
+            if layers == 1:
+                hit = each(lambda _: manager.recall("known"), repeats)
+                figures.append(Figure("recall answered from the cache, p50", hit, "µs", 200))
+    return figures
+
+
+def each(work: Callable[[int], object], repeats: int) -> float:
+    times = []
+    for number in range(repeats):
+        start = time.perf_counter()
+        work(number)
+        times.append((time.perf_counter() - start) * 1e6)
+    return median(times)
+
+
+def load(manager: MemoryManager) -> tuple[list[dict[str, Any]], bool]:
+    """Load the shared conversations, or the sample memory with its own texts as questions."""
+    items = SHARED / "conversation_items.jsonl.gz"
+    if items.is_file():
+        ingest_file(manager, items)
+        with gzip.open(SHARED / "conversation_queries.jsonl.gz") as lines:
+            asked = [json.loads(line) for line in lines]
+        return [q for q in asked if not q["adversarial"] and q["evidence"]], True
+    sample = next(locations.sample_data().glob("*memory*.jsonl.gz"))
+    ingest_file(manager, sample)
+    with gzip.open(sample) as lines:
+        texts = [json.loads(line) for line in lines]
+    return [{"text": i["text"][:60], "conv": i.get("scope")} for i in texts[::7] if i["text"].strip()], False
+
+
+def main() -> int:
+    asked = options(__doc__)
+    with tempfile.TemporaryDirectory() as folder, MemoryManager(Path(folder) / "memory.db") as manager:
+        questions, gold = load(manager)
+        some = questions[:: 6 if asked.quick else 1]
+        figures = quality(manager, some) if gold else []
+        figures += by_layer(manager, some)
+        figures += throughput(manager, questions, 0.5 if asked.quick else 4.0)
+    figures += overhead(500 if asked.quick else 5000)
+    return report(figures, asked)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
