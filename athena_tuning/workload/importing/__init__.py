@@ -1,0 +1,10 @@
+"""Reads what others measured: tables and traces of queries as ``QueryMetrics``."""
+
+from __future__ import annotations
+
+from athena_tuning.workload.importing.formats import Format
+from athena_tuning.workload.importing.mapping import ColumnMapping
+from athena_tuning.workload.importing.opening import Limits
+from athena_tuning.workload.importing.reading import Import, ImportRefused, ImportReport, Problem
+
+__all__ = ["ColumnMapping", "Format", "Import", "ImportRefused", "ImportReport", "Limits", "Problem"]

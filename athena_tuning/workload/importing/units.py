@@ -1,0 +1,279 @@
+"""Which unit a number is in, and what texts mean: rules that are stated, so that a person can check them.
+
+A unit is told by, in this order:
+
+1. the column's name: ``latency_ms``, ``StartTimeUnixNano``, ``took_seconds``;
+2. for durations: a start and an end in the same row, when one unit makes end − start equal the duration;
+3. for times: their size. A Unix time of today has 10 digits in s, 13 in ms, 16 in µs, 19 in ns. Smaller
+   numbers count from a beginning that the file does not name, and are in s unless the name says otherwise;
+4. for durations: their size. A median below 10 with fractions is s, below 100,000 ms, below 100 million µs,
+   else ns. Beside times that count from an unknown beginning it is their unit.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+"""Length of each unit."""
+
+UNITS = (*SECONDS, "text")
+"""What ``time_unit`` can be; "text" is ISO 8601 or a time of day."""
+
+EARLIEST = 631_152_000.0
+"""1990 in Unix seconds; a time before it counts from an unknown beginning."""
+
+_NAMED = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "s"),
+    **dict.fromkeys(("ms", "msec", "msecs", "milli", "millis", "millisecond", "milliseconds"), "ms"),
+    **dict.fromkeys(
+        ("us", "µs", "μs", "usec", "usecs", "micro", "micros", "microsecond", "microseconds"), "us"
+    ),
+    **dict.fromkeys(("ns", "nsec", "nsecs", "nano", "nanos", "nanosecond", "nanoseconds"), "ns"),
+}
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-zµμ]+|\d+")
+_WITH_UNIT = re.compile(r"\s*([-+]?[\d.,]+(?:[eE][-+]?\d+)?)\s*([a-zµμ]+)\s*$")
+_TIME_OF_DAY = re.compile(r"\s*(\d{1,2}):(\d{2}):(\d{2}(?:[.,]\d+)?)\s*$")
+_UNKNOWN = frozenset({"", "-", "–", "null", "none", "nan", "na", "n/a", "nil", "unknown", "undefined", "?"})
+_YES = frozenset(
+    {
+        "true",
+        "t",
+        "yes",
+        "y",
+        "ok",
+        "success",
+        "succeeded",
+        "successful",
+        "hit",
+        "passed",
+        "completed",
+        "done",
+    }
+)
+_NO = frozenset(
+    {
+        "false",
+        "f",
+        "no",
+        "n",
+        "error",
+        "fail",
+        "failed",
+        "failure",
+        "miss",
+        "timeout",
+        "timed_out",
+        "aborted",
+        "exception",
+    }
+)
+
+
+def words(name: str) -> tuple[str, ...]:
+    """Return the words of a column's name in small letters.
+
+    Example:
+        >>> words("StartTimeUnixNano"), words("http.took_ms")
+        (('start', 'time', 'unix', 'nano'), ('http', 'took', 'ms'))
+    """
+    return tuple(word.lower() for word in _WORD.findall(name))
+
+
+def named_unit(name: str) -> str | None:
+    """Return the unit in a column's name, None if there is none.
+
+    Example:
+        >>> named_unit("duration_us"), named_unit("DurationSeconds"), named_unit("status")
+        ('us', 's', None)
+    """
+    return next((_NAMED[word] for word in reversed(words(name)) if word in _NAMED), None)
+
+
+def time_unit_of(values: Sequence[float]) -> str:
+    """Return the unit of times by rule 3.
+
+    Example:
+        >>> time_unit_of([1_700_000_000_000]), time_unit_of([1.7e9]), time_unit_of([57.2])
+        ('ms', 's', 's')
+    """
+    if not values:
+        return "s"
+    size = abs(statistics.median(values))
+    return next((unit for unit, length in SECONDS.items() if size * length < 1e11), "ns")
+
+
+def duration_unit_of(
+    durations: Sequence[float], spans: Sequence[float] = (), beside: str | None = None
+) -> tuple[str, str]:
+    """Return the unit of durations by rules 2 and 4, and why.
+
+    Args:
+        durations: values of unknown unit.
+        spans: seconds from start to end of the same rows, where both are known.
+        beside: unit of times that count from an unknown beginning, if the rows have such.
+
+    Example:
+        >>> duration_unit_of([191530], [0.191531])
+        ('us', 'end − start agrees')
+        >>> duration_unit_of([0.078, 2.5])
+        ('s', 'median below 10 with fractions')
+    """
+    pairs = [(d, s) for d, s in zip(durations, spans, strict=False) if d > 0 and s > 0]
+    if pairs:
+        ratio = statistics.median(s / d for d, s in pairs)
+        unit = min(SECONDS, key=lambda unit: abs(math.log10(ratio / SECONDS[unit])))
+        if 0.5 < ratio / SECONDS[unit] < 2:
+            return unit, "end − start agrees"
+    if beside is not None:
+        return beside, "as the times beside it"
+    size = statistics.median(durations) if durations else 0.0
+    if size < 10 and any(value != int(value) for value in durations):
+        return "s", "median below 10 with fractions"
+    if size < 1e5:
+        return "ms", "median below 100,000"
+    return ("us", "median below 100 million") if size < 1e8 else ("ns", "median of 100 million or more")
+
+
+def number(value: Any) -> float | int | None:
+    """Return a number; None where it is unknown.
+
+    Raises:
+        ValueError: if it is something else.
+
+    Example:
+        >>> number("12,5"), number("1701779876570888000"), number("n/a")
+        (12.5, 1701779876570888000, None)
+    """
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    if isinstance(value, str):
+        try:
+            return int(value) if value.isdigit() else _checked(float(value))
+        except ValueError:
+            text = value.strip()
+        if text.lower() in _UNKNOWN:
+            return None
+        if text.count(",") == 1 and "." not in text:
+            try:
+                return _checked(float(text.replace(",", ".")))
+            except ValueError:
+                pass
+    raise ValueError(f"no number: {value!r:.80}")
+
+
+def duration_ms(value: Any, unit: str) -> float | None:
+    """Return a duration in ms; a text may bring its own unit ("12.5ms").
+
+    Raises:
+        ValueError: if it is no duration.
+
+    Example:
+        >>> duration_ms(191530, "us"), duration_ms("1.5 s", "ms"), duration_ms("", "ms")
+        (191.53, 1500.0, None)
+    """
+    if type(value) is float and 0.0 <= value < math.inf:  # nearly always
+        return value / _PER_MS[unit]
+    if isinstance(value, str) and (parts := _WITH_UNIT.match(value)) and parts[2] in _NAMED:
+        value, unit = parts[1], _NAMED[parts[2]]
+    found = number(value)
+    if found is None:
+        return None
+    if found < 0:
+        raise ValueError(f"a duration below 0: {value!r:.80}")
+    return found / _PER_MS[unit]
+
+
+_PER_MS = {"s": 1e-3, "ms": 1.0, "us": 1e3, "ns": 1e6}
+_PER_SECOND = {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}
+
+
+def moment(value: Any, unit: str) -> float | None:
+    """Return a time in seconds, from 1970 or from the file's own beginning.
+
+    Raises:
+        ValueError: if it is no time.
+
+    Example:
+        >>> moment("2023-12-05T12:37:56Z", "text"), moment("00:00:01.5", "text"), moment(1700000000500, "ms")
+        (1701779876.0, 1.5, 1700000000.5)
+    """
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+    if unit == "text" and isinstance(value, str):
+        return _written_moment(value)
+    found = number(value)
+    return None if found is None else found / _PER_SECOND[unit]
+
+
+def flag(value: Any) -> bool | None:
+    """Return yes or no; None where it is unknown. A number is a flag or a status code.
+
+    A status of 100 to 399 is a success, one of 500 to 599 a failure. Who got a 4xx asked wrongly: that tells
+    nothing of the system. An unknown word is unknown.
+
+    Example:
+        >>> flag("true"), flag(503), flag("404"), flag("")
+        (True, False, None, None)
+    """
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, str):
+        text = value.strip().lower()
+        if not text.lstrip("-").isdigit():
+            return True if text in _YES else False if text in _NO else None
+        value = int(text)
+    if value in (0, 1):
+        return bool(value)
+    if isinstance(value, (int, float)) and (100 <= value <= 399 or 500 <= value <= 599):
+        return bool(value < 400)
+    return None
+
+
+def is_written_time(value: Any) -> bool:
+    """Return whether a value is a time in writing."""
+    if isinstance(value, datetime):
+        return True
+    try:
+        return isinstance(value, str) and not _is_number(value) and _written_moment(value) is not None
+    except ValueError:
+        return False
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _checked(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _written_moment(text: str) -> float | None:
+    text = text.strip()
+    if text.lower() in _UNKNOWN:
+        return None
+    if day := _TIME_OF_DAY.match(text):
+        return int(day[1]) * 3600 + int(day[2]) * 60 + float(day[3].replace(",", "."))
+    if text.endswith(" UTC"):
+        text = f"{text[:-4]}+00:00"
+    try:
+        found = datetime.fromisoformat(_six_digits(text))
+    except ValueError:
+        raise ValueError(f"no time: {text!r:.80}") from None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def _six_digits(text: str) -> str:
+    """Cut a fraction of a second to what ``datetime`` holds."""
+    return re.sub(r"([.,]\d{6})\d+", r"\1", text)
