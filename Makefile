@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := .make/ready
+PORT   ?= 8501
 
 .DEFAULT_GOAL := run
 .PHONY: run test check bench soak browser clean
 
 run: $(READY)
-	$(BIN)/athena-tuning dashboard
+	$(BIN)/athena-tuning dashboard --port $(PORT)
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'

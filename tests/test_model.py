@@ -1,5 +1,7 @@
 """The vocabulary holds what it promises: immutable, validated, equal by every field, safe to send."""
 
+import copy
+import dataclasses
 import pickle
 import subprocess
 import sys
@@ -40,6 +42,7 @@ configs = st.builds(
 def test_a_config_survives_json_types_and_pickle(config: TuningConfig) -> None:
     assert TuningConfig.from_dict(config.to_dict()) == config
     assert pickle.loads(pickle.dumps(config)) == config
+    assert TuningConfig(**dataclasses.asdict(config)) == config == copy.deepcopy(config)
     assert hash(TuningConfig.from_dict(config.to_dict())) == hash(config)
 
 

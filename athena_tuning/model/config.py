@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 
 class TuningStrategy(StrEnum):
@@ -77,7 +77,7 @@ class TuningConfig:
         for layer, seconds in self.layer_timeouts.items():
             _check_seconds(f"layer_timeouts[{layer!r}]", seconds)
         object.__setattr__(self, "strategy", TuningStrategy(self.strategy))
-        object.__setattr__(self, "layer_timeouts", MappingProxyType(dict(self.layer_timeouts)))
+        object.__setattr__(self, "layer_timeouts", _FrozenDict(self.layer_timeouts))
         object.__setattr__(self, "skipped_layers", frozenset(self.skipped_layers))
 
     def __hash__(self) -> int:
@@ -114,6 +114,16 @@ class TuningConfig:
         """Return ``{field: (here, there)}`` for the fields that differ, as plain JSON types."""
         here, there = self.to_dict(), other.to_dict()
         return {name: (here[name], there[name]) for name in here if here[name] != there[name]}
+
+
+class _FrozenDict(dict[str, float]):
+    """A dict that stays as it was made; unlike a mapping proxy, ``dataclasses.asdict`` can copy it."""
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise TypeError("a config cannot be changed: make another one")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse  # type: ignore[assignment]
+    clear = pop = popitem = setdefault = update = _refuse
 
 
 def _check_seconds(name: str, value: float) -> None:
@@ -165,6 +175,11 @@ class ConfigVersion:
     reason: str
     time: float
     restores: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the version as plain JSON types."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return values | {"config": self.config.to_dict(), "mode": self.mode.value}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,150 @@
+"""``athena-tuning config``: see, change and roll back what managers run, as the Config page does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import click
+from rich.text import Text
+
+from athena_tuning.cli.access import attached, moment, operator
+from athena_tuning.cli.output import as_json, console, print_json, print_table, store_option
+from athena_tuning.model import ConfigVersion, Mode, TuningConfig, TuningStrategy
+
+_scope = click.option("--scope", default="all", show_default=True, help="'all', or a query type.")
+_reason = click.option("--reason", required=True, help="Why; the history keeps it.")
+_expect = click.option(
+    "--expect",
+    type=click.IntRange(0),
+    help="Version that you saw; the change is refused if another one is in force. Default: the present one.",
+)
+_switch = click.Choice(["on", "off"])
+
+
+@click.group()
+def config() -> None:
+    """See, change and roll back the config that managers run."""
+
+
+@config.command()
+@_scope
+@store_option
+@as_json
+def show(scope: str, store: str | None, as_json: bool) -> None:
+    """Show the config in force."""
+    with attached(store) as service:
+        version = service.configs().in_scope(scope) or service.configs().default
+    _tell(version, as_json)
+
+
+@config.command()
+@click.option(
+    "--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="Versions to show."
+)
+@store_option
+@as_json
+def history(limit: int, store: str | None, as_json: bool) -> None:
+    """List the config versions, newest first."""
+    with attached(store) as service:
+        versions = service.history(limit)
+    if as_json:
+        print_json([version.to_dict() for version in versions])
+        return
+    rows = [
+        [v.version, v.parent, v.scope, v.mode, v.author, moment(v.time), _values(v.config), v.reason]
+        for v in versions
+    ]
+    print_table(["version", "from", "scope", "mode", "author", "time", "values", "reason"], rows)
+
+
+@config.command()
+@click.option("--max-concurrent", type=int, help="Layer tasks in flight.")
+@click.option(
+    "--timeout", "timeout_seconds", type=float, metavar="SECONDS", help="Service time of a layer task."
+)
+@click.option("--deadline", metavar="SECONDS", help="Whole recall, or 'none'.")
+@click.option("--strategy", type=click.Choice([s.value for s in TuningStrategy]), help="What is wanted most.")
+@click.option("--cache", type=_switch, help="Answer repeated recalls from the cache.")
+@click.option("--parallel", type=_switch, help="Run a recall's layers at the same time.")
+@click.option("--selection", type=_switch, help="Ask only the layers that a query calls for.")
+@click.option("--mode", type=click.Choice([m.value for m in Mode]), help="Who steers from now on.")
+@_scope
+@_reason
+@_expect
+@store_option
+@as_json
+def apply(
+    scope: str,
+    reason: str,
+    expect: int | None,
+    mode: str | None,
+    store: str | None,
+    as_json: bool,
+    **values: Any,
+) -> None:
+    """Put changed values in force; those that are not named stay."""
+    with attached(store) as service:
+        at = service.configs().in_scope(scope)
+        base = at or service.configs().default
+        changed = _changed(base.config, values)
+        version = service.apply(
+            operator(),
+            changed,
+            expected_version=expect if expect is not None else (at.version if at else 0),
+            reason=reason,
+            scope=scope,
+            mode=Mode(mode) if mode else None,
+        )
+    _tell(version, as_json)
+
+
+@config.command()
+@click.argument("version", type=click.IntRange(1))
+@_reason
+@_expect
+@store_option
+@as_json
+def rollback(version: int, reason: str, expect: int | None, store: str | None, as_json: bool) -> None:
+    """Put the values of VERSION in force again, as a new version."""
+    with attached(store) as service:
+        wanted = next((v for v in service.history(10_000) if v.version == version), None)
+        at = service.configs().in_scope(wanted.scope) if wanted else None
+        restored = service.roll_back(
+            operator(),
+            version,
+            expected_version=expect if expect is not None else (at.version if at else 0),
+            reason=reason,
+        )
+    _tell(restored, as_json)
+
+
+def _changed(base: TuningConfig, values: dict[str, Any]) -> TuningConfig:
+    names = {"cache": "enable_cache", "parallel": "enable_parallel", "selection": "layer_selection_enabled"}
+    given: dict[str, Any] = {}
+    for option, value in values.items():
+        if value is None:
+            continue
+        if option in names:
+            given[names[option]] = value == "on"
+        elif option == "deadline":
+            given["deadline_seconds"] = None if value == "none" else float(value)
+        else:
+            given[option] = value
+    return replace(base, **given)
+
+
+def _tell(version: ConfigVersion, as_json: bool) -> None:
+    if as_json:
+        print_json(version.to_dict())
+        return
+    restores = f", restores version {version.restores}" if version.restores else ""
+    console().print(
+        Text(f"version {version.version} for {version.scope} by {version.author} ({version.mode}){restores}")
+    )
+    console().print(Text(version.reason, style="dim"))
+    print_table(["value", "is"], [[name, value] for name, value in version.config.to_dict().items()])
+
+
+def _values(config: TuningConfig) -> str:
+    return f"{config.strategy}, {config.max_concurrent} tasks, {config.timeout_seconds:g} s"

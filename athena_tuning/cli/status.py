@@ -1,0 +1,76 @@
+"""``athena-tuning status`` and ``workers``: is it healthy, and who runs what."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+from rich.text import Text
+
+from athena_tuning.cli.access import attached, moment
+from athena_tuning.cli.output import as_json, console, print_json, print_table, store_option
+
+_COLUMNS = {
+    "worker_id": "worker",
+    "alive": "",
+    "pid": "pid",
+    "last_seen": "last seen",
+    "config_version": "config",
+    "recalls": "recalls",
+    "dropped_metrics": "dropped",
+    "rejected_metrics": "rejected",
+}
+
+
+@click.command()
+@click.option(
+    "--minutes", default=15.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Look back."
+)
+@store_option
+@as_json
+def status(minutes: float, store: str | None, as_json: bool) -> None:
+    """Show strategy, mode, config version, managers and latency."""
+    with attached(store, hours=minutes / 60) as service:
+        service.tail.look()
+        if service.tail.problem:
+            raise click.ClickException(service.tail.problem)
+        standing = service.standing()
+        recent = service.window.summary()
+    if as_json:
+        print_json({"standing": asdict(standing), "recent": asdict(recent)})
+        return
+    told = f"{standing.strategy} · {standing.mode} · config version {standing.version}"
+    console().print(Text(f"{told} · {standing.workers_alive} managers alive"))
+    if standing.blocked:
+        console().print(Text(f"read-only: {standing.blocked}"))
+    console().print(Text(f"\nlast {minutes:g} minutes: {recent.count} recalls"))
+    if recent.count:
+        row = [
+            recent.p50_latency_ms,
+            recent.p95_latency_ms,
+            recent.p99_latency_ms,
+            recent.errors,
+            recent.partial,
+            recent.throughput_per_s,
+        ]
+        print_table(["p50 ms", "p95 ms", "p99 ms", "failed", "partial", "recalls/s"], [row])
+
+
+@click.command()
+@store_option
+@as_json
+def workers(store: str | None, as_json: bool) -> None:
+    """List the managers that share the store, last seen first."""
+    with attached(store) as service:
+        known = [(worker, service.is_alive(worker)) for worker in service.workers()]
+    if as_json:
+        print_json([{**worker.to_dict(), "alive": alive} for worker, alive in known])
+        return
+    rows = []
+    for worker, alive in known:
+        told = worker.to_dict() | {
+            "alive": "alive" if alive else "gone",
+            "last_seen": moment(worker.last_seen),
+        }
+        rows.append([told[name] for name in _COLUMNS])
+    print_table(list(_COLUMNS.values()), rows)

@@ -1,0 +1,181 @@
+"""The command line does what the pages do, prints for people and for scripts, and fails in one line."""
+
+import gzip
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from athena_tuning.cli import main
+from athena_tuning.model import TuningConfig
+from athena_tuning.store import open_store
+
+ITEMS = [
+    {"id": "e1", "layer": "episodic", "text": "The billing deploy failed on Friday."},
+    {"id": "s1", "layer": "semantic", "text": "Billing is owned by Ana."},
+    {"id": "s2", "layer": "semantic", "text": "[bold]Markup[/bold] in a billing note stays text."},
+]
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATHENA_TUNING_HOME", str(tmp_path / "home"))
+    for name in ("ATHENA_TUNING_STORE", "ATHENA_TUNING_MEMORY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(main, args, terminal_width=200)
+
+
+def items_file(folder: Path, *lines: str, name: str = "items.jsonl") -> Path:
+    path = folder / name
+    body = "\n".join([*(json.dumps(item) for item in ITEMS), *lines]) + "\n"
+    path.write_bytes(gzip.compress(body.encode()) if name.endswith(".gz") else body.encode())
+    return path
+
+
+@pytest.fixture
+def living_manager(tmp_path: Path) -> Iterator[str]:
+    """A manager process with load on a store of its own; its URL."""
+    url = f"sqlite:///{tmp_path / 'shared.db'}"
+    memory = tmp_path / "memory.db"
+    assert run("ingest", str(items_file(tmp_path)), "--memory", str(memory)).exit_code == 0
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-c", "from athena_tuning.cli import main; main()", "manager"),
+            *("--store", url, "--memory", str(memory), "--load", "50", "--pattern", "steady"),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert "manager" in process.stdout.readline()
+    yield url
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "stopped after" in said
+
+
+@pytest.mark.parametrize("name", ["items.jsonl", "items.jsonl.gz"])
+def test_items_are_loaded_and_found(tmp_path: Path, name: str) -> None:
+    loaded = run("ingest", str(items_file(tmp_path, name=name)))
+    assert loaded.exit_code == 0
+    assert "3 items" in loaded.stdout
+    found = run("recall", "when did the billing deploy fail?")
+    assert found.exit_code == 0
+    assert "The billing deploy failed on Friday." in found.stdout
+    assert "service ms" in found.stdout
+
+
+def test_bad_lines_are_named_the_rest_is_loaded_and_the_exit_code_says_so(tmp_path: Path) -> None:
+    done = run("ingest", str(items_file(tmp_path, "{", '{"layer": "semantic"}')), "--json")
+    assert done.exit_code == 1
+    told = json.loads(done.stdout)
+    assert told["loaded"] == 3
+    assert [bad["line"] for bad in told["bad"]] == [4, 5]
+    assert "id" in told["bad"][1]["reason"]
+
+
+def test_text_from_a_memory_is_never_taken_for_markup(tmp_path: Path) -> None:
+    run("ingest", str(items_file(tmp_path)))
+    assert "[bold]Markup[/bold]" in run("recall", "billing markup note").stdout
+
+
+def test_a_recall_gives_at_most_k_results_and_where_the_time_went_as_json(tmp_path: Path) -> None:
+    run("ingest", str(items_file(tmp_path)))
+    told = json.loads(run("recall", "billing", "-k", "1", "--json").stdout)
+    assert len(told["results"]) == 1
+    assert {task["layer"] for task in told["tasks"]} == set(told["layers"])
+    assert all(task["service_ms"] > 0 for task in told["tasks"])
+
+
+def test_a_missing_memory_is_named_with_the_way_out() -> None:
+    done = run("recall", "anything")
+    assert done.exit_code == 1
+    assert "memory.db" in done.stderr
+    assert "athena-tuning ingest" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("frobnicate",),
+        ("recall",),
+        ("recall", "x", "-k", "0"),
+        ("ingest", "no-such-file.jsonl"),
+        ("config", "apply", "--max-concurrent", "many", "--reason", "r"),
+        ("config", "apply", "--max-concurrent", "3"),
+        ("config", "rollback", "zero", "--reason", "r"),
+        ("dashboard", "--port", "99999"),
+        ("manager", "--load", "0"),
+    ],
+)
+def test_wrong_arguments_end_with_code_2_and_a_sentence(args: tuple[str, ...]) -> None:
+    done = run(*args)
+    assert done.exit_code == 2
+    assert "Error:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [("status",), ("workers",), ("config", "show"), ("config", "history")])
+def test_a_store_that_is_none_is_refused_in_one_line(tmp_path: Path, command: tuple[str, ...]) -> None:
+    fake = tmp_path / "notes.db"
+    fake.write_text("these are my notes, not a database, and they are longer than a header")
+    done = run(*command, "--store", f"sqlite:///{fake}")
+    assert done.exit_code == 1
+    assert str(fake) in done.stderr
+    assert fake.read_text().startswith("these are my notes")
+
+
+def test_the_defaults_are_shown_before_anybody_wrote() -> None:
+    shown = json.loads(run("config", "show", "--json").stdout)
+    assert shown["version"] == 0
+    assert TuningConfig.from_dict(shown["config"]) == TuningConfig()
+
+
+def test_a_config_that_nobody_would_obey_is_refused() -> None:
+    done = run("config", "apply", "--max-concurrent", "3", "--reason", "try")
+    assert done.exit_code == 1
+    assert "no manager is running" in done.stderr
+    assert json.loads(run("config", "history", "--json").stdout) == []
+
+
+def test_a_living_manager_is_listed_and_obeys_what_is_applied_and_rolled_back(living_manager: str) -> None:
+    at = ("--store", living_manager)
+    (worker,) = json.loads(run("workers", *at, "--json").stdout)
+    assert worker["alive"]
+    applied = run("config", "apply", "--max-concurrent", "3", "--reason", "fewer cores", *at)
+    assert applied.exit_code == 0, applied.stderr
+    assert "version 1" in applied.stdout
+    _wait_for_version(living_manager, 1)
+    stale = run("config", "apply", "--timeout", "7", "--expect", "0", "--reason", "late", *at)
+    assert stale.exit_code == 1
+    assert "version 1" in stale.stderr
+    run("config", "apply", "--timeout", "7", "--reason", "next", *at)
+    back = json.loads(run("config", "rollback", "1", "--reason", "back", *at, "--json").stdout)
+    assert (back["version"], back["restores"], back["config"]["timeout_seconds"]) == (3, 1, 10.0)
+    _wait_for_version(living_manager, 3)
+    status = json.loads(run("status", *at, "--json").stdout)
+    assert status["standing"]["workers_alive"] == 1
+    assert status["recent"]["count"] > 0
+
+
+def _wait_for_version(url: str, version: int) -> None:
+    """Ask until the manager, a process of its own that reports itself once a second, runs the version."""
+    store, pause = open_store(url), threading.Event()
+    try:
+        for _ in range(400):
+            if store.workers()[0].config_version >= version:
+                return
+            pause.wait(0.05)
+    finally:
+        store.close()
+    pytest.fail(f"the manager never ran version {version}")
