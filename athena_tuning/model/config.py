@@ -122,8 +122,8 @@ class _FrozenDict(dict[str, float]):
     def _refuse(self, *_: object) -> NoReturn:
         raise TypeError("a config cannot be changed: make another one")
 
-    __setitem__ = __delitem__ = __ior__ = _refuse  # type: ignore[assignment]
-    clear = pop = popitem = setdefault = update = _refuse
+    __setitem__ = __delitem__ = _refuse
+    __ior__ = clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
 
 
 def _check_seconds(name: str, value: float) -> None:
