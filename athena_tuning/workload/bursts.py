@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _STEPS_PER_WINDOW = 20
+_LEAST_WINDOWS = 5
 _SCALES = (0.5, 4.0)
 _MOST_SPREAD = 3.0
 _LEAST_GAP_VARIANCE = 0.02
@@ -39,8 +40,8 @@ class Burstiness:
         dispersion: variance of the count in a window divided by its mean; real services have 50 to 500 over
             60 s. None: the rate over a window varies by half of itself, or by less if the CV is too low
             for that.
-        window_s: the window of the dispersion, in seconds; runs shorter than 20 windows take a twentieth of
-            their duration.
+        window_s: the window of the dispersion, in seconds. Without a dispersion asked for, runs shorter than
+            20 windows take a twentieth of their duration.
 
     Raises:
         ValueError: if a figure is not positive.
@@ -56,8 +57,19 @@ class Burstiness:
                 raise ValueError(f"{name} must be above 0, not {value}")
 
     def window_in(self, duration: float) -> float:
-        """Return the window for a run of this many seconds."""
-        return min(self.window_s, duration / 20)
+        """Return the window for a run of this many seconds.
+
+        Raises:
+            ValueError: if a dispersion is asked for and the run is shorter than five of its windows.
+        """
+        if self.dispersion is None:
+            return min(self.window_s, duration / 20)
+        if duration < _LEAST_WINDOWS * self.window_s:
+            raise ValueError(
+                f"an index of dispersion over {self.window_s:g} s needs a run of at least "
+                f"{_LEAST_WINDOWS * self.window_s:g} s, not {duration:g}"
+            )
+        return self.window_s
 
 
 def burst_rate(

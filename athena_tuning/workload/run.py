@@ -47,6 +47,10 @@ class State(StrEnum):
     PAUSED = "paused"
     STOPPED = "stopped"
     FINISHED = "finished"
+    FAILED = "failed"
+
+
+_UNDER_WAY = (State.RUNNING, State.PAUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +169,7 @@ class LoadRun:
         with self._changed:
             if self._state is State.NEW:
                 self._state = State.STOPPED
-            elif self._state in (State.RUNNING, State.PAUSED):
+            elif self._state in _UNDER_WAY:
                 self._ended = self._elapsed()
                 self._state = State.STOPPED
                 self._changed.notify_all()
@@ -222,15 +226,25 @@ class LoadRun:
         try:
             while due := ask_next():
                 self._ask(due)
+        except Exception:
+            log.exception("load run %s failed", self.id)
+            self._fail()
         finally:
             self._leave()
+
+    def _fail(self) -> None:
+        with self._changed:
+            if self._state in _UNDER_WAY:
+                self._ended = self._elapsed()
+                self._state = State.FAILED
+                self._changed.notify_all()
 
     def _leave(self) -> None:
         with self._changed:
             self._idle -= 1
             self._threads.discard(threading.current_thread())
             if not self._threads:
-                if self._state in (State.RUNNING, State.PAUSED):
+                if self._state in _UNDER_WAY:
                     self._ended = self._elapsed()
                     self._state = State.FINISHED
                 self._changed.notify_all()
@@ -238,7 +252,7 @@ class LoadRun:
     def _next_arrival(self) -> _Due | None:
         """Wait for the next arrival; None when there is none or the run was stopped."""
         with self._changed:
-            if self._state is State.STOPPED or (due := next(self._plan, None)) is None:
+            if self._state not in _UNDER_WAY or (due := next(self._plan, None)) is None:
                 return None
             if not self._wait_until(due.at):
                 return None
@@ -264,7 +278,7 @@ class LoadRun:
 
     def _wait_until(self, at: float) -> bool:
         """Wait until ``at`` seconds of the run have passed; False if it was stopped."""
-        while self._state is not State.STOPPED:
+        while self._state in _UNDER_WAY:
             if self._state is State.PAUSED:
                 self._wait(self._changed, None)
                 continue
@@ -305,7 +319,7 @@ class LoadRun:
     def _elapsed(self) -> float:
         if self._state is State.NEW or self._began is None:
             return 0.0
-        if self._state in (State.STOPPED, State.FINISHED):
+        if self._state not in _UNDER_WAY:
             return self._ended
         now = self._paused_at if self._state is State.PAUSED else self._clock()
         return now - self._origin

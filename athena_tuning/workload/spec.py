@@ -12,7 +12,7 @@ import numpy as np
 
 from athena_tuning.workload.bursts import Burstiness
 from athena_tuning.workload.mix import EVEN, check_mix
-from athena_tuning.workload.patterns import PATTERNS, bursty, replay
+from athena_tuning.workload.patterns import PATTERNS, Times, bursty, replay
 
 PATTERN_NAMES = (*PATTERNS, "replay")
 MOST_ARRIVALS = 20_000_000
@@ -101,7 +101,7 @@ class LoadSpec:
         return Burstiness(self.cv, self.dispersion, self.window_s)
 
     def arrivals(self, recorded: Sequence[float] = ()) -> Iterator[float]:
-        """Yield when recalls start, in seconds from the start of the run; endless without a duration.
+        """Return when recalls start, in seconds from the start of the run; endless without a duration.
 
         Args:
             recorded: the times to replay, for the pattern "replay".
@@ -111,18 +111,22 @@ class LoadSpec:
         """
         if self.pattern == "replay":
             times = replay(recorded, self.speed)
-            yield from times[times < (self.duration_s or math.inf)].tolist()
-            return
+            return iter(times[times < (self.duration_s or math.inf)].tolist())
         rng = np.random.default_rng([self.seed, 0])
+        first = self._block(rng)
+        if self.duration_s is not None:
+            return iter(first.tolist())
+        return self._endless(first, rng)
+
+    def _endless(self, block: Times, rng: np.random.Generator) -> Iterator[float]:
         begin = 0.0
         while True:
-            for arrival in self._block(rng).tolist():
+            for arrival in block.tolist():
                 yield begin + arrival
-            if self.duration_s is not None:
-                return
             begin += _BLOCK_S
+            block = self._block(rng)
 
-    def _block(self, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def _block(self, rng: np.random.Generator) -> Times:
         duration = self.duration_s or _BLOCK_S
         if self.pattern == "bursty":
             return bursty(self.rate_per_s, duration, rng, self.burstiness)

@@ -17,7 +17,7 @@ class LoadSummary:
     Attributes:
         id: the run.
         spec: what was asked for.
-        state: "running", "paused", "stopped" or "finished".
+        state: "running", "paused", "stopped", "finished", or "failed" where the load itself broke.
         started: Unix seconds; None before the start.
         elapsed_s: seconds that it ran, pauses left out.
         offered: recalls that were due.

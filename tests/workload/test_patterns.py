@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_tuning.workload.bursts import Burstiness
@@ -12,6 +12,7 @@ from athena_tuning.workload.patterns import PATTERNS, bursty, day, ramp, replay,
 
 
 @pytest.mark.parametrize("name", PATTERNS)
+@settings(deadline=None)
 @given(rate=st.floats(0.5, 200), duration=st.floats(5, 300), seed=st.integers(0, 2**32))
 def test_arrivals_ascend_within_the_run_and_follow_the_seed(name, rate, duration, seed):
     times = PATTERNS[name](rate, duration, np.random.default_rng(seed))

@@ -191,6 +191,24 @@ def test_stop_ends_a_run_that_waits_for_a_far_arrival_or_is_paused():
         assert threads_of(run) == []
 
 
+def test_a_load_that_cannot_be_made_is_refused_before_the_start():
+    spec = LoadSpec("bursty", rate_per_s=5, duration_s=60, dispersion=100, window_s=60, mix=MIX)
+    with pytest.raises(ValueError, match="needs a run of at least 300 s"):
+        LoadRun(Fails(), spec, questions=ASK)
+
+
+def test_a_run_whose_load_breaks_says_that_it_failed(caplog):
+    class Broken:
+        def recall(self, query, *, k):
+            return {"_config_version": "not a number"}
+
+    run = LoadRun(Broken(), LoadSpec(rate_per_s=50, duration_s=None, mix=MIX), questions=ASK).start()
+    run.wait()
+    assert run.state is State.FAILED
+    assert threads_of(run) == []
+    assert run.id in caplog.text
+
+
 def test_a_run_that_was_stopped_before_its_start_does_not_start():
     run = LoadRun(Fails(), LoadSpec(mix=MIX), questions=ASK)
     run.stop()
