@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from athena_tuning.model import ConfigSet, QueryMetrics, TuningBounds, TuningConfig, TuningStrategy
 from athena_tuning.profiling import PerformanceProfiler
 
-RECENT = 2000
+RECENT = 300
 """Recalls that speed-up is drawn from: the newest, so that its cost does not grow with the window."""
 
 
@@ -80,24 +80,37 @@ class Figures:
         return math.isfinite(self.p99_ms)
 
 
-def figures(profiler: PerformanceProfiler, scope: str = "all") -> Figures:
-    """Draw the figures of "all" recalls or of one query type from the window."""
+def newest(profiler: PerformanceProfiler) -> list[QueryMetrics]:
+    """Return the newest ``RECENT`` recalls: read them once where several scopes are looked at."""
+    return profiler.metrics[-RECENT:]
+
+
+def figures(
+    profiler: PerformanceProfiler, scope: str = "all", recent: Sequence[QueryMetrics] | None = None
+) -> Figures:
+    """Draw the figures of "all" recalls or of one query type from the window.
+
+    Args:
+        profiler: the window.
+        scope: "all" or a query type.
+        recent: what ``newest`` gave, if it was read already.
+    """
     summary = profiler.summary() if scope == "all" else profiler.summary(query_type=scope)
-    recent = profiler.metrics[-RECENT:]
-    own = recent if scope == "all" else [m for m in recent if m.query_type == scope]
+    recent = newest(profiler) if recent is None else recent
     return Figures(
         scope,
         summary.count,
         summary.mean_latency_ms,
         summary.p99_latency_ms,
         1.0 - summary.errors / summary.known_success if summary.known_success else 1.0,
-        speed_up(own),
+        speed_up(m for m in recent if scope in ("all", m.query_type)),
     )
 
 
 def speed_up(records: Iterable[QueryMetrics]) -> SpeedUp:
     """Return what parallel layers give, or would give, over ``records``; see ``SpeedUp``."""
-    parallel, sequential = [], []
+    parallel: list[dict[str, float]] = []
+    sequential: list[dict[str, float]] = []
     for m in records:
         if not m.cache_hit and len(m.layer_latencies) > 1:
             (parallel if m.parallel_execution else sequential).append(m.layer_latencies)

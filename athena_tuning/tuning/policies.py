@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from athena_tuning.tuning.model_policy import ModelPolicy
 from athena_tuning.tuning.policy import Policy
 from athena_tuning.tuning.rules import RulePolicy
+from athena_tuning.tuning.yardsticks import FixedPolicy, GradientPolicy, VegasPolicy
 
-POLICIES: Mapping[str, Callable[[], Policy]] = {"rules": RulePolicy}
+POLICIES: Mapping[str, Callable[[], Policy]] = {
+    policy.name: policy for policy in (RulePolicy, ModelPolicy, FixedPolicy, VegasPolicy, GradientPolicy)
+}
 
 
 def make_policy(name: str) -> Policy:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from athena_tuning.model import Decision, Reason, TuningBounds, TuningConfig, TuningStrategy
-from athena_tuning.tuning.evidence import Evidence, Figures, SpeedUp, figures
+from athena_tuning.model import Decision, QueryMetrics, Reason, TuningBounds, TuningConfig, TuningStrategy
+from athena_tuning.tuning.evidence import Evidence, Figures, SpeedUp, figures, newest
 from athena_tuning.tuning.policy import Policy, decision, with_shared_limit
 
 FAST_MS, SLOW_MS = 100, 500
@@ -44,9 +45,12 @@ class RulePolicy(Policy):
 
     def propose(self, evidence: Evidence, scope: str = "all") -> Decision:
         """Apply the rules to the scope's recalls; a type that lacks samples gets what all types get."""
-        seen = figures(evidence.profiler, scope)
+        return self._propose(evidence, scope, newest(evidence.profiler))
+
+    def _propose(self, evidence: Evidence, scope: str, recent: Sequence[QueryMetrics]) -> Decision:
+        seen = figures(evidence.profiler, scope, recent)
         if scope != "all" and not _enough(seen, evidence):
-            return self._like_all(evidence, scope, seen.samples)
+            return self._like_all(evidence, scope, seen.samples, recent)
         before = evidence.incumbent(scope)
         if not _enough(seen, evidence):
             after = replace(before, strategy=evidence.strategy)
@@ -66,11 +70,12 @@ class RulePolicy(Policy):
 
     def decide(self, evidence: Evidence) -> tuple[Decision, ...]:
         """Decide for all types, and for each type that calls for something else than it has."""
-        shared = self.propose(evidence)
+        recent = newest(evidence.profiler)
+        shared = self._propose(evidence, "all", recent)
         limit = shared.after.max_concurrent
         made = [shared]
         for query_type in evidence.profiler.query_types():
-            proposal = with_shared_limit(self.propose(evidence, query_type), limit)
+            proposal = with_shared_limit(self._propose(evidence, query_type, recent), limit)
             if proposal.samples < evidence.min_samples:
                 continue
             in_force = evidence.configs.in_scope(query_type)
@@ -79,8 +84,10 @@ class RulePolicy(Policy):
                 made.append(proposal)
         return tuple(made)
 
-    def _like_all(self, evidence: Evidence, scope: str, samples: int) -> Decision:
-        shared = self.propose(evidence)
+    def _like_all(
+        self, evidence: Evidence, scope: str, samples: int, recent: Sequence[QueryMetrics]
+    ) -> Decision:
+        shared = self._propose(evidence, "all", recent)
         summary = f"{samples} recalls of type {scope}, {evidence.min_samples} are needed: as for all types."
         return decision(self, evidence, scope, shared.after, summary, samples, reasons=shared.reasons)
 

@@ -1,0 +1,355 @@
+"""Fit, simulate, verify: the policy that knows why a config is better before it tries it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from athena_tuning.model import Action, ConfigVersion, Decision, Reason, TuningConfig
+from athena_tuning.tuning import guard, reflex
+from athena_tuning.tuning.evidence import Evidence
+from athena_tuning.tuning.policy import Policy, decision
+from athena_tuning.tuning.rules import RulePolicy
+from athena_tuning.tuning.search import (
+    REFITS,
+    Found,
+    Steps,
+    candidates,
+    mean_work,
+    run_through,
+    search,
+    slowdowns,
+)
+from athena_tuning.tuning.simulator import Simulation
+from athena_tuning.tuning.telemetry import Seen, Telemetry
+
+LEAST = 150
+"""Recalls with telemetry before the first search."""
+
+PER_STEP = 1500
+"""Recalls to simulate in one step: about 10 ms."""
+
+LONGEST_TRACE = 1000
+LAST_REVIEW_GAP = 4000
+CHECK = 15
+"""Recalls begun under the present limit before the reflex looks at it again."""
+
+
+class ModelPolicy(Policy):
+    """Fits contention, simulates every config on the recalls that came, changes, and checks what happened.
+
+    *Search.* At recall 150, 300, 600, … (at the latest every 4,000) and after every change or shift of
+    load: own works are freed from contention by the fitted law, and each limit up to 1.5 times what was
+    seen, side by side or in turn, is simulated on the same arrivals. It takes what gains 8 % or more in the
+    strategy's objective under the law and under refits. Searches run in slices over many steps.
+
+    *Reflex.* A limit that recalls wait for longer than they are served cannot be learned from and must not
+    wait for a search: it goes up by 1.6 unless the law says that capacity would not grow.
+
+    *Guard.* Every change is on trial: what its recalls took is compared with the simulated incumbent on the
+    same arrivals and backlog, in block means. A bad one is rolled back and banned for a time that doubles.
+    More failures or partial answers than before roll back at once, and it only watches for a while.
+
+    Where it misleads: a law fitted on one level says nothing (hence the reflex explores); layers whose
+    slowness has nothing to do with what is in flight look like noise, which the refits then show. Without
+    task telemetry it does what the rules do.
+    """
+
+    name = "model"
+
+    def __init__(self, *, seed: int = 0) -> None:
+        self._telemetry = Telemetry()
+        self._rules = RulePolicy()
+        self._random = np.random.default_rng(seed)
+        self._search: Steps | None = None
+        self._next_review = LEAST
+        self._reviewed = 0
+        self._trial: guard.Trial | None = None
+        self._bans = guard.Bans()
+        self._good: TuningConfig | None = None
+        self._quiet_until = 0
+        self._limit_since = 0.0
+        self._limit: int | None = None
+        self._load = math.nan
+        self._reflexed_at = -CHECK
+        self._found: Found | None = None
+
+    def due(self, evidence: Evidence) -> bool:
+        """Whether recalls came, a search is under way or the strategy has changed."""
+        return evidence.fresh > 0 or evidence.urgent or self._search is not None
+
+    def propose(self, evidence: Evidence, scope: str = "all") -> Decision:
+        """Search now, in one go, over fewer recalls; types get what all get."""
+        if not self._telemetry.measured:
+            return self._rules.propose(evidence, scope)
+        incumbent = evidence.incumbent(scope)
+        if self._telemetry.measured < LEAST:
+            after = replace(incumbent, strategy=evidence.strategy)
+            return decision(self, evidence, scope, after, self._too_few(), self._telemetry.measured)
+        steps = self._begin(evidence, 300)
+        return self._conclusion(evidence, run_through(steps), scope)
+
+    def decide(self, evidence: Evidence) -> tuple[Decision, ...]:
+        """Take in what came, then judge, react, or go on searching: the first that has something to say."""
+        self._telemetry.take(evidence.profiler)
+        if not self._telemetry.measured:
+            return self._rules.decide(evidence) if self._rules.due(evidence) else ()
+        self._notice(evidence)
+        made = self._judged(evidence) or self._reflex(evidence) or self._reviewed_now(evidence)
+        return () if made is None else (made,)
+
+    def applied(self, decision: Decision, version: ConfigVersion) -> None:
+        """Put the change on trial."""
+        self._search = None
+        at = self._telemetry.position
+        if decision.action is Action.CANARY:
+            if self._trial is None:
+                self._good = decision.before
+            elif decision.after.max_concurrent < decision.before.max_concurrent:
+                self._bans.ban(decision.before, at)  # it was tried and found too high
+            self._trial = guard.Trial(decision, version.time, at)
+            self._next_review = min(self._next_review, at + LEAST)
+        else:
+            self._trial = None
+        self._limit, self._limit_since = decision.after.max_concurrent, version.time
+
+    def _notice(self, evidence: Evidence) -> None:
+        """Let go of what somebody else's write has overtaken."""
+        incumbent = evidence.incumbent("all")
+        if self._trial is not None and incumbent != self._trial.decision.after:
+            self._trial = None
+        if self._limit != incumbent.max_concurrent:
+            self._limit, self._limit_since = incumbent.max_concurrent, evidence.now
+        if evidence.urgent:
+            self._search = None
+            self._next_review = min(self._next_review, self._telemetry.position)
+
+    # -- judge -----------------------------------------------------------------------------------------
+
+    def _judged(self, evidence: Evidence) -> Decision | None:
+        trial = self._trial
+        if trial is None:
+            return None
+        since = self._telemetry.since(trial.began)
+        asked = [s for s in since if s.tasks]
+        return self._alarmed(evidence, trial, since) or self._looked_at(evidence, trial, asked)
+
+    def _alarmed(self, evidence: Evidence, trial: guard.Trial, since: list[Seen]) -> Decision | None:
+        bad = _bad(since)
+        if not bad:
+            return None
+        before = [s for s in self._telemetry.newest(len(since) + 1000) if s.ended < trial.began]
+        if not guard.rates_fell(_bad(before), len(before), bad, len(since)):
+            return None
+        self._quiet_until = self._telemetry.position + guard.QUIET
+        why = f"{bad} of {len(since)} recalls failed or were partial, {_bad(before)} of {len(before)} before"
+        return self._rolled_back(
+            evidence, trial, f"Rolled back at once: {why}. Only watching for {guard.QUIET} recalls."
+        )
+
+    def _looked_at(self, evidence: Evidence, trial: guard.Trial, asked: list[Seen]) -> Decision | None:
+        if not guard.look_due(len(asked), trial.looks):
+            return None
+        judged = guard.judge(self._ratios(trial, asked), trial.looks)
+        trial.looks += 1
+        figures = f"{judged.mean:+.3f} ({judged.low:+.3f} to {judged.high:+.3f}) over {judged.blocks} blocks"
+        if judged.verdict is guard.Verdict.BAD:
+            why = f"Rolled back: log latency {figures} against what it was before."
+            return self._rolled_back(evidence, trial, why, judged.mean)
+        if judged.verdict is guard.Verdict.OPEN:
+            return None
+        self._trial, self._good = None, trial.decision.after
+        if judged.high < 0:
+            self._bans.ban(trial.decision.before, self._telemetry.position)
+        return decision(
+            self,
+            evidence,
+            "all",
+            evidence.incumbent("all"),
+            f"Confirmed: log latency {figures} against what it was before.",
+            len(asked),
+            action=Action.CONFIRM,
+            predicted=trial.decision.predicted,
+            observed=judged.mean,
+            verdict_on=trial.decision.decision_id,
+        )
+
+    def _ratios(self, trial: guard.Trial, asked: list[Seen]) -> list[float]:
+        """Return ln(observed / simulated incumbent) for recalls that began under the trial."""
+        laws = self._telemetry.laws()
+        inherited = 1.0  # seconds before the change whose backlog is met again
+        around = [s for s in self._telemetry.seen if s.ended >= trial.began - inherited and s.tasks]
+        around.sort(key=lambda s: s.began)
+        trace = self._telemetry.trace(around, laws)
+        before = trial.decision.before
+        run = Simulation(trace, before, slowdowns(laws, before.max_concurrent)).run().result()
+        return [
+            math.log(max(s.latency_ms, 1e-3) / max(float(simulated), 1e-3))
+            for s, simulated in zip(around, run.latency_ms, strict=True)
+            if s.began >= trial.began
+        ]
+
+    def _rolled_back(
+        self, evidence: Evidence, trial: guard.Trial, summary: str, observed: float | None = None
+    ) -> Decision:
+        position = self._telemetry.position
+        length = self._bans.ban(trial.decision.after, position)
+        self._next_review = min(self._next_review, position + LEAST)
+        back = replace(self._good or trial.decision.before, strategy=evidence.strategy)
+        return decision(
+            self,
+            evidence,
+            "all",
+            back,
+            f"{summary} Not tried again for {length} recalls.",
+            position - trial.position,
+            action=Action.ROLLBACK,
+            predicted=trial.decision.predicted,
+            observed=observed,
+            verdict_on=trial.decision.decision_id,
+        )
+
+    # -- react -----------------------------------------------------------------------------------------
+
+    def _reflex(self, evidence: Evidence) -> Decision | None:
+        position = self._telemetry.position
+        if position < self._quiet_until or position - self._reflexed_at < CHECK:
+            return None
+        incumbent = evidence.incumbent("all")
+        recent = [s for s in self._telemetry.newest(4 * CHECK) if s.tasks]
+        waiting = reflex.waiting(recent, self._limit_since, CHECK)
+        if waiting is None:
+            return None
+        self._reflexed_at = position
+        laws = self._telemetry.laws()
+        work = mean_work(self._telemetry.trace(recent, laws))
+        reason = reflex.better_limit(incumbent.max_concurrent, waiting, work, laws, evidence.bounds)
+        after = replace(incumbent, max_concurrent=reason.value, strategy=evidence.strategy)
+        if reason.value == incumbent.max_concurrent or self._bans.holds(after, position):
+            if position - self._reviewed >= max(2 * LEAST, position // 4):
+                self._next_review = min(self._next_review, position)
+            return None
+        return decision(
+            self,
+            evidence,
+            "all",
+            after,
+            f"Recalls wait {waiting.queue_ms:.0f} ms for a slot and are served in "
+            f"{waiting.service_ms:.0f} ms: limit {incumbent.max_concurrent} → {reason.value}.",
+            len(recent),
+            action=Action.CANARY,
+            reasons=(reason,),
+        )
+
+    # -- search ----------------------------------------------------------------------------------------
+
+    def _reviewed_now(self, evidence: Evidence) -> Decision | None:
+        position = self._telemetry.position
+        if self._search is None:
+            if position < max(self._quiet_until, LEAST) or (
+                position < self._next_review and not self._shifted(evidence)
+            ):
+                return None
+            self._search = self._begin(evidence, min(LONGEST_TRACE, max(300, position // 2)))
+            self._reviewed = position
+            self._next_review = position + min(max(3 * position // 2, LEAST), LAST_REVIEW_GAP)
+        simulated = 0
+        while simulated < PER_STEP:
+            try:
+                simulated += next(self._search)
+            except StopIteration as end:
+                self._search = None
+                return self._conclusion(evidence, end.value, "all")
+        return None
+
+    def _begin(self, evidence: Evidence, recalls: int) -> Steps:
+        telemetry = self._telemetry
+        laws = telemetry.laws()
+        refits = [telemetry.refitted(self._random) for _ in range(REFITS)]
+        trace = telemetry.trace(telemetry.newest(recalls), laws)
+        incumbent = replace(evidence.incumbent("all"), strategy=evidence.strategy)
+        most = max((law.trusted for law in laws.values()), default=2)
+        grid = candidates(incumbent, evidence.bounds, most)
+        bound = (
+            f"limits up to {most}: 1.5 times what was seen" if most < evidence.bounds.max_concurrent else None
+        )
+
+        def banned(config: TuningConfig) -> bool:
+            return self._bans.holds(config, telemetry.position)
+
+        return search(trace, laws, refits, incumbent, grid, evidence.strategy, banned=banned, bound=bound)
+
+    def _conclusion(self, evidence: Evidence, found: Found, scope: str) -> Decision:
+        incumbent = evidence.incumbent(scope)
+        if found.best is None:
+            after = replace(incumbent, strategy=evidence.strategy)
+            best = (
+                f"; the best gives {math.expm1(found.candidates[0].predicted):+.0%}"
+                if found.candidates
+                else ""
+            )
+            told = (
+                f"No change: nothing else is surely better for {evidence.strategy} "
+                f"on {found.recalls} recalls{best}."
+            )
+            return decision(
+                self,
+                evidence,
+                scope,
+                after,
+                told,
+                found.recalls,
+                candidates=found.candidates,
+                bound=found.bound,
+            )
+        chosen = found.best
+        after = replace(
+            incumbent,
+            strategy=evidence.strategy,
+            max_concurrent=chosen.config.max_concurrent,
+            enable_parallel=chosen.config.enable_parallel,
+        )
+        changes = ", ".join(f"{k} {a} → {b}" for k, (a, b) in incumbent.changes_to(after).items())
+        return decision(
+            self,
+            evidence,
+            scope,
+            after,
+            f"{changes}: {math.expm1(chosen.predicted):+.0%} of the {evidence.strategy} objective predicted "
+            f"({math.expm1(chosen.low):+.0%} to {math.expm1(chosen.high):+.0%}) on {found.recalls} recalls.",
+            found.recalls,
+            action=Action.CANARY if after != incumbent else Action.KEEP,
+            reasons=self._reasons(after, found),
+            candidates=found.candidates,
+            bound=found.bound,
+            predicted=chosen.predicted,
+        )
+
+    def _reasons(self, after: TuningConfig, found: Found) -> tuple[Reason, ...]:
+        laws = self._telemetry.laws()
+        fitted = {f"slowdown_{layer}": law.factor(after.max_concurrent) for layer, law in laws.items()}
+        rule = "least objective of all simulated on the same recalls, under the fitted contention"
+        return tuple(
+            Reason(name, getattr(after, name), rule, fitted, found.recalls, found.bound)
+            for name in ("max_concurrent", "enable_parallel")
+        )
+
+    def _shifted(self, evidence: Evidence) -> bool:
+        """Whether load has moved by half since the last search: offered work a second, over 200 recalls."""
+        position = self._telemetry.position
+        if position - self._reviewed < 200 or position % 50:
+            return False
+        recent = self._telemetry.newest(200)
+        passed = max(recent[-1].ended - recent[0].ended, 1e-9)
+        load = sum(t.service_ms for s in recent for t in s.tasks) / 1000 / passed
+        before, self._load = self._load, load
+        return bool(abs(math.log(max(load, 1e-9) / before)) > 0.4) if before > 0 else False
+
+    def _too_few(self) -> str:
+        return f"No conclusion yet: {self._telemetry.measured} recalls with telemetry, {LEAST} are needed."
+
+
+def _bad(recalls: list[Seen]) -> int:
+    return sum(s.partial or not s.success for s in recalls)

@@ -1,0 +1,396 @@
+"""Runs a trace in virtual time: what the recalls would have met under other configs."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+
+import numpy as np
+import numpy.typing as npt
+
+from athena_tuning.model import ConfigSet, LayerTask, QueryMetrics, TaskOutcome, TuningConfig
+from athena_tuning.tuning.trace import Trace
+
+Slowdown = Callable[[int], float]
+"""How many times longer a task takes with n tasks in flight than alone; at least 1."""
+
+HIT_SECONDS = 5e-5
+_WAITING, _RUNNING, _OVER = 0, 1, 2
+_ARRIVAL, _END, _TIMEOUT, _DEADLINE = 0, 1, 2, 3
+_OUTCOMES = (TaskOutcome.OK, TaskOutcome.TIMEOUT)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SimulatedRun:
+    """What the recalls of a trace met, in the order of the trace.
+
+    Attributes:
+        latency_ms: whole recalls; NaN for those that were not over.
+        ended: seconds from the trace's start.
+        partial: whether a layer was given up.
+        failed: whether every layer was.
+        hits: whether the cache answered.
+        held_ms: time for which the recall's tasks held slots, together.
+    """
+
+    latency_ms: npt.NDArray[np.float64]
+    ended: npt.NDArray[np.float64]
+    partial: npt.NDArray[np.bool_]
+    failed: npt.NDArray[np.bool_]
+    hits: npt.NDArray[np.bool_]
+    held_ms: npt.NDArray[np.float64]
+
+
+class _Group:
+    """Layers that slow down alike. Their tasks share out progress: ``done`` is what each has had so far."""
+
+    __slots__ = ("_law", "done", "heap", "slow")
+
+    def __init__(self, law: Slowdown) -> None:
+        self._law = law
+        self.slow = [1.0]  # by n
+        self.done = 0.0
+        self.heap: list[tuple[float, int]] = []
+
+    def reach(self, most: int) -> None:
+        """Know the law up to ``most`` in flight."""
+        self.slow += (max(1.0, self._law(n)) for n in range(len(self.slow), most + 1))
+
+
+class Simulation:
+    """One manager in virtual time: shared first-come-first-served limit, contention, timeouts, cache.
+
+    A task that holds a slot progresses at ``1 / slow(n)`` while n tasks hold one, and all tasks of a layer
+    alike (processor sharing), so contention is exact at every change of n and not only at a task's start. A
+    task over its timeout is given up and its slot freed, as with layers that can be interrupted; a recall
+    over its deadline goes on without what is missing. Without slowdown it is a plain event queue and exact
+    to the last digit.
+
+    About 7 µs a recall of two layers.
+
+    Args:
+        trace: what to run.
+        configs: what is in force from the start; ``apply`` changes it on the way.
+        slowdown: by layer; a layer that is not named knows no contention.
+        clients: run a closed loop: so many callers, each asking the trace's next question as soon as it has
+            its answer, at no time that the trace says. None: the trace's own times.
+        cache_seconds: lifetime of a cached result.
+
+    Example:
+        >>> from athena_tuning.tuning.trace import Ask
+        >>> trace = Trace(tuple(Ask(0.0, "meta", (("semantic", 0.1),)) for _ in range(4)))
+        >>> Simulation(trace, TuningConfig(max_concurrent=2)).run().result().latency_ms.round().tolist()
+        [100.0, 100.0, 200.0, 200.0]
+    """
+
+    def __init__(
+        self,
+        trace: Trace,
+        configs: TuningConfig | ConfigSet,
+        slowdown: Mapping[str, Slowdown] | None = None,
+        *,
+        clients: int | None = None,
+        cache_seconds: float = 300.0,
+    ) -> None:
+        self.now = 0.0
+        self.trace = trace
+        self.finished: list[int] = []  # recalls in the order in which they ended
+        self._layers = trace.layers
+        number = {layer: i for i, layer in enumerate(self._layers)}
+        self._group_of: list[_Group | None] = []
+        self._groups: list[_Group] = []
+        self._group_layers(slowdown or {})
+        n = len(trace)
+        self._clients = clients
+        self._cache_seconds = cache_seconds
+        self._cached: dict[str, float] = {}
+        self._next = 0
+        self._begun = array("d", bytes(8 * n))
+        self._ended = array("d", [math.nan]) * n
+        self._left = [0] * n
+        self._lost = [0] * n
+        self._hit = bytearray(n)
+        self._version = array("l", bytes(8 * n))
+        self._config = [TuningConfig()] * n  # in force as the recall began
+        self._first = [0]
+        for ask in trace.asks:
+            self._first.append(self._first[-1] + len(ask.tasks))
+        self._recall = [i for i, ask in enumerate(trace.asks) for _ in ask.tasks]
+        self._layer = [number[layer] for ask in trace.asks for layer, _ in ask.tasks]
+        self._work = [work for ask in trace.asks for _, work in ask.tasks]
+        m = len(self._work)
+        self._state = bytearray(m)
+        self._asked = array("d", [math.nan]) * m
+        self._started = array("d", [math.nan]) * m
+        self._over = array("d", [math.nan]) * m
+        self._seen = array("l", bytes(8 * m))
+        self._timed_out = bytearray(m)
+        self._skipped = bytearray(m)
+        self._queue: deque[int] = deque()
+        self._events: list[tuple[float, int, int]] = []
+        self._busy = 0
+        self.apply(configs if isinstance(configs, ConfigSet) else _in_force(configs))
+        for _ in range(min(clients or 0, n)):
+            heappush(self._events, (0.0, _ARRIVAL, -1))
+
+    @property
+    def over(self) -> bool:
+        """Whether every recall has ended."""
+        return len(self.finished) == len(self.trace)
+
+    @property
+    def in_flight(self) -> int:
+        """Slots held now."""
+        return self._busy
+
+    def apply(self, configs: ConfigSet) -> None:
+        """Put other configs in force, for recalls that begin from now on; the limit holds at once."""
+        self.configs = configs
+        self._limit = configs.default.config.max_concurrent
+        for group in self._groups:
+            group.reach(self._limit)
+        self._give_out()
+
+    def run(self, until: float = math.inf) -> Simulation:
+        """Go on to ``until`` (seconds from the trace's start) or to the end of the trace."""
+        events, groups, asks = self._events, self._groups, self.trace.asks
+        n = len(asks) if self._clients is None else 0
+        while True:
+            when, group = (events[0][0], None) if events else (math.inf, None)
+            arrives = self._next < n and asks[self._next].time <= when
+            if arrives:
+                when = asks[self._next].time
+            for candidate in groups:
+                due = self._due(candidate)
+                if due < when:
+                    when, group, arrives = due, candidate, False
+            if when > until or when == math.inf:
+                break
+            self._advance(when)
+            if group is not None:
+                self._end(heappop(group.heap)[1], 0)
+            elif arrives:
+                self._begin(self._next)
+            else:
+                _, kind, which = heappop(events)
+                self._happen(kind, which)
+        if until != math.inf:
+            self._advance(until)
+        return self
+
+    def result(self) -> SimulatedRun:
+        """Return what has happened so far."""
+        begun, ended = np.array(self._begun), np.array(self._ended)
+        lost = np.array(self._lost)
+        tasks = np.diff(np.array(self._first))
+        held = np.nan_to_num(np.array(self._over) - np.array(self._started)) * 1000
+        return SimulatedRun(
+            (ended - begun) * 1000,
+            ended,
+            lost > 0,
+            (lost > 0) & (lost >= tasks),
+            np.frombuffer(bytes(self._hit), np.uint8).astype(bool),
+            np.bincount(np.array(self._recall, np.intp), held, len(begun)).astype(np.float64),
+        )
+
+    def record(self, recall: int, epoch: float = 0.0) -> QueryMetrics:
+        """Return a finished recall as a manager would record it.
+
+        Args:
+            recall: its place in the trace.
+            epoch: Unix seconds of the trace's start.
+        """
+        ask = self.trace.asks[recall]
+        begun = self._begun[recall]
+        tasks = tuple(
+            self._task(t, begun)
+            for t in range(self._first[recall], self._first[recall + 1])
+            if self._asked[t] == self._asked[t] and not self._skipped[t]
+        )
+        lost, hit = self._lost[recall], bool(self._hit[recall])
+        config = self._config[recall]
+        return QueryMetrics(
+            f"s{recall}",
+            ask.text or f"question {recall}",
+            ask.query_type,
+            epoch + begun,
+            (self._ended[recall] - begun) * 1000,
+            None,
+            hit,
+            len(tasks) - lost,
+            [t.layer for t in tasks],
+            {t.layer: t.service_ms for t in tasks},
+            hit or lost < len(tasks),
+            parallel_execution=config.enable_parallel and len(tasks) > 1,
+            concurrency_level=len(tasks) if config.enable_parallel else 1,
+            tasks=tasks,
+            partial=lost > 0,
+            config_version=self._version[recall],
+            source="simulated",
+        )
+
+    def _task(self, t: int, begun: float) -> LayerTask:
+        started = self._started[t] if self._started[t] == self._started[t] else self._over[t]
+        return LayerTask(
+            self._layers[self._layer[t]],
+            (self._asked[t] - begun) * 1000,
+            (started - self._asked[t]) * 1000,
+            (self._over[t] - started) * 1000,
+            self._seen[t],
+            _OUTCOMES[self._timed_out[t]],
+            0 if self._timed_out[t] else 1,
+        )
+
+    def _group_layers(self, slowdown: Mapping[str, Slowdown]) -> None:
+        by_law: dict[Slowdown, _Group] = {}
+        for layer in self._layers:
+            slow = slowdown.get(layer)
+            if slow is not None and slow not in by_law:
+                by_law[slow] = _Group(slow)
+            self._group_of.append(None if slow is None else by_law[slow])
+        self._groups = list(by_law.values())
+
+    def _due(self, group: _Group) -> float:
+        heap, state = group.heap, self._state
+        while heap and state[heap[0][1]] != _RUNNING:
+            heappop(heap)
+        if not heap:
+            return math.inf
+        return self.now + (heap[0][0] - group.done) * group.slow[self._busy]
+
+    def _advance(self, when: float) -> None:
+        passed = when - self.now
+        if passed > 0:
+            for group in self._groups:
+                group.done += passed / group.slow[self._busy]
+            self.now = when
+
+    def _happen(self, kind: int, which: int) -> None:
+        if kind == _END:
+            if self._state[which] == _RUNNING:
+                self._end(which, 0)
+        elif kind == _TIMEOUT:
+            if self._state[which] == _RUNNING:
+                self._end(which, 1)
+        elif kind == _DEADLINE:
+            self._abandon(which)
+        elif self._next < len(self.trace):
+            self._begin(self._next)
+
+    def _begin(self, recall: int) -> None:
+        self._next = recall + 1
+        self._begun[recall] = self.now
+        ask = self.trace.asks[recall]
+        config = self._config[recall] = self.configs.for_type(ask.query_type)
+        self._version[recall] = self.configs.head
+        if config.enable_cache and ask.text and self._cached.get(ask.text, -math.inf) >= self.now:
+            self._hit[recall] = 1
+            self._over_recall(recall, self.now + HIT_SECONDS)
+            return
+        first, end = self._first[recall], self._first[recall + 1]
+        tasks: Iterable[int] = range(first, end)
+        if config.skipped_layers and config.layer_selection_enabled:
+            skipped = config.skipped_layers
+            for t in tasks:
+                self._skipped[t] = self._layers[self._layer[t]] in skipped
+            tasks = [t for t in tasks if not self._skipped[t]] or self._unskip(first, end)
+        ready = list(tasks)
+        self._left[recall] = len(ready)
+        if not ready:
+            self._over_recall(recall, self.now)
+            return
+        if config.deadline_seconds is not None:
+            heappush(self._events, (self.now + config.deadline_seconds, _DEADLINE, recall))
+        for t in ready if config.enable_parallel else ready[:1]:
+            self._asked[t] = self.now
+            self._queue.append(t)
+        self._give_out()
+
+    def _unskip(self, first: int, end: int) -> range:
+        for t in range(first, end):
+            self._skipped[t] = 0
+        return range(first, end)
+
+    def _give_out(self) -> None:
+        queue, state = self._queue, self._state
+        while queue and self._busy < self._limit:
+            t = queue.popleft()
+            if state[t] != _WAITING:
+                continue
+            state[t] = _RUNNING
+            self._busy += 1
+            self._started[t] = self.now
+            self._seen[t] = self._busy
+            work, group = self._work[t], self._group_of[self._layer[t]]
+            config = self._config[self._recall[t]]
+            longest = config.timeout_seconds
+            if config.layer_timeouts:
+                longest = config.timeout_for(self._layers[self._layer[t]])
+            if group is None:
+                kind = _END if work <= longest else _TIMEOUT
+                heappush(self._events, (self.now + min(work, longest), kind, t))
+            else:
+                heappush(group.heap, (group.done + work, t))
+                if work * group.slow[-1] > longest:
+                    heappush(self._events, (self.now + longest, _TIMEOUT, t))
+
+    def _end(self, t: int, timed_out: int) -> None:
+        self._state[t] = _OVER
+        self._over[t] = self.now
+        self._busy -= 1
+        recall = self._recall[t]
+        if timed_out:
+            self._timed_out[t] = 1
+            self._lost[recall] += 1
+        self._left[recall] -= 1
+        if not self._left[recall]:
+            self._over_recall(recall, self.now)
+        elif not self._config[recall].enable_parallel and self._ended[recall] != self._ended[recall]:
+            self._ask_next(recall)
+        self._give_out()
+
+    def _ask_next(self, recall: int) -> None:
+        for t in range(self._first[recall], self._first[recall + 1]):
+            if self._asked[t] != self._asked[t] and not self._skipped[t]:
+                self._asked[t] = self.now
+                self._queue.append(t)
+                return
+
+    def _abandon(self, recall: int) -> None:
+        if self._ended[recall] == self._ended[recall]:
+            return
+        for t in range(self._first[recall], self._first[recall + 1]):
+            state = self._state[t]
+            if state != _OVER and not self._skipped[t]:
+                self._busy -= state == _RUNNING
+                self._state[t] = _OVER
+                self._over[t] = self.now
+                self._timed_out[t] = 1
+                self._lost[recall] += 1
+        self._over_recall(recall, self.now)
+        self._give_out()
+
+    def _over_recall(self, recall: int, when: float) -> None:
+        self._ended[recall] = when
+        self.finished.append(recall)
+        ask = self.trace.asks[recall]
+        if ask.text and not self._hit[recall] and not self._lost[recall]:
+            self._cached[ask.text] = when + self._cache_seconds
+        if self._clients is not None:
+            heappush(self._events, (when, _ARRIVAL, -1))
+
+
+def simulate(
+    trace: Trace, config: TuningConfig, slowdown: Mapping[str, Slowdown] | None = None
+) -> SimulatedRun:
+    """Run a whole trace under one config; see ``Simulation``."""
+    return Simulation(trace, config, slowdown).run().result()
+
+
+def _in_force(config: TuningConfig) -> ConfigSet:
+    defaults = ConfigSet()
+    return replace(defaults, default=replace(defaults.default, config=config))

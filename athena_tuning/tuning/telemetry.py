@@ -1,0 +1,180 @@
+"""What a policy remembers of the recalls it saw: the newest of them, and what each layer's tasks met."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+
+from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
+from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.tuning.contention import ContentionLaw, Levels, fit, overlap
+from athena_tuning.tuning.trace import Ask, Trace
+
+KEPT = 4000
+REMEMBERED = 20_000
+"""Recalls after which what a number in flight cost is forgotten."""
+
+TOGETHER_MS = 0.3
+"""Tasks of a recall that start within so long of each other started together."""
+
+SETTLING = 32
+"""Newest recalls whose overlap is not known yet: those beside them have not ended."""
+
+
+_NEWEST = 1 << 62  # a cursor beyond everything
+
+
+class Seen(NamedTuple):
+    """One recall that was seen. Times are Unix seconds, ``latency_ms`` includes queue waits."""
+
+    began: float
+    ended: float
+    query_type: str
+    text: str
+    hit: bool
+    success: bool
+    partial: bool
+    version: int
+    latency_ms: float
+    tasks: tuple[LayerTask, ...]
+
+
+class Telemetry:
+    """The newest ``KEPT`` recalls and the levels of every layer, read from the profiler as they come.
+
+    The laws are fitted when asked for and then kept until ``SETTLING`` further recalls have come.
+    """
+
+    def __init__(self) -> None:
+        self.seen: deque[Seen] = deque(maxlen=KEPT)
+        self.position = 0  # recalls with a known latency, ever
+        self.measured = 0  # of those, with tasks
+        self.levels: dict[str, Levels] = {}
+        self._cursor = 0
+        self._overlapped = 0
+        self._laws: Mapping[str, ContentionLaw] = {}
+        self._fitted_at = -1
+
+    def take(self, profiler: PerformanceProfiler) -> int:
+        """Read what is new; return how many recalls came."""
+        came = 0
+        _, end, _ = profiler.read_since(_NEWEST, 0)
+        self._cursor = max(self._cursor, end - KEPT)
+        while True:
+            records, self._cursor, _ = profiler.read_since(self._cursor)
+            for m in records:
+                came += self._add(m)
+            if not records:
+                return came
+
+    def newest(self, count: int) -> list[Seen]:
+        """Return up to ``count`` of the newest recalls, oldest first."""
+        return list(islice(reversed(self.seen), count))[::-1]
+
+    def since(self, time: float) -> list[Seen]:
+        """Return the recalls that began at ``time`` or later, in the order in which they ended."""
+        found = []
+        for s in reversed(self.seen):
+            if s.ended < time:
+                break
+            if s.began >= time:
+                found.append(s)
+        return found[::-1]
+
+    def laws(self) -> Mapping[str, ContentionLaw]:
+        """Return the fitted laws by layer; layers that were seen too seldom are missing."""
+        self._overlap()
+        if self._fitted_at != self._overlapped:
+            fitted = {layer: fit(levels) for layer, levels in self.levels.items()}
+            self._laws = {layer: law for layer, law in fitted.items() if law is not None}
+            self._fitted_at = self._overlapped
+        return self._laws
+
+    def refitted(self, rng: np.random.Generator) -> Mapping[str, ContentionLaw]:
+        """Return laws as they could have come out by chance."""
+        fitted = {layer: fit(v, noise=rng.standard_normal(64)) for layer, v in self.levels.items()}
+        return {layer: law for layer, law in fitted.items() if law is not None}
+
+    def largest(self) -> int:
+        """Return the most tasks in flight that were met often enough to learn from."""
+        return max((law.largest for law in self.laws().values()), default=1)
+
+    def trace(self, recalls: Sequence[Seen], laws: Mapping[str, ContentionLaw]) -> Trace:
+        """Return recalls as a trace: arrivals as they were, works freed from contention.
+
+        A task's own work is its service time divided by the law at the number in flight that it met. Recalls
+        that the cache answered are left out.
+        """
+        order = sorted((s for s in recalls if s.tasks), key=lambda s: s.began)
+        if not order:
+            return Trace(())
+        tasks = [(s, t) for s in order for t in s.tasks]
+        met = overlap(*_spans(tasks)) if tasks else np.empty(0)
+        works = iter(
+            task.service_ms / 1000 / (laws[task.layer].factor(float(n)) if task.layer in laws else 1.0)
+            for (_, task), n in zip(tasks, met, strict=True)
+        )
+        begin = order[0].began
+        return Trace(
+            tuple(
+                Ask(s.began - begin, s.query_type, tuple((t.layer, next(works)) for t in s.tasks))
+                for s in order
+            )
+        )
+
+    def _add(self, m: QueryMetrics) -> bool:
+        if m.latency_ms is None or m.success is None:
+            return False
+        hit = bool(m.cache_hit)
+        self.seen.append(
+            Seen(
+                m.timestamp,
+                m.timestamp + m.latency_ms / 1000,
+                m.query_type,
+                m.query_text,
+                hit,
+                m.success,
+                m.partial,
+                m.config_version,
+                m.latency_ms,
+                m.tasks,
+            )
+        )
+        self.position += 1
+        self.measured += bool(m.tasks)
+        return True
+
+    def _overlap(self) -> None:
+        """Note the tasks of recalls that have settled under the number in flight that they met."""
+        fresh = self.position - self._overlapped - SETTLING
+        if fresh < SETTLING:
+            return
+        around = self.newest(fresh + 4 * SETTLING)
+        tasks = [(s, t) for s in around for t in s.tasks]
+        if tasks:
+            met = overlap(*_spans(tasks))
+            first = self.position - len(around)
+            place = {id(s): first + i for i, s in enumerate(around)}
+            for (s, task), n in zip(tasks, met, strict=True):
+                position = place[id(s)]
+                if self._overlapped <= position < self._overlapped + fresh and task.outcome is TaskOutcome.OK:
+                    levels = self.levels.setdefault(task.layer, Levels())
+                    levels.add(_started_with(s, task), float(n), task.service_ms, position)
+        self._overlapped += fresh
+        for levels in self.levels.values():
+            levels.forget(self.position - REMEMBERED)
+
+
+def _started_with(seen: Seen, task: LayerTask) -> int:
+    """Return the number in flight once the tasks that start together with this one have started."""
+    by = task.offset_ms + task.queue_ms + TOGETHER_MS
+    return max(t.in_flight for t in seen.tasks if t.offset_ms + t.queue_ms <= by)
+
+
+def _spans(tasks: Sequence[tuple[Seen, LayerTask]]) -> tuple[list[float], list[float]]:
+    start = [s.began + (t.offset_ms + t.queue_ms) / 1000 for s, t in tasks]
+    return start, [a + t.service_ms / 1000 for a, (_, t) in zip(start, tasks, strict=True)]
