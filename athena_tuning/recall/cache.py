@@ -57,7 +57,7 @@ class AnswerCache(Generic[Answer]):
 
     def __init__(
         self,
-        max_entries: int = 2048,
+        max_entries: int = 1024,
         lifetimes: Mapping[str, float] = LIFETIMES,
         *,
         clock: Callable[[], float] = time.monotonic,

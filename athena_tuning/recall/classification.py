@@ -38,7 +38,10 @@ def whole_words(phrases: tuple[str, ...]) -> re.Pattern[str]:
 _PATTERNS = tuple((query_type, whole_words(phrases)) for query_type, phrases in _PHRASES.items())
 
 
-@lru_cache(maxsize=4096)
+READ = 4000
+"""Characters of a query that its type and its layers are told by."""
+
+
 def classify(text: str) -> str:
     """Return the type of a query: the first of ``QUERY_TYPES`` whose words it has, else "factual".
 
@@ -46,6 +49,11 @@ def classify(text: str) -> str:
         >>> classify("How do I deploy?"), classify("What is the sunset plant?"), classify("A lasting bond")
         ('procedural', 'factual', 'factual')
     """
+    return _classify(text[:READ])
+
+
+@lru_cache(maxsize=4096)
+def _classify(text: str) -> str:
     for query_type, pattern in _PATTERNS:
         if pattern.search(text):
             return query_type

@@ -11,7 +11,7 @@ class Waiter(Protocol):
     """Something that wants a slot."""
 
     def granted(self, in_flight: int) -> None:
-        """Take the slot. Called once, from any thread, and must not block.
+        """Take the slot. Called once, from any thread; must neither block nor raise.
 
         Args:
             in_flight: slots taken by now, this one included.
@@ -43,6 +43,7 @@ class SharedLimit:
         self._lock = threading.Lock()
         self._limit = _checked(limit)
         self._in_flight = 0
+        self._giving_out = False
         self._waiters: OrderedDict[Waiter, None] = OrderedDict()
 
     @property
@@ -98,9 +99,15 @@ class SharedLimit:
         self._give_out()
 
     def _give_out(self) -> None:
+        """Grant what can be granted, in one thread at a time: a grant that ends at once must not recurse."""
+        with self._lock:
+            if self._giving_out:
+                return  # the other thread looks again after its grant
+            self._giving_out = True
         while True:
             with self._lock:
                 if not self._waiters or self._in_flight >= self._limit:
+                    self._giving_out = False
                     return
                 waiter, _ = self._waiters.popitem(last=False)
                 self._in_flight += 1

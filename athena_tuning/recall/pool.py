@@ -45,8 +45,8 @@ class ThreadPool:
             else:
                 name = f"{self._name}-{len(self._threads) + 1}"
                 thread = threading.Thread(target=self._work, name=name, daemon=True)
-                self._threads.append(thread)
                 thread.start()
+                self._threads.append(thread)
         self._jobs.put(job)
 
     def _work(self) -> None:

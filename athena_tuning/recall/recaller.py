@@ -132,7 +132,7 @@ class Recaller:
         use_parallel: bool,
     ) -> Asked:
         started = time.monotonic()
-        asking.check(query, k, scope)
+        asking.check(query, context, k, scope)
         context = dict(context) if context else asking.NO_CONTEXT
         query_type = classify(query)
         configs = self._configs()
@@ -150,12 +150,14 @@ class Recaller:
             scope=scope,
             context=context,
             layers=tuple(layers[name] for name in names),
+            layer_names=names,
             config=config,
             config_version=version.version,
             parallel=use_parallel and config.enable_parallel,
-            cached=use_cache and config.enable_cache and not track,
+            cached=use_cache and config.enable_cache and not track and len(query) <= asking.MAX_CACHED_TEXT,
             timestamp=self._clock(),
             started=started,
+            key=(query, scope, k, names, tuple(sorted((n, repr(v)) for n, v in context.items()))),
             stamp=self._cache.stamp(names),
             peak=PeakMemory() if track else None,
         )

@@ -142,8 +142,8 @@ class Steering:
             config = configs.default.config
             if config.max_concurrent != before.default.config.max_concurrent:
                 self._set_limit(config.max_concurrent)
-        if configs != before:
-            self._tuner.in_force(configs)
+            if configs != before:
+                self._tuner.in_force(configs)
 
     def _write_start(self) -> None:
         """Let everybody see what this manager was started with, unless somebody else wrote meanwhile."""

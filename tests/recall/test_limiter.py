@@ -143,6 +143,23 @@ def test_a_grant_says_how_many_slots_are_taken() -> None:
     assert [waiter.in_flight for waiter in log] == [1, 2]
 
 
+def test_thousands_that_wait_and_end_at_once_do_not_recurse() -> None:
+    limit = SharedLimit(1)
+    ended: list[int] = []
+
+    class EndsAtOnce:
+        def granted(self, in_flight: int) -> None:
+            ended.append(in_flight)
+            limit.release()
+
+    limit.acquire(Waiter([]))
+    for _ in range(5000):
+        limit.acquire(EndsAtOnce())
+    limit.release()
+    assert ended == [1] * 5000
+    assert (limit.in_flight, limit.waiting) == (0, 0)
+
+
 @pytest.mark.parametrize("size", [0, -3])
 def test_a_limit_below_one_is_refused(size: int) -> None:
     with pytest.raises(ValueError, match=str(size)):

@@ -131,6 +131,7 @@ def test_a_scope_and_k_limit_what_comes_back(manager: MemoryManager) -> None:
         ({"query": "x", "k": True}, "k must be"),
         ({"query": "x", "k": 1001}, "k must be"),
         ({"query": "x", "scope": 5}, "scope must be text"),
+        ({"query": "x", "context": ["debugging"]}, "context must be a mapping"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(
@@ -324,6 +325,12 @@ def test_what_was_asked_differently_is_not_answered_from_the_cache(manager: Memo
     for other in ({"k": 4}, {"scope": "search"}, {"context": {"phase": "debugging"}}, {"use_cache": False}):
         assert not manager.recall("billing", **other)["_cache_hit"], other
     assert manager.recall("billing")["_cache_hit"]
+
+
+def test_a_very_long_query_is_answered_and_not_kept(manager: MemoryManager) -> None:
+    text = "billing " * 100_000
+    assert manager.recall(text)["semantic"]
+    assert not manager.recall(text)["_cache_hit"]
 
 
 def test_a_write_by_another_process_ends_cached_answers(tmp_path: Path) -> None:

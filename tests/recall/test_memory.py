@@ -187,6 +187,20 @@ def test_two_processes_worth_of_managers_see_each_others_writes(tmp_path: Path) 
     two.close()
 
 
+def test_many_may_open_a_new_memory_at_once(tmp_path: Path) -> None:
+    opened: list[Memory] = []
+    threads = [threading.Thread(target=lambda: opened.append(Memory(tmp_path / "m.db"))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(opened) == 8
+    opened[0].remember([note("a", "tea")])
+    assert all(ask(memory, "semantic", "tea") == ["a"] for memory in opened)
+    for memory in opened:
+        memory.close()
+
+
 def test_what_was_remembered_is_there_after_opening_again(tmp_path: Path) -> None:
     first = Memory(tmp_path / "m.db")
     first.remember([note("a", "tea")])

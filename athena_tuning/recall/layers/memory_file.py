@@ -70,11 +70,18 @@ class MemoryFile:
 
     @contextmanager
     def write(self) -> Iterator[apsw.Connection]:
-        """Give the writing connection in a transaction, which an exception rolls back."""
+        """Give the writing connection in a transaction, which an exception rolls back.
+
+        Raises:
+            TimeoutError: if another process writes for longer than 5 s.
+        """
         with self._write_lock:
             if self._closed:
                 raise RuntimeError("the memory is closed")
-            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                self._writer.execute("BEGIN IMMEDIATE")
+            except apsw.BusyError:
+                raise TimeoutError(f"another process is writing to {self.path}") from None
             try:
                 yield self._writer
                 self._writer.execute("COMMIT")
@@ -96,8 +103,9 @@ class MemoryFile:
     def _open(self) -> apsw.Connection:
         connection = apsw.Connection(str(self.path))
         connection.set_busy_timeout(5000)
+        schema = connection.pragma("schema_version")  # first: whoever makes the schema has set the mark
         mark = connection.pragma("application_id")
-        if mark not in (0, APPLICATION_ID) or (mark == 0 and connection.pragma("schema_version") != 0):
+        if mark != APPLICATION_ID and (mark != 0 or schema != 0):
             connection.close()
             raise ValueError(f"{self.path} is a database of something else")
         if mark == 0:

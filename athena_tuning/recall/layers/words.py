@@ -28,9 +28,16 @@ def terms(text: str) -> list[str]:
         >>> terms("When did Ana's team deploy the API?")
         ['ana', 'team', 'deploy', 'api']
     """
-    words = list(dict.fromkeys(_WORD.findall(text.lower())))
-    telling = [w for w in words if w not in _STOP_WORDS and (len(w) > 1 or w.isdigit())]
-    return (telling or words)[:MAX_TERMS]
+    words: dict[str, None] = {}
+    telling: dict[str, None] = {}
+    for found in _WORD.finditer(text):
+        word = found[0].lower()
+        words[word] = None
+        if word not in _STOP_WORDS and (len(word) > 1 or word.isdigit()):
+            telling[word] = None
+            if len(telling) == MAX_TERMS:
+                break
+    return list(telling or words)[:MAX_TERMS]
 
 
 def any_of(text: str, scope: str | None, columns: str) -> str | None:
