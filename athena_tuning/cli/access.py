@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import getpass
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from athena_tuning import locations
@@ -41,10 +41,10 @@ def operator() -> Actor:
 
 
 def moment(unix_seconds: float) -> str:
-    """Return a time of day here, with the date and the offset.
+    """Return date and time of day here, with the offset.
 
     Example:
         >>> len(moment(0.0))
         25
     """
-    return time.strftime("%Y-%m-%d %H:%M:%S%z", time.localtime(unix_seconds))[:25]
+    return datetime.fromtimestamp(unix_seconds, UTC).astimezone().isoformat(sep=" ", timespec="seconds")
