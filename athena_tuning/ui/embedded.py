@@ -1,0 +1,122 @@
+"""The manager that the dashboard runs itself, its sample memory, and the load that a person starts on it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from athena_tuning.recall import MemoryManager
+from athena_tuning.recall.ingest import ingest_file
+from athena_tuning.store import Store
+from athena_tuning.workload import samples
+from athena_tuning.workload.run import LoadRun, State
+from athena_tuning.workload.spec import LoadSpec
+
+logger = logging.getLogger(__name__)
+
+DEMO = LoadSpec("bursty", rate_per_s=3.0, duration_s=None, repetition=1.1, seed=7)
+"""The gentle load that gives a new dashboard something to show."""
+
+_UNDER_WAY = (State.RUNNING, State.PAUSED)
+
+
+class Embedded:
+    """A manager in this process.
+
+    Attributes:
+        manager: the manager.
+        has_sample: whether its memory is the sample memory, which the demo load has questions for.
+
+    Args:
+        memory: its file; where there is none, one is made from the sample memory.
+        store: shared with whoever else uses it.
+    """
+
+    def __init__(self, memory: Path, store: Store) -> None:
+        marker = memory.with_name(f"{memory.name}.sample")
+        if not memory.exists():
+            build_memory(memory)
+            marker.touch()
+        self.has_sample = marker.exists()
+        self.manager = MemoryManager(memory, store=store)
+        self._lock = threading.Lock()
+        self._demo: LoadRun | None = None
+        self._run: LoadRun | None = None
+
+    @property
+    def demo_is_on(self) -> bool:
+        """Whether the demo load runs."""
+        return self._demo is not None
+
+    def start_demo(self) -> None:
+        """Start the demo load, if it does not run yet."""
+        with self._lock:
+            if self._demo is None:
+                self._demo = LoadRun(self.manager, DEMO).start()
+
+    def stop_demo(self) -> None:
+        """Stop the demo load, if it runs."""
+        with self._lock:
+            demo, self._demo = self._demo, None
+        if demo is not None:
+            demo.stop()
+
+    def start_load(self, spec: LoadSpec) -> None:
+        """Start a load run beside whatever else runs.
+
+        Raises:
+            ValueError: if one is still running, or the load cannot be made.
+        """
+        with self._lock:
+            if self._run is not None and self._run.state in _UNDER_WAY:
+                raise ValueError("a load run is under way: stop it first")
+            recorded = samples.load_records(spec.replay_of) if spec.pattern == "replay" else ()
+            self._run = LoadRun(self.manager, spec, recorded=recorded).start()
+
+    def stop_load(self) -> None:
+        """Stop the load run, if there is one."""
+        with self._lock:
+            run = self._run
+        if run is not None:
+            run.stop()
+
+    @property
+    def load(self) -> LoadRun | None:
+        """The newest load run; None before the first."""
+        return self._run
+
+    def take_sample(self, name: str, *, ending_at: float) -> int:
+        """Record a sample workload as if it had just ended, and return how many recalls that was.
+
+        Raises:
+            ValueError: if there is no such workload.
+        """
+        records = samples.load_records(name, ending_at=ending_at)
+        for record in records:
+            self.manager.profiler.record_query(record)
+        return len(records)
+
+    def recall(self, text: str, *, k: int, scope: str | None, use_cache: bool) -> Mapping[str, Any]:
+        """Ask the memory."""
+        return self.manager.recall(text, k=k, scope=scope, use_cache=use_cache)
+
+    def close(self) -> None:
+        """End loads and the manager."""
+        self.stop_demo()
+        self.stop_load()
+        self.manager.close()
+
+
+def build_memory(memory: Path) -> None:
+    """Make the sample memory; an interrupted build leaves nothing behind that looks finished."""
+    building = memory.with_name(f".{memory.name}.{os.getpid()}.building")
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    building.unlink(missing_ok=True)
+    with MemoryManager(building) as manager:
+        report = ingest_file(manager, samples.sample_memory())
+    logger.info("made the sample memory: %d items", report.loaded)
+    os.replace(building, memory)

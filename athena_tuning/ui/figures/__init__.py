@@ -1,0 +1,33 @@
+"""Analysis charts: pure functions from data to a Plotly figure and its words."""
+
+from athena_tuning.ui.figures.base import CONFIG
+from athena_tuning.ui.figures.cache import HitRow, calls_saved, hit_rates, hits_and_misses
+from athena_tuning.ui.figures.concurrency import LevelRow, by_level, co_occurrence, queue_wait
+from athena_tuning.ui.figures.latency import (
+    QUANTILES,
+    Row,
+    by_name,
+    percentile_plot,
+    small_multiples,
+    trusted,
+    waterfall,
+)
+
+__all__ = [
+    "CONFIG",
+    "QUANTILES",
+    "HitRow",
+    "LevelRow",
+    "Row",
+    "by_level",
+    "by_name",
+    "calls_saved",
+    "co_occurrence",
+    "hit_rates",
+    "hits_and_misses",
+    "percentile_plot",
+    "queue_wait",
+    "small_multiples",
+    "trusted",
+    "waterfall",
+]

@@ -1,0 +1,168 @@
+"""How figures read: every number with its unit, unknown as a dash."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+UNKNOWN = "–"
+
+
+def ms(value: float | None) -> str:
+    """Write a duration given in ms.
+
+    Example:
+        >>> ms(0.42), ms(8.24), ms(123.4), ms(1530), ms(90_000), ms(None)
+        ('0.42 ms', '8.2 ms', '123 ms', '1.53 s', '1.5 min', '–')
+    """
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    size = abs(value)
+    if size >= 60_000:
+        return f"{value / 60_000:.1f} min"
+    if size >= 1000:
+        return f"{value / 1000:.2f} s"
+    if size >= 100:
+        return f"{value:.0f} ms"
+    return f"{value:.1f} ms" if size >= 1 or value == 0 else f"{value:.2f} ms"
+
+
+def seconds(value: float | None) -> str:
+    """Write a duration given in seconds.
+
+    Example:
+        >>> seconds(5), seconds(6.25), seconds(4000)
+        ('5.00 s', '6.25 s', '66.7 min')
+    """
+    return ms(None if value is None else value * 1000)
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Write a share of 1.
+
+    Example:
+        >>> percent(0.2961), percent(1.0), percent(float("nan"))
+        ('29.6 %', '100 %', '–')
+    """
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    return f"{value * 100:.0f} %" if value in (0, 1) else f"{value * 100:.{digits}f} %"
+
+
+def rate(value: float | None) -> str:
+    """Write recalls per second.
+
+    Example:
+        >>> rate(0.042), rate(3.25), rate(1200)
+        ('0.042 /s', '3.25 /s', '1,200 /s')
+    """
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    if value >= 100:
+        return f"{value:,.0f} /s"
+    return f"{value:.3g} /s"
+
+
+def count(value: float | None) -> str:
+    """Write a number of things.
+
+    Example:
+        >>> count(0), count(12345), count(2_400_000)
+        ('0', '12,345', '2.4 M')
+    """
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    return f"{value / 1e6:.1f} M" if abs(value) >= 1e6 else f"{value:,.0f}"
+
+
+def times(value: float | None) -> str:
+    """Write a factor.
+
+    Example:
+        >>> times(2.416)
+        '2.42x'
+    """
+    return UNKNOWN if value is None or not math.isfinite(value) else f"{value:.2f}x"
+
+
+def age(value: float | None) -> str:
+    """Write how long ago something was, given in seconds.
+
+    Example:
+        >>> age(0.4), age(42), age(600), age(7200), age(200_000)
+        ('now', '42 s', '10 min', '2 h', '2 d')
+    """
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    if value < 2:
+        return "now"
+    if value < 120:
+        return f"{value:.0f} s"
+    if value < 7200:
+        return f"{value / 60:.0f} min"
+    return f"{value / 3600:.0f} h" if value < 172_800 else f"{value / 86_400:.0f} d"
+
+
+def ago(value: float | None) -> str:
+    """Write how long ago something was, as an adverb.
+
+    Example:
+        >>> ago(0.4), ago(42)
+        ('just now', '42 s ago')
+    """
+    told = age(value)
+    return "just now" if told == "now" else told if told == UNKNOWN else f"{told} ago"
+
+
+def zone(name: str) -> tzinfo:
+    """Return the timezone of that IANA name; an unknown name is UTC.
+
+    Example:
+        >>> str(zone("Europe/Berlin")), str(zone("Mars/Base"))
+        ('Europe/Berlin', 'UTC')
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC
+
+
+def moment(time: float, timezone: str = "UTC", *, date: bool = True) -> str:
+    """Write a moment given in Unix seconds.
+
+    Example:
+        >>> moment(0), moment(0, "Asia/Tokyo", date=False)
+        ('1970-01-01 00:00:00', '09:00:00')
+    """
+    written = datetime.fromtimestamp(time, zone(timezone))
+    return written.strftime("%Y-%m-%d %H:%M:%S" if date else "%H:%M:%S")
+
+
+def wall_ms(time: float, timezone: str) -> float:
+    """Return the wall clock of a timezone as if it were UTC, in ms: what a chart without zones can draw.
+
+    Example:
+        >>> wall_ms(0.0, "Asia/Tokyo") / 3_600_000
+        9.0
+    """
+    offset = datetime.fromtimestamp(time, zone(timezone)).utcoffset()
+    return (time + (offset.total_seconds() if offset else 0.0)) * 1000
+
+
+def setting(value: object) -> str:
+    """Write the value of a config field.
+
+    Example:
+        >>> setting(True), setting(6.25), setting({"graph": 2.0}), setting([]), setting(None)
+        ('on', '6.25', 'graph 2', 'none', 'none')
+    """
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {setting(inner)}" for key, inner in value.items()) or "none"
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return ", ".join(sorted(map(str, value))) or "none"
+    return "none" if value is None else str(value)

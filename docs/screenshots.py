@@ -1,0 +1,127 @@
+"""Pictures of the app, by one command: ``python docs/screenshots.py``.
+
+Serves the app on a free port over a fresh memory, waits until there is something to see, and writes
+``docs/screenshots/<page>-<theme>.png``. Needs a Chromium; nothing is asked of any other machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from athena_tuning.locations import dashboard
+from athena_tuning.ui.navigation import SECTIONS
+
+HOST = "127.0.0.1"
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+URLS = [entry.url for entries in SECTIONS.values() for entry in entries]
+
+
+@contextmanager
+def served(**environment: str) -> Iterator[str]:
+    """Serve the app on a free port as long as the block runs, and give its address."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", str(dashboard() / "app.py")]
+    command += ["--server.address", HOST, "--server.port", str(port), "--server.headless", "true"]
+    with tempfile.TemporaryDirectory() as home:
+        settings = {**os.environ, "ATHENA_TUNING_HOME": home, **environment}
+        server = subprocess.Popen(command, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            yield _ready(port, server)
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+def _ready(port: int, server: subprocess.Popen[bytes]) -> str:
+    for _ in range(200):
+        if server.poll() is not None:
+            raise RuntimeError("the server ended before it was ready")
+        with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
+            return f"http://{HOST}:{port}"
+        time.sleep(0.1)
+    raise RuntimeError("the server was not ready within 20 s")
+
+
+def settled(page: Page) -> None:
+    """Wait until a page's script has run and its charts have been drawn."""
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=30_000)
+    page.wait_for_selector("h1", timeout=30_000)
+    page.wait_for_timeout(1200)
+
+
+def shoot(browser: Browser, address: str, url: str, theme: str, width: int, path: Path) -> None:
+    """Write a picture of a page, as long as it is."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 900 if width > 600 else 844},
+        color_scheme=theme,
+        reduced_motion="reduce",
+        timezone_id="UTC",
+    )
+    page = context.new_page()
+    page.goto(f"{address}/{'' if url == 'overview' else url}")
+    settled(page)
+    tall = page.evaluate("document.querySelector('.stMainBlockContainer').scrollHeight + 80")
+    page.set_viewport_size({"width": width, "height": int(max(900, min(tall, 4200)))})
+    page.wait_for_timeout(900)
+    page.screenshot(path=path)
+    context.close()
+
+
+def main() -> None:
+    """Make the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("screenshots"))
+    parser.add_argument("--pages", nargs="*", default=URLS, choices=URLS)
+    parser.add_argument("--themes", nargs="*", default=["light", "dark"], choices=["light", "dark"])
+    parser.add_argument("--widths", nargs="*", type=int, default=[1440])
+    parser.add_argument("--address", help="a server that runs already")
+    parser.add_argument(
+        "--warm-seconds", type=float, default=60.0, help="how long to let the demo load run first"
+    )
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    if given.address:
+        _shoot_all(given, given.address)
+        return
+    with served() as address:
+        time.sleep(given.warm_seconds)
+        _shoot_all(given, address)
+
+
+def _shoot_all(given: argparse.Namespace, address: str) -> None:
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        for theme in given.themes:
+            for width in given.widths:
+                for url in given.pages:
+                    narrow = "" if width == 1440 else f"-{width}"
+                    shoot(browser, address, url, theme, width, given.out / f"{url}-{theme}{narrow}.png")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

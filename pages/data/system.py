@@ -1,0 +1,25 @@
+"""System: does everything run and arrive?"""
+
+import streamlit as st
+
+from athena_tuning.ui import parts, shell, system
+from athena_tuning.ui.view import View
+
+here = shell.open_page("system", live=True)
+
+
+def body(_: View) -> None:
+    with st.grid(2, min_column_width=420, gap="small"):
+        with parts.card("sys-workers", "Managers"):
+            system.workers(here)
+        with parts.card("sys-arrival", "What arrives"):
+            system.arrival(here)
+        with parts.card("sys-memory", "Memory of this manager"):
+            system.memory(here)
+        with parts.card("sys-versions", "Versions"):
+            system.versions()
+
+
+with parts.card("sys-demo", "Demo load"):
+    system.demo(here)
+here.live(body)

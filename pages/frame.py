@@ -1,0 +1,29 @@
+"""The script of every page: style, navigation, then the page. ``app.py`` serves it."""
+
+import streamlit as st
+
+from athena_tuning.ui import notices, shell
+from athena_tuning.ui.navigation import SECTIONS
+from athena_tuning.ui.theme import STYLE
+
+st.set_page_config(page_title="athena_tuning", page_icon="🦉", layout="wide")
+st.html(STYLE)
+page = st.navigation(
+    {
+        section: [
+            st.Page(
+                entry.path,
+                title=entry.title,
+                icon=f":material/{entry.icon}:",
+                url_path=entry.url,
+                help=entry.question,
+                default=entry.url == "overview",
+            )
+            for entry in entries
+        ]
+        for section, entries in SECTIONS.items()
+    },
+    expanded=True,
+)
+if shell.admitted():
+    notices.guarded(page.run)

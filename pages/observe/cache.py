@@ -1,0 +1,65 @@
+"""Cache: what does the result cache save?"""
+
+import streamlit as st
+
+from athena_tuning.ui import figures, live, parts, reads, shell, units
+
+here = shell.open_page("cache")
+if not here.ask(reads.summary).count:
+    parts.nothing_yet(here)
+    st.stop()
+
+report = here.ask(reads.cache_report)
+whole = report.overall
+if not here.service.configs().default.config.enable_cache:
+    st.info("The cache is off in the config in force; hits below are from before.", icon=":material/bolt:")
+with st.grid(5, min_column_width=165, gap="small"):
+    st.metric("Hit rate", units.percent(whole.hit_rate), height="stretch")
+    st.metric("Answered from the cache", units.count(whole.hits), height="stretch")
+    st.metric(
+        "Time saved",
+        units.seconds(whole.time_saved_s),
+        height="stretch",
+        help="What the hits would have taken longer as misses of their type.",
+    )
+    st.metric("Median hit", units.ms(whole.hit_p50_ms), height="stretch")
+    st.metric("Median miss", units.ms(whole.miss_p50_ms), height="stretch")
+
+types = reads.hit_rows(report.by_type)
+left, right = st.columns(2, gap="small")
+with left, parts.card("bytype", "Hit rate by query type"):
+    parts.analysis_chart(figures.hit_rates(types, what="query type"), "cache-types")
+with (
+    right,
+    parts.card(
+        "bylayer",
+        "Calls by layer",
+        "A cached answer asks no layer. What it saved is an estimate: its type's usual layers.",
+    ),
+):
+    parts.analysis_chart(figures.calls_saved(here.ask(reads.calls_saved)), "cache-layers")
+
+left, right = st.columns(2, gap="small")
+with left, parts.card("latency", "Hits against misses", "Median, whisker to p95, on a log scale."):
+    parts.analysis_chart(figures.hits_and_misses(types), "cache-latency")
+with right, parts.card("over", "Hit rate over time"):
+    series = here.ask(reads.over_time, here.view.bucket_seconds(60))
+    rates = [
+        (float(t), h / n * 100)
+        for t, h, n in zip(series.time, series.cache_hits, series.count, strict=True)
+        if n
+    ]
+    chart = live.lines_over_time({"hit rate": rates}, timezone=here.view.timezone, unit=" %")
+    parts.live_chart(chart, "cache-over", height=300)
+
+with parts.card("table", "All figures"):
+    parts.sheet(
+        ["Query type", parts.Cell("n", "n"), parts.Cell("Hits", "n"), parts.Cell("Hit rate", "n"),
+         parts.Cell("Hit p50", "n wide"), parts.Cell("Hit p95", "n wide"), parts.Cell("Miss p50", "n wide"),
+         parts.Cell("Miss p95", "n wide"), parts.Cell("Saved", "n")],
+        [
+            (name, units.count(r.n), units.count(r.hits), units.percent(r.hit_rate), units.ms(r.hit_p50_ms),
+             units.ms(r.hit_p95_ms), units.ms(r.miss_p50_ms), units.ms(r.miss_p95_ms), units.seconds(r.time_saved_s))
+            for name, r in sorted(report.by_type.items(), key=lambda item: -item[1].time_saved_s)
+        ],
+    )  # fmt: skip

@@ -1,0 +1,78 @@
+"""Latency: where does the time go?"""
+
+import streamlit as st
+
+from athena_tuning.ui import figures, parts, reads, shell, units
+
+here = shell.open_page("latency")
+view = here.view
+now = here.ask(reads.summary)
+
+if not now.count:
+    parts.nothing_yet(here)
+    st.stop()
+
+current, count = here.ask(reads.percentile_curve)
+previous, count_before = here.service.ask(reads.percentile_curve, view.before)
+before = here.service.ask(reads.summary, view.before)
+
+left, right = st.columns([2.1, 1], gap="small")
+with (
+    left,
+    parts.card(
+        "percentiles",
+        "Latency by percentile",
+        "The axis is stretched towards the tail. Percentiles that fewer than five recalls lie beyond are left out.",
+    ),
+):
+    parts.analysis_chart(
+        figures.percentile_plot(current, previous, counts=(count, count_before), slo_ms=here.slo_ms),
+        "lat-percentiles",
+    )
+with right, parts.card("figures", "In figures", "The period before has the same length."):
+    rows = [
+        ("mean", now.mean_latency_ms, before.mean_latency_ms, 1),
+        ("p50", now.p50_latency_ms, before.p50_latency_ms, figures.trusted(0.5, now.count)),
+        ("p90", now.p90_latency_ms, before.p90_latency_ms, figures.trusted(0.9, now.count)),
+        ("p95", now.p95_latency_ms, before.p95_latency_ms, figures.trusted(0.95, now.count)),
+        ("p99", now.p99_latency_ms, before.p99_latency_ms, figures.trusted(0.99, now.count)),
+        ("p99.9", now.p999_latency_ms, before.p999_latency_ms, figures.trusted(0.999, now.count)),
+        ("queue wait, mean", now.mean_queue_ms, before.mean_queue_ms, 1),
+        ("queue wait, p99", now.p99_queue_ms, before.p99_queue_ms, figures.trusted(0.99, now.count)),
+    ]
+    parts.sheet(
+        ["", parts.Cell("Now", "n"), parts.Cell("Before", "n was")],
+        [(name, units.ms(a) if sure else "too few", units.ms(b)) for name, a, b, sure in rows],
+    )
+    st.caption(f"{units.count(now.count)} recalls now, {units.count(before.count)} before")
+
+left, right = st.columns(2, gap="small")
+with left, parts.card("layers", "By layer", "A layer's own service time; the wait for a slot is left out."):
+    parts.analysis_chart(figures.by_name(here.ask(reads.rows_by_layer), what="layer"), "lat-layers")
+with right, parts.card("types", "By query type", "Whole recalls, queue waits included."):
+    parts.analysis_chart(
+        figures.by_name(here.ask(reads.rows_by_type), what="query type", slo_ms=here.slo_ms), "lat-types"
+    )
+
+with parts.card("multiples", "Over time, side by side"):
+    split = st.segmented_control(
+        "Split by",
+        ["layer", "query type"],
+        default="layer",
+        required=True,
+        key="split",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    series = here.ask(reads.series_by_layer if split == "layer" else reads.series_by_type)
+    parts.analysis_chart(figures.small_multiples(series, timezone=view.timezone), "lat-multiples")
+
+slow = here.ask(reads.slowest, 25)
+left, right = st.columns([1.35, 1], gap="small")
+with left, parts.card("slow", "Slowest recalls", "Choose one to see where its time went."):
+    chosen = parts.records(
+        slow, view.timezone, key="lat-slow", on_select="rerun", selection_mode="single-row-required"
+    )
+with right, parts.card("waterfall", "Where its time went"):
+    picked = [row for row in chosen.selection.rows if row < len(slow)] or [0]
+    parts.waterfall(slow[picked[0]], view.timezone)

@@ -1,0 +1,105 @@
+"""Overview: is it healthy, and is it getting worse?"""
+
+import streamlit as st
+
+from athena_tuning.ui import live, parts, reads, shell, text, units
+from athena_tuning.ui.navigation import page_file
+from athena_tuning.ui.view import View
+
+here = shell.open_page("overview", live=True)
+service = here.service
+
+
+def body(view: View) -> None:
+    now = service.ask(reads.summary, view)
+    if not now.count:
+        parts.nothing_yet(here)
+        return
+    state = service.ask(reads.health, view, here.slo_ms)
+    parts.chips([parts.Chip(state.words, "", state.level.replace("quiet", ""))])
+    with st.grid(6, min_column_width=165, gap="small"):
+        for kpi in service.ask(reads.kpis, view):
+            parts.kpi(kpi)
+    period = (max(view.start, now.first_timestamp), view.end)
+    bucket = view.bucket_seconds(90, period[1] - period[0])
+    series = service.ask(reads.over_time, view, bucket)
+    left, right = st.columns([2.1, 1], gap="small")
+    with left, parts.card("latency", "Latency over time", "Dotted lines are config changes and notes."):
+        chart = live.latency_over_time(
+            series,
+            timezone=view.timezone,
+            marks=reads.marks(service.history(50), service.store.annotations(since=view.start), view),
+            slo_ms=here.slo_ms,
+            period=period,
+        )
+        parts.live_chart(chart, "over-latency", height=290)
+    with right, parts.card("advice", "What the tuner recommends"):
+        recommendation()
+    left, right = st.columns([2.1, 1], gap="small")
+    with left, parts.card("throughput", "Recalls per second"):
+        parts.live_chart(
+            live.throughput_over_time(series, bucket_seconds=bucket, timezone=view.timezone, period=period),
+            "over-throughput",
+            height=210,
+        )
+    with right, parts.card("layers", "Layers by p99", "Each layer's own time, queue wait left out."):
+        rows = service.ask(reads.rows_by_layer, view)
+        parts.live_chart(
+            live.ranked([(row.name, row.p99, row.n) for row in rows]),
+            "over-layers",
+            height=max(90, 36 * len(rows)),
+        )
+    left, right = st.columns([2.1, 1], gap="small")
+    with left, parts.card("slow", "Slowest recalls"):
+        parts.records(service.ask(reads.slowest, view, 8), view.timezone, key="over-slow")
+    with right, parts.card("inforce", "In force"):
+        in_force()
+
+
+def recommendation() -> None:
+    decision = service.proposal()
+    if decision is None:
+        seen, needed = service.enough()
+        if seen < needed:
+            parts.empty(f"{seen} of {needed} queries needed before anything is concluded.")
+        else:
+            latest = next(iter(service.decisions(1)), None)
+            st.text("Keep what is in force.")
+            st.text(text.plain(latest.summary if latest else "The tuner sees no reason for a change.", 300))
+        return
+    st.text(text.plain(decision.summary, 300))
+    parts.sheet(
+        ["Parameter", "Now", "Proposed"],
+        [
+            (name, parts.Cell(was, "was"), parts.Cell(then, "now"))
+            for name, was, then, _, differs in reads.proposal_rows(decision)
+            if differs
+        ],
+    )
+    st.caption(
+        f"Rests on {units.count(decision.samples)} recalls · policy {text.markdown(decision.policy, 30)}"
+    )
+    st.page_link(page_file("config"), label="Look at it and apply", icon=":material/arrow_forward:")
+
+
+def in_force() -> None:
+    version = service.configs().default
+    config = version.config
+    parts.sheet(
+        ["Parameter", parts.Cell("Value", "n")],
+        [
+            ("Layer tasks in flight, at most", config.max_concurrent),
+            ("Timeout of a layer task", units.seconds(config.timeout_seconds)),
+            ("Parallel layers", units.setting(config.enable_parallel)),
+            ("Result cache", units.setting(config.enable_cache)),
+            ("Layer selection", units.setting(config.layer_selection_enabled)),
+        ],
+    )
+    st.caption(
+        f"Version {version.version} by {text.markdown(version.author, 30)}, "
+        f"{units.ago(service.now - version.time) if version.time else 'since the start'}: "
+        f"{text.markdown(version.reason, 120)}"
+    )
+
+
+here.live(body)

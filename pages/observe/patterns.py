@@ -1,0 +1,56 @@
+"""Patterns: when is it slow, and when busy?"""
+
+import streamlit as st
+
+from athena_tuning.ui import live, parts, patterns, reads, shell
+
+MEASURES = {"p99": "ms", "p95": "ms", "p50": "ms", "volume": "recalls", "errors": "%"}
+
+here = shell.open_page("patterns")
+view = here.view
+if not here.ask(reads.summary).count:
+    parts.nothing_yet(here)
+    st.stop()
+
+grid = here.ask(patterns.hour_weekday)
+worst, busiest = here.ask(patterns.in_words)
+with st.grid(2, min_column_width=330, gap="small"):
+    with parts.card("worst", "Worst hour"):
+        st.text(worst)
+    with parts.card("busiest", "Busiest hour"):
+        st.text(busiest)
+
+with parts.card("heat", "Hour of day by weekday", "Choose a cell to see its slowest recalls."):
+    with st.container(horizontal=True, vertical_alignment="center"):
+        measure = st.segmented_control(
+            "Measure",
+            list(MEASURES),
+            default="p99",
+            required=True,
+            key="measure",
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+        if view.seconds < 2 * 86_400 and st.session_state.get("range") != "custom":
+            st.button(
+                "Look at 7 days",
+                type="tertiary",
+                icon=":material/date_range:",
+                on_click=lambda: st.session_state.update(range="7d"),
+                help="A pattern over the week needs more than the chosen period.",
+            )
+    values = patterns.measure_of(grid, measure)
+    chart = live.hour_weekday(
+        values, unit=MEASURES[measure], name=measure, counts=grid.count, least=1 if measure == "volume" else 5
+    )
+    event = parts.live_chart(chart, "pattern-heat", height=330, on_select="rerun")
+    st.caption(f"{chart.alt} Times are {view.timezone}. Cells with fewer than five recalls stay empty.")
+
+cell = parts.chosen_cell(event, chart)
+if cell is not None:
+    hour, day = cell
+    found = here.ask(patterns.in_hour, day, hour, 25)
+    with parts.card(
+        "cell", f"Slowest recalls on {live.LONG_DAYS[day]}, {hour:02d}:00 to {(hour + 1) % 24:02d}:00"
+    ):
+        parts.records(found, view.timezone, key="pattern-cell")
