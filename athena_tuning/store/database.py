@@ -16,8 +16,11 @@ class Transaction(Protocol):
     def execute(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """Run one statement with ``?`` for values; return its rows."""
 
-    def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Run one statement for each row of values."""
+    def run(self, sql: str, values: Sequence[Any] = ()) -> None:
+        """Run one statement; an error may show only at the end of the transaction."""
+
+    def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run one statement for each row of values, likewise."""
 
 
 class Database(ABC):

@@ -18,7 +18,7 @@ def open_store(
     *,
     text: TextPolicy | str = TextPolicy.KEEP,
     retention: Retention = DEFAULT,
-    clock: Callable[[], float] = time_module.time,
+    clock: Callable[[], float] | None = None,
 ) -> Store:
     """Open the store that a URL names; it is made if it is missing.
 
@@ -28,7 +28,7 @@ def open_store(
             folder. After ``sqlite://`` comes the host, which is empty, and a slash.
         text: what to keep of query texts.
         retention: how long what is kept.
-        clock: Unix seconds.
+        clock: Unix seconds; None: the machine's clock, for leases in PostgreSQL the server's.
 
     Raises:
         StoreError: if the URL is not understood or the store cannot be used.
@@ -43,13 +43,15 @@ def open_store(
     if found and scheme == "memory":
         from athena_tuning.store.memory import MemoryStore
 
-        return MemoryStore(text=text, retention=retention, clock=clock)
+        return MemoryStore(text=text, retention=retention, clock=clock or time_module.time)
     if found and scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
         from athena_tuning.store.sqlite import SqliteStore
 
-        return SqliteStore(Path(rest[1:]), text=text, retention=retention, clock=clock)
+        return SqliteStore(Path(rest[1:]), text=text, retention=retention, clock=clock or time_module.time)
     if found and scheme in ("postgresql", "postgres"):
-        raise StoreError("PostgreSQL is not there yet")
+        from athena_tuning.store.postgres import PostgresStore
+
+        return PostgresStore(url, text=text, retention=retention, clock=clock)
     raise StoreError(
         f"{_shown(url)}: no store is known by this name; say memory://, sqlite:///path or postgresql://…"
     )

@@ -61,7 +61,7 @@ class SqlConfigs(Store):
             if restores is not None and not 1 <= restores <= head:
                 raise ValueError(f"there is no version {restores} to restore")
             version = change.version_after(head, _in_force(transaction, scope))
-            transaction.execute(
+            transaction.run(
                 f"INSERT INTO config_versions ({_VERSION}, idempotency_key) VALUES (?,?,?,?,?,?,?,?,?,?)",
                 (*_row_of(version), idempotency_key),
             )
@@ -92,7 +92,7 @@ class SqlConfigs(Store):
         """See ``Store``."""
         record = json.dumps(decision.to_dict(), default=_plain)
         with self._database.write() as transaction:
-            transaction.execute(
+            transaction.run(
                 "INSERT INTO decisions (decision_id, time, scope, action, record) VALUES (?,?,?,?,?)"
                 " ON CONFLICT (decision_id) DO UPDATE SET time = excluded.time, scope = excluded.scope,"
                 " action = excluded.action, record = excluded.record",
@@ -110,7 +110,7 @@ class SqlConfigs(Store):
         """See ``Store``."""
         updates = ", ".join(f"{name} = excluded.{name}" for name in _WORKER.split(", ")[1:])
         with self._database.write() as transaction:
-            transaction.execute(
+            transaction.run(
                 f"INSERT INTO workers ({_WORKER}) VALUES (?,?,?,?,?,?,?,?,?)"
                 f" ON CONFLICT (worker_id) DO UPDATE SET {updates}",
                 astuple(status),
@@ -124,7 +124,7 @@ class SqlConfigs(Store):
     def annotate(self, annotation: Annotation) -> None:
         """See ``Store``."""
         with self._database.write() as transaction:
-            transaction.execute(
+            transaction.run(
                 "INSERT INTO annotations (time, text, author) VALUES (?,?,?)",
                 (annotation.time, annotation.text, annotation.author),
             )
@@ -151,7 +151,7 @@ class SqlConfigs(Store):
     def release_lease(self, name: str, holder: str) -> None:
         """See ``Store``."""
         with self._database.write() as transaction:
-            transaction.execute("DELETE FROM leases WHERE name = ? AND holder = ?", (name, holder))
+            transaction.run("DELETE FROM leases WHERE name = ? AND holder = ?", (name, holder))
 
     def change_token(self) -> str:
         """See ``Store``."""

@@ -61,16 +61,9 @@ class SqlStore(SqlConfigs):
         now = self._clock()
         unmarked = [key for key in batch.texts if self._texts_marked.get(key, 0.0) < now - _TEXT_SECONDS]
         with self._database.write() as transaction:
-            if not _advance(transaction, worker_id, sequence, batch):
-                return
-            if batch.records:
-                transaction.execute(
-                    "INSERT INTO segments (worker_id, sequence, records, oldest, newest, data)"
-                    " VALUES (?,?,?,?,?,?)",
-                    (worker_id, sequence, batch.records, batch.oldest, batch.newest, batch.data),
-                )
+            _add(transaction, worker_id, sequence, batch)
             if unmarked:
-                transaction.execute_many(
+                transaction.run_many(
                     "INSERT INTO texts (id, text, last_used) VALUES (?,?,?)"
                     " ON CONFLICT (id) DO UPDATE SET last_used = excluded.last_used",
                     [(key, batch.texts[key], now) for key in sorted(unmarked)],
@@ -141,15 +134,30 @@ class SqlStore(SqlConfigs):
             logger.warning("upkeep of the store is put off: %s", exc)
 
 
-def _advance(transaction: Transaction, worker_id: str, sequence: int, batch: Encoded) -> bool:
-    """Note the worker's new last sequence; False if it is not above the old one."""
-    noted = transaction.execute(
+def _add(transaction: Transaction, worker_id: str, sequence: int, batch: Encoded) -> None:
+    """Store a batch and note the worker's last sequence, unless it is not above the old one."""
+    if batch.records:
+        transaction.run(
+            "INSERT INTO segments (worker_id, sequence, records, oldest, newest, data)"
+            " SELECT ?,?,?,?,?,? WHERE NOT EXISTS"
+            " (SELECT 1 FROM writers WHERE worker_id = ? AND sequence >= ?)",
+            (
+                worker_id,
+                sequence,
+                batch.records,
+                batch.oldest,
+                batch.newest,
+                batch.data,
+                worker_id,
+                sequence,
+            ),
+        )
+    transaction.run(
         "INSERT INTO writers (worker_id, sequence, rolled, newest) VALUES (?,?,-1,?)"
         " ON CONFLICT (worker_id) DO UPDATE SET sequence = excluded.sequence, newest = excluded.newest"
-        " WHERE writers.sequence < excluded.sequence RETURNING sequence",
+        " WHERE writers.sequence < excluded.sequence",
         (worker_id, sequence, max(batch.newest, 0.0)),
     )
-    return bool(noted)
 
 
 def _texts(view: Transaction, segments: Iterable[Segment]) -> dict[int, str]:

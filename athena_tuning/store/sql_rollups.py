@@ -106,15 +106,15 @@ def prune(database: Database, retention: Retention, now: float) -> None:
     while _prune_segments(database, now - retention.raw):
         pass
     with database.write() as transaction:
-        transaction.execute("DELETE FROM texts WHERE last_used < ?", (now - retention.raw - 2 * 3600,))
-        transaction.execute("DELETE FROM decisions WHERE time < ?", (now - retention.decisions,))
-        transaction.execute("DELETE FROM workers WHERE last_seen < ?", (now - retention.workers,))
+        transaction.run("DELETE FROM texts WHERE last_used < ?", (now - retention.raw - 2 * 3600,))
+        transaction.run("DELETE FROM decisions WHERE time < ?", (now - retention.decisions,))
+        transaction.run("DELETE FROM workers WHERE last_seen < ?", (now - retention.workers,))
         for level in Level:
-            transaction.execute(
+            transaction.run(
                 "DELETE FROM rollups WHERE seconds = ? AND start < ?",
                 (int(level), int(now - retention.of(level)) - int(level)),
             )
-        transaction.execute(
+        transaction.run(
             "DELETE FROM writers WHERE newest < ? AND NOT EXISTS"
             " (SELECT 1 FROM segments WHERE segments.worker_id = writers.worker_id)",
             (now - retention.raw - 86400,),
@@ -183,7 +183,7 @@ def _add(transaction: Transaction, table: Rollups) -> None:
         for row in merged.quantiles((0.5, 0.95, 0.99)).tolist()
     ]
     columns = (merged.keys, merged.counts.tolist(), merged.sums.tolist(), quantiles, merged.blobs())
-    transaction.execute_many(
+    transaction.run_many(
         _UPSERT,
         [(*key, *counts, *sums, *qs, blob) for key, counts, sums, qs, blob in zip(*columns, strict=True)],
     )
@@ -209,5 +209,5 @@ def _prune_segments(database: Database, before: float) -> bool:
         )
         gone = [number for number, newest, rolled in oldest if newest < before and rolled]
         if gone:
-            transaction.execute(f"DELETE FROM segments WHERE id IN ({','.join('?' * len(gone))})", gone)
+            transaction.run(f"DELETE FROM segments WHERE id IN ({','.join('?' * len(gone))})", gone)
     return len(gone) == _PRUNED_AT_ONCE

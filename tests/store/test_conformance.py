@@ -1,0 +1,261 @@
+"""What every store does alike: configs, decisions, workers, annotations, leases."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from athena_tuning.model import (
+    Action,
+    Annotation,
+    Candidate,
+    ConfigSet,
+    Decision,
+    Mode,
+    Reason,
+    TuningConfig,
+    WorkerStatus,
+)
+from athena_tuning.store import ConfigConflict, Store, StoreError
+
+Opened = Callable[..., Store]
+A, B = TuningConfig(max_concurrent=8), TuningConfig(max_concurrent=9, layer_timeouts={"graph": 2.5})
+
+
+def apply(store: Store, config: TuningConfig, expected: int, **how: Any) -> Any:
+    return store.apply_config(
+        config, **{"expected_version": expected, "actor": "ann", "reason": "a test", **how}
+    )
+
+
+def test_a_new_store_has_no_configs_but_the_defaults(store: Store) -> None:
+    assert store.config_set() == ConfigSet()
+    assert store.config_history() == []
+
+
+def test_an_applied_config_is_in_force_with_all_that_was_said(store: Store) -> None:
+    version = store.apply_config(
+        B, expected_version=0, actor="ann", reason="faster graph", mode=Mode.PINNED, time=12.5
+    )
+    assert (version.version, version.parent, version.scope, version.config) == (1, 0, "all", B)
+    assert (version.mode, version.author, version.reason, version.time) == (
+        Mode.PINNED,
+        "ann",
+        "faster graph",
+        12.5,
+    )
+    assert store.config_set().default == version
+    assert store.config_set().head == 1
+
+
+def test_a_scope_keeps_its_mode_unless_told(store: Store) -> None:
+    assert apply(store, A, 0).mode is Mode.ADVISE
+    assert apply(store, A, 1, mode=Mode.AUTO).mode is Mode.AUTO
+    assert apply(store, B, 2).mode is Mode.AUTO
+
+
+def test_a_type_has_its_own_line_of_versions_in_one_count(store: Store) -> None:
+    apply(store, A, 0)
+    special = apply(store, B, 0, scope="temporal")
+    assert (special.version, special.parent) == (2, 0)
+    apply(store, B, 1)
+    configs = store.config_set()
+    assert configs.head == 3
+    assert configs.default.version == 3
+    assert dict(configs.by_type) == {"temporal": special}
+    assert [v.version for v in store.config_history()] == [3, 2, 1]
+    assert [v.version for v in store.config_history(scope="all", limit=1)] == [3]
+
+
+def test_a_stale_writer_is_refused_and_sees_both(store: Store) -> None:
+    current = apply(store, A, 0)
+    with pytest.raises(ConfigConflict) as refused:
+        apply(store, B, 0)
+    assert refused.value.expected == 0
+    assert refused.value.current == current
+    assert refused.value.proposed == B
+    assert store.config_set().head == 1
+
+
+def test_a_writer_ahead_of_the_store_is_refused(store: Store) -> None:
+    with pytest.raises(ConfigConflict) as refused:
+        apply(store, A, 7)
+    assert refused.value.current is None
+
+
+def test_the_same_idempotency_key_is_one_version(store: Store) -> None:
+    first = apply(store, A, 0, idempotency_key="k1")
+    apply(store, B, 1)
+    assert apply(store, A, 0, idempotency_key="k1") == first
+    assert store.config_set().head == 2
+
+
+def test_a_rollback_is_a_new_version_that_names_the_old_one(store: Store) -> None:
+    apply(store, A, 0)
+    apply(store, B, 1)
+    back = apply(store, A, 2, restores=1)
+    assert (back.version, back.parent, back.restores) == (3, 2, 1)
+    assert store.config_history()[0] == back
+
+
+def test_nothing_that_never_was_can_be_restored(store: Store) -> None:
+    with pytest.raises(ValueError, match="no version 1"):
+        apply(store, A, 0, restores=1)
+    assert store.config_set().head == 0
+
+
+@pytest.mark.parametrize("missing", ["actor", "reason", "scope"])
+def test_a_change_by_nobody_or_for_nothing_is_refused(store: Store, missing: str) -> None:
+    with pytest.raises(ValueError, match=missing):
+        apply(store, A, 0, **{missing: ""})
+
+
+def test_of_two_operators_at_once_exactly_one_wins(open_it: Opened) -> None:
+    stores = [open_it(), open_it()]
+    start = threading.Barrier(2)
+
+    def write(store: Store) -> str:
+        start.wait()
+        try:
+            apply(store, A, 0)
+        except ConfigConflict as exc:
+            return f"refused by version {exc.current.version if exc.current else 0}"
+        return "won"
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(write, stores)) == ["refused by version 1", "won"]
+
+
+def test_the_change_token_differs_after_a_change_and_only_then(store: Store) -> None:
+    before = store.change_token()
+    store.report_worker(WorkerStatus("w", "host", 1, 1.0, 2.0))
+    assert store.change_token() == before
+    apply(store, A, 0)
+    after = store.change_token()
+    assert after != before
+    assert store.change_token() == after
+
+
+def test_the_change_token_of_another_handle_changes_soon(open_it: Opened) -> None:
+    writer, reader = open_it(), open_it()
+    before = reader.change_token()
+    apply(writer, A, 0)
+    looks = 0
+    while reader.change_token() == before:
+        threading.Event().wait(0.005)
+        looks += 1
+        assert looks < 2000, "a change was not seen within 10 s"
+    assert reader.config_set().head == 1
+
+
+def decision(name: str, time: float, **more: Any) -> Decision:
+    return Decision(name, time, "rules", "all", Action.CHANGE, A, B, "more at once", 120, **more)
+
+
+def test_a_decision_comes_back_with_its_reasons(store: Store) -> None:
+    full = decision(
+        "d1",
+        10.0,
+        reasons=(Reason("max_concurrent", 9, "p99 is low", {"p99_ms": 80.5, "n": 120}, 120, "at most 20"),),
+        candidates=(Candidate(B, -0.1, -0.2, 0.05),),
+        predicted=-0.1,
+    )
+    store.append_decision(full)
+    assert store.decisions() == [full]
+
+
+def test_decisions_are_newest_first_and_a_verdict_replaces(store: Store) -> None:
+    for at in (2.0, 3.0, 1.0):
+        store.append_decision(decision(f"d{at:g}", at))
+    store.append_decision(decision("d2", 2.0, observed=-0.05))
+    assert [d.decision_id for d in store.decisions()] == ["d3", "d2", "d1"]
+    assert store.decisions()[1].observed == -0.05
+    assert [d.decision_id for d in store.decisions(limit=1)] == ["d3"]
+
+
+def test_a_decision_may_hold_numpy_numbers_and_nan(store: Store) -> None:
+    reason = Reason("timeout_seconds", np.float64(5.0), "few", {"n": np.int64(3), "p99_ms": float("nan")}, 3)
+    store.append_decision(decision("d", 1.0, reasons=(reason,)))
+    inputs = store.decisions()[0].reasons[0].inputs
+    assert inputs["n"] == 3
+    assert np.isnan(inputs["p99_ms"])
+
+
+def test_a_worker_is_known_by_its_last_report_the_last_seen_first(store: Store) -> None:
+    store.report_worker(WorkerStatus("a", "h1", 11, 1.0, 5.0))
+    store.report_worker(WorkerStatus("b", "h2", 12, 2.0, 6.0, 3, 100, 1, 2))
+    again = WorkerStatus("a", "h1", 11, 1.0, 7.0, 4, 50)
+    store.report_worker(again)
+    assert store.workers() == [again, WorkerStatus("b", "h2", 12, 2.0, 6.0, 3, 100, 1, 2)]
+
+
+def test_annotations_come_back_oldest_first(store: Store) -> None:
+    for at in (3.0, 1.0, 2.0):
+        store.annotate(Annotation(at, f"at {at:g}", "ann"))
+    assert [note.time for note in store.annotations()] == [1.0, 2.0, 3.0]
+    assert store.annotations(since=2.0)[0] == Annotation(2.0, "at 2", "ann")
+
+
+def test_a_lease_has_one_holder_until_it_ends(open_it: Opened) -> None:
+    now = [100.0]
+    a, b = open_it(clock=lambda: now[0]), open_it(clock=lambda: now[0])
+    assert a.acquire_lease("tuner", "a", 8.0)
+    assert not b.acquire_lease("tuner", "b", 8.0)
+    assert b.acquire_lease("other", "b", 8.0)
+    now[0] = 105.0
+    assert a.acquire_lease("tuner", "a", 8.0)
+    now[0] = 112.9
+    assert not b.acquire_lease("tuner", "b", 8.0)
+    now[0] = 113.0
+    assert b.acquire_lease("tuner", "b", 8.0)
+    assert not a.acquire_lease("tuner", "a", 8.0)
+
+
+def test_a_lease_given_back_is_free_and_only_its_holder_can_give_it(store: Store) -> None:
+    assert store.acquire_lease("tuner", "a", 60.0)
+    store.release_lease("tuner", "b")
+    assert not store.acquire_lease("tuner", "b", 60.0)
+    store.release_lease("tuner", "a")
+    assert store.acquire_lease("tuner", "b", 60.0)
+
+
+def test_of_many_who_want_a_lease_one_gets_it(open_it: Opened) -> None:
+    stores = [open_it() for _ in range(4)]
+    start = threading.Barrier(4)
+
+    def want(place: int) -> bool:
+        start.wait()
+        return stores[place].acquire_lease("tuner", f"holder {place}", 60.0)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(want, range(4))) == 1
+
+
+def test_a_closed_store_says_so_and_closes_again(store: Store) -> None:
+    store.close()
+    store.close()
+    for call in (store.config_set, store.workers, store.change_token, lambda: apply(store, A, 0)):
+        with pytest.raises(StoreError, match="closed"):
+            call()
+
+
+def test_what_was_stored_is_there_for_the_next_handle(open_it: Opened) -> None:
+    first = open_it()
+    apply(first, B, 0)
+    first.append_decision(decision("d", 1.0))
+    second = open_it()
+    assert second.config_set().default.config == B
+    assert second.decisions() == [decision("d", 1.0)]
+
+
+def test_odd_names_and_texts_pass_unharmed(store: Store) -> None:
+    odd = 'it\'s 100% "odd"? \N{SNOWMAN} ; DROP TABLE workers; --'
+    apply(store, A, 0, scope=odd, reason=odd, actor=odd)
+    store.annotate(Annotation(1.0, odd, odd))
+    assert store.config_set().by_type[odd].reason == odd
+    assert store.annotations()[0].text == odd
