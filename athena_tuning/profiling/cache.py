@@ -7,11 +7,12 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from athena_tuning.profiling.block import One, Rows
 from athena_tuning.profiling.columns import CACHE_HIT, CACHE_KNOWN
 from athena_tuning.profiling.histogram import LatencyHistogram
-from athena_tuning.profiling.selection import Selection, latencies
+from athena_tuning.profiling.selection import Selection, latencies, time_of
 from athena_tuning.profiling.upkeep import Upkeep
-from athena_tuning.profiling.window import Rows, View
+from athena_tuning.profiling.window import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,13 @@ class _HitsAndMisses:
                 self.n[hit] += sign * len(some)
                 self.ms[hit].count_many(latencies(some), sign)
 
+    def count_one(self, flags: int, ms: float, sign: int) -> None:
+        if flags & CACHE_KNOWN:
+            hit = 1 if flags & CACHE_HIT else 0
+            self.n[hit] += sign
+            if not math.isnan(ms):
+                self.ms[hit].add(ms, sign)
+
     def row(self, saved: float | None = None) -> CacheRow:
         (_, hits), n = self.n, sum(self.n)
         (miss_p50, miss_p95), (hit_p50, hit_p95) = (ms.quantiles((0.5, 0.95)).tolist() for ms in self.ms)
@@ -89,6 +97,13 @@ class CacheCounts:
             asked = rows.of_layer(layer)
             if len(asked):
                 self.by_layer[layer].count(asked, sign)
+
+    def apply_one(self, one: One, layer: str | None, sign: int) -> None:
+        """Count a record (+1) or take it away (−1)."""
+        flags = one.record.flags
+        self.by_type[one.query_type].count_one(flags, time_of(one, layer), sign)
+        for asked in one.tasks if layer is None else (layer,):
+            self.by_layer[asked].count_one(flags, one.tasks[asked].service, sign)
 
 
 def cache_report(upkeep: Upkeep, view: View, selection: Selection) -> CacheReport:

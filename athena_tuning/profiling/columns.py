@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,39 +11,49 @@ import numpy.typing as npt
 Column = npt.NDArray[Any]
 Schema = Mapping[str, type[np.generic]]
 
+
+class RecordRow(NamedTuple):
+    """One recall. Texts, types, shapes, errors and sources are numbers of a ``Dictionary``."""
+
+    time: float  # Unix seconds
+    latency: float  # ms; NaN: unknown
+    memory: float  # MB; NaN: unknown
+    accuracy: float  # NaN: unknown
+    satisfaction: float  # NaN: unknown
+    work: int  # µs of service over all layers; 0: unknown
+    span: int  # µs in which at least one layer was in service
+    results: int  # -1: unknown
+    text: int
+    type: int
+    shape: int
+    error: int
+    source: int
+    flags: int
+    concurrency: int
+    config: int
+    level: int  # most tasks in flight that a task of the recall saw; 0: unknown
+
+
+class TaskRow(NamedTuple):
+    """One layer of a recall."""
+
+    service: float  # ms; the recall's latency where the layer's own is unknown
+    queue: int  # µs
+    offset: int  # µs
+    in_flight: int
+    outcome: int  # place in ``TaskOutcome``
+    results: int
+
+
 RECORD: Schema = {
-    "time": np.float64,  # Unix seconds
-    "latency": np.float64,  # ms; NaN: unknown
-    "memory": np.float64,  # MB; NaN: unknown
-    "accuracy": np.float64,
-    "satisfaction": np.float64,  # NaN: unknown
-    "work": np.float32,  # ms of service over all layers; 0: unknown
-    "span": np.float32,  # ms in which at least one layer was in service
-    "results": np.int64,  # -1: unknown
-    "text": np.int64,
-    "type": np.int64,
-    "shape": np.int64,
-    "error": np.int64,
-    "source": np.int64,
+    **dict.fromkeys(RecordRow._fields[:5], np.float64),
+    **dict.fromkeys(RecordRow._fields[5:], np.int64),
     "flags": np.uint8,
-    "concurrency": np.int64,
-    "config": np.int64,
-    "level": np.int64,  # most tasks in flight that a task of the recall saw; 0: unknown
 }
-"""A row a recall. Texts, types, shapes, errors and sources are numbers of a ``Dictionary``."""
+TASK: Schema = {"service": np.float64, **dict.fromkeys(TaskRow._fields[1:], np.int64), "outcome": np.uint8}
 
 CACHE_KNOWN, CACHE_HIT, SUCCESS_KNOWN, SUCCESS, PARALLEL, PARTIAL = 1, 2, 4, 8, 16, 32
 """Bits of ``flags``."""
-
-TASK: Schema = {
-    "service": np.float64,  # ms; the recall's latency where the layer's own is unknown
-    "queue": np.int64,  # µs
-    "offset": np.int64,  # µs
-    "in_flight": np.int64,
-    "outcome": np.uint8,  # place in ``TaskOutcome``
-    "results": np.int64,
-}
-"""A row a layer of a recall, one table a layer."""
 
 
 class Table:
@@ -66,6 +76,10 @@ class Table:
         for column, value in zip(self.columns.values(), row, strict=True):
             column[n] = value
         self.n = n + 1
+
+    def row(self, place: int) -> Iterable[Any]:
+        """Return the values of one row."""
+        return [column.item(place) for column in self.columns.values()]
 
     def extend(self, rows: Sequence[Column]) -> None:
         """Add many rows; columns in the order of the schema."""

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from athena_tuning.profiling.block import One, Rows
 from athena_tuning.profiling.columns import PARALLEL, SUCCESS, SUCCESS_KNOWN
 from athena_tuning.profiling.histogram import Floats, Ints, LatencyHistogram
-from athena_tuning.profiling.selection import Selection, latencies
+from athena_tuning.profiling.names import Names
+from athena_tuning.profiling.selection import Selection, latencies, time_of
 from athena_tuning.profiling.statistics import Totals
 from athena_tuning.profiling.upkeep import Upkeep
-from athena_tuning.profiling.window import Names, Rows, View
+from athena_tuning.profiling.window import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,18 @@ class Levels:
             for level in set(in_flight.tolist()) - {0}:
                 self.service[level].count_many(service[in_flight == level], sign)
 
+    def apply_one(self, one: One, layer: str | None, sign: int) -> None:
+        """Count a record (+1) or take it away (−1)."""
+        level, ms = one.record.level, time_of(one, layer)
+        if level:
+            self.recalls[level] += sign
+            if not math.isnan(ms):
+                self.latency[level].add(ms, sign)
+        for asked in one.tasks if layer is None else (layer,):
+            task = one.tasks[asked]
+            if task.in_flight:
+                self.service[task.in_flight].add(task.service, sign)
+
 
 def concurrency_report(upkeep: Upkeep, view: View, selection: Selection) -> ConcurrencyReport:
     """Return what running layers at the same time brought."""
@@ -117,9 +131,17 @@ class Together:
     def apply(self, rows: Rows, sign: int) -> None:
         """Count rows (+1) or take them away (−1)."""
         counts = np.bincount(rows["shape"])
-        if len(counts) > len(self.by_shape):
-            self.by_shape = np.concatenate([self.by_shape, np.zeros(len(counts), np.int64)])
+        self._make_room(len(counts))
         self.by_shape[: len(counts)] += sign * counts
+
+    def apply_one(self, one: One, layer: str | None, sign: int) -> None:
+        """Count a record (+1) or take it away (−1)."""
+        self._make_room(one.record.shape + 1)
+        self.by_shape[one.record.shape] += sign
+
+    def _make_room(self, shapes: int) -> None:
+        if shapes > len(self.by_shape):
+            self.by_shape = np.concatenate([self.by_shape, np.zeros(shapes, np.int64)])
 
     def pairs(self, names: Names) -> tuple[list[str], Ints, int]:
         """Return layers, how many recalls asked each two of them (one: the diagonal), and all recalls."""
@@ -197,7 +219,7 @@ def task_table(view: View, selection: Selection, names: Names) -> TaskTable:
         selected = selection.of(rows)
         for i, layer in enumerate(layers):
             tasks = selected.of_layer(layer)
-            tasks = tasks.where(names.has_task(layer)[tasks["shape"]])
+            tasks = tasks.where(names.measured(layer)[tasks["shape"]])
             if len(tasks):
                 parts.append(
                     (

@@ -16,7 +16,8 @@ class Dictionary(Generic[T]):
     """Gives each distinct value a small number and counts the records that use it.
 
     A number whose count falls to zero is free: its value is forgotten and the number is used again. So
-    memory follows the window, and numbers stay as small as the window's variety.
+    memory follows the window, and numbers stay as small as the window's variety. ``edition`` grows when a
+    number gets or loses its value.
 
     Example:
         >>> texts = Dictionary[str]()
@@ -27,6 +28,7 @@ class Dictionary(Generic[T]):
     """
 
     def __init__(self) -> None:
+        self.edition = 0
         self._values: list[T | None] = []
         self._ids: dict[T, int] = {}
         self._counts: Ids = np.zeros(16, np.int64)
@@ -73,16 +75,13 @@ class Dictionary(Generic[T]):
         """Count a use of each number."""
         np.add.at(self._counts, ids, 1)
 
-    def count_in_one(self, number: int) -> None:
-        """Count a use of one number."""
-        self._counts[number] += 1
+    def count_one(self, number: int, sign: int) -> bool:
+        """Count a use of one number (+1) or take it away (−1); return whether nothing uses it any more."""
+        self._counts[number] += sign
+        return not self._counts[number]
 
     def count_out(self, ids: Ids) -> list[int]:
         """Take away a use of each number; return the numbers that nothing uses any more."""
-        if len(ids) == 1:
-            number = int(ids[0])
-            self._counts[number] -= 1
-            return [] if self._counts[number] else [number]
         np.subtract.at(self._counts, ids, 1)
         distinct = np.unique(ids)
         unused: list[int] = distinct[self._counts[distinct] == 0].tolist()
@@ -94,6 +93,7 @@ class Dictionary(Generic[T]):
             value = self._values[number]
             if self._counts[number] or self._ids.get(value) != number:  # type: ignore[arg-type]
                 continue
+            self.edition += 1
             del self._ids[value]  # type: ignore[arg-type]
             self._values[number] = None
             self._free.append(number)
@@ -116,4 +116,5 @@ class Dictionary(Generic[T]):
             if number == len(self._counts):
                 self._counts = np.concatenate([self._counts, np.zeros(number, np.int64)])
         self._ids[value] = number
+        self.edition += 1
         return number

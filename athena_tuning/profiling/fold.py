@@ -8,13 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from athena_tuning.profiling import rules
+from athena_tuning.profiling.block import BLOCK_ROWS
 from athena_tuning.profiling.columns import Column
 from athena_tuning.profiling.rows import record_row, task_rows
 from athena_tuning.profiling.transpose import Batch, Odd
-from athena_tuning.profiling.window import BLOCK_ROWS, Window
-
-ONE_BY_ONE = 16
-"""Up to so many pending records, writing rows is faster than transposing."""
+from athena_tuning.profiling.window import FEW, Window
 
 
 def fold(window: Window, records: Sequence[object], now: float, keep: int, counters: Counter[str]) -> None:
@@ -28,7 +26,7 @@ def fold(window: Window, records: Sequence[object], now: float, keep: int, count
         counters: takes "recorded" and what the rules did.
     """
     cutoff = window.cutoff(now)
-    if len(records) > ONE_BY_ONE:
+    if len(records) > FEW:
         try:
             batch = Batch(records, window.names, now, cutoff)
         except Odd:
@@ -39,7 +37,7 @@ def fold(window: Window, records: Sequence[object], now: float, keep: int, count
             return
     clean = [m for record in records if (m := rules.normal(record, now, cutoff, counters)) is not None]
     counters["recorded"] += len(clean)
-    if len(clean) > ONE_BY_ONE:
+    if len(clean) > FEW:
         _extend(window, Batch(clean, window.names, now, cutoff), keep)
         return
     window.skip(max(len(clean) - keep, 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
@@ -21,6 +22,8 @@ _SHIFT = 46  # of a float's 52 mantissa bits the upper 6 choose the bucket
 _BIAS = ((1023 + _LOWEST) << 6) - 1
 _LAST = ((_HIGHEST - _LOWEST) << 6) + 1
 
+BUCKETS = _LAST + 1
+
 _VERSION = 1
 _HEAD = struct.Struct("<BBBHI")  # version, gap width, count width, first bucket, buckets
 _WIDTHS: dict[int, str] = {1: "<u1", 2: "<u2", 4: "<u4", 8: "<u8"}
@@ -30,8 +33,16 @@ FRACTION_BITS = 40  # sums are whole multiples of 2^-40 ms: adding and taking aw
 def bucket_of(ms: Floats) -> Ints:
     """Return the bucket of each latency (ms, not negative, not NaN): 0 to 3,329, ordered as the latencies."""
     raw = (ms.view(np.int64) >> _SHIFT) - _BIAS
-    np.clip(raw, 0, _LAST, out=raw)
+    np.maximum(raw, 0, out=raw)
+    np.minimum(raw, _LAST, out=raw)
     return raw
+
+
+def bucket_of_one(ms: float) -> int:
+    """Return the bucket of one latency; the same as ``bucket_of``, without an array."""
+    mantissa, exponent = math.frexp(ms)
+    bucket = ((exponent - 1 - _LOWEST) << 6) + int(mantissa * 128) - 63 if mantissa else 0
+    return min(max(bucket, 0), _LAST)
 
 
 def bucket_bounds(bucket: npt.ArrayLike) -> tuple[Floats, Floats]:
@@ -47,6 +58,12 @@ def exact_sum(ms: Floats) -> int:
     whole = np.floor(ms)
     fraction = ((ms - whole) * (1 << FRACTION_BITS)).astype(np.int64)
     return (int(whole.sum()) << FRACTION_BITS) + int(fraction.sum())
+
+
+def exact(ms: float) -> int:
+    """Return one latency in multiples of 2^-40 ms, as ``exact_sum`` counts it."""
+    whole = int(ms)
+    return (whole << FRACTION_BITS) + int((ms - whole) * (1 << FRACTION_BITS))
 
 
 class LatencyHistogram:
@@ -91,9 +108,9 @@ class LatencyHistogram:
         Raises:
             ValueError: if ``ms`` is negative, NaN or infinite.
         """
-        values = np.array([ms], np.float64)
-        _check(values)
-        self.add_buckets(bucket_of(values), n, n * exact_sum(values))
+        if not 0 <= ms < math.inf:
+            raise ValueError(f"a latency is a finite number of ms, at least 0, not {ms}")
+        self.add_bucket(bucket_of_one(ms), n, n * exact(ms))
 
     def add_many(self, ms: npt.ArrayLike) -> None:
         """Count every latency of an array.
@@ -111,6 +128,16 @@ class LatencyHistogram:
         known = ms[~np.isnan(ms)]
         if len(known):
             self.add_buckets(bucket_of(known), sign, sign * exact_sum(known))
+
+    def add_bucket(self, bucket: int, n: int, total: int) -> None:
+        """Count one value ``n`` times whose bucket and exact sum (times ``n``) are known already."""
+        place = bucket - self._first
+        if not 0 <= place < len(self._counts):
+            self._reach(bucket, bucket)
+            place = bucket - self._first
+        self._counts[place] += n
+        self.count += n
+        self._exact_sum += total
 
     def add_buckets(self, buckets: Ints, sign: int, total: int) -> None:
         """Count values whose buckets and exact sum are known already; for callers that need both anyway.
@@ -153,19 +180,31 @@ class LatencyHistogram:
         """
         if not self.count:
             return np.full(len(qs), np.nan)
-        ranks = ranks_of(qs, self.count)
-        cumulated = np.cumsum(self._counts)
-        index = np.searchsorted(cumulated, ranks, side="right")
-        inside = self._counts[index]
-        share = (ranks - (cumulated[index] - inside) + 0.5) / inside
-        low, high = bucket_bounds(index + self._first)
-        return low + share * (high - low)
+        buckets, ranks = self.locate(ranks_of(qs, self.count))
+        low, high = bucket_bounds(buckets)
+        share = (ranks + 0.5) / self._counts[buckets - self._first]
+        result: Floats = low + share * (high - low)
+        return result
 
     def locate(self, ranks: Ints) -> tuple[Ints, Ints]:
         """Return each rank's bucket and the rank within that bucket."""
         cumulated = np.cumsum(self._counts)
         index = np.searchsorted(cumulated, ranks, side="right")
         return index + self._first, ranks - (cumulated[index] - self._counts[index])
+
+    def neighbours(self, buckets: Iterable[int], most: int) -> list[int]:
+        """Return these buckets and those beside them, ascending: on each side up to ``most`` values."""
+        found = set(buckets)
+        for bucket in list(found):
+            for step in (-1, 1):
+                beside, values = bucket + step, 0
+                while self._first <= beside < self._first + len(self._counts):
+                    values += int(self._counts[beside - self._first])
+                    if values > most:
+                        break
+                    found.add(beside)
+                    beside += step
+        return sorted(found)
 
     def buckets(self) -> tuple[Ints, Ints]:
         """Return the buckets that hold something, ascending, and their counts."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from athena_tuning.model import LayerTask, QueryMetrics
+from athena_tuning.profiling.block import Rows
 from athena_tuning.profiling.columns import (
     CACHE_HIT,
     CACHE_KNOWN,
@@ -17,26 +18,26 @@ from athena_tuning.profiling.columns import (
     SUCCESS_KNOWN,
 )
 from athena_tuning.profiling.rows import OUTCOMES
-from athena_tuning.profiling.window import Rows, View
+from athena_tuning.profiling.window import View
 
 
 def records_of(rows: Rows) -> list[QueryMetrics]:
     """Rebuild the records of some rows, as they were after the rules; waits and offsets to the µs."""
-    names, ids = rows.block.names, rows.block.ids()
-    at = (rows.positions() - rows.block.base).tolist()
+    names = rows.block.names
+    ids = rows.block.ids(rows.places().tolist())
     columns = (rows[name].tolist() for name in rows.block.records.columns)
     tasks = _layer_rows(rows)
     found = []
-    for i, place, row in zip(range(len(rows)), at, zip(*columns, strict=True), strict=True):
-        (time, latency, memory, accuracy, satisfaction, _, _, results, text, type_, shape) = row[:11]
-        error, source, flags, concurrency, config, _ = row[11:]
+    for i, row in enumerate(zip(*columns, strict=True)):
+        time, latency, memory, accuracy, satisfaction, _, _, results, text, kind, shape, *rest = row
+        error, source, flags, concurrency, config, _ = rest
         layers, timed, measured = names.shapes[shape]
         own = {layer: tasks[layer][i] for layer in layers}
         found.append(
             QueryMetrics(
-                ids[place],
+                ids[i],
                 names.texts[text],
-                names.types[type_],
+                names.types[kind],
                 time,
                 _known(latency),
                 _known(memory),

@@ -13,8 +13,10 @@ from athena_tuning.profiling.columns import (
     PARTIAL,
     SUCCESS,
     SUCCESS_KNOWN,
+    RecordRow,
+    TaskRow,
 )
-from athena_tuning.profiling.window import Names, Shape
+from athena_tuning.profiling.names import Names, Shape
 
 OUTCOMES = tuple(TaskOutcome)
 OUTCOME_ID: dict[str, int] = {outcome: place for place, outcome in enumerate(OUTCOMES)}
@@ -36,18 +38,18 @@ def shape_of(m: QueryMetrics) -> Shape:
     return Shape(tuple(m.layers_queried), tuple(m.layer_latencies), tuple([task.layer for task in m.tasks]))
 
 
-def record_row(m: QueryMetrics, names: Names) -> tuple[float, ...]:
-    """Return the row of one record, in the order of ``columns.RECORD``."""
+def record_row(m: QueryMetrics, names: Names) -> RecordRow:
+    """Return the row of one record."""
     latency = math.nan if m.latency_ms is None else m.latency_ms
     work, span = work_and_span(m)
-    return (
+    return RecordRow(
         m.timestamp,
         latency,
         math.nan if m.memory_mb is None else m.memory_mb,
         m.accuracy_score,
         math.nan if m.user_satisfaction is None else m.user_satisfaction,
-        work,
-        span,
+        round(work * 1000),
+        round(span * 1000),
         -1 if m.result_count is None else m.result_count,
         names.texts.id_of(m.query_text),
         names.types.id_of(m.query_type),
@@ -61,23 +63,16 @@ def record_row(m: QueryMetrics, names: Names) -> tuple[float, ...]:
     )
 
 
-def task_rows(m: QueryMetrics) -> list[tuple[str, tuple[float, ...]]]:
-    """Return each asked layer with its row, in the order of ``columns.TASK``."""
+def task_rows(m: QueryMetrics) -> dict[str, TaskRow]:
+    """Return the row of each asked layer."""
     stand_in = math.nan if m.latency_ms is None else m.latency_ms
-    if not m.tasks:
-        times = m.layer_latencies
-        return [(layer, (times.get(layer, stand_in), 0, 0, 0, 0, 0)) for layer in m.layers_queried]
-    tasks = {task.layer: task for task in m.tasks}
-    rows: list[tuple[str, tuple[float, ...]]] = []
-    for layer in m.layers_queried:
-        task = tasks.get(layer)
-        if task is None:
-            rows.append((layer, (m.layer_latencies.get(layer, stand_in), 0, 0, 0, 0, 0)))
-            continue
-        _, offset, queue, service, in_flight, outcome, results = task
-        service = m.layer_latencies.get(layer, service)
+    rows = {
+        layer: TaskRow(m.layer_latencies.get(layer, stand_in), 0, 0, 0, 0, 0) for layer in m.layers_queried
+    }
+    for layer, offset, queue, service, in_flight, outcome, results in m.tasks:
+        own = m.layer_latencies.get(layer, service)
         queue_us, offset_us = round(queue * 1000), round(offset * 1000)
-        rows.append((layer, (service, queue_us, offset_us, in_flight, OUTCOME_ID[outcome], results)))
+        rows[layer] = TaskRow(own, queue_us, offset_us, in_flight, OUTCOME_ID[outcome], results)
     return rows
 
 

@@ -8,7 +8,7 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from athena_tuning.profiling.window import Rows
+from athena_tuning.profiling.block import One, Rows
 
 
 class Filter(TypedDict, total=False):
@@ -44,9 +44,29 @@ class Selection:
             rows = rows.where(rows["config"] == self.config_version)
         return rows if self.layer is None else rows.of_layer(self.layer)
 
+    def holds(self, one: One) -> bool:
+        """Whether a single record is meant."""
+        return (
+            (self.start is None or one.record.time >= self.start)
+            and (self.end is None or one.record.time < self.end)
+            and (self.query_type is None or one.query_type == self.query_type)
+            and (self.config_version is None or one.record.config == self.config_version)
+            and (self.layer is None or self.layer in one.tasks)
+        )
+
+
+def times(rows: Rows) -> npt.NDArray[np.float64]:
+    """Return latencies in ms, NaN where unknown: of the recalls, or of the layer that the rows are about."""
+    return rows["latency"] if rows.layer is None else rows.task("service")
+
+
+def time_of(one: One, layer: str | None) -> float:
+    """Return the latency in ms, NaN if unknown: of the recall, or of one layer of it."""
+    return one.record.latency if layer is None else one.tasks[layer].service
+
 
 def latencies(rows: Rows) -> npt.NDArray[np.float64]:
-    """Return known latencies in ms: of the recalls, or of the layer that the rows are about."""
-    ms = rows["latency"] if rows.layer is None else rows.task("service")
+    """Return the ``times`` that are known."""
+    ms = times(rows)
     known = ~np.isnan(ms)
     return ms if known.all() else ms[known]

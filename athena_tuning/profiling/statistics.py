@@ -9,13 +9,15 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from athena_tuning.model import LayerMetrics, QueryTypeMetrics, TaskOutcome
+from athena_tuning.profiling.block import One, Rows
 from athena_tuning.profiling.columns import (
     CACHE_HIT,
     CACHE_KNOWN,
@@ -23,30 +25,34 @@ from athena_tuning.profiling.columns import (
     PARTIAL,
     SUCCESS,
     SUCCESS_KNOWN,
+    Column,
 )
 from athena_tuning.profiling.histogram import (
+    BUCKETS,
     Floats,
-    Ints,
     LatencyHistogram,
     bucket_of,
+    bucket_of_one,
+    exact,
     exact_sum,
     ranks_of,
 )
 from athena_tuning.profiling.rows import OUTCOMES
-from athena_tuning.profiling.selection import Selection, latencies
+from athena_tuning.profiling.selection import Selection, latencies, time_of
 from athena_tuning.profiling.upkeep import Upkeep
-from athena_tuning.profiling.window import Rows, View
+from athena_tuning.profiling.window import View
 
 FIVE = (0.5, 0.9, 0.95, 0.99, 0.999)
 
-_FEW = 32  # so many values are put into sorted members one by one
-_MOST_MEMBERS = 50_000  # a bucket with more is looked through each time
+_MANY = 8_192  # above it, finding members again is faster than moving each one
+_MOST_MEMBERS = 200_000
+_NEARBY = 256  # buckets beside a wanted one are kept too, up to so many members: the next rank may be there
 _OK = OUTCOMES.index(TaskOutcome.OK)
 _FIXED = 1 << 16  # sums of other figures are whole multiples of 1/65536
 
 
 class Distribution:
-    """Latencies as a histogram, with the sorted members of the buckets that percentiles were read from."""
+    """Latencies as a histogram, with the sorted members of the buckets that percentiles are read from."""
 
     __slots__ = ("_members", "histogram")
 
@@ -62,54 +68,59 @@ class Distribution:
         self.histogram.add_buckets(buckets, sign, sign * exact_sum(ms))
         if not self._members:
             return
-        if len(ms) > _FEW:
+        if len(ms) > _MANY:
             self._members.clear()
             return
-        for bucket, value in zip(buckets.tolist(), ms.tolist(), strict=True):
-            members = self._members.get(bucket)
-            if members is None:
-                continue
-            if sign > 0:
-                insort(members, value)
-            else:
-                members.pop(bisect_left(members, value))
+        is_member = np.zeros(BUCKETS, np.bool_)
+        is_member[list(self._members)] = True
+        hits = is_member[buckets]
+        for bucket, value in zip(buckets[hits].tolist(), ms[hits].tolist(), strict=True):
+            self._move(self._members[bucket], value, sign)
 
-    def exact(self, qs: Sequence[float], values: Iterable[Floats]) -> Floats:
+    def count_one(self, ms: float, sign: int) -> None:
+        """Add one latency (+1) or take it away (−1)."""
+        bucket = bucket_of_one(ms)
+        self.histogram.add_bucket(bucket, sign, sign * exact(ms))
+        members = self._members.get(bucket)
+        if members is not None:
+            self._move(members, ms, sign)
+
+    def _move(self, members: array[float], ms: float, sign: int) -> None:
+        if sign > 0:
+            insort(members, ms)
+        else:
+            members.pop(bisect_left(members, ms))
+
+    def exact(self, qs: Sequence[float], values: Callable[[], Iterable[Floats]]) -> Floats:
         """Return exact percentiles in ms; NaN when empty.
 
         Args:
             qs: quantiles, 0 to 1.
-            values: all latencies that were counted, in parts; walked only if a bucket is not known yet.
+            values: gives all latencies that were counted, in parts; asked only if a bucket is not known yet.
         """
-        if not self.histogram.count:
+        histogram = self.histogram
+        if not histogram.count:
             return np.full(len(qs), np.nan)
-        buckets, ranks = self.histogram.locate(ranks_of(qs, self.histogram.count))
-        wanted = set(buckets.tolist())
-        found = {bucket: members for bucket, members in self._members.items() if bucket in wanted}
-        missing = sorted(wanted - found.keys())
+        places = [array.tolist() for array in histogram.locate(ranks_of(qs, histogram.count))]
+        missing = set(places[0]).difference(self._members)
         if missing:
-            found |= _members(missing, values)
-        self._members = {
-            bucket: members for bucket, members in found.items() if len(members) <= _MOST_MEMBERS
-        }
-        places = zip(buckets.tolist(), ranks.tolist(), strict=True)
-        return np.array([found[bucket][rank] for bucket, rank in places])
+            self._members |= _members(histogram.neighbours(missing, _NEARBY), values())
+        found = np.array([self._members[bucket][rank] for bucket, rank in zip(*places, strict=True)])
+        if sum(map(len, self._members.values())) > _MOST_MEMBERS:
+            self._members.clear()
+        return found
 
 
 def _members(wanted: list[int], values: Iterable[Floats]) -> dict[int, array[float]]:
-    """Return the sorted values of some buckets."""
-    is_wanted = np.zeros(max(wanted) + 2, np.bool_)
+    """Return the sorted values of some buckets, given ascending."""
+    is_wanted = np.zeros(BUCKETS, np.bool_)
     is_wanted[wanted] = True
-    parts = []
-    for ms in values:
-        hits = is_wanted[np.minimum(bucket_of(ms), len(is_wanted) - 1)]
-        parts.append(ms[hits])
+    parts = [ms[is_wanted[bucket_of(ms)]] for ms in values]
     some = np.sort(np.concatenate(parts))
-    ends = np.searchsorted(bucket_of(some), wanted, side="right")
-    starts = np.concatenate([[0], ends[:-1]])
+    ends = np.searchsorted(bucket_of(some), wanted, side="right").tolist()
     return {
         bucket: array("d", some[start:end].tobytes())
-        for bucket, start, end in zip(wanted, starts.tolist(), ends.tolist(), strict=True)
+        for bucket, start, end in zip(wanted, [0, *ends], ends, strict=False)
     }
 
 
@@ -118,11 +129,20 @@ def flags_of(rows: Rows) -> npt.NDArray[np.uint8]:
     flags: npt.NDArray[np.uint8] = rows["flags"]
     if rows.layer is None:
         return flags
-    measured = rows.block.names.has_task(rows.layer)[rows["shape"]]
+    measured = rows.block.names.measured(rows.layer)[rows["shape"]]
     if not measured.any():
         return flags
     own = np.where(rows.task("outcome") == _OK, SUCCESS_KNOWN | SUCCESS, SUCCESS_KNOWN).astype(np.uint8)
     return np.where(measured, flags & ~np.uint8(SUCCESS_KNOWN | SUCCESS) | own, flags)
+
+
+def flags_of_one(one: One, layer: str | None) -> int:
+    """Return the same for a single record."""
+    flags = one.record.flags
+    if layer is None or layer not in one.shape.tasks:
+        return flags
+    own = SUCCESS if one.tasks[layer].outcome == _OK else 0
+    return (flags & ~SUCCESS) | SUCCESS_KNOWN | own
 
 
 class Totals:
@@ -130,31 +150,54 @@ class Totals:
 
     def __init__(self) -> None:
         self.n = 0
-        self.by_flags: Ints = np.zeros(64, np.int64)
+        self.by_flags = [0] * 64
         self.latency = Distribution()
         self.queue = LatencyHistogram()
-        self._sums = dict.fromkeys(("memory", "accuracy", "work", "span"), 0)
-        self._known = dict.fromkeys(("memory", "accuracy", "work", "span"), 0)
+        self._sums = {"memory": 0, "accuracy": 0}
+        self._known = {"memory": 0, "accuracy": 0}
+        self._work = 0
+        self._span = 0
 
     def apply(self, rows: Rows, sign: int) -> None:
         """Count rows (+1) or take them away (−1)."""
         self.n += sign * len(rows)
-        self.by_flags += sign * np.bincount(flags_of(rows), minlength=64)
+        for flags, n in enumerate(np.bincount(flags_of(rows), minlength=64).tolist()):
+            self.by_flags[flags] += sign * n
         self.latency.count(latencies(rows), sign)
-        waits = queue_waits(rows)
-        if len(waits):
-            self.queue.add_buckets(bucket_of(waits), sign, sign * exact_sum(waits))
+        self.queue.count_many(queue_waits(rows), sign)
         self._sum("memory", rows["memory"], sign)
         if rows.layer is None:
             self._sum("accuracy", rows["accuracy"], sign)
             together = (rows["flags"] & PARALLEL) != 0
-            self._sum("work", rows["work"][together], sign)
-            self._sum("span", rows["span"][together], sign)
+            self._work += sign * int(rows["work"][together].sum())
+            self._span += sign * int(rows["span"][together].sum())
 
-    def _sum(self, name: str, values: Floats, sign: int) -> None:
+    def apply_one(self, one: One, layer: str | None, sign: int) -> None:
+        """Count a record (+1) or take it away (−1)."""
+        record, ms = one.record, time_of(one, layer)
+        self.n += sign
+        self.by_flags[flags_of_one(one, layer)] += sign
+        if ms == ms:  # noqa: PLR0124  # not NaN
+            self.latency.count_one(ms, sign)
+        for measured in one.shape.tasks if layer is None else (layer,) if layer in one.shape.tasks else ():
+            self.queue.add(one.tasks[measured].queue / 1000, sign)
+        self._sum_one("memory", record.memory, sign)
+        if layer is None:
+            self._sum_one("accuracy", record.accuracy, sign)
+            if record.flags & PARALLEL:
+                self._work += sign * record.work
+                self._span += sign * record.span
+
+    def _sum(self, name: str, values: Column, sign: int) -> None:
         known = ~np.isnan(values)
-        self._known[name] += sign * int(known.sum())
-        self._sums[name] += sign * int(np.rint(values[known] * float(_FIXED)).astype(np.int64).sum())
+        fixed = np.rint(values[known] * _FIXED).astype(np.int64)
+        self._known[name] += sign * len(fixed)
+        self._sums[name] += sign * int(fixed.sum())
+
+    def _sum_one(self, name: str, value: float, sign: int) -> None:
+        if value == value:  # noqa: PLR0124  # not NaN
+            self._known[name] += sign
+            self._sums[name] += sign * round(value * _FIXED)
 
     def mean(self, name: str) -> float:
         """Return the average of a figure over the records where it is known; NaN if nowhere."""
@@ -162,7 +205,7 @@ class Totals:
 
     def with_flags(self, bits: int) -> int:
         """Return how many have all these bits of ``flags`` set."""
-        return int(self.by_flags[(np.arange(64) & bits) == bits].sum())
+        return sum([self.by_flags[flags] for flags in _having(bits)])
 
     def rate(self, bit: int, known: int) -> float:
         """Return the share that has ``bit`` among those that have ``known``; NaN if there are none."""
@@ -172,13 +215,18 @@ class Totals:
     @property
     def speed_up(self) -> float:
         """Of parallel recalls, service time over the time in which a layer was in service; 1.0 if unknown."""
-        return self._sums["work"] / self._sums["span"] if self._sums["span"] else 1.0
+        return self._work / self._span if self._span else 1.0
+
+
+@lru_cache(maxsize=64)
+def _having(bits: int) -> tuple[int, ...]:
+    return tuple(flags for flags in range(64) if flags & bits == bits)
 
 
 def queue_waits(rows: Rows) -> Floats:
     """Return measured queue waits of layer tasks in ms: the layer's, or of all layers of the recalls."""
     if rows.layer is not None:
-        measured = rows.block.names.has_task(rows.layer)[rows["shape"]]
+        measured = rows.block.names.measured(rows.layer)[rows["shape"]]
         waits: Floats = rows.task("queue")[measured] / 1000
         return waits
     parts = [queue_waits(rows.of_layer(layer)) for layer in rows.block.tasks]
@@ -231,18 +279,18 @@ class WindowSummary:
 def percentiles(upkeep: Upkeep, view: View, selection: Selection, qs: Sequence[float]) -> Floats:
     """Return exact percentiles of the selected latencies in ms."""
     totals = upkeep.summary(Totals, selection, view)
-    return totals.latency.exact(qs, _parts(view, selection))
+    return totals.latency.exact(qs, _values(view, selection))
 
 
-def _parts(view: View, selection: Selection) -> Iterable[Floats]:
-    return (latencies(selection.of(rows)) for rows in view.rows())
+def _values(view: View, selection: Selection) -> Callable[[], Iterable[Floats]]:
+    return lambda: (latencies(selection.of(rows)) for rows in view.rows())
 
 
 def summarise(upkeep: Upkeep, view: View, selection: Selection) -> WindowSummary:
     """Return the figures of a selection."""
     totals = upkeep.summary(Totals, selection, view)
     first, last = time_range(view, selection)
-    p50, p90, p95, p99, p999 = totals.latency.exact(FIVE, _parts(view, selection)).tolist()
+    p50, p90, p95, p99, p999 = totals.latency.exact(FIVE, _values(view, selection)).tolist()
     known = totals.with_flags(SUCCESS_KNOWN)
     return WindowSummary(
         totals.n,
@@ -286,7 +334,7 @@ def layer_metrics(upkeep: Upkeep, view: View, layer: str) -> LayerMetrics | None
     totals = upkeep.summary(Totals, selection, view)
     if not totals.n:
         return None
-    p50, p90, p95, p99, p999 = totals.latency.exact(FIVE, _parts(view, selection)).tolist()
+    p50, p90, p95, p99, p999 = totals.latency.exact(FIVE, _values(view, selection)).tolist()
     return LayerMetrics(
         layer_name=layer,
         total_queries=totals.n,
@@ -311,7 +359,7 @@ def query_type_metrics(upkeep: Upkeep, view: View, query_type: str) -> QueryType
     totals = upkeep.summary(Totals, selection, view)
     if not totals.n:
         return None
-    p50, p90, p95, p99, p999 = totals.latency.exact(FIVE, _parts(view, selection)).tolist()
+    p50, p90, p95, p99, p999 = totals.latency.exact(FIVE, _values(view, selection)).tolist()
     return QueryTypeMetrics(
         query_type=query_type,
         total_queries=totals.n,

@@ -20,12 +20,13 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
+from athena_tuning.profiling.block import One, Rows
 from athena_tuning.profiling.columns import CACHE_HIT, CACHE_KNOWN, SUCCESS, SUCCESS_KNOWN
 from athena_tuning.profiling.histogram import Floats, Ints
-from athena_tuning.profiling.selection import Selection
+from athena_tuning.profiling.selection import Selection, times
 from athena_tuning.profiling.statistics import flags_of
 from athena_tuning.profiling.upkeep import Upkeep
-from athena_tuning.profiling.window import Rows, View
+from athena_tuning.profiling.window import View
 
 QUARTER_SECONDS = 900  # every timezone's offset is a multiple of a quarter of an hour
 _PERCENTILES = (0.5, 0.95, 0.99)
@@ -60,10 +61,17 @@ class Groups:
         """Note which slices gained or lost rows."""
         slices, counts = np.unique(slices_of(rows, self._width), return_counts=True)
         for piece, count in zip(slices.tolist(), counts.tolist(), strict=True):
-            self._slices[piece] += sign * count
-            self._touched.add(self._group_of(piece))
-            if not self._slices[piece]:
-                del self._slices[piece]
+            self._count(piece, sign * count)
+
+    def apply_one(self, one: One, layer: str | None, sign: int) -> None:
+        """Note which slice gained or lost a record."""
+        self._count(math.floor(one.record.time / self._width), sign)
+
+    def _count(self, piece: int, n: int) -> None:
+        self._slices[piece] += n
+        self._touched.add(self._group_of(piece))
+        if not self._slices[piece]:
+            del self._slices[piece]
 
     def settle(self, view: View, selection: Selection) -> None:
         """Compute the groups again that changed."""
@@ -97,8 +105,7 @@ class Groups:
             slices = slices_of(rows, self._width)
             place = np.minimum(np.searchsorted(wanted, slices), len(wanted) - 1)
             hit = wanted[place] == slices
-            ms = rows["latency"] if rows.layer is None else rows.task("service")
-            yield numbers[place[hit]].astype(np.uint32), ms[hit], flags_of(rows)[hit]
+            yield numbers[place[hit]].astype(np.uint32), times(rows)[hit], flags_of(rows)[hit]
 
 
 def slices_of(rows: Rows, width: float) -> Ints:

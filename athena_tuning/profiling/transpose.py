@@ -19,8 +19,8 @@ from athena_tuning.model import LayerTask, QueryMetrics
 from athena_tuning.profiling import rules
 from athena_tuning.profiling.columns import PARALLEL, Column
 from athena_tuning.profiling.histogram import Floats, Ints
+from athena_tuning.profiling.names import Names, Shape
 from athena_tuning.profiling.rows import FLAGS, OUTCOME_ID
-from athena_tuning.profiling.window import Names, Shape
 
 _Part = tuple[npt.NDArray[np.intp], list[Column]]
 
@@ -125,8 +125,7 @@ class Batch:
             self._time,
             self._latency,
             *self._others,
-            work,
-            span,
+            *(np.rint(ms * 1000).astype(np.int64) for ms in (work, span)),
             self._results,
             *(ids[column] for column in ("text", "type", "shape", "error", "source")),
             self._flags,

@@ -10,12 +10,14 @@ from functools import lru_cache, partial
 import numpy as np
 
 from athena_tuning.model import QueryMetrics
+from athena_tuning.profiling.block import One, Rows
 from athena_tuning.profiling.histogram import Floats, Ints
+from athena_tuning.profiling.names import Names
 from athena_tuning.profiling.records import records_of
-from athena_tuning.profiling.selection import Selection
+from athena_tuning.profiling.selection import Selection, times
 from athena_tuning.profiling.statistics import percentiles
 from athena_tuning.profiling.upkeep import Upkeep
-from athena_tuning.profiling.window import Names, Rows, View
+from athena_tuning.profiling.window import View
 
 _MOST_HALVINGS = 256.0
 
@@ -52,6 +54,15 @@ class Trend:
         np.add.at(self.counts, texts, sign)
         np.add.at(self.weights, texts, sign * np.exp2((times - self._since) / self._half_life))
         self.weights[texts[self.counts[texts] == 0]] = 0.0
+
+    def apply_one(self, one: One, layer: str | None, sign: int) -> None:
+        """Count a record (+1) or take it away (−1)."""
+        text, asked_at = one.record.text, one.record.time
+        self._make_room(text + 1)
+        self._rebase(asked_at)
+        self.counts[text] += sign
+        weight = 2.0 ** ((asked_at - self._since) / self._half_life)
+        self.weights[text] = self.weights[text] + sign * weight if self.counts[text] else 0.0
 
     def scores(self, now: float) -> Floats:
         """Return the score of each text at ``now``."""
@@ -113,7 +124,7 @@ def slowest(
     parts, slow = [], []
     for rows in view.rows():
         selected = selection.of(rows)
-        ms = selected["latency"] if selected.layer is None else selected.task("service")
+        ms = times(selected)
         places = np.flatnonzero(ms >= threshold)
         parts.append((selected, places))
         slow.append(ms[places])
@@ -132,4 +143,12 @@ def slow_records(
     upkeep: Upkeep, view: View, selection: Selection, percentile: float, limit: int
 ) -> list[QueryMetrics]:
     """Return the slowest recalls as whole records, slowest first."""
-    return [records_of(rows)[0] for _, rows in slowest(upkeep, view, selection, percentile, limit)]
+    slow = [
+        (rows.block, int(rows.places()[0])) for _, rows in slowest(upkeep, view, selection, percentile, limit)
+    ]
+    found = {}
+    for block in {block for block, _ in slow}:
+        places = np.array(sorted(place for other, place in slow if other is block))
+        records = records_of(Rows(block, places))
+        found.update({(block, place): m for place, m in zip(places.tolist(), records, strict=True)})
+    return [found[which] for which in slow]

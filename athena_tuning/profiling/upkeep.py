@@ -11,8 +11,9 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from athena_tuning.profiling.block import One, Rows
 from athena_tuning.profiling.selection import Selection
-from athena_tuning.profiling.window import Rows, View, changes
+from athena_tuning.profiling.window import FEW, View, changes
 
 MOST_KEPT = 64
 
@@ -22,6 +23,9 @@ class Summary(Protocol):
 
     def apply(self, rows: Rows, sign: int) -> None:
         """Count rows that were selected (+1), or take them away again (−1)."""
+
+    def apply_one(self, one: One, layer: str | None, sign: int) -> None:
+        """The same for a single record; ``layer`` if only that layer of it is meant."""
 
 
 S = TypeVar("S", bound=Summary)
@@ -36,8 +40,11 @@ class _Kept:
 
     def catch_up(self, view: View) -> None:
         for rows, sign in changes(self.view, view):
-            selected = self.selection.of(rows)
-            if len(selected):
+            if len(rows) <= FEW:
+                for one in rows.ones():
+                    if self.selection.holds(one):
+                        self.summary.apply_one(one, self.selection.layer, sign)
+            elif len(selected := self.selection.of(rows)):
                 self.summary.apply(selected, sign)
         self.view = view
 

@@ -1,216 +1,19 @@
-"""What is visible now: blocks of columns in the order of arrival, and the rows of them within the window.
+"""What is visible now: the rows of some blocks, and how one moment differs from another.
 
-Blocks only grow at the end and are dropped whole at the front, so a ``View`` (blocks, first and last
-position, oldest time) stays true for as long as somebody holds it. The window is the last ``max_records``
-records that were accepted, less those that are older than ``max_age`` seconds.
+A ``View`` stays true for as long as somebody holds it: blocks only grow at the end and are dropped whole.
 """
 
 from __future__ import annotations
 
-import marshal
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
+from athena_tuning.profiling.block import BLOCK_ROWS, Block, Rows
+from athena_tuning.profiling.names import Names
 
-from athena_tuning.profiling.columns import RECORD, TASK, Column, Table
-from athena_tuning.profiling.dictionary import Dictionary
-
-BLOCK_ROWS = 1 << 14
-
-Where = slice | npt.NDArray[np.intp]
-
-
-class Shape(NamedTuple):
-    """Which layers a recall asked, which of them gave a latency, which have a task; each in its own order."""
-
-    layers: tuple[str, ...]
-    timed: tuple[str, ...]
-    tasks: tuple[str, ...]
-
-
-class Names:
-    """The dictionaries of one window."""
-
-    def __init__(self) -> None:
-        self.texts = Dictionary[str]()
-        self.types = Dictionary[str]()
-        self.shapes = Dictionary[Shape]()
-        self.errors = Dictionary[str | None]()
-        self.sources = Dictionary[str]()
-        self.by_column: dict[str, Dictionary[Any]] = {
-            "text": self.texts,
-            "type": self.types,
-            "shape": self.shapes,
-            "error": self.errors,
-            "source": self.sources,
-        }
-
-    def layers(self) -> list[str]:
-        """Return all layers that a record in the window lists, sorted."""
-        return sorted({layer for shape in self.shapes.used() for layer in shape.layers})
-
-    def ran(self, layer: str) -> npt.NDArray[np.bool_]:
-        """Return by shape number whether the layer was asked."""
-        return self._shapes_where(lambda shape: layer in shape.layers)
-
-    def has_task(self, layer: str) -> npt.NDArray[np.bool_]:
-        """Return by shape number whether the layer's task was measured."""
-        return self._shapes_where(lambda shape: layer in shape.tasks)
-
-    def _shapes_where(self, holds: Callable[[Shape], bool]) -> npt.NDArray[np.bool_]:
-        table = np.zeros(len(self.shapes), np.bool_)
-        for number, shape in self.shapes.items():
-            table[number] = holds(shape)
-        return table
-
-
-class Block:
-    """Up to ``BLOCK_ROWS`` records that arrived one after the other, from position ``base`` on.
-
-    Attributes:
-        base: position of the first row; positions count all records ever accepted.
-        records: a row a recall.
-        tasks: by layer, a row a recall that asked it, in the recalls' order.
-        names: the window's dictionaries.
-        oldest: smallest time (Unix seconds).
-        newest: largest time.
-    """
-
-    __slots__ = ("_ids", "_packed_ids", "base", "names", "newest", "oldest", "records", "sealed", "tasks")
-
-    def __init__(self, base: int, names: Names) -> None:
-        self.base = base
-        self.names = names
-        self.sealed = False
-        self.records = Table(RECORD)
-        self.tasks: dict[str, Table] = {}
-        self.oldest = np.inf
-        self.newest = -np.inf
-        self._ids: list[str] = []
-        self._packed_ids = b""
-
-    def __len__(self) -> int:
-        return self.records.n
-
-    def append(
-        self, query_id: str, row: Sequence[float], tasks: Iterable[tuple[str, Sequence[float]]]
-    ) -> None:
-        """Add one record; ``row`` and each task's row in the order of their schemas."""
-        self.records.append(row)
-        self._ids.append(query_id)
-        for layer, task in tasks:
-            self._table(layer).append(task)
-        self.oldest = min(self.oldest, row[0])
-        self.newest = max(self.newest, row[0])
-
-    def extend(self, ids: Sequence[str], rows: Sequence[Column], tasks: dict[str, Sequence[Column]]) -> None:
-        """Add many records; columns in the order of the schemas."""
-        self.records.extend(rows)
-        self._ids.extend(ids)
-        for layer, columns in tasks.items():
-            if len(columns[0]):
-                self._table(layer).extend(columns)
-        self.oldest = min(self.oldest, float(rows[0].min()))
-        self.newest = max(self.newest, float(rows[0].max()))
-
-    def seal(self) -> None:
-        """End the growing: every column in the fewest bytes, ids compressed."""
-        if self.sealed:
-            return
-        self.sealed = True
-        self.records.seal()
-        for table in self.tasks.values():
-            table.seal()
-        self._packed_ids = zlib.compress(marshal.dumps(self._ids), 1)
-        self._ids = []
-
-    def ids(self) -> list[str]:
-        """Return the query ids of all rows."""
-        if not self.sealed:
-            return self._ids
-        ids: list[str] = marshal.loads(zlib.decompress(self._packed_ids))  # noqa: S302  # from ``seal``
-        return ids
-
-    def asked(self, layer: str) -> npt.NDArray[np.intp]:
-        """Return the rows whose recall asked the layer; as many as the layer's table has."""
-        return np.flatnonzero(self.names.ran(layer)[self.records["shape"]])
-
-    def _table(self, layer: str) -> Table:
-        table = self.tasks.get(layer)
-        if table is None:
-            table = self.tasks[layer] = Table(TASK)
-        return table
-
-
-class Rows:
-    """Some records of one block, or the tasks of one layer that belong to them.
-
-    ``rows["latency"]`` is a record's column; with a layer, ``rows.task("service")`` is that layer's, row
-    for row beside the records that asked it.
-    """
-
-    __slots__ = ("_tasks_at", "at", "block", "layer")
-
-    def __init__(
-        self, block: Block, at: Where, layer: str | None = None, tasks_at: Where | None = None
-    ) -> None:
-        self.block = block
-        self.at = at
-        self.layer = layer
-        self._tasks_at = tasks_at
-
-    def __len__(self) -> int:
-        at = self.at
-        return at.stop - at.start if isinstance(at, slice) else len(at)
-
-    def __getitem__(self, name: str) -> Column:
-        return self.block.records.columns[name][self.at]
-
-    def task(self, name: str) -> Column:
-        """Return a column of the layer's own table."""
-        return self.block.tasks[str(self.layer)].columns[name][self._tasks_at]
-
-    def where(self, mask: npt.NDArray[np.bool_]) -> Rows:
-        """Return the rows for which ``mask`` holds."""
-        if mask.all():
-            return self
-        keep = np.flatnonzero(mask)
-        return Rows(self.block, _within(self.at, keep), self.layer, _within(self._tasks_at, keep))
-
-    def part(self, start: int, stop: int) -> Rows:
-        """Return some of these records by their order."""
-        at = self.at
-        if isinstance(at, slice):
-            return Rows(self.block, slice(at.start + start, min(at.start + stop, at.stop)))
-        return Rows(self.block, at[start:stop])
-
-    def positions(self) -> npt.NDArray[np.int64]:
-        """Return the records' positions in the order of arrival."""
-        at = self.at
-        places = np.arange(at.start, at.stop) if isinstance(at, slice) else at
-        return places + self.block.base
-
-    def of_layer(self, layer: str) -> Rows:
-        """Return the rows whose recall asked the layer, with its tasks."""
-        if layer not in self.block.tasks:
-            return Rows(self.block, slice(0, 0), layer, slice(0, 0))
-        asked = self.block.asked(layer)
-        if isinstance(self.at, slice):
-            low, high = np.searchsorted(asked, (self.at.start, self.at.stop)).tolist()
-            return Rows(self.block, asked[low:high], layer, slice(low, high))
-        place = np.searchsorted(asked, self.at)
-        found = asked[np.minimum(place, len(asked) - 1)] == self.at
-        return Rows(self.block, self.at[found], layer, place[found])
-
-
-def _within(at: Where | None, keep: npt.NDArray[np.intp]) -> Any:
-    if isinstance(at, slice):
-        return keep + at.start
-    return None if at is None else at[keep]
+FEW = 16
+"""Up to so many rows are handled one by one: faster than by columns."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -229,7 +32,7 @@ class View:
     blocks: tuple[Block, ...] = ()
     first: int = 0
     end: int = 0
-    cutoff: float = -np.inf
+    cutoff: float = -math.inf
     holes: bool = False
 
     def rows(self) -> Iterator[Rows]:
@@ -279,7 +82,7 @@ def changes(old: View, new: View) -> Iterator[tuple[Rows, int]]:
 
 
 class Window:
-    """The columns of the last ``max_records`` records, none older than ``max_age`` seconds.
+    """The columns of the last ``max_records`` accepted records, less those older than ``max_age`` seconds.
 
     Not thread-safe: its owner holds a lock.
     """
@@ -331,11 +134,16 @@ class Window:
         for rows, sign in changes(old, self.view):
             self.count += sign * len(rows)
             for column, names in self.names.by_column.items():
-                if sign > 0:
-                    names.count_in(rows[column])
+                if len(rows) <= FEW:
+                    numbers = [n for n in rows[column].tolist() if names.count_one(n, sign)]
+                elif sign < 0:
+                    numbers = names.count_out(rows[column])
                 else:
-                    unused.setdefault(column, []).extend(names.count_out(rows[column]))
-        return {column: numbers for column, numbers in unused.items() if numbers}
+                    names.count_in(rows[column])
+                    continue
+                if numbers:
+                    unused.setdefault(column, []).extend(numbers)
+        return unused
 
     def forget(self, unused: dict[str, list[int]]) -> None:
         """Forget texts and names that ``settle`` found unused."""
