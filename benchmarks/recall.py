@@ -131,16 +131,17 @@ def overhead(repeats: int) -> list[Figure]:
     figures = []
     for layers in (1, 3):
         with MemoryManager(":memory:", layers=[Nothing(f"n{n}") for n in range(layers)]) as manager:
-            for how, parallel in (("one by one", False), ("at once", True)):
-                cost = each(
-                    lambda n, p=parallel: manager.recall(f"q {n}", use_cache=False, use_parallel=p), repeats
-                )
-                figures.append(Figure(f"recall of {layers} layers that do nothing, {how}, p50", cost, "µs"))
-            manager.recall("known")
-            if layers == 1:
-                hit = each(lambda _: manager.recall("known"), repeats)
-                figures.append(Figure("recall answered from the cache, p50", hit, "µs", 200))
-    return figures
+            for how, at_once in (("one by one", False), ("at once", True)):
+
+                def ask(number: int, manager: MemoryManager = manager, at_once: bool = at_once) -> None:
+                    manager.recall(f"q {number}", use_cache=False, use_parallel=at_once)
+
+                name = f"recall of {layers} layers that do nothing, {how}, p50"
+                figures.append(Figure(name, each(ask, repeats), "µs"))
+
+    with MemoryManager(":memory:", layers=[Nothing("n")]) as manager:
+        known = each(lambda _: manager.recall("known"), repeats)
+    return [*figures, Figure("recall answered from the cache, p50", known, "µs", 200)]
 
 
 def each(work: Callable[[int], object], repeats: int) -> float:

@@ -126,7 +126,7 @@ def answer(results: Sequence[ExecutionResult], k: int, parallel: bool) -> Answer
         if result.success:
             try:
                 found[layer] = _records(layer, result.result)
-            except (TypeError, ValueError) as exc:
+            except ValueError as exc:
                 errors[layer], outcome = f"its answer cannot be read: {exc}", TaskOutcome.ERROR
         else:
             errors[layer] = result.error or "failed"
@@ -148,22 +148,19 @@ def answer(results: Sequence[ExecutionResult], k: int, parallel: bool) -> Answer
 
 
 def _records(layer: str, found: Found) -> list[dict[str, Any]]:
-    records = []
-    for item in found:
-        if isinstance(item, Item):
-            records.append(item.to_dict())
-        elif isinstance(item, Mapping) and isinstance(item.get("text"), str) and "id" in item:
-            records.append(_record(layer, item))
-        else:
-            raise ValueError(f"an item has an id and a text, this is {item!r:.80}")
-    return records
+    if not isinstance(found, (list, tuple)):  # a generator would do its work here, outside its slot
+        raise ValueError(f"a list is expected, this is {found!r:.80}")
+    return [_record(layer, item.to_dict() if isinstance(item, Item) else item) for item in found]
 
 
 def _record(layer: str, item: Mapping[str, Any]) -> dict[str, Any]:
-    """A foreign item without evidence stands for itself: its id may be another one's in another layer."""
-    if "evidence" in item:
-        return item if isinstance(item, dict) else dict(item)
-    return {**item, "layer": layer, "id": str(item["id"]), "evidence": (f"{layer}/{item['id']}",)}
+    """Check what a layer gave; without evidence its id stands for itself in this layer only."""
+    if not isinstance(item, Mapping) or not isinstance(item.get("text"), str) or "id" not in item:
+        raise ValueError(f"an item has an id and a text, this is {item!r:.80}")
+    evidence = item.get("evidence", (f"{layer}/{item['id']}",))
+    if not isinstance(evidence, (list, tuple)) or not all(isinstance(piece, str) for piece in evidence):
+        raise ValueError(f"evidence is a list of ids, this is {evidence!r:.80}")
+    return {**item, "id": str(item["id"]), "layer": layer, "evidence": evidence}
 
 
 def response(asked: Asked, given: Answer, latency_ms: float, *, shared: bool) -> dict[str, Any]:

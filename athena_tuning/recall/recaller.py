@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from athena_tuning.model import ConfigSet
+from athena_tuning.model import ConfigSet, QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall import asking
 from athena_tuning.recall.asking import Answer, Asked
@@ -44,6 +45,7 @@ class Recaller:
         clock: Callable[[], float],
     ) -> None:
         self.count = 0
+        self._counting = threading.Lock()
         self.layers: Mapping[str, Layer] = {}
         self._name = name
         self._executor = executor
@@ -179,15 +181,18 @@ class Recaller:
         if given is None:
             if asked.peak is not None:
                 asked.peak.stop()
-            self.count += 1
-            self._profiler.record_query(asking.cancelled(asked))
+            self._record(asking.cancelled(asked))
 
     def _finish(self, asked: Asked, given: Answer, *, shared: bool) -> dict[str, Any]:
         memory_mb = asked.peak.stop() if asked.peak is not None else None
         latency_ms = (time.monotonic() - asked.started) * 1000
-        self.count += 1
-        self._profiler.record_query(asking.metrics(asked, given, latency_ms, memory_mb, shared=shared))
+        self._record(asking.metrics(asked, given, latency_ms, memory_mb, shared=shared))
         return asking.response(asked, given, latency_ms, shared=shared)
+
+    def _record(self, metrics: QueryMetrics) -> None:
+        self._profiler.record_query(metrics)
+        with self._counting:
+            self.count += 1
 
 
 def _tasks(asked: Asked) -> list[QueryTask]:

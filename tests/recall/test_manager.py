@@ -237,7 +237,21 @@ def test_partial_answers_are_not_cached() -> None:
         assert good.calls == 2
 
 
-@pytest.mark.parametrize("answer", [5, None, [{"text": "no id"}], ["text"], [{"id": "a", "text": 4}]])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        5,
+        None,
+        "text",
+        {"id": "a", "text": "x"},
+        [{"text": "no id"}],
+        ["text"],
+        [{"id": "a", "text": 4}],
+        [{"id": "a", "text": "x", "evidence": 7}],
+        [{"id": "a", "text": "x", "evidence": [["e"]]}],
+        iter([{"id": "a", "text": "x"}]),
+    ],
+)
 def test_an_answer_that_cannot_be_read_is_that_layers_error(answer: Any) -> None:
     with over(Stub("odd", lambda q, k, d: answer), Stub("good", found("a"))) as manager:
         given = manager.recall("x")

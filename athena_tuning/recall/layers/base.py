@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from athena_tuning.recall.items import Item, LayerQuery
 
 Found = Sequence[Item | Mapping[str, Any]]
-"""What a search gives, best first: items, or mappings with at least ``id`` and ``text``."""
+"""What a search gives, a list, best first: items, or mappings with at least ``id`` and ``text``."""
 
 
 class Layer(Protocol):
