@@ -30,6 +30,7 @@ DAY_PEAK_TO_TROUGH = 2.6
 USUAL_BURSTS = Burstiness()
 """How bursty "bursty" is where nothing else is asked for."""
 
+DAY_SECONDS = 86400.0
 _GRID = 4096
 
 
@@ -51,9 +52,10 @@ def spike(rate: float, duration: float, rng: np.random.Generator) -> Times:
 def day(rate: float, duration: float, rng: np.random.Generator) -> Times:
     """Return Poisson arrivals with a day's rhythm, midnight to midnight, pressed into the run.
 
-    Quiet before dawn, a peak at lunch and a lower one in the evening.
+    Quiet before dawn, a peak at lunch and a lower one in the evening. A run of several days has it on each.
     """
-    return _shaped(day_rhythm, rate, duration, rng)
+    days = max(1, round(duration / DAY_SECONDS))
+    return _shaped(lambda x: day_rhythm(x * days % 1), rate, duration, rng)
 
 
 def day_rhythm(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -50,7 +50,8 @@ class State(StrEnum):
     FAILED = "failed"
 
 
-_UNDER_WAY = (State.RUNNING, State.PAUSED)
+UNDER_WAY = (State.RUNNING, State.PAUSED)
+"""States from which a run goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ class LoadRun:
         with self._changed:
             if self._state is State.NEW:
                 self._state = State.STOPPED
-            elif self._state in _UNDER_WAY:
+            elif self._state in UNDER_WAY:
                 self._ended = self._elapsed()
                 self._state = State.STOPPED
                 self._changed.notify_all()
@@ -234,7 +235,7 @@ class LoadRun:
 
     def _fail(self) -> None:
         with self._changed:
-            if self._state in _UNDER_WAY:
+            if self._state in UNDER_WAY:
                 self._ended = self._elapsed()
                 self._state = State.FAILED
                 self._changed.notify_all()
@@ -244,7 +245,7 @@ class LoadRun:
             self._idle -= 1
             self._threads.discard(threading.current_thread())
             if not self._threads:
-                if self._state in _UNDER_WAY:
+                if self._state in UNDER_WAY:
                     self._ended = self._elapsed()
                     self._state = State.FINISHED
                 self._changed.notify_all()
@@ -252,7 +253,7 @@ class LoadRun:
     def _next_arrival(self) -> _Due | None:
         """Wait for the next arrival; None when there is none or the run was stopped."""
         with self._changed:
-            if self._state not in _UNDER_WAY or (due := next(self._plan, None)) is None:
+            if self._state not in UNDER_WAY or (due := next(self._plan, None)) is None:
                 return None
             if not self._wait_until(due.at):
                 return None
@@ -278,7 +279,7 @@ class LoadRun:
 
     def _wait_until(self, at: float) -> bool:
         """Wait until ``at`` seconds of the run have passed; False if it was stopped."""
-        while self._state in _UNDER_WAY:
+        while self._state in UNDER_WAY:
             if self._state is State.PAUSED:
                 self._wait(self._changed, None)
                 continue
@@ -319,7 +320,7 @@ class LoadRun:
     def _elapsed(self) -> float:
         if self._state is State.NEW or self._began is None:
             return 0.0
-        if self._state not in _UNDER_WAY:
+        if self._state not in UNDER_WAY:
             return self._ended
         now = self._paused_at if self._state is State.PAUSED else self._clock()
         return now - self._origin

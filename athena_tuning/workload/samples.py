@@ -12,9 +12,8 @@ from typing import Any
 
 from athena_tuning import locations
 from athena_tuning.model import QueryMetrics
+from athena_tuning.workload.patterns import DAY_SECONDS
 from athena_tuning.workload.record_json import from_plain
-
-DAY = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +75,10 @@ def load_records(name: str, *, ending_at: float | None = None) -> list[QueryMetr
     if ending_at is None:
         times = [begin + passed for passed in since]
     elif sample.stretch > 1:
-        midnight = ending_at - (ending_at + time.localtime(ending_at).tm_gmtoff) % DAY
-        times = [midnight + passed - (DAY if midnight + passed > ending_at else 0) for passed in since]
+        midnight = ending_at - (ending_at + time.localtime(ending_at).tm_gmtoff) % DAY_SECONDS
+        times = [
+            midnight + passed - (DAY_SECONDS if midnight + passed > ending_at else 0) for passed in since
+        ]
     else:
         times = [ending_at - since[-1] + passed for passed in since]
     moved = (m._replace(timestamp=at) for m, at in zip(records, times, strict=True))

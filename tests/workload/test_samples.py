@@ -10,9 +10,9 @@ import pytest
 from athena_tuning import locations
 from athena_tuning.recall import MemoryManager
 from athena_tuning.workload.memory import generate
-from athena_tuning.workload.patterns import spacing
+from athena_tuning.workload.patterns import DAY_SECONDS, spacing
 from athena_tuning.workload.record import recipes, record, write
-from athena_tuning.workload.samples import DAY, list_samples, load_records, sample_memory
+from athena_tuning.workload.samples import list_samples, load_records, sample_memory
 
 NAMES = {"fast", "slow", "mixed", "cache-heavy", "bursty", "day"}
 
@@ -59,7 +59,7 @@ def test_a_recorded_day_keeps_its_hours_wherever_it_ends():
     for ending_at in (1.9e9, 1.9e9 + 40_000):
         records = load_records("day", ending_at=ending_at)
         times = np.array([m.timestamp for m in records])
-        assert ending_at - DAY <= times[0]
+        assert ending_at - DAY_SECONDS <= times[0]
         assert times[-1] <= ending_at
         hours = np.bincount([time.localtime(at).tm_hour for at in times], minlength=24)
         assert int(hours.argmax()) in {11, 12, 13}
