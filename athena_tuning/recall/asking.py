@@ -68,7 +68,7 @@ class Answer:
         by_layer: items as plain types, best first, for each layer that answered.
         fused: the best of all of them.
         errors: why the other layers did not answer.
-        tasks: telemetry of every layer task.
+        tasks: telemetry of every layer task that got a slot; one that got none has no service time.
         parallel: whether they ran at the same time.
     """
 
@@ -130,18 +130,19 @@ def answer(results: Sequence[ExecutionResult], k: int, parallel: bool) -> Answer
                 errors[layer], outcome = f"its answer cannot be read: {exc}", TaskOutcome.ERROR
         else:
             errors[layer] = result.error or "failed"
-        count = min(k, len(found.get(layer, ())))
-        tasks.append(
-            LayerTask(
-                layer,
-                result.offset_ms,
-                result.queue_ms,
-                result.elapsed_ms,
-                result.in_flight,
-                outcome,
-                count,
+        if result.in_flight:
+            count = min(k, len(found.get(layer, ())))
+            tasks.append(
+                LayerTask(
+                    layer,
+                    result.offset_ms,
+                    result.queue_ms,
+                    result.elapsed_ms,
+                    result.in_flight,
+                    outcome,
+                    count,
+                )
             )
-        )
     by_layer = {layer: items[:k] for layer, items in found.items()}
     fused = fuse(found, sum(map(len, by_layer.values())))
     return Answer(by_layer, fused, errors, tuple(tasks), parallel)
@@ -177,7 +178,7 @@ def response(asked: Asked, given: Answer, latency_ms: float, *, shared: bool) ->
         "_errors": dict(given.errors),
         "_success": given.success,
         "_latency_ms": latency_ms,
-        "_layer_ms": {task.layer: task.service_ms for task in ran if task.in_flight},
+        "_layer_ms": {task.layer: task.service_ms for task in ran},
         "_queue_ms": {task.layer: task.queue_ms for task in ran},
         "_config_version": asked.config_version,
     }
@@ -188,7 +189,6 @@ def metrics(
 ) -> QueryMetrics:
     """Return the record of a recall. ``shared``: no layer ran for it, it was given another one's answer."""
     tasks = () if shared else given.tasks
-    ran = [task for task in tasks if task.in_flight]
     return QueryMetrics(
         asked.query_id,
         asked.text,
@@ -198,8 +198,8 @@ def metrics(
         memory_mb,
         shared and given.complete,
         sum(map(len, given.by_layer.values())),
-        [task.layer for task in ran],
-        {task.layer: task.service_ms for task in ran},
+        [task.layer for task in tasks],
+        {task.layer: task.service_ms for task in tasks},
         given.success,
         "; ".join(f"{layer}: {why}" for layer, why in given.errors.items()) or None,
         given.parallel and not shared,

@@ -533,6 +533,23 @@ def test_the_deadline_of_the_recall_gives_what_there_is() -> None:
         end.set()
 
 
+def test_a_layer_that_got_no_slot_in_time_did_not_run_and_has_no_service_time() -> None:
+    end = threading.Event()
+
+    def hang(query: Any, k: int, deadline: float) -> Any:
+        end.wait(WAIT)
+        return []
+
+    with over(
+        Stub("slow", hang), Stub("next", found("a")), deadline_seconds=0.03, max_concurrent=1
+    ) as manager:
+        answer = manager.recall("x")
+        assert answer["_errors"]["next"] == "no free slot in time"
+        assert list(answer["_layer_ms"]) == last(manager).layers_queried == ["slow"]
+        assert manager.profiler.get_layer_metrics("next") is None
+        end.set()
+
+
 def test_a_sqlite_layer_is_interrupted_at_its_timeout(manager: MemoryManager) -> None:
     class Endless:
         name = "endless"
