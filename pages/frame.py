@@ -4,10 +4,11 @@ import streamlit as st
 
 from athena_tuning.ui import notices, shell
 from athena_tuning.ui.navigation import SECTIONS
-from athena_tuning.ui.theme import STYLE
+from athena_tuning.ui.theme import ICON, MARK_AND_NAME, STYLE
 
-st.set_page_config(page_title="athena_tuning", page_icon="🦉", layout="wide")
+st.set_page_config(page_title="athena_tuning", page_icon=ICON, layout="wide")
 st.html(STYLE)
+st.logo(MARK_AND_NAME, icon_image=ICON, size="large")
 page = st.navigation(
     {
         section: [

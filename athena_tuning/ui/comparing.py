@@ -71,7 +71,7 @@ def roll_back_button(here: Here, chosen: Sequence[ConfigVersion]) -> None:
 
 
 def compare(here: Here, chosen: Sequence[ConfigVersion]) -> None:
-    """Draw one version against its parent's place, or two against each other: values and what was measured."""
+    """Draw one version against what is in force, or two against each other: values and measurements."""
     service, view = here.service, here.view
     if len(chosen) == 1:
         at = service.configs().in_scope(chosen[0].scope) or service.configs().default
@@ -153,17 +153,17 @@ def decisions(here: Here, found: Sequence[Decision]) -> None:
 
 def note_form(here: Here) -> None:
     """Draw the field for a note at this moment."""
-    with st.form("note", border=False, clear_on_submit=True):
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            st.text_input("Note", key="note-text", max_chars=200, placeholder="What happened just now?")
-            st.form_submit_button(
-                "Keep",
-                icon=":material/push_pin:",
-                disabled=not here.can_write,
-                on_click=lambda: notices.act(
-                    lambda: here.service.annotate(here.actor, st.session_state["note-text"]), "Noted"
-                ),
-            )
+    form = st.form("note", border=False, clear_on_submit=True)
+    with form, st.container(horizontal=True, vertical_alignment="bottom"):
+        st.text_input("Note", key="note-text", max_chars=200, placeholder="What happened just now?")
+        st.form_submit_button(
+            "Keep",
+            icon=":material/push_pin:",
+            disabled=not here.can_write,
+            on_click=lambda: notices.act(
+                lambda: here.service.annotate(here.actor, st.session_state["note-text"]), "Noted"
+            ),
+        )
 
 
 def _explain(decision: Decision) -> None:

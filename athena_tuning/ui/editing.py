@@ -127,8 +127,12 @@ def form(here: Here, at: ConfigVersion, base: int, scope: str) -> None:
             format_func=lambda name: text.plain(name, 40),
         )
         st.form_submit_button(
-            "Look at the change…", disabled=locked, on_click=_look, args=(at, base, scope, key), icon=":material/difference:"
-        )  # fmt: skip
+            "Look at the change…",
+            disabled=locked,
+            on_click=_look,
+            args=(at, base, scope, key),
+            icon=":material/difference:",
+        )
 
 
 def _look(at: ConfigVersion, base: int, scope: str, key: str) -> None:

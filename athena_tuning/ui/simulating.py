@@ -62,7 +62,8 @@ def form(here: Here) -> None:
                 format="%g",
                 key="sim-repetition",
                 disabled=locked,
-                help="Zipf exponent of the questions: 0 asks hardly anything twice, 1 is usual, above 1.5 a cache answers most.",
+                help="Zipf exponent of the questions: 0 asks hardly anything twice, 1 is usual, "
+                "above 1.5 a cache answers most.",
             )
         st.form_submit_button(
             "Start",

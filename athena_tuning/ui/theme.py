@@ -33,5 +33,7 @@ TARGET: Final = "#d9822b"
 GOOD: Final = "#1f9d7a"
 BAD: Final = "#d6456b"
 
+MARK_AND_NAME: Final = str(Path(__file__).with_name("mark.svg"))
+ICON: Final = str(Path(__file__).with_name("icon.svg"))
 STYLE: Final = Path(__file__).with_name("theme.css")
 """What the theme file cannot say: cards, chips and small tables, in both themes by ``light-dark()``."""

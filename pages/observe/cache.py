@@ -59,7 +59,8 @@ with parts.card("table", "All figures"):
          parts.Cell("Miss p95", "n wide"), parts.Cell("Saved", "n")],
         [
             (name, units.count(r.n), units.count(r.hits), units.percent(r.hit_rate), units.ms(r.hit_p50_ms),
-             units.ms(r.hit_p95_ms), units.ms(r.miss_p50_ms), units.ms(r.miss_p95_ms), units.seconds(r.time_saved_s))
+             units.ms(r.hit_p95_ms), units.ms(r.miss_p50_ms), units.ms(r.miss_p95_ms),
+             units.seconds(r.time_saved_s))
             for name, r in sorted(report.by_type.items(), key=lambda item: -item[1].time_saved_s)
         ],
     )  # fmt: skip

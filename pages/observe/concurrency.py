@@ -21,7 +21,8 @@ def gauges(_: object) -> None:
             "Speed-up",
             units.times(report.speed_up),
             height="stretch",
-            help="Service time of all layers over the time in which at least one worked. A wait for a slot is in neither.",
+            help="Service time of all layers over the time in which at least one worked. "
+            "A wait for a slot is in neither.",
         )
         st.metric("Recalls with parallel layers", units.percent(report.parallel_share), height="stretch")
         st.metric("Queue wait p50", units.ms(report.queue_p50_ms), height="stretch")

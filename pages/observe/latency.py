@@ -22,7 +22,7 @@ with (
     parts.card(
         "percentiles",
         "Latency by percentile",
-        "The axis is stretched towards the tail. Percentiles that fewer than five recalls lie beyond are left out.",
+        "The axis is stretched towards the tail. Where fewer than five recalls lie beyond, nothing is drawn.",
     ),
 ):
     parts.analysis_chart(

@@ -157,22 +157,22 @@ def small_multiples(series: Mapping[str, Any], *, timezone: str) -> Chart:
     for index, name in enumerate(names, start=1):
         data, suffix = series[name], "" if index == 1 else str(index)
         times = [units.wall_ms(float(t), timezone) for t in data.time]
-        for label in ("p50", "p99"):
-            traces.append(
-                {
-                    "type": "scatter",
-                    "mode": "lines",
-                    "name": label,
-                    "legendgroup": label,
-                    "showlegend": index == 1,
-                    "x": times,
-                    "y": [_number(v) for v in getattr(data, label)],
-                    "xaxis": f"x{suffix}",
-                    "yaxis": f"y{suffix}",
-                    "line": {"width": 1.8, "color": PERCENTILES[label]},
-                    "hovertemplate": f"%{{x|%H:%M:%S}} {label} %{{y:.4g}} ms<extra></extra>",
-                }
-            )
+        traces += [
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "name": label,
+                "legendgroup": label,
+                "showlegend": index == 1,
+                "x": times,
+                "y": [_number(v) for v in getattr(data, label)],
+                "xaxis": f"x{suffix}",
+                "yaxis": f"y{suffix}",
+                "line": {"width": 1.8, "color": PERCENTILES[label]},
+                "hovertemplate": f"%{{x|%H:%M:%S}} {label} %{{y:.4g}} ms<extra></extra>",
+            }
+            for label in ("p50", "p99")
+        ]
         layout[f"xaxis{suffix}"] = axis(type="date", nticks=4)
         layout[f"yaxis{suffix}"] = axis(range=[0, top * 1.05], nticks=4, ticksuffix=" ms")
         notes.append(
