@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -221,6 +223,21 @@ def test_a_file_of_something_else_is_refused_and_left_as_it_is(tmp_path: Path) -
         with pytest.raises(ValueError, match=path.name):
             MemoryFile(path)
         assert (path.read_bytes() if path.exists() else None) == before
+
+
+@pytest.mark.parametrize(("before", "off"), [("", True), ("held = apsw.Connection(':memory:')", False)])
+def test_memory_statistics_are_off_unless_sqlite_was_in_use_before(before: str, off: bool) -> None:
+    program = f"""
+import apsw
+{before}
+from athena_tuning.recall.memory import Memory
+memory = Memory(":memory:")
+assert memory.counts()["semantic"] == 0
+print(apsw.memory_used() == 0)
+memory.close()
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == str(off)
 
 
 def test_a_memory_in_memory_leaves_no_file() -> None:

@@ -39,7 +39,6 @@ class MemoryFile:
         self._free: deque[_Reader] = deque()
         self._write_lock = threading.Lock()
         self._closed = False
-        _switch_statistics_off()
         try:
             self._writer = self._open()
         except (apsw.Error, OSError) as exc:
@@ -129,7 +128,15 @@ class _Reader:
 
 
 def _switch_statistics_off() -> None:
-    try:
+    """Stop SQLite from counting its memory, which it does under one lock for all threads.
+
+    It can only be told so while it is at rest, and importing ``apsw`` wakes it up: so it is sent back to
+    rest first, unless somebody has a connection already; then everything stays as it is.
+    """
+    if not apsw.connections():
+        apsw.shutdown()
         apsw.config(apsw.SQLITE_CONFIG_MEMSTATUS, False)
-    except apsw.MisuseError:
-        return  # SQLite is in use already: it stays as it is
+        apsw.initialize()
+
+
+_switch_statistics_off()  # when this is imported: later, some thread may be opening a connection
