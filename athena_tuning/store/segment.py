@@ -167,6 +167,8 @@ def _pack_ids(out: Packer, ids: Sequence[str]) -> None:
 
 def _pack_texts(out: Packer, queries: Sequence[str], policy: TextPolicy) -> dict[int, str]:
     distinct, places = numbered(queries)
+    if not {str}.issuperset(map(type, distinct)):
+        raise TypeError("a query text must be a text")
     keys = [text_id(text) for text in distinct]
     out.raw(len(keys).to_bytes(4, "little"))
     out.ints(np.zeros(len(keys), np.int64) if policy is TextPolicy.DROP else np.array(keys, np.int64))

@@ -88,8 +88,8 @@ class SqlStore(SqlConfigs):
                 if segment.newest >= since:
                     wanted.append(segment)
                     total += segment.records
-            data = sql_rollups.data_of(view, wanted)
-            found = [data[segment.number].since(since) for segment in wanted]
+            columns = sql_rollups.columns_of(self._database, view, wanted)
+            found = [segment.since(since) for segment in columns]
             texts = _texts(view, found)
         return MetricsTail(StoredRecords(found, texts), json.dumps(at))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from athena_tuning.store.database import Database, Row, Transaction
+from athena_tuning.store.errors import StoreError
 from athena_tuning.store.retention import Level, Retention, Span
 from athena_tuning.store.rollup import COUNTS, KEYS, SUMS, Rollups, from_blobs, selected
 from athena_tuning.store.rollup_fold import minutes_of
@@ -52,15 +53,30 @@ def listed_after(view: Transaction, behind: Mapping[str, int]) -> list[Listed]:
     return [Listed(*row) for row in rows]
 
 
-def data_of(view: Transaction, wanted: Sequence[Listed]) -> dict[int, Segment]:
-    """Return the columns of some segments by number."""
+def columns_of(database: Database, view: Transaction, wanted: Sequence[Listed]) -> list[Segment]:
+    """Return the columns of some segments.
+
+    Raises:
+        StoreError: if one is damaged.
+    """
     if not wanted:
-        return {}
-    numbers = {segment.number for segment in wanted}
+        return []
+    numbers = {segment.number: segment for segment in wanted}
     rows = view.execute(
         "SELECT id, data FROM segments WHERE id BETWEEN ? AND ?", (min(numbers), max(numbers))
     )
-    return {number: Segment(data) for number, data in rows if number in numbers}
+    columns = {}
+    for number, data in rows:
+        if number in numbers:
+            try:
+                columns[number] = Segment(data)
+            except ValueError as exc:
+                batch = numbers[number]
+                raise StoreError(
+                    f"{database.name}: batch {batch.sequence} of {batch.worker_id} is damaged ({exc});"
+                    " put the store aside and start a new one, or restore a copy"
+                ) from exc
+    return [columns[segment.number] for segment in wanted]
 
 
 def roll_up(database: Database) -> None:
@@ -93,10 +109,10 @@ def read(database: Database, spans: Sequence[Span], chosen: Mapping[str, str | i
             )
         waiting = listed_after(view, _unrolled(view))
         inside = [s for s in waiting if s.newest >= spans[0].first and s.oldest < spans[-1].end]
-        data = data_of(view, inside)
+        columns = columns_of(database, view, inside)
     found = _table(rows)
     if inside:
-        fresh = minutes_of([(segment.worker_id, data[segment.number]) for segment in inside])
+        fresh = minutes_of(list(zip([s.worker_id for s in inside], columns, strict=True)))
         found = Rollups.joined((found, selected(fresh, spans, chosen))).merged()
     return found, sum(segment.records for segment in waiting)
 
@@ -135,10 +151,10 @@ def _roll_up_some(database: Database) -> bool:
                 break
             chosen.append(segment)
             total += segment.records
-        data = data_of(view, chosen)
+        columns = columns_of(database, view, chosen)
     if not chosen:
         return False
-    minutes = minutes_of([(segment.worker_id, data[segment.number]) for segment in chosen])
+    minutes = minutes_of(list(zip([s.worker_id for s in chosen], columns, strict=True)))
     tables = [minutes, *(minutes.at_level(level) for level in (Level.HOUR, Level.DAY))]
     after = {segment.worker_id: segment.sequence for segment in chosen}
     try:
