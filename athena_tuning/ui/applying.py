@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -10,7 +10,6 @@ import streamlit as st
 from athena_tuning.model import ConfigVersion, Mode, TuningConfig, TuningStrategy
 from athena_tuning.store import ConfigConflict
 from athena_tuning.ui import notices, parts, text, units
-from athena_tuning.ui.service import conflict_between
 from athena_tuning.ui.shell import Here
 
 _PENDING = "pending change"
@@ -83,7 +82,7 @@ def conflict(here: Here) -> None:
             ["Parameter", "In force", "Yours"],
             [
                 (name, parts.Cell(units.setting(a), "was"), parts.Cell(units.setting(b), "now"))
-                for name, a, b in conflict_between(found)
+                for name, a, b in between(found)
             ]
             or [("nothing", "the same", "the same")],
         )
@@ -97,6 +96,13 @@ def conflict(here: Here) -> None:
                 disabled=not here.can_write,
             )
             st.button("Drop mine", on_click=lambda: st.session_state.pop(notices.CONFLICT, None))
+
+
+def between(error: ConfigConflict) -> Sequence[tuple[str, object, object]]:
+    """Return (field, in force, wanted) for what the two sides of a conflict do not agree on."""
+    in_force = error.current.config if error.current else TuningConfig()
+    changes = in_force.changes_to(error.proposed)
+    return [(name, here, there) for name, (here, there) in changes.items()]
 
 
 def _body(here: Here, change: Change) -> None:

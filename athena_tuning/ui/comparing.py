@@ -168,7 +168,7 @@ def note_form(here: Here) -> None:
 
 def _explain(decision: Decision) -> None:
     parts.sheet(
-        ["Parameter", "Before", "After", parts.Cell("Why", "wide")],
+        ["Parameter", "Before", "After", parts.Cell("Why", "why")],
         [
             (name, parts.Cell(was, "was"), parts.Cell(then, "now" if differs else "was"), why)
             for name, was, then, why, differs in reads.proposal_rows(decision)

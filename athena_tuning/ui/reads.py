@@ -42,13 +42,18 @@ class Kpi:
 
 
 def kpis(profiler: PerformanceProfiler, view: View) -> list[Kpi]:
-    """Return the six figures of the overview."""
+    """Return the six figures of the overview.
+
+    Rates are over the part of a period that the window covers: what was before its first recall is unknown.
+    """
     now, then = profiler.summary(**view.where), profiler.summary(**view.before.where)
-    series = profiler.time_series(view.bucket_seconds(40), **view.where)
-    per_second = [n / view.bucket_seconds(40) for n in series.count]
+    began = profiler.summary().first_timestamp
+    bucket = view.bucket_seconds(40, view.end - max(view.start, began))
+    series = profiler.time_series(bucket, **view.where)
+    per_second = [n / bucket for n in series.count]
     hits = [h / n for h, n in zip(series.cache_hits, series.count, strict=True) if n]
     failed = [e / n for e, n in zip(series.errors, series.count, strict=True) if n]
-    rate_now, rate_then = now.count / view.seconds, then.count / view.seconds
+    rate_now, rate_then = (_rate(s.count, v, began) for s, v in ((now, view), (then, view.before)))
     return [
         _duration("p50 latency", now.p50_latency_ms, then.p50_latency_ms, series.p50),
         _duration("p95 latency", now.p95_latency_ms, then.p95_latency_ms, series.p95),
@@ -303,8 +308,13 @@ def _share(label: str, now: float, then: float, trend: Iterable[float], *, up: b
     return Kpi(label, units.percent(now), f"{sign}{abs(points):.1f} pp", worse, _known(trend))
 
 
+def _rate(count: int, view: View, began: float) -> float:
+    covered = view.end - max(view.start, began)
+    return count / covered if covered > 0 else math.nan
+
+
 def _relative(now: float, then: float) -> str | None:
-    if not then:
+    if not then or not math.isfinite(then):
         return None
     change = now / then - 1
     return f"{'+' if change > 0 else '-'}{abs(change) * 100:.0f} %"

@@ -8,17 +8,14 @@ a role, an actor's name and a reason, and most for the version that the writer s
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from athena_tuning import locations
 from athena_tuning.model import (
-    Action,
     Annotation,
     ConfigSet,
     ConfigVersion,
@@ -29,10 +26,12 @@ from athena_tuning.model import (
     WorkerStatus,
 )
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.store import ConfigConflict, Store, open_store
+from athena_tuning.store import Store, open_store
 from athena_tuning.tuning import AutoTuner
 from athena_tuning.ui.embedded import Embedded
+from athena_tuning.ui.remembered import Remembered
 from athena_tuning.ui.roles import Actor, NotAllowed
+from athena_tuning.ui.standing import Standing
 from athena_tuning.ui.tail import Tail
 from athena_tuning.ui.view import View
 from athena_tuning.workload import samples
@@ -41,37 +40,8 @@ from athena_tuning.workload.spec import LoadSpec
 WORKER_IS_ALIVE_SECONDS = 10.0
 MAX_QUERY_CHARACTERS = 10_000
 MAX_REASON_CHARACTERS = 500
-_REMEMBERED_ANSWERS = 256
-_LOOK_SECONDS = 2.0
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How things stand, for the header of every page.
-
-    Attributes:
-        strategy: in force for all types.
-        mode: who steers.
-        version: of the config for all types.
-        head: of the newest config of any scope.
-        data_age: seconds since the newest recall began; None without one.
-        behind: what keeps the window from following the store; None if nothing does.
-        workers_alive: managers seen in the last ten seconds.
-        demo: whether the demo load runs; None where there is no manager to run it on.
-        blocked: why nothing can be written now, whoever asks; None if it can.
-    """
-
-    strategy: TuningStrategy
-    mode: Mode
-    version: int
-    head: int
-    data_age: float | None
-    behind: str | None
-    workers_alive: int
-    demo: bool | None
-    blocked: str | None
 
 
 class TuningService:
@@ -96,10 +66,7 @@ class TuningService:
         self.tail = tail
         self.embedded = embedded
         self._clock = clock
-        self._answers: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
-        self._answers_lock = threading.Lock()
-        self._looked_at = -_LOOK_SECONDS
-        self._version = -1
+        self._remembered = Remembered(lambda: self.window.version, clock)
 
     @classmethod
     def open(cls, environ: Mapping[str, str] = os.environ) -> TuningService:
@@ -157,20 +124,7 @@ class TuningService:
 
         Under live traffic it never stays as it is, so it is looked at anew every two seconds only.
         """
-        with self._answers_lock:
-            if not 0 <= self.now - self._looked_at < _LOOK_SECONDS:
-                self._looked_at, self._version = self.now, self.window.version
-            key = (read, view, more, self._version)
-            if key in self._answers:
-                self._answers.move_to_end(key)
-                known: T = self._answers[key]
-                return known
-        answer = read(self.window, view, *more)
-        with self._answers_lock:
-            self._answers[key] = answer
-            while len(self._answers) > _REMEMBERED_ANSWERS:
-                self._answers.popitem(last=False)
-        return answer
+        return self._remembered.answer((read, view, more), lambda: read(self.window, view, *more))
 
     def standing(self) -> Standing:
         """Return how things stand."""
@@ -217,31 +171,10 @@ class TuningService:
 
     def preview(self, strategy: TuningStrategy | None = None, scope: str = "all") -> Decision:
         """Return what the tuner would choose now under a strategy (None: the one in force)."""
-        tuner = self._tuner()
-        chosen = strategy or self.configs().default.config.strategy
-        asked = AutoTuner(
-            self.evidence,
-            chosen,
-            tuner.adjustment_interval,
-            tuner.min_samples,
-            bounds=tuner.bounds,
-            policy=tuner.policy.name,
-            clock=self._clock,
-        )
-        asked.in_force(_under(self.configs(), chosen))
-        return asked.propose(None if scope == "all" else scope)
-
-    def proposal(self, scope: str = "all") -> Decision | None:
-        """Return the tuner's newest decision for a scope that would change what is in force, or None."""
-        if self.embedded:
-            newest = self.embedded.manager.latest_decisions.get(scope)
-        else:
-            newest = next((d for d in self.store.decisions(limit=50) if d.scope == scope), None)
-        at = self.configs().in_scope(scope)
-        in_force = at.config if at else self.configs().default.config
-        if newest is None or newest.action is Action.KEEP or newest.after == in_force:
-            return None
-        return replace(newest, before=in_force)
+        configs = self.configs()
+        chosen = strategy or configs.default.config.strategy
+        question = ("preview", chosen, scope, configs.head)
+        return self._remembered.answer(question, lambda: self._propose(chosen, scope))
 
     def samples(self) -> Sequence[samples.SampleWorkload]:
         """Return the sample workloads."""
@@ -417,6 +350,20 @@ class TuningService:
 
     # How it is done
 
+    def _propose(self, strategy: TuningStrategy, scope: str) -> Decision:
+        tuner = self._tuner()
+        asked = AutoTuner(
+            self.evidence,
+            strategy,
+            tuner.adjustment_interval,
+            tuner.min_samples,
+            bounds=tuner.bounds,
+            policy=tuner.policy.name,
+            clock=self._clock,
+        )
+        asked.in_force(_under(self.configs(), strategy))
+        return asked.propose(None if scope == "all" else scope)
+
     def _tuner(self) -> AutoTuner:
         return self.embedded.manager.tuner if self.embedded else AutoTuner(self.tail.profiler)
 
@@ -435,13 +382,6 @@ class TuningService:
         if self.embedded is None:
             raise NotAllowed(f"Nobody can {what} here: the managers run in other processes")
         return self.embedded
-
-
-def conflict_between(error: ConfigConflict) -> Sequence[tuple[str, object, object]]:
-    """Return (field, in force, wanted) for what the two sides of a conflict do not agree on."""
-    in_force = error.current.config if error.current else TuningConfig()
-    changes = in_force.changes_to(error.proposed)
-    return [(name, here, there) for name, (here, there) in changes.items()]
 
 
 def _under(configs: ConfigSet, strategy: TuningStrategy) -> ConfigSet:

@@ -16,7 +16,8 @@ from athena_tuning.store import StoreError
 from athena_tuning.ui import notices, parts, text, units
 from athena_tuning.ui.navigation import SECTIONS
 from athena_tuning.ui.roles import Actor, Role, actor_from
-from athena_tuning.ui.service import Standing, TuningService
+from athena_tuning.ui.service import TuningService
+from athena_tuning.ui.standing import Standing
 from athena_tuning.ui.view import DEFAULT_RANGE, RANGES, View, view_of
 
 ALL = "all"

@@ -23,8 +23,16 @@ def workers(here: Here) -> None:
         return
     head = service.configs().head
     parts.sheet(
-        ["Manager", "", parts.Cell("Version", "n"), parts.Cell("Recalls", "n"),
-         parts.Cell("Dropped", "n wide"), parts.Cell("Refused", "n wide"), parts.Cell("Up", "n wide"), parts.Cell("Seen", "n")],
+        [
+            "Manager",
+            "",
+            parts.Cell("Version", "n"),
+            parts.Cell("Recalls", "n"),
+            parts.Cell("Dropped", "n wide"),
+            parts.Cell("Refused", "n wide"),
+            parts.Cell("Up", "n wide"),
+            parts.Cell("Seen", "n"),
+        ],
         [
             (
                 worker.worker_id,
@@ -39,7 +47,7 @@ def workers(here: Here) -> None:
             for worker in found[:12]
         ],
         limit=40,
-    )  # fmt: skip
+    )
 
 
 def arrival(here: Here) -> None:

@@ -57,29 +57,26 @@ def body(view: View) -> None:
 
 
 def recommendation() -> None:
-    decision = service.proposal()
-    if decision is None:
-        seen, needed = service.enough()
-        if seen < needed:
-            parts.empty(f"{seen} of {needed} queries needed before anything is concluded.")
-        else:
-            latest = next(iter(service.decisions(1)), None)
-            st.text("Keep what is in force.")
-            st.text(text.plain(latest.summary if latest else "The tuner sees no reason for a change.", 300))
+    seen, needed = service.enough()
+    if seen < needed:
+        parts.empty(f"{seen} of {needed} queries needed before anything is concluded.")
         return
+    decision = service.preview()
     st.text(text.plain(decision.summary, 300))
-    parts.sheet(
-        ["Parameter", "Now", "Proposed"],
-        [
-            (name, parts.Cell(was, "was"), parts.Cell(then, "now"))
-            for name, was, then, _, differs in reads.proposal_rows(decision)
-            if differs
-        ],
-    )
+    rows = [row for row in reads.proposal_rows(decision) if row[-1]]
+    if rows:
+        parts.sheet(
+            ["Parameter", "Now", "Proposed", parts.Cell("Why", "why")],
+            [
+                (name, parts.Cell(was, "was"), parts.Cell(then, "now"), why)
+                for name, was, then, why, _ in rows
+            ],
+        )
     st.caption(
         f"Rests on {units.count(decision.samples)} recalls · policy {text.markdown(decision.policy, 30)}"
     )
-    st.page_link(page_file("config"), label="Look at it and apply", icon=":material/arrow_forward:")
+    if rows:
+        st.page_link(page_file("config"), label="Look at it and apply", icon=":material/arrow_forward:")
 
 
 def in_force() -> None:

@@ -51,7 +51,7 @@ with left, parts.card("proposal", "In force and proposed"):
         st.text(text.plain(decision.summary, 300))
         rows = reads.proposal_rows(decision)
         parts.sheet(
-            ["Parameter", "In force", "Proposed", parts.Cell("Why", "wide")],
+            ["Parameter", "In force", "Proposed", parts.Cell("Why", "why")],
             [
                 (
                     name,

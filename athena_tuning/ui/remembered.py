@@ -1,0 +1,64 @@
+"""Answers that are computed once for everybody who asks the same of the same data."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Remembered:
+    """Keeps answers for as long as the data stays as it is.
+
+    Live data never stays as it is, so its version is looked at anew only every so often: many sessions that
+    refresh at about the same time then share one computation, and see data that is at most so old.
+
+    Args:
+        version: grows when the data changes.
+        clock: seconds.
+        look_seconds: between two looks at the version.
+        most: answers kept, those asked for last.
+
+    Example:
+        >>> kept = Remembered(version=lambda: 1, clock=lambda: 0.0)
+        >>> kept.answer("sum", lambda: 2 + 2), kept.answer("sum", lambda: 5)
+        (4, 4)
+    """
+
+    def __init__(
+        self,
+        version: Callable[[], int],
+        clock: Callable[[], float],
+        *,
+        look_seconds: float = 2.0,
+        most: int = 256,
+    ) -> None:
+        self._version_of = version
+        self._clock = clock
+        self._look_seconds = look_seconds
+        self._most = most
+        self._lock = threading.Lock()
+        self._answers: OrderedDict[tuple[Hashable, int], Any] = OrderedDict()
+        self._looked_at = -look_seconds
+        self._version = -1
+
+    def answer(self, question: Hashable, compute: Callable[[], T]) -> T:
+        """Return the answer to a question, computed now if it is not known."""
+        with self._lock:
+            now = self._clock()
+            if not 0 <= now - self._looked_at < self._look_seconds:
+                self._looked_at, self._version = now, self._version_of()
+            key = (question, self._version)
+            if key in self._answers:
+                self._answers.move_to_end(key)
+                known: T = self._answers[key]
+                return known
+        found = compute()
+        with self._lock:
+            self._answers[key] = found
+            while len(self._answers) > self._most:
+                self._answers.popitem(last=False)
+        return found
