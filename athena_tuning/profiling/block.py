@@ -48,6 +48,7 @@ class Block:
         "_ones",
         "_packed_ids",
         "_ranks",
+        "_shapes",
         "base",
         "names",
         "newest",
@@ -69,6 +70,7 @@ class Block:
         self._packed_ids: list[bytes] = []
         self._ones: dict[int, One] = {}
         self._ranks: dict[str, tuple[int, int]] = {}
+        self._shapes: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
         return self.records.n
@@ -109,6 +111,7 @@ class Block:
         self._packed_ids = [zlib.compress(marshal.dumps(self._ids[at : at + _ID_PAGE]), 1) for at in pages]
         self._ids = []
         self._ones.clear()
+        self._shapes = frozenset(np.unique(self.records["shape"]).tolist())
 
     def ids(self, places: Sequence[int]) -> list[str]:
         """Return the query ids of some rows, ascending."""
@@ -118,6 +121,10 @@ class Block:
         for page in {place // _ID_PAGE for place in places}:
             pages[page] = marshal.loads(zlib.decompress(self._packed_ids[page]))  # noqa: S302  # from ``seal``
         return [pages[place // _ID_PAGE][place % _ID_PAGE] for place in places]
+
+    def shapes(self) -> frozenset[int]:
+        """Return the numbers of the shapes that its records have."""
+        return self._shapes if self.sealed else frozenset(np.unique(self.records["shape"]).tolist())
 
     def asked(self, layer: str) -> npt.NDArray[np.intp]:
         """Return the rows whose recall asked the layer; as many as the layer's table has."""

@@ -87,7 +87,7 @@ class Dictionary(Generic[T]):
         unused: list[int] = distinct[self._counts[distinct] == 0].tolist()
         return unused
 
-    def forget(self, numbers: Sequence[int]) -> None:
+    def forget(self, numbers: Iterable[int]) -> None:
         """Free numbers that nothing uses, with their values; one that came into use again is kept."""
         for number in numbers:
             value = self._values[number]
@@ -99,12 +99,12 @@ class Dictionary(Generic[T]):
             self._free.append(number)
 
     def items(self) -> Iterator[tuple[int, T]]:
-        """Yield number and value of what records use."""
+        """Yield number and value of all that is not forgotten."""
         return ((number, value) for value, number in self._ids.items())
 
     def used(self) -> list[T]:
         """Return the values that records use."""
-        return list(self._ids)
+        return [value for value, number in self._ids.items() if self._counts[number]]
 
     def _enter(self, value: T) -> int:
         if self._free:

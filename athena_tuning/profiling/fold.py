@@ -26,32 +26,32 @@ def fold(window: Window, records: Sequence[object], now: float, keep: int, count
         counters: takes "recorded" and what the rules did.
     """
     cutoff = window.cutoff(now)
-    if len(records) > FEW:
+    if FEW < len(records) <= keep:
         try:
             batch = Batch(records, window.names, now, cutoff)
         except Odd:
             pass  # the rules say what is odd and what becomes of it
         else:
             counters["recorded"] += len(records)
-            _extend(window, batch, keep)
+            _extend(window, batch)
             return
     clean = [m for record in records if (m := rules.normal(record, now, cutoff, counters)) is not None]
     counters["recorded"] += len(clean)
-    if len(clean) > FEW:
-        _extend(window, Batch(clean, window.names, now, cutoff), keep)
-        return
     window.skip(max(len(clean) - keep, 0))
-    for m in clean[-keep:]:
+    clean = clean[-keep:]
+    if len(clean) > FEW:
+        _extend(window, Batch(clean, window.names, now, cutoff))
+        return
+    for m in clean:
         window.open_block().append(m.query_id, record_row(m, window.names), task_rows(m))
         window.advance(1)
 
 
-def _extend(window: Window, batch: Batch, keep: int) -> None:
+def _extend(window: Window, batch: Batch) -> None:
     """Write a batch into the window's blocks, of which the last may fill up on the way."""
     n = len(batch)
     columns, tasks = batch.record_columns(window.names), batch.task_columns(window.names)
-    done = max(n - keep, 0)
-    window.skip(done)
+    done = 0
     while done < n:
         block = window.open_block()
         upto = min(n, done + BLOCK_ROWS - len(block))

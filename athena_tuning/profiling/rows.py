@@ -17,6 +17,7 @@ from athena_tuning.profiling.columns import (
     TaskRow,
 )
 from athena_tuning.profiling.names import Names, Shape
+from athena_tuning.profiling.overlap import time_covered
 
 OUTCOMES = tuple(TaskOutcome)
 OUTCOME_ID: dict[str, int] = {outcome: place for place, outcome in enumerate(OUTCOMES)}
@@ -83,13 +84,9 @@ def work_and_span(m: QueryMetrics) -> tuple[float, float]:
     work / span cannot come from queueing. Without tasks the whole latency of a parallel recall stands in.
     """
     if m.tasks:
-        busy, until = 0.0, 0.0
-        for start, took in sorted([(t.offset_ms + t.queue_ms, t.service_ms) for t in m.tasks]):
-            finish = start + took
-            if finish > until:
-                busy += finish - max(start, until)
-                until = finish
-        return sum([task.service_ms for task in m.tasks]), busy
+        starts = [(task.offset_ms + task.queue_ms, task.service_ms) for task in m.tasks]
+        span = time_covered((start, start + took) for start, took in starts)
+        return sum([took for _, took in starts]), span
     work = sum(m.layer_latencies.values())
     if not m.parallel_execution:
         return work, work

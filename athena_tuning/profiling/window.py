@@ -129,7 +129,6 @@ class Window:
         """
         old = self.view
         self.view = self._visible(self.cutoff(now))
-        self._blocks = self.view.blocks
         unused: dict[str, list[int]] = {}
         for rows, sign in changes(old, self.view):
             self.count += sign * len(rows)
@@ -143,7 +142,17 @@ class Window:
                     continue
                 if numbers:
                     unused.setdefault(column, []).extend(numbers)
+        unused.pop("shape", None)
+        dropped = self._blocks[: len(self._blocks) - len(self.view.blocks)]
+        self._blocks = self.view.blocks
+        if dropped:
+            unused["shape"] = self._shapes_only_of(dropped)
         return unused
+
+    def _shapes_only_of(self, dropped: tuple[Block, ...]) -> list[int]:
+        """Return the shapes that no block needs any more; a block's rows are found by the shapes of all."""
+        held = set().union(*(block.shapes() for block in self._blocks))
+        return sorted(set().union(*(block.shapes() for block in dropped)) - held)
 
     def forget(self, unused: dict[str, list[int]]) -> None:
         """Forget texts and names that ``settle`` found unused."""
