@@ -89,7 +89,7 @@ def view_of(
 ) -> View:
     """Return the view of a named range that ends now, or of a custom period.
 
-    The end is rounded up, to 2 s for short ranges and to a two-thousandth of long ones: pages that look at
+    The end is rounded up, to 2 s for short ranges and to a twenty-thousandth of long ones: pages that look at
     the same thing at about the same time then share one computation.
 
     Args:
@@ -108,7 +108,7 @@ def view_of(
         start, end = sorted(custom)
     else:
         length = RANGES.get(range_name, RANGES[DEFAULT_RANGE])
-        step = max(2.0, length / 2000)
+        step = max(2.0, length / 20_000)
         end = -(-now // step) * step
         start = end - length
     return View(start, end, query_type, layer, timezone)

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
+from athena_tuning.ui import figures, live
+from athena_tuning.ui.chart import Chart
+from athena_tuning.ui.theme import SERIES
+
+NAN = math.nan
+EVIL = "<b>x</b>![i](http://evil.example/i.png)"
+
+
+def series(n: int, top: float = 9.0) -> Any:
+    values = np.linspace(1.0, top, n)
+    return SimpleNamespace(
+        time=np.arange(n) * 60.0 + 1.8e9,
+        count=np.full(n, 10),
+        errors=np.zeros(n, int),
+        cache_hits=np.full(n, 4),
+        p50=values,
+        p95=values * 2,
+        p99=np.where(np.arange(n) % 5 == 3, NAN, values * 3),
+    )
+
+
+def curve(scale: float = 1.0) -> list[float]:
+    return [scale * (1 + 10 * q) for q in figures.QUANTILES]
+
+
+PLOTLY: dict[str, Chart] = {
+    "percentiles": figures.percentile_plot(curve(), curve(2), counts=(5000, 4000), slo_ms=8.0),
+    "no percentiles": figures.percentile_plot([NAN] * len(figures.QUANTILES), counts=(0, 0)),
+    "by name": figures.by_name([figures.Row(EVIL, 9, 1, 2, NAN)], what="layer", slo_ms=3.0),
+    "nobody": figures.by_name([], what="layer"),
+    "multiples": figures.small_multiples({EVIL: series(9), "b": series(3)}, timezone="UTC"),
+    "no multiples": figures.small_multiples({}, timezone="UTC"),
+    "hit rates": figures.hit_rates([figures.HitRow(EVIL, 10, 4, 0.4, 1, 2, 3, 4)], what="type"),
+    "no hits": figures.hits_and_misses([figures.HitRow("a", 10, 0, 0.0, NAN, NAN, 3, 4)]),
+    "calls": figures.calls_saved([SimpleNamespace(layer=EVIL, ran=10, saved=3.4)]),
+    "levels": figures.by_level([figures.LevelRow(1, 3, 1, 2, NAN), figures.LevelRow(4, 99, 2, NAN, 8)], 5),
+    "no levels": figures.by_level([]),
+    "queue": figures.queue_wait(series(4), timezone="Asia/Tokyo"),
+    "together": figures.co_occurrence([EVIL, "b"], np.array([[1.0, 0.5], [0.5, 0.7]])),
+    "alone": figures.co_occurrence([], np.zeros((0, 0))),
+}
+ECHARTS: dict[str, Chart] = {
+    "latency": live.latency_over_time(
+        series(30), timezone="UTC", marks=[live.Mark(1.8e9, EVIL)], slo_ms=5.0, period=(1.8e9, 1.9e9)
+    ),
+    "no latency": live.latency_over_time(series(0), timezone="UTC"),
+    "throughput": live.throughput_over_time(series(30), bucket_seconds=60, timezone="UTC"),
+    "lines": live.lines_over_time({EVIL: [(1.8e9, NAN), (1.8e9, 2.0)], "b": []}, timezone="UTC", unit=" %"),
+    "ranked": live.ranked([(EVIL, 3.0, 4), ("b", NAN, 0)]),
+    "heat": live.hour_weekday(np.full((7, 24), 3.3), unit="ms", name="p99", counts=np.full((7, 24), 9)),
+    "cold": live.hour_weekday(np.full((7, 24), NAN), unit="ms", name="p99", counts=np.zeros((7, 24))),
+}
+
+
+@pytest.mark.parametrize("name", PLOTLY)
+def test_analysis_charts_are_valid_plotly_and_plain_json(name: str) -> None:
+    json.dumps(PLOTLY[name].spec, allow_nan=False)
+    go.Figure(PLOTLY[name].spec)
+
+
+@pytest.mark.parametrize("name", ECHARTS)
+def test_live_charts_are_plain_json_without_nan_and_small(name: str) -> None:
+    assert len(json.dumps(ECHARTS[name].spec, allow_nan=False)) < 10_000
+
+
+@pytest.mark.parametrize("chart", [*PLOTLY.values(), *ECHARTS.values()])
+def test_every_chart_says_in_words_what_it_shows(chart: Chart) -> None:
+    assert len(chart.alt) > 15
+    assert "nan" not in chart.alt.lower()
+
+
+def test_no_label_of_a_plotly_chart_carries_markup_from_outside() -> None:
+    for name in ("by name", "hit rates", "calls", "together"):
+        assert "<b>x" not in json.dumps(PLOTLY[name].spec)
+
+
+def test_percentiles_that_too_few_recalls_carry_are_not_drawn() -> None:
+    few = figures.percentile_plot(curve(), counts=(100, 0))
+    drawn = few.spec["data"][0]["customdata"]
+    assert max(float(name[1:]) for name in drawn) <= 95.0 + 1e-6
+    assert "p99" not in few.alt
+
+
+def test_percentile_words_give_both_periods() -> None:
+    assert "p99 10.9 ms" in PLOTLY["percentiles"].alt
+    assert "previous period: p50" in PLOTLY["percentiles"].alt
+
+
+def test_the_waterfall_starts_work_where_the_wait_for_a_slot_ends() -> None:
+    tasks = (
+        LayerTask("semantic", 1.0, 4.0, 10.0, 2),
+        LayerTask("graph", 1.0, 0.0, 50.0, 1, TaskOutcome.TIMEOUT),
+    )
+    record = QueryMetrics("q", "?", "factual", 1.8e9, 52.0, None, False, 3, ["semantic", "graph"], {}, True)
+    chart = figures.waterfall(record._replace(tasks=tasks))
+    waits, works = chart.spec["data"]
+    assert waits["base"] == [1.0, 1.0]
+    assert waits["x"] == [4.0, 0.0]
+    assert works["base"] == [5.0, 1.0]
+    assert works["marker"]["color"] == [SERIES[0], SERIES[2]]
+    assert "graph waited 0.0 ms, worked 50.0 ms (timeout)" in chart.alt
+
+
+def test_a_level_with_few_recalls_is_drawn_hollow() -> None:
+    assert PLOTLY["levels"].spec["data"][1]["marker"]["symbol"] == ["circle-open", "circle"]
+
+
+def test_empty_cells_of_the_heatmap_stay_empty() -> None:
+    counts = np.zeros((7, 24))
+    counts[2, 9], counts[3, 9] = 50, 2
+    chart = live.hour_weekday(np.full((7, 24), 5.0), unit="ms", name="p99", counts=counts, least=5)
+    assert chart.spec["series"][0]["data"] == [[9, 2, 5.0]]
+    assert "Wednesday 09:00 to 10:00" in chart.alt
+
+
+def test_stacked_recalls_add_up_to_all_recalls() -> None:
+    stacks = ECHARTS["throughput"].spec["series"]
+    assert sum(stack["data"][0][1] for stack in stacks) * 60 == pytest.approx(10, abs=0.01)

@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from athena_tuning.model import Mode, TuningConfig, TuningStrategy
+from athena_tuning.recall import MemoryManager
+from athena_tuning.store import ConfigConflict, StoreError, open_store
+from athena_tuning.ui import reads
+from athena_tuning.ui.roles import Actor, NotAllowed, Role, actor_from
+from athena_tuning.ui.service import TuningService
+from athena_tuning.ui.tail import Tail
+from athena_tuning.ui.view import view_of
+from athena_tuning.workload.run import State
+from athena_tuning.workload.spec import LoadSpec
+from tests.ui.conftest import OPERATOR, VIEWER, fill, until
+
+WRITES: dict[str, Callable[[TuningService, Actor], object]] = {
+    "apply": lambda s, a: s.apply(a, TuningConfig(), expected_version=0, reason="x"),
+    "switch": lambda s, a: s.switch_strategy(a, TuningStrategy.COST, expected_version=0, reason="x"),
+    "mode": lambda s, a: s.set_mode(a, Mode.AUTO, expected_version=0, reason="x"),
+    "roll back": lambda s, a: s.roll_back(a, 1, expected_version=0, reason="x"),
+    "undo": lambda s, a: s.undo(a, expected_version=0),
+    "note": lambda s, a: s.annotate(a, "x"),
+    "load": lambda s, a: s.start_load(a, LoadSpec(duration_s=1)),
+    "stop": lambda s, a: s.stop_load(a),
+    "demo": lambda s, a: s.set_demo(a, True),
+    "sample": lambda s, a: s.take_sample(a, "fast"),
+    "recall": lambda s, a: s.recall(a, "what failed?"),
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_viewer_writes_nothing(service: TuningService, write: str) -> None:
+    if write in {"roll back", "undo"}:
+        for limit in (3, 4):
+            at = service.configs().default.version
+            service.apply(OPERATOR, TuningConfig(limit), expected_version=at, reason="before")
+    before = (service.configs(), len(service.history()), service.store.annotations())
+    with pytest.raises(NotAllowed):
+        WRITES[write](service, VIEWER)
+    assert (service.configs(), len(service.history()), service.store.annotations()) == before
+    assert service.embedded is not None
+    assert service.embedded.load is None
+    assert not service.embedded.demo_is_on
+    assert service.embedded.manager.status().recalls == 0
+
+
+def test_the_next_recall_runs_what_was_applied(service: TuningService) -> None:
+    wanted = TuningConfig(max_concurrent=3, enable_cache=False)
+    version = service.apply(OPERATOR, wanted, expected_version=0, reason="try three")
+    answer = service.recall(OPERATOR, "Which service uses postgres-ledger?")
+    assert answer["_config_version"] == version.version == service.standing().version
+    again = service.recall(OPERATOR, "Which service uses postgres-ledger?")
+    assert again["_cache_hit"] is False
+    assert (version.author, version.reason) == ("olga", "try three")
+
+
+def test_a_write_on_top_of_an_old_version_is_refused_with_both_sides(service: TuningService) -> None:
+    service.apply(OPERATOR, TuningConfig(7), expected_version=0, reason="first")
+    with pytest.raises(ConfigConflict) as refused:
+        service.apply(OPERATOR, TuningConfig(9), expected_version=0, reason="second")
+    assert refused.value.current is not None
+    assert (refused.value.current.config.max_concurrent, refused.value.proposed.max_concurrent) == (7, 9)
+    assert service.configs().default.config.max_concurrent == 7
+
+
+@pytest.mark.parametrize("reason", ["", "   ", "x" * 501])
+def test_a_write_needs_a_reason_of_sensible_length(service: TuningService, reason: str) -> None:
+    with pytest.raises(ValueError, match="reason"):
+        service.apply(OPERATOR, TuningConfig(7), expected_version=0, reason=reason)
+
+
+def test_switching_the_strategy_brings_its_values_and_keeps_pinned_ones(service: TuningService) -> None:
+    service.take_sample(OPERATOR, "fast")
+    pinned = service.apply(
+        OPERATOR,
+        TuningConfig(timeout_seconds=9.0),
+        expected_version=0,
+        reason="mine",
+        scope="meta",
+        mode=Mode.PINNED,
+    )
+    at = service.configs().default.version
+    version = service.switch_strategy(OPERATOR, TuningStrategy.THROUGHPUT, expected_version=at, reason="more")
+    assert version.config.strategy is TuningStrategy.THROUGHPUT
+    assert version.config.max_concurrent > 5
+    assert version.config == replace(service.preview(TuningStrategy.THROUGHPUT).after)
+    own = service.configs().by_type["meta"]
+    assert own.config == replace(pinned.config, strategy=TuningStrategy.THROUGHPUT)
+
+
+def test_each_strategy_would_set_something_else_on_the_same_evidence(service: TuningService) -> None:
+    service.take_sample(OPERATOR, "fast")
+    chosen = {s: service.preview(s).after for s in TuningStrategy}
+    assert len({(c.max_concurrent, c.timeout_seconds) for c in chosen.values()}) == 4
+
+
+def test_undo_brings_back_values_and_mode(service: TuningService) -> None:
+    service.apply(OPERATOR, TuningConfig(4), expected_version=0, reason="a", mode=Mode.PINNED)
+    at = service.configs().default.version
+    service.apply(OPERATOR, TuningConfig(8), expected_version=at, reason="b", mode=Mode.AUTO)
+    undone = service.undo(OPERATOR, expected_version=service.configs().default.version)
+    assert (undone.config.max_concurrent, undone.mode, undone.restores) == (4, Mode.PINNED, at)
+
+
+def test_undo_of_an_undo_goes_forward_again(service: TuningService) -> None:
+    for limit in (4, 8):
+        at = service.configs().default.version
+        service.apply(OPERATOR, TuningConfig(limit), expected_version=at, reason="x")
+    for expected in (4, 8):
+        at = service.configs().default.version
+        assert service.undo(OPERATOR, expected_version=at).config.max_concurrent == expected
+
+
+def test_there_is_nothing_to_undo_before_the_second_version(service: TuningService) -> None:
+    with pytest.raises(ValueError, match="no earlier version"):
+        service.undo(OPERATOR, expected_version=0)
+
+
+def test_rolling_back_writes_a_new_version_that_names_the_old_one(service: TuningService) -> None:
+    for limit in (4, 8, 12):
+        at = service.configs().default.version
+        service.apply(OPERATOR, TuningConfig(limit), expected_version=at, reason="x")
+    first = service.history()[-1].version
+    at = service.configs().default.version
+    version = service.roll_back(OPERATOR, first, expected_version=at, reason="was better")
+    assert (version.config.max_concurrent, version.restores) == (4, first)
+    assert len(service.history()) == 4
+
+
+def test_rolling_back_to_nothing_is_refused(service: TuningService) -> None:
+    with pytest.raises(ValueError, match="no version 99"):
+        service.roll_back(OPERATOR, 99, expected_version=0, reason="x")
+
+
+def test_without_a_living_manager_nothing_can_be_written(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    watching = TuningService(store, Tail(store))
+    assert watching.standing().blocked is not None
+    with pytest.raises(NotAllowed, match="no manager is running"):
+        watching.apply(OPERATOR, TuningConfig(), expected_version=0, reason="x")
+    with pytest.raises(NotAllowed, match="other processes"):
+        watching.start_load(OPERATOR, LoadSpec())
+    watching.close()
+
+
+def test_a_manager_on_the_same_store_obeys_and_is_seen(memory: Path, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    theirs, ours = open_store(url), open_store(url)
+    with MemoryManager(memory, store=theirs) as manager:
+        until(lambda: theirs.workers())
+        watching = TuningService(ours, Tail(ours))
+        at = watching.configs().default.version
+        version = watching.apply(OPERATOR, TuningConfig(3), expected_version=at, reason="from outside")
+        until(lambda: manager.configs.head == version.version)
+        manager.recall("When was the last incident?")
+        until(lambda: watching.tail.look() or watching.window.summary().count)
+        assert watching.window.metrics[-1].config_version == version.version
+        assert watching.standing().workers_alive == 1
+        watching.close()
+    theirs.close()
+
+
+def test_a_store_that_fails_is_told_and_followed_again_later(tmp_path: Path) -> None:
+    class Shaky(Tail):
+        pass
+
+    store = open_store("memory://")
+    real, down = store.tail_metrics, True
+
+    def flaky(*args: object, **more: object) -> object:
+        if down:
+            raise StoreError("the disk is full")
+        return real(*args, **more)  # type: ignore[arg-type]
+
+    store.tail_metrics = flaky  # type: ignore[method-assign, assignment]
+    tail = Shaky(store)
+    assert tail.look() == 0
+    assert tail.problem == "the disk is full"
+    down = False
+    tail.look()
+    assert tail.problem is None
+    assert tail.caught_up
+
+
+def test_a_workload_that_is_taken_can_be_concluded_from_and_arrives_in_the_window(
+    service: TuningService,
+) -> None:
+    assert service.enough() == (0, 10)
+    taken = service.take_sample(OPERATOR, "fast")
+    assert service.enough()[0] == min(taken, 10_000)
+    until(lambda: service.tail.look() or service.window.summary().count == taken)
+    assert {m.source for m in service.window.metrics[:50]} == {"sample"}
+
+
+def test_an_unknown_workload_is_refused(service: TuningService) -> None:
+    with pytest.raises(ValueError, match="no sample workload"):
+        service.take_sample(OPERATOR, "../../etc/passwd")
+
+
+def test_a_load_run_can_be_stopped_and_only_one_runs_at_a_time(service: TuningService) -> None:
+    assert service.embedded is not None
+    service.start_load(OPERATOR, LoadSpec(rate_per_s=50, duration_s=600))
+    with pytest.raises(ValueError, match="under way"):
+        service.start_load(OPERATOR, LoadSpec())
+    load = service.embedded.load
+    assert load is not None
+    until(lambda: load.progress().finished > 3)
+    service.stop_load(OPERATOR)
+    assert load.state is State.STOPPED
+    assert service.embedded.manager.status().recalls > 0
+
+
+def test_the_demo_load_is_seen_started_and_stopped(service: TuningService) -> None:
+    assert service.standing().demo is False
+    service.set_demo(OPERATOR, True)
+    service.set_demo(OPERATOR, True)
+    assert service.standing().demo is True
+    service.set_demo(OPERATOR, False)
+    assert service.standing().demo is False
+
+
+@pytest.mark.parametrize("words", ["", "  \n", "x" * 10_001])
+def test_a_query_of_no_or_absurd_length_is_refused(service: TuningService, words: str) -> None:
+    with pytest.raises(ValueError, match="a query has"):
+        service.recall(OPERATOR, words)
+
+
+def test_answers_are_computed_once_while_the_window_stays_as_it_is(service: TuningService) -> None:
+    fill(service)
+    asked: list[object] = []
+
+    def read(window: object, view: object) -> int:
+        asked.append(view)
+        return len(asked)
+
+    view = view_of("1h", service.now)
+    assert service.ask(read, view) == service.ask(read, view) == 1
+    assert service.ask(read, view.only(query_type="meta")) == 2
+
+
+def test_open_builds_the_sample_memory_once_and_runs_the_demo_load(tmp_path: Path) -> None:
+    settings = {
+        "ATHENA_TUNING_STORE": f"sqlite:///{tmp_path / 's.db'}",
+        "ATHENA_TUNING_MEMORY": str(tmp_path / "m.db"),
+    }
+    opened = TuningService.open(settings)
+    assert opened.standing().demo is True
+    assert sum(opened.embedded.manager.counts().values()) > 1000  # type: ignore[union-attr]
+    opened.close()
+    assert not list(tmp_path.glob(".*building*"))
+    quiet = TuningService.open({**settings, "ATHENA_TUNING_DEMO": "0"})
+    assert quiet.standing().demo is False
+    quiet.close()
+
+
+def test_a_memory_of_ones_own_gets_no_demo_load(tmp_path: Path) -> None:
+    with MemoryManager(tmp_path / "own.db") as manager:
+        manager.remember({"id": "1", "layer": "episodic", "text": "mine"})
+    opened = TuningService.open(
+        {"ATHENA_TUNING_STORE": "memory://", "ATHENA_TUNING_MEMORY": str(tmp_path / "own.db")}
+    )
+    assert opened.standing().demo is False
+    opened.close()
+
+
+def test_rates_count_only_the_part_of_a_period_that_was_seen(service: TuningService) -> None:
+    records = fill(service, "fast", 600)
+    lasted = service.now - records[0].timestamp
+    rate = next(k for k in reads.kpis(service.window, view_of("24h", service.now)) if k.label == "Throughput")
+    assert float(rate.value.split()[0]) == pytest.approx(600 / lasted, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("claims", "sign_in", "loopback", "environ", "role"),
+    [
+        (None, False, True, {}, Role.OPERATOR),
+        (None, False, False, {}, Role.VIEWER),
+        (None, False, True, {"ATHENA_TUNING_ROLE": "viewer"}, Role.VIEWER),
+        ({"email": "a@b.c"}, True, True, {}, Role.VIEWER),
+        ({"email": "A@b.c"}, True, False, {"ATHENA_TUNING_OPERATORS": "x@y.z, a@B.c"}, Role.OPERATOR),
+        (
+            {"email": "a@b.c", "email_verified": False},
+            True,
+            False,
+            {"ATHENA_TUNING_OPERATORS": "a@b.c"},
+            Role.VIEWER,
+        ),
+        ({"email": ""}, True, True, {"ATHENA_TUNING_OPERATORS": ""}, Role.VIEWER),
+        ({}, True, True, {"ATHENA_TUNING_OPERATORS": ","}, Role.VIEWER),
+    ],
+)
+def test_who_is_an_operator(
+    claims: dict[str, object] | None, sign_in: bool, loopback: bool, environ: dict[str, str], role: Role
+) -> None:
+    assert actor_from(claims, sign_in=sign_in, loopback=loopback, environ=environ).role is role
