@@ -41,6 +41,7 @@ def act(action: Callable[[], object], done: str = "") -> None:
     except Exception:  # noqa: BLE001 (whatever it is, it is told and logged)
         _keep("error", f"That failed, and nothing is known to have changed. {_logged('an action')}")
     else:
+        st.session_state.pop("as_of", None)
         if done:
             _keep("success", done)
 

@@ -45,6 +45,11 @@ class Remembered:
         self._looked_at = -look_seconds
         self._version = -1
 
+    def forget(self) -> None:
+        """Look at the version anew at the next question."""
+        with self._lock:
+            self._looked_at = -self._look_seconds
+
     def answer(self, question: Hashable, compute: Callable[[], T]) -> T:
         """Return the answer to a question, computed now if it is not known."""
         with self._lock:

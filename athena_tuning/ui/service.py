@@ -40,6 +40,7 @@ from athena_tuning.workload.spec import LoadSpec
 WORKER_IS_ALIVE_SECONDS = 10.0
 MAX_QUERY_CHARACTERS = 10_000
 MAX_REASON_CHARACTERS = 500
+_ARRIVES_WITHIN_SECONDS = 3.0
 
 T = TypeVar("T")
 
@@ -328,11 +329,18 @@ class TuningService:
     def take_sample(self, actor: Actor, name: str) -> int:
         """Record a sample workload as if it had just ended; return how many recalls that was.
 
+        It reaches the window as all recalls do, through the store; this waits a moment for it.
+
         Raises:
             NotAllowed: as ``start_load`` does.
             ValueError: if there is no such workload.
         """
-        return self._here(actor, "load a workload").take_sample(name, ending_at=self.now)
+        here = self._here(actor, "load a workload")
+        before = self.tail.taken
+        taken = here.take_sample(name, ending_at=self.now)
+        self.tail.wait_for(before + taken, _ARRIVES_WITHIN_SECONDS)
+        self._remembered.forget()
+        return taken
 
     def recall(
         self, actor: Actor, text: str, *, k: int = 5, scope: str | None = None, use_cache: bool = True

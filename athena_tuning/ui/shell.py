@@ -135,6 +135,9 @@ def open_page(url: str, *, live: bool = False) -> Here:
         if st.button("Try again", icon=":material/refresh:"):
             st.rerun()
         st.stop()
+    if st.session_state.get("page") != url:
+        st.session_state["page"] = url
+        _renew()
     who = actor()
     heading = st.container(key="heading", horizontal=True, vertical_alignment="center", gap="medium")
     _controls(here, live)

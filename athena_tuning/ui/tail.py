@@ -20,6 +20,13 @@ _BATCH = 20_000
 class Tail:
     """Follows a store.
 
+    Attributes:
+        profiler: the window.
+        problem: what keeps it from following; None if nothing does.
+        caught_up: whether it has once read all that there was.
+        looked_at: Unix seconds of the last good look.
+        taken: records taken so far.
+
     A store that fails is tried again at the next turn; meanwhile ``problem`` says what is wrong and the
     window keeps what it has.
 
@@ -44,6 +51,7 @@ class Tail:
         self.problem: str | None = None
         self.caught_up = False
         self.looked_at = 0.0
+        self.taken = 0
         self._store = store
         self._since = hours * 3600
         self._every = every_seconds
@@ -66,7 +74,7 @@ class Tail:
 
     def look(self) -> int:
         """Take what is new and return how many records that was."""
-        taken = 0
+        before = self.taken
         with self._turn:
             try:
                 while not self._stop.is_set():
@@ -76,7 +84,7 @@ class Tail:
                     self._cursor = tail.cursor
                     for record in tail.records:
                         self.profiler.record_query(record)
-                    taken += len(tail.records)
+                    self.taken += len(tail.records)
                     if not tail.records:
                         break
                     self.profiler.fold()
@@ -86,7 +94,15 @@ class Tail:
                 self.problem = str(exc)
             else:
                 self.problem, self.caught_up, self.looked_at = None, True, self._clock()
-        return taken
+        return self.taken - before
+
+    def wait_for(self, taken: int, seconds: float) -> bool:
+        """Look again and again until so many records were taken in all; False if it took too long."""
+        deadline = time.monotonic() + seconds
+        while self.taken < taken and time.monotonic() < deadline:
+            if not self.look():
+                self._stop.wait(0.05)
+        return self.taken >= taken
 
     def _serve(self) -> None:
         while not self._stop.is_set():
