@@ -7,6 +7,7 @@ import csv
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,8 +16,9 @@ from typing import Any
 from athena_tuning.workload import record_json
 from athena_tuning.workload.importing import parquet
 from athena_tuning.workload.importing.lines import column_names, delimiter_of
-from athena_tuning.workload.importing.opening import HEAD, LIMITS, Limits, encoding_of, open_bytes
+from athena_tuning.workload.importing.opening import HEAD, LIMITS, Limits, TornFile, encoding_of, open_bytes
 
+_LINE_END = re.compile(r"[\r\n]")  # a JSON text may hold what else ``splitlines`` takes for one
 _COLON = re.compile(r"\s*:")
 
 
@@ -64,22 +66,29 @@ def kind_of(path: Path, encoding: str | None = None, limits: Limits = LIMITS) ->
         if raw.read(4) == b"PAR1":
             return Kind(Format.PARQUET, parquet.is_own(path))
     with open_bytes(path, limits) as (stream, _):
-        head = stream.read1(HEAD)  # type: ignore[attr-defined]
-        while len(head) < HEAD and (more := stream.read1(HEAD - len(head))):  # type: ignore[attr-defined]
-            head += more
+        head = _head(stream)
     decoder = codecs.getincrementaldecoder(encoding or encoding_of(head))("replace")
     text = decoder.decode(head).lstrip("\ufeff \t\r\n")
     if not text:
         raise ValueError(f"{path.name} is empty")
-    if "\0" in text[:1000]:
+    first = _LINE_END.split(text, 1)[0]
+    if "\0" in first:
         raise ValueError(f"{path.name} is no text, no Parquet and no gzip of text")
     if text[0] == "[":
         return _listed(text, head)
     if text[0] == "{":
         return _object(text, head)
-    first = text.splitlines()[0]
     names = column_names(next(csv.reader([first], delimiter=delimiter_of(first))), limits)
     return Kind(Format.CSV, set(names) >= record_json.REQUIRED, (), head)
+
+
+def _head(stream: Any) -> bytes:
+    """Return the beginning of the content, as far as it is whole."""
+    head = b""
+    with suppress(TornFile):
+        while len(head) < HEAD and (more := stream.read1(HEAD - len(head))):
+            head += more
+    return head
 
 
 def _listed(text: str, head: bytes) -> Kind:
@@ -105,7 +114,7 @@ def _object(text: str, head: bytes) -> Kind:
         return Kind(Format.OTLP, path=("trace", "resourceSpans"), head=head)
     if "data" in names and '"traceID"' in text:
         return Kind(Format.JAEGER, path=("data",), head=head)
-    first = _first_value(text.splitlines()[0])
+    first = _first_value(_LINE_END.split(text, 1)[0])
     if isinstance(first, Mapping) and not _holds_objects(first):
         return Kind(Format.JSONL, first.keys() >= record_json.REQUIRED, head=head)
     for name in names:

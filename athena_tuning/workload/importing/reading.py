@@ -24,7 +24,7 @@ Progress = Callable[[int, int], None]
 """Told (bytes read, bytes in all)."""
 
 KEPT_PROBLEMS = 1000
-_SAMPLE = 200
+_SAMPLE = 2000
 _TOLD_EVERY = 2048
 _SPAN_READERS = {Format.OTLP: tracing.otlp, Format.JAEGER: tracing.jaeger, Format.ZIPKIN: tracing.zipkin}
 
@@ -110,7 +110,8 @@ class Import:
     Attributes:
         kind: what the file is.
         columns: names of a table's columns.
-        mapping: what they are taken for; None where none is needed.
+        mapping: what they are taken for; None where none is needed. A guess may lack the time, which only
+            ``records`` complains of.
         notes: why, and what a person should know.
 
     Raises:
@@ -201,10 +202,14 @@ class Import:
         if not sample:
             raise ValueError(f"{self.path.name} has no rows that can be read")
         guessed = guess(self.columns, [_flat(row) for row in sample])
+        if mapping is not None:
+            mapping.check(self.columns)
         self.mapping = mapping or guessed.mapping
         self.notes = guessed.notes if mapping is None else ()
 
     def _good(self, report: ImportReport, progress: Progress | None) -> Iterator[QueryMetrics]:
+        if self.mapping is not None:
+            self.mapping.check(self.columns)
         number = 0
         seen: dict[int, int] = {}
         ids = self.kind.own or (self.mapping is not None and self.mapping.query_id is not None)
@@ -225,7 +230,6 @@ class Import:
 
     def _numbered(self, progress: Progress | None) -> Numbered:
         if self.mapping is not None:
-            self.mapping.check(self.columns)
             if self.mapping.is_spans:
                 return assemble(
                     _converted(self._rows(self.mapping, progress), to_span(self.mapping)), self._limits
