@@ -148,9 +148,11 @@ class Block:
         if one is None:
             record = RecordRow._make(self.records.row(row))
             shape = self.names.shapes[record.shape]
-            tasks = {
-                layer: TaskRow._make(self.tasks[layer].row(self.rank(layer, row))) for layer in shape.layers
-            }
+            tasks = {}
+            for layer in shape.layers:
+                rank = self.rank(layer, row)
+                tasks[layer] = TaskRow._make(self.tasks[layer].row(rank))
+                self._ranks[layer] = row + 1, rank + 1
             one = One(record, tasks, shape, self.names.types[record.type])
             self._remember(row, one)
         return one

@@ -215,8 +215,7 @@ def task_table(view: View, selection: Selection, names: Names) -> TaskTable:
     for i, query_type in enumerate(query_types):
         place[names.types.get(query_type)] = i
     parts = []
-    for rows in view.rows():
-        selected = selection.of(rows)
+    for selected in selection.parts(view):
         for i, layer in enumerate(layers):
             tasks = selected.of_layer(layer)
             tasks = tasks.where(names.measured(layer)[tasks["shape"]])

@@ -53,6 +53,14 @@ def bucket_bounds(bucket: npt.ArrayLike) -> tuple[Floats, Floats]:
     return np.where(index == 0, 0.0, low), high
 
 
+def bounds_of_one(bucket: int) -> tuple[float, float]:
+    """Return the bounds of one bucket; the same as ``bucket_bounds``, without an array."""
+    octave, part = divmod(bucket - 1, SUB_BUCKETS)
+    low = math.ldexp(1 + part / SUB_BUCKETS, octave + _LOWEST)
+    high = math.ldexp(1 + (part + 1) / SUB_BUCKETS, octave + _LOWEST)
+    return (low, high) if bucket else (0.0, high)
+
+
 def exact_sum(ms: Floats) -> int:
     """Return the sum in multiples of 2^-40 ms as a whole number, the same in whatever order one adds."""
     whole = np.floor(ms)
@@ -180,17 +188,20 @@ class LatencyHistogram:
         """
         if not self.count:
             return np.full(len(qs), np.nan)
-        buckets, ranks = self.locate(ranks_of(qs, self.count))
-        low, high = bucket_bounds(buckets)
-        share = (ranks + 0.5) / self._counts[buckets - self._first]
-        result: Floats = low + share * (high - low)
-        return result
+        found = []
+        for bucket, rank in self.locate(ranks_of(qs, self.count)):
+            low, high = bounds_of_one(bucket)
+            share = (rank + 0.5) / int(self._counts[bucket - self._first])
+            found.append(low + share * (high - low))
+        return np.array(found)
 
-    def locate(self, ranks: Ints) -> tuple[Ints, Ints]:
+    def locate(self, ranks: Sequence[int]) -> list[tuple[int, int]]:
         """Return each rank's bucket and the rank within that bucket."""
-        cumulated = np.cumsum(self._counts)
-        index = np.searchsorted(cumulated, ranks, side="right")
-        return index + self._first, ranks - (cumulated[index] - self._counts[index])
+        cumulated = self._counts.cumsum()
+        places = cumulated.searchsorted(ranks, side="right")
+        before = cumulated[places] - self._counts[places]
+        found = zip(ranks, places.tolist(), before.tolist(), strict=True)
+        return [(place + self._first, rank - below) for rank, place, below in found]
 
     def neighbours(self, buckets: Iterable[int], most: int) -> list[int]:
         """Return these buckets and those beside them, ascending: on each side up to ``most`` values."""
@@ -299,7 +310,7 @@ class LatencyHistogram:
         self._first, self._counts = first, counts
 
 
-def ranks_of(qs: Sequence[float], count: int) -> Ints:
+def ranks_of(qs: Sequence[float], count: int) -> list[int]:
     """Return the rank of each quantile among ``count`` sorted values: ``int(q · count)``, at most the last.
 
     Raises:
@@ -308,7 +319,7 @@ def ranks_of(qs: Sequence[float], count: int) -> Ints:
     for q in qs:
         if not 0 <= q <= 1:
             raise ValueError(f"a quantile is within 0 to 1, not {q}")
-    return np.array([min(int(q * count), count - 1) for q in qs], np.int64)
+    return [min(int(q * count), count - 1) for q in qs]
 
 
 def _check(values: Floats) -> None:

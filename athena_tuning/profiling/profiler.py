@@ -166,10 +166,18 @@ class PerformanceProfiler:
         with self._lock:
             return statistics.summarise(self._upkeep, self._refresh(), Selection(**chosen))
 
-    def percentiles(self, qs: Sequence[float], **chosen: Unpack[Filter]) -> npt.NDArray[np.float64]:
-        """Return exact percentiles in ms, ``s[int(q · n)]``; with ``layer`` of that layer's service time."""
+    def percentiles(
+        self, qs: Sequence[float], *, exact: bool = True, **chosen: Unpack[Filter]
+    ) -> npt.NDArray[np.float64]:
+        """Return percentiles in ms, with ``layer`` of that layer's service time.
+
+        Args:
+            qs: quantiles, 0 to 1.
+            exact: ``s[int(q · n)]``; else from the histogram, within 1.6 % and faster still.
+            chosen: which recalls.
+        """
         with self._lock:
-            return statistics.percentiles(self._upkeep, self._refresh(), Selection(**chosen), qs)
+            return statistics.percentiles(self._upkeep, self._refresh(), Selection(**chosen), qs, exact)
 
     def time_series(self, bucket_seconds: float, **chosen: Unpack[Filter]) -> temporal.TimeSeries:
         """Return counts and exact percentiles by bucket; buckets that the range cuts are shown whole."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
-
-import numpy as np
+from collections.abc import Iterator
 
 from athena_tuning.model import LayerTask, QueryMetrics
-from athena_tuning.profiling.block import Rows
+from athena_tuning.profiling.block import One, Rows
 from athena_tuning.profiling.columns import (
     CACHE_HIT,
     CACHE_KNOWN,
@@ -16,69 +14,69 @@ from athena_tuning.profiling.columns import (
     PARTIAL,
     SUCCESS,
     SUCCESS_KNOWN,
+    RecordRow,
+    TaskRow,
 )
+from athena_tuning.profiling.names import Names
 from athena_tuning.profiling.rows import OUTCOMES
-from athena_tuning.profiling.window import View
+from athena_tuning.profiling.window import FEW, View
 
 
 def records_of(rows: Rows) -> list[QueryMetrics]:
     """Rebuild the records of some rows, as they were after the rules; waits and offsets to the µs."""
-    names = rows.block.names
     ids = rows.block.ids(rows.places().tolist())
-    columns = (rows[name].tolist() for name in rows.block.records.columns)
-    tasks = _layer_rows(rows)
-    found = []
-    for i, row in enumerate(zip(*columns, strict=True)):
-        time, latency, memory, accuracy, satisfaction, _, _, results, text, kind, shape, *rest = row
-        error, source, flags, concurrency, config, _ = rest
-        layers, timed, measured = names.shapes[shape]
-        own = {layer: tasks[layer][i] for layer in layers}
-        found.append(
-            QueryMetrics(
-                ids[i],
-                names.texts[text],
-                names.types[kind],
-                time,
-                _known(latency),
-                _known(memory),
-                bool(flags & CACHE_HIT) if flags & CACHE_KNOWN else None,
-                None if results < 0 else results,
-                list(layers),
-                {layer: own[layer][0] for layer in timed},
-                bool(flags & SUCCESS) if flags & SUCCESS_KNOWN else None,
-                names.errors[error],
-                bool(flags & PARALLEL),
-                concurrency,
-                accuracy,
-                _known(satisfaction),
-                tuple([_task(layer, own[layer]) for layer in measured]),
-                bool(flags & PARTIAL),
-                config,
-                names.sources[source],
-            )
-        )
-    return found
+    ones = rows.ones() if len(rows) <= FEW else _all(rows)
+    return [_record(query_id, one, rows.block.names) for query_id, one in zip(ids, ones, strict=True)]
+
+
+def _record(query_id: str, one: One, names: Names) -> QueryMetrics:
+    row, tasks, (layers, timed, measured), query_type = one
+    flags = row.flags
+    return QueryMetrics(
+        query_id,
+        names.texts[row.text],
+        query_type,
+        row.time,
+        _known(row.latency),
+        _known(row.memory),
+        bool(flags & CACHE_HIT) if flags & CACHE_KNOWN else None,
+        None if row.results < 0 else row.results,
+        list(layers),
+        {layer: tasks[layer].service for layer in timed},
+        bool(flags & SUCCESS) if flags & SUCCESS_KNOWN else None,
+        names.errors[row.error],
+        bool(flags & PARALLEL),
+        row.concurrency,
+        row.accuracy,
+        _known(row.satisfaction),
+        tuple([_task(layer, tasks[layer]) for layer in measured]),
+        bool(flags & PARTIAL),
+        row.config,
+        names.sources[row.source],
+    )
 
 
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _task(layer: str, row: tuple[Any, ...]) -> LayerTask:
+def _task(layer: str, row: TaskRow) -> LayerTask:
     service, queue, offset, in_flight, outcome, results = row
     return LayerTask(layer, offset / 1000, queue / 1000, service, in_flight, OUTCOMES[outcome], results)
 
 
-def _layer_rows(rows: Rows) -> dict[str, dict[int, tuple[Any, ...]]]:
-    """Return for each layer its rows by the place of their record among ``rows``."""
-    places = rows.positions()
-    found = {}
+def _all(rows: Rows) -> Iterator[One]:
+    """Yield many records; faster than one by one."""
+    names = rows.block.names
+    of_layer = {}
     for layer, table in rows.block.tasks.items():
         asked = rows.of_layer(layer)
-        beside = np.searchsorted(places, asked.positions()).tolist()
-        columns = (asked.task(name).tolist() for name in table.columns)
-        found[layer] = dict(zip(beside, zip(*columns, strict=True), strict=True))
-    return found
+        of_layer[layer] = zip(*(asked.task(name).tolist() for name in table.columns), strict=True)
+    columns = (rows[name].tolist() for name in rows.block.records.columns)
+    for record in map(RecordRow._make, zip(*columns, strict=True)):
+        shape = names.shapes[record.shape]
+        tasks = {layer: TaskRow._make(next(of_layer[layer])) for layer in shape.layers}
+        yield One(record, tasks, shape, names.types[record.type])
 
 
 def page(view: View, position: int, end: int, limit: int) -> tuple[list[QueryMetrics], int]:

@@ -201,6 +201,8 @@ def _tasks(values: Any, odd: list[str]) -> tuple[LayerTask, ...]:
 
 
 def _task(value: Any) -> LayerTask | None:
+    if _is_normal(value):
+        return value  # type: ignore[no-any-return]  # a LayerTask
     if not isinstance(value, LayerTask) or not is_name(value.layer):
         return None
     times = [_real(ms) for ms in value[1:4]]
@@ -212,6 +214,25 @@ def _task(value: Any) -> LayerTask | None:
     offset, queue, service = (float(ms or 0) for ms in times)
     in_flight, results = (int(n or 0) for n in counts)
     return LayerTask(str(value.layer), offset, queue, service, in_flight, TaskOutcome(value.outcome), results)
+
+
+def _is_normal(value: Any) -> bool:
+    """Whether a task needs no mending; nearly all are so."""
+    if type(value) is not LayerTask:
+        return False
+    layer, offset, queue, service, in_flight, outcome, results = value
+    return (
+        type(layer) is str
+        and 0 < len(layer) <= LONGEST_NAME
+        and type(offset) is type(queue) is type(service) is float
+        and 0 <= offset <= LONGEST_MS
+        and 0 <= queue <= LONGEST_MS
+        and 0 <= service <= LONGEST_MS
+        and type(in_flight) is type(results) is int
+        and 0 <= in_flight <= LARGEST_COUNT
+        and 0 <= results <= LARGEST_COUNT
+        and type(outcome) is TaskOutcome
+    )
 
 
 def _layers(values: Any, timed: dict[str, float], tasks: tuple[LayerTask, ...], odd: list[str]) -> list[str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
-from athena_tuning.profiling.block import One, Rows
+from athena_tuning.profiling.block import Block, One, Rows
+from athena_tuning.profiling.window import View
 
 
 class Filter(TypedDict, total=False):
@@ -43,6 +45,22 @@ class Selection:
         if self.config_version is not None:
             rows = rows.where(rows["config"] == self.config_version)
         return rows if self.layer is None else rows.of_layer(self.layer)
+
+    def parts(self, view: View) -> Iterator[Rows]:
+        """Yield the selected rows of a view, a part for each block that has some."""
+        for block in view.blocks:
+            if self.may_be_in(block):
+                rows = self.of(view.part(block))
+                if len(rows):
+                    yield rows
+
+    def may_be_in(self, block: Block) -> bool:
+        """Whether a block can hold selected rows, by its times and layers."""
+        return (
+            (self.start is None or block.newest >= self.start)
+            and (self.end is None or block.oldest < self.end)
+            and (self.layer is None or self.layer in block.tasks)
+        )
 
     def holds(self, one: One) -> bool:
         """Whether a single record is meant."""

@@ -101,11 +101,11 @@ class Distribution:
         histogram = self.histogram
         if not histogram.count:
             return np.full(len(qs), np.nan)
-        places = [array.tolist() for array in histogram.locate(ranks_of(qs, histogram.count))]
-        missing = set(places[0]).difference(self._members)
+        places = histogram.locate(ranks_of(qs, histogram.count))
+        missing = {bucket for bucket, _ in places}.difference(self._members)
         if missing:
             self._members |= _members(histogram.neighbours(missing, _NEARBY), values())
-        found = np.array([self._members[bucket][rank] for bucket, rank in zip(*places, strict=True)])
+        found = np.array([self._members[bucket][rank] for bucket, rank in places])
         if sum(map(len, self._members.values())) > _MOST_MEMBERS:
             self._members.clear()
         return found
@@ -276,14 +276,18 @@ class WindowSummary:
     speed_up: float
 
 
-def percentiles(upkeep: Upkeep, view: View, selection: Selection, qs: Sequence[float]) -> Floats:
-    """Return exact percentiles of the selected latencies in ms."""
+def percentiles(
+    upkeep: Upkeep, view: View, selection: Selection, qs: Sequence[float], exact: bool = True
+) -> Floats:
+    """Return percentiles of the selected latencies in ms: exact, or within 1.6 % from the histogram."""
     totals = upkeep.summary(Totals, selection, view)
+    if not exact:
+        return totals.latency.histogram.quantiles(qs)
     return totals.latency.exact(qs, _values(view, selection))
 
 
 def _values(view: View, selection: Selection) -> Callable[[], Iterable[Floats]]:
-    return lambda: (latencies(selection.of(rows)) for rows in view.rows())
+    return lambda: map(latencies, selection.parts(view))
 
 
 def summarise(upkeep: Upkeep, view: View, selection: Selection) -> WindowSummary:
@@ -321,11 +325,12 @@ def time_range(view: View, selection: Selection) -> tuple[float, float]:
     """
     first, last = math.inf, -math.inf
     for block in view.blocks:
-        if block.oldest < first or block.newest > last:
-            times = selection.of(view.part(block))["time"]
-            if len(times):
-                first, last = min(first, float(times.min())), max(last, float(times.max()))
-    return (first, last) if last >= first else (math.nan, math.nan)
+        if block.oldest < first and selection.may_be_in(block):
+            first = min(first, selection.of(view.part(block))["time"].min(initial=math.inf))
+    for block in reversed(view.blocks):
+        if block.newest > last and selection.may_be_in(block):
+            last = max(last, selection.of(view.part(block))["time"].max(initial=-math.inf))
+    return (float(first), float(last)) if last >= first else (math.nan, math.nan)
 
 
 def layer_metrics(upkeep: Upkeep, view: View, layer: str) -> LayerMetrics | None:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache, partial
-from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -30,6 +29,7 @@ from athena_tuning.profiling.window import View
 
 QUARTER_SECONDS = 900  # every timezone's offset is a multiple of a quarter of an hour
 _PERCENTILES = (0.5, 0.95, 0.99)
+_MOST_SLICES = 1 << 20
 
 
 class Figures(NamedTuple):
@@ -54,13 +54,21 @@ class Groups:
         self.figures: dict[int, Figures] = {}
         self._width = width
         self._group_of = group_of
-        self._slices: Counter[int] = Counter()
+        self._rows: Counter[int] = Counter()
+        self._slices: defaultdict[int, set[int]] = defaultdict(set)
         self._touched: set[int] = set()
 
     def apply(self, rows: Rows, sign: int) -> None:
         """Note which slices gained or lost rows."""
-        slices, counts = np.unique(slices_of(rows, self._width), return_counts=True)
-        for piece, count in zip(slices.tolist(), counts.tolist(), strict=True):
+        slices = slices_of(rows, self._width)
+        first = int(slices.min())
+        if int(slices.max()) - first > _MOST_SLICES:
+            pieces, counts = np.unique(slices, return_counts=True)
+        else:
+            counts = np.bincount(slices - first)
+            pieces = np.flatnonzero(counts)
+            pieces, counts = pieces + first, counts[pieces]
+        for piece, count in zip(pieces.tolist(), counts.tolist(), strict=True):
             self._count(piece, sign * count)
 
     def apply_one(self, one: One, layer: str | None, sign: int) -> None:
@@ -68,77 +76,102 @@ class Groups:
         self._count(math.floor(one.record.time / self._width), sign)
 
     def _count(self, piece: int, n: int) -> None:
-        self._slices[piece] += n
-        self._touched.add(self._group_of(piece))
-        if not self._slices[piece]:
-            del self._slices[piece]
+        group = self._group_of(piece)
+        self._touched.add(group)
+        self._rows[piece] += n
+        if self._rows[piece]:
+            self._slices[group].add(piece)
+        else:
+            del self._rows[piece]
+            self._slices[group].discard(piece)
 
     def settle(self, view: View, selection: Selection) -> None:
         """Compute the groups again that changed."""
-        if not self._touched:
-            return
+        wanted = {}
         for group in self._touched:
             self.figures.pop(group, None)
-        wanted = sorted(piece for piece in self._slices if self._group_of(piece) in self._touched)
+            if self._slices[group]:
+                wanted[group] = self._slices[group]
+            else:
+                del self._slices[group]
         self._touched.clear()
         if wanted:
-            self.figures |= self._compute(np.array(wanted), view, selection)
+            self.figures |= self._compute(wanted, view, selection)
 
-    def _compute(self, wanted: Ints, view: View, selection: Selection) -> dict[int, Figures]:
-        names = [self._group_of(piece) for piece in wanted.tolist()]
-        groups = sorted(set(names))
-        number = {group: i for i, group in enumerate(groups)}
-        numbers = np.array([number[name] for name in names])
-        parts = list(self._parts(wanted, numbers, view, selection))
+    def _compute(self, wanted: dict[int, set[int]], view: View, selection: Selection) -> dict[int, Figures]:
+        slices = np.array([piece for pieces in wanted.values() for piece in pieces])
+        numbers = np.repeat(np.arange(len(wanted)), [len(pieces) for pieces in wanted.values()])
+        order = np.argsort(slices)
+        found = _Groups(slices[order], numbers[order].astype(_smallest(len(wanted))))
+        parts = list(self._parts(found, view, selection))
         group, ms, flags = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-        return dict(zip(groups, _figures(group, ms, flags, len(groups)), strict=True))
+        return dict(zip(wanted, _figures(group, ms, flags, len(wanted)), strict=True))
 
     def _parts(
-        self, wanted: Ints, numbers: Ints, view: View, selection: Selection
-    ) -> Iterable[tuple[npt.NDArray[np.uint16], Floats, npt.NDArray[np.uint8]]]:
+        self, groups: _Groups, view: View, selection: Selection
+    ) -> Iterator[tuple[Ints, Floats, npt.NDArray[np.uint8]]]:
         """Yield group, latency and flags of the rows that lie in the wanted slices."""
         for block in view.blocks:
-            low, high = block.oldest // self._width, block.newest // self._width
-            if np.searchsorted(wanted, low) == np.searchsorted(wanted, high, side="right"):
-                continue
-            rows = selection.of(view.part(block))
-            slices = slices_of(rows, self._width)
-            place = np.minimum(np.searchsorted(wanted, slices), len(wanted) - 1)
-            hit = wanted[place] == slices
-            yield numbers[place[hit]].astype(np.uint32), times(rows)[hit], flags_of(rows)[hit]
+            low, high = math.floor(block.oldest / self._width), math.floor(block.newest / self._width)
+            if groups.between(low, high) and selection.may_be_in(block):
+                rows = selection.of(view.part(block))
+                hit, group = groups.of(slices_of(rows, self._width))
+                yield group, times(rows)[hit], flags_of(rows)[hit]
+
+
+class _Groups:
+    """Which group each wanted slice belongs to, slices ascending."""
+
+    def __init__(self, slices: Ints, numbers: Ints) -> None:
+        self._slices = slices
+        self._numbers = numbers
+        self._dense = len(slices) == slices[-1] - slices[0] + 1
+
+    def between(self, low: int, high: int) -> bool:
+        """Whether a wanted slice lies between two, both included."""
+        left, right = np.searchsorted(self._slices, low), np.searchsorted(self._slices, high, side="right")
+        return bool(left < right)
+
+    def of(self, slices: Ints) -> tuple[npt.NDArray[np.bool_], Ints]:
+        """Return which of the rows are in wanted slices, and the groups of these."""
+        if self._dense:
+            place = slices - self._slices[0]
+            hit = (place >= 0) & (place < len(self._slices))
+        else:
+            place = np.minimum(np.searchsorted(self._slices, slices), len(self._slices) - 1)
+            hit = self._slices[place] == slices
+        return hit, self._numbers[place[hit]]
+
+
+def _smallest(groups: int) -> type[np.unsignedinteger[Any]]:
+    return np.uint16 if groups <= 1 << 16 else np.uint32  # numbers of 16 bits are sorted in one pass
 
 
 def slices_of(rows: Rows, width: float) -> Ints:
     """Return the number of the time slice that each row begins in."""
-    return np.floor_divide(rows["time"], width).astype(np.int64)
+    return np.floor(rows["time"] / width).astype(np.int64)
 
 
-def _figures(
-    group: npt.NDArray[np.uint16], ms: Floats, flags: npt.NDArray[np.uint8], n: int
-) -> list[Figures]:
-    order = np.argsort(group, kind="stable")
-    group, ms, flags = group[order], ms[order], flags[order]
-    bounds = np.searchsorted(group, np.arange(n + 1)).tolist()
+def _figures(group: Ints, ms: Floats, flags: npt.NDArray[np.uint8], n: int) -> list[Figures]:
+    by_flags = np.bincount(group.astype(np.int64) * 64 + flags, minlength=n * 64).reshape(n, 64)
+    known, good = by_flags @ _has(SUCCESS_KNOWN), by_flags @ _has(SUCCESS_KNOWN | SUCCESS)
+    cached, hits = by_flags @ _has(CACHE_KNOWN), by_flags @ _has(CACHE_KNOWN | CACHE_HIT)
+    counts = np.stack([by_flags.sum(1), known, known - good, cached, hits], axis=1).tolist()
+    is_known = ~np.isnan(ms)
+    if not is_known.all():
+        group, ms = group[is_known], ms[is_known]
+    ms = ms[np.argsort(group, kind="stable")]
+    ends = np.cumsum(np.bincount(group, minlength=n)).tolist()
     found = []
-    for start, end in pairwise(bounds):
-        bits = np.bincount(flags[start:end], minlength=64)
-        values = ms[start:end]
-        values = np.sort(values[~np.isnan(values)])
-        known, hits = _with(bits, SUCCESS_KNOWN), _with(bits, CACHE_KNOWN | CACHE_HIT)
+    for count, start, end in zip(counts, [0, *ends[:-1]], ends, strict=True):
+        values = np.sort(ms[start:end])
         at = [float(values[int(q * len(values))]) if len(values) else math.nan for q in _PERCENTILES]
-        errors = known - _with(bits, SUCCESS_KNOWN | SUCCESS)
-        total = float(values.sum())
-        found.append(
-            Figures(end - start, known, errors, _with(bits, CACHE_KNOWN), hits, len(values), total, *at)
-        )
+        found.append(Figures._make((*count, len(values), float(values.sum()), *at)))
     return found
 
 
-_BITS = np.arange(64)
-
-
-def _with(by_flags: npt.NDArray[np.intp], bits: int) -> int:
-    return int(by_flags[(_BITS & bits) == bits].sum())
+def _has(bits: int) -> Ints:
+    return np.array([flags & bits == bits for flags in range(64)], np.int64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,8 +122,7 @@ def slowest(
     """
     threshold = float(percentiles(upkeep, view, selection, (percentile / 100,))[0])
     parts, slow = [], []
-    for rows in view.rows():
-        selected = selection.of(rows)
+    for selected in selection.parts(view):
         ms = times(selected)
         places = np.flatnonzero(ms >= threshold)
         parts.append((selected, places))

@@ -44,7 +44,7 @@ class _Kept:
                 for one in rows.ones():
                     if self.selection.holds(one):
                         self.summary.apply_one(one, self.selection.layer, sign)
-            elif len(selected := self.selection.of(rows)):
+            elif self.selection.may_be_in(rows.block) and len(selected := self.selection.of(rows)):
                 self.summary.apply(selected, sign)
         self.view = view
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from athena_tuning.profiling.block import BLOCK_ROWS, Block, Rows
+from athena_tuning.profiling.dictionary import Dictionary
 from athena_tuning.profiling.names import Names
 
 FEW = 16
@@ -133,13 +135,7 @@ class Window:
         for rows, sign in changes(old, self.view):
             self.count += sign * len(rows)
             for column, names in self.names.by_column.items():
-                if len(rows) <= FEW:
-                    numbers = [n for n in rows[column].tolist() if names.count_one(n, sign)]
-                elif sign < 0:
-                    numbers = names.count_out(rows[column])
-                else:
-                    names.count_in(rows[column])
-                    continue
+                numbers = _count(names, column, rows, sign)
                 if numbers:
                     unused.setdefault(column, []).extend(numbers)
         unused.pop("shape", None)
@@ -166,6 +162,8 @@ class Window:
             blocks = blocks[1:]
         if not blocks:
             return View((), self._end, self._end, cutoff)
+        if all(block.oldest >= cutoff for block in blocks):
+            return View(blocks, max(first, blocks[0].base), self._end, cutoff)
         head = blocks[0]
         first = max(first, head.base)
         holes = any(block.oldest < cutoff for block in blocks[1:])
@@ -174,3 +172,14 @@ class Window:
             first += int(alive.argmax())
             holes = holes or not alive[alive.argmax() :].all()
         return View(blocks, first, self._end, cutoff, holes)
+
+
+def _count(names: Dictionary[Any], column: str, rows: Rows, sign: int) -> list[int]:
+    """Count the uses of a column's numbers; return those that nothing uses any more."""
+    if len(rows) <= FEW:
+        numbers = [getattr(one.record, column) for one in rows.ones()]
+        return [number for number in numbers if names.count_one(number, sign)]
+    if sign < 0:
+        return names.count_out(rows[column])
+    names.count_in(rows[column])
+    return []
