@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from athena_tuning.model import ConfigVersion, Decision
+from athena_tuning.model import ConfigSet, ConfigVersion, Decision
 from athena_tuning.ui import applying, figures, notices, parts, reads, text, units
 from athena_tuning.ui.applying import Change
 from athena_tuning.ui.shell import Here
@@ -196,12 +196,11 @@ def _explain(decision: Decision) -> None:
 
 
 def _changed(parent: ConfigVersion | None, version: ConfigVersion) -> str:
-    if parent is None:
-        return "first of its scope"
+    before = parent or ConfigSet().default
     changes = [
         f"{name} {units.setting(a)} → {units.setting(b)}"
-        for name, (a, b) in parent.config.changes_to(version.config).items()
+        for name, (a, b) in before.config.changes_to(version.config).items()
     ]
-    if parent.mode is not version.mode:
-        changes.append(f"mode {parent.mode.value} → {version.mode.value}")
+    if before.mode is not version.mode:
+        changes.append(f"mode {before.mode.value} → {version.mode.value}")
     return ", ".join(changes) or "no value"

@@ -200,7 +200,16 @@ def hour_weekday(
     shown = [cell[2] for cell in cells]
     option: dict[str, Any] = {
         "animation": False,
-        "grid": {"left": 4, "right": 8, "top": 8, "bottom": 46, "containLabel": True},
+        "grid": {
+            "left": 4,
+            "right": 8,
+            "top": 8,
+            "bottom": 46,
+            "containLabel": True,
+            "show": True,
+            "backgroundColor": FAINT,
+            "borderWidth": 0,
+        },
         "tooltip": {"trigger": "item", "formatter": f"{name}: {{@[2]}} {unit}"},
         "xAxis": {
             "type": "category",
@@ -212,7 +221,6 @@ def hour_weekday(
             "type": "category",
             "inverse": True,
             "data": list(DAYS),
-            "splitArea": {"show": True, "areaStyle": {"color": [FAINT]}},
             "axisTick": {"show": False},
             "axisLine": {"show": False},
         },

@@ -13,7 +13,7 @@ import streamlit as st
 from athena_tuning.model import QueryMetrics
 from athena_tuning.ui import figures, notices, text, units
 from athena_tuning.ui.chart import Chart
-from athena_tuning.ui.reads import Kpi, record_row
+from athena_tuning.ui.reads import SAME, Kpi, record_row
 
 if TYPE_CHECKING:
     from athena_tuning.ui.service import TuningService
@@ -91,6 +91,7 @@ def kpi(item: Kpi) -> None:
         item.value,
         item.delta,
         colour,
+        delta_arrow="off" if item.delta == SAME else "auto",
         chart_data=item.trend if len(item.trend) > 1 else None,
         height="stretch",
     )

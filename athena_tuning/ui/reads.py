@@ -21,6 +21,9 @@ from athena_tuning.ui.live import Mark
 from athena_tuning.ui.view import View
 from athena_tuning.workload.samples import load_records
 
+SAME = "unchanged"
+"""The delta of a figure that is as it was."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kpi:
@@ -293,7 +296,9 @@ def _duration(label: str, now: float, then: float, trend: Iterable[float]) -> Kp
     if not (math.isfinite(now) and math.isfinite(then)):
         return Kpi(label, units.ms(now), None, None, _known(trend))
     change = now - then
-    flat = abs(change) < max(0.02 * then, 0.05)
+    if abs(change) < 0.05:
+        return Kpi(label, units.ms(now), SAME, None, _known(trend))
+    flat = abs(change) < 0.02 * then
     sign = "+" if change > 0 else "-"
     delta = f"{sign}{units.ms(abs(change))}"
     return Kpi(label, units.ms(now), delta, None if flat else change > 0, _known(trend))
@@ -303,8 +308,10 @@ def _share(label: str, now: float, then: float, trend: Iterable[float], *, up: b
     if not (math.isfinite(now) and math.isfinite(then)):
         return Kpi(label, units.percent(now), None, None, _known(trend))
     points = (now - then) * 100
+    if abs(points) < 0.05:
+        return Kpi(label, units.percent(now), SAME, None, _known(trend))
     sign = "+" if points > 0 else "-"
-    worse = None if abs(points) < 0.1 else (points < 0) is up
+    worse = (points < 0) is up
     return Kpi(label, units.percent(now), f"{sign}{abs(points):.1f} pp", worse, _known(trend))
 
 
@@ -317,6 +324,10 @@ def _relative(now: float, then: float) -> str | None:
     if not then or not math.isfinite(then):
         return None
     change = now / then - 1
+    if abs(change) < 0.005:
+        return SAME
+    if change > 9:
+        return f"+{now / then:.0f}x"
     return f"{'+' if change > 0 else '-'}{abs(change) * 100:.0f} %"
 
 

@@ -130,7 +130,7 @@ def progress(here: Here, run: LoadRun) -> None:
                     lambda: here.service.stop_load(here.actor), "The load has stopped"
                 ),
             )
-    with st.grid(6, min_column_width=130, gap="small"):
+    with st.grid(6, min_column_width=112, gap="small"):
         st.metric("Asked", units.count(at.offered), height="stretch")
         st.metric("Answered", units.rate(at.achieved_per_s), height="stretch")
         st.metric("p50, from when due", units.ms(at.p50_ms), height="stretch")

@@ -30,19 +30,28 @@ with (
         "lat-percentiles",
     )
 with right, parts.card("figures", "In figures", "The period before has the same length."):
-    rows = [
-        ("mean", now.mean_latency_ms, before.mean_latency_ms, 1),
-        ("p50", now.p50_latency_ms, before.p50_latency_ms, figures.trusted(0.5, now.count)),
-        ("p90", now.p90_latency_ms, before.p90_latency_ms, figures.trusted(0.9, now.count)),
-        ("p95", now.p95_latency_ms, before.p95_latency_ms, figures.trusted(0.95, now.count)),
-        ("p99", now.p99_latency_ms, before.p99_latency_ms, figures.trusted(0.99, now.count)),
-        ("p99.9", now.p999_latency_ms, before.p999_latency_ms, figures.trusted(0.999, now.count)),
-        ("queue wait, mean", now.mean_queue_ms, before.mean_queue_ms, 1),
-        ("queue wait, p99", now.p99_queue_ms, before.p99_queue_ms, figures.trusted(0.99, now.count)),
-    ]
+    FIGURES = {
+        "mean": ("mean_latency_ms", 0.0),
+        "p50": ("p50_latency_ms", 0.5),
+        "p90": ("p90_latency_ms", 0.9),
+        "p95": ("p95_latency_ms", 0.95),
+        "p99": ("p99_latency_ms", 0.99),
+        "p99.9": ("p999_latency_ms", 0.999),
+        "queue wait, mean": ("mean_queue_ms", 0.0),
+        "queue wait, p99": ("p99_queue_ms", 0.99),
+    }
     parts.sheet(
         ["", parts.Cell("Now", "n"), parts.Cell("Before", "n was")],
-        [(name, units.ms(a) if sure else "too few", units.ms(b)) for name, a, b, sure in rows],
+        [
+            (
+                name,
+                *(
+                    units.ms(getattr(s, field)) if figures.trusted(q, s.count) or not s.count else "too few"
+                    for s in (now, before)
+                ),
+            )
+            for name, (field, q) in FIGURES.items()
+        ],
     )
     st.caption(f"{units.count(now.count)} recalls now, {units.count(before.count)} before")
 

@@ -153,6 +153,8 @@ def small_multiples(series: Mapping[str, Any], *, timezone: str) -> Chart:
     rows = max(1, math.ceil(len(names) / columns))
     traces, layout = [], {"grid": {"rows": rows, "columns": columns, "pattern": "independent", "ygap": 0.34}}
     top = max((_top(s.p99) for s in series.values()), default=1.0)
+    moments = [units.wall_ms(float(t), timezone) for s in series.values() for t in s.time]
+    span = [min(moments), max(moments)] if moments else None
     notes = []
     for index, name in enumerate(names, start=1):
         data, suffix = series[name], "" if index == 1 else str(index)
@@ -173,7 +175,7 @@ def small_multiples(series: Mapping[str, Any], *, timezone: str) -> Chart:
             }
             for label in ("p50", "p99")
         ]
-        layout[f"xaxis{suffix}"] = axis(type="date", nticks=4)
+        layout[f"xaxis{suffix}"] = axis(type="date", nticks=4, range=span)
         layout[f"yaxis{suffix}"] = axis(range=[0, top * 1.05], nticks=4, ticksuffix=" ms")
         notes.append(
             {
