@@ -54,13 +54,12 @@ class SqlConfigs(Store):
         at = self._clock() if time is None else time
         change = Change(config, expected_version, actor, reason, scope, mode, restores, at)
         with self._database.write(lock="configs") as transaction:
-            known = _by_key(transaction, idempotency_key)
-            if known:
-                return known
-            [(head,)] = transaction.execute("SELECT coalesce(max(version), 0) FROM config_versions")
+            by_key, current, head = _at(transaction, scope, idempotency_key)
+            if by_key:
+                return by_key
             if restores is not None and not 1 <= restores <= head:
                 raise ValueError(f"there is no version {restores} to restore")
-            version = change.version_after(head, _in_force(transaction, scope))
+            version = change.version_after(head, current)
             transaction.run(
                 f"INSERT INTO config_versions ({_VERSION}, idempotency_key) VALUES (?,?,?,?,?,?,?,?,?,?)",
                 (*_row_of(version), idempotency_key),
@@ -162,18 +161,21 @@ class SqlConfigs(Store):
         self._database.close()
 
 
-def _by_key(transaction: Transaction, key: str | None) -> ConfigVersion | None:
-    if key is None:
-        return None
-    rows = transaction.execute(f"SELECT {_VERSION} FROM config_versions WHERE idempotency_key = ?", (key,))
-    return _version_of(rows[0]) if rows else None
-
-
-def _in_force(transaction: Transaction, scope: str) -> ConfigVersion | None:
+def _at(
+    transaction: Transaction, scope: str, key: str | None
+) -> tuple[ConfigVersion | None, ConfigVersion | None, int]:
+    """Return the version with this idempotency key, the one in force for the scope, and the newest number."""
     rows = transaction.execute(
-        f"SELECT {_VERSION} FROM config_versions WHERE scope = ? ORDER BY version DESC LIMIT 1", (scope,)
+        f"SELECT idempotency_key, {_VERSION} FROM config_versions WHERE idempotency_key = ?"
+        " OR version IN (SELECT max(version) FROM config_versions"
+        " UNION ALL SELECT max(version) FROM config_versions WHERE scope = ?) ORDER BY version",
+        (key, scope),
     )
-    return _version_of(rows[0]) if rows else None
+    found = [(row[0], _version_of(row[1:])) for row in rows]
+    by_key = [version for its_key, version in found if key is not None and its_key == key]
+    in_scope = [version for _, version in found if version.scope == scope]
+    head = found[-1][1].version if found else 0
+    return by_key[0] if by_key else None, in_scope[-1] if in_scope else None, head
 
 
 def _version_of(row: Row) -> ConfigVersion:

@@ -15,7 +15,7 @@ import pytest
 
 from athena_tuning.model import Annotation, QueryMetrics, TuningConfig
 from athena_tuning.store import StoreError, open_store
-from athena_tuning.store.schema import CURRENT
+from athena_tuning.store.schema import CURRENT, MIGRATIONS
 from athena_tuning.store.sqlite import APPLICATION_ID, SqliteStore
 
 Recalls = Callable[..., list[QueryMetrics]]
@@ -53,6 +53,45 @@ def test_a_newer_schema_is_refused_with_both_versions(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(StoreError, match=rf"version {CURRENT + 1}.*up to {CURRENT}: update it"):
         SqliteStore(path)
+
+
+def next_schema(monkeypatch: pytest.MonkeyPatch, *statements: str) -> None:
+    monkeypatch.setattr("athena_tuning.store.sqlite.MIGRATIONS", (*MIGRATIONS, statements))
+    monkeypatch.setattr("athena_tuning.store.sqlite.CURRENT", CURRENT + 1)
+
+
+def test_an_older_store_becomes_todays_with_all_it_holds(
+    tmp_path: Path, recalls: Recalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "store.db"
+    old = SqliteStore(path)
+    old.append_metrics("w", 1, recalls(20))
+    old.close()
+    next_schema(
+        monkeypatch, "ALTER TABLE annotations ADD COLUMN colour TEXT", "CREATE TABLE more (id BIGINT)"
+    )
+    new = SqliteStore(path)
+    assert list(new.tail_metrics().records) == recalls(20)
+    assert new._database.read("SELECT colour FROM annotations") == []
+    assert new._database.read("PRAGMA user_version") == [(CURRENT + 1,)]
+    new.close()
+
+
+def test_a_step_that_fails_leaves_the_older_store_as_it_was(
+    tmp_path: Path, recalls: Recalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "store.db"
+    old = SqliteStore(path)
+    old.append_metrics("w", 1, recalls(20))
+    old.close()
+    with monkeypatch.context() as patched:
+        next_schema(patched, "CREATE TABLE more (id BIGINT)", "INSERT INTO nowhere VALUES (1)")
+        with pytest.raises(StoreError, match=r"store\.db: .*nowhere"):
+            SqliteStore(path)
+    again = SqliteStore(path)
+    assert list(again.tail_metrics().records) == recalls(20)
+    assert again._database.read("SELECT name FROM sqlite_schema WHERE name = 'more'") == []
+    again.close()
 
 
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
