@@ -197,11 +197,13 @@ class LatencyHistogram:
 
     def locate(self, ranks: Sequence[int]) -> list[tuple[int, int]]:
         """Return each rank's bucket and the rank within that bucket."""
-        cumulated = self._counts.cumsum()
-        places = cumulated.searchsorted(ranks, side="right")
-        before = cumulated[places] - self._counts[places]
-        found = zip(ranks, places.tolist(), before.tolist(), strict=True)
-        return [(place + self._first, rank - below) for rank, place, below in found]
+        counts, first = self._counts, self._first
+        cumulated = counts.cumsum()
+        found = []
+        for rank, place in zip(ranks, cumulated.searchsorted(ranks, side="right").tolist(), strict=True):
+            before = cumulated.item(place) - counts.item(place)
+            found.append((place + first, rank - before))
+        return found
 
     def neighbours(self, buckets: Iterable[int], most: int) -> list[int]:
         """Return these buckets and those beside them, ascending: on each side up to ``most`` values."""

@@ -254,7 +254,7 @@ class PerformanceProfiler:
             left -= len(chunk)
             fold(self._window, chunk, now, self.max_metrics, self._counters)
             self._settle(now)
-        if not folded:
+        if not folded and not self._window.is_settled(now):
             self._settle(now)
         return folded
 

@@ -84,9 +84,11 @@ def work_and_span(m: QueryMetrics) -> tuple[float, float]:
     work / span cannot come from queueing. Without tasks the whole latency of a parallel recall stands in.
     """
     if m.tasks:
-        starts = [(task.offset_ms + task.queue_ms, task.service_ms) for task in m.tasks]
-        span = time_covered((start, start + took) for start, took in starts)
-        return sum([took for _, took in starts]), span
+        spans, work = [], 0.0
+        for _, offset, queue, service, *_ in m.tasks:
+            spans.append((offset + queue, offset + queue + service))
+            work += service
+        return work, time_covered(spans)
     work = sum(m.layer_latencies.values())
     if not m.parallel_execution:
         return work, work

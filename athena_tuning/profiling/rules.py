@@ -88,7 +88,8 @@ def _normal(record: object, now: float, cutoff: float, counters: Counter[str]) -
         _count(m.config_version, 0, "config_version", odd) or 0,
         _name(m.source, "live", "source", odd),
     )
-    counters.update(f"normalised_{name}" for name in set(odd))
+    if odd:
+        counters.update(f"normalised_{name}" for name in set(odd))
     return clean
 
 
@@ -119,8 +120,8 @@ def _real(value: Any) -> float | None:
 
 
 def _number(value: Any, largest: float, name: str, odd: list[str]) -> float | None:
-    if value is None:
-        return None
+    if value is None or (type(value) is float and 0 <= value <= largest):
+        return value
     number = _real(value)
     if number is None or not 0 <= number <= largest:
         odd.append(name)
@@ -180,11 +181,11 @@ def _layer_latencies(values: Any, odd: list[str]) -> dict[str, float]:
     if not isinstance(values, dict):
         odd.append("layer_latencies")
         return {}
-    kept = {
-        str(layer): ms
-        for layer, value in values.items()
-        if is_name(layer) and (ms := _real(value)) is not None and 0 <= ms <= LONGEST_MS
-    }
+    kept = {}
+    for layer, value in values.items():
+        ms = value if type(value) is float else _real(value)
+        if is_name(layer) and ms is not None and 0 <= ms <= LONGEST_MS:
+            kept[layer] = ms
     if len(kept) < len(values):
         odd.append("layer_latencies")
     return kept

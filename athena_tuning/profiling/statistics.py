@@ -12,6 +12,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -91,7 +92,7 @@ class Distribution:
         else:
             members.pop(bisect_left(members, ms))
 
-    def exact(self, qs: Sequence[float], values: Callable[[], Iterable[Floats]]) -> Floats:
+    def exact(self, qs: Sequence[float], values: Callable[[], Iterable[Floats]]) -> list[float]:
         """Return exact percentiles in ms; NaN when empty.
 
         Args:
@@ -100,12 +101,12 @@ class Distribution:
         """
         histogram = self.histogram
         if not histogram.count:
-            return np.full(len(qs), np.nan)
+            return [math.nan] * len(qs)
         places = histogram.locate(ranks_of(qs, histogram.count))
         missing = {bucket for bucket, _ in places}.difference(self._members)
         if missing:
             self._members |= _members(histogram.neighbours(missing, _NEARBY), values())
-        found = np.array([self._members[bucket][rank] for bucket, rank in places])
+        found = [self._members[bucket][rank] for bucket, rank in places]
         if sum(map(len, self._members.values())) > _MOST_MEMBERS:
             self._members.clear()
         return found
@@ -205,7 +206,7 @@ class Totals:
 
     def with_flags(self, bits: int) -> int:
         """Return how many have all these bits of ``flags`` set."""
-        return sum([self.by_flags[flags] for flags in _having(bits)])
+        return sum(_having(bits)(self.by_flags))
 
     def rate(self, bit: int, known: int) -> float:
         """Return the share that has ``bit`` among those that have ``known``; NaN if there are none."""
@@ -219,8 +220,9 @@ class Totals:
 
 
 @lru_cache(maxsize=64)
-def _having(bits: int) -> tuple[int, ...]:
-    return tuple(flags for flags in range(64) if flags & bits == bits)
+def _having(bits: int) -> Callable[[list[int]], tuple[int, ...]]:
+    """Return what takes the counts of the flags that have all these bits; at least two bits are unset."""
+    return itemgetter(*(flags for flags in range(64) if flags & bits == bits))
 
 
 def queue_waits(rows: Rows) -> Floats:
@@ -283,7 +285,7 @@ def percentiles(
     totals = upkeep.summary(Totals, selection, view)
     if not exact:
         return totals.latency.histogram.quantiles(qs)
-    return totals.latency.exact(qs, _values(view, selection))
+    return np.array(totals.latency.exact(qs, _values(view, selection)))
 
 
 def _values(view: View, selection: Selection) -> Callable[[], Iterable[Floats]]:
@@ -294,7 +296,7 @@ def summarise(upkeep: Upkeep, view: View, selection: Selection) -> WindowSummary
     """Return the figures of a selection."""
     totals = upkeep.summary(Totals, selection, view)
     first, last = time_range(view, selection)
-    p50, p90, p95, p99, p999 = totals.latency.exact(FIVE, _values(view, selection)).tolist()
+    p50, p90, p95, p99, p999 = totals.latency.exact(FIVE, _values(view, selection))
     known = totals.with_flags(SUCCESS_KNOWN)
     return WindowSummary(
         totals.n,
@@ -339,7 +341,7 @@ def layer_metrics(upkeep: Upkeep, view: View, layer: str) -> LayerMetrics | None
     totals = upkeep.summary(Totals, selection, view)
     if not totals.n:
         return None
-    p50, p90, p95, p99, p999 = totals.latency.exact(FIVE, _values(view, selection)).tolist()
+    p50, p90, p95, p99, p999 = totals.latency.exact(FIVE, _values(view, selection))
     return LayerMetrics(
         layer_name=layer,
         total_queries=totals.n,
@@ -364,7 +366,7 @@ def query_type_metrics(upkeep: Upkeep, view: View, query_type: str) -> QueryType
     totals = upkeep.summary(Totals, selection, view)
     if not totals.n:
         return None
-    p50, p90, p95, p99, p999 = totals.latency.exact(FIVE, _values(view, selection)).tolist()
+    p50, p90, p95, p99, p999 = totals.latency.exact(FIVE, _values(view, selection))
     return QueryTypeMetrics(
         query_type=query_type,
         total_queries=totals.n,

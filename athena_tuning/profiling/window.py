@@ -8,10 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from athena_tuning.profiling.block import BLOCK_ROWS, Block, Rows
-from athena_tuning.profiling.dictionary import Dictionary
 from athena_tuning.profiling.names import Names
 
 FEW = 16
@@ -97,6 +95,11 @@ class Window:
         self._max_age = max_age
         self._blocks: tuple[Block, ...] = ()
         self._end = 0
+        self._oldest = -math.inf  # no visible record is older
+
+    def is_settled(self, now: float) -> bool:
+        """Whether nothing was added and nothing became too old since the last ``settle``."""
+        return self.view.end == self._end and now - self._max_age <= self._oldest
 
     def cutoff(self, now: float) -> float:
         """Return the oldest time that is visible at ``now``; it never goes back."""
@@ -134,16 +137,29 @@ class Window:
         unused: dict[str, list[int]] = {}
         for rows, sign in changes(old, self.view):
             self.count += sign * len(rows)
-            for column, names in self.names.by_column.items():
-                numbers = _count(names, column, rows, sign)
-                if numbers:
-                    unused.setdefault(column, []).extend(numbers)
-        unused.pop("shape", None)
+            for column, numbers in self._count(rows, sign):
+                unused.setdefault(column, []).extend(numbers)
+        unused = {column: numbers for column, numbers in unused.items() if numbers and column != "shape"}
         dropped = self._blocks[: len(self._blocks) - len(self.view.blocks)]
         self._blocks = self.view.blocks
         if dropped:
             unused["shape"] = self._shapes_only_of(dropped)
         return unused
+
+    def _count(self, rows: Rows, sign: int) -> Iterator[tuple[str, list[int]]]:
+        """Count the uses of texts and names; yield by column those that nothing uses any more."""
+        if len(rows) <= FEW:
+            for one in rows.ones():
+                for column, names in self.names.by_column.items():
+                    number = getattr(one.record, column)
+                    if names.count_one(number, sign):
+                        yield column, [number]
+            return
+        for column, names in self.names.by_column.items():
+            if sign < 0:
+                yield column, names.count_out(rows[column])
+            else:
+                names.count_in(rows[column])
 
     def _shapes_only_of(self, dropped: tuple[Block, ...]) -> list[int]:
         """Return the shapes that no block needs any more; a block's rows are found by the shapes of all."""
@@ -161,8 +177,10 @@ class Window:
         while blocks and (blocks[0].base + len(blocks[0]) <= first or blocks[0].newest < cutoff):
             blocks = blocks[1:]
         if not blocks:
+            self._oldest = math.inf
             return View((), self._end, self._end, cutoff)
-        if all(block.oldest >= cutoff for block in blocks):
+        self._oldest = max(cutoff, min(block.oldest for block in blocks))
+        if self._oldest > cutoff:
             return View(blocks, max(first, blocks[0].base), self._end, cutoff)
         head = blocks[0]
         first = max(first, head.base)
@@ -172,14 +190,3 @@ class Window:
             first += int(alive.argmax())
             holes = holes or not alive[alive.argmax() :].all()
         return View(blocks, first, self._end, cutoff, holes)
-
-
-def _count(names: Dictionary[Any], column: str, rows: Rows, sign: int) -> list[int]:
-    """Count the uses of a column's numbers; return those that nothing uses any more."""
-    if len(rows) <= FEW:
-        numbers = [getattr(one.record, column) for one in rows.ones()]
-        return [number for number in numbers if names.count_one(number, sign)]
-    if sign < 0:
-        return names.count_out(rows[column])
-    names.count_in(rows[column])
-    return []
