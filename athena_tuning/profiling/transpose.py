@@ -6,6 +6,7 @@ makes the whole batch ``Odd``; it then goes through the rules record by record a
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -65,7 +66,7 @@ class Batch:
         self._latency = _known(latency, rules.LONGEST_MS)
         self._others = [
             _known(memory, rules.LARGEST_MEMORY),
-            _known(accuracy, 1.0),
+            _known_or_nan(accuracy, 1.0),
             _known(satisfaction, 1.0),
         ]
         flags = map(FLAGS.__getitem__, zip(hit, success, parallel, partial, strict=True))
@@ -235,6 +236,13 @@ def _known(values: tuple[Any, ...], largest: float) -> Floats:
         is_known = np.array([value is not None for value in values])
         numbers[is_known] = _reals([value for value in values if value is not None], largest)
     return numbers
+
+
+def _known_or_nan(values: tuple[Any, ...], largest: float) -> Floats:
+    """Convert numbers where NaN says unknown as None does: what the rules make normal is read here too."""
+    return _known(
+        tuple([None if type(value) is float and math.isnan(value) else value for value in values]), largest
+    )
 
 
 def _counts(values: Sequence[Any], smallest: int = 0) -> Ints:

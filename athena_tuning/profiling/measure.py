@@ -1,0 +1,387 @@
+"""Measures queries of any system: a ``with`` around the query, one around each layer's share of it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+import math
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
+
+from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
+from athena_tuning.profiling.overlap import most_at_once, time_covered
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_Traced = type[BaseException] | None
+
+_OK, _ERROR, _TIMEOUT = TaskOutcome.OK, TaskOutcome.ERROR, TaskOutcome.TIMEOUT
+_NAN = math.nan
+_new = tuple.__new__  # the records' own checks and defaults are not needed here, and cost as much as the rest
+_current: ContextVar[MeasuredQuery | None] = ContextVar("athena_tuning_query", default=None)
+
+
+class Measure:
+    """Measures queries for a profiler: ``with measure("last deploy?", "temporal") as query: …``.
+
+    It costs a few µs a query. All of it may be used from any thread and any task.
+
+    Args:
+        record: takes each finished query; a profiler's ``record_query``.
+        clock: Unix seconds.
+        timer: seconds that only grow.
+
+    Attributes:
+        config_version: the version of the config in force, noted in each query that begins. Whoever obeys
+            configs keeps it up to date.
+
+    Example:
+        >>> from athena_tuning.profiling import PerformanceProfiler
+        >>> profiler = PerformanceProfiler()
+        >>> measure = Measure(profiler.record_query)
+        >>> with measure("last deploy?", "temporal") as query:
+        ...     with query.layer("semantic") as layer:
+        ...         found = ["Friday 17:00"]
+        ...         layer.result_count = len(found)
+        >>> m = profiler.metrics[-1]
+        >>> m.layers_queried, m.success, m.result_count
+        (['semantic'], True, 1)
+    """
+
+    def __init__(
+        self,
+        record: Callable[[QueryMetrics], None],
+        *,
+        clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.config_version = 0
+        self._record = record
+        self._clock = clock
+        self._timer = timer
+        self._running: list[None] = []  # its length counts layers at work; a list changes in one step
+        self._numbers = itertools.count(1)
+        self._prefix = f"{uuid.uuid4().hex[:12]}-"
+
+    def __call__(
+        self, query_text: str, query_type: str = "unknown", query_id: str | None = None
+    ) -> MeasuredQuery:
+        """Return a query to be measured by ``with`` or ``async with``.
+
+        Args:
+            query_text: what is asked.
+            query_type: what kind of query it is.
+            query_id: unique id; None: one is made.
+        """
+        return MeasuredQuery(self, query_text, query_type, query_id)
+
+    def query(
+        self, query_type: str = "unknown", *, text: Callable[..., str] | None = None
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Return a decorator that measures every call of a function, or coroutine function, as a query.
+
+        Args:
+            query_type: what kind of query it is.
+            text: gives what is asked from the call's arguments; None: the first argument.
+
+        Example:
+            >>> seen = []
+            >>> measure = Measure(seen.append)
+            >>> @measure.layer("semantic")
+            ... def semantic(text):
+            ...     return [text.upper()]
+            >>> @measure.query("factual")
+            ... def search(text):
+            ...     return semantic(text)
+            >>> search("tea"), seen[0].query_text, seen[0].layers_queried
+            (['TEA'], 'tea', ['semantic'])
+        """
+
+        def asked(args: Any, kwargs: Any) -> _Current:
+            told = text(*args, **kwargs) if text else next(iter((*args, *kwargs.values())), "")
+            return _Current(self(str(told), query_type))
+
+        return _around(asked)
+
+    def layer(self, name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Return a decorator that measures every call as a layer's share of the query around it.
+
+        The query is that of the decorated function which is under way in this task or thread; outside of one
+        nothing is measured. In a ``with``, and in a pool's threads, use ``query.layer``.
+        """
+
+        def asked(*_: Any) -> MeasuredLayer | None:
+            query = _current.get()
+            return None if query is None else query.layer(name)
+
+        return _around(asked)
+
+
+class MeasuredQuery:
+    """One query on its way.
+
+    An exception that leaves it is passed on, and the query counts as failed; if the query was cancelled, or
+    the program is told to end, how it would have ended stays unknown. If only layers fail, it fails if all
+    of them do, and is partial otherwise.
+
+    Attributes:
+        query_type: can be set while it runs, if it is known only then.
+        result_count: items returned; if it is not set, the sum of the layers'.
+        cache_hit: set it where a cache might have answered; else it stays unknown.
+        memory_mb: peak memory, if it is measured.
+        user_satisfaction: feedback, 0 to 1.
+    """
+
+    __slots__ = (
+        "_failed",
+        "_id",
+        "_measure",
+        "_shares",
+        "_started",
+        "_text",
+        "_timestamp",
+        "cache_hit",
+        "memory_mb",
+        "query_type",
+        "result_count",
+        "user_satisfaction",
+    )
+
+    def __init__(self, measure: Measure, text: str, query_type: str, query_id: str | None) -> None:
+        self._measure = measure
+        self._text = text
+        self.query_type = query_type
+        self._id = query_id
+        self._shares: list[MeasuredLayer] = []
+        self._failed = False
+        self.result_count: int | None = None
+        self.cache_hit: bool | None = None
+        self.memory_mb: float | None = None
+        self.user_satisfaction: float | None = None
+
+    def layer(self, name: str, queue_ms: float = 0.0) -> MeasuredLayer:
+        """Return a layer's share of this query, to be measured by ``with`` or ``async with``.
+
+        Args:
+            name: of the layer.
+            queue_ms: how long it has just waited for a slot, if there is a limit.
+        """
+        return MeasuredLayer(self, name, queue_ms)
+
+    def __enter__(self) -> Self:
+        measure = self._measure
+        self._timestamp = measure._clock()
+        self._started = measure._timer()
+        return self
+
+    def __exit__(self, kind: _Traced, exc: BaseException | None, _: TracebackType | None) -> None:
+        measure = self._measure
+        begun = self._started
+        latency: float | None = (measure._timer() - begun) * 1000.0
+        tasks: Sequence[LayerTask]
+        tasks = one_by_one = []
+        timed = {}
+        ended = begun
+        at_once = 1
+        count = self.result_count or 0
+        for share in self._shares:
+            started = share._started
+            if started < ended:
+                at_once = 2  # or more
+            ended = share._ended
+            name, queue_ms, found = share._name, share._queue_ms, share.result_count
+            timed[name] = service = (ended - started) * 1000.0
+            count += found
+            one_by_one.append(
+                _new(
+                    LayerTask,
+                    (
+                        name,
+                        (started - begun) * 1000.0 - queue_ms,
+                        queue_ms,
+                        service,
+                        share._in_flight,
+                        share._outcome,
+                        found,
+                    ),
+                )
+            )
+        if at_once > 1 or len(timed) < len(tasks):
+            tasks, at_once = _settled(tasks)
+            timed = {task.layer: task.service_ms for task in tasks}
+        success: bool | None = True
+        partial, error = False, None
+        if kind is not None or self._failed:
+            success, partial, error = _failure(tasks, kind, exc)
+            if success is None:
+                latency = None
+        measure._record(
+            _new(
+                QueryMetrics,
+                (
+                    self._id or f"{measure._prefix}{next(measure._numbers)}",
+                    self._text,
+                    self.query_type,
+                    self._timestamp,
+                    latency,
+                    self.memory_mb,
+                    self.cache_hit,
+                    (count or None) if self.result_count is None else self.result_count,
+                    list(timed),
+                    timed,
+                    success,
+                    error,
+                    at_once > 1,
+                    at_once,
+                    _NAN,
+                    self.user_satisfaction,
+                    tuple(tasks),
+                    partial,
+                    measure.config_version,
+                    "live",
+                ),
+            )
+        )
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(self, kind: _Traced, exc: BaseException | None, trace: TracebackType | None) -> None:
+        self.__exit__(kind, exc, trace)
+
+
+class MeasuredLayer:
+    """One layer's share of a query on its way. An exception that leaves it is passed on and noted.
+
+    Attributes:
+        result_count: items found; 0 if it is not set.
+    """
+
+    __slots__ = (
+        "_ended",
+        "_in_flight",
+        "_name",
+        "_outcome",
+        "_query",
+        "_queue_ms",
+        "_started",
+        "result_count",
+    )
+
+    def __init__(self, query: MeasuredQuery, name: str, queue_ms: float) -> None:
+        self._query = query
+        self._name = name
+        self._queue_ms = queue_ms
+        self._outcome = _OK
+        self.result_count = 0
+
+    def __enter__(self) -> Self:
+        measure = self._query._measure
+        running = measure._running
+        running.append(None)
+        self._in_flight = len(running)
+        self._started = measure._timer()
+        return self
+
+    def __exit__(self, kind: _Traced, _: BaseException | None, __: TracebackType | None) -> None:
+        query = self._query
+        measure = query._measure
+        self._ended = measure._timer()
+        measure._running.pop()
+        if kind is not None:
+            self._outcome = _TIMEOUT if issubclass(kind, TimeoutError) else _ERROR
+            query._failed = True
+        query._shares.append(self)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(self, kind: _Traced, exc: BaseException | None, trace: TracebackType | None) -> None:
+        self.__exit__(kind, exc, trace)
+
+
+def _settled(tasks: Sequence[LayerTask]) -> tuple[list[LayerTask], int]:
+    """Return the tasks in the order of their start, one a layer, and how many ran at once at most."""
+    by_layer: dict[str, list[LayerTask]] = {}
+    for task in sorted(tasks, key=lambda task: task.offset_ms):
+        by_layer.setdefault(task.layer, []).append(task)
+    return [_merged(parts) for parts in by_layer.values()], most_at_once(map(_interval, tasks))
+
+
+def _merged(parts: list[LayerTask]) -> LayerTask:
+    """Return several calls of one layer as one task; its service time is when at least one was at work."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    return first._replace(
+        service_ms=time_covered(map(_interval, parts)),
+        in_flight=max(part.in_flight for part in parts),
+        outcome=next((part.outcome for part in parts if part.outcome is not _OK), _OK),
+        result_count=sum(part.result_count for part in parts),
+    )
+
+
+def _interval(task: LayerTask) -> tuple[float, float]:
+    started = task.offset_ms + task.queue_ms
+    return started, started + task.service_ms
+
+
+def _failure(
+    tasks: Sequence[LayerTask], kind: _Traced, exc: BaseException | None
+) -> tuple[bool | None, bool, str | None]:
+    """Return success, whether the answer is partial, and what failed."""
+    failed = [task for task in tasks if task.outcome is not _OK]
+    if kind is None:
+        answered = len(failed) < len(tasks)
+        return answered, answered, "; ".join(f"{task.layer}: {task.outcome}" for task in failed)
+    error = f"{kind.__name__}: {exc}"
+    return False if issubclass(kind, Exception) else None, False, error
+
+
+class _Current:
+    """Lets decorated layers know the query around them."""
+
+    def __init__(self, query: MeasuredQuery) -> None:
+        self._query = query
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._query)
+        self._query.__enter__()
+
+    def __exit__(self, kind: _Traced, exc: BaseException | None, trace: TracebackType | None) -> None:
+        _current.reset(self._token)
+        self._query.__exit__(kind, exc, trace)
+
+
+def _around(enter: Callable[[Any, Any], Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Return a decorator that runs each call inside of what ``enter`` gives, if it gives something."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def measured_later(*args: P.args, **kwargs: P.kwargs) -> Any:
+                share = enter(args, kwargs)
+                if share is None:
+                    return await function(*args, **kwargs)
+                with share:
+                    return await function(*args, **kwargs)
+
+            return measured_later  # type: ignore[return-value]
+
+        @functools.wraps(function)
+        def measured(*args: P.args, **kwargs: P.kwargs) -> R:
+            share = enter(args, kwargs)
+            if share is None:
+                return function(*args, **kwargs)
+            with share:
+                return function(*args, **kwargs)
+
+        return measured
+
+    return decorate
