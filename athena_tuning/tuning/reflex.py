@@ -10,7 +10,7 @@ from athena_tuning.model import Reason, TuningBounds
 from athena_tuning.tuning.contention import ContentionLaw, capacity
 from athena_tuning.tuning.telemetry import Seen
 
-SATURATED, FAR_BEHIND = 1.0, 4.0
+SATURATED, FAR_BEHIND = 0.6, 2.0
 """Mean queue wait over mean service time from which the limit is what recalls wait for, and badly so."""
 
 STEP_UP, LONG_STEP = 1.6, 2.5
