@@ -1,0 +1,148 @@
+"""The real app on a free port, looked at with a real browser that can reach nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from athena_tuning.locations import dashboard
+from tests.ui.conftest import until
+
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+SETTLED = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    without = pytest.mark.skip(reason=f"no Chromium at {CHROMIUM}")
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            if not Path(CHROMIUM).exists():
+                item.add_marker(without)
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args() -> dict[str, Any]:
+    return {"executable_path": CHROMIUM, "args": ARGUMENTS}
+
+
+Serve = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def serve(tmp_path_factory: pytest.TempPathFactory, sample_memory: Path) -> Iterator[Serve]:
+    """Start the app with these settings, over a memory of its own, and give its address."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(**settings: str) -> str:
+        home = tmp_path_factory.mktemp("home")
+        shutil.copy(sample_memory, home / "memory.db")
+        (home / "memory.db.sample").touch()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        command = [sys.executable, "-m", "streamlit", "run", str(dashboard() / "app.py")]
+        command += ["--server.address", "127.0.0.1", "--server.port", str(port)]
+        environment = {**os.environ, "ATHENA_TUNING_HOME": str(home), **settings}
+        server = subprocess.Popen(
+            command, env=environment, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        running.append(server)
+
+        def answers() -> bool:
+            assert server.poll() is None, "the server ended"
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                return True
+            return False
+
+        until(answers)
+        return f"http://127.0.0.1:{port}"
+
+    yield start
+    for server in running:
+        server.terminate()
+    for server in running:
+        server.wait(30)
+
+
+@pytest.fixture(scope="session")
+def address(serve: Serve) -> str:
+    """One app for all tests that leave it as they found it."""
+    return serve()
+
+
+@dataclass
+class Seen:
+    """A page, and what it did that it must not."""
+
+    page: Page
+    address: str
+    outside: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def go(self, url: str = "") -> None:
+        self.page.goto(f"{self.address}/{url}")
+        self.settle()
+
+    def settle(self) -> None:
+        self.page.wait_for_selector("h1", timeout=30_000)
+        self.page.wait_for_selector(SETTLED, timeout=30_000)
+
+    def sound(self) -> None:
+        assert self.outside == []
+        assert self.errors == []
+        assert self.page.get_by_text("cannot be shown").count() == 0
+        assert self.page.locator('[data-testid="stException"]').count() == 0
+
+
+@pytest.fixture
+def look(browser: Browser) -> Iterator[Callable[..., Seen]]:
+    """Open a page in a browser of its own, with this size and theme."""
+    contexts: list[BrowserContext] = []
+
+    def open_page(address: str, *, width: int = 1440, theme: Any = "light") -> Seen:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme=theme,
+            reduced_motion="reduce",
+            timezone_id="UTC",
+        )
+        contexts.append(context)
+        seen = Seen(context.new_page(), address)
+        seen.page.on(
+            "request",
+            lambda request: (
+                None
+                if request.url.startswith((address, address.replace("http", "ws"), "data:", "blob:"))
+                else seen.outside.append(request.url)
+            ),
+        )
+        seen.page.on("pageerror", lambda error: seen.errors.append(str(error)))
+        seen.page.on("dialog", lambda dialog: seen.errors.append(f"a script ran: {dialog.message}"))
+        return seen
+
+    yield open_page
+    for context in contexts:
+        context.close()

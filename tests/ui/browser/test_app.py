@@ -1,0 +1,236 @@
+"""What only a browser can show."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
+
+from athena_tuning.model import LayerTask, QueryMetrics
+from athena_tuning.recall import MemoryManager
+from athena_tuning.store import open_store
+from athena_tuning.ui.navigation import SECTIONS
+from athena_tuning.workload.samples import load_records
+from tests.ui.browser.conftest import Seen, Serve
+from tests.ui.conftest import until
+
+Look = Callable[..., Seen]
+PAGES = [(entry.url, entry.title) for entries in SECTIONS.values() for entry in entries]
+SLOW = 20_000
+EVIL = (
+    '![x](http://evil.example/md.png) <img src="http://evil.example/h.png" onerror="alert(1)">'
+    "<script>alert(2)</script> $\\href{javascript:alert(3)}{x}$ [l](http://evil.example) \u202eder\u2066 "
+)
+
+
+def wander(seen: Seen) -> None:
+    """Look at every page, by its link in the navigation as a person would."""
+    for url, title in PAGES:
+        seen.go("" if url == "overview" else url)
+        expect(seen.page.locator("h1").first).to_have_text(title, timeout=SLOW)
+        expect(seen.page.locator(".chips").first).to_contain_text("strategy", timeout=SLOW)
+        too_wide = seen.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        assert too_wide <= 0, f"{url} is {too_wide} px too wide"
+    seen.sound()
+
+
+def test_the_first_visit_shows_living_figures(look: Look, address: str) -> None:
+    seen = look(address)
+    seen.go()
+    expect(seen.page.get_by_text("demo load")).to_be_visible(timeout=SLOW)
+    expect(seen.page.get_by_text("p99 latency")).to_be_visible(timeout=SLOW)
+    expect(seen.page.locator("canvas").first).to_be_visible(timeout=SLOW)
+    seen.sound()
+
+
+def test_a_deep_link_on_a_fresh_server_shows_the_frame_and_the_gate(look: Look, serve: Serve) -> None:
+    seen = look(serve(ATHENA_TUNING_ROLE="viewer"))
+    seen.go("config")
+    expect(seen.page.get_by_text("read only")).to_be_visible(timeout=SLOW)
+    expect(seen.page.get_by_role("link", name="Overview")).to_be_visible()
+    for name in ("Apply the proposal", "Switch to latency", "Look at the change…", "Undo"):
+        for button in seen.page.get_by_role("button", name=name).all():
+            expect(button).to_be_disabled()
+    seen.go("simulate")
+    expect(seen.page.get_by_role("button", name="Start")).to_be_disabled(timeout=SLOW)
+    seen.sound()
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1440), ("dark", 1440), ("dark", 390)])
+def test_every_page_is_sound(look: Look, address: str, theme: str, width: int) -> None:
+    wander(look(address, theme=theme, width=width))
+
+
+def test_what_is_looked_at_is_in_the_address(look: Look, address: str) -> None:
+    seen = look(address)
+    seen.go("latency")
+    seen.page.get_by_role("radio", name="6h").or_(seen.page.get_by_role("button", name="6h")).first.click()
+    expect(seen.page).to_have_url(re.compile("range=6h"), timeout=SLOW)
+    seen.page.get_by_role("link", name="Cache").click()
+    expect(seen.page.locator("h1").first).to_have_text("Cache", timeout=SLOW)
+    expect(seen.page).to_have_url(re.compile("range=6h"))
+    seen.sound()
+
+
+def press(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).click(timeout=SLOW)
+
+
+def switch(seen: Seen, strategy: str, reason: str) -> None:
+    seen.page.locator(f".st-key-switch-{strategy} button").click(timeout=SLOW)
+    seen.page.get_by_label("Reason").fill(reason, timeout=SLOW)
+    seen.page.get_by_label("Reason").press("Tab")
+    press(seen.page, "Apply")
+
+
+def strategy_in_force(seen: Seen, strategy: str) -> None:
+    expect(seen.page.locator(".chips").first).to_contain_text(f"strategy {strategy}", timeout=SLOW)
+
+
+def test_a_switched_strategy_is_what_the_next_recall_uses_until_it_is_undone(
+    look: Look, serve: Serve
+) -> None:
+    seen = look(serve(ATHENA_TUNING_DEMO="0"))
+    seen.go("config")
+    switch(seen, "throughput", "the batch starts")
+    strategy_in_force(seen, "throughput")
+    switch(seen, "cost", "it is over")
+    strategy_in_force(seen, "cost")
+    seen.go("workloads")
+    seen.page.get_by_label("Query", exact=True).fill("Which service uses postgres-ledger?")
+    press(seen.page, "Ask")
+    expect(seen.page.get_by_text("config v2").last).to_be_visible(timeout=SLOW)
+    seen.go("config")
+    press(seen.page, "Undo")
+    strategy_in_force(seen, "throughput")
+    seen.go("history")
+    expect(seen.page.locator(".chips").first).to_contain_text("config v3", timeout=SLOW)
+    seen.sound()
+
+
+def test_two_people_who_change_the_same_are_told_of_each_other(look: Look, serve: Serve) -> None:
+    address = serve(ATHENA_TUNING_DEMO="0")
+    ann, ben = look(address), look(address)
+    for person in (ann, ben):
+        person.go("config")
+    ann.page.locator(".st-key-switch-latency button").click(timeout=SLOW)
+    expect(ann.page.get_by_label("Reason")).to_be_visible(timeout=SLOW)
+    switch(ben, "cost", "ben was quicker")
+    strategy_in_force(ben, "cost")
+    press(ann.page, "Apply")
+    expect(ann.page.get_by_text("Somebody else wrote first")).to_be_visible(timeout=SLOW)
+    expect(ann.page.get_by_text("ben was quicker").first).to_be_visible()
+    press(ann.page, "Apply mine on top")
+    ann.page.get_by_label("Reason").fill("after talking to ben", timeout=SLOW)
+    ann.page.get_by_label("Reason").press("Tab")
+    press(ann.page, "Apply")
+    strategy_in_force(ann, "latency")
+    ann.sound()
+    ben.sound()
+
+
+def test_a_load_run_moves_the_charts_and_stops_when_told(look: Look, address: str) -> None:
+    seen = look(address)
+    seen.go("simulate")
+    press(seen.page, "Start")
+    expect(seen.page.get_by_text(re.compile("Running: steady"))).to_be_visible(timeout=SLOW)
+    asked = seen.page.locator('[data-testid="stMetric"]', has_text="Asked").locator(
+        '[data-testid="stMetricValue"]'
+    )
+    expect(asked).to_have_text(re.compile(r"[1-9]\d+"), timeout=SLOW)
+    press(seen.page, "Stop")
+    expect(seen.page.get_by_text("What came out of it")).to_be_visible(timeout=SLOW)
+    seen.sound()
+
+
+def test_a_cell_of_the_week_opens_its_slowest_recalls(look: Look, serve: Serve, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    with open_store(url) as store:
+        newest = load_records("day")[-1].timestamp
+        store.append_metrics("recorded", 1, load_records("day", ending_at=max(newest, _now())))
+    seen = look(serve(ATHENA_TUNING_STORE=url, ATHENA_TUNING_DEMO="0"))
+    seen.go("patterns?range=7d&measure=volume")
+    canvas = seen.page.locator(".st-key-pattern-heat canvas").first
+    expect(canvas).to_be_visible(timeout=SLOW)
+    heading = seen.page.get_by_text(re.compile("Slowest recalls on"))
+    for row in range(7):
+        box: Any = canvas.bounding_box()
+        seen.page.mouse.click(
+            box["x"] + box["width"] * 0.55, box["y"] + 20 + (row + 0.5) * (box["height"] - 54) / 7
+        )
+        with contextlib.suppress(PlaywrightTimeoutError):
+            heading.wait_for(timeout=1_500)
+            break
+    expect(heading).to_be_visible(timeout=SLOW)
+    seen.sound()
+
+
+def _now() -> float:
+    import time
+
+    return time.time()
+
+
+def test_hostile_texts_make_no_request_run_no_script_and_break_no_layout(
+    look: Look, serve: Serve, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    with open_store(url) as store:
+        name = EVIL[:100]
+        records = [
+            QueryMetrics(
+                f"q{i}", EVIL * (1 + 9000 * (i == 0)), name, _now() - i, 50.0 + i, None, False, 1, [name],
+                {name: 4.0}, i % 3 > 0, EVIL, tasks=(LayerTask(name, 0.0, 1.0, 4.0 + i, 1),),
+            )
+            for i in range(40)
+        ]  # fmt: skip
+        store.append_metrics("evil", 1, records)
+        from athena_tuning.model import Annotation, TuningConfig
+
+        store.apply_config(TuningConfig(), expected_version=0, actor=EVIL, reason=EVIL)
+        store.annotate(Annotation(_now(), EVIL, EVIL))
+    address = serve(ATHENA_TUNING_STORE=url, ATHENA_TUNING_DEMO="0")
+    seen = look(address)
+    wander(seen)
+    wander(look(address, width=390, theme="dark"))
+    seen.go("workloads")
+    seen.page.get_by_label("Query", exact=True).fill(EVIL)
+    press(seen.page, "Ask")
+    expect(seen.page.get_by_text("answered by")).to_be_visible(timeout=SLOW)
+    seen.sound()
+
+
+def test_managers_elsewhere_are_watched_and_missed_when_they_end(
+    look: Look, serve: Serve, memory: Path, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    with open_store(url) as store:
+        with MemoryManager(memory, store=store, worker_id="far away") as manager:
+            for _ in range(20):
+                manager.recall("Which service uses postgres-ledger?", use_cache=False)
+            until(store.workers)
+            seen = look(serve(ATHENA_TUNING_STORE=url, ATHENA_TUNING_ATTACH="1"))
+            seen.go("config?refresh=2+s")
+            expect(seen.page.get_by_text("far away")).to_be_visible(timeout=SLOW)
+            switch(seen, "throughput", "from here")
+            until(lambda: manager.config.strategy.value == "throughput")
+        expect(seen.page.get_by_text("no manager alive")).to_be_visible(timeout=30_000)
+        seen.go("config")
+        expect(seen.page.get_by_text("no manager is running")).to_be_visible(timeout=SLOW)
+        expect(seen.page.locator(".st-key-switch-cost button")).to_be_disabled()
+        seen.sound()
+
+
+def test_answers_carry_a_policy_that_lets_nothing_in_from_outside(address: str) -> None:
+    with urllib.request.urlopen(address, timeout=5) as answer:
+        policy = answer.headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "http" not in policy
+    assert "*" not in policy
