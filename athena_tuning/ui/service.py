@@ -1,73 +1,34 @@
 """Everything that a page or a command may ask or do, in one place and without streamlit.
 
-Reads go to the dashboard's own window (``Tail``), so they see all managers that share the store. Writes go
-through the manager of this process, or through the store that other processes' managers obey; each asks for
-a role, an actor's name and a reason, and most for the version that the writer saw.
+Reads are ``ReadService``'s. Writes go through the manager of this process, or through the store that other
+processes' managers obey; each asks for a role, an actor's name and a reason, and most for the version that
+the writer saw.
 """
 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from athena_tuning import locations
-from athena_tuning.model import (
-    Annotation,
-    ConfigSet,
-    ConfigVersion,
-    Decision,
-    Mode,
-    TuningConfig,
-    TuningStrategy,
-    WorkerStatus,
-)
-from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.store import Store, open_store
-from athena_tuning.tuning import AutoTuner
+from athena_tuning.model import Annotation, ConfigVersion, Mode, TuningConfig, TuningStrategy
+from athena_tuning.store import open_store
 from athena_tuning.ui.embedded import Embedded
-from athena_tuning.ui.remembered import Remembered
+from athena_tuning.ui.read_service import ReadService
 from athena_tuning.ui.roles import Actor, NotAllowed
-from athena_tuning.ui.standing import Standing
 from athena_tuning.ui.tail import Tail
-from athena_tuning.ui.view import View
-from athena_tuning.workload import samples
 from athena_tuning.workload.spec import LoadSpec
 
-WORKER_IS_ALIVE_SECONDS = 10.0
 MAX_QUERY_CHARACTERS = 10_000
 MAX_REASON_CHARACTERS = 500
 _ARRIVES_WITHIN_SECONDS = 3.0
 
-T = TypeVar("T")
 
-
-class TuningService:
-    """The dashboard's and the command line's one way to the system. All methods are thread-safe.
-
-    Args:
-        store: shared by all managers.
-        tail: follows it.
-        embedded: the manager of this process; None where other processes have them.
-        clock: Unix seconds.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        tail: Tail,
-        embedded: Embedded | None = None,
-        *,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self.store = store
-        self.tail = tail
-        self.embedded = embedded
-        self._clock = clock
-        self._remembered = Remembered(lambda: self.window.version, clock)
+class TuningService(ReadService):
+    """The dashboard's and the command line's one way to the system. All methods are thread-safe."""
 
     @classmethod
     def open(cls, environ: Mapping[str, str] = os.environ) -> TuningService:
@@ -97,101 +58,6 @@ class TuningService:
         if self.embedded is not None:
             self.embedded.close()
         self.store.close()
-
-    # Reading
-
-    @property
-    def now(self) -> float:
-        """Unix seconds."""
-        return self._clock()
-
-    @property
-    def window(self) -> PerformanceProfiler:
-        """What all charts are drawn from."""
-        return self.tail.profiler
-
-    @property
-    def store_name(self) -> str:
-        """What kind of store it is, without its address."""
-        return type(self.store).__name__
-
-    @property
-    def evidence(self) -> PerformanceProfiler:
-        """What proposals rest on: the manager's window here, else the dashboard's."""
-        return self.embedded.manager.profiler if self.embedded else self.tail.profiler
-
-    def ask(self, read: Callable[..., T], view: View, *more: Any) -> T:
-        """Return ``read(window, view, *more)``; while the window stays as it is, computed once for everybody.
-
-        Under live traffic it never stays as it is, so it is looked at anew every two seconds only.
-        """
-        return self._remembered.answer((read, view, more), lambda: read(self.window, view, *more))
-
-    def standing(self) -> Standing:
-        """Return how things stand."""
-        configs = self.configs()
-        alive = sum(self.is_alive(worker) for worker in self.store.workers())
-        return Standing(
-            configs.default.config.strategy,
-            configs.default.mode,
-            configs.default.version,
-            configs.head,
-            self.data_age(),
-            self.tail.problem,
-            alive,
-            self.embedded.demo_is_on if self.embedded else None,
-            self.blocked(alive),
-        )
-
-    def data_age(self) -> float | None:
-        """Return the seconds since the newest recall in the window; None without one."""
-        newest = self.window.summary().last_timestamp
-        return max(0.0, self.now - newest) if newest == newest else None  # noqa: PLR0124 (NaN is not itself)
-
-    def blocked(self, workers_alive: int | None = None) -> str | None:
-        """Return why nothing can be written now, or None."""
-        if self.embedded is not None:
-            return None
-        if workers_alive is None:
-            workers_alive = sum(self.is_alive(worker) for worker in self.store.workers())
-        if not workers_alive:
-            return "no manager is running on this store, so nothing would obey a change"
-        return None
-
-    def is_alive(self, worker: WorkerStatus) -> bool:
-        """Whether a worker has reported itself lately."""
-        return self.now - worker.last_seen <= WORKER_IS_ALIVE_SECONDS
-
-    def configs(self) -> ConfigSet:
-        """Return the configs in force."""
-        return self.embedded.manager.configs if self.embedded else self.store.config_set()
-
-    def enough(self) -> tuple[int, int]:
-        """Return the recalls that proposals can rest on, and how many they need."""
-        return self.evidence.summary().count, self._tuner().min_samples
-
-    def preview(self, strategy: TuningStrategy | None = None, scope: str = "all") -> Decision:
-        """Return what the tuner would choose now under a strategy (None: the one in force)."""
-        configs = self.configs()
-        chosen = strategy or configs.default.config.strategy
-        question = ("preview", chosen, scope, configs.head)
-        return self._remembered.answer(question, lambda: self._propose(chosen, scope))
-
-    def samples(self) -> Sequence[samples.SampleWorkload]:
-        """Return the sample workloads."""
-        return samples.list_samples()
-
-    def workers(self) -> list[WorkerStatus]:
-        """Return all known managers, last seen first."""
-        return self.store.workers()
-
-    def history(self, limit: int = 200, scope: str | None = None) -> list[ConfigVersion]:
-        """Return config versions, newest first."""
-        return self.store.config_history(limit=limit, scope=scope)
-
-    def decisions(self, limit: int = 200) -> list[Decision]:
-        """Return the tuner's decisions, newest first."""
-        return self.store.decisions(limit=limit)
 
     # Writing
 
@@ -358,23 +224,6 @@ class TuningService:
 
     # How it is done
 
-    def _propose(self, strategy: TuningStrategy, scope: str) -> Decision:
-        tuner = self._tuner()
-        asked = AutoTuner(
-            self.evidence,
-            strategy,
-            tuner.adjustment_interval,
-            tuner.min_samples,
-            bounds=tuner.bounds,
-            policy=tuner.policy.name,
-            clock=self._clock,
-        )
-        asked.in_force(_under(self.configs(), strategy))
-        return asked.propose(None if scope == "all" else scope)
-
-    def _tuner(self) -> AutoTuner:
-        return self.embedded.manager.tuner if self.embedded else AutoTuner(self.tail.profiler)
-
     def _under_strategy(self, strategy: TuningStrategy, at: ConfigVersion) -> TuningConfig:
         if at.mode is Mode.PINNED:
             return replace(at.config, strategy=strategy)
@@ -390,11 +239,6 @@ class TuningService:
         if self.embedded is None:
             raise NotAllowed(f"Nobody can {what} here: the managers run in other processes")
         return self.embedded
-
-
-def _under(configs: ConfigSet, strategy: TuningStrategy) -> ConfigSet:
-    at = configs.default
-    return replace(configs, default=replace(at, config=replace(at.config, strategy=strategy)))
 
 
 def _checked(reason: str) -> str:
