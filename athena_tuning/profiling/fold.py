@@ -10,6 +10,7 @@ import numpy as np
 from athena_tuning.profiling import rules
 from athena_tuning.profiling.block import BLOCK_ROWS
 from athena_tuning.profiling.columns import Column
+from athena_tuning.profiling.measure import MeasuredQuery
 from athena_tuning.profiling.rows import record_row, task_rows
 from athena_tuning.profiling.transpose import Batch, Odd
 from athena_tuning.profiling.window import FEW, Window
@@ -26,6 +27,7 @@ def fold(window: Window, records: Sequence[object], now: float, keep: int, count
         counters: takes "recorded" and what the rules did.
     """
     cutoff = window.cutoff(now)
+    records = [_read(record) if type(record) is MeasuredQuery else record for record in records]
     if FEW < len(records) <= keep:
         try:
             batch = Batch(records, window.names, now, cutoff)
@@ -45,6 +47,14 @@ def fold(window: Window, records: Sequence[object], now: float, keep: int, count
     for m in clean:
         window.open_block().append(m.query_id, record_row(m, window.names), task_rows(m))
         window.advance(1)
+
+
+def _read(measured: MeasuredQuery) -> object:
+    """Return the record of a measured query; where its names make that impossible, what will be rejected."""
+    try:
+        return measured.metrics()
+    except (TypeError, ValueError):
+        return measured
 
 
 def _extend(window: Window, batch: Batch) -> None:

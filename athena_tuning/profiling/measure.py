@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
-from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
+from athena_tuning.model import ConfigSet, LayerTask, QueryMetrics, TaskOutcome
 from athena_tuning.profiling.overlap import most_at_once, time_covered
 
 P = ParamSpec("P")
@@ -23,28 +23,30 @@ _Traced = type[BaseException] | None
 _OK, _ERROR, _TIMEOUT = TaskOutcome.OK, TaskOutcome.ERROR, TaskOutcome.TIMEOUT
 _NAN = math.nan
 _new = tuple.__new__  # the records' own checks and defaults are not needed here, and cost as much as the rest
+_blank = object.__new__  # a constructor call less a layer is a tenth of the whole
 _current: ContextVar[MeasuredQuery | None] = ContextVar("athena_tuning_query", default=None)
 
 
 class Measure:
-    """Measures queries for a profiler: ``with measure("last deploy?", "temporal") as query: …``.
+    """Measures queries for a profiler, which has one as ``profiler.measure``.
 
-    It costs a few µs a query. All of it may be used from any thread and any task.
+    A query of three layers costs about 3 µs; its record is put together when somebody reads it. All of it may
+    be used from any thread and any task.
 
     Args:
-        record: takes each finished query; a profiler's ``record_query``.
+        record: takes each query as it ends and asks for its ``metrics()`` when they are read; a profiler's
+            ``record_query``.
         clock: Unix seconds.
         timer: seconds that only grow.
 
     Attributes:
-        config_version: the version of the config in force, noted in each query that begins. Whoever obeys
-            configs keeps it up to date.
+        configs: those in force; each query that begins notes the version for its type. Whoever obeys configs
+            keeps them up to date.
 
     Example:
         >>> from athena_tuning.profiling import PerformanceProfiler
         >>> profiler = PerformanceProfiler()
-        >>> measure = Measure(profiler.record_query)
-        >>> with measure("last deploy?", "temporal") as query:
+        >>> with profiler.measure("last deploy?", "temporal") as query:
         ...     with query.layer("semantic") as layer:
         ...         found = ["Friday 17:00"]
         ...         layer.result_count = len(found)
@@ -55,12 +57,12 @@ class Measure:
 
     def __init__(
         self,
-        record: Callable[[QueryMetrics], None],
+        record: Callable[[MeasuredQuery], None],
         *,
         clock: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.config_version = 0
+        self.configs = ConfigSet()
         self._record = record
         self._clock = clock
         self._timer = timer
@@ -78,7 +80,17 @@ class Measure:
             query_type: what kind of query it is.
             query_id: unique id; None: one is made.
         """
-        return MeasuredQuery(self, query_text, query_type, query_id)
+        query = _blank(MeasuredQuery)
+        query._measure = self
+        query._timer = self._timer
+        query._running = self._running
+        query._id = query_id
+        query._text = query_text
+        query.query_type = query_type
+        query._shares = []
+        query._failure = None
+        query.result_count = query.cache_hit = query.memory_mb = query.user_satisfaction = None
+        return query
 
     def query(
         self, query_type: str = "unknown", *, text: Callable[..., str] | None = None
@@ -90,15 +102,16 @@ class Measure:
             text: gives what is asked from the call's arguments; None: the first argument.
 
         Example:
-            >>> seen = []
-            >>> measure = Measure(seen.append)
+            >>> from athena_tuning.profiling import PerformanceProfiler
+            >>> profiler = PerformanceProfiler()
+            >>> measure = profiler.measure
             >>> @measure.layer("semantic")
             ... def semantic(text):
             ...     return [text.upper()]
             >>> @measure.query("factual")
             ... def search(text):
             ...     return semantic(text)
-            >>> search("tea"), seen[0].query_text, seen[0].layers_queried
+            >>> search("tea"), profiler.metrics[0].query_text, profiler.metrics[0].layers_queried
             (['TEA'], 'tea', ['semantic'])
         """
 
@@ -138,12 +151,17 @@ class MeasuredQuery:
     """
 
     __slots__ = (
-        "_failed",
+        "_configs",
+        "_counted",
+        "_ended",
+        "_failure",
         "_id",
         "_measure",
+        "_running",
         "_shares",
         "_started",
         "_text",
+        "_timer",
         "_timestamp",
         "cache_hit",
         "memory_mb",
@@ -152,17 +170,23 @@ class MeasuredQuery:
         "user_satisfaction",
     )
 
-    def __init__(self, measure: Measure, text: str, query_type: str, query_id: str | None) -> None:
-        self._measure = measure
-        self._text = text
-        self.query_type = query_type
-        self._id = query_id
-        self._shares: list[MeasuredLayer] = []
-        self._failed = False
-        self.result_count: int | None = None
-        self.cache_hit: bool | None = None
-        self.memory_mb: float | None = None
-        self.user_satisfaction: float | None = None
+    _measure: Measure
+    _timer: Callable[[], float]
+    _running: list[None]
+    _id: str | None
+    _text: str
+    _shares: list[MeasuredLayer]
+    _counted: list[MeasuredLayer]
+    _failure: tuple[str, bool] | None
+    _configs: ConfigSet
+    _timestamp: float
+    _started: float
+    _ended: float
+    query_type: str
+    result_count: int | None
+    cache_hit: bool | None
+    memory_mb: float | None
+    user_satisfaction: float | None
 
     def layer(self, name: str, queue_ms: float = 0.0) -> MeasuredLayer:
         """Return a layer's share of this query, to be measured by ``with`` or ``async with``.
@@ -171,88 +195,92 @@ class MeasuredQuery:
             name: of the layer.
             queue_ms: how long it has just waited for a slot, if there is a limit.
         """
-        return MeasuredLayer(self, name, queue_ms)
+        share = _blank(MeasuredLayer)
+        share._query = self
+        share._name = name
+        share._queue_ms = queue_ms
+        share._outcome = _OK
+        share.result_count = 0
+        return share
 
     def __enter__(self) -> Self:
         measure = self._measure
+        self._configs = measure.configs
         self._timestamp = measure._clock()
-        self._started = measure._timer()
+        self._started = self._timer()
         return self
 
     def __exit__(self, kind: _Traced, exc: BaseException | None, _: TracebackType | None) -> None:
-        measure = self._measure
-        begun = self._started
-        latency: float | None = (measure._timer() - begun) * 1000.0
-        tasks: Sequence[LayerTask]
-        tasks = one_by_one = []
-        timed = {}
-        ended = begun
-        at_once = 1
-        count = self.result_count or 0
-        for share in self._shares:
-            started = share._started
-            if started < ended:
-                at_once = 2  # or more
-            ended = share._ended
-            name, queue_ms, found = share._name, share._queue_ms, share.result_count
-            timed[name] = service = (ended - started) * 1000.0
-            count += found
-            one_by_one.append(
-                _new(
-                    LayerTask,
-                    (
-                        name,
-                        (started - begun) * 1000.0 - queue_ms,
-                        queue_ms,
-                        service,
-                        share._in_flight,
-                        share._outcome,
-                        found,
-                    ),
-                )
-            )
-        if at_once > 1 or len(timed) < len(tasks):
-            tasks, at_once = _settled(tasks)
-            timed = {task.layer: task.service_ms for task in tasks}
-        success: bool | None = True
-        partial, error = False, None
-        if kind is not None or self._failed:
-            success, partial, error = _failure(tasks, kind, exc)
-            if success is None:
-                latency = None
-        measure._record(
-            _new(
-                QueryMetrics,
-                (
-                    self._id or f"{measure._prefix}{next(measure._numbers)}",
-                    self._text,
-                    self.query_type,
-                    self._timestamp,
-                    latency,
-                    self.memory_mb,
-                    self.cache_hit,
-                    (count or None) if self.result_count is None else self.result_count,
-                    list(timed),
-                    timed,
-                    success,
-                    error,
-                    at_once > 1,
-                    at_once,
-                    _NAN,
-                    self.user_satisfaction,
-                    tuple(tasks),
-                    partial,
-                    measure.config_version,
-                    "live",
-                ),
-            )
-        )
+        self._ended = self._timer()
+        self._counted, self._shares = self._shares, []  # a layer that ends after its query is not waited for
+        if kind is not None:
+            self._failure = f"{kind.__name__}: {exc}", issubclass(kind, Exception)
+        self._measure._record(self)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
 
     async def __aexit__(self, kind: _Traced, exc: BaseException | None, trace: TracebackType | None) -> None:
         self.__exit__(kind, exc, trace)
+
+    def metrics(self) -> QueryMetrics:
+        """Return the record of this query, once it has ended. Whoever reads it pays for it, not the query."""
+        measure, configs, begun = self._measure, self._configs, self._started
+        latency: float | None = (self._ended - begun) * 1000.0
+        tasks: Sequence[LayerTask]
+        tasks = one_by_one = []
+        timed = {}
+        ended = begun
+        at_once = 1
+        count = self.result_count or 0
+        ok = self._failure is None
+        for share in self._counted:
+            started = share._started
+            if started < ended:
+                at_once = 2  # or more
+            ended = share._ended
+            name, queue_ms, found, outcome = share._name, share._queue_ms, share.result_count, share._outcome
+            timed[name] = service = (ended - started) * 1000.0
+            count += found
+            ok = ok and outcome is _OK
+            offset = (started - begun) * 1000.0 - queue_ms
+            one_by_one.append(
+                _new(LayerTask, (name, offset, queue_ms, service, share._in_flight, outcome, found))
+            )
+        if at_once > 1 or len(timed) < len(tasks):
+            tasks, at_once = _settled(tasks)
+            timed = {task.layer: task.service_ms for task in tasks}
+        success: bool | None = True
+        partial, error = False, None
+        if not ok:
+            success, partial, error = _failure(tasks, self._failure)
+            if success is None:
+                latency = None
+        return _new(
+            QueryMetrics,
+            (
+                self._id or f"{measure._prefix}{next(measure._numbers)}",
+                self._text,
+                self.query_type,
+                self._timestamp,
+                latency,
+                self.memory_mb,
+                self.cache_hit,
+                (count or None) if self.result_count is None else self.result_count,
+                list(timed),
+                timed,
+                success,
+                error,
+                at_once > 1,
+                at_once,
+                _NAN,
+                self.user_satisfaction,
+                tuple(tasks),
+                partial,
+                configs.by_type.get(self.query_type, configs.default).version,
+                "live",
+            ),
+        )
 
 
 class MeasuredLayer:
@@ -273,30 +301,31 @@ class MeasuredLayer:
         "result_count",
     )
 
-    def __init__(self, query: MeasuredQuery, name: str, queue_ms: float) -> None:
-        self._query = query
-        self._name = name
-        self._queue_ms = queue_ms
-        self._outcome = _OK
-        self.result_count = 0
+    _query: MeasuredQuery
+    _name: str
+    _queue_ms: float
+    _outcome: TaskOutcome
+    _in_flight: int
+    _started: float
+    _ended: float
+    result_count: int
 
     def __enter__(self) -> Self:
-        measure = self._query._measure
-        running = measure._running
+        query = self._query
+        running = query._running
         running.append(None)
         self._in_flight = len(running)
-        self._started = measure._timer()
+        self._started = query._timer()
         return self
 
     def __exit__(self, kind: _Traced, _: BaseException | None, __: TracebackType | None) -> None:
         query = self._query
-        measure = query._measure
-        self._ended = measure._timer()
-        measure._running.pop()
+        self._ended = query._timer()
+        query._running.pop()
         if kind is not None:
             self._outcome = _TIMEOUT if issubclass(kind, TimeoutError) else _ERROR
-            query._failed = True
         query._shares.append(self)
+        del self._query  # they would keep each other from being freed at once
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
@@ -332,15 +361,15 @@ def _interval(task: LayerTask) -> tuple[float, float]:
 
 
 def _failure(
-    tasks: Sequence[LayerTask], kind: _Traced, exc: BaseException | None
+    tasks: Sequence[LayerTask], raised: tuple[str, bool] | None
 ) -> tuple[bool | None, bool, str | None]:
     """Return success, whether the answer is partial, and what failed."""
+    if raised is not None:
+        error, ended_by_itself = raised
+        return False if ended_by_itself else None, False, error
     failed = [task for task in tasks if task.outcome is not _OK]
-    if kind is None:
-        answered = len(failed) < len(tasks)
-        return answered, answered, "; ".join(f"{task.layer}: {task.outcome}" for task in failed)
-    error = f"{kind.__name__}: {exc}"
-    return False if issubclass(kind, Exception) else None, False, error
+    answered = len(failed) < len(tasks)
+    return answered, answered, "; ".join(f"{task.layer}: {task.outcome}" for task in failed)
 
 
 class _Current:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from athena_tuning.model import LayerMetrics, QueryMetrics, QueryTypeMetrics
 from athena_tuning.profiling import cache, concurrency, statistics, temporal, trending
 from athena_tuning.profiling.fold import fold
+from athena_tuning.profiling.measure import Measure, MeasuredQuery
 from athena_tuning.profiling.records import page, records_of
 from athena_tuning.profiling.selection import Filter, Selection
 from athena_tuning.profiling.upkeep import Upkeep
@@ -36,6 +37,11 @@ class PerformanceProfiler:
         max_metrics: records held.
         temporal_bins: parts of the day in ``get_temporal_pattern``; a divisor of 96.
         clock: gives Unix seconds.
+
+    Attributes:
+        measure: measures queries of any system: ``with profiler.measure("last deploy?", "temporal") as query:
+            with query.layer("semantic"): …``; as decorators ``@profiler.measure.query("temporal")`` and
+            ``@profiler.measure.layer("semantic")``.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -67,15 +73,19 @@ class PerformanceProfiler:
         self.max_metrics = max_metrics
         self.temporal_bins = temporal_bins
         self._clock = clock
-        self._pending: deque[QueryMetrics] = deque()
+        self.measure = Measure(self.record_query, clock=clock)
+        self._pending: deque[QueryMetrics | MeasuredQuery] = deque()
         self._most_pending = max_metrics + _SLACK
         self._lock = threading.Lock()
         self._window = Window(max_metrics, window_hours * 3600)
         self._upkeep = Upkeep()
         self._counters: Counter[str] = Counter(recorded=0)
 
-    def record_query(self, metrics: QueryMetrics) -> None:
-        """Take the record of a finished recall. Never raises and never waits; the rules are applied later."""
+    def record_query(self, metrics: QueryMetrics | MeasuredQuery) -> None:
+        """Take the record of a finished recall, or a measured query that has ended.
+
+        Never raises and never waits; the rules are applied later.
+        """
         pending = self._pending
         pending.append(metrics)
         if len(pending) > self._most_pending:

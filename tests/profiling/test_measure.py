@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from athena_tuning.model import QueryMetrics, TaskOutcome
+from athena_tuning.model import ConfigSet, ConfigVersion, Mode, QueryMetrics, TaskOutcome, TuningConfig
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.profiling.measure import Measure
 
@@ -38,7 +39,14 @@ def seen():
 
 @pytest.fixture
 def measure(timer, seen):
-    return Measure(seen.append, clock=lambda: 1.7e9, timer=timer)
+    return Measure(lambda query: seen.append(query.metrics()), clock=lambda: 1.7e9, timer=timer)
+
+
+def configs_at(version, **by_type):
+    def at(number, scope="all"):
+        return ConfigVersion(number, 0, scope, TuningConfig(), Mode.PINNED, "ana", "try", 1.0)
+
+    return ConfigSet(version, at(version), {scope: at(n, scope) for scope, n in by_type.items()})
 
 
 def test_a_query_and_its_layers_are_measured(measure, timer, seen):
@@ -74,7 +82,7 @@ def test_what_nobody_told_is_unknown(measure, seen):
 
 
 def test_what_is_told_is_recorded(measure, seen):
-    measure.config_version = 7
+    measure.configs = configs_at(7)
     with measure("q", query_id="mine") as query:
         query.query_type, query.cache_hit, query.result_count = "factual", True, 0
         query.memory_mb, query.user_satisfaction = 1.5, 0.5
@@ -165,7 +173,7 @@ def test_layers_as_tasks_of_an_event_loop(measure, timer, seen):
 
 
 def test_layers_in_threads_and_queries_at_once(seen):
-    measure = Measure(seen.append)
+    measure = Measure(lambda query: seen.append(query.metrics()))
     barrier = threading.Barrier(3)
 
     def ask(query, name):
@@ -239,11 +247,42 @@ def test_a_decorated_function_passes_its_exception(measure, seen):
     assert seen[0].success is False
 
 
+def test_the_version_is_that_of_the_querys_type_as_it_began(measure, seen):
+    measure.configs = configs_at(4, meta=3)
+    for query_type in ("factual", "meta"):
+        with measure("q", query_type):
+            measure.configs = configs_at(5, meta=3)
+    assert [m.config_version for m in seen] == [4, 3]
+
+
+def test_a_measured_query_leaves_nothing_to_the_garbage_collector():
+    profiler = PerformanceProfiler()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(50):
+            with profiler.measure("q", "factual") as query, query.layer("semantic"):
+                pass
+            profiler.fold()
+        del query
+        assert gc.collect() < 50
+    finally:
+        gc.enable()
+
+
+def test_a_layer_whose_name_is_none_spoils_its_own_record_only():
+    profiler = PerformanceProfiler()
+    for name in ("semantic", ["no", "name"], "graph"):
+        with profiler.measure("q") as query, query.layer(name):
+            pass
+    assert [m.layers_queried for m in profiler.metrics] == [["semantic"], ["graph"]]
+    assert profiler.counters["rejected_not_a_record"] == 1
+
+
 def test_the_profiler_takes_every_record_as_it_is():
     profiler = PerformanceProfiler()
-    measure = Measure(profiler.record_query)
     for n in range(20):
-        with measure(f"q{n}", "factual") as query:
+        with profiler.measure(f"q{n}", "factual") as query:
             for layer in ("semantic", "graph"):
                 with query.layer(layer):
                     pass
