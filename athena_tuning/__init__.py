@@ -22,14 +22,16 @@ if TYPE_CHECKING:
         TuningStrategy,
     )
     from athena_tuning.profiling import PerformanceProfiler
-    from athena_tuning.recall import ExecutionResult, MemoryManager, ParallelLayerExecutor, QueryTask
+    from athena_tuning.recall import Control, ExecutionResult, MemoryManager, ParallelLayerExecutor, QueryTask
     from athena_tuning.store import ConfigConflict, open_store
     from athena_tuning.tuning import AutoTuner
+    from athena_tuning.workload.telemetry.span_processor import QuerySpanProcessor
 
 _HOMES = {
     "AutoTuner": "tuning",
     "ConfigConflict": "store",
     "ConfigVersion": "model",
+    "Control": "recall",
     "Decision": "model",
     "ExecutionResult": "recall",
     "LayerMetrics": "model",
@@ -39,6 +41,7 @@ _HOMES = {
     "ParallelLayerExecutor": "recall",
     "PerformanceProfiler": "profiling",
     "QueryMetrics": "model",
+    "QuerySpanProcessor": "workload.telemetry.span_processor",
     "QueryTask": "recall",
     "QueryTypeMetrics": "model",
     "TuningBounds": "model",
@@ -51,6 +54,7 @@ __all__ = [
     "AutoTuner",
     "ConfigConflict",
     "ConfigVersion",
+    "Control",
     "Decision",
     "ExecutionResult",
     "LayerMetrics",
@@ -60,6 +64,7 @@ __all__ = [
     "ParallelLayerExecutor",
     "PerformanceProfiler",
     "QueryMetrics",
+    "QuerySpanProcessor",
     "QueryTask",
     "QueryTypeMetrics",
     "TuningBounds",

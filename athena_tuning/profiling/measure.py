@@ -248,7 +248,7 @@ class MeasuredQuery:
                 _new(LayerTask, (name, offset, queue_ms, service, share._in_flight, outcome, found))
             )
         if at_once > 1 or len(timed) < len(tasks):
-            tasks, at_once = _settled(tasks)
+            tasks, at_once = settled(tasks)
             timed = {task.layer: task.service_ms for task in tasks}
         success: bool | None = True
         partial, error = False, None
@@ -334,7 +334,7 @@ class MeasuredLayer:
         self.__exit__(kind, exc, trace)
 
 
-def _settled(tasks: Sequence[LayerTask]) -> tuple[list[LayerTask], int]:
+def settled(tasks: Sequence[LayerTask]) -> tuple[list[LayerTask], int]:
     """Return the tasks in the order of their start, one a layer, and how many ran at once at most."""
     by_layer: dict[str, list[LayerTask]] = {}
     for task in sorted(tasks, key=lambda task: task.offset_ms):

@@ -1,5 +1,6 @@
 """Acts: runs recalls over the layers of a memory, under the config in force."""
 
+from athena_tuning.recall.control import Control
 from athena_tuning.recall.executor import ParallelLayerExecutor
 from athena_tuning.recall.fanout import ExecutionResult, QueryTask
 from athena_tuning.recall.items import Item, LayerQuery
@@ -7,6 +8,7 @@ from athena_tuning.recall.layers.base import Layer
 from athena_tuning.recall.manager import MemoryManager
 
 __all__ = [
+    "Control",
     "ExecutionResult",
     "Item",
     "Layer",

@@ -1,0 +1,38 @@
+"""Every example runs and says what it is there to show."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+SAID = {
+    "measure_queries": "60 queries, semantic p99",
+    "measure_async": "2 layers at once",
+    "measure_decorated": "asked together: {'procedural': {'semantic': 1.0}, 'semantic': {'procedural': 1.0}}",
+    "obey_configs": "now 8, under config version 1",
+    "opentelemetry_spans": "billing: keywords, rerank",
+}
+
+
+def test_every_example_is_tried_here() -> None:
+    assert {path.stem for path in (ROOT / "examples").glob("*.py")} == set(SAID)
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_an_example_runs(name: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / f"{name}.py")],
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "ATHENA_TUNING_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert SAID[name] in done.stdout
+    assert done.stderr == ""
