@@ -197,6 +197,9 @@ class ConfigSet:
     )
     by_type: Mapping[str, ConfigVersion] = field(default_factory=dict)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.head, self.default, dict(self.by_type)))
+
     def for_type(self, query_type: str) -> TuningConfig:
         """Return the config for a query of this type."""
         return self.by_type.get(query_type, self.default).config

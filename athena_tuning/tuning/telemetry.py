@@ -67,7 +67,7 @@ class Telemetry:
         while True:
             records, self._cursor, _ = profiler.read_since(self._cursor)
             for m in records:
-                came += self._add(m)
+                came += self.add(m)
             if not records:
                 return came
 
@@ -126,7 +126,8 @@ class Telemetry:
             )
         )
 
-    def _add(self, m: QueryMetrics) -> bool:
+    def add(self, m: QueryMetrics) -> bool:
+        """Take in one recall as it ended; return whether it says what it took and whether it succeeded."""
         if m.latency_ms is None or m.success is None:
             return False
         hit = bool(m.cache_hit)

@@ -1,0 +1,433 @@
+"""What if: recorded recalls, met again under other configs in virtual time. No load, no manager, no clock."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from athena_tuning.model import ConfigSet, QueryMetrics, TaskOutcome, TuningStrategy
+from athena_tuning.tuning.objective import Score, objective
+from athena_tuning.tuning.search import Laws, slowdowns
+from athena_tuning.tuning.simulator import Simulation
+from athena_tuning.tuning.telemetry import Seen, Telemetry
+from athena_tuning.tuning.trace import Ask, Trace
+
+Floats = npt.NDArray[np.float64]
+
+LEAST = 50
+"""Recalls with task telemetry below which nothing is simulated."""
+
+LAWS = 5
+"""Contention laws a config is simulated under: the fitted one, and refits as it could have come out."""
+
+RESAMPLES = 40
+"""Resamples of the recalls under each law."""
+
+BLOCK = 25
+"""Recalls resampled together: neighbours share their queue, so single ones would look too sure."""
+
+NEVER = 3600.0
+
+
+class Estimate(NamedTuple):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def sure(self) -> bool:
+        """Whether the interval leaves out 0: a change is a change."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the recalls would have met under some configs.
+
+    Attributes:
+        name: what the configs are called.
+        configs: what would have been in force.
+        p50_ms: whole recalls, answers of the cache included.
+        p95_ms: likewise.
+        p99_ms: likewise.
+        per_second: recalls a second that the layers could serve at most, at this limit.
+        slot_ms: slot time for each answered recall.
+        full_rate: share of recalls with every layer that they asked.
+        p99_change: log ratio to the base, on the same recalls.
+        typical_change: likewise, of the geometric mean of latencies: what a live comparison can see.
+        capacity_change: likewise, of ``per_second``.
+        cost_change: likewise, of ``slot_ms``.
+        gain: the strategy's objective as ``objective`` has it; below 0 is better.
+        beyond: whether the limit is beyond what the contention law can be asked for.
+    """
+
+    name: str
+    configs: ConfigSet
+    p50_ms: Estimate
+    p95_ms: Estimate
+    p99_ms: Estimate
+    per_second: Estimate
+    slot_ms: Estimate
+    full_rate: Estimate
+    p99_change: Estimate
+    typical_change: Estimate
+    capacity_change: Estimate
+    cost_change: Estimate
+    gain: Estimate
+    beyond: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """What would have been.
+
+    Attributes:
+        base: under the configs that all others are compared with.
+        outcomes: under the others, in the order in which they were asked for.
+        strategy: what ``gain`` is measured by.
+        recalls: recalls that were simulated.
+        seconds: time that they span.
+        measured_p99_ms: what they really took, under whatever was in force then.
+        given_up: tasks that were given up at a timeout. How long they would have taken is an estimate.
+        trusted: largest limit that the contention law may be asked for.
+    """
+
+    base: Outcome
+    outcomes: tuple[Outcome, ...]
+    strategy: TuningStrategy
+    recalls: int
+    seconds: float
+    measured_p99_ms: float
+    given_up: int
+    trusted: int
+
+    @property
+    def best(self) -> Outcome | None:
+        """The surely better outcome with the least objective, within what the law may be asked; or None."""
+        sure = [o for o in self.outcomes if o.gain.high < 0 and not o.beyond]
+        return min(sure, key=lambda o: o.gain.value, default=None)
+
+
+Steps = Generator[float, None, WhatIf]
+"""A what-if under way: yields the share that is done."""
+
+
+def what_if(
+    records: Sequence[QueryMetrics],
+    base: ConfigSet,
+    others: Mapping[str, ConfigSet],
+    *,
+    scope: str = "all",
+    strategy: TuningStrategy | None = None,
+    speed: float = 1.0,
+    seed: int = 0,
+) -> Steps:
+    """Simulate recorded recalls under some configs and under others.
+
+    Arrivals are as recorded, works are freed from contention by the fitted law, and every config runs on the
+    same recalls. Intervals come from two doubts together: the law (refits on what could have been seen) and
+    the recalls (a bootstrap of blocks). A recall that the cache answered stays answered where a config has
+    the cache on; where it is off, it works as a like one did that was not in the cache.
+
+    Where it misleads: how long a task would have taken that was given up is an estimate (a tail of those
+    that came back, and the rest never); layers that were not asked cannot be asked here; a limit beyond
+    1.5 times what was seen is marked.
+
+    Args:
+        records: recalls, in any order.
+        base: what to compare with.
+        others: what to try, by name.
+        scope: figures of recalls of this type only ("all": of all); all are simulated.
+        strategy: what counts as better; None: the base's.
+        speed: run the arrivals so many times as fast.
+        seed: of refits and resamples.
+
+    Raises:
+        ValueError: if fewer than ``LEAST`` recalls carry task telemetry, none is of the scope's type, or the
+            speed is not above 0.
+    """
+    if not (math.isfinite(speed) and speed > 0):
+        raise ValueError(f"speed must be above 0, not {speed}")
+    past = _Past(records, scope, speed, np.random.default_rng(seed))
+    runs: dict[str, list[_Met]] = {}
+    cases = {"": base, **others}
+    for done, name in enumerate(cases):
+        runs[name] = []
+        for i, laws in enumerate(past.laws):
+            runs[name].append(past.met(cases[name], laws, past.works[i]))
+            yield (done + (i + 1) / len(past.laws)) / len(cases)
+    wanted = strategy or base.default.config.strategy
+    draws = _draws(len(past.counted), np.random.default_rng([seed, 1]))
+    shelf = {name: _figures(met, draws) for name, met in runs.items()}
+    trusted = max((law.trusted for law in past.laws[0].values()), default=2)
+
+    reach = max(trusted, base.default.config.max_concurrent)
+
+    def outcome(name: str) -> Outcome:
+        return _outcome(name, cases[name], shelf[name], shelf[""], wanted, reach)
+
+    return WhatIf(
+        outcome(""),
+        tuple(outcome(name) for name in others),
+        wanted,
+        len(past.counted),
+        past.seconds,
+        float(_percentile(past.latency_ms[None, past.counted], 0.99)[0]),
+        past.given_up,
+        trusted,
+    )
+
+
+def run_through(steps: Steps, progress: Callable[[float], object] | None = None) -> WhatIf:
+    """Return what a what-if comes to, telling ``progress`` the share that is done."""
+    while True:
+        try:
+            share = next(steps)
+            if progress is not None:
+                progress(share)
+        except StopIteration as end:
+            found: WhatIf = end.value
+            return found
+
+
+class _Met(NamedTuple):
+    """What each recall met under one config and one law."""
+
+    latency_ms: Floats
+    slot_ms: Floats
+    busy_ms: Floats  # slot time when the limit is always reached
+    failed: npt.NDArray[np.bool_]
+    partial: npt.NDArray[np.bool_]
+    limit: int
+
+    def only(self, counted: npt.NDArray[np.intp]) -> _Met:
+        return _Met(
+            self.latency_ms[counted],
+            self.slot_ms[counted],
+            self.busy_ms[counted],
+            self.failed[counted],
+            self.partial[counted],
+            self.limit,
+        )
+
+
+class _Past:
+    """Recorded recalls in order, with each one's own works under every law."""
+
+    def __init__(
+        self, records: Sequence[QueryMetrics], scope: str, speed: float, rng: np.random.Generator
+    ) -> None:
+        telemetry = Telemetry()
+        for record in sorted(records, key=_ended):
+            telemetry.add(record)
+        known = sorted((s for s in telemetry.seen if s.tasks or s.hit), key=lambda s: s.began)
+        if telemetry.measured < LEAST:
+            raise ValueError(
+                f"{telemetry.measured} recalls say what their layers did, and {LEAST} are needed to simulate"
+            )
+        self.recalls = known
+        self.counted = np.array([i for i, s in enumerate(known) if scope in ("all", s.query_type)], np.intp)
+        if not len(self.counted):
+            raise ValueError(f"none of {len(known)} recalls is of type {scope}")
+        self.latency_ms = np.array([s.latency_ms for s in known])
+        self.seconds = known[-1].began - known[0].began
+        self.given_up = sum(t.outcome is TaskOutcome.TIMEOUT for s in known for t in s.tasks)
+        self.laws: list[Laws] = [telemetry.laws()]
+        self.laws += [telemetry.refitted(rng) for _ in range(LAWS - 1)] if telemetry.laws() else []
+        self._times = [(s.began - known[0].began) / speed for s in known]
+        self.works = [self._works(telemetry, laws, rng) for laws in self.laws]
+
+    def met(self, configs: ConfigSet, laws: Laws, works: Sequence[tuple[tuple[str, float], ...]]) -> _Met:
+        """Return what the recalls meet under some configs."""
+        n = len(self.recalls)
+        cached = [s.hit and configs.for_type(s.query_type).enable_cache for s in self.recalls]
+        asked = [i for i in range(n) if not cached[i]]
+        trace = Trace(tuple(Ask(self._times[i], self.recalls[i].query_type, works[i]) for i in asked))
+        limit = configs.default.config.max_concurrent
+        run = Simulation(trace, configs, slowdowns(laws, limit)).run().result()
+        slow = {layer: law.factor(limit) for layer, law in laws.items()}
+        no = np.zeros(n, bool)
+        met = _Met(self.latency_ms.copy(), np.zeros(n), np.zeros(n), no, no.copy(), limit)
+        met.latency_ms[asked], met.slot_ms[asked] = run.latency_ms, run.held_ms
+        met.failed[asked], met.partial[asked] = run.failed, run.partial
+        for i in asked:
+            config = configs.for_type(self.recalls[i].query_type)
+            skipped = config.skipped_layers if config.layer_selection_enabled else frozenset()
+            met.busy_ms[i] = 1000 * sum(
+                min(work * slow.get(layer, 1.0), config.timeout_for(layer))
+                for layer, work in works[i]
+                if layer not in skipped
+            )
+        return met.only(self.counted)
+
+    def _works(
+        self, telemetry: Telemetry, laws: Laws, rng: np.random.Generator
+    ) -> list[tuple[tuple[str, float], ...]]:
+        """Return each recall's layers and own works, in seconds."""
+        missed = [s for s in self.recalls if s.tasks]
+        tails = _tails(missed)
+        works: dict[int, tuple[tuple[str, float], ...]] = {}
+        for s, ask in zip(missed, telemetry.trace(missed, laws).asks, strict=True):
+            works[id(s)] = tuple(
+                (layer, work + tails[layer].draw(rng) if t.outcome is TaskOutcome.TIMEOUT else work)
+                for (layer, work), t in zip(ask.tasks, s.tasks, strict=True)
+            )
+        like: dict[str, list[Seen]] = {}
+        for s in missed:
+            for key in (s.text, s.query_type, ""):
+                like.setdefault(key, []).append(s)
+        for s in self.recalls:
+            if id(s) not in works:
+                found = like.get(s.text) or like.get(s.query_type) or like[""]
+                works[id(s)] = works[id(found[rng.integers(len(found))])]
+        return [works[id(s)] for s in self.recalls]
+
+
+class _Tail(NamedTuple):
+    """How given-up tasks of a layer go on: a share comes after an exponential time, the rest never."""
+
+    mean: float
+    comes: float
+
+    def draw(self, rng: np.random.Generator) -> float:
+        return float(rng.exponential(self.mean)) if rng.random() < self.comes else NEVER
+
+
+def _tails(recalls: Sequence[Seen]) -> dict[str, _Tail]:
+    """Estimate by layer how given-up tasks would have gone on.
+
+    Beyond the upper quartile u of those that came back, times are taken as exponential with mean m, cut off
+    at the timeout T. Of n such tasks ``n / (exp((T − u)/m) − 1)`` are expected to have reached T; what was
+    given up beyond that number hangs.
+    """
+    came: dict[str, list[float]] = {}
+    lost: dict[str, list[float]] = {}
+    for s in recalls:
+        for t in s.tasks:
+            shelf = lost if t.outcome is TaskOutcome.TIMEOUT else came
+            shelf.setdefault(t.layer, []).append(t.service_ms / 1000)
+    tails = {}
+    for layer, given_up in lost.items():
+        times = np.array(came.get(layer, ()))
+        above = times[times > np.quantile(times, 0.75)] if len(times) >= 10 else times[:0]
+        if not len(above):
+            tails[layer] = _Tail(1.0, 0.0)
+            continue
+        start = float(np.quantile(times, 0.75))
+        cut = max(min(given_up), float(above.max())) - start
+        mean = _mean_of_cut_off(float((above - start).mean()), cut)
+        reach = len(above) / math.expm1(min(cut / mean, 700.0))
+        tails[layer] = _Tail(mean, min(1.0, reach / len(given_up)))
+    return tails
+
+
+def _mean_of_cut_off(seen: float, cut: float) -> float:
+    """Return the mean m of exponential times whose part below ``cut`` has the mean ``seen``.
+
+    The m at which ``m − cut / (exp(cut/m) − 1)`` is ``seen``, by bisection; at most 10 times the cut.
+    """
+    low, high = 1e-3 * cut, 10 * cut
+    for _ in range(40):
+        middle = (low + high) / 2
+        if middle - cut / math.expm1(min(cut / middle, 700.0)) < seen:
+            low = middle
+        else:
+            high = middle
+    return max(high, 1e-9)
+
+
+def _figures(runs: Sequence[_Met], draws: npt.NDArray[np.intp]) -> Floats:
+    """Return figures × (1 + all resamples); the first column is the fitted law on all recalls."""
+    plain = _of(runs[0], np.arange(draws.shape[1])[None, :])
+    per_law = -(-len(draws) // len(runs))
+    parts = [_of(met, draws[i * per_law : (i + 1) * per_law]) for i, met in enumerate(runs)]
+    return np.concatenate([plain, *parts], axis=1)
+
+
+def _of(met: _Met, index: npt.NDArray[np.intp]) -> Floats:
+    latency = met.latency_ms[index]
+    succeeded = np.maximum(1, (~met.failed[index]).sum(axis=1))
+    return np.array(
+        [
+            _percentile(latency, 0.5),
+            _percentile(latency, 0.95),
+            _percentile(latency, 0.99),
+            np.log(np.maximum(latency, 1e-3)).mean(axis=1),
+            1000 * met.limit / np.maximum(met.busy_ms[index].mean(axis=1), 1e-9),
+            met.slot_ms[index].sum(axis=1) / succeeded,
+            1.0 - met.failed[index].mean(axis=1),
+            1.0 - met.partial[index].mean(axis=1),
+        ]
+    )
+
+
+def _outcome(
+    name: str, configs: ConfigSet, own: Floats, base: Floats, strategy: TuningStrategy, reach: int
+) -> Outcome:
+    p50, p95, p99, typical, capacity, slots, _, full = own
+    gains = [
+        objective(strategy, *(Score(f[2], f[4], f[5] / 1000, f[6], f[7]) for f in (ours, theirs)))
+        for ours, theirs in zip(own.T, base.T, strict=True)
+    ]
+    return Outcome(
+        name,
+        configs,
+        _estimate(p50),
+        _estimate(p95),
+        _estimate(p99),
+        _estimate(capacity),
+        _estimate(slots),
+        _estimate(full),
+        p99_change=_estimate(np.log(p99 / base[2])),
+        typical_change=_estimate(typical - base[3]),
+        capacity_change=_estimate(np.log(capacity / base[4])),
+        cost_change=_estimate(np.log(np.maximum(slots, 1e-9) / np.maximum(base[5], 1e-9))),
+        gain=_estimate(np.array(gains)),
+        beyond=configs.default.config.max_concurrent > reach,
+    )
+
+
+def _estimate(row: Floats) -> Estimate:
+    value = float(row[0])
+    low, high = (float(v) for v in np.quantile(row, (0.025, 0.975), method="nearest"))
+    return Estimate(value, min(low, value), max(high, value))
+
+
+def _draws(n: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Return resamples × recalls: whole blocks of neighbours, drawn with replacement."""
+    blocks = -(-n // BLOCK)
+    starts = rng.integers(0, max(1, n - BLOCK + 1), (LAWS * RESAMPLES, blocks))
+    drawn = (starts[:, :, None] + np.arange(BLOCK)[None, None, :]).reshape(len(starts), -1)[:, :n]
+    return np.asarray(np.minimum(drawn, n - 1), np.intp)
+
+
+def _percentile(rows: Floats, q: float) -> Floats:
+    """Return ``sorted(row)[int(q · n)]`` of every row."""
+    k = min(int(q * rows.shape[1]), rows.shape[1] - 1)
+    return np.asarray(np.partition(rows, k, axis=1)[:, k], float)
+
+
+def _ended(record: QueryMetrics) -> float:
+    return record.timestamp + (record.latency_ms or 0.0) / 1000
+
+
+def with_config(configs: ConfigSet, scope: str, **fields: object) -> ConfigSet:
+    """Return the set as if the scope ("all" or a type) had these values too.
+
+    Raises:
+        ValueError: if a value does not fit.
+
+    Example:
+        >>> with_config(ConfigSet(), "meta", timeout_seconds=2.0).for_type("meta").timeout_seconds
+        2.0
+    """
+    at = configs.in_scope(scope) or replace(configs.default, scope=scope)
+    config = replace(at.config, **fields)  # type: ignore[arg-type]
+    return configs.with_version(replace(at, config=config, restores=None))
