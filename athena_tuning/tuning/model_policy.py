@@ -9,6 +9,7 @@ import numpy as np
 
 from athena_tuning.model import Action, ConfigVersion, Decision, Reason, TuningConfig
 from athena_tuning.tuning import guard, reflex
+from athena_tuning.tuning.advice import Board
 from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.policy import Policy, decision
 from athena_tuning.tuning.rules import RulePolicy
@@ -24,6 +25,7 @@ from athena_tuning.tuning.search import (
 )
 from athena_tuning.tuning.simulator import Simulation
 from athena_tuning.tuning.telemetry import Seen, Telemetry
+from athena_tuning.tuning.timeouts import TimeoutAdvisor
 
 LEAST = 150
 """Recalls with telemetry before the first search."""
@@ -75,6 +77,7 @@ class ModelPolicy(Policy):
         self._load = math.nan
         self._reflexed_at = -CHECK
         self._found: Found | None = None
+        self._board = Board(self, (TimeoutAdvisor(seed=seed),))
 
     def due(self, evidence: Evidence) -> bool:
         """Whether recalls came, a search is under way or the strategy has changed."""
@@ -89,7 +92,7 @@ class ModelPolicy(Policy):
             after = replace(incumbent, strategy=evidence.strategy)
             return decision(self, evidence, scope, after, self._too_few(), self._telemetry.measured)
         steps = self._begin(evidence, 300)
-        return self._conclusion(evidence, run_through(steps), scope)
+        return self._board.dressed(evidence, self._conclusion(evidence, run_through(steps), scope))
 
     def decide(self, evidence: Evidence) -> tuple[Decision, ...]:
         """Take in what came, then judge, react, or go on searching: the first that has something to say."""
@@ -98,10 +101,19 @@ class ModelPolicy(Policy):
             return self._rules.decide(evidence) if self._rules.due(evidence) else ()
         self._notice(evidence)
         made = self._judged(evidence) or self._reflex(evidence) or self._reviewed_now(evidence)
-        return () if made is None else (made,)
+        if made is not None:
+            return (made, *self._board.followers(evidence, made))
+        return self._board.decide(evidence, self._telemetry, calm=self._calm)
+
+    @property
+    def _calm(self) -> bool:
+        """Whether nothing is on trial, being looked for or only watched."""
+        return self._trial is None and self._search is None and self._telemetry.position >= self._quiet_until
 
     def applied(self, decision: Decision, version: ConfigVersion) -> None:
         """Put the change on trial."""
+        if self._board.applied(decision, version, self._telemetry) or decision.scope != "all":
+            return
         self._search = None
         at = self._telemetry.position
         if decision.action is Action.CANARY:

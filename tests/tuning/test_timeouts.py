@@ -1,0 +1,131 @@
+"""Timeouts: the censored fit, the rule, and that it does not ratchet."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from athena_tuning.model import TuningBounds, TuningStrategy
+from athena_tuning.tuning.lognormal import LogNormal, Times
+from athena_tuning.tuning.timeouts import LOST, MARGIN, Needed, needed, tail_of, timeouts
+
+ORDER = (TuningStrategy.LATENCY, TuningStrategy.BALANCED, TuningStrategy.COST, TuningStrategy.THROUGHPUT)
+TRUE_P99 = 16_900.0
+SIGMA = 0.917
+SLOW = LogNormal(math.log(TRUE_P99) - SIGMA * 2.3263, SIGMA)
+
+
+def cut(values: np.ndarray, at: float) -> Times:
+    return Times(values[values <= at], np.full(int((values > at).sum()), at))
+
+
+def drawn(law: LogNormal, n: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).lognormal(law.mu, law.sigma, n)
+
+
+@pytest.mark.parametrize("at", [2_000.0, 5_000.0, 20_000.0, math.inf])
+def test_the_fit_is_scipys(at: float) -> None:
+    from scipy import stats
+
+    values = drawn(SLOW, 1000, 3)
+    fitted = cut(values, at).fit()
+    data = stats.CensoredData.right_censored(np.minimum(values, at), values > at)
+    sigma, _, scale = stats.lognorm.fit(data, floc=0)
+    assert fitted is not None
+    assert fitted.mu == pytest.approx(math.log(scale), abs=0.01)
+    assert fitted.sigma == pytest.approx(sigma, rel=0.01)
+
+
+def test_tasks_cut_off_at_five_seconds_still_tell_a_p99_of_seventeen() -> None:
+    found = [cut(drawn(SLOW, 2000, seed), 5000.0).fit() for seed in range(20)]
+    p99 = np.array([law.quantile(0.99) for law in found if law])
+    assert len(p99) == 20
+    assert float(np.median(p99)) == pytest.approx(TRUE_P99, rel=0.1)
+    naive = [Times(np.minimum(drawn(SLOW, 2000, seed), 5000.0)).fit() for seed in range(20)]
+    assert max(law.quantile(0.99) for law in naive if law) < 0.75 * TRUE_P99
+
+
+def test_a_timeout_does_not_ratchet() -> None:
+    """Each round sees what the timeout of the round before cut off; the first answer is the last one."""
+    rng = np.random.default_rng(1)
+    bounds = TuningBounds(min_timeout_seconds=5.0, max_timeout_seconds=120.0)
+    at, path = 5.0, []
+    for seed in range(6):
+        need = needed(cut(drawn(SLOW, 2000, seed), at * 1000), 0.01, rng)
+        at = timeouts({"graph": need}, TuningStrategy.LATENCY, bounds)[0].value
+        path.append(at)
+    assert min(path) > TRUE_P99 / 1000 * MARGIN * 0.85
+    assert max(path) / min(path) < 1.4
+
+
+def test_the_upper_bound_mostly_covers_the_truth_and_narrows_with_evidence() -> None:
+    rng = np.random.default_rng(5)
+    few, many = ([cut(drawn(SLOW, n, s), 5000.0).upper(0.99, rng) for s in range(30)] for n in (300, 4000))
+    assert sum(u >= TRUE_P99 for u in few) >= 21
+    assert np.median(few) > np.median(many)
+    assert np.median(many) < 1.2 * TRUE_P99
+
+
+def test_a_second_hump_that_the_law_does_not_know_counts() -> None:
+    fast, slow = np.full(980, 10.0) + np.arange(980) / 1000, np.full(20, 4000.0)
+    need = needed(Times(np.concatenate((fast, slow))), 0.01, np.random.default_rng(0))
+    assert need.seconds == pytest.approx(4.0)
+
+
+def test_where_nearly_nothing_ended_in_time_the_upper_bound_decides() -> None:
+    need = needed(Times(np.full(10, 100.0), np.full(500, 5000.0)), 0.01, np.random.default_rng(0))
+    reason, _ = timeouts({"graph": need}, TuningStrategy.LATENCY, TuningBounds())
+    assert (reason.value, reason.bound) == (30.0, "at most 30 s")
+
+
+def test_the_tail_of_a_layer_keeps_whole_recalls_whole() -> None:
+    for k in (1, 2, 5):
+        assert 1 - (1 - tail_of(k)) ** k == pytest.approx(LOST)
+
+
+def test_times_alike_or_cut_off_far_out_are_no_trouble() -> None:
+    assert Times(np.full(100, 7.0)).fit().quantile(0.99) == pytest.approx(7.0, rel=1e-3)
+    law = Times(10 + np.arange(100) / 1e4, np.full(3, 1e6)).fit()
+    assert law is not None
+    assert math.isfinite(law.quantile(0.999))
+
+
+def need_of(seconds: float) -> Needed:
+    return Needed(seconds, 0.005, 1000, 0)
+
+
+@settings(max_examples=200)
+@given(
+    st.dictionaries(st.sampled_from("abcde"), st.floats(1e-4, 300.0), min_size=1),
+    st.floats(0.01, 20.0),
+    st.floats(1.0, 10.0),
+)
+def test_timeouts_keep_their_bounds_and_the_order_of_the_strategies(
+    seconds: dict[str, float], low: float, room: float
+) -> None:
+    bounds = TuningBounds(min_timeout_seconds=low, max_timeout_seconds=low * room)
+    layers = {name: need_of(s) for name, s in seconds.items()}
+    found = []
+    for strategy in ORDER:
+        longest, own = timeouts(layers, strategy, bounds)
+        values = {name: own.value.get(name, longest.value) for name in layers}
+        assert all(low - 1e-3 <= v <= low * room + 1e-3 for v in values.values())
+        assert longest.value == max(values.values())
+        found.append(values)
+    for name in layers:
+        latency, balanced, cost, throughput = (values[name] for values in found)
+        assert latency <= balanced == cost <= throughput
+        if throughput < low * room - 1e-3:
+            assert latency < balanced < throughput or low < 0.02
+
+
+def test_the_reason_says_when_the_bound_decided() -> None:
+    bounds = TuningBounds()
+    longest, own = timeouts({"semantic": need_of(0.02), "graph": need_of(9.0)}, ORDER[0], bounds)
+    assert (longest.value, own.value, longest.bound) == (11.25, {"semantic": 5.0}, "at least 5 s")
+    assert timeouts({"graph": need_of(9.0)}, ORDER[0], bounds)[0].bound is None
+    assert timeouts({"graph": need_of(0.1)}, ORDER[1], bounds)[0].value == 6.25
