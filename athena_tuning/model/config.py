@@ -163,7 +163,8 @@ class ConfigVersion:
 
     Versions number all scopes together, from 1, without gaps. ``scope`` is "all" or a query type;
     ``parent`` is the version that was in force for that scope before (0: none), ``restores`` the version
-    that a rollback brings back.
+    that a rollback brings back. A type's version that restores 0 ends its exception: from then on the type
+    has no config of its own and runs under the one for all types.
     """
 
     version: int
@@ -175,6 +176,11 @@ class ConfigVersion:
     reason: str
     time: float
     restores: int | None = None
+
+    @property
+    def ends_exception(self) -> bool:
+        """Whether the type has no config of its own from this version on."""
+        return self.restores == 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the version as plain JSON types."""
@@ -213,4 +219,7 @@ class ConfigSet:
         head = max(self.head, version.version)
         if version.scope == "all":
             return replace(self, head=head, default=version)
-        return replace(self, head=head, by_type=MappingProxyType({**self.by_type, version.scope: version}))
+        by_type = {**self.by_type, version.scope: version}
+        if version.ends_exception:
+            del by_type[version.scope]
+        return replace(self, head=head, by_type=MappingProxyType(by_type))

@@ -120,12 +120,14 @@ class Store(ABC):
             reason: why, for the history.
             scope: "all" or a query type.
             mode: who steers from now on; None keeps the scope's mode (ADVISE at first).
-            restores: the version that a rollback brings back.
+            restores: the version that a rollback brings back; 0 ends a type's exception, so that the type
+                runs under the config for all from now on.
             idempotency_key: a second call with the same key returns the first call's version.
             time: Unix seconds; None is now.
 
         Raises:
             ConfigConflict: if another version is in force by now.
+            ValueError: if there is nothing of the kind to restore, or a name is missing.
             StoreError: if it could not be stored.
         """
 

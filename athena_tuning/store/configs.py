@@ -41,7 +41,14 @@ class Change:
 
         Raises:
             ConfigConflict: if the writer had seen another version than ``current``.
+            ValueError: if what it restores never was.
         """
+        if current is not None and current.ends_exception:
+            current = None
+        if self.restores == 0 and (self.scope == "all" or current is None):
+            raise ValueError(f"{self.scope!r} has no exception to end")
+        if self.restores is not None and not 0 <= self.restores <= head:
+            raise ValueError(f"there is no version {self.restores} to restore")
         at = current.version if current else 0
         if at != self.expected_version:
             raise ConfigConflict(self.expected_version, current, self.config)

@@ -154,8 +154,6 @@ class MemoryStore(Store):
         with self._open():
             if idempotency_key is not None and idempotency_key in self._by_key:
                 return self._by_key[idempotency_key]
-            if restores is not None and not 1 <= restores <= len(self._versions):
-                raise ValueError(f"there is no version {restores} to restore")
             current = self._in_force.in_scope(scope)
             head = self._in_force.head
             version = change.version_after(head, current if current and current.version else None)

@@ -57,8 +57,6 @@ class SqlConfigs(Store):
             by_key, current, head = _at(transaction, scope, idempotency_key)
             if by_key:
                 return by_key
-            if restores is not None and not 1 <= restores <= head:
-                raise ValueError(f"there is no version {restores} to restore")
             version = change.version_after(head, current)
             transaction.run(
                 f"INSERT INTO config_versions ({_VERSION}, idempotency_key) VALUES (?,?,?,?,?,?,?,?,?,?)",

@@ -103,6 +103,35 @@ def test_a_rollback_is_a_new_version_that_names_the_old_one(store: Store) -> Non
     assert store.config_history()[0] == back
 
 
+def test_an_ended_exception_leaves_the_type_to_the_config_for_all_until_it_gets_another(
+    open_it: Opened,
+) -> None:
+    store, other = open_it(), open_it()
+    apply(store, A, 0)
+    apply(store, B, 0, scope="meta", mode=Mode.PINNED)
+    ended = apply(store, A, 2, scope="meta", restores=0)
+    assert (ended.version, ended.parent, ended.ends_exception) == (3, 2, True)
+    for handle in (store, other):
+        assert "meta" not in handle.config_set().by_type
+        assert handle.config_set().for_type("meta") == A
+        assert handle.config_set().head == 3
+    with pytest.raises(ConfigConflict) as refused:
+        apply(store, B, 2, scope="meta")
+    assert refused.value.current is None
+    again = apply(other, B, 0, scope="meta")
+    assert (again.version, again.parent, again.mode) == (4, 0, Mode.ADVISE)
+    assert store.config_set().for_type("meta") == B
+    assert [v.version for v in store.config_history(scope="meta")] == [4, 3, 2]
+
+
+@pytest.mark.parametrize("scope", ["all", "meta"])
+def test_what_is_no_exception_cannot_be_ended(store: Store, scope: str) -> None:
+    apply(store, A, 0)
+    with pytest.raises(ValueError, match="no exception to end"):
+        apply(store, A, 1 if scope == "all" else 0, scope=scope, restores=0)
+    assert store.config_set().head == 1
+
+
 def test_nothing_that_never_was_can_be_restored(store: Store) -> None:
     with pytest.raises(ValueError, match="no version 1"):
         apply(store, A, 0, restores=1)
