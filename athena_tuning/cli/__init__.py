@@ -21,6 +21,7 @@ class _LazyGroup(click.Group):
         "config": "config",
         "dashboard": "dashboard",
         "ingest": "memory",
+        "load": "load",
         "manager": "manager",
         "recall": "memory",
         "status": "status",

@@ -32,6 +32,11 @@ def console() -> Console:
     return Console(highlight=False)
 
 
+def error_console() -> Console:
+    """Return the console for standard error: what it shows never mixes with what a command prints."""
+    return Console(stderr=True, highlight=False)
+
+
 def print_json(value: object) -> None:
     """Print ``value`` as JSON; a figure that is unknown (NaN) becomes null."""
     click.echo(json.dumps(_without_nan(value), indent=2, ensure_ascii=False, allow_nan=False))
@@ -42,21 +47,21 @@ def print_table(
 ) -> None:
     """Print rows under column names; text from outside is shown as it is, never as markup."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(Text(name))
+    for at, name in enumerate(columns):
+        table.add_column(Text(name), no_wrap=at == 0)  # a name that is cut is none
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
     console().print(table)
 
 
 def progress_bar(what: str) -> Progress:
-    """Return a progress bar on standard error: it never mixes with what a command prints."""
+    """Return a progress bar on standard error."""
     return Progress(
         TextColumn(what),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=error_console(),
         transient=True,
     )
 

@@ -13,6 +13,7 @@ from athena_tuning.recall import MemoryManager
 from athena_tuning.recall.ingest import ingest_file
 from athena_tuning.store import Store
 from athena_tuning.workload import samples
+from athena_tuning.workload.recordings import recorded
 from athena_tuning.workload.run import LoadRun, State
 from athena_tuning.workload.spec import LoadSpec
 
@@ -74,8 +75,8 @@ class Embedded:
         with self._lock:
             if self._run is not None and self._run.state in _UNDER_WAY:
                 raise ValueError("a load run is under way: stop it first")
-            recorded = samples.load_records(spec.replay_of) if spec.pattern == "replay" else ()
-            self._run = LoadRun(self.manager, spec, recorded=recorded).start()
+            replayed = recorded(spec.replay_of, self.manager.store) if spec.pattern == "replay" else ()
+            self._run = LoadRun(self.manager, spec, recorded=replayed).start()
 
     def stop_load(self) -> None:
         """Stop the load run, if there is one."""

@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import open_store
-from athena_tuning.workload import samples
+from athena_tuning.workload.recordings import recorded
 from athena_tuning.workload.run import UNDER_WAY, LoadProgress, LoadRun, State
 from athena_tuning.workload.spec import LoadSpec
 from athena_tuning.workload.summary import LoadSummary
@@ -48,7 +48,7 @@ class ApartRun:
     Args:
         memory: the memory's file.
         store_url: the store that the other managers share.
-        spec: what load to make; a replay names a sample workload in ``replay_of``.
+        spec: what load to make; a replay names in ``replay_of`` what ``recordings`` knows.
         run_id: unique name; None: a new one.
 
     ``summary`` is None until the run has ended.
@@ -177,12 +177,12 @@ def _child(orders: IO[str], answers: IO[str]) -> None:
     """Do what the first line orders, obey the lines after it, and report."""
     order = json.loads(orders.readline())
     spec = LoadSpec.from_dict(order["spec"])
-    recorded = samples.load_records(spec.replay_of) if spec.pattern == "replay" else ()
     with (
         open_store(order["store"]) as store,
         MemoryManager(order["memory"], store=store, worker_id=f"load-{order['id']}") as manager,
     ):
-        run = LoadRun(manager, spec, recorded=recorded, run_id=order["id"]).start()
+        replayed = recorded(spec.replay_of, store) if spec.pattern == "replay" else ()
+        run = LoadRun(manager, spec, recorded=replayed, run_id=order["id"]).start()
         threading.Thread(target=_obey, args=(run, orders), daemon=True).start()
         ended = False
         while not ended:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +90,15 @@ class Comparison:
             if difference.measure == measure:
                 return difference
         raise KeyError(measure)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the comparison as plain JSON types; NaN where there is too little to say."""
+        return {
+            "before": self.before,
+            "after": self.after,
+            "differences": [{**asdict(d), "verdict": d.verdict.value} for d in self.differences],
+            "notes": list(self.notes),
+        }
 
 
 def compare(before: LoadSummary, after: LoadSummary, *, seed: int = 0) -> Comparison:

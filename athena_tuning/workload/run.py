@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any, Protocol
 
 from athena_tuning.model import QueryMetrics
@@ -329,18 +330,34 @@ class LoadRun:
 def _plan(
     spec: LoadSpec, questions: Mapping[str, Sequence[str]] | None, recorded: Sequence[QueryMetrics]
 ) -> Iterator[_Due]:
-    if spec.pattern == "replay" and not spec.closed:
-        if not recorded:
-            raise ValueError("a replay needs recorded queries")
-        ordered = sorted(recorded, key=lambda m: m.timestamp)
-        arrivals = spec.arrivals([m.timestamp for m in ordered])
-        return (_Due(at, m.query_type, m.query_text) for at, m in zip(arrivals, ordered, strict=False))
+    replayed = spec.pattern == "replay" and not spec.closed
+    if replayed and not recorded:
+        raise ValueError("a replay needs recorded queries")
+    if replayed and all(m.query_text for m in recorded):
+        return _replay(spec, recorded, {})
     texts = questions or {
         name: [query.text for query in queries] for name, queries in sample_queries().items()
     }
+    if replayed:
+        return _replay(spec, recorded, texts)
     asked = iter(Questions(texts, spec.mix, repetition=spec.repetition, seed=spec.seed))
     arrivals = itertools.repeat(0.0) if spec.closed else spec.arrivals()
     return (_Due(at, *next(asked)) for at in arrivals)
+
+
+def _replay(
+    spec: LoadSpec, recorded: Sequence[QueryMetrics], texts: Mapping[str, Sequence[str]]
+) -> Iterator[_Due]:
+    """Ask what was asked when it was asked; where the recording lacks the text, one of its type or of any."""
+    ordered = sorted(recorded, key=lambda m: m.timestamp)
+    arrivals = spec.arrivals([m.timestamp for m in ordered])
+    ask = partial(Questions, texts, repetition=spec.repetition, seed=spec.seed)
+    any_type = iter(ask(dict.fromkeys(texts, 1.0))) if texts else iter(())
+    of_type = {name: iter(ask({name: 1.0})) for name in texts}
+    return (
+        _Due(at, m.query_type, m.query_text or next(of_type.get(m.query_type, any_type))[1])
+        for at, m in zip(arrivals, ordered, strict=False)
+    )
 
 
 def _length(spec: LoadSpec, recorded: Sequence[QueryMetrics]) -> float | None:

@@ -88,6 +88,16 @@ def test_a_replay_at_twice_the_speed_takes_half_the_time():
     assert run.progress().share == 1.0
 
 
+def test_a_replay_asks_a_question_of_the_type_where_the_recording_has_no_text():
+    manager = Manager(VirtualTime())
+    bare = [m._replace(query_text="") for m in recorded(0, 1, 2)]
+    bare[2] = bare[2]._replace(query_type="unknown")
+    virtual(manager, LoadSpec("replay", duration_s=None), recorded=bare).start().wait()
+    texts = [text for _, text in manager.asked]
+    assert all(text.startswith("Who owns it?") for text in texts[:2])
+    assert texts[2].startswith(("Who owns it?", "When?"))
+
+
 def test_a_summary_tells_what_the_answers_told():
     manager = Manager(VirtualTime())
     run = virtual(manager, LoadSpec("replay", duration_s=None), recorded=recorded(*range(10)))

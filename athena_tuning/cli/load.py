@@ -1,0 +1,287 @@
+"""``athena-tuning load``: make load, keep what came out, and compare two runs, as the Simulate page does."""
+
+from __future__ import annotations
+
+import math
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
+
+from athena_tuning import locations
+from athena_tuning.cli.access import moment
+from athena_tuning.cli.load_options import load_options, spec_of
+from athena_tuning.cli.output import (
+    as_json,
+    console,
+    error_console,
+    memory_option,
+    print_json,
+    print_table,
+    store_option,
+)
+
+if TYPE_CHECKING:
+    from athena_tuning.workload.compare import Comparison
+    from athena_tuning.workload.run import LoadProgress, LoadRun
+    from athena_tuning.workload.summary import LoadSummary
+
+_LOOK_S = 0.2
+_RUN = click.argument("run_id", metavar="RUN")
+_COLUMNS = ["run", "began", "load", "", "answers/s", "p50 ms", "p99 ms", "errors"]
+
+
+@click.group()
+def load() -> None:
+    """Make load on a manager; list, show and compare what came out."""
+
+
+@load.command()
+@click.option(
+    "--rate",
+    default=10.0,
+    show_default=True,
+    metavar="RATE",
+    type=click.FloatRange(0, 100_000, min_open=True),
+    help="Recalls a second, on average.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0),
+    help="How long; 0: until Ctrl+C. Default: 60, for a replay to its end.",
+)
+@load_options
+@click.option("--compare", "compare_with", metavar="RUN", help="Compare with this run in the end.")
+@memory_option
+@store_option
+@as_json
+@click.pass_context
+def run(
+    ctx: click.Context,
+    /,
+    rate: float,
+    seconds: float | None,
+    compare_with: str | None,
+    memory: str | None,
+    store: str | None,
+    as_json: bool,
+    **values: Any,
+) -> None:
+    """Ask a manager of its own, which shares the store as any other does, and keep what came out.
+
+    It runs until the load ends or Ctrl+C stops it; then the exit code is 1. Where the memory file is missing
+    it is made from the sample memory, whose questions are asked.
+    """
+    from athena_tuning.store import open_store
+    from athena_tuning.ui.embedded import Embedded
+    from athena_tuning.workload.archive import RunArchive
+
+    archive = RunArchive()
+    before = _kept(archive, compare_with) if compare_with else None
+    whole = seconds is None and (values["replay_of"] or values["pattern"] == "replay")
+    spec = spec_of(rate, None if whole or seconds == 0 else seconds or 60.0, values)
+    path = Path(memory) if memory else locations.default_memory()
+    with open_store(store or locations.default_store_url()) as opened:
+        here = Embedded(path, opened)
+        try:
+            here.start_load(spec)
+            came = _watched(here.load)
+        finally:
+            here.close()
+    archive.save(came)
+    _tell(came, before, as_json)
+    if came.state != "finished":
+        ctx.exit(1)
+
+
+@load.command("list")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 500), help="Runs to show.")
+@as_json
+def list_runs(limit: int, as_json: bool) -> None:
+    """List the runs that are kept, newest first."""
+    from athena_tuning.workload.archive import RunArchive
+
+    runs = RunArchive().newest(limit)
+    if as_json:
+        print_json([_without_blocks(kept) for kept in runs])
+        return
+    rows = [
+        [
+            kept.id,
+            moment(kept.started) if kept.started else None,
+            _load_of(kept),
+            kept.state,
+            kept.achieved_per_s,
+            kept.p50_ms,
+            kept.p99_ms,
+            kept.errors,
+        ]
+        for kept in runs
+    ]
+    print_table(_COLUMNS, rows)
+
+
+@load.command()
+@_RUN
+@as_json
+def show(run_id: str, as_json: bool) -> None:
+    """Show what came out of RUN."""
+    from athena_tuning.workload.archive import RunArchive
+
+    _tell(_kept(RunArchive(), run_id), None, as_json)
+
+
+@load.command()
+@click.argument("before", metavar="BEFORE")
+@click.argument("after", metavar="AFTER")
+@as_json
+def compare(before: str, after: str, as_json: bool) -> None:
+    """Say whether AFTER was better than BEFORE, with intervals."""
+    from athena_tuning.workload.archive import RunArchive
+    from athena_tuning.workload.compare import compare as compared
+
+    archive = RunArchive()
+    found = compared(_kept(archive, before), _kept(archive, after))
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        _tell_comparison(found)
+
+
+@load.command()
+@_RUN
+def delete(run_id: str) -> None:
+    """Forget RUN."""
+    from athena_tuning.workload.archive import RunArchive
+
+    if not RunArchive().delete(run_id):
+        raise click.ClickException(f"there is no run {run_id}")
+    click.echo(f"run {run_id} is forgotten")
+
+
+def _kept(archive: Any, run_id: str) -> LoadSummary:
+    try:
+        found: LoadSummary = archive.load(run_id)
+    except KeyError:
+        raise click.ClickException(
+            f"there is no run {run_id}: `athena-tuning load list` names those that are kept"
+        ) from None
+    return found
+
+
+def _watched(under_way: LoadRun | None) -> LoadSummary:
+    """Show how far a run is until it ends or is interrupted, and return what came out."""
+    assert under_way is not None  # noqa: S101 (it was started a moment ago)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    bar = Progress(
+        TextColumn("run {task.fields[run]}"),
+        BarColumn(),
+        TextColumn("{task.description}"),
+        console=error_console(),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("", total=1.0, run=under_way.id)
+        try:
+            while not under_way.wait(_LOOK_S):
+                at = under_way.progress()
+                bar.update(task, description=_said(at), completed=at.share or 0.0)
+        except KeyboardInterrupt:
+            under_way.stop()
+        finally:
+            signal.signal(signal.SIGTERM, before)
+    return under_way.summary()
+
+
+def _said(at: LoadProgress) -> str:
+    figures = f"p50 {at.p50_ms:,.1f} ms, p99 {at.p99_ms:,.1f} ms" if at.finished else "no answer yet"
+    return f"{at.elapsed_s:,.0f} s · {at.finished:,} answered, {at.achieved_per_s:,.0f}/s · {figures}"
+
+
+def _tell(came: LoadSummary, before: LoadSummary | None, as_json: bool) -> None:
+    from athena_tuning.workload.compare import compare as compared
+
+    comparison = compared(before, came) if before is not None else None
+    if as_json:
+        told = _without_blocks(came)
+        print_json(told | {"comparison": comparison.to_dict()} if comparison else told)
+        return
+    console().print(Text(f"run {came.id}: {_load_of(came)}, {came.state} after {came.elapsed_s:,.1f} s"))
+    print_table(["", ""], [[name, value] for name, value in _figures(came)])
+    if comparison:
+        _tell_comparison(comparison)
+
+
+def _figures(came: LoadSummary) -> list[tuple[str, str]]:
+    known = came.cache_known
+    rows = [
+        ("offered", f"{came.offered:,} ({came.offered_per_s:,.1f}/s)"),
+        ("answered", f"{came.finished - came.errors:,} ({came.achieved_per_s:,.1f}/s)"),
+        (
+            "p50, p90, p95, p99, p99.9 from when due",
+            ", ".join(_ms(ms) for ms in (came.p50_ms, came.p90_ms, came.p95_ms, came.p99_ms, came.p999_ms)),
+        ),
+        ("p50, p99 of the manager alone", f"{_ms(came.service_p50_ms)}, {_ms(came.service_p99_ms)}"),
+        ("asked late, p99", _ms(came.late_p99_ms)),
+        ("from the cache", f"{came.cache_hits / known:.1%}" if known else "–"),
+        ("partial answers", f"{came.partials:,}"),
+        ("errors", f"{came.errors:,}"),
+        *((f"  {name}", f"{n:,}") for name, n in came.errors_by_name.items()),
+    ]
+    versions = ", ".join(f"v{version}: {n:,}" for version, n in came.config_versions.items())
+    return [*rows, ("config versions", versions or "–")]
+
+
+def _tell_comparison(found: Comparison) -> None:
+    print_table(
+        ["measure", "before", "after", "change", "95 % interval", "verdict"],
+        [
+            [
+                d.measure,
+                _in_unit(d.before, d.unit),
+                _in_unit(d.after, d.unit),
+                _signed(d.change),
+                "–" if math.isnan(d.low) else f"{_signed(d.low)} to {_signed(d.high)}",
+                d.verdict.value,
+            ]
+            for d in found.differences
+        ],
+        title=f"{found.before} → {found.after}",
+    )
+    reasons: dict[str, list[str]] = {}
+    for d in found.differences:
+        reasons.setdefault(d.why, []).append(d.measure)
+    for why in filter(None, reasons):
+        console().print(Text(f"{', '.join(reasons[why])}: {why}"))
+    for note in found.notes:
+        console().print(Text(note))
+
+
+def _load_of(came: LoadSummary) -> str:
+    spec = came.spec
+    if spec.clients is not None:
+        return f"{spec.clients} clients"
+    if spec.pattern == "replay":
+        return f"replay of {spec.replay_of} at {spec.speed:g}x"
+    return f"{spec.pattern} at {spec.rate_per_s:g}/s"
+
+
+def _without_blocks(came: LoadSummary) -> dict[str, Any]:
+    return {name: value for name, value in came.to_dict().items() if name not in ("blocks", "block_s")}
+
+
+def _ms(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:,.1f} ms"
+
+
+def _signed(share: float) -> str:
+    return "–" if math.isnan(share) else f"{share:+.1%}"
+
+
+def _in_unit(value: float, unit: str) -> str:
+    if math.isnan(value):
+        return "–"
+    return f"{value:.1%}" if unit == "share" else f"{value:,.1f} {unit}".replace(" 1/s", "/s")

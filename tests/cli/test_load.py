@@ -1,0 +1,125 @@
+"""Load from a terminal: it runs, is kept, compared and stopped, and wrong wishes are named."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from athena_tuning.cli import main
+from athena_tuning.cli.load_options import spec_of
+from athena_tuning.recall import MemoryManager
+from athena_tuning.store import open_store
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("ATHENA_TUNING_STORE", "ATHENA_TUNING_MEMORY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ATHENA_TUNING_HOME", str(tmp_path))
+    with MemoryManager(tmp_path / "memory.db") as manager:
+        manager.remember({"id": "e1", "layer": "episodic", "text": "The billing deploy failed on Friday."})
+    return tmp_path
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(main, ("load", *args), terminal_width=200)
+
+
+def made(*args: str) -> dict:
+    done = run("run", "--rate", "200", "--seconds", "0.3", "--json", *args)
+    assert done.exit_code == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_run_is_kept_listed_shown_and_in_the_store(home: Path) -> None:
+    came = made("--pattern", "steady", "--mix", "factual=1")
+    assert came["finished"] == came["offered"] > 10
+    assert [kept["id"] for kept in json.loads(run("list", "--json").stdout)] == [came["id"]]
+    assert json.loads(run("show", came["id"], "--json").stdout) == came
+    assert came["id"] in run("list").stdout
+    assert f"{came['finished']:,}" in run("show", came["id"]).stdout
+    with open_store(f"sqlite:///{home / 'store.db'}") as store:
+        records = store.tail_metrics().records
+    assert len(records) == came["finished"]
+    assert {m.query_type for m in records} <= {"factual"}
+
+
+def test_a_run_is_compared_with_an_earlier_one_and_too_little_is_inconclusive() -> None:
+    first = made()
+    second = made("--compare", first["id"])
+    assert (second["comparison"]["before"], second["comparison"]["after"]) == (first["id"], second["id"])
+    assert {d["verdict"] for d in second["comparison"]["differences"]} == {"inconclusive"}
+    assert json.loads(run("compare", first["id"], second["id"], "--json").stdout) == second["comparison"]
+    assert "inconclusive" in run("compare", first["id"], second["id"]).stdout
+
+
+def test_a_file_is_replayed_and_questions_that_it_lacks_are_asked_from_the_sample(home: Path) -> None:
+    log = home / "log.csv"
+    log.write_text("ts,endpoint\n" + "".join(f"{1_700_000_000 + n},/search\n" for n in range(20)))
+    done = run("run", "--replay", str(log), "--speed", "100", "--json")
+    assert done.exit_code == 0, done.stderr
+    came = json.loads(done.stdout)
+    assert (came["finished"], came["errors"]) == (20, 0)
+    assert came["spec"]["replay_of"] == str(log)
+    again = run("run", "--replay", "live", "--speed", "100", "--json")
+    assert json.loads(again.stdout)["finished"] == 20
+
+
+def test_a_run_that_is_told_to_end_stops_is_kept_and_says_so(home: Path) -> None:
+    command = [sys.executable, "-c", "from athena_tuning.cli import main; main()", "load", "run"]
+    process = subprocess.Popen(
+        [*command, "--seconds", "0", "--rate", "50", "--json"],
+        stdout=subprocess.PIPE,
+        env=os.environ | {"ATHENA_TUNING_HOME": str(home)},
+        text=True,
+    )
+    with open_store(f"sqlite:///{home / 'store.db'}") as store:
+        while not store.tail_metrics().records:
+            assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert json.loads(said)["state"] == "stopped"
+    assert run("show", json.loads(said)["id"]).exit_code == 0
+
+
+def test_runs_are_forgotten_by_name() -> None:
+    came = made()
+    assert run("delete", came["id"]).exit_code == 0
+    assert json.loads(run("list", "--json").stdout) == []
+    assert run("delete", came["id"]).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        (("run", "--mix", "gossip=1"), 2, "'gossip' is none of"),
+        (("run", "--mix", "factual=much"), 2, "no TYPE=WEIGHT"),
+        (("run", "--pattern", "replay"), 2, "needs --replay"),
+        (("run", "--rate", "0"), 2, "--rate"),
+        (("run", "--rate", "100000", "--seconds", "9000"), 2, "above 20,000,000"),
+        (("run", "--dispersion", "50", "--seconds", "60"), 1, "needs a run of at least 300 s"),
+        (("run", "--replay", "nowhere"), 1, "there is no recording 'nowhere'"),
+        (("run", "--replay", "imported"), 1, "nothing to replay in 'imported'"),
+        (("run", "--compare", "nobody"), 1, "there is no run nobody"),
+        (("show", "../../etc/passwd"), 1, "letters, digits"),
+        (("compare", "a", "b"), 1, "there is no run a"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_a_sentence(args: tuple[str, ...], code: int, said: str) -> None:
+    done = run(*args)
+    assert (done.exit_code, said in done.stderr) == (code, True), done.stderr
+    assert json.loads(run("list", "--json").stdout) == []
+
+
+def test_options_describe_a_load_and_what_they_leave_open_has_its_default() -> None:
+    spec = spec_of(5.0, None, {"clients": 3, "think_s": 0.5, "mix": None, "memory": "passed over"})
+    assert (spec.clients, spec.think_s, spec.duration_s, spec.pattern) == (3, 0.5, None, "bursty")
+    with pytest.raises(click.UsageError, match="cv"):
+        spec_of(5.0, 1.0, {"cv": -1.0})
