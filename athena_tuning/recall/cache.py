@@ -34,6 +34,18 @@ class _Entry(NamedTuple, Generic[Answer]):
     expires: float
 
 
+class CacheLosses(NamedTuple):
+    """Answers that had ended when they were asked for again: each cost calls that a hit would have saved.
+
+    ``expired``: it was older than its lifetime. ``written``: a layer that it used had been written to.
+    ``displaced``: answers that newer ones pushed out; whether they were asked for again is not known.
+    """
+
+    expired: int = 0
+    written: int = 0
+    displaced: int = 0
+
+
 class AnswerCache(Generic[Answer]):
     """The latest answers, bounded: the least recently used goes first.
 
@@ -68,6 +80,7 @@ class AnswerCache(Generic[Answer]):
         self._lock = threading.Lock()
         self._entries: OrderedDict[Hashable, _Entry[Answer]] = OrderedDict()
         self._writes: Counter[str] = Counter()
+        self._lost: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -86,7 +99,9 @@ class AnswerCache(Generic[Answer]):
             entry = self._entries.get(key)
             if entry is None:
                 return None
-            if self._clock() >= entry.expires or self.stamp(entry.layers) != entry.stamp:
+            written = self.stamp(entry.layers) != entry.stamp
+            if written or self._clock() >= entry.expires:
+                self._lost["written" if written else "expired"] += 1
                 del self._entries[key]
                 return None
             self._entries.move_to_end(key)
@@ -102,6 +117,13 @@ class AnswerCache(Generic[Answer]):
             self._entries.move_to_end(key)
             while len(self._entries) > self._max_entries:
                 self._entries.popitem(last=False)
+                self._lost["displaced"] += 1
+
+    @property
+    def losses(self) -> CacheLosses:
+        """What expiry, writes and the bound took away so far."""
+        with self._lock:
+            return CacheLosses(**self._lost)
 
     def written(self, layers: Iterable[str]) -> None:
         """End all answers that used any of these layers."""

@@ -22,7 +22,7 @@ from athena_tuning.model import (
 )
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall.asking import Answer
-from athena_tuning.recall.cache import AnswerCache
+from athena_tuning.recall.cache import AnswerCache, CacheLosses
 from athena_tuning.recall.delivery import MetricDelivery
 from athena_tuning.recall.executor import ParallelLayerExecutor
 from athena_tuning.recall.housekeeping import Duty, Housekeeping
@@ -338,6 +338,11 @@ class MemoryManager:
     def housekeeping_failures(self) -> Mapping[str, int]:
         """How often each background duty failed so far."""
         return dict(self._housekeeping.failures)
+
+    @property
+    def cache_losses(self) -> CacheLosses:
+        """What expiry, writes and the bound took from the result cache since the start."""
+        return self._cache.losses
 
     def status(self) -> WorkerStatus:
         """Return what this manager tells the store about itself."""

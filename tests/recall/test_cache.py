@@ -103,3 +103,19 @@ def test_a_hit_is_never_older_than_a_write_or_than_its_lifetime(
                 assert all(written[layer] < at for layer in used)
                 assert clock.now < at + min(life[layer] for layer in used)
         assert len(cache) <= 2
+
+
+def test_what_ended_answers_cost_is_counted_by_reason() -> None:
+    clock = Clock()
+    cache: AnswerCache[str] = AnswerCache(2, clock=clock)
+    assert cache.losses == (0, 0, 0)
+    put(cache, "old", "semantic")
+    clock.now += LIFETIMES["semantic"]
+    put(cache, "changed", "graph")
+    cache.written(["graph"])
+    for key in ("old", "changed", "never asked"):
+        assert cache.get(key) is None
+        assert cache.get(key) is None  # gone by now: an ordinary miss
+    for key in "abc":
+        put(cache, key, "graph")
+    assert (cache.losses.expired, cache.losses.written, cache.losses.displaced) == (1, 1, 1)
