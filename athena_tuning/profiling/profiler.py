@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from athena_tuning.model import LayerMetrics, QueryMetrics, QueryTypeMetrics
-from athena_tuning.profiling import cache, concurrency, statistics, temporal, trending
+from athena_tuning.profiling import cache, concurrency, sources, statistics, temporal, trending
 from athena_tuning.profiling.fold import fold
 from athena_tuning.profiling.measure import Measure, MeasuredQuery
 from athena_tuning.profiling.records import page, records_of
@@ -214,6 +214,12 @@ class PerformanceProfiler:
         with self._lock:
             view = self._refresh()
             return concurrency.co_occurrence(self._upkeep, view, Selection(**chosen), self._window.names)
+
+    def sources(self, **chosen: Unpack[Filter]) -> dict[str, int]:
+        """Return how many recalls came from each source ("live", "sample", "imported", …), most first."""
+        with self._lock:
+            view = self._refresh()
+            return sources.sources(self._upkeep, view, Selection(**chosen), self._window.names)
 
     def slow_records(
         self, limit: int = 10, percentile: float = 99, **chosen: Unpack[Filter]

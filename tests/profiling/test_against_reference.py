@@ -148,6 +148,7 @@ def check_everything(profiler: PerformanceProfiler, reference: Reference) -> Non
         check_summary(profiler, rows, chosen)
         check_time_series(profiler, reference, chosen)
         check_cache(profiler, rows, chosen)
+        assert profiler.sources(**chosen) == Counter(m.source for m in rows)
         check_concurrency(profiler, rows, chosen)
         check_hours(profiler, rows, chosen)
     check_metrics(profiler, reference)
