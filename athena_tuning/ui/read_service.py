@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 
 from athena_tuning.model import ConfigSet, ConfigVersion, Decision, TuningStrategy, WorkerStatus
 from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.recall.cache import CacheLosses
 from athena_tuning.store import Store
 from athena_tuning.tuning import AutoTuner
+from athena_tuning.ui.capacity import Curve, curve
 from athena_tuning.ui.embedded import Embedded
 from athena_tuning.ui.remembered import Remembered
 from athena_tuning.ui.standing import Standing
@@ -126,6 +128,14 @@ class ReadService:
         chosen = strategy or configs.default.config.strategy
         question = ("preview", chosen, scope, configs.head)
         return self._remembered.answer(question, lambda: self._propose(chosen, scope))
+
+    def capacity(self) -> Curve | None:
+        """Return the throughput curve that the newest recalls speak for; None where they say too little."""
+        return self._remembered.answer("capacity", lambda: curve(self.evidence))
+
+    def cache_losses(self) -> CacheLosses | None:
+        """Return what ended answers cost since the start; None where the managers are in other processes."""
+        return self.embedded.manager.cache_losses if self.embedded else None
 
     def samples(self) -> Sequence[samples.SampleWorkload]:
         """Return the sample workloads."""

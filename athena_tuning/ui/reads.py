@@ -84,6 +84,11 @@ def summary(profiler: PerformanceProfiler, view: View) -> WindowSummary:
     return profiler.summary(**view.where)
 
 
+def sources(profiler: PerformanceProfiler, view: View) -> dict[str, int]:
+    """Return how many recalls of a view came from each source ("live", "sample", …)."""
+    return profiler.sources(**view.where)
+
+
 def over_time(profiler: PerformanceProfiler, view: View, bucket_seconds: float) -> TimeSeries:
     """Return a view's figures over time."""
     return profiler.time_series(bucket_seconds, **view.where)

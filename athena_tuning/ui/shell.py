@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import streamlit as st
 
-from athena_tuning.model import LAYERS, QUERY_TYPES, Mode
+from athena_tuning.model import Mode
 from athena_tuning.store import StoreError
-from athena_tuning.ui import notices, parts, text, units
+from athena_tuning.ui import controls, notices, parts, reads, sharing, text, units
 from athena_tuning.ui.navigation import SECTIONS
 from athena_tuning.ui.roles import Actor, Role, actor_from
 from athena_tuning.ui.service import TuningService
 from athena_tuning.ui.standing import Standing
-from athena_tuning.ui.view import DEFAULT_RANGE, RANGES, View, view_of
+from athena_tuning.ui.view import View
 
-ALL = "all"
-REFRESH = {"off": None, "2 s": 2.0, "5 s": 5.0, "30 s": 30.0}
-ZONES = (
-    "UTC", "Africa/Cairo", "Africa/Johannesburg", "Africa/Lagos", "America/Bogota", "America/Chicago",
-    "America/Denver", "America/Los_Angeles", "America/Mexico_City", "America/New_York", "America/Sao_Paulo",
-    "Asia/Dubai", "Asia/Hong_Kong", "Asia/Jakarta", "Asia/Kolkata", "Asia/Seoul", "Asia/Shanghai",
-    "Asia/Singapore", "Asia/Tokyo", "Australia/Sydney", "Europe/Berlin", "Europe/Istanbul", "Europe/London",
-    "Europe/Moscow", "Europe/Paris", "Pacific/Auckland",
-)  # fmt: skip
 STALE_SECONDS = 60.0
 _opened: dict[str, TuningService] = {}
 
@@ -113,7 +102,7 @@ class Here:
         """Draw a part that renews itself, with the period moved up to now each time."""
 
         def draw() -> None:
-            notices.guarded(body, _view(self.service, fresh=True))
+            notices.guarded(body, controls.view(self.service, fresh=True))
 
         st.fragment(draw, run_every=every or self.every)()
 
@@ -137,23 +126,23 @@ def open_page(url: str, *, live: bool = False) -> Here:
         st.stop()
     if st.session_state.get("page") != url:
         st.session_state["page"] = url
-        _renew()
+        controls.renew()
     who = actor()
     heading = st.container(key="heading", horizontal=True, vertical_alignment="center", gap="medium")
-    _controls(here, live)
-    every = REFRESH.get(st.session_state.get("refresh", ""), 5.0)
+    _bar(here, live=live)
+    every = controls.every()
     with heading:
         st.title(entry.title, anchor=False, width="content")
         st.fragment(_standing, run_every=every)(here, who)
     notices.show()
     _read_only(here)
-    return Here(here, who, _view(here, fresh=live), _slo(), every)
+    return Here(here, who, controls.view(here, fresh=live), controls.slo(), every)
 
 
 def _standing(service: TuningService, who: Actor) -> None:
     def draw() -> None:
-        stands = service.standing()
-        parts.chips(_chips(stands, who))
+        origins = service.ask(reads.sources, controls.view(service, fresh=True))
+        parts.chips(_chips(service.standing(), who) + _origins(origins))
 
     notices.guarded(draw)
 
@@ -191,130 +180,31 @@ def _chips(stands: Standing, who: Actor) -> list[parts.Chip]:
     return chips
 
 
-def _controls(service: TuningService, live: bool) -> None:
+def _origins(counted: Mapping[str, int]) -> list[parts.Chip]:
+    """Say what in the view was not measured live: nobody should take it for the running system."""
+    told = {
+        "sample": "recorded earlier, loaded from a sample workload",
+        "imported": "from a file that somebody brought",
+        "simulated": "computed, never run",
+    }
+    return [
+        parts.Chip(
+            units.count(n), text.plain(name, 24), "warn", f"recalls in this view: {told.get(name, name)}"
+        )
+        for name, n in counted.items()
+        if name != "live"
+    ][:4]
+
+
+def _bar(service: TuningService, *, live: bool) -> None:
     with st.container(key="bar", horizontal=True, vertical_alignment="center", gap="small"):
-        st.segmented_control(
-            "Time range",
-            [*RANGES, "custom"],
-            default=DEFAULT_RANGE,
-            required=True,
-            key="range",
-            bind="query-params",
-            label_visibility="collapsed",
-            on_change=_renew,
-        )
-        with st.popover(_filter_label(), icon=":material/filter_alt:"):
-            _filters(service)
-        st.selectbox(
-            "Refresh",
-            list(REFRESH),
-            index=2,
-            key="refresh",
-            bind="query-params",
-            label_visibility="collapsed",
-            width=96,
-            format_func=lambda name: f"↻ {name}",
-        )
+        controls.periods()
+        controls.filters(service)
+        controls.refresh()
+        sharing.menu(service, controls.view(service, fresh=live))
         if not live:
-            at = st.session_state.get("as_of", service.now)
-            st.button(
-                f"As of {units.moment(at, _zone(), date=False)}",
-                icon=":material/refresh:",
-                on_click=_renew,
-                help="This page keeps its moment while you read it. Press to look at now.",
-                type="tertiary",
-            )
-    if st.session_state.get("range") == "custom":
-        with st.container(horizontal=True):
-            now = datetime.fromtimestamp(service.now, UTC).replace(tzinfo=None, microsecond=0)
-            st.datetime_input(
-                "From",
-                now.replace(hour=0, minute=0, second=0),
-                key="from",
-                bind="query-params",
-                width=230,
-                on_change=_renew,
-            )
-            st.datetime_input("To", now, key="to", bind="query-params", width=230, on_change=_renew)
-
-
-def _filters(service: TuningService) -> None:
-    types = list(dict.fromkeys([ALL, *QUERY_TYPES, *service.window.query_types()]))
-    layers = list(dict.fromkeys([ALL, *LAYERS, *service.window.layers()]))
-    st.selectbox("Query type", types, key="type", bind="query-params", on_change=_renew, format_func=_name)
-    st.selectbox("Layer", layers, key="layer", bind="query-params", on_change=_renew, format_func=_name)
-    st.selectbox(
-        "Timezone",
-        list(dict.fromkeys([*ZONES, _browser_zone()])),
-        key="tz",
-        bind="query-params",
-        index=[*dict.fromkeys([*ZONES, _browser_zone()])].index(_browser_zone()),
-    )
-    st.number_input(
-        "SLO: p99 at most, ms",
-        min_value=0,
-        value=_default_slo(),
-        step=10,
-        key="slo",
-        bind="query-params",
-        help="Drawn on the charts and judged on the overview. It travels with the link; 0 is none.",
-    )
-
-
-def _name(value: str) -> str:
-    return "All" if value == ALL else text.plain(value, 40)
-
-
-def _filter_label() -> str:
-    chosen = [st.session_state.get(key, ALL) for key in ("type", "layer")]
-    told = " · ".join(text.markdown(value, 24) for value in chosen if value != ALL)
-    return told or "All queries"
-
-
-def _renew() -> None:
-    st.session_state.pop("as_of", None)
-
-
-def _view(service: TuningService, *, fresh: bool) -> View:
-    """Return the chosen view, of this moment or of the one that the page keeps."""
-    state = st.session_state
-    if fresh or "as_of" not in state:
-        state["as_of"] = service.now
-    kind, layer = state.get("type", ALL), state.get("layer", ALL)
-    return view_of(
-        state.get("range", DEFAULT_RANGE),
-        state["as_of"],
-        custom=_custom(),
-        query_type=None if kind == ALL else kind,
-        layer=None if layer == ALL else layer,
-        timezone=_zone(),
-    )
-
-
-def _custom() -> tuple[float, float] | None:
-    start, end = st.session_state.get("from"), st.session_state.get("to")
-    if not (isinstance(start, datetime) and isinstance(end, datetime)):
-        return None
-    zone = units.zone(_zone())
-    return start.replace(tzinfo=zone).timestamp(), end.replace(tzinfo=zone).timestamp()
-
-
-def _zone() -> str:
-    return str(st.session_state.get("tz") or _browser_zone())
-
-
-def _browser_zone() -> str:
-    name = st.context.timezone or "UTC"
-    return name if str(units.zone(name)) == name else "UTC"
-
-
-def _slo() -> float | None:
-    return float(st.session_state.get("slo", _default_slo())) or None
-
-
-def _default_slo() -> int:
-    named = os.environ.get("ATHENA_TUNING_SLO_MS", "")
-    return int(named) if named.isdigit() else 0
+            controls.moment(service)
+    controls.custom_period(service)
 
 
 def _read_only(service: TuningService) -> None:

@@ -9,6 +9,28 @@ if not here.ask(reads.summary).count:
     parts.nothing_yet(here)
     st.stop()
 
+
+def losses(each_ms: float) -> None:
+    """Draw what expiry and writes cost: recalls that a longer-lived answer would have answered."""
+    lost = here.service.cache_losses()
+    reasons = (
+        ("expired", lost and lost.expired, each_ms),
+        ("a layer was written to", lost and lost.written, each_ms),
+        ("pushed out by newer ones", lost and lost.displaced, None),
+    )
+    parts.sheet(
+        ["Gone because", parts.Cell("Answers", "n"), parts.Cell("Cost", "n")],
+        [
+            (reason, units.count(n), units.ms(None if n is None or cost is None else n * cost if n else 0.0))
+            for reason, n, cost in reasons
+        ],
+    )
+    if lost is None:
+        st.caption("Unknown here: the managers count in their own processes.")
+    elif lost.displaced:
+        st.caption("Whether anybody would have asked for what was pushed out is unknown.")
+
+
 report = here.ask(reads.cache_report)
 whole = report.overall
 if not here.service.configs().default.config.enable_cache:
@@ -52,7 +74,8 @@ with right, parts.card("over", "Hit rate over time"):
     chart = live.lines_over_time({"hit rate": rates}, timezone=here.view.timezone, unit=" %")
     parts.live_chart(chart, "cache-over", height=300)
 
-with parts.card("table", "All figures"):
+left, right = st.columns([2.1, 1], gap="small")
+with left, parts.card("table", "All figures"):
     parts.sheet(
         ["Query type", parts.Cell("n", "n"), parts.Cell("Hits", "n"), parts.Cell("Hit rate", "n"),
          parts.Cell("Hit p50", "n wide"), parts.Cell("Hit p95", "n wide"), parts.Cell("Miss p50", "n wide"),
@@ -64,3 +87,13 @@ with parts.card("table", "All figures"):
             for name, r in sorted(report.by_type.items(), key=lambda item: -item[1].time_saved_s)
         ],
     )  # fmt: skip
+with (
+    right,
+    parts.card(
+        "losses",
+        "What ended answers cost",
+        "Recalls that asked again for an answer that had ended, since this manager started. The cost is "
+        "their number times what a median miss takes longer than a median hit in this view.",
+    ),
+):
+    losses(whole.miss_p50_ms - whole.hit_p50_ms)

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from athena_tuning.ui import figures, parts, reads, shell, units
+from athena_tuning.ui.capacity import Curve
 
 here = shell.open_page("concurrency")
 view, service = here.view, here.service
@@ -12,6 +13,26 @@ if not here.ask(reads.summary).count:
 
 report = here.ask(reads.concurrency_report)
 limit = service.configs().default.config.max_concurrent
+
+
+def chosen_limit() -> int | None:
+    """Return the limit that the tuner would choose, where it is another one."""
+    seen, needed = service.enough()
+    proposed = service.preview().after.max_concurrent if seen >= needed else limit
+    return proposed if proposed != limit else None
+
+
+def said_of(law: Curve | None) -> str:
+    """Say what the fitted law knows, and what of the limit follows."""
+    if law is None:
+        return "No law yet: tasks have to meet different numbers in flight often enough (12 each)."
+    gain = law.at(law.best) / law.at(limit) - 1
+    told = (
+        f"Fitted on {units.count(law.recalls)} recalls at {law.levels} levels, up to {law.seen_to} in flight"
+    )
+    if gain > 0.01:
+        return f"{told}. {law.best} in flight would carry {units.percent(gain, 0)} more than {limit}."
+    return f"{told}. More than {law.best} in flight gives nothing more."
 
 
 def gauges(_: object) -> None:
@@ -36,25 +57,39 @@ def gauges(_: object) -> None:
 
 
 here.live(gauges)
-left, right = st.columns([1.5, 1], gap="small")
+rows = reads.level_rows(report.levels)
+curve = service.capacity()
+left, right = st.columns(2, gap="small")
 with (
     left,
+    parts.card(
+        "capacity",
+        "Throughput against tasks in flight",
+        "Dots: level over mean service time (Little's law); hollow ones rest on fewer than five recalls. "
+        "The line is the contention law that the tuner fits on the newest recalls.",
+    ),
+):
+    chosen = chosen_limit()
+    parts.analysis_chart(
+        figures.throughput(
+            rows,
+            curve.per_second if curve else (),
+            seen_to=curve.seen_to if curve else 1,
+            limit=limit,
+            chosen=chosen,
+        ),
+        "conc-capacity",
+    )
+    st.caption(said_of(curve))
+with (
+    right,
     parts.card(
         "levels",
         "Latency against tasks in flight",
         "Hollow dots rest on fewer than five recalls; grey bars are the recalls at a level.",
     ),
 ):
-    rows = reads.level_rows(report.levels)
     parts.analysis_chart(figures.by_level(rows, limit), "conc-levels")
-with (
-    right,
-    parts.card(
-        "together", "Layers that run together", "Share of recalls; the diagonal is a layer's own share."
-    ),
-):
-    layers, matrix = here.ask(reads.co_occurrence)
-    parts.analysis_chart(figures.co_occurrence(layers, matrix), "conc-together")
 
 left, right = st.columns([1.5, 1], gap="small")
 with (
@@ -66,7 +101,16 @@ with (
     parts.analysis_chart(
         figures.queue_wait(here.ask(reads.queue_over_time), timezone=view.timezone), "conc-queue"
     )
-with right, parts.card("table", "By tasks in flight"):
+with (
+    right,
+    parts.card(
+        "together", "Layers that run together", "Share of recalls; the diagonal is a layer's own share."
+    ),
+):
+    layers, matrix = here.ask(reads.co_occurrence)
+    parts.analysis_chart(figures.co_occurrence(layers, matrix), "conc-together")
+
+with parts.card("table", "By tasks in flight"):
     parts.sheet(
         [
             "In flight",
@@ -74,9 +118,17 @@ with right, parts.card("table", "By tasks in flight"):
             parts.Cell("p50", "n"),
             parts.Cell("p99", "n"),
             parts.Cell("Tasks /s", "n"),
+            parts.Cell("By the law", "n wide"),
         ],
         [
-            (r.level, units.count(r.n), units.ms(r.p50), units.ms(r.p99), units.rate(r.throughput))
+            (
+                r.level,
+                units.count(r.n),
+                units.ms(r.p50),
+                units.ms(r.p99),
+                units.rate(r.throughput),
+                units.rate(curve.at(r.level) if curve else None),
+            )
             for r in rows[:14]
         ],
     )

@@ -2,7 +2,7 @@
 
 from athena_tuning.ui.figures.base import CONFIG
 from athena_tuning.ui.figures.cache import HitRow, calls_saved, hit_rates, hits_and_misses
-from athena_tuning.ui.figures.concurrency import LevelRow, by_level, co_occurrence, queue_wait
+from athena_tuning.ui.figures.concurrency import LevelRow, by_level, co_occurrence, queue_wait, throughput
 from athena_tuning.ui.figures.latency import (
     QUANTILES,
     Row,
@@ -28,6 +28,7 @@ __all__ = [
     "percentile_plot",
     "queue_wait",
     "small_multiples",
+    "throughput",
     "trusted",
     "waterfall",
 ]

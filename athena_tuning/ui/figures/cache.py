@@ -69,6 +69,11 @@ def calls_saved(rows: Sequence[Any]) -> Chart:
     """
     ordered = sorted(rows, key=lambda row: -(row.ran + row.saved))
     labels = [text.plotly(row.layer, 24) for row in ordered]
+    shares = [
+        f"{units.percent(row.saved / (row.ran + row.saved), 0)} of {units.count(row.ran + row.saved)}"
+        for row in ordered
+    ]
+    most = max((row.ran + row.saved for row in ordered), default=1)
     traces = [
         {
             "type": "bar",
@@ -78,11 +83,16 @@ def calls_saved(rows: Sequence[Any]) -> Chart:
             "y": labels,
             "marker": {"color": colour},
             "hovertemplate": f"%{{y}}: %{{x:,}} {name}<extra></extra>",
+            **({"text": shares, "textposition": "outside", "cliponaxis": False} if field == "saved" else {}),
         }
         for name, field, colour in (("ran", "ran", AMBER), ("saved by the cache", "saved", TEAL))
     ]
     spec = figure(
-        traces, height=row_height(len(ordered)), barmode="stack", xaxis=axis("calls"), yaxis=names_axis()
+        traces,
+        height=row_height(len(ordered)),
+        barmode="stack",
+        xaxis=axis("calls", range=[0, most * 1.22]),
+        yaxis=names_axis(),
     )
     said = "; ".join(
         f"{text.plain(row.layer, 24)} {units.percent(row.saved / (row.ran + row.saved))} of "

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 from athena_tuning.ui import text, units
 from athena_tuning.ui.chart import Chart
 from athena_tuning.ui.figures.base import axis, figure
-from athena_tuning.ui.theme import AMBER, BLUE, CLEAR, CRIMSON, MARK, SLATE
+from athena_tuning.ui.theme import AMBER, BLUE, CLEAR, CRIMSON, MARK, SLATE, TEAL
 
 LEAST = 5
 """Recalls below which a level is drawn hollow: too few to lean on."""
 
 
 class LevelRow(NamedTuple):
-    """Recalls that saw at most ``level`` layer tasks in flight; ms and recalls/s."""
+    """Recalls that saw at most ``level`` layer tasks in flight; ms and layer tasks/s."""
 
     level: int
     n: int
@@ -71,8 +71,86 @@ def by_level(rows: Sequence[LevelRow], limit: int | None = None) -> Chart:
     return Chart(spec, f"Latency by layer tasks in flight. {said or 'Nothing yet'}.")
 
 
+def throughput(
+    rows: Sequence[LevelRow], fitted: Sequence[float], *, seen_to: int, limit: int, chosen: int | None
+) -> Chart:
+    """Draw layer tasks a second against tasks in flight: as measured, and as the fitted law has it.
+
+    Args:
+        rows: what was measured.
+        fitted: tasks/s with 1, 2, … in flight; empty where no law could be fitted.
+        seen_to: beyond it the law was not measured, and is dotted.
+        limit: in force.
+        chosen: what the tuner would choose; None if that is what is in force.
+    """
+    ordered = sorted((r for r in rows if math.isfinite(r.throughput)), key=lambda row: row.level)
+    traces: list[dict[str, Any]] = [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": "measured",
+            "x": [r.level for r in ordered],
+            "y": [_known(r.throughput) for r in ordered],
+            "customdata": [units.count(r.n) for r in ordered],
+            "marker": {
+                "size": 9,
+                "color": AMBER,
+                "symbol": ["circle" if r.n >= LEAST else "circle-open" for r in ordered],
+            },
+            "hovertemplate": "%{x} in flight: %{y:.4g} tasks/s (n = %{customdata})<extra></extra>",
+        }
+    ]
+    known = list(enumerate(fitted, start=1))
+    for name, points, dash in (
+        ("fitted law", [p for p in known if p[0] <= seen_to], "solid"),
+        ("beyond what was met", [p for p in known if p[0] >= seen_to], "dot"),
+    ):
+        if len(points) > 1:
+            traces.append(
+                {
+                    "type": "scatter",
+                    "mode": "lines",
+                    "name": name,
+                    "x": [n for n, _ in points],
+                    "y": [_known(v) for _, v in points],
+                    "line": {"width": 2.4, "color": BLUE, "dash": dash},
+                    "hovertemplate": "%{x} in flight: %{y:.4g} tasks/s by the law<extra></extra>",
+                }
+            )
+    marks = [("in force", limit, SLATE), *([("tuner's choice", chosen, TEAL)] if chosen else [])]
+    for name, at, colour in marks:
+        if 1 <= at <= len(fitted):
+            traces.append(
+                {
+                    "type": "scatter",
+                    "mode": "markers",
+                    "name": f"{name}: {at}",
+                    "x": [at],
+                    "y": [_known(fitted[at - 1])],
+                    "marker": {"size": 15, "color": colour, "symbol": "diamond"},
+                    "hovertemplate": f"{name}: %{{x}} in flight, %{{y:.4g}} tasks/s<extra></extra>",
+                }
+            )
+    top = max([limit, len(fitted), *(r.level for r in ordered)])
+    spec = figure(
+        traces,
+        height=330,
+        xaxis=axis("layer tasks in flight", dtick=max(1, math.ceil(top / 12)), range=[0, top + 0.6]),
+        yaxis=axis("tasks/s", rangemode="tozero"),
+    )
+    said = "; ".join(f"{r.level} in flight {units.rate(r.throughput)} (n = {r.n})" for r in ordered)
+    law = ""
+    if fitted:
+        here = f"{units.rate(fitted[limit - 1])} at the limit of {limit}" if limit <= len(fitted) else ""
+        law = f" The fitted law: {here or f'the limit of {limit} is beyond it'}"
+        if chosen and chosen <= len(fitted):
+            law += f", {units.rate(fitted[chosen - 1])} at {chosen}, which the tuner would choose"
+        law += "."
+    return Chart(spec, f"Layer tasks a second by tasks in flight: {said or 'nothing yet'}.{law}")
+
+
 def queue_wait(series: Any, *, timezone: str) -> Chart:
-    """Draw the mean and p99 queue wait over time: the price of the limit."""
+    """Draw the median and p99 queue wait over time: the price of the limit."""
     times = [units.wall_ms(float(t), timezone) for t in series.time]
     traces = [
         {
