@@ -78,6 +78,16 @@ class Embedded:
             replayed = recorded(spec.replay_of, self.manager.store) if spec.pattern == "replay" else ()
             self._run = LoadRun(self.manager, spec, recorded=replayed).start()
 
+    def pause_load(self) -> None:
+        """Let the load run, if there is one, ask nothing until it is resumed."""
+        if self._run is not None:
+            self._run.pause()
+
+    def resume_load(self) -> None:
+        """Let a paused load run go on."""
+        if self._run is not None:
+            self._run.resume()
+
     def stop_load(self) -> None:
         """Stop the load run, if there is one."""
         with self._lock:

@@ -6,24 +6,38 @@ Reads go to the dashboard's own window (``Tail``), so they see all managers that
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from athena_tuning.model import ConfigSet, ConfigVersion, Decision, TuningStrategy, WorkerStatus
+from athena_tuning.model import (
+    ConfigSet,
+    ConfigVersion,
+    Decision,
+    QueryMetrics,
+    TuningConfig,
+    TuningStrategy,
+    WorkerStatus,
+)
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall.cache import CacheLosses
 from athena_tuning.store import Store
 from athena_tuning.tuning import AutoTuner
+from athena_tuning.tuning.whatif import with_config
 from athena_tuning.ui.capacity import Curve, curve
 from athena_tuning.ui.embedded import Embedded
+from athena_tuning.ui.forecasts import Forecasts
 from athena_tuning.ui.remembered import Remembered
 from athena_tuning.ui.standing import Standing
 from athena_tuning.ui.tail import Tail
 from athena_tuning.ui.view import View
 from athena_tuning.workload import samples
+from athena_tuning.workload.whatif import MOST_RECALLS, Question, WhatIfRun
 
 WORKER_IS_ALIVE_SECONDS = 10.0
+FORECAST_IS_STALE_SECONDS = 120.0
+NOW = "what is seen now"
+"""The source of a sweep that is no sample workload: the newest recalls."""
 
 T = TypeVar("T")
 
@@ -51,6 +65,7 @@ class ReadService:
         self.embedded = embedded
         self._clock = clock
         self._remembered = Remembered(lambda: self.window.version, clock)
+        self._forecasts = Forecasts(clock)
 
     @property
     def now(self) -> float:
@@ -137,6 +152,52 @@ class ReadService:
         """Return what ended answers cost since the start; None where the managers are in other processes."""
         return self.embedded.manager.cache_losses if self.embedded else None
 
+    def forecast(self, cases: Mapping[str, TuningConfig], scope: str = "all") -> WhatIfRun:
+        """Return the run that tells what configs would bring on the newest recalls; started if need be.
+
+        It works in a process of its own and is shared by all who ask; it is run anew when it is two minutes
+        old.
+
+        Args:
+            cases: configs for the scope, by name.
+            scope: "all" or a query type.
+
+        Raises:
+            ValueError: if too many simulations are waiting.
+        """
+        configs = self.configs()
+        told = {
+            name: with_config(configs, scope, **self._own(config, scope, configs))
+            for name, config in cases.items()
+        }
+        key = ("forecast", scope, configs.head, tuple((n, repr(c.to_dict())) for n, c in cases.items()))
+        return self._forecasts.ask(
+            key,
+            lambda: Question(configs, self._newest(), cases=told, scope=scope),
+            stale_after=FORECAST_IS_STALE_SECONDS,
+        )
+
+    def sweep(self, source: str, over: str, *, scope: str = "all", speed: float = 1.0) -> WhatIfRun:
+        """Return the run that sweeps one thing over recorded recalls; started if need be.
+
+        Args:
+            source: a sample workload, or ``NOW``.
+            over: see ``workload.whatif.OVER``.
+            scope: "all" or a query type.
+            speed: arrivals so many times as fast.
+
+        Raises:
+            ValueError: if a value does not fit, or too many simulations are waiting.
+        """
+        configs = self.configs()
+        sample = "" if source == NOW else source
+        asked = Question(configs, sample=sample, over=over, scope=scope, speed=speed)
+        return self._forecasts.ask(
+            ("sweep", source, over, scope, speed, configs.head, self.now // 10 if source == NOW else 0),
+            lambda: asked if sample else replace(asked, records=self._newest()),
+            stale_after=float("inf"),
+        )
+
     def samples(self) -> Sequence[samples.SampleWorkload]:
         """Return the sample workloads."""
         return samples.list_samples()
@@ -152,6 +213,16 @@ class ReadService:
     def decisions(self, limit: int = 200) -> list[Decision]:
         """Return the tuner's decisions, newest first."""
         return self.store.decisions(limit=limit)
+
+    def _newest(self) -> list[QueryMetrics]:
+        return list(self.evidence.metrics[-MOST_RECALLS:])
+
+    def _own(self, config: TuningConfig, scope: str, configs: ConfigSet) -> dict[str, Any]:
+        """Return a config's values for a scope; a type takes its limit from all types, whatever it says."""
+        values = config.to_dict()
+        if scope != "all":
+            values["max_concurrent"] = configs.default.config.max_concurrent
+        return values
 
     def _propose(self, strategy: TuningStrategy, scope: str) -> Decision:
         tuner = self._tuner()

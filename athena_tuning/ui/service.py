@@ -7,6 +7,7 @@ the writer saw.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from athena_tuning import locations
-from athena_tuning.model import Annotation, ConfigVersion, Mode, TuningConfig, TuningStrategy
-from athena_tuning.store import open_store
+from athena_tuning.model import Annotation, ConfigSet, ConfigVersion, Mode, TuningConfig, TuningStrategy
+from athena_tuning.store import StoreError, open_store
 from athena_tuning.ui.embedded import Embedded
 from athena_tuning.ui.read_service import ReadService
 from athena_tuning.ui.roles import Actor, NotAllowed
@@ -25,6 +26,8 @@ from athena_tuning.workload.spec import LoadSpec
 MAX_QUERY_CHARACTERS = 10_000
 MAX_REASON_CHARACTERS = 500
 _ARRIVES_WITHIN_SECONDS = 3.0
+
+logger = logging.getLogger(__name__)
 
 
 class TuningService(ReadService):
@@ -54,6 +57,7 @@ class TuningService(ReadService):
 
     def close(self) -> None:
         """End loads, the manager and the store."""
+        self._forecasts.close()
         self.tail.close()
         if self.embedded is not None:
             self.embedded.close()
@@ -134,6 +138,8 @@ class TuningService(ReadService):
         found = next((v for v in self.history(limit=10_000) if v.version == version), None)
         if found is None:
             raise ValueError(f"there is no version {version}")
+        if found.ends_exception:
+            return self.end_exception(actor, found.scope, expected_version=expected_version, reason=reason)
         return self.apply(
             actor,
             found.config,
@@ -151,17 +157,38 @@ class TuningService(ReadService):
             Others: as ``apply`` does.
         """
         past = self.history(limit=2, scope=scope)
-        if len(past) < 2:
-            raise ValueError("there is no earlier version to go back to")
-        newest, before = past
+        if not past:
+            raise ValueError("there is no change to take back")
+        newest, before = past[0], past[1] if len(past) > 1 else None
+        reason = f"undo of version {newest.version}"
+        if before is None or before.ends_exception:
+            if scope != "all":
+                return self.end_exception(actor, scope, expected_version=expected_version, reason=reason)
+            before = ConfigSet().default
         return self.apply(
             actor,
             before.config,
             expected_version=expected_version,
-            reason=f"undo of version {newest.version}",
+            reason=reason if before.version else f"{reason}: back to the defaults",
             scope=scope,
             mode=before.mode,
-            restores=before.version,
+            restores=before.version or None,
+        )
+
+    def end_exception(self, actor: Actor, scope: str, *, expected_version: int, reason: str) -> ConfigVersion:
+        """Let a query type run under the config for all from now on.
+
+        Raises:
+            ValueError: if the type has no config of its own.
+            Others: as ``apply`` does.
+        """
+        return self.apply(
+            actor,
+            self.configs().default.config,
+            expected_version=expected_version,
+            reason=reason,
+            scope=scope,
+            restores=0,
         )
 
     def annotate(self, actor: Actor, words: str) -> None:
@@ -172,17 +199,29 @@ class TuningService(ReadService):
     # The manager of this process
 
     def start_load(self, actor: Actor, spec: LoadSpec) -> None:
-        """Start a load run.
+        """Start a load run; the charts get a note of it.
 
         Raises:
             NotAllowed: if the actor is no operator, or there is no manager in this process.
             ValueError: if one is under way, or the load cannot be made.
         """
         self._here(actor, "start a load").start_load(spec)
+        self._note(actor, f"load started: {told(spec)}")
+
+    def pause_load(self, actor: Actor) -> None:
+        """Let the load run ask nothing for now. Raises ``NotAllowed`` as ``start_load`` does."""
+        self._here(actor, "pause a load").pause_load()
+        self._note(actor, "load paused")
+
+    def resume_load(self, actor: Actor) -> None:
+        """Let a paused load run go on. Raises ``NotAllowed`` as ``start_load`` does."""
+        self._here(actor, "resume a load").resume_load()
+        self._note(actor, "load resumed")
 
     def stop_load(self, actor: Actor) -> None:
         """Stop the load run. Raises ``NotAllowed`` as ``start_load`` does."""
         self._here(actor, "stop a load").stop_load()
+        self._note(actor, "load stopped")
 
     def set_demo(self, actor: Actor, on: bool) -> None:
         """Start or stop the demo load. Raises ``NotAllowed`` as ``start_load`` does."""
@@ -191,6 +230,7 @@ class TuningService(ReadService):
             here.start_demo()
         else:
             here.stop_demo()
+        self._note(actor, f"demo load {'started' if on else 'stopped'}")
 
     def take_sample(self, actor: Actor, name: str) -> int:
         """Record a sample workload as if it had just ended; return how many recalls that was.
@@ -206,6 +246,7 @@ class TuningService(ReadService):
         taken = here.take_sample(name, ending_at=self.now)
         self.tail.wait_for(before + taken, _ARRIVES_WITHIN_SECONDS)
         self._remembered.forget()
+        self._note(actor, f"sample workload {name} loaded")
         return taken
 
     def recall(
@@ -234,11 +275,31 @@ class TuningService(ReadService):
         if reason := self.blocked():
             raise NotAllowed(f"Not now: {reason}")
 
+    def _note(self, actor: Actor, words: str) -> None:
+        """Put what was done into the audit trail; it is done, so a store that fails is only logged."""
+        try:
+            self.store.annotate(Annotation(self.now, words, actor.name))
+        except StoreError as failure:
+            logger.warning("not in the audit trail: %s by %s (%s)", words, actor.name, failure)
+
     def _here(self, actor: Actor, what: str) -> Embedded:
         actor.must_be_operator(what)
         if self.embedded is None:
             raise NotAllowed(f"Nobody can {what} here: the managers run in other processes")
         return self.embedded
+
+
+def told(spec: LoadSpec) -> str:
+    """Return a load in a few words.
+
+    Example:
+        >>> told(LoadSpec("bursty", rate_per_s=20, duration_s=60))
+        'bursty at 20 /s for 60 s'
+    """
+    if spec.pattern == "replay":
+        return f"replay of {spec.replay_of} at {spec.speed:g}x"
+    lasts = f" for {spec.duration_s:g} s" if spec.duration_s else ""
+    return f"{spec.pattern} at {spec.rate_per_s:g} /s{lasts}"
 
 
 def _checked(reason: str) -> str:

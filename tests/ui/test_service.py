@@ -1,41 +1,56 @@
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from athena_tuning.model import Mode, TuningConfig, TuningStrategy
+from athena_tuning.model import ConfigSet, Mode, TuningConfig, TuningStrategy
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import ConfigConflict, StoreError, open_store
 from athena_tuning.ui import reads
+from athena_tuning.ui.forecasts import MOST_WAITING, Forecasts
+from athena_tuning.ui.read_service import NOW
 from athena_tuning.ui.roles import Actor, NotAllowed, Role, actor_from
 from athena_tuning.ui.service import TuningService
 from athena_tuning.ui.tail import Tail
 from athena_tuning.ui.view import view_of
 from athena_tuning.workload.run import State
 from athena_tuning.workload.spec import LoadSpec
+from athena_tuning.workload.whatif import Question
 from tests.ui.conftest import OPERATOR, VIEWER, fill, until
 
 WRITES: dict[str, Callable[[TuningService, Actor], object]] = {
     "apply": lambda s, a: s.apply(a, TuningConfig(), expected_version=0, reason="x"),
-    "switch": lambda s, a: s.switch_strategy(a, TuningStrategy.COST, expected_version=0, reason="x"),
-    "mode": lambda s, a: s.set_mode(a, Mode.AUTO, expected_version=0, reason="x"),
-    "roll back": lambda s, a: s.roll_back(a, 1, expected_version=0, reason="x"),
+    "switch_strategy": lambda s, a: s.switch_strategy(a, TuningStrategy.COST, expected_version=0, reason="x"),
+    "set_mode": lambda s, a: s.set_mode(a, Mode.AUTO, expected_version=0, reason="x"),
+    "roll_back": lambda s, a: s.roll_back(a, 1, expected_version=0, reason="x"),
     "undo": lambda s, a: s.undo(a, expected_version=0),
-    "note": lambda s, a: s.annotate(a, "x"),
-    "load": lambda s, a: s.start_load(a, LoadSpec(duration_s=1)),
-    "stop": lambda s, a: s.stop_load(a),
-    "demo": lambda s, a: s.set_demo(a, True),
-    "sample": lambda s, a: s.take_sample(a, "fast"),
+    "annotate": lambda s, a: s.annotate(a, "x"),
+    "start_load": lambda s, a: s.start_load(a, LoadSpec(duration_s=1)),
+    "stop_load": lambda s, a: s.stop_load(a),
+    "pause_load": lambda s, a: s.pause_load(a),
+    "resume_load": lambda s, a: s.resume_load(a),
+    "end_exception": lambda s, a: s.end_exception(a, "meta", expected_version=0, reason="x"),
+    "set_demo": lambda s, a: s.set_demo(a, True),
+    "take_sample": lambda s, a: s.take_sample(a, "fast"),
     "recall": lambda s, a: s.recall(a, "what failed?"),
 }
 
 
+def test_no_write_of_the_service_is_missing_here_and_each_asks_who_writes() -> None:
+    own = {name: method for name, method in vars(TuningService).items() if not name.startswith("_")}
+    writes = {name for name in own if name not in {"open", "close"}}
+    assert writes == set(WRITES)
+    for name in writes:
+        assert list(inspect.signature(own[name]).parameters)[1] == "actor", name
+
+
 @pytest.mark.parametrize("write", WRITES)
 def test_a_viewer_writes_nothing(service: TuningService, write: str) -> None:
-    if write in {"roll back", "undo"}:
+    if write in {"roll_back", "undo"}:
         for limit in (3, 4):
             at = service.configs().default.version
             service.apply(OPERATOR, TuningConfig(limit), expected_version=at, reason="before")
@@ -117,8 +132,128 @@ def test_undo_of_an_undo_goes_forward_again(service: TuningService) -> None:
 
 
 def test_there_is_nothing_to_undo_before_the_second_version(service: TuningService) -> None:
-    with pytest.raises(ValueError, match="no earlier version"):
+    with pytest.raises(ValueError, match="no change to take back"):
         service.undo(OPERATOR, expected_version=0)
+
+
+def test_undo_of_the_first_version_goes_back_to_the_defaults(service: TuningService) -> None:
+    first = service.apply(OPERATOR, TuningConfig(9), expected_version=0, reason="a", mode=Mode.PINNED)
+    undone = service.undo(OPERATOR, expected_version=first.version)
+    assert (undone.config, undone.mode, undone.restores) == (TuningConfig(), Mode.ADVISE, None)
+    assert "back to the defaults" in undone.reason
+
+
+def test_an_exception_is_made_ended_and_brought_back_by_undo(service: TuningService) -> None:
+    own = TuningConfig(timeout_seconds=3.0)
+    made = service.apply(OPERATOR, own, expected_version=0, reason="slow type", scope="factual")
+    assert service.recall(OPERATOR, "Which team owns it?")["_config_version"] == made.version
+    ended = service.end_exception(OPERATOR, "factual", expected_version=made.version, reason="no longer")
+    assert service.configs().by_type == {}
+    assert service.recall(OPERATOR, "Which team owns this?")["_config_version"] == 0
+    with pytest.raises(ValueError, match="no exception"):
+        service.end_exception(OPERATOR, "factual", expected_version=0, reason="again")
+    assert service.undo(OPERATOR, expected_version=0, scope="factual").config == own
+    again = service.configs().by_type["factual"].version
+    gone = service.roll_back(OPERATOR, ended.version, expected_version=again, reason="it was better")
+    assert gone.ends_exception
+
+
+def test_undo_of_a_types_first_version_ends_its_exception(service: TuningService) -> None:
+    made = service.apply(OPERATOR, TuningConfig(), expected_version=0, reason="x", scope="meta")
+    assert service.undo(OPERATOR, expected_version=made.version, scope="meta").ends_exception
+    assert "meta" not in service.configs().by_type
+
+
+def test_whatever_is_done_to_the_load_is_in_the_audit_trail_with_its_author(service: TuningService) -> None:
+    service.start_load(OPERATOR, LoadSpec("bursty", rate_per_s=5, duration_s=600))
+    service.pause_load(OPERATOR)
+    assert service.embedded is not None
+    assert service.embedded.load is not None
+    assert service.embedded.load.state is State.PAUSED
+    service.resume_load(OPERATOR)
+    assert service.embedded.load.state is State.RUNNING
+    service.stop_load(OPERATOR)
+    service.set_demo(OPERATOR, True)
+    service.set_demo(OPERATOR, False)
+    service.take_sample(OPERATOR, "fast")
+    notes = service.store.annotations()
+    assert {note.author for note in notes} == {"olga"}
+    assert [note.text for note in notes] == [
+        "load started: bursty at 5 /s for 600 s", "load paused", "load resumed", "load stopped",
+        "demo load started", "demo load stopped", "sample workload fast loaded",
+    ]  # fmt: skip
+
+
+def test_a_load_that_was_started_runs_on_where_the_audit_trail_cannot_be_written(
+    service: TuningService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(_: object) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(service.store, "annotate", full)
+    service.start_load(OPERATOR, LoadSpec(rate_per_s=5, duration_s=600))
+    assert service.embedded is not None
+    assert service.embedded.load is not None
+    assert "not in the audit trail" in caplog.text
+    service.stop_load(OPERATOR)
+
+
+def test_a_forecast_is_made_once_for_all_who_ask_alike(service: TuningService) -> None:
+    service.take_sample(OPERATOR, "fast")
+    cases = {"four": TuningConfig(4), "ten": TuningConfig(10)}
+    run = service.forecast(cases)
+    assert service.forecast(cases) is run
+    assert run.wait(120)
+    assert run.found is not None
+    assert [o.name for o in run.found.outcomes] == ["four", "ten"]
+    assert run.found.recalls > 1000
+    assert service.forecast({"six": TuningConfig(6)}) is not run
+
+
+def test_a_forecast_is_made_anew_when_it_is_old_and_the_old_one_stays_until_then() -> None:
+    now = [0.0]
+    forecasts = Forecasts(lambda: now[0])
+    question = Question(ConfigSet(), sample="mixed", over="switches")
+    old = forecasts.ask("x", lambda: question, stale_after=60)
+    assert old.wait(120)
+    now[0] = 61.0
+    assert forecasts.ask("x", lambda: question, stale_after=60) is old
+    until(lambda: forecasts.ask("x", lambda: question, stale_after=60) is not old, 120)
+    forecasts.close()
+
+
+def test_no_more_simulations_wait_than_can_be_waited_for() -> None:
+    forecasts = Forecasts(lambda: 0.0)
+    question = Question(ConfigSet(), sample="bursty", over="limit")
+    for name in range(MOST_WAITING):
+        forecasts.ask(name, lambda: question, stale_after=60)
+    with pytest.raises(ValueError, match="waiting already"):
+        forecasts.ask("one more", lambda: question, stale_after=60)
+    forecasts.close()
+
+
+def test_a_type_is_foretold_under_the_limit_that_all_share(service: TuningService) -> None:
+    service.take_sample(OPERATOR, "fast")
+    run = service.forecast({"own": TuningConfig(17, timeout_seconds=2.0)}, "meta")
+    assert run.wait(120)
+    assert run.found is not None
+    configs = run.found.outcomes[0].configs
+    assert configs.for_type("meta") == TuningConfig(5, timeout_seconds=2.0)
+    assert run.found.recalls < 1000
+
+
+def test_a_sweep_needs_no_manager(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 's.db'}")
+    watching = TuningService(store, Tail(store))
+    run = watching.sweep("mixed", "switches")
+    assert run.wait(120)
+    assert run.found is not None
+    empty = watching.sweep(NOW, "limit")
+    assert empty.wait(60)
+    assert "0 recalls" in empty.failure
+    with pytest.raises(ValueError, match="over must be"):
+        watching.sweep("mixed", "everything")
+    watching.close()
 
 
 def test_rolling_back_writes_a_new_version_that_names_the_old_one(service: TuningService) -> None:
