@@ -125,7 +125,7 @@ def answer(results: Sequence[ExecutionResult], k: int, parallel: bool) -> Answer
         layer, outcome = result.layer_name, result.outcome
         if result.success:
             try:
-                found[layer] = _records(layer, result.result)
+                found[layer] = records(layer, result.result)
             except ValueError as exc:
                 errors[layer], outcome = f"its answer cannot be read: {exc}", TaskOutcome.ERROR
         else:
@@ -148,7 +148,12 @@ def answer(results: Sequence[ExecutionResult], k: int, parallel: bool) -> Answer
     return Answer(by_layer, fused, errors, tuple(tasks), parallel)
 
 
-def _records(layer: str, found: Found) -> list[dict[str, Any]]:
+def records(layer: str, found: Found) -> list[dict[str, Any]]:
+    """Return what a layer gave as plain types.
+
+    Raises:
+        ValueError: if it is no list of items.
+    """
     if not isinstance(found, (list, tuple)):  # a generator would do its work here, outside its slot
         raise ValueError(f"a list is expected, this is {found!r:.80}")
     return [_record(layer, item.to_dict() if isinstance(item, Item) else item) for item in found]

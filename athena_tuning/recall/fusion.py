@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 RANK_CONSTANT = 60
@@ -49,3 +49,40 @@ def fuse(lists: Mapping[str, Sequence[Mapping[str, Any]]], limit: int) -> list[d
             if len(fused) == limit:
                 break
     return list(fused.values())
+
+
+def additions(
+    lists: Mapping[str, Sequence[Mapping[str, Any]]], k: int, selected: Collection[str]
+) -> dict[str, int]:
+    """Return by layer how much of the best k is there because of it.
+
+    Of a selected layer: pieces of evidence that the best k of all selected layers stand for and without it
+    do not. Of another layer: pieces that they would stand for with it beside the selected ones, and do not.
+
+    Args:
+        lists: items as plain types by layer, best first.
+        k: how many of the fused list count.
+        selected: layers that make the answer; those beside them were asked to see what they would add.
+
+    Example:
+        >>> a, b = {"id": "t1", "evidence": ()}, {"id": "o1", "evidence": ("t1",)}
+        >>> additions({"episodic": [a], "semantic": [b], "graph": []}, 5, ["episodic", "graph"])
+        {'episodic': 1, 'semantic': 0, 'graph': 0}
+    """
+    chosen = set(selected) & set(lists)
+    present = _shown(lists, chosen, k)
+    found = {}
+    for layer, items in lists.items():
+        if not items:
+            found[layer] = 0
+        elif layer in chosen:
+            found[layer] = len(present - _shown(lists, chosen - {layer}, k))
+        else:
+            found[layer] = len(_shown(lists, chosen | {layer}, k) - present)
+    return found
+
+
+def _shown(lists: Mapping[str, Sequence[Mapping[str, Any]]], layers: set[str], k: int) -> set[str]:
+    """Return the evidence of the best k of some layers, which keep their order: it decides ties."""
+    fused = fuse({layer: items for layer, items in lists.items() if layer in layers}, k)
+    return {piece for item in fused for piece in item.get("evidence") or (item["id"],)}

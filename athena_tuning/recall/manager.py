@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from random import Random
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,6 +24,7 @@ from athena_tuning.model import (
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall.asking import Answer
 from athena_tuning.recall.cache import AnswerCache, CacheLosses
+from athena_tuning.recall.contribution import ContributionCount
 from athena_tuning.recall.delivery import MetricDelivery
 from athena_tuning.recall.executor import ParallelLayerExecutor
 from athena_tuning.recall.housekeeping import Duty, Housekeeping
@@ -93,8 +95,16 @@ class MemoryManager:
         self._cache: AnswerCache[Answer] = AnswerCache(clock=monotonic)
         self.memory = Memory(memory)
         self._writes = self.memory.writes()
+        self._contributions = ContributionCount(self.tuner.contributions)
         self._recaller = Recaller(
-            self.worker_id, self._executor, self._cache, self.profiler, lambda: self.configs, clock
+            self.worker_id,
+            self._executor,
+            self._cache,
+            self.profiler,
+            lambda: self.configs,
+            clock,
+            self._contributions,
+            Random(self.worker_id).random,
         )
         for layer in self.memory.layers.values() if layers is None else layers:
             self.register_layer(layer)
@@ -112,6 +122,7 @@ class MemoryManager:
                 Duty("config watch", 0.025, self._steering.watch),
                 Duty("fold", 0.25, self.profiler.fold, at_close=True),
                 Duty("memory watch", 0.25, self._notice_writes),
+                Duty("contribution count", 0.25, self._contributions.count),
                 Duty("tuning", 0.25, self._steering.tune),
                 Duty("metric delivery", 0.25, self._delivery.deliver, at_close=True),
                 Duty("status report", 1.0, lambda: self.store.report_worker(self.status()), at_close=True),

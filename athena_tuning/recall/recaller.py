@@ -14,6 +14,7 @@ from athena_tuning.recall import asking
 from athena_tuning.recall.asking import Answer, Asked
 from athena_tuning.recall.cache import AnswerCache
 from athena_tuning.recall.classification import classify
+from athena_tuning.recall.contribution import HOLDBACK, ContributionCount
 from athena_tuning.recall.executor import ParallelLayerExecutor
 from athena_tuning.recall.fanout import ExecutionResult, QueryTask
 from athena_tuning.recall.flight import Flight, Flights
@@ -33,6 +34,8 @@ class Recaller:
         profiler: every recall is recorded there, whatever came of it.
         configs: gives the configs in force.
         clock: Unix seconds.
+        contributions: told what the layers gave.
+        chance: draws from 0 to 1; below ``HOLDBACK`` a recall asks what its config leaves out, too.
     """
 
     def __init__(
@@ -43,6 +46,8 @@ class Recaller:
         profiler: PerformanceProfiler,
         configs: Callable[[], ConfigSet],
         clock: Callable[[], float],
+        contributions: ContributionCount,
+        chance: Callable[[], float],
     ) -> None:
         self.count = 0
         self._counting = threading.Lock()
@@ -53,6 +58,8 @@ class Recaller:
         self._profiler = profiler
         self._configs = configs
         self._clock = clock
+        self._contributions = contributions
+        self._chance = chance
         self._flights: Flights[Answer] = Flights()
         self._numbers = itertools.count(1)
 
@@ -142,7 +149,10 @@ class Recaller:
         config, layers = version.config, self.layers
         names = tuple(layers)
         if config.layer_selection_enabled:
-            names = select_layers(query, query_type, names, context=context, skipped=config.skipped_layers)
+            skipped = config.skipped_layers
+            if skipped and self._chance() < HOLDBACK:
+                skipped = frozenset()
+            names = select_layers(query, query_type, names, context=context, skipped=skipped)
         track = bool(context.get("track_memory"))
         return Asked(
             query_id=f"{self._name}-{next(self._numbers)}",
@@ -170,6 +180,8 @@ class Recaller:
 
     def _answer(self, asked: Asked, results: list[ExecutionResult]) -> Answer:
         given = asking.answer(results, asked.k, asked.parallel and len(results) > 1)
+        if given.complete:
+            self._contributions.offer(asked, results)
         if asked.cached and given.complete:
             self._cache.put(asked.key, given, asked.layer_names, asked.stamp)
         return given

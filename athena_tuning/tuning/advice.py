@@ -36,6 +36,7 @@ class Advice:
         summary: one sentence for a person.
         samples: recalls or tasks it rests on.
         predicted: expected change of slot time a recall, as a log ratio; None where none is meant.
+        back: whether it takes an earlier change back; no ban holds that up.
     """
 
     reasons: tuple[Reason, ...]
@@ -43,6 +44,7 @@ class Advice:
     summary: str
     samples: int
     predicted: float | None = None
+    back: bool = False
 
     @property
     def values(self) -> dict[str, Any]:
@@ -182,8 +184,10 @@ class Board:
     def _advice(self, evidence: Evidence, advisor: Advisor, scope: str) -> Advice | None:
         """Return advice that is worth a change and not banned."""
         banned, _ = self._bans.get((self.advisors.index(advisor), scope), (0, 0))
-        advice = advisor.advise(evidence, scope) if banned <= self._position else None
-        return advice if advice is not None and advice.material else None
+        advice = advisor.advise(evidence, scope)
+        if advice is None or not advice.material or (banned > self._position and not advice.back):
+            return None
+        return advice
 
     def _decision(self, evidence: Evidence, scope: str, advice: Advice) -> Decision:
         return decision(

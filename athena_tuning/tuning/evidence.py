@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from athena_tuning.model import ConfigSet, QueryMetrics, TuningBounds, TuningConfig, TuningStrategy
 from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.tuning.contributions import Contributions
 
 RECENT = 300
 """Recalls that speed-up is drawn from: the newest, so that its cost does not grow with the window."""
@@ -28,6 +29,7 @@ class Evidence:
         now: Unix seconds.
         fresh: recalls recorded since the policy was last asked to decide.
         urgent: whether the strategy has changed since then.
+        contributions: what each layer added to the answers of each type.
     """
 
     profiler: PerformanceProfiler
@@ -39,6 +41,7 @@ class Evidence:
     now: float
     fresh: int = 0
     urgent: bool = False
+    contributions: Contributions = field(default_factory=Contributions)
 
     def incumbent(self, scope: str) -> TuningConfig:
         """Return the config in force for "all" or for a query type."""

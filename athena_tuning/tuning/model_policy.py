@@ -11,6 +11,7 @@ from athena_tuning.model import Action, ConfigVersion, Decision, Reason, TuningC
 from athena_tuning.tuning import guard, reflex
 from athena_tuning.tuning.advice import Board
 from athena_tuning.tuning.evidence import Evidence
+from athena_tuning.tuning.layers import LayerAdvisor
 from athena_tuning.tuning.policy import Policy, decision
 from athena_tuning.tuning.rules import RulePolicy
 from athena_tuning.tuning.search import (
@@ -77,7 +78,7 @@ class ModelPolicy(Policy):
         self._load = math.nan
         self._reflexed_at = -CHECK
         self._found: Found | None = None
-        self._board = Board(self, (TimeoutAdvisor(seed=seed),))
+        self._board = Board(self, (TimeoutAdvisor(seed=seed), LayerAdvisor()))
 
     def due(self, evidence: Evidence) -> bool:
         """Whether recalls came, a search is under way or the strategy has changed."""

@@ -18,6 +18,7 @@ from athena_tuning.model import (
     TuningStrategy,
 )
 from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.tuning.contributions import Contributions
 from athena_tuning.tuning.evidence import Evidence, figures
 from athena_tuning.tuning.policies import make_policy
 from athena_tuning.tuning.policy import Policy, with_shared_limit
@@ -76,6 +77,7 @@ class AutoTuner:
         self.min_samples = min_samples
         self.bounds = bounds
         self.policy = make_policy(policy) if isinstance(policy, str) else policy
+        self.contributions = Contributions()
         self._clock = clock
         self._state = threading.RLock()  # held for a few assignments
         self._deciding = threading.Lock()  # held while the policy thinks
@@ -229,6 +231,7 @@ class AutoTuner:
             now,
             fresh,
             urgent,
+            self.contributions,
         )
 
     def _recorded(self) -> int:

@@ -23,6 +23,7 @@ from athena_tuning.model import (
 )
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import ConfigConflict, MemoryStore, StoreError, open_store
+from athena_tuning.tuning import Contributions
 
 WAIT = 30.0
 NOTE = {"id": "s1", "layer": "semantic", "text": "Billing runs on two nodes"}
@@ -54,6 +55,7 @@ class Decider:
 
     def __init__(self, after: TuningConfig, scope: str = "all") -> None:
         self.after, self.scope = after, scope
+        self.contributions = Contributions()
         self.told: list[ConfigSet] = []
         self.done: list[tuple[Decision, ConfigVersion]] = []
         self._left = 1

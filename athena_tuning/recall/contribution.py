@@ -1,0 +1,49 @@
+"""Counts, off every recall's thread, which layers its answer could have done without."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from athena_tuning.recall.asking import Asked, records
+from athena_tuning.recall.fanout import ExecutionResult
+from athena_tuning.recall.fusion import additions
+from athena_tuning.tuning import Contributions
+
+WAITING = 32
+"""Answers that wait to be counted; of more only the newest are, so that counting takes its small share."""
+
+HOLDBACK = 0.04
+"""Share of recalls that ask what their config leaves out, to see what that would add."""
+
+
+class ContributionCount:
+    """Takes what answered recalls were given, and later counts what each layer added.
+
+    ``offer`` is one append. Fusing a list a layer anew takes about as long as a small search, so ``count``,
+    which does it, belongs to housekeeping.
+
+    Args:
+        seen: takes the counts.
+    """
+
+    def __init__(self, seen: Contributions) -> None:
+        self._seen = seen
+        self._waiting: deque[tuple[Asked, Sequence[ExecutionResult]]] = deque(maxlen=WAITING)
+
+    def offer(self, asked: Asked, results: Sequence[ExecutionResult]) -> None:
+        """Take what every layer of a recall gave; a recall of one layer says nothing."""
+        if len(results) > 1:
+            self._waiting.append((asked, results))
+
+    def count(self) -> int:
+        """Count what waits, at most ``WAITING``; return how many recalls that were."""
+        counted = 0
+        while self._waiting and counted < WAITING:
+            asked, results = self._waiting.popleft()
+            lists = {result.layer_name: records(result.layer_name, result.result) for result in results}
+            out = asked.config.skipped_layers
+            selected = [layer for layer in asked.layer_names if layer not in out] or asked.layer_names
+            self._seen.note(asked.query_type, additions(lists, asked.k, selected), asked.timestamp)
+            counted += 1
+        return counted
