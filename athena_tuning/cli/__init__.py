@@ -20,6 +20,7 @@ class _LazyGroup(click.Group):
     modules: ClassVar[dict[str, str]] = {
         "config": "config",
         "dashboard": "dashboard",
+        "import": "importing",
         "ingest": "memory",
         "load": "load",
         "manager": "manager",
@@ -35,8 +36,8 @@ class _LazyGroup(click.Group):
         if cmd_name not in self.modules:
             return None
         module = importlib.import_module(f"athena_tuning.cli.{self.modules[cmd_name]}")
-        command: click.Command = getattr(module, cmd_name)
-        return command
+        commands = (value for value in vars(module).values() if isinstance(value, click.Command))
+        return next(command for command in commands if command.name == cmd_name)
 
     def invoke(self, ctx: click.Context) -> object:
         with told():

@@ -16,7 +16,7 @@ _decode = json.JSONDecoder().raw_decode
 
 
 def elements(
-    stream: BinaryIO, head: bytes, path: Sequence[str], encoding: str | None, limits: Limits
+    stream: BinaryIO, head: bytes, path: Sequence[str] | None, encoding: str | None, limits: Limits
 ) -> Iterator[Any]:
     """Give the elements of the array at ``path``, in every document of the file, one after the other.
 
@@ -24,7 +24,7 @@ def elements(
         stream: the content.
         head: its beginning.
         path: names of the objects' members that lead to the array; () if the document is the array. Where a
-            document has something else in that place, it has no elements.
+            document has something else in that place, it has no elements. None: each document is one.
         encoding: how it is written; None: by its byte order mark, else UTF-8.
         limits: largest element.
 
@@ -39,7 +39,10 @@ def elements(
     """
     text = _Text(stream, encoding or encoding_of(head), limits.line_bytes)
     while text.peek():
-        yield from _descend(text, tuple(path))
+        if path is None:
+            yield text.value()
+        else:
+            yield from _descend(text, tuple(path))
 
 
 def _descend(text: _Text, path: tuple[str, ...]) -> Iterator[Any]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import codecs
-import csv
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +14,7 @@ from typing import Any
 
 from athena_tuning.workload import record_json
 from athena_tuning.workload.importing import parquet
-from athena_tuning.workload.importing.lines import column_names, delimiter_of
+from athena_tuning.workload.importing.lines import heading
 from athena_tuning.workload.importing.opening import HEAD, LIMITS, Limits, TornFile, encoding_of, open_bytes
 
 _LINE_END = re.compile(r"[\r\n]")  # a JSON text may hold what else ``splitlines`` takes for one
@@ -45,13 +44,13 @@ class Kind:
     Attributes:
         format: how it is built.
         own: whether it is an export of ours.
-        path: in JSON, the members that lead to the list of elements.
+        path: in JSON, the members that lead to the list of elements; None where each document is one.
         head: the beginning of the content.
     """
 
     format: Format
     own: bool = False
-    path: tuple[str, ...] = ()
+    path: tuple[str, ...] | None = ()
     head: bytes = b""
 
 
@@ -78,7 +77,7 @@ def kind_of(path: Path, encoding: str | None = None, limits: Limits = LIMITS) ->
         return _listed(text, head)
     if text[0] == "{":
         return _object(text, head)
-    names = column_names(next(csv.reader([first], delimiter=delimiter_of(first))), limits)
+    _, names, _ = heading(_LINE_END.split(text), limits)
     return Kind(Format.CSV, set(names) >= record_json.REQUIRED, (), head)
 
 
@@ -96,13 +95,19 @@ def _listed(text: str, head: bytes) -> Kind:
     if isinstance(first, list):
         first = first[0] if first else None
     if isinstance(first, Mapping):
-        if "resourceSpans" in first:
-            raise ValueError("a list of OTLP documents: write them one after the other, without the list")
-        if "traceId" in first and "id" in first:
-            return Kind(Format.ZIPKIN, head=head)
-        return Kind(Format.JSON, first.keys() >= record_json.REQUIRED, head=head)
+        known = _trace_format(first)
+        return Kind(known or Format.JSON, first.keys() >= record_json.REQUIRED, head=head)
     names = _members(text[text.index("{") :]) if "{" in text[:1000] else []
-    return Kind(Format.ZIPKIN if "traceId" in names else Format.JSON, head=head)
+    return Kind(_trace_format(names) or Format.JSON, head=head)
+
+
+def _trace_format(names: Collection[str]) -> Format | None:
+    """Return the format that an element with these members belongs to, None for a table."""
+    if "resourceSpans" in names:
+        return Format.OTLP
+    if "traceID" in names and "spans" in names:
+        return Format.JAEGER
+    return Format.ZIPKIN if {"traceId", "id", "timestamp"} <= set(names) else None
 
 
 def _object(text: str, head: bytes) -> Kind:
@@ -114,6 +119,13 @@ def _object(text: str, head: bytes) -> Kind:
         return Kind(Format.OTLP, path=("trace", "resourceSpans"), head=head)
     if "data" in names and '"traceID"' in text:
         return Kind(Format.JAEGER, path=("data",), head=head)
+    if (known := _trace_format(names)) is not None:
+        return Kind(known, path=None, head=head)
+    return _rows(text, names, head)
+
+
+def _rows(text: str, names: Sequence[str], head: bytes) -> Kind:
+    """Tell rows, one on each line, from one document around a list of them."""
     first = _first_value(_LINE_END.split(text, 1)[0])
     if isinstance(first, Mapping) and not _holds_objects(first):
         return Kind(Format.JSONL, first.keys() >= record_json.REQUIRED, head=head)

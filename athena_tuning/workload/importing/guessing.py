@@ -71,6 +71,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "response time",
         "time taken",
         "took",
+        "dur",
         "execution time",
         "exec time",
         "query time",
@@ -101,6 +102,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "type",
         "operation name",
         "operation",
+        "op",
         "endpoint",
         "route",
         "category",
@@ -141,6 +143,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "rows",
         "row count",
         "rows returned",
+        "hits total value",
         "documents",
     ),
     "memory_mb": ("memory", "peak memory"),
@@ -150,8 +153,8 @@ _NAMES: dict[str, tuple[str, ...]] = {
 _TIMED = frozenset({"start", "end", "latency", "layers"})
 """What may have a unit of time in its name; a ``query_us`` is no text."""
 
-_TIMED_NAMES = ("query", "request", "response", "total", "call", "service")
-"""Names that with a unit are latencies, if nothing better is there."""
+_TIMED_NAMES = ("query", "request", "response", "total", "call", "service", "")
+"""Names that with a unit (or, the last, as nothing but one) are latencies, if nothing better is there."""
 
 _UNIT_WORDS = frozenset({"unix", "epoch", "utc"})
 _SUMMARY = frozenset(
@@ -183,13 +186,14 @@ def guess(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Guess:
         ('StartTimeUnixNano', 'ns', 'Duration', 'us')
     """
     rows = rows[:_EVIDENCE]
-    found = _by_name(columns)
+    found = _by_name(columns, rows)
     if not {"trace_id", "span_id", "parent_id"} <= found.keys():
         found = {
             what: column for what, column in found.items() if what not in ("trace_id", "span_id", "parent_id")
         }
-    if "start" in found and not _holds_times(rows, found["start"]):
-        del found["start"]
+    odd = _no_time(rows, found.pop("start")) if not _holds_times(rows, found.get("start")) else ""
+    if not {"start", "end"} & found.keys() and (first := _first_with_times(columns, rows, found)):
+        found["start"] = first
     layer_columns = {} if "layers" in found else _layer_columns(columns, found)
     time_unit, time_why = _time_unit(found, rows)
     relative = _counts_from_unknown(found, rows, time_unit)
@@ -205,27 +209,57 @@ def guess(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Guess:
         or (units.named_unit(found["layers"]) if "layers" in found else None)
         or latency_unit,
     )
-    return Guess(mapping, tuple(_notes(columns, mapping, time_why, latency_why, relative)))
+    notes = _notes(columns, mapping, time_why, latency_why, relative)
+    return Guess(mapping, tuple(filter(None, [odd, *notes])))
 
 
-def _by_name(columns: Sequence[str]) -> dict[str, str]:
-    """Give each meaning its first name that is a column's; a column has one meaning."""
+def _by_name(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Give each meaning its first name that is a column's; a column has one meaning.
+
+    Times inside objects ("event.duration.ms") go by what follows a dot too. An object itself is only layers.
+    """
     plain: dict[str, str] = {}
     timed: dict[str, str] = {}
     for column in columns:
-        kept = [w for w in units.words(column) if units.named_unit(w) is None and w not in _UNIT_WORDS]
-        (plain if units.named_unit(column) is None else timed).setdefault(" ".join(kept), column)
+        (plain if units.named_unit(column) is None else timed).setdefault(_known_as(column), column)
+    inner = {_known_as(c[dot + 1 :]): c for c in columns for dot, sign in enumerate(c) if sign == "."}
+    objects = {c for c in columns if any(isinstance(row.get(c), Mapping) for row in rows)}
     found: dict[str, str] = {}
     for what, names in _NAMES.items():
         known = {**plain, **timed} if what in _TIMED else plain
         fitting = [known[name] for name in names if name in known]
         if what == "latency":
             fitting += [timed[name] for name in _TIMED_NAMES if name in timed]
-        taken = set(found.values())
+        if what in _TIMED:
+            fitting += [inner[name] for name in names if name in inner]
+        taken = set(found.values()) | (objects if what != "layers" else set())
         free = [column for column in fitting if column not in taken]
         if free:
             found[what] = free[0]
     return found
+
+
+def _known_as(column: str) -> str:
+    """Return a column's name in words, without its unit."""
+    return " ".join(w for w in units.words(column) if units.named_unit(w) is None and w not in _UNIT_WORDS)
+
+
+def _first_with_times(
+    columns: Sequence[str], rows: Sequence[Mapping[str, Any]], found: Mapping[str, str]
+) -> str | None:
+    """Return the first column without a meaning that holds nothing but times of the last decades."""
+
+    def holds(column: str) -> bool:
+        values = [row.get(column) for row in rows if row.get(column) not in (None, "")]
+        if values and all(map(units.is_written_time, values)):
+            return True
+        numbers = _numbers(values)
+        size = units.SECONDS[units.time_unit_of(numbers)]
+        plausible = sum(units.EARLIEST < n * size < units.LATEST for n in numbers)
+        return bool(values) and plausible == len(values)
+
+    free = (column for column in columns if column not in found.values())
+    return next((column for column in free if holds(column)), None)
 
 
 def _layer_columns(columns: Sequence[str], found: Mapping[str, str]) -> dict[str, str]:
@@ -241,7 +275,16 @@ def _layer_columns(columns: Sequence[str], found: Mapping[str, str]) -> dict[str
     return layers
 
 
-def _holds_times(rows: Sequence[Mapping[str, Any]], column: str) -> bool:
+def _no_time(rows: Sequence[Mapping[str, Any]], column: str) -> str:
+    value = next(row[column] for row in rows if row.get(column) not in (None, ""))
+    return (
+        f"{column!r} is a time by its name, but {value!r:.60} is none: Unix times and ISO 8601 are understood"
+    )
+
+
+def _holds_times(rows: Sequence[Mapping[str, Any]], column: str | None) -> bool:
+    if column is None:
+        return True
     values = [row.get(column) for row in rows if row.get(column) not in (None, "")]
     return not values or any(units.is_written_time(value) or _numbers([value]) for value in values)
 

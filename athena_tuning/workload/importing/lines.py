@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, BinaryIO
 
+from athena_tuning.workload.importing import units
 from athena_tuning.workload.importing.opening import Limits, TornFile, encoding_of
 
 Row = tuple[int, dict[str, Any] | ValueError]
@@ -72,7 +74,7 @@ def json_rows(stream: BinaryIO, head: bytes, encoding: str | None, limits: Limit
 
 
 def csv_rows(stream: BinaryIO, head: bytes, encoding: str | None, limits: Limits) -> Iterator[Row]:
-    """Give the rows under the names of the first line; a row's number is that of its last line.
+    """Give the rows under the names of the heading; a row's number is that of its last line.
 
     Raises:
         ValueError: if the first line is none or names too many columns.
@@ -90,12 +92,8 @@ def csv_rows(stream: BinaryIO, head: bytes, encoding: str | None, limits: Limits
                 yield line
 
     source = good_lines()
-    first = next((line for line in source if line.strip()), None)
-    if first is None:
-        raise ValueError("the file has no rows")
-    delimiter = delimiter_of(first)
-    names = column_names(next(csv.reader([first], delimiter=delimiter)), limits)
-    reader = csv.reader(source, delimiter=delimiter)
+    delimiter, names, rest = heading(source, limits)
+    reader = csv.reader(chain(rest, source), delimiter=delimiter)
     width = len(names)
     while True:
         try:
@@ -113,6 +111,48 @@ def csv_rows(stream: BinaryIO, head: bytes, encoding: str | None, limits: Limits
             yield at, ValueError(f"has {len(cells)} cells, the header {width}")
 
 
+def heading(lines: Iterable[str], limits: Limits) -> tuple[str, list[str], list[str]]:
+    """Return delimiter and names of the columns, and the lines after them that were read already.
+
+    Lines ahead that begin with "#" are comments, save for one that names as many columns as follow. Where
+    the first line is data, the columns are numbered.
+
+    Raises:
+        ValueError: if there is no line, or it has more columns than any table of queries.
+
+    Example:
+        >>> heading(["# made by hand", "ts;took", "17;2"], Limits())
+        (';', ['ts', 'took'], [])
+        >>> heading(["1700000000,12.5"], Limits())
+        (',', ['column 1', 'column 2'], ['1700000000,12.5'])
+    """
+    comment = ""
+    for line in lines:
+        if line.startswith("#"):
+            comment = line[1:]
+        elif line.strip():
+            delimiter = delimiter_of(line)
+            cells = next(csv.reader([line], delimiter=delimiter))
+            if len(cells) > 1 and comment.count(delimiter) == len(cells) - 1:
+                return (
+                    delimiter,
+                    column_names(next(csv.reader([comment], delimiter=delimiter)), limits),
+                    [line],
+                )
+            if any(map(_is_value, cells)):
+                return delimiter, column_names([""] * len(cells), limits), [line]
+            return delimiter, column_names(cells, limits), []
+    raise ValueError("the file has no rows")
+
+
+def _is_value(cell: str) -> bool:
+    """Whether a cell is data, which no name of a column looks like."""
+    try:
+        return units.is_written_time(cell) or units.number(cell) is not None
+    except ValueError:
+        return False
+
+
 def delimiter_of(header: str) -> str:
     r"""Return what separates the names of a header line.
 
@@ -124,7 +164,7 @@ def delimiter_of(header: str) -> str:
 
 
 def column_names(cells: Sequence[str], limits: Limits) -> list[str]:
-    """Return the names of the columns, each once; where the first line is data they are numbered.
+    """Return the names of the columns, each once; one without a name has a number.
 
     Raises:
         ValueError: if there are more than any table of queries has.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
 from athena_tuning.workload.importing.units import SECONDS, UNITS
 
 _SETTINGS = frozenset({"time_unit", "latency_unit", "layer_unit", "layer_columns", "origin"})
+_UNIT_OF = {"start": "time_unit", "end": "time_unit", "latency": "latency_unit", "layers": "layer_unit"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,39 @@ class ColumnMapping:
             changes["origin"] = float(changes["origin"])
         empty = {name for name, value in changes.items() if value == "" and name not in _SETTINGS}
         return replace(self, **{**changes, **dict.fromkeys(empty)})
+
+    def corrected_by(self, words: Sequence[str]) -> Self:
+        """Return the mapping with corrections as a person writes them.
+
+        Args:
+            words: each ``WHAT=COLUMN``, ``WHAT=COLUMN:UNIT`` (start, end, latency and layers have units),
+                ``layer.NAME=COLUMN``, ``WHAT=`` for no column, or a setting like ``latency_unit=us``.
+
+        Raises:
+            ValueError: naming the word that is none.
+
+        Example:
+            >>> mapped = ColumnMapping(start="ts").corrected_by(["latency=took:us", "layer.graph=g:ns"])
+            >>> mapped.latency, mapped.latency_unit, mapped.layer_columns, mapped.layer_unit
+            ('took', 'us', {'graph': 'g'}, 'ns')
+        """
+        changes: dict[str, Any] = {}
+        layers = dict(self.layer_columns)
+        for word in words:
+            what, sign, column = word.partition("=")
+            if not sign:
+                raise ValueError(f"{word!r:.80} is no WHAT=COLUMN")
+            name, dot, layer = what.partition(".")
+            setting = "layer_unit" if name == "layer" and dot else _UNIT_OF.get(what)
+            before, _, unit = column.rpartition(":")
+            if setting is not None and unit in UNITS and before:
+                column, changes[setting] = before, unit
+            if name == "layer" and dot:
+                layers = {kept: at for kept, at in layers.items() if kept != layer}
+                layers |= {layer: column} if column else {}
+            else:
+                changes[what] = column
+        return self.corrected(**changes, layer_columns=layers)
 
     def check(self, columns: Collection[str]) -> None:
         """Refuse a mapping that a table cannot satisfy.

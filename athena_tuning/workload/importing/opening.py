@@ -89,6 +89,20 @@ def encoding_of(head: bytes) -> str:
     return next((name for mark, name in _BYTE_ORDER_MARKS if head.startswith(mark)), "utf-8")
 
 
+def check_encoding(name: str | None) -> None:
+    """Refuse what is no encoding of text.
+
+    Raises:
+        ValueError: naming it.
+    """
+    if name is None:
+        return
+    try:
+        b"".decode(name)
+    except LookupError:
+        raise ValueError(f"there is no text encoding {name!r:.80}: utf-8, utf-16, latin-1 are some") from None
+
+
 class _Unpacked(io.RawIOBase):
     """The content of a gzip file, watched."""
 

@@ -16,7 +16,7 @@ from athena_tuning.workload.importing.converting import to_record, to_span
 from athena_tuning.workload.importing.formats import TABLES, Format, Kind, kind_of
 from athena_tuning.workload.importing.guessing import guess
 from athena_tuning.workload.importing.mapping import ColumnMapping
-from athena_tuning.workload.importing.opening import LIMITS, Limits, open_bytes
+from athena_tuning.workload.importing.opening import LIMITS, Limits, check_encoding, open_bytes
 from athena_tuning.workload.importing.spans import Span, assemble
 
 OnBad = Literal["skip", "refuse"]
@@ -109,6 +109,7 @@ class Import:
 
     Attributes:
         kind: what the file is.
+        on_bad: what becomes of bad rows.
         columns: names of a table's columns.
         mapping: what they are taken for; None where none is needed. A guess may lack the time, which only
             ``records`` complains of.
@@ -140,13 +141,14 @@ class Import:
     ) -> None:
         if on_bad not in ("skip", "refuse"):
             raise ValueError(f"on_bad must be skip or refuse, not {on_bad!r}")
+        check_encoding(encoding)
         self.path = Path(path)
         self.kind: Kind = kind_of(self.path, encoding, limits)
         self.report = ImportReport()
         self.mapping: ColumnMapping | None = None
         self.columns: tuple[str, ...] = ()
         self.notes: tuple[str, ...] = ()
-        self._on_bad = on_bad
+        self.on_bad = on_bad
         self._encoding = encoding
         self._limits = limits
         if self.kind.format in TABLES and not self.kind.own:
@@ -172,11 +174,20 @@ class Import:
             ImportRefused: if a row is bad and ``on_bad`` is "refuse"; before the first record.
         """
         shift = 0.0
-        if self._on_bad == "refuse" or ending_at is not None:
+        if self.on_bad == "refuse" or ending_at is not None:
             found = self.scan()
-            if found.bad and self._on_bad == "refuse":
+            if found.bad and self.on_bad == "refuse":
                 raise ImportRefused(self.path.name, found)
             shift = 0.0 if ending_at is None or found.last is None else ending_at - found.last
+        yield from self.stream(progress, shift=shift)
+
+    def stream(self, progress: Progress | None = None, *, shift: float = 0.0) -> Iterator[QueryMetrics]:
+        """Give the records as ``records`` does, without a look ahead: what is bad is left out.
+
+        Args:
+            progress: told (bytes read, bytes in all) now and then.
+            shift: seconds to move all times by.
+        """
         self.report = ImportReport()
         for record in self._good(self.report, progress):
             yield record._replace(timestamp=record.timestamp + shift) if shift else record
@@ -188,9 +199,8 @@ class Import:
         return self.report
 
     def _map(self, mapping: ColumnMapping | None) -> None:
-        sample = [
-            row for _, row in islice(self._rows(None, None), _SAMPLE) if not isinstance(row, ValueError)
-        ]
+        numbered = list(islice(self._rows(None, None), _SAMPLE))
+        sample = [row for _, row in numbered if not isinstance(row, ValueError)]
         if self.kind.format is Format.PARQUET:
             self.columns = tuple(parquet.columns(self.path, self._limits))
         else:
@@ -200,16 +210,23 @@ class Import:
                 f"the rows have {len(self.columns):,} columns; at most {self._limits.columns:,} are read"
             )
         if not sample:
-            raise ValueError(f"{self.path.name} has no rows that can be read")
+            why = f": row {numbered[0][0]:,}: {numbered[0][1]}" if numbered else ""
+            raise ValueError(f"{self.path.name} has no rows that can be read{why}")
         guessed = guess(self.columns, [_flat(row) for row in sample])
         if mapping is not None:
             mapping.check(self.columns)
         self.mapping = mapping or guessed.mapping
         self.notes = guessed.notes if mapping is None else ()
 
+    def _check(self, mapping: ColumnMapping) -> None:
+        try:
+            mapping.check(self.columns)
+        except ValueError as exc:
+            raise ValueError("; ".join([str(exc), *self.notes])) from None
+
     def _good(self, report: ImportReport, progress: Progress | None) -> Iterator[QueryMetrics]:
         if self.mapping is not None:
-            self.mapping.check(self.columns)
+            self._check(self.mapping)
         number = 0
         seen: dict[int, int] = {}
         ids = self.kind.own or (self.mapping is not None and self.mapping.query_id is not None)

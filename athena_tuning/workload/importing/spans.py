@@ -17,12 +17,22 @@ TEXT_ATTRIBUTES = ("athena.query.text", "input.value", "db.query.text", "db.stat
 
 TYPE_ATTRIBUTE = "athena.query.type"
 LAYER_ATTRIBUTE = "athena.layer"
+LAYER_ATTRIBUTES = (LAYER_ATTRIBUTE, "memory.layer", "layer")
+"""Attributes that name the layer of a child, best first; without one it is the span's name."""
+
 CACHE_ATTRIBUTE = "athena.cache_hit"
 COUNT_ATTRIBUTE = "athena.result_count"
 STATUS_ATTRIBUTES = ("http.response.status_code", "http.status_code")
 
 KEPT_ATTRIBUTES = frozenset(
-    {*TEXT_ATTRIBUTES, *STATUS_ATTRIBUTES, TYPE_ATTRIBUTE, LAYER_ATTRIBUTE, CACHE_ATTRIBUTE, COUNT_ATTRIBUTE}
+    {
+        *TEXT_ATTRIBUTES,
+        *STATUS_ATTRIBUTES,
+        *LAYER_ATTRIBUTES,
+        TYPE_ATTRIBUTE,
+        CACHE_ATTRIBUTE,
+        COUNT_ATTRIBUTE,
+    }
 )
 """What a span keeps of its attributes."""
 
@@ -66,7 +76,8 @@ def record_of(root: Span, children: Sequence[Span], query_id: str, source: str =
     """
     by_layer: dict[str, list[Span]] = defaultdict(list)
     for child in sorted(children, key=lambda span: span.start_ns):
-        by_layer[str(child.attributes.get(LAYER_ATTRIBUTE) or child.name)].append(child)
+        named = (child.attributes.get(name) for name in LAYER_ATTRIBUTES)
+        by_layer[next((str(name) for name in named if name), child.name)].append(child)
     timed = {
         layer: time_covered(_intervals(spans)) / 1e6 for layer, spans in by_layer.items() if _known(spans)
     }

@@ -14,7 +14,9 @@ Spans = Iterator[Span | ValueError]
 
 
 def otlp(resource: Any) -> Spans:
-    """Give the spans of one element of ``resourceSpans`` (``batches`` at Tempo)."""
+    """Give the spans of one element of ``resourceSpans`` (``batches`` at Tempo), or of a whole document."""
+    for inner in _list(resource, "resourceSpans", "resource_spans", "batches"):
+        yield from otlp(inner)
     for scope in _list(resource, "scopeSpans", "scope_spans", "instrumentationLibrarySpans"):
         for span in _list(scope, "spans"):
             yield _tried(_otlp_span, span)
@@ -110,6 +112,8 @@ def _span(
     shared: bool = False,
 ) -> Span:
     trace, own, parent = (_id(value) for value in (trace_id, span_id, parent_id))
+    if parent is not None and parent.lower() in NO_PARENT:
+        parent = None
     if trace is None or own is None:
         raise ValueError("a span without the ids of its trace and itself")
     if duration_ns is not None and duration_ns < 0:
@@ -137,7 +141,7 @@ def _tried(read: Any, span: Any) -> Span | ValueError:
 
 def _id(value: Any) -> str | None:
     """Return an id in its hexadecimal form; None for none."""
-    if value is None or str(value).lower() in NO_PARENT:
+    if value is None or value == "":
         return None
     text = str(value)
     if len(text) in (12, 24) and text.endswith("="):

@@ -17,16 +17,20 @@ import re
 import statistics
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 """Length of each unit."""
 
 UNITS = (*SECONDS, "text")
-"""What ``time_unit`` can be; "text" is ISO 8601 or a time of day."""
+"""What ``time_unit`` can be; "text" is ISO 8601, the time of a web log or an e-mail, or a time of day."""
 
 EARLIEST = 631_152_000.0
 """1990 in Unix seconds; a time before it counts from an unknown beginning."""
+
+LATEST = 4_102_444_800.0
+"""2100 in Unix seconds."""
 
 _NAMED = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "s"),
@@ -37,7 +41,9 @@ _NAMED = {
     **dict.fromkeys(("ns", "nsec", "nsecs", "nano", "nanos", "nanosecond", "nanoseconds"), "ns"),
 }
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-zµμ]+|\d+")
+_GROUPED = re.compile(r"[-+]?(?:\d+,\d+|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3})+(?:,\d+)?)")
 _WITH_UNIT = re.compile(r"\s*([-+]?[\d.,]+(?:[eE][-+]?\d+)?)\s*([a-zµμ]+)\s*$")
+_YEAR_FIRST = re.compile(r"\d{4}/\d{2}/\d{2}")
 _TIME_OF_DAY = re.compile(r"\s*(\d{1,2}):(\d{2}):(\d{2}(?:[.,]\d+)?)\s*$")
 _UNKNOWN = frozenset({"", "-", "–", "null", "none", "nan", "na", "n/a", "nil", "unknown", "undefined", "?"})
 _YES = frozenset(
@@ -147,8 +153,8 @@ def number(value: Any) -> float | int | None:
         ValueError: if it is something else.
 
     Example:
-        >>> number("12,5"), number("1701779876570888000"), number("n/a")
-        (12.5, 1701779876570888000, None)
+        >>> number("12,5"), number("1.234,5"), number("1,234.5"), number("1701779876570888000"), number("n/a")
+        (12.5, 1234.5, 1234.5, 1701779876570888000, None)
     """
     if isinstance(value, float):
         return value if math.isfinite(value) else None
@@ -161,28 +167,36 @@ def number(value: Any) -> float | int | None:
             text = value.strip()
         if text.lower() in _UNKNOWN:
             return None
-        if text.count(",") == 1 and "." not in text:
-            try:
-                return _checked(float(text.replace(",", ".")))
-            except ValueError:
-                pass
+        if _GROUPED.fullmatch(text):
+            return _checked(float(_ungrouped(text)))
     raise ValueError(f"no number: {value!r:.80}")
 
 
+def _ungrouped(text: str) -> str:
+    """Return a number with signs between its thousands as one without; one comma alone is a decimal one."""
+    sign = max(",.", key=text.rfind)
+    other = "." if sign == "," else ","
+    if text.count(sign) > 1:
+        return text.replace(sign, "").replace(other, ".")
+    return text.replace(other, "").replace(sign, ".")
+
+
 def duration_ms(value: Any, unit: str) -> float | None:
-    """Return a duration in ms; a text may bring its own unit ("12.5ms").
+    """Return a duration in ms; a text may bring its own unit ("12.5ms") or be written as hours ("00:01:30").
 
     Raises:
         ValueError: if it is no duration.
 
     Example:
-        >>> duration_ms(191530, "us"), duration_ms("1.5 s", "ms"), duration_ms("", "ms")
-        (191.53, 1500.0, None)
+        >>> duration_ms(191530, "us"), duration_ms("1.5 s", "ms"), duration_ms("00:00:02", "ms")
+        (191.53, 1500.0, 2000.0)
     """
     if type(value) is float and 0.0 <= value < math.inf:  # nearly always
         return value / _PER_MS[unit]
     if isinstance(value, str) and (parts := _WITH_UNIT.match(value)) and parts[2] in _NAMED:
         value, unit = parts[1], _NAMED[parts[2]]
+    elif isinstance(value, str) and _TIME_OF_DAY.match(value):
+        return (_written_moment(value) or 0.0) * 1e3
     found = number(value)
     if found is None:
         return None
@@ -267,11 +281,26 @@ def _written_moment(text: str) -> float | None:
         return int(day[1]) * 3600 + int(day[2]) * 60 + float(day[3].replace(",", "."))
     if text.endswith(" UTC"):
         text = f"{text[:-4]}+00:00"
-    try:
-        found = datetime.fromisoformat(_six_digits(text))
-    except ValueError:
-        raise ValueError(f"no time: {text!r:.80}") from None
+    found = _parsed(_six_digits(text))
+    if found is None:
+        raise ValueError(f"no time: {text!r:.80}")
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def _parsed(text: str) -> datetime | None:
+    """Read ISO 8601, with "/" in the date too, the times of web logs, and those of e-mails and HTTP."""
+    if _YEAR_FIRST.match(text):
+        text = text.replace("/", "-")
+    for read in (datetime.fromisoformat, _logged, parsedate_to_datetime):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return None
+
+
+def _logged(text: str) -> datetime:
+    return datetime.strptime(text.strip("[]"), "%d/%b/%Y:%H:%M:%S %z")
 
 
 def _six_digits(text: str) -> str:
