@@ -98,7 +98,7 @@ def check_encoding(name: str | None) -> None:
     if name is None:
         return
     try:
-        b"".decode(name)
+        b"\0\0\0\0".decode(name)
     except LookupError:
         raise ValueError(f"there is no text encoding {name!r:.80}: utf-8, utf-16, latin-1 are some") from None
 
