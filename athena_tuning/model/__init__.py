@@ -31,6 +31,7 @@ from athena_tuning.model.metrics import (
 )
 from athena_tuning.model.worker import (
     Annotation,
+    Feedback,
     WorkerStatus,
 )
 
@@ -43,6 +44,7 @@ __all__ = [
     "ConfigSet",
     "ConfigVersion",
     "Decision",
+    "Feedback",
     "LayerMetrics",
     "LayerTask",
     "Mode",

@@ -1,4 +1,4 @@
-"""Who takes part: processes with a manager, and notes by people."""
+"""Who takes part: processes with a manager, and notes and scores by people."""
 
 from __future__ import annotations
 
@@ -44,3 +44,12 @@ class Annotation:
     time: float
     text: str
     author: str
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """How good the answer of a recall was found to be: ``score`` is 0 to 1, ``time`` Unix seconds."""
+
+    query_id: str
+    score: float
+    time: float

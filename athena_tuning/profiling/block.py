@@ -122,6 +122,25 @@ class Block:
             pages[page] = marshal.loads(zlib.decompress(self._packed_ids[page]))  # noqa: S302  # from ``seal``
         return [pages[place // _ID_PAGE][place % _ID_PAGE] for place in places]
 
+    def find(self, query_id: str) -> int | None:
+        """Return the newest row with a query id, or None."""
+        if not self.sealed:
+            return _last(self._ids, query_id)
+        for page in reversed(range(len(self._packed_ids))):
+            ids = marshal.loads(zlib.decompress(self._packed_ids[page]))  # noqa: S302  # from ``seal``
+            place = _last(ids, query_id)
+            if place is not None:
+                return page * _ID_PAGE + place
+        return None
+
+    def rate(self, row: int, score: float) -> None:
+        """Note a satisfaction that became known later; no summary is made of it, so none becomes untrue."""
+        columns = self.records.columns
+        if not columns["satisfaction"].flags.writeable or self.sealed:
+            columns["satisfaction"] = columns["satisfaction"].copy()
+        columns["satisfaction"][row] = score
+        self._ones.pop(row, None)
+
     def shapes(self) -> frozenset[int]:
         """Return the numbers of the shapes that its records have."""
         return self._shapes if self.sealed else frozenset(np.unique(self.records["shape"]).tolist())
@@ -245,6 +264,12 @@ class Rows:
         place = np.searchsorted(asked, at)
         found = asked[np.minimum(place, len(asked) - 1)] == at
         return Rows(block, at[found], layer, place[found])
+
+
+def _last(ids: Sequence[str], query_id: str) -> int | None:
+    if query_id not in ids:
+        return None
+    return len(ids) - 1 - ids[::-1].index(query_id)
 
 
 def _within(at: Where | None, keep: npt.NDArray[np.intp]) -> Any:

@@ -80,6 +80,7 @@ class PerformanceProfiler:
         self._window = Window(max_metrics, window_hours * 3600)
         self._upkeep = Upkeep()
         self._counters: Counter[str] = Counter(recorded=0)
+        self._rated = 0
 
     def record_query(self, metrics: QueryMetrics | MeasuredQuery) -> None:
         """Take the record of a finished recall, or a measured query that has ended.
@@ -90,6 +91,35 @@ class PerformanceProfiler:
         pending.append(metrics)
         if len(pending) > self._most_pending:
             self._drop_unread()
+
+    def record_feedback(self, query_id: str, score: float) -> QueryMetrics | None:
+        """Note how satisfied somebody was with an answer; a later score replaces an earlier one.
+
+        Args:
+            query_id: of a recall within the window; of several with one id the newest.
+            score: 0 to 1.
+
+        Returns:
+            Its record as it is now, or None if the window holds no such recall (any more).
+
+        Raises:
+            ValueError: if the score is no number from 0 to 1.
+        """
+        if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 1:
+            raise ValueError(f"a score is a number from 0 to 1, not {score!r:.80}")
+        with self._lock:
+            view = self._refresh()
+            for block in reversed(view.blocks):
+                row = block.find(query_id)
+                if row is None:
+                    continue
+                rows = view.part(block, block.base + row, block.base + row + 1)
+                if not len(rows):
+                    return None
+                block.rate(row, float(score))
+                self._rated += 1
+                return records_of(rows)[0]
+        return None
 
     def fold(self) -> int:
         """Put what is pending into columns; return how many records were taken."""
@@ -105,7 +135,7 @@ class PerformanceProfiler:
     def version(self) -> int:
         """A number that grows whenever what is visible changes."""
         with self._lock:
-            return 2 * self._refresh().end - self._window.count
+            return 2 * self._refresh().end - self._window.count + self._rated
 
     @property
     def counters(self) -> Mapping[str, int]:

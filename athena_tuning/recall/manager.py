@@ -27,6 +27,7 @@ from athena_tuning.recall.cache import AnswerCache, CacheLosses
 from athena_tuning.recall.contribution import ContributionCount
 from athena_tuning.recall.delivery import MetricDelivery
 from athena_tuning.recall.executor import ParallelLayerExecutor
+from athena_tuning.recall.feedback import FeedbackDesk
 from athena_tuning.recall.housekeeping import Duty, Housekeeping
 from athena_tuning.recall.items import Item
 from athena_tuning.recall.layers.base import Layer
@@ -116,6 +117,7 @@ class MemoryManager:
             self._set_limit,
             clock,
         )
+        self._feedback = FeedbackDesk(self.profiler, self.tuner.contributions, self.store, clock)
         self._delivery = MetricDelivery(self.profiler, self.store, self.worker_id, int(clock() * 1000))
         self._housekeeping = Housekeeping(
             [
@@ -125,6 +127,7 @@ class MemoryManager:
                 Duty("contribution count", 0.25, self._contributions.count),
                 Duty("tuning", 0.25, self._steering.tune),
                 Duty("metric delivery", 0.25, self._delivery.deliver, at_close=True),
+                Duty("feedback delivery", 0.25, self._feedback.deliver, at_close=True),
                 Duty("status report", 1.0, lambda: self.store.report_worker(self.status()), at_close=True),
             ]
         )
@@ -237,6 +240,23 @@ class MemoryManager:
         """Do as ``recall`` does without blocking the running loop."""
         self._check_open()
         return await self._recaller.arecall(query, context, k, scope, use_cache, use_parallel)
+
+    def record_feedback(self, query_id: str, score: float) -> bool:
+        """Note how good an answer was, so that tuning never trades it away.
+
+        Args:
+            query_id: the answer's ``_query_id``.
+            score: 0 (useless) to 1 (just right); recall@k where the right answer is known. A later score
+                of the same answer replaces an earlier one.
+
+        Returns:
+            False if this manager gave no such answer, or so long ago that its record has left the window:
+            then the score is noted nowhere.
+
+        Raises:
+            ValueError: if the score is no number from 0 to 1.
+        """
+        return self._feedback.take(query_id, score)
 
     @property
     def limit(self) -> int:

@@ -1,8 +1,8 @@
 """The one contract of all stores: what managers, the app and the command line share.
 
-A store holds four append-only things (metrics, config versions, decisions, annotations) and two that are
-replaced in place (workers, leases). Every implementation passes the same conformance suite. Bad input raises
-``ValueError``, a store that cannot do its work ``StoreError``.
+A store holds four append-only things (metrics, config versions, decisions, annotations) and three that are
+replaced in place (workers, leases, feedback). Every implementation passes the same conformance suite. Bad
+input raises ``ValueError``, a store that cannot do its work ``StoreError``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from athena_tuning.model import (
     ConfigSet,
     ConfigVersion,
     Decision,
+    Feedback,
     Mode,
     QueryMetrics,
     TuningConfig,
@@ -162,6 +163,14 @@ class Store(ABC):
     @abstractmethod
     def annotations(self, *, since: float = 0.0) -> list[Annotation]:
         """Return notes, oldest first."""
+
+    @abstractmethod
+    def append_feedback(self, given: Sequence[Feedback]) -> None:
+        """Keep scores of answers; a later one of the same recall replaces it. Kept as long as raw records."""
+
+    @abstractmethod
+    def feedback(self, *, since: float = 0.0) -> list[Feedback]:
+        """Return the scores that were given at ``since`` (Unix seconds) or later, oldest first."""
 
     @abstractmethod
     def acquire_lease(self, name: str, holder: str, ttl_seconds: float) -> bool:

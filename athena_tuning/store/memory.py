@@ -13,6 +13,7 @@ from athena_tuning.model import (
     ConfigSet,
     ConfigVersion,
     Decision,
+    Feedback,
     Mode,
     QueryMetrics,
     TuningConfig,
@@ -66,6 +67,7 @@ class MemoryStore(Store):
         self._decisions: dict[str, Decision] = {}
         self._workers: dict[str, WorkerStatus] = {}
         self._annotations: list[Annotation] = []
+        self._feedback: dict[str, Feedback] = {}
         self._leases: dict[str, tuple[str, float]] = {}
 
     def append_metrics(self, worker_id: str, sequence: int, records: Sequence[QueryMetrics]) -> None:
@@ -132,6 +134,8 @@ class MemoryStore(Store):
                 self._kept -= self._batches.popleft()[1].records
             for decision in [d for d in self._decisions.values() if d.time < now - keep.decisions]:
                 del self._decisions[decision.decision_id]
+            for given in [f for f in self._feedback.values() if f.time < now - keep.raw]:
+                del self._feedback[given.query_id]
             for status in [w for w in self._workers.values() if w.last_seen < now - keep.workers]:
                 del self._workers[status.worker_id]
 
@@ -206,6 +210,17 @@ class MemoryStore(Store):
         with self._open():
             found = [note for note in self._annotations if note.time >= since]
         return sorted(found, key=lambda note: note.time)
+
+    def append_feedback(self, given: Sequence[Feedback]) -> None:
+        """See ``Store``."""
+        with self._open():
+            self._feedback.update((feedback.query_id, feedback) for feedback in given)
+
+    def feedback(self, *, since: float = 0.0) -> list[Feedback]:
+        """See ``Store``."""
+        with self._open():
+            found = [feedback for feedback in self._feedback.values() if feedback.time >= since]
+        return sorted(found, key=lambda feedback: (feedback.time, feedback.query_id))
 
     def acquire_lease(self, name: str, holder: str, ttl_seconds: float) -> bool:
         """See ``Store``."""

@@ -23,7 +23,7 @@ class Retention:
     """Seconds for which things are kept; by what the records' own timestamps say.
 
     Attributes:
-        raw: raw records and their texts.
+        raw: raw records, their texts and their feedback.
         minutes: roll-ups by minute.
         hours: roll-ups by hour.
         days: roll-ups by day.

@@ -87,6 +87,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             histogram {blob} NOT NULL,
             PRIMARY KEY (seconds, start, layer, query_type, config_version, worker_id)){compact}""",
     ),
+    (
+        """CREATE TABLE feedback (
+            query_id TEXT PRIMARY KEY,
+            score DOUBLE PRECISION NOT NULL,
+            time DOUBLE PRECISION NOT NULL)""",
+        "CREATE INDEX feedback_time ON feedback (time)",
+    ),
 )
 """The steps from an empty database to today's tables; version n is what the first n steps make."""
 

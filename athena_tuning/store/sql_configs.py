@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time as time_module
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, fields
 from typing import Any
 
@@ -13,6 +13,7 @@ from athena_tuning.model import (
     ConfigSet,
     ConfigVersion,
     Decision,
+    Feedback,
     Mode,
     TuningConfig,
     WorkerStatus,
@@ -26,7 +27,7 @@ _WORKER = ", ".join(field.name for field in fields(WorkerStatus))
 
 
 class SqlConfigs(Store):
-    """Config versions, decisions, workers, annotations and leases in tables.
+    """Config versions, decisions, workers, annotations, feedback and leases in tables.
 
     Args:
         database: where the tables are.
@@ -132,6 +133,22 @@ class SqlConfigs(Store):
             "SELECT time, text, author FROM annotations WHERE time >= ? ORDER BY time, id", (since,)
         )
         return [Annotation(*row) for row in rows]
+
+    def append_feedback(self, given: Sequence[Feedback]) -> None:
+        """See ``Store``."""
+        with self._database.write() as transaction:
+            transaction.run_many(
+                "INSERT INTO feedback (query_id, score, time) VALUES (?,?,?)"
+                " ON CONFLICT (query_id) DO UPDATE SET score = excluded.score, time = excluded.time",
+                sorted(astuple(feedback) for feedback in {f.query_id: f for f in given}.values()),
+            )
+
+    def feedback(self, *, since: float = 0.0) -> list[Feedback]:
+        """See ``Store``."""
+        rows = self._database.read(
+            "SELECT query_id, score, time FROM feedback WHERE time >= ? ORDER BY time, query_id", (since,)
+        )
+        return [Feedback(*row) for row in rows]
 
     def acquire_lease(self, name: str, holder: str, ttl_seconds: float) -> bool:
         """See ``Store``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,6 +17,7 @@ from athena_tuning.model import (
     Candidate,
     ConfigSet,
     Decision,
+    Feedback,
     Mode,
     Reason,
     TuningConfig,
@@ -221,6 +223,25 @@ def test_a_worker_is_known_by_its_last_report_the_last_seen_first(store: Store) 
     again = WorkerStatus("a", "h1", 11, 1.0, 7.0, 4, 50)
     store.report_worker(again)
     assert store.workers() == [again, WorkerStatus("b", "h2", 12, 2.0, 6.0, 3, 100, 1, 2)]
+
+
+def test_feedback_comes_back_oldest_first_and_the_last_score_of_a_recall_holds(store: Store) -> None:
+    store.append_feedback([Feedback("a-2", 0.5, 2.0), Feedback("a-1", 0.0, 1.0), Feedback("a-1", 1.0, 3.0)])
+    store.append_feedback([Feedback("a-3", 0.25, 2.5), Feedback("a-2", 0.75, 4.0)])
+    store.append_feedback([])
+    assert store.feedback() == [
+        Feedback("a-3", 0.25, 2.5),
+        Feedback("a-1", 1.0, 3.0),
+        Feedback("a-2", 0.75, 4.0),
+    ]
+    assert store.feedback(since=3.0) == store.feedback()[1:]
+
+
+def test_feedback_is_forgotten_with_the_raw_records(store: Store) -> None:
+    now = time.time()
+    store.append_feedback([Feedback("old", 1.0, now - 400 * 86400), Feedback("new", 1.0, now)])
+    store.maintain()
+    assert [given.query_id for given in store.feedback()] == ["new"]
 
 
 def test_annotations_come_back_oldest_first(store: Store) -> None:
