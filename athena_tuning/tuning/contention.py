@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from athena_tuning.tuning.levels import Curve, Floats, Levels, curve
 
 KNEES = (2, 3, 4, 6, 8, 10, 12, 16, 20, 24)
 """Numbers in flight at which a backend may run out of slots."""
@@ -18,9 +16,6 @@ KNEES = (2, 3, 4, 6, 8, 10, 12, 16, 20, 24)
 TRUST = 1.5
 PRIOR = 0.1
 """How far, in log ratio, real curves are expected to leave the sum."""
-
-KEPT_PER_LEVEL = 200
-LEVELS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,101 +102,67 @@ def capacity(limit: int, work: Mapping[str, float], laws: Mapping[str, Contentio
     return limit / held if held > 0 else math.inf
 
 
-@dataclass(slots=True)
-class Levels:
-    """What the tasks of one layer took, grouped by the number in flight as they started.
+def fit(met: Mapping[str, Levels], rng: np.random.Generator | None = None) -> Mapping[str, ContentionLaw]:
+    """Return the laws by layer of what tasks met; layers that were seen too seldom are missing.
 
-    The group is the number at the start, because the mean number over a task's time depends on the task: a
-    long one outlives its neighbours, so long tasks seem to have met few, and contention would look like
-    none. Within a group that is averaged out (it is an instrument), and the group's mean number, weighted
-    by time, is what its mean service time belongs to.
-
-    Each group keeps its newest tasks, so that numbers which the present limit no longer reaches go on
-    saying what they said, until they are older than what ``forget`` is told.
-    """
-
-    taken: dict[int, deque[tuple[float, float, int]]] = field(default_factory=dict)
-
-    def add(self, started_with: int, in_flight: float, service_ms: float, position: int) -> None:
-        """Note one task: number in flight at its start and on average, its time, and the recall's number."""
-        level = min(max(started_with, 1), LEVELS)
-        if level not in self.taken:
-            self.taken[level] = deque(maxlen=KEPT_PER_LEVEL)
-        self.taken[level].append((in_flight, service_ms, position))
-
-    def forget(self, before: int) -> None:
-        """Drop tasks of recalls numbered below ``before``."""
-        for level in list(self.taken):
-            kept = self.taken[level]
-            while kept and kept[0][2] < before:
-                kept.popleft()
-            if not kept:
-                del self.taken[level]
-
-    def table(self, least: int) -> tuple[Floats, Floats, Floats, int]:
-        """Return n, mean service time, its standard error of groups with ``least`` tasks; and all tasks."""
-        rows = []
-        for tasks in self.taken.values():
-            if len(tasks) < least:
-                continue
-            values = np.array([(n, ms) for n, ms, _ in tasks])
-            service = np.minimum(values[:, 1], np.quantile(values[:, 1], 0.98))
-            error = max(float(service.std()), 0.05 * float(service.mean())) / math.sqrt(len(service))
-            n = max(1.0, float(values[:, 0] @ service) / max(float(service.sum()), 1e-12))
-            rows.append((n, max(float(service.mean()), 1e-9), error, len(service)))
-        if not rows:
-            empty = np.empty(0)
-            return empty, empty, empty, 0
-        columns = np.array(sorted(rows)).T
-        return columns[0], columns[1], columns[2], int(columns[3].sum())
-
-
-def fit(
-    levels: Levels, *, least: int = 12, noise: npt.NDArray[np.float64] | None = None
-) -> ContentionLaw | None:
-    """Fit a law to what a layer's tasks took, or return None if too few were seen.
-
-    Weighted non-negative least squares on the mean service time of each level, so that a level seen 10,000
-    times does not drown one seen 100 times.
+    Weighted non-negative least squares on the slowdown at each n (see ``levels.curve``), then each layer's
+    share of it.
 
     Args:
-        levels: what was seen.
-        least: tasks that a level needs.
-        noise: standard normal numbers, one for each level up to ``LEVELS``: refit as if the means had come
-            out so many standard errors higher (a parametric bootstrap).
+        met: by layer.
+        rng: laws as they could have come out by chance (a parametric bootstrap).
     """
-    n, mean, error, samples = levels.table(least)
-    if not len(n):
-        return None
-    if noise is not None:
-        mean = np.maximum(mean + error * noise[: len(n)], 1e-9)
+    seen = curve(met, rng)
+    if seen is None:
+        return {}
+    shared = _shared(seen)
+    return {layer: _felt(shared, seen, layer) for layer in seen.shares}
+
+
+def _shared(seen: Curve) -> ContentionLaw:
+    """Return the law of the curve itself; ``work_ms`` is what is there alone, relative to the curve's 1."""
+    n, weight = seen.n, 1.0 / np.maximum(seen.error * seen.slow, 1e-12)
     knees = [k for k in KNEES if k < n.max()]
     columns = [np.ones_like(n), n - 1, n * (n - 1), *(np.maximum(0.0, n - k) for k in knees)]
-    weight = 1.0 / np.maximum(error, 1e-12)
-    c = nonnegative(np.array(columns).T * weight[:, None], mean * weight)
+    c = nonnegative(np.array(columns).T * weight[:, None], seen.slow * weight)
     alone = c[0]
     if alone <= 0:  # nothing speaks for a part that is there alone: all of it is shared
-        alone = float((mean / n).min())
+        alone = float((seen.slow / n).min())
         c[1] = max(c[1], alone)
     law = ContentionLaw(
         c[1] / alone,
         c[2] / alone,
         tuple((k, float(h / alone)) for k, h in zip(knees, c[3:], strict=True) if h > 0),
         work_ms=float(alone),
-        largest=round(float(n.max())),
-        levels=len(n),
-        samples=samples,
+        largest=seen.largest,
+        levels=seen.levels,
     )
-    return replace(law, rest=_rest(law, n, mean, error))
+    return replace(law, rest=_rest(law, seen))
 
 
-def _rest(law: ContentionLaw, n: Floats, mean: Floats, error: Floats) -> tuple[tuple[float, float], ...]:
+def _felt(law: ContentionLaw, seen: Curve, layer: str) -> ContentionLaw:
+    """Return the law of a layer that feels a share of the shared one."""
+    share, alone = seen.shares[layer], law.work_ms
+    own_alone = max(1 - share * (1 - alone), 0.02)
+    scale = share * alone / own_alone
+    return replace(
+        law,
+        sigma=law.sigma * scale,
+        kappa=law.kappa * scale,
+        knees=tuple((k, h * scale) for k, h in law.knees if share > 0),
+        rest=tuple((n, ratio * min(share, 1.0)) for n, ratio in law.rest if share > 0),
+        work_ms=seen.work_ms[layer] * own_alone,
+        samples=seen.samples[layer],
+    )
+
+
+def _rest(law: ContentionLaw, seen: Curve) -> tuple[tuple[float, float], ...]:
     rest = []
-    for level, seen, doubt in zip(n.tolist(), mean.tolist(), (error / mean).tolist(), strict=True):
-        ratio = math.log(seen / (law.work_ms * law.factor(level)))
-        rest.append((level, ratio * PRIOR**2 / (PRIOR**2 + doubt**2)))
+    for n, slow, doubt in zip(seen.n.tolist(), seen.slow.tolist(), seen.error.tolist(), strict=True):
+        ratio = math.log(slow / (law.work_ms * law.factor(n)))
+        rest.append((n, ratio * PRIOR**2 / (PRIOR**2 + doubt**2)))
     first = rest[0][1]  # alone is where a factor is 1
-    return tuple((level, ratio - first) for level, ratio in rest)
+    return tuple((n, ratio - first) for n, ratio in rest)
 
 
 def nonnegative(a: Floats, b: Floats) -> list[float]:
@@ -238,24 +199,3 @@ def nonnegative(a: Floats, b: Floats) -> list[float]:
             if not free.any():
                 break
     return [float(v) for v in x / scale]
-
-
-def overlap(start: Sequence[float] | Floats, end: Sequence[float] | Floats) -> Floats:
-    """Return for each task the mean number of tasks in flight over its time, itself included.
-
-    Exact: the integral of the number in flight from start to end, by the time between. The number at a
-    task's start says too little for tasks that start together.
-
-    Example:
-        >>> overlap([0.0, 1.0], [2.0, 2.0]).tolist()
-        [1.5, 2.0]
-    """
-    begin, over = np.asarray(start, float), np.asarray(end, float)
-    times = np.concatenate((begin, over))
-    order = np.argsort(times, kind="stable")
-    moments = times[order]
-    running = np.cumsum(np.where(order < len(begin), 1, -1))
-    area = np.concatenate(([0.0], np.cumsum(np.diff(moments) * running[:-1])))
-    until = np.interp(over, moments, area) - np.interp(begin, moments, area)
-    length = over - begin
-    return np.where(length > 0, until / np.where(length > 0, length, 1.0), 1.0).clip(1.0)

@@ -11,7 +11,8 @@ import numpy as np
 
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.tuning.contention import ContentionLaw, Levels, fit, overlap
+from athena_tuning.tuning.contention import ContentionLaw, fit
+from athena_tuning.tuning.levels import Floats, Levels, time_beside
 from athena_tuning.tuning.trace import Ask, Trace
 
 KEPT = 4000
@@ -89,15 +90,13 @@ class Telemetry:
         """Return the fitted laws by layer; layers that were seen too seldom are missing."""
         self._overlap()
         if self._fitted_at != self._overlapped:
-            fitted = {layer: fit(levels) for layer, levels in self.levels.items()}
-            self._laws = {layer: law for layer, law in fitted.items() if law is not None}
+            self._laws = fit(self.levels)
             self._fitted_at = self._overlapped
         return self._laws
 
     def refitted(self, rng: np.random.Generator) -> Mapping[str, ContentionLaw]:
         """Return laws as they could have come out by chance."""
-        fitted = {layer: fit(v, noise=rng.standard_normal(64)) for layer, v in self.levels.items()}
-        return {layer: law for layer, law in fitted.items() if law is not None}
+        return fit(self.levels, rng)
 
     def largest(self) -> int:
         """Return the most tasks in flight that were met often enough to learn from."""
@@ -106,18 +105,15 @@ class Telemetry:
     def trace(self, recalls: Sequence[Seen], laws: Mapping[str, ContentionLaw]) -> Trace:
         """Return recalls as a trace: arrivals as they were, works freed from contention.
 
-        A task's own work is its service time divided by the law at the number in flight that it met. Recalls
-        that the cache answered are left out.
+        A task's own work is what it got done: the time beside each number of others, divided by the law
+        there. Recalls that the cache answered are left out.
         """
         order = sorted((s for s in recalls if s.tasks), key=lambda s: s.began)
         if not order:
             return Trace(())
         tasks = [(s, t) for s in order for t in s.tasks]
-        met = overlap(*_spans(tasks)) if tasks else np.empty(0)
-        works = iter(
-            task.service_ms / 1000 / (laws[task.layer].factor(float(n)) if task.layer in laws else 1.0)
-            for (_, task), n in zip(tasks, met, strict=True)
-        )
+        beside = time_beside(*_spans(tasks))
+        works = iter(self._works(tasks, beside, laws))
         begin = order[0].began
         return Trace(
             tuple(
@@ -125,6 +121,18 @@ class Telemetry:
                 for s in order
             )
         )
+
+    @staticmethod
+    def _works(
+        tasks: Sequence[tuple[Seen, LayerTask]], beside: Floats, laws: Mapping[str, ContentionLaw]
+    ) -> Floats:
+        """Return each task's own work in seconds."""
+        numbers = range(1, beside.shape[1] + 1)
+        speed = {layer: np.array([1 / law.factor(n) for n in numbers]) for layer, law in laws.items()}
+        alone = np.ones(len(numbers))
+        rows = np.array([speed.get(task.layer, alone) for _, task in tasks])
+        done: Floats = (beside * rows).sum(axis=1)
+        return done
 
     def add(self, m: QueryMetrics) -> bool:
         """Take in one recall as it ended; return whether it says what it took and whether it succeeded."""
@@ -156,15 +164,20 @@ class Telemetry:
             return
         around = self.newest(fresh + 4 * SETTLING)
         tasks = [(s, t) for s in around for t in s.tasks]
-        if tasks:
-            met = overlap(*_spans(tasks))
-            first = self.position - len(around)
-            place = {id(s): first + i for i, s in enumerate(around)}
-            for (s, task), n in zip(tasks, met, strict=True):
-                position = place[id(s)]
-                if self._overlapped <= position < self._overlapped + fresh and task.outcome is TaskOutcome.OK:
-                    levels = self.levels.setdefault(task.layer, Levels())
-                    levels.add(_started_with(s, task), float(n), task.service_ms, position)
+        first = self.position - len(around)
+        place = {id(s): first + i for i, s in enumerate(around)}
+        beside = time_beside(*_spans(tasks))
+        rows: dict[str, list[int]] = {}
+        for i, (s, task) in enumerate(tasks):
+            settled = self._overlapped <= place[id(s)] < self._overlapped + fresh
+            if settled and task.outcome is TaskOutcome.OK:
+                rows.setdefault(task.layer, []).append(i)
+        for layer, which in rows.items():
+            self.levels.setdefault(layer, Levels()).add(
+                [_started_with(*tasks[i]) for i in which],
+                beside[which] * 1000,
+                [place[id(tasks[i][0])] for i in which],
+            )
         self._overlapped += fresh
         for levels in self.levels.values():
             levels.forget(self.position - REMEMBERED)
