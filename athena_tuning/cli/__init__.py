@@ -22,6 +22,7 @@ class _LazyGroup(click.Group):
         "dashboard": "dashboard",
         "import": "importing",
         "ingest": "memory",
+        "ingest-git": "gitmemory",
         "load": "load",
         "manager": "manager",
         "recall": "memory",

@@ -166,8 +166,12 @@ class MemoryManager:
 
     def forget(self, item_id: str) -> bool:
         """Drop an item; False if nobody knew it."""
+        return self.forget_many([item_id]) == 1
+
+    def forget_many(self, item_ids: Iterable[str]) -> int:
+        """Drop items, 500 in a transaction; return how many were known."""
         try:
-            return self.memory.forget(item_id)
+            return self.memory.forget_many(item_ids)
         finally:
             self._notice_writes()
 

@@ -94,14 +94,28 @@ class Memory:
 
     def forget(self, item_id: str) -> bool:
         """Drop an item; False if nobody knew it."""
+        return self.forget_many([item_id]) == 1
+
+    def forget_many(self, item_ids: Iterable[str]) -> int:
+        """Drop items, 500 in a transaction; return how many were known."""
+        known = 0
+        waiting = iter(dict.fromkeys(item_ids))
+        while batch := list(islice(waiting, BATCH)):
+            known += self._forget_batch(batch)
+        return known
+
+    def _forget_batch(self, batch: list[str]) -> int:
         with self.file.write() as db:
             stale: dict[str, set[int]] = defaultdict(set)
             fresh: dict[str, set[int]] = defaultdict(set)
-            layer = self._unindex(db, item_id, stale, fresh)
-            if layer is not None:
-                db.execute("DELETE FROM item WHERE id = ?", (item_id,))
+            known = [item_id for item_id in batch if self._unindex(db, item_id, stale, fresh) is not None]
+            if known:
+                gone = db.executemany("DELETE FROM item WHERE id = ? RETURNING row", [(i,) for i in known])
+                rows = {row for (row,) in gone}
+                for around in fresh.values():
+                    around.difference_update(rows)
                 self._reindex(db, stale, fresh)
-            return layer is not None
+            return len(known)
 
     def counts(self) -> dict[str, int]:
         """Return the items of each layer."""

@@ -286,3 +286,28 @@ def test_any_history_ends_like_a_fresh_memory_of_what_is_left(
             assert sorted(ask(lived, layer, word)) == sorted(ask(fresh, layer, word))
     lived.close()
     fresh.close()
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["semantic", "graph"]), WORDS, st.sampled_from([None, "s"])), max_size=8
+    ),
+    st.lists(st.integers(0, 9), max_size=6),
+)
+def test_forgetting_many_at_once_is_forgetting_one_by_one(
+    kept: list[tuple[str, str, str | None]], gone: list[int]
+) -> None:
+    at_once, one_by_one = Memory(":memory:"), Memory(":memory:")
+    for memory in (at_once, one_by_one):
+        memory.remember(
+            note(str(n), word, layer, scope=scope, edges=[[word, "near", "moon"]])
+            for n, (layer, word, scope) in enumerate(kept)
+        )
+    known = [one_by_one.forget(str(n)) for n in gone]
+    assert at_once.forget_many(str(n) for n in gone) == sum(known)
+    for layer in at_once.layers:
+        for word in ("tea", "ledger", "moon", "auditor", "fish"):
+            assert sorted(ask(at_once, layer, word)) == sorted(ask(one_by_one, layer, word))
+    at_once.close()
+    one_by_one.close()
