@@ -8,15 +8,15 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from athena_tuning.model import LayerTask, QueryMetrics
+from athena_tuning.model import QueryMetrics
 from athena_tuning.store import Store
-from athena_tuning.workload import record_csv, record_json
+from athena_tuning.workload import record_csv, record_json, record_parquet
 
 SUFFIXES = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
 """Endings of a file's name, each of which is a format."""
@@ -145,43 +145,9 @@ def _write_jsonl(records: Iterable[QueryMetrics], file: TextIO) -> None:
 
 
 def _write_parquet(records: Iterable[QueryMetrics], path: Path) -> None:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = _schema()
     waiting = iter(records)
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(path, record_parquet.schema(), compression="zstd") as writer:
         while batch := list(islice(waiting, BATCH)):
-            columns = {
-                name: pa.array(values, schema.field(name).type)
-                for name, values in _columns([record_json.to_plain(record) for record in batch])
-            }
-            writer.write_table(pa.table(columns, schema))
-
-
-def _columns(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, list[Any]]]:
-    for name in record_json.FIELDS:
-        values = [row[name] for row in rows]
-        if name == "layer_latencies":
-            yield name, [list(timed.items()) for timed in values]
-        else:
-            yield name, values
-
-
-def _schema() -> Any:
-    import pyarrow as pa
-
-    real, count, text = pa.float64(), pa.int64(), pa.string()
-    task = {"layer": text, "offset_ms": real, "queue_ms": real, "service_ms": real, "in_flight": count}
-    task |= {"outcome": text, "result_count": count}
-    special = {
-        **dict.fromkeys(("cache_hit", "success", "parallel_execution", "partial"), pa.bool_()),
-        **dict.fromkeys(("result_count", "concurrency_level", "config_version"), count),
-        **dict.fromkeys(
-            ("timestamp", "latency_ms", "memory_mb", "accuracy_score", "user_satisfaction"), real
-        ),
-        "layers_queried": pa.list_(text),
-        "layer_latencies": pa.map_(text, real),
-        "tasks": pa.list_(pa.struct([(name, task[name]) for name in LayerTask._fields])),
-    }
-    return pa.schema([(name, special.get(name, text)) for name in record_json.FIELDS])
+            writer.write_table(record_parquet.to_table(batch))

@@ -169,10 +169,24 @@ def _tasks(values: Any) -> tuple[LayerTask, ...]:
 
 def _task(values: Any) -> LayerTask:
     try:
-        layer, *times, in_flight, outcome, results = _task_values(values)
+        layer, offset, queue, service, in_flight, outcome, results = _task_values(values)
     except (KeyError, TypeError):
         raise ValueError(f"a task is an object with {', '.join(_TASK_FIELDS)}, not {values!r:.80}") from None
-    offset, queue, service = (_number("a task's time", ms) for ms in times)
+    if (  # nearly always; a task has seven values to look at, and a record several tasks
+        type(offset) is type(queue) is type(service) is float
+        and offset >= 0.0
+        and queue >= 0.0
+        and service >= 0.0
+        and offset + queue + service <= LARGEST
+        and type(in_flight) is type(results) is int
+        and in_flight >= 0
+        and results >= 0
+        and type(layer) is str
+        and type(outcome) is str
+        and outcome in _OUTCOMES
+    ):
+        return LayerTask(layer, offset, queue, service, in_flight, _OUTCOMES[outcome], results)
+    offset, queue, service = (_number("a task's time", ms) for ms in (offset, queue, service))
     if offset is None or queue is None or service is None:
         raise ValueError("a task has offset_ms, queue_ms and service_ms")
     return LayerTask(

@@ -1,14 +1,13 @@
-"""Parquet files: rows of a table, and our own exports column by column."""
+"""Parquet files: rows of a table, and our own exports."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from athena_tuning.model import LayerTask, QueryMetrics
-from athena_tuning.workload import record_json
+from athena_tuning.model import QueryMetrics
+from athena_tuning.workload import record_json, record_parquet
 from athena_tuning.workload.importing.lines import Row
 from athena_tuning.workload.importing.opening import Limits, TornFile
 
@@ -45,20 +44,10 @@ def rows(path: Path, wanted: Sequence[str]) -> Iterator[tuple[Row, float]]:
 
 
 def own_records(path: Path) -> Iterator[tuple[tuple[int, QueryMetrics | ValueError], float]]:
-    """Give the records of an export. Layers and tasks are read flat, which is faster than nested."""
+    """Give the records of an export, and which share of the file has been read."""
     for first, batch, share in _batches(path, record_json.FIELDS):
-        cells = {name: batch.column(name) for name in batch.schema.names}
-        layers, latencies, tasks = (cells.pop(name) for name in record_json.NESTED)
-        names = list(cells)
-        listed, timed, told = _lists(layers), _maps(latencies), _tasks(tasks)
-        flat = zip(*[cells[name].to_pylist() for name in names], strict=True)
-        for n, values in enumerate(flat):
-            row = dict(zip(names, values, strict=True))
-            row["layers_queried"], row["layer_latencies"] = listed[n], timed[n]
-            try:
-                yield (first + n, record_json.from_plain(row)._replace(tasks=told[n])), share
-            except ValueError as exc:
-                yield (first + n, exc), share
+        for number, found in enumerate(record_parquet.from_batch(batch), first):
+            yield (number, found), share
 
 
 def _batches(path: Path, wanted: Sequence[str]) -> Iterator[tuple[int, Any, float]]:
@@ -84,32 +73,6 @@ def _opened(path: Path) -> Any:
         return pq.ParquetFile(path)
     except (pa.ArrowInvalid, OSError) as exc:
         raise ValueError(f"{path.name} is no whole Parquet file: {exc}") from None
-
-
-def _pieces(column: Any, values: Sequence[Any]) -> list[Any]:
-    """Cut a flat list where the rows of a list or map column begin."""
-    offsets = column.offsets.to_pylist()
-    start = offsets[0]
-    return [values[a - start : b - start] for a, b in pairwise(offsets)]
-
-
-def _lists(column: Any) -> list[list[str]]:
-    return _pieces(column, column.flatten().to_pylist())
-
-
-def _maps(column: Any) -> list[dict[str, float | None]]:
-    begin, end = column.offsets[0].as_py(), column.offsets[-1].as_py()
-    keys = column.keys[begin:end].to_pylist()
-    items = column.items[begin:end].to_pylist()
-    return [dict(piece) for piece in _pieces(column, list(zip(keys, items, strict=True)))]
-
-
-def _tasks(column: Any) -> list[tuple[LayerTask, ...]]:
-    fields = dict(zip((f.name for f in column.type.value_type), column.flatten().flatten(), strict=True))
-    values = [fields[name].to_pylist() for name in LayerTask._fields]
-    outcomes = {text: record_json.task_outcome(text) for text in set(values[5])}
-    values[5] = [outcomes[text] for text in values[5]]
-    return list(map(tuple, _pieces(column, list(map(LayerTask._make, zip(*values, strict=True))))))
 
 
 def is_own(path: Path) -> bool:
