@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from athena_tuning.model import ConfigSet, QueryMetrics, TaskOutcome, TuningStrategy
+from athena_tuning.tuning.contention import ContentionLaw
 from athena_tuning.tuning.objective import Score, objective
-from athena_tuning.tuning.search import Laws, slowdowns
-from athena_tuning.tuning.simulator import Simulation
+from athena_tuning.tuning.search import NEGLIGIBLE, Laws
+from athena_tuning.tuning.simulator import Simulation, Slowdown
 from athena_tuning.tuning.telemetry import Seen, Telemetry
 from athena_tuning.tuning.trace import Ask, Trace
 
@@ -138,7 +139,7 @@ def what_if(
 
     Where it misleads: how long a task would have taken that was given up is an estimate (a tail of those
     that came back, and the rest never); layers that were not asked cannot be asked here; a limit beyond
-    1.5 times what was seen is marked.
+    1.5 times what was seen is marked, and there capacity is taken to be at least what it was.
 
     Args:
         records: recalls, in any order.
@@ -251,8 +252,10 @@ class _Past:
         asked = [i for i in range(n) if not cached[i]]
         trace = Trace(tuple(Ask(self._times[i], self.recalls[i].query_type, works[i]) for i in asked))
         limit = configs.default.config.max_concurrent
-        run = Simulation(trace, configs, slowdowns(laws, limit)).run().result()
-        slow = {layer: law.factor(limit) for layer, law in laws.items()}
+        kept = {layer: _Kept(law) for layer, law in laws.items()}
+        matter: dict[str, Slowdown] = {layer: law for layer, law in kept.items() if law(limit) > NEGLIGIBLE}
+        run = Simulation(trace, configs, matter).run().result()
+        slow = {layer: law(limit) for layer, law in kept.items()}
         no = np.zeros(n, bool)
         met = _Met(self.latency_ms.copy(), np.zeros(n), np.zeros(n), no, no.copy(), limit)
         met.latency_ms[asked], met.slot_ms[asked] = run.latency_ms, run.held_ms
@@ -288,6 +291,21 @@ class _Past:
                 found = like.get(s.text) or like.get(s.query_type) or like[""]
                 works[id(s)] = works[id(found[rng.integers(len(found))])]
         return [works[id(s)] for s in self.recalls]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A law kept from running away: beyond what it may be asked, capacity stays at least what it was there.
+
+    A refit on two or three in flight may well say sixty times slower at fifteen; nothing seen speaks for it.
+    """
+
+    law: ContentionLaw
+
+    def __call__(self, n: float) -> float:
+        most = self.law.trusted
+        factor = self.law.factor(n)
+        return factor if n <= most else min(factor, self.law.factor(most) * n / most)
 
 
 class _Tail(NamedTuple):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
-from athena_tuning.model import ConfigVersion, Mode, TuningConfig, TuningStrategy
+from athena_tuning.model import ConfigSet, ConfigVersion, Mode, TuningConfig, TuningStrategy
 from athena_tuning.store import ConfigConflict
-from athena_tuning.ui import notices, parts, text, units
+from athena_tuning.tuning.whatif import WhatIf
+from athena_tuning.ui import foretelling, notices, parts, text, units
 from athena_tuning.ui.shell import Here
+from athena_tuning.workload.run import State
+from athena_tuning.workload.whatif import WhatIfRun
 
 _PENDING = "pending change"
 _REASON = "reason"
+_WRITING = "change being written"
+_THEN = "then"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ def ask(change: Change) -> None:
 
 def undo(here: Here, scope: str, version: int) -> None:
     """Take back the newest change of a scope; meant for ``on_click``."""
+    st.session_state.pop(_WRITING, None)
     notices.act(
         lambda: here.service.undo(here.actor, expected_version=version, scope=scope),
         "The last change is undone",
@@ -67,6 +73,7 @@ def conflict(here: Here) -> None:
     found: ConfigConflict | None = st.session_state.get(notices.CONFLICT)
     if found is None:
         return
+    merged = _merged(here, found)
     with parts.card("conflict", "Somebody else wrote first"):
         there = found.current
         st.text(
@@ -79,13 +86,14 @@ def conflict(here: Here) -> None:
             )
         )
         parts.sheet(
-            ["Parameter", "In force", "Yours"],
+            ["Parameter", "You saw", "In force", "Yours", "Together"],
             [
-                (name, parts.Cell(units.setting(a), "was"), parts.Cell(units.setting(b), "now"))
-                for name, a, b in between(found)
+                (name, parts.Cell(saw, "was"), parts.Cell(there, "was"), mine, parts.Cell(both, "now"))
+                for name, saw, there, mine, both in sides(_seen(here, found), found, merged)
             ]
-            or [("nothing", "the same", "the same")],
+            or [("nothing", *(["the same"] * 4))],
         )
+        st.caption("Together: what you changed, on top of what is in force; where both changed it, yours.")
         with st.container(horizontal=True):
             st.button(
                 "Apply mine on top",
@@ -98,11 +106,29 @@ def conflict(here: Here) -> None:
             st.button("Drop mine", on_click=lambda: st.session_state.pop(notices.CONFLICT, None))
 
 
-def between(error: ConfigConflict) -> Sequence[tuple[str, object, object]]:
-    """Return (field, in force, wanted) for what the two sides of a conflict do not agree on."""
-    in_force = error.current.config if error.current else TuningConfig()
-    changes = in_force.changes_to(error.proposed)
-    return [(name, here, there) for name, (here, there) in changes.items()]
+def sides(seen: TuningConfig, error: ConfigConflict, merged: TuningConfig) -> list[tuple[str, ...]]:
+    """Return (field, seen, in force, wanted, merged) for every field that the sides do not agree on."""
+    in_force = error.current.config if error.current else seen
+    columns = [config.to_dict() for config in (seen, in_force, error.proposed, merged)]
+    return [
+        (name, *(units.setting(values[name]) for values in columns))
+        for name in columns[0]
+        if any(values[name] != columns[0][name] for values in columns)
+    ]
+
+
+def rebased(seen: TuningConfig, in_force: TuningConfig, wanted: TuningConfig) -> TuningConfig:
+    """Return what is in force with what somebody changed who had seen another config.
+
+    Example:
+        >>> seen, theirs = TuningConfig(max_concurrent=5), TuningConfig(max_concurrent=9)
+        >>> mine = TuningConfig(max_concurrent=5, enable_cache=False)
+        >>> both = rebased(seen, theirs, mine)
+        >>> both.max_concurrent, both.enable_cache
+        (9, False)
+    """
+    changed = {name: there for name, (_, there) in seen.changes_to(wanted).items()}
+    return TuningConfig.from_dict({**in_force.to_dict(), **changed})
 
 
 def _body(here: Here, change: Change) -> None:
@@ -110,6 +136,10 @@ def _body(here: Here, change: Change) -> None:
     differences(at, change.config, mode=change.mode)
     whom = "all query types" if change.scope == "all" else f"recalls of type {text.plain(change.scope, 30)}"
     st.text(f"For {whom}, on top of version {change.base}. The next recall uses it.")
+    if change.config != at.config:
+        with st.container(key="foretold"):
+            st.markdown("**Predicted on the newest recalls**")
+            _predicted(here, change)
     st.text_input("Reason", key=_REASON, max_chars=500, placeholder="Why? The history will say so.")
     with st.container(horizontal=True, horizontal_alignment="right"):
         done = st.button("Cancel", on_click=_forget)
@@ -123,6 +153,23 @@ def _body(here: Here, change: Change) -> None:
         )
     if done:
         st.rerun()
+
+
+def _predicted(here: Here, change: Change) -> None:
+    try:
+        run = here.service.forecast({_THEN: change.config}, change.scope)
+    except ValueError as busy:
+        st.caption(f"No prediction: {busy}.")
+        return
+    if run.state is State.RUNNING:
+        st.fragment(lambda: _until_predicted(run), run_every=0.6)()
+    else:
+        foretelling.effect(run, _THEN)
+
+
+def _until_predicted(run: WhatIfRun) -> None:
+    """Draw the wait and then what came, in its place: a dialog that is drawn anew loses what was typed."""
+    foretelling.effect(run, _THEN)
 
 
 def differences(at: ConfigVersion, wanted: TuningConfig, *, mode: Mode | None = None) -> None:
@@ -143,6 +190,7 @@ def _apply(here: Here, change: Change) -> None:
     reason = st.session_state.get(_REASON, "")
 
     def write() -> object:
+        st.session_state[_WRITING] = change
         if change.strategy is not None:
             return here.service.switch_strategy(
                 here.actor, change.strategy, expected_version=change.base, reason=reason
@@ -155,6 +203,7 @@ def _apply(here: Here, change: Change) -> None:
             scope=change.scope,
             mode=change.mode,
             restores=change.restores,
+            foretold=_known(here, change),
         )
 
     _and_forget(write, f"{change.title}: in force for the next recall")
@@ -169,8 +218,44 @@ def _forget() -> None:
     st.session_state.pop(_PENDING, None)
 
 
+def _known(here: Here, change: Change) -> WhatIf | None:
+    """Return what the dialog's simulation said, if it had ended by the time that the person applied."""
+    try:
+        return here.service.forecast({_THEN: change.config}, change.scope).found
+    except ValueError:
+        return None
+
+
+def _seen(here: Here, found: ConfigConflict) -> TuningConfig:
+    """Return the config that the writer saw: its version's, or the one that holds where there is none."""
+    past = here.service.history(500)
+    version = next((v for v in past if v.version == found.expected), None)
+    if version is not None:
+        return version.config
+    change: Change | None = st.session_state.get(_WRITING)
+    alone = change is None or change.scope == "all"
+    return ConfigSet().default.config if alone else here.service.configs().default.config
+
+
+def _merged(here: Here, found: ConfigConflict) -> TuningConfig:
+    seen = _seen(here, found)
+    in_force = found.current.config if found.current else here.service.configs().default.config
+    return rebased(seen, in_force, found.proposed)
+
+
 def _rebase(here: Here, found: ConfigConflict) -> None:
-    st.session_state.pop(notices.CONFLICT, None)
+    merged = _merged(here, found)
     scope = found.current.scope if found.current else "all"
-    at = here.service.configs().in_scope(scope)
-    ask(Change("Apply on top of the newest version", at.version if at else 0, found.proposed, scope))
+    wanted: Change = st.session_state.get(_WRITING) or Change("", 0, merged, scope)
+    st.session_state.pop(notices.CONFLICT, None)
+    at = here.service.configs().in_scope(wanted.scope)
+    ask(
+        replace(
+            wanted,
+            title="Apply on top of the newest version",
+            base=at.version if at else 0,
+            config=merged,
+            strategy=None,
+            reason=st.session_state.get(_REASON, wanted.reason),
+        )
+    )

@@ -15,8 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from athena_tuning import locations
-from athena_tuning.model import Annotation, ConfigSet, ConfigVersion, Mode, TuningConfig, TuningStrategy
+from athena_tuning.model import (
+    Annotation,
+    ConfigSet,
+    ConfigVersion,
+    Decision,
+    Mode,
+    TuningConfig,
+    TuningStrategy,
+)
 from athena_tuning.store import StoreError, open_store
+from athena_tuning.tuning.whatif import WhatIf
+from athena_tuning.ui import audit
 from athena_tuning.ui.embedded import Embedded
 from athena_tuning.ui.read_service import ReadService
 from athena_tuning.ui.roles import Actor, NotAllowed
@@ -75,8 +85,20 @@ class TuningService(ReadService):
         scope: str = "all",
         mode: Mode | None = None,
         restores: int | None = None,
+        foretold: WhatIf | None = None,
     ) -> ConfigVersion:
         """Put a config in force.
+
+        Args:
+            actor: who does it.
+            config: the values.
+            expected_version: the version in force for the scope that the actor saw; 0 for none.
+            reason: why, for the history.
+            scope: "all" or a query type.
+            mode: who steers from now on; None leaves it.
+            restores: the version that it brings back; 0 ends a type's exception.
+            foretold: what a simulation said that the config brings, its only outcome: it is kept as a
+                decision, so that what came can be held against it.
 
         Raises:
             NotAllowed: if the actor is no operator, or nobody would obey.
@@ -86,7 +108,8 @@ class TuningService(ReadService):
         """
         self._may_write(actor, "apply a config")
         writer = self.embedded.manager if self.embedded else self.store
-        return writer.apply_config(
+        before = self.configs().for_type(scope) if scope != "all" else self.configs().default.config
+        version = writer.apply_config(
             config,
             expected_version=expected_version,
             actor=actor.name,
@@ -95,6 +118,9 @@ class TuningService(ReadService):
             mode=mode,
             restores=restores,
         )
+        if foretold is not None:
+            self._keep(audit.decided(version, before, foretold))
+        return version
 
     def switch_strategy(
         self, actor: Actor, strategy: TuningStrategy, *, expected_version: int, reason: str
@@ -206,7 +232,7 @@ class TuningService(ReadService):
             ValueError: if one is under way, or the load cannot be made.
         """
         self._here(actor, "start a load").start_load(spec)
-        self._note(actor, f"load started: {told(spec)}")
+        self._note(actor, f"load started: {audit.told(spec)}")
 
     def pause_load(self, actor: Actor) -> None:
         """Let the load run ask nothing for now. Raises ``NotAllowed`` as ``start_load`` does."""
@@ -275,6 +301,13 @@ class TuningService(ReadService):
         if reason := self.blocked():
             raise NotAllowed(f"Not now: {reason}")
 
+    def _keep(self, decision: Decision) -> None:
+        """Keep the grounds of a change; it is in force, so a store that fails is only logged."""
+        try:
+            self.store.append_decision(decision)
+        except StoreError as failure:
+            logger.warning("the grounds of version %s are not kept: %s", decision.config_version, failure)
+
     def _note(self, actor: Actor, words: str) -> None:
         """Put what was done into the audit trail; it is done, so a store that fails is only logged."""
         try:
@@ -287,19 +320,6 @@ class TuningService(ReadService):
         if self.embedded is None:
             raise NotAllowed(f"Nobody can {what} here: the managers run in other processes")
         return self.embedded
-
-
-def told(spec: LoadSpec) -> str:
-    """Return a load in a few words.
-
-    Example:
-        >>> told(LoadSpec("bursty", rate_per_s=20, duration_s=60))
-        'bursty at 20 /s for 60 s'
-    """
-    if spec.pattern == "replay":
-        return f"replay of {spec.replay_of} at {spec.speed:g}x"
-    lasts = f" for {spec.duration_s:g} s" if spec.duration_s else ""
-    return f"{spec.pattern} at {spec.rate_per_s:g} /s{lasts}"
 
 
 def _checked(reason: str) -> str:

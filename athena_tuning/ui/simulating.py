@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import streamlit as st
 
 from athena_tuning.model import QUERY_TYPES
 from athena_tuning.ui import live, notices, parts, reads, text, units
+from athena_tuning.ui.roles import Actor
 from athena_tuning.ui.shell import Here
 from athena_tuning.ui.view import View
 from athena_tuning.workload.run import LoadRun, State
@@ -120,16 +122,14 @@ def progress(here: Here, run: LoadRun) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(at.share or 0.0, text=f"{at.state.value.capitalize()}: {told}, {at.elapsed_s:.0f} s")
         if at.state in UNDER_WAY:
-            st.button(
-                "Stop",
-                icon=":material/stop:",
-                type="primary",
-                key="sim-stop",
-                disabled=not here.can_write,
-                on_click=lambda: notices.act(
-                    lambda: here.service.stop_load(here.actor), "The load has stopped"
-                ),
+            service, paused = here.service, at.state is State.PAUSED
+            _steer(
+                here,
+                "Go on" if paused else "Pause",
+                "play_arrow" if paused else "pause",
+                service.resume_load if paused else service.pause_load,
             )
+            _steer(here, "Stop", "stop", service.stop_load, "The load has stopped")
     with st.grid(6, min_column_width=112, gap="small"):
         st.metric("Asked", units.count(at.offered), height="stretch")
         st.metric("Answered", units.rate(at.achieved_per_s), height="stretch")
@@ -137,6 +137,17 @@ def progress(here: Here, run: LoadRun) -> None:
         st.metric("p99, from when due", units.ms(at.p99_ms), height="stretch")
         st.metric("Under way", units.count(at.in_flight), height="stretch")
         st.metric("Errors", units.count(at.errors), height="stretch")
+
+
+def _steer(here: Here, name: str, icon: str, write: Callable[[Actor], object], done: str = "") -> None:
+    st.button(
+        name,
+        icon=f":material/{icon}:",
+        type="primary" if name == "Stop" else "secondary",
+        key=f"sim-{name.lower().replace(' ', '-')}",
+        disabled=not here.can_write,
+        on_click=lambda: notices.act(lambda: write(here.actor), done),
+    )
 
 
 def charts(here: Here, view: View) -> None:

@@ -166,3 +166,21 @@ def setting(value: object) -> str:
     if isinstance(value, (list, tuple, set, frozenset)):
         return ", ".join(sorted(map(str, value))) or "none"
     return "none" if value is None else str(value)
+
+
+def step(before: object, after: object) -> str:
+    """Write how far a setting would move.
+
+    Example:
+        >>> step(5, 15), step(10.0, 6.25), step(True, False), step(4, 4), step({}, {"graph": 2.0})
+        ('+10', '−38 %', 'off', '–', 'new')
+    """
+    if before == after:
+        return UNKNOWN
+    if isinstance(before, bool) or isinstance(after, bool):
+        return "on" if after else "off"
+    if isinstance(before, int) and isinstance(after, int):
+        return f"{after - before:+d}".replace("-", "−")
+    if isinstance(before, float) and isinstance(after, float) and before:
+        return f"{(after / before - 1) * 100:+.0f} %".replace("-", "−")
+    return "new" if not before else "none" if not after else "other"

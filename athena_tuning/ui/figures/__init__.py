@@ -12,23 +12,29 @@ from athena_tuning.ui.figures.latency import (
     trusted,
     waterfall,
 )
+from athena_tuning.ui.figures.whatif import Foretold, changes, expected_and_came, sweep_curve, told_change
 
 __all__ = [
     "CONFIG",
     "QUANTILES",
+    "Foretold",
     "HitRow",
     "LevelRow",
     "Row",
     "by_level",
     "by_name",
     "calls_saved",
+    "changes",
     "co_occurrence",
+    "expected_and_came",
     "hit_rates",
     "hits_and_misses",
     "percentile_plot",
     "queue_wait",
     "small_multiples",
+    "sweep_curve",
     "throughput",
+    "told_change",
     "trusted",
     "waterfall",
 ]

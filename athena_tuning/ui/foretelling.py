@@ -1,0 +1,125 @@
+"""What a config would bring, as pages tell it: rows, words and the wait for a simulation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from athena_tuning.tuning.whatif import Estimate, Outcome, WhatIf
+from athena_tuning.ui import figures, parts, units
+from athena_tuning.ui.parts import Cell
+from athena_tuning.ui.shell import Here
+from athena_tuning.workload.run import State
+from athena_tuning.workload.whatif import WhatIfRun
+
+
+def before_and_after(found: WhatIf, outcome: Outcome) -> tuple[list[Cell], list[tuple[Any, ...]]]:
+    """Return the columns and rows of a table that compares an outcome with what is in force."""
+    base = found.base
+    heads = [Cell(""), Cell("In force", "n"), Cell("Then", "n"), Cell("Change, 95 % interval", "n")]
+    rows: list[tuple[Any, ...]] = [
+        ("p50", units.ms(base.p50_ms.value), units.ms(outcome.p50_ms.value), ""),
+        ("p95", units.ms(base.p95_ms.value), units.ms(outcome.p95_ms.value), ""),
+        (
+            "p99",
+            units.ms(base.p99_ms.value),
+            units.ms(outcome.p99_ms.value),
+            toned(outcome.p99_change, more_is_better=False),
+        ),
+        (
+            "capacity, recalls/s",
+            units.rate(base.per_second.value),
+            units.rate(outcome.per_second.value),
+            toned(outcome.capacity_change, more_is_better=True),
+        ),
+        (
+            "slot time per answer",
+            units.ms(base.slot_ms.value),
+            units.ms(outcome.slot_ms.value),
+            toned(outcome.cost_change, more_is_better=False),
+        ),
+        ("full answers", units.percent(base.full_rate.value), units.percent(outcome.full_rate.value), ""),
+    ]
+    return heads, rows
+
+
+def toned(change: Estimate, *, more_is_better: bool) -> Cell:
+    """Return a change with its interval as a cell, coloured where it is sure."""
+    if not change.sure:
+        return Cell(figures.told_change(change), "was")
+    return Cell(figures.told_change(change), "good" if (change.value > 0) is more_is_better else "bad")
+
+
+def confidence(run: WhatIfRun, name: str) -> Cell:
+    """Return how sure it is that a case helps, with what it does to p99."""
+    if run.state is State.RUNNING:
+        return Cell("simulating…", "was")
+    outcome = outcome_of(run, name)
+    if outcome is None:
+        return Cell("not simulated", "was")
+    gain, told = outcome.gain, f"p99 {figures.told_change(outcome.p99_change)}"
+    if outcome.beyond:
+        return Cell(f"a guess: beyond what was seen; {told}", "was")
+    if gain.high < 0:
+        return Cell(f"surely better; {told}", "good")
+    if gain.low > 0:
+        return Cell(f"surely worse; {told}", "bad")
+    return Cell("no difference" if gain == (0.0, 0.0, 0.0) else f"not sure; {told}", "was")
+
+
+def in_short(run: WhatIfRun, name: str) -> list[tuple[Any, ...]]:
+    """Return rows (measure, change) of what a case would bring; one that says so while it is not known."""
+    outcome = outcome_of(run, name)
+    if outcome is None:
+        return [("predicted", Cell("simulating…" if run.state is State.RUNNING else "not simulated", "was"))]
+    told = "a guess" if outcome.beyond else ""
+    return [
+        ("p99", toned(outcome.p99_change, more_is_better=False)),
+        (f"capacity{', ' + told if told else ''}", toned(outcome.capacity_change, more_is_better=True)),
+        ("slot time per answer", toned(outcome.cost_change, more_is_better=False)),
+    ]
+
+
+def outcome_of(run: WhatIfRun, name: str) -> Outcome | None:
+    """Return what a run says of a case; None before it has ended, or if it does not."""
+    outcomes = run.found.outcomes if run.found else ()
+    return next((outcome for outcome in outcomes if outcome.name == name), None)
+
+
+def effect(run: WhatIfRun, name: str) -> None:
+    """Draw what a case would bring, or why that is not known."""
+    outcome = outcome_of(run, name)
+    if run.state is State.RUNNING:
+        st.progress(run.share, text="Simulating on the newest recalls…")
+    elif outcome is None or run.found is None:
+        st.caption(f"No prediction: {run.failure or 'the simulation was stopped'}.")
+    else:
+        parts.sheet(*before_and_after(run.found, outcome))
+
+
+def grounds(found: WhatIf, *, as_recorded: bool = True) -> str:
+    """Return what a simulation rests on, and how near it comes to what was measured."""
+    told = (
+        f"{units.count(found.recalls)} recalls of {units.seconds(found.seconds)} met again; what is in force "
+        f"comes to p99 {units.ms(found.base.p99_ms.value)}"
+    )
+    told += f", measured was {units.ms(found.measured_p99_ms)}." if as_recorded else "."
+    if found.given_up:
+        told += (
+            f" {units.count(found.given_up)} tasks had been given up at a timeout: how they would have gone "
+            "on is an estimate."
+        )
+    return told
+
+
+def wait(here: Here, run: WhatIfRun) -> None:
+    """Draw the page anew when a run has ended; nothing if it has."""
+    if run.state is not State.RUNNING:
+        return
+
+    def look(_: object) -> None:
+        if run.state is not State.RUNNING:
+            st.rerun()
+
+    here.live(look, every=0.7)

@@ -1,0 +1,115 @@
+"""What the tuner proposes on the Config page: parameter by parameter, with what a simulation says of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import streamlit as st
+
+from athena_tuning.model import ConfigVersion, Decision, TuningConfig, TuningStrategy
+from athena_tuning.ui import applying, foretelling, parts, reads, text, units
+from athena_tuning.ui.applying import Change
+from athena_tuning.ui.parts import Cell
+from athena_tuning.ui.shell import Here
+from athena_tuning.workload.whatif import WhatIfRun
+
+PROPOSAL = "proposal"
+
+
+def cases(decision: Decision) -> dict[str, TuningConfig]:
+    """Return what to simulate of a proposal: all of it, and each changed parameter by itself.
+
+    Example:
+        >>> from athena_tuning.model import Action
+        >>> before, after = TuningConfig(), TuningConfig(max_concurrent=8, timeout_seconds=6.0)
+        >>> decision = Decision("d", 0.0, "rules", "all", Action.CHANGE, before, after, "", 100)
+        >>> list(cases(decision))
+        ['proposal', 'max_concurrent', 'timeout_seconds']
+    """
+    changed = decision.before.changes_to(decision.after)
+    alone = {
+        name: TuningConfig.from_dict({**decision.before.to_dict(), name: then})
+        for name, (_, then) in changed.items()
+    }
+    return {PROPOSAL: decision.after, **(alone if len(alone) > 1 else {})}
+
+
+def forecasts(
+    here: Here, decision: Decision, strategies: Mapping[TuningStrategy, TuningConfig], scope: str
+) -> tuple[WhatIfRun | None, WhatIfRun | None]:
+    """Return the runs that simulate the proposal and the strategies; one run for both where it can be."""
+    by_strategy = {strategy.value: config for strategy, config in strategies.items()}
+    proposed = cases(decision)
+    try:
+        if scope == "all":
+            run = here.service.forecast({**proposed, **by_strategy})
+            return run, run
+        return here.service.forecast(proposed, scope), here.service.forecast(by_strategy)
+    except ValueError:  # too many wait: the page says that nothing is predicted
+        return None, None
+
+
+def table(decision: Decision, run: WhatIfRun | None) -> None:
+    """Draw current, proposed, change, why and confidence of every parameter."""
+    before, after = decision.before.to_dict(), decision.after.to_dict()
+    alone = decision.before.changes_to(decision.after)
+    parts.sheet(
+        [
+            "Parameter",
+            "In force",
+            "Proposed",
+            Cell("Change", "wide"),
+            Cell("Why", "why"),
+            Cell("Confidence", "why"),
+        ],
+        [
+            (
+                name,
+                Cell(was, "was" if differs else ""),
+                Cell(then if differs else "as it is", "now" if differs else "was"),
+                Cell(units.step(before[name], after[name]), "wide" if differs else "wide was"),
+                why,
+                _confidence(run, name if len(alone) > 1 else PROPOSAL) if differs else "",
+            )
+            for name, was, then, why, differs in reads.proposal_rows(decision)
+        ],
+        limit=320,
+    )
+
+
+def button(here: Here, decision: Decision, base: int, scope: str) -> None:
+    """Draw the button that opens the dialog for a proposal."""
+    st.button(
+        "Apply the proposal",
+        type="primary",
+        icon=":material/check:",
+        disabled=decision.before == decision.after or not here.can_write,
+        on_click=applying.ask,
+        args=(
+            Change(
+                "Apply the tuner's proposal",
+                base,
+                decision.after,
+                scope,
+                text.plain(decision.summary, 300),
+            ),
+        ),
+    )
+
+
+def strategies_of(here: Here) -> dict[TuningStrategy, TuningConfig]:
+    """Return what each strategy would set for all types on today's evidence."""
+    return {
+        strategy: replace(here.service.preview(strategy).after, strategy=strategy)
+        for strategy in TuningStrategy
+    }
+
+
+def in_force(at: ConfigVersion) -> None:
+    """Draw what is in force, for as long as nothing is proposed."""
+    parts.sheet(["Parameter", "In force"], [(n, units.setting(v)) for n, v in at.config.to_dict().items()])
+
+
+def _confidence(run: WhatIfRun | None, name: str) -> Cell:
+    return Cell("not simulated", "was") if run is None else foretelling.confidence(run, name)
