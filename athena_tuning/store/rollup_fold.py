@@ -92,17 +92,15 @@ class _Joined:
             return Rollups.empty()
         step = int(Level.MINUTE)
         start = (self.time[record] // step).astype(np.int64) * step
-        columns = (start, layer, self.type[record], self.config[record], self.worker[record])
-        rows, group = np.unique(np.stack(columns), axis=1, return_inverse=True)
-        group = group.ravel()
-        n = rows.shape[1]
+        rows, group = _groups((start, layer, self.type[record], self.config[record], self.worker[record]))
+        n = len(rows)
         summed = [np.bincount(group, column, minlength=n) for column in (*counts.T, *sums.T)]
         known = ~np.isnan(latency)
         entries = group[known] * BUCKETS + bucket_of(np.ascontiguousarray(latency[known]))
         names = [list(numbers) for numbers in (self.layers, self.types, self.workers)]
         keys = [
             (step, at, names[0][layer], names[1][type_], config, names[2][worker])
-            for at, layer, type_, config, worker in rows.T.tolist()
+            for at, layer, type_, config, worker in rows
         ]
         return Rollups(
             keys,
@@ -153,6 +151,31 @@ def _layer_rows(batches: _Joined) -> tuple[Ints, Ints, Ints, Floats, Floats]:
     queue = np.nan_to_num(_looked_up(asked, tasks, batches.queue, np.zeros(len(record))))
     sums = np.stack([np.nan_to_num(latency), queue], axis=1)
     return record, layer, _lines(counts), sums, latency
+
+
+def _groups(columns: Sequence[Ints]) -> tuple[list[list[int]], Ints]:
+    """Return the distinct lines across some columns, in their order, and each line's place among them."""
+    group = np.zeros(len(columns[0]), np.int64)
+    for column in columns:
+        size, place = _numbered(column)
+        group = _numbered(group * size + place)[1]
+    example = np.empty(int(group.max()) + 1, np.int64)
+    example[group] = np.arange(len(group))
+    return np.stack([column[example] for column in columns], axis=1).tolist(), group
+
+
+def _numbered(values: Ints) -> tuple[int, Ints]:
+    """Return how many distinct values there are, and each value's place among them in their order."""
+    low = int(values.min())
+    span = int(values.max()) - low + 1
+    if span > 16 * len(values) + 65536:
+        distinct, places = np.unique(values, return_inverse=True)
+        return len(distinct), places.astype(np.int64)
+    relative = values - low
+    there = np.zeros(span, np.bool_)
+    there[relative] = True
+    numbers = np.cumsum(there) - 1
+    return int(numbers[-1]) + 1, numbers[relative]
 
 
 def _lines(columns: Sequence[npt.NDArray[Any]]) -> Ints:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time as time_module
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from athena_tuning.model import QueryMetrics
@@ -27,7 +28,7 @@ _TEXT_SECONDS = 3600.0
 _PRUNE_SECONDS = 3600.0
 _WRITER_ROLLS_UP = 20_000
 _READER_ROLLS_UP = 2_000
-"""Who comes across so many records that are not rolled up yet rolls them up."""
+"""A worker rolls its records up when there are so many of them; a reader, everybody's."""
 
 
 class SqlStore(SqlConfigs):
@@ -52,7 +53,7 @@ class SqlStore(SqlConfigs):
         self._text = TextPolicy(text)
         self._retention = retention
         self._texts_marked: dict[int, float] = {}
-        self._not_rolled_up = 0
+        self._not_rolled_up: Counter[str] = Counter()
         self._pruned = clock()
 
     def append_metrics(self, worker_id: str, sequence: int, records: Sequence[QueryMetrics]) -> None:
@@ -71,7 +72,7 @@ class SqlStore(SqlConfigs):
         if len(self._texts_marked) > 200_000:
             self._texts_marked = {}
         self._texts_marked.update(dict.fromkeys(unmarked, now))
-        self._keep_house(batch.records, now)
+        self._keep_house(worker_id, batch.records, now)
 
     def tail_metrics(self, cursor: str = "", *, since: float = 0.0, limit: int = 100_000) -> MetricsTail:
         """See ``Store``."""
@@ -117,11 +118,11 @@ class SqlStore(SqlConfigs):
         sql_rollups.roll_up(self._database)
         sql_rollups.prune(self._database, self._retention, self._clock())
 
-    def _keep_house(self, records: int, now: float) -> None:
-        self._not_rolled_up += records
-        if self._not_rolled_up >= _WRITER_ROLLS_UP:
-            self._not_rolled_up = 0
-            self._in_passing(sql_rollups.roll_up, self._database)
+    def _keep_house(self, worker_id: str, records: int, now: float) -> None:
+        self._not_rolled_up[worker_id] += records
+        if self._not_rolled_up[worker_id] >= _WRITER_ROLLS_UP:
+            del self._not_rolled_up[worker_id]
+            self._in_passing(sql_rollups.roll_up, self._database, worker_id)
         if now - self._pruned >= _PRUNE_SECONDS:
             self._pruned = now
             self._in_passing(self.maintain)

@@ -79,13 +79,17 @@ def columns_of(database: Database, view: Transaction, wanted: Sequence[Listed]) 
     return [columns[segment.number] for segment in wanted]
 
 
-def roll_up(database: Database) -> None:
-    """Roll up everything that is not rolled up yet.
+def roll_up(database: Database, worker_id: str | None = None) -> None:
+    """Roll up what is not rolled up yet.
 
     What was read is committed only if nobody else rolled the same up in the meantime: so each record counts
     once, and no lock is held while the columns are summed.
+
+    Args:
+        database: where the segments are.
+        worker_id: whose; None: everybody's. Writers that keep to their own never sum the same in vain.
     """
-    while _roll_up_some(database):
+    while _roll_up_some(database, worker_id):
         pass
 
 
@@ -138,14 +142,15 @@ def prune(database: Database, retention: Retention, now: float) -> None:
         )
 
 
-def _unrolled(view: Transaction) -> dict[str, int]:
-    return dict(view.execute("SELECT worker_id, rolled FROM writers WHERE sequence > rolled"))
+def _unrolled(view: Transaction, worker_id: str | None = None) -> dict[str, int]:
+    where, values = ("", ()) if worker_id is None else (" AND worker_id = ?", (worker_id,))
+    return dict(view.execute(f"SELECT worker_id, rolled FROM writers WHERE sequence > rolled{where}", values))
 
 
-def _roll_up_some(database: Database) -> bool:
+def _roll_up_some(database: Database, worker_id: str | None) -> bool:
     """Roll up about ``_AT_ONCE`` records; False if nothing is left or somebody else was quicker."""
     with database.snapshot() as view:
-        before = _unrolled(view)
+        before = _unrolled(view, worker_id)
         chosen, total = [], 0
         for segment in listed_after(view, before):
             if total >= _AT_ONCE:
