@@ -15,6 +15,7 @@ from typing import Self
 from athena_tuning.model import ConfigSet, Decision, Mode, TuningConfig, TuningStrategy, WorkerStatus
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall.delivery import MetricDelivery
+from athena_tuning.recall.gathering import Gathering
 from athena_tuning.recall.housekeeping import Duty, Housekeeping
 from athena_tuning.recall.steering import Steering, first_configs
 from athena_tuning.store import Store, open_store
@@ -82,9 +83,10 @@ class Control:
         self._closed = False
         self._listeners: list[tuple[Listener, str | None, TuningConfig]] = []
         self._telling = threading.RLock()
-        tuner = AutoTuner(self.profiler, strategy, clock=clock)
+        gathering = Gathering(self.profiler, self.store, self.worker_id, clock)
+        tuner = AutoTuner(gathering.window, strategy, clock=clock)
         start = first_configs(strategy, mode)
-        self._steering = Steering(self.store, tuner, self.worker_id, start, lambda _: None, clock)
+        self._steering = Steering(self.store, tuner, self.worker_id, gathering, start, lambda _: None, clock)
         self._delivery = MetricDelivery(self.profiler, self.store, self.worker_id, int(clock() * 1000))
         duties = [
             Duty("config watch", 0.025, self._watch),

@@ -28,6 +28,7 @@ from athena_tuning.recall.contribution import ContributionCount
 from athena_tuning.recall.delivery import MetricDelivery
 from athena_tuning.recall.executor import ParallelLayerExecutor
 from athena_tuning.recall.feedback import FeedbackDesk
+from athena_tuning.recall.gathering import Gathering
 from athena_tuning.recall.housekeeping import Duty, Housekeeping
 from athena_tuning.recall.items import Item
 from athena_tuning.recall.layers.base import Layer
@@ -55,7 +56,7 @@ class MemoryManager:
         mode: who steers, as long as the store holds no config.
         layers: the layers to ask in place of the built-in five.
         profiler: measures; None: one with its defaults.
-        tuner: decides; None: one with its defaults over the profiler.
+        tuner: decides; None: one with its defaults, over the recalls of all that share the store.
         worker_id: unique name of this manager among those that share the store.
         clock: Unix seconds, for records.
         monotonic: seconds that never jump, for cache lifetimes.
@@ -86,9 +87,13 @@ class MemoryManager:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.profiler = PerformanceProfiler(clock=clock) if profiler is None else profiler
-        self.tuner = AutoTuner(self.profiler, strategy, clock=clock) if tuner is None else tuner
         self.store = MemoryStore() if store is None else store
         self.worker_id = worker_id or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._gathering = None
+        if tuner is None and store is not None:
+            self._gathering = Gathering(self.profiler, store, self.worker_id, clock)
+        evidence = self._gathering.window if self._gathering else self.profiler
+        self.tuner = AutoTuner(evidence, strategy, clock=clock) if tuner is None else tuner
         self._clock = clock
         self._started = clock()
         self._closed = False
@@ -113,6 +118,7 @@ class MemoryManager:
             self.store,
             self.tuner,
             self.worker_id,
+            self._gathering,
             first_configs(strategy, mode),
             self._set_limit,
             clock,
@@ -356,6 +362,8 @@ class MemoryManager:
 
     def get_tuning_report(self) -> dict[str, Any]:
         """Return strategy, current config, figures of the window and recommendations."""
+        if self._gathering is not None:
+            self._gathering.take_own()
         return self.tuner.get_tuning_report()
 
     def get_performance_statistics(self) -> dict[str, Any]:

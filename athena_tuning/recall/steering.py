@@ -10,13 +10,14 @@ from dataclasses import replace
 from typing import Any
 
 from athena_tuning.model import ConfigSet, ConfigVersion, Decision, Mode, TuningConfig, TuningStrategy
+from athena_tuning.recall.gathering import Gathering
 from athena_tuning.store import ConfigConflict, Store, StoreError
 from athena_tuning.tuning import AutoTuner
 
 logger = logging.getLogger(__name__)
 
 LEASE = "tuner"
-LEASE_SECONDS = 8.0
+LEASE_SECONDS = 6.0
 RENEW_SECONDS = 2.0
 
 
@@ -30,6 +31,7 @@ class Steering:
         store: where config versions live.
         tuner: decides; it is told what is in force.
         worker_id: whose lease on tuning this is. Of all managers on a store one tunes at a time.
+        gathering: brings the tuner the evidence of all workers; None: it has its own.
         start: what holds as long as nobody has written a config.
         set_limit: told ``max_concurrent`` of the config for all types whenever it changes.
         clock: Unix seconds.
@@ -40,6 +42,7 @@ class Steering:
         store: Store,
         tuner: AutoTuner,
         worker_id: str,
+        gathering: Gathering | None,
         start: ConfigSet,
         set_limit: Callable[[int], None],
         clock: Callable[[], float],
@@ -49,6 +52,7 @@ class Steering:
         self._store = store
         self._tuner = tuner
         self._worker_id = worker_id
+        self._gathering = gathering
         self._start = start
         self._set_limit = set_limit
         self._clock = clock
@@ -119,6 +123,9 @@ class Steering:
         now = self._clock()
         if not self._leads(now):
             return
+        if self._gathering is not None:
+            self._gathering.take_own()
+            self._gathering.take_others()
         for decision in self._tuner.step(self.configs, now):
             self._unrecorded.append(self._carried_out(decision))
         while self._unrecorded:
@@ -161,6 +168,8 @@ class Steering:
     def _under(self, strategy: TuningStrategy, at: ConfigVersion) -> TuningConfig:
         if at.mode is Mode.PINNED:
             return replace(at.config, strategy=strategy)
+        if self._gathering is not None:
+            self._gathering.take_own()
         proposal = self._tuner.propose(None if at.scope == "all" else at.scope)
         return replace(proposal.after, strategy=strategy)
 

@@ -57,13 +57,23 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def tail_metrics(self, cursor: str = "", *, since: float = 0.0, limit: int = 100_000) -> MetricsTail:
+    def tail_metrics(
+        self,
+        cursor: str = "",
+        *,
+        since: float = 0.0,
+        limit: int = 100_000,
+        newest: int | None = None,
+        without: str | None = None,
+    ) -> MetricsTail:
         """Return raw records that were stored after ``cursor`` ("": from the beginning).
 
         Args:
             cursor: from an earlier tail.
             since: leave out records older than this (Unix seconds).
             limit: stop after about so many records; call again until nothing comes.
+            newest: pass over all but about so many of the newest.
+            without: a worker whose records are left out.
         """
 
     @abstractmethod

@@ -22,6 +22,7 @@ from athena_tuning.model import (
 from athena_tuning.store.base import MetricsTail, Store
 from athena_tuning.store.configs import Change
 from athena_tuning.store.errors import StoreError
+from athena_tuning.store.paging import Extent, page
 from athena_tuning.store.records import StoredRecords
 from athena_tuning.store.retention import DEFAULT, Level, Retention, spans_of
 from athena_tuning.store.rollup import Rollups, chosen_keys
@@ -56,7 +57,7 @@ class MemoryStore(Store):
         self._clock = clock
         self._lock = threading.RLock()
         self._closed = False
-        self._batches: deque[tuple[int, Encoded]] = deque()
+        self._batches: deque[tuple[int, str, Encoded]] = deque()
         self._kept = self._newest = 0
         self._sequences: dict[str, int] = {}
         self._shelf = RollupShelf()
@@ -80,27 +81,35 @@ class MemoryStore(Store):
             if not batch.records:
                 return
             self._newest += 1
-            self._batches.append((self._newest, batch))
+            self._batches.append((self._newest, worker_id, batch))
             self._shelf.add(worker_id, batch)
             self._kept += batch.records
             while self._kept > self._max_records and len(self._batches) > 1:
-                self._kept -= self._batches.popleft()[1].records
+                self._kept -= self._batches.popleft()[2].records
             if self._clock() - self._maintained >= _MAINTAIN_SECONDS:
                 self._maintained = self._clock()
                 self.maintain()
 
-    def tail_metrics(self, cursor: str = "", *, since: float = 0.0, limit: int = 100_000) -> MetricsTail:
+    def tail_metrics(
+        self,
+        cursor: str = "",
+        *,
+        since: float = 0.0,
+        limit: int = 100_000,
+        newest: int | None = None,
+        without: str | None = None,
+    ) -> MetricsTail:
         """See ``Store``."""
         seen = int(cursor or 0)
-        found: list[Encoded] = []
         with self._open():
-            new = list(takewhile(lambda entry: entry[0] > seen, reversed(self._batches)))
-        for number, batch in reversed(new):
-            if sum(kept.records for kept in found) >= limit:
-                break
-            seen = number
-            if batch.newest >= since:
-                found.append(batch)
+            new = list(takewhile(lambda entry: entry[0] > seen, reversed(self._batches)))[::-1]
+        others = [(number, batch) for number, worker, batch in new if worker != without]
+        wanted, done = page([Extent(b.records, b.newest) for _, b in others], since, limit, newest)
+        found = [others[place][1] for place in wanted]
+        if done == len(others):
+            seen = new[-1][0] if new else seen
+        elif done:
+            seen = others[done - 1][0]
         texts = {key: text for batch in found for key, text in batch.texts.items()}
         segments = [Segment(batch.data).since(since) for batch in found]
         return MetricsTail(StoredRecords(segments, texts), str(seen))
@@ -130,8 +139,8 @@ class MemoryStore(Store):
         with self._open():
             self._shelf.roll_up()
             self._shelf.forget(keep, now)
-            while self._batches and self._batches[0][1].newest < now - keep.raw:
-                self._kept -= self._batches.popleft()[1].records
+            while self._batches and self._batches[0][2].newest < now - keep.raw:
+                self._kept -= self._batches.popleft()[2].records
             for decision in [d for d in self._decisions.values() if d.time < now - keep.decisions]:
                 del self._decisions[decision.decision_id]
             for given in [f for f in self._feedback.values() if f.time < now - keep.raw]:

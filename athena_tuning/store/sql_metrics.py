@@ -13,6 +13,7 @@ from athena_tuning.store import sql_rollups
 from athena_tuning.store.base import MetricsTail
 from athena_tuning.store.database import Database, Transaction
 from athena_tuning.store.errors import StoreError
+from athena_tuning.store.paging import Extent, page
 from athena_tuning.store.records import StoredRecords
 from athena_tuning.store.retention import DEFAULT, Level, Retention, spans_of
 from athena_tuning.store.rollup import Rollups, chosen_keys
@@ -74,22 +75,30 @@ class SqlStore(SqlConfigs):
         self._texts_marked.update(dict.fromkeys(unmarked, now))
         self._keep_house(worker_id, batch.records, now)
 
-    def tail_metrics(self, cursor: str = "", *, since: float = 0.0, limit: int = 100_000) -> MetricsTail:
+    def tail_metrics(
+        self,
+        cursor: str = "",
+        *,
+        since: float = 0.0,
+        limit: int = 100_000,
+        newest: int | None = None,
+        without: str | None = None,
+    ) -> MetricsTail:
         """See ``Store``."""
         seen: dict[str, int] = json.loads(cursor) if cursor else {}
         with self._database.snapshot() as view:
             writers = view.execute("SELECT worker_id, sequence FROM writers")
-            behind = {worker: seen.get(worker, -1) for worker, last in writers if last > seen.get(worker, -1)}
+            behind = {
+                worker: seen.get(worker, -1)
+                for worker, last in writers
+                if last > seen.get(worker, -1) and worker != without
+            }
             at = {worker: seen[worker] for worker, _ in writers if worker in seen}
-            wanted, total = [], 0
-            for segment in sql_rollups.listed_after(view, behind):
-                if total >= limit:
-                    break
-                at[segment.worker_id] = segment.sequence
-                if segment.newest >= since:
-                    wanted.append(segment)
-                    total += segment.records
-            columns = sql_rollups.columns_of(self._database, view, wanted)
+            listed = sql_rollups.listed_after(view, behind)
+            extents = [Extent(segment.records, segment.newest) for segment in listed]
+            wanted, done = page(extents, since, limit, newest)
+            at.update((segment.worker_id, segment.sequence) for segment in listed[:done])
+            columns = sql_rollups.columns_of(self._database, view, [listed[place] for place in wanted])
             found = [segment.since(since) for segment in columns]
             texts = _texts(view, found)
         return MetricsTail(StoredRecords(found, texts), json.dumps(at))

@@ -82,7 +82,10 @@ class Tail:
             try:
                 while not self._stop.is_set():
                     tail = self._store.tail_metrics(
-                        self._cursor, since=self._clock() - self._since, limit=_BATCH
+                        self._cursor,
+                        since=self._clock() - self._since,
+                        limit=_BATCH,
+                        newest=self.profiler.max_metrics,
                     )
                     self._cursor = tail.cursor
                     for record in tail.records:

@@ -68,6 +68,30 @@ def test_a_tail_leaves_out_what_is_older(store: Store, recalls: Recalls) -> None
     assert list(store.tail_metrics(tail.cursor).records) == []
 
 
+def test_a_tail_of_the_newest_passes_over_the_older_ones(store: Store, recalls: Recalls) -> None:
+    batch = recalls(100)
+    for place in range(10):
+        store.append_metrics(f"w{place % 3}", place, batch[10 * place : 10 * place + 10])
+    tail = store.tail_metrics(newest=25)
+    assert list(tail.records) == batch[70:]
+    assert list(store.tail_metrics(tail.cursor, newest=25).records) == []
+    first = store.tail_metrics(newest=45, limit=15)
+    assert list(first.records) == batch[50:70]
+    assert list(store.tail_metrics(first.cursor, newest=45).records) == batch[70:]
+    assert len(store.tail_metrics(newest=3).records) == 10
+
+
+def test_a_tail_leaves_out_a_worker_that_is_not_wanted(store: Store, recalls: Recalls) -> None:
+    batch = recalls(60)
+    for place in range(6):
+        store.append_metrics(f"w{place % 2}", place, batch[10 * place : 10 * place + 10])
+    first = store.tail_metrics(limit=15, without="w1")
+    second = store.tail_metrics(first.cursor, without="w1")
+    assert [*first.records, *second.records] == batch[:10] + batch[20:30] + batch[40:50]
+    store.append_metrics("w1", 99, recalls(5, seed=9))
+    assert list(store.tail_metrics(second.cursor, without="w1").records) == []
+
+
 def test_a_batch_that_is_sent_again_counts_once(store: Store, recalls: Recalls) -> None:
     batch = recalls(20)
     store.append_metrics("w", 7, batch)
