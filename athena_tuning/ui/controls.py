@@ -14,7 +14,7 @@ from athena_tuning.ui.read_service import ReadService
 from athena_tuning.ui.view import DEFAULT_RANGE, RANGES, View, view_of
 
 ALL = "all"
-REFRESH = {"off": None, "2 s": 2.0, "5 s": 5.0, "30 s": 30.0}
+REFRESH = {"no refresh": None, "every 2 s": 2.0, "every 5 s": 5.0, "every 30 s": 30.0}
 ZONES = (
     "UTC", "Africa/Cairo", "Africa/Johannesburg", "Africa/Lagos", "America/Bogota", "America/Chicago",
     "America/Denver", "America/Los_Angeles", "America/Mexico_City", "America/New_York", "America/Sao_Paulo",
@@ -82,8 +82,7 @@ def refresh() -> None:
         key="refresh",
         bind="query-params",
         label_visibility="collapsed",
-        width=96,
-        format_func=lambda name: f"↻ {name}",
+        width=132,
     )
 
 

@@ -114,6 +114,21 @@ def records(found: Sequence[QueryMetrics], timezone: str, key: str, **more: Any)
     )
 
 
+def slow_sheet(found: Sequence[QueryMetrics], timezone: str) -> None:
+    """Draw recalls as a small table that costs few bytes to renew."""
+    rows = [record_row(record, timezone) for record in found]
+    sheet(
+        [Cell("Latency", "n"), "Query", Cell("Type", "wide"), Cell("Layers", "wide"), Cell("Answer", "wide"),
+         Cell("Config", "n wide"), Cell("When", "n wide")],
+        [
+            (units.ms(r["Latency"]), r["Query"], r["Type"], r["Layers"], r["Answer"], f"v{r['Config']}",
+             r["When"])
+            for r in rows
+        ],
+        limit=120,
+    )  # fmt: skip
+
+
 def waterfall(record: QueryMetrics, timezone: str) -> None:
     """Draw one recall: its text, what became of it, and its layers along its time."""
     st.code(text.plain(record.query_text, 400), language=None, wrap_lines=True)

@@ -21,6 +21,9 @@ from athena_tuning.ui.live import Mark
 from athena_tuning.ui.view import View
 from athena_tuning.workload.samples import load_records
 
+_ENOUGH = 20
+"""Recalls in a bucket below which its p95 is its maximum."""
+
 SAME = "unchanged"
 """The delta of a figure that is as it was."""
 
@@ -51,7 +54,7 @@ def kpis(profiler: PerformanceProfiler, view: View) -> list[Kpi]:
     """
     now, then = profiler.summary(**view.where), profiler.summary(**view.before.where)
     began = profiler.summary().first_timestamp
-    bucket = view.bucket_seconds(40, view.end - max(view.start, began))
+    bucket = bucket_for(now, view, points=20)
     series = profiler.time_series(bucket, **view.where)
     per_second = [n / bucket for n in series.count]
     hits = [h / n for h, n in zip(series.cache_hits, series.count, strict=True) if n]
@@ -92,6 +95,18 @@ def sources(profiler: PerformanceProfiler, view: View) -> dict[str, int]:
 def over_time(profiler: PerformanceProfiler, view: View, bucket_seconds: float) -> TimeSeries:
     """Return a view's figures over time."""
     return profiler.time_series(bucket_seconds, **view.where)
+
+
+def bucket_for(shown: WindowSummary, view: View, points: int = 60) -> float:
+    """Return a bucket in seconds that leaves enough recalls in each for its percentiles to differ.
+
+    Args:
+        shown: the figures of the view.
+        view: what is looked at.
+        points: buckets at most.
+    """
+    span = view.end - max(view.start, shown.first_timestamp) if shown.count else view.seconds
+    return view.bucket_seconds(min(points, max(8, shown.count // _ENOUGH)), span)
 
 
 def slowest(profiler: PerformanceProfiler, view: View, limit: int) -> list[QueryMetrics]:

@@ -98,13 +98,20 @@ class Here:
         """Return a read of this page's view."""
         return self.service.ask(read, self.view, *more)
 
-    def live(self, body: Callable[[View], None], every: float | None = None) -> None:
-        """Draw a part that renews itself, with the period moved up to now each time."""
+    def live(self, body: Callable[[View], None], every: float | None = None, *, calmly: bool = False) -> None:
+        """Draw a part that renews itself, with the period moved up to now each time.
+
+        Args:
+            body: draws the part.
+            every: seconds between two renewals; None: as the person chose.
+            calmly: renew it at most every ten seconds: what people read rather than watch.
+        """
 
         def draw() -> None:
             notices.guarded(body, controls.view(self.service, fresh=True))
 
-        st.fragment(draw, run_every=every or self.every)()
+        chosen = every or self.every
+        st.fragment(draw, run_every=max(10.0, chosen) if calmly and chosen else chosen)()
 
 
 def open_page(url: str, *, live: bool = False) -> Here:

@@ -10,9 +10,10 @@ here = shell.open_page("overview", live=True)
 service = here.service
 
 
-def body(view: View) -> None:
-    now = service.ask(reads.summary, view)
-    if not now.count:
+def now(view: View) -> None:
+    """Draw what people watch: the figures and how they move."""
+    shown = service.ask(reads.summary, view)
+    if not shown.count:
         parts.nothing_yet(here)
         return
     state = service.ask(reads.health, view, here.slo_ms)
@@ -20,40 +21,42 @@ def body(view: View) -> None:
     with st.grid(6, min_column_width=165, gap="small"):
         for kpi in service.ask(reads.kpis, view):
             parts.kpi(kpi)
-    period = (max(view.start, now.first_timestamp), view.end)
-    bucket = view.bucket_seconds(90, period[1] - period[0])
+    period = (max(view.start, shown.first_timestamp), view.end)
+    bucket = reads.bucket_for(shown, view)
     series = service.ask(reads.over_time, view, bucket)
-    left, right = st.columns([2.1, 1], gap="small")
-    with left, parts.card("latency", "Latency over time", "Dotted lines are config changes and notes."):
-        chart = live.latency_over_time(
+    with parts.card("latency", "Latency and recalls over time", "Dotted lines are config changes and notes."):
+        latency = live.latency_over_time(
             series,
             timezone=view.timezone,
             marks=reads.marks(service.history(50), service.store.annotations(since=view.start), view),
             slo_ms=here.slo_ms,
             period=period,
         )
-        parts.live_chart(chart, "over-latency", height=290)
-    with right, parts.card("advice", "What the tuner recommends"):
-        recommendation()
-    left, right = st.columns([2.1, 1], gap="small")
-    with left, parts.card("throughput", "Recalls per second"):
-        parts.live_chart(
-            live.throughput_over_time(series, bucket_seconds=bucket, timezone=view.timezone, period=period),
-            "over-throughput",
-            height=210,
+        recalls = live.throughput_over_time(
+            series, bucket_seconds=bucket, timezone=view.timezone, period=period
         )
-    with right, parts.card("layers", "Layers by p99", "Each layer's own time, queue wait left out."):
+        parts.live_chart(live.stacked(latency, recalls), "over-time", height=400)
+
+
+def why(view: View) -> None:
+    """Draw what people read: what is advised, where time goes, what was slow."""
+    if not service.ask(reads.summary, view).count:
+        return
+    left, middle, right = st.columns([1.7, 1, 1], gap="small")
+    with left, parts.card("advice", "What the tuner recommends"):
+        recommendation()
+    with middle, parts.card("layers", "Layers by p99", "Each layer's own time, queue wait left out."):
         rows = service.ask(reads.rows_by_layer, view)
         parts.live_chart(
             live.ranked([(row.name, row.p99, row.n) for row in rows]),
             "over-layers",
             height=max(90, 36 * len(rows)),
         )
-    left, right = st.columns([2.1, 1], gap="small")
-    with left, parts.card("slow", "Slowest recalls"):
-        parts.records(service.ask(reads.slowest, view, 8), view.timezone, key="over-slow")
     with right, parts.card("inforce", "In force"):
         in_force()
+    with parts.card("slow", "Slowest recalls"):
+        parts.slow_sheet(service.ask(reads.slowest, view, 8), view.timezone)
+        st.page_link(page_file("latency"), label="Where their time went", icon=":material/arrow_forward:")
 
 
 def recommendation() -> None:
@@ -99,4 +102,5 @@ def in_force() -> None:
     )
 
 
-here.live(body)
+here.live(now)
+here.live(why, calmly=True)

@@ -57,6 +57,10 @@ ECHARTS: dict[str, Chart] = {
     ),
     "no latency": live.latency_over_time(series(0), timezone="UTC"),
     "throughput": live.throughput_over_time(series(30), bucket_seconds=60, timezone="UTC"),
+    "both": live.stacked(
+        live.latency_over_time(series(30), timezone="UTC"),
+        live.throughput_over_time(series(30), bucket_seconds=60, timezone="UTC"),
+    ),
     "lines": live.lines_over_time({EVIL: [(1.8e9, NAN), (1.8e9, 2.0)], "b": []}, timezone="UTC", unit=" %"),
     "ranked": live.ranked([(EVIL, 3.0, 4), ("b", NAN, 0)]),
     "heat": live.hour_weekday(np.full((7, 24), 3.3), unit="ms", name="p99", counts=np.full((7, 24), 9)),
@@ -126,5 +130,20 @@ def test_empty_cells_of_the_heatmap_stay_empty() -> None:
 
 
 def test_stacked_recalls_add_up_to_all_recalls() -> None:
-    stacks = ECHARTS["throughput"].spec["series"]
-    assert sum(stack["data"][0][1] for stack in stacks) * 60 == pytest.approx(10, abs=0.01)
+    chart = ECHARTS["throughput"].spec
+    source = chart["dataset"]["source"]
+    assert {line["encode"]["y"] for line in chart["series"]} == set(source) - {"t"}
+    assert sum(source[line["name"]][0] for line in chart["series"]) * 60 == pytest.approx(10, abs=0.01)
+
+
+def test_two_charts_over_one_time_share_times_and_pointer_and_keep_their_units() -> None:
+    top, bottom = ECHARTS["latency"], ECHARTS["throughput"]
+    both = live.stacked(top, bottom)
+    source = both.spec["dataset"]["source"]
+    assert source["p99"] == top.spec["dataset"]["source"]["p99"]
+    assert source["failed"] == bottom.spec["dataset"]["source"]["failed"]
+    units = {line["name"]: line["tooltip"]["valueFormatter"] for line in both.spec["series"]}
+    assert units["p99"].endswith("ms")
+    assert units["failed"].endswith("/s")
+    assert [line["xAxisIndex"] for line in both.spec["series"]] == [0, 0, 0, 1, 1, 1]
+    assert list(source).count("t") == 1

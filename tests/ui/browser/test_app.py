@@ -217,7 +217,7 @@ def test_managers_elsewhere_are_watched_and_missed_when_they_end(
                 manager.recall("Which service uses postgres-ledger?", use_cache=False)
             until(store.workers)
             seen = look(serve(ATHENA_TUNING_STORE=url, ATHENA_TUNING_ATTACH="1"))
-            seen.go("config?refresh=2+s")
+            seen.go("config?refresh=every+2+s")
             expect(seen.page.get_by_text("far away")).to_be_visible(timeout=SLOW)
             switch(seen, "throughput", "from here")
             until(lambda: manager.config.strategy.value == "throughput")
