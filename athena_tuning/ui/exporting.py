@@ -97,7 +97,7 @@ def points(profiler: PerformanceProfiler, view: View) -> Iterator[Point]:
         for name, value, unit in (
             ("p50", level.p50, "ms"),
             ("p99", level.p99, "ms"),
-            ("throughput", level.throughput, "tasks/s"),
+            ("level over mean service time", level.throughput, "tasks/s"),
         ):
             yield Point("by tasks in flight", name, str(level.level), value, unit, level.n)
 

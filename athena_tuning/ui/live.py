@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from athena_tuning.ui import text, units
 from athena_tuning.ui.chart import Chart
-from athena_tuning.ui.theme import BAD, FAINT, GOOD, MARK, QUIET, TARGET
+from athena_tuning.ui.theme import BAD, FAINT, GOOD, MARK, PLAIN, QUIET, TARGET
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 LONG_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -48,7 +48,7 @@ def latency_over_time(
             "type": "line",
             "name": name,
             "encode": {"x": "t", "y": name},
-            "showSymbol": len(series.time) < 3,
+            "showSymbol": len(series.time) < 4,
             "lineStyle": {"width": 2.2 if name == "p99" else 1.7},
             "emphasis": {"disabled": True},
         }
@@ -92,7 +92,7 @@ def throughput_over_time(
     """Draw recalls per second, those that the cache answered and those that failed, stacked."""
     rest = [n - h - e for n, h, e in zip(series.count, series.cache_hits, series.errors, strict=True)]
     parts = (
-        ("asked layers", rest, None),
+        ("asked layers", rest, PLAIN),
         ("from the cache", series.cache_hits, GOOD),
         ("failed", series.errors, BAD),
     )
@@ -103,7 +103,7 @@ def throughput_over_time(
             "stack": "recalls",
             "encode": {"x": "t", "y": name},
             "barCategoryGap": "18%",
-            **({"itemStyle": {"color": colour}} if colour else {}),
+            "itemStyle": {"color": colour},
         }
         for name, _, colour in parts
     ]
@@ -162,7 +162,7 @@ def lines_over_time(
             "type": "line",
             "name": text.plain(name, 24),
             "data": [[units.wall_ms(t, timezone), _number(v)] for t, v in points],
-            "showSymbol": False,
+            "showSymbol": len(points) < 4,
             "emphasis": {"disabled": True},
             **({"step": "end"} if step else {}),
         }

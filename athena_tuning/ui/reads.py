@@ -21,8 +21,8 @@ from athena_tuning.ui.live import Mark
 from athena_tuning.ui.view import View
 from athena_tuning.workload.samples import load_records
 
-_ENOUGH = 20
-"""Recalls in a bucket below which its p95 is its maximum."""
+_ENOUGH = 10
+"""Recalls in a bucket below which its percentiles are one and the same."""
 
 SAME = "unchanged"
 """The delta of a figure that is as it was."""
@@ -106,7 +106,7 @@ def bucket_for(shown: WindowSummary, view: View, points: int = 60) -> float:
         points: buckets at most.
     """
     span = view.end - max(view.start, shown.first_timestamp) if shown.count else view.seconds
-    return view.bucket_seconds(min(points, max(8, shown.count // _ENOUGH)), span)
+    return view.bucket_seconds(min(points, max(12, shown.count // _ENOUGH)), span)
 
 
 def slowest(profiler: PerformanceProfiler, view: View, limit: int) -> list[QueryMetrics]:
@@ -148,17 +148,17 @@ def rows_by_type(profiler: PerformanceProfiler, view: View) -> list[Row]:
     return [row for kind in types if (row := _row(profiler, view.only(query_type=kind), kind)).n]
 
 
-def series_by_layer(profiler: PerformanceProfiler, view: View, points: int = 60) -> dict[str, Any]:
+def series_by_layer(profiler: PerformanceProfiler, view: View) -> dict[str, Any]:
     """Return each layer's latency over time."""
     names = [row.name for row in rows_by_layer(profiler, view)]
-    bucket = view.bucket_seconds(points)
+    bucket = bucket_for(summary(profiler, view), view, 48)
     return {name: profiler.time_series(bucket, **view.only(layer=name).where) for name in names}
 
 
-def series_by_type(profiler: PerformanceProfiler, view: View, points: int = 60) -> dict[str, Any]:
+def series_by_type(profiler: PerformanceProfiler, view: View) -> dict[str, Any]:
     """Return each query type's latency over time."""
     names = [row.name for row in rows_by_type(profiler, view)]
-    bucket = view.bucket_seconds(points)
+    bucket = bucket_for(summary(profiler, view), view, 48)
     return {name: profiler.time_series(bucket, **view.only(query_type=name).where) for name in names}
 
 
@@ -209,10 +209,10 @@ class Waits(NamedTuple):
     p99: list[float]
 
 
-def queue_over_time(profiler: PerformanceProfiler, view: View, points: int = 80) -> Waits:
+def queue_over_time(profiler: PerformanceProfiler, view: View) -> Waits:
     """Return how long layer tasks waited for a slot, over time; a percentile of n is ``s[int(q · n)]``."""
     tasks = profiler.tasks(**view.where)
-    bucket = view.bucket_seconds(points)
+    bucket = bucket_for(summary(profiler, view), view)
     slices = np.floor_divide(tasks.time, bucket)
     waits = Waits([], [], [])
     for piece in np.unique(slices):

@@ -30,6 +30,7 @@ QUIET: Final = "rgba(127,142,163,0.22)"
 FAINT: Final = "rgba(127,142,163,0.08)"
 CLEAR: Final = "rgba(0,0,0,0)"
 TARGET: Final = "#d9822b"
+PLAIN: Final = "#4a90d9"
 GOOD: Final = "#1f9d7a"
 BAD: Final = "#d6456b"
 

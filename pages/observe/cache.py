@@ -59,13 +59,13 @@ with (
         "A cached answer asks no layer. What it saved is an estimate: its type's usual layers.",
     ),
 ):
-    parts.analysis_chart(figures.calls_saved(here.ask(reads.calls_saved)), "cache-layers")
+    parts.analysis_chart(figures.calls_saved(here.ask(reads.calls_saved), beside=len(types)), "cache-layers")
 
 left, right = st.columns(2, gap="small")
 with left, parts.card("latency", "Hits against misses", "Median, whisker to p95, on a log scale."):
     parts.analysis_chart(figures.hits_and_misses(types), "cache-latency")
 with right, parts.card("over", "Hit rate over time"):
-    series = here.ask(reads.over_time, here.view.bucket_seconds(60))
+    series = here.ask(reads.over_time, reads.bucket_for(here.ask(reads.summary), here.view, 48))
     rates = [
         (float(t), h / n * 100)
         for t, h, n in zip(series.time, series.cache_hits, series.count, strict=True)

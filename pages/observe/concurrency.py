@@ -65,14 +65,14 @@ with (
     parts.card(
         "capacity",
         "Throughput against tasks in flight",
-        "Dots: level over mean service time (Little's law); hollow ones rest on fewer than five recalls. "
-        "The line is the contention law that the tuner fits on the newest recalls.",
+        "With so many tasks always in flight. Dots: from the time that tasks really spent beside so many "
+        "others; the line: the contention law that the tuner fits on it.",
     ),
 ):
     chosen = chosen_limit()
     parts.analysis_chart(
         figures.throughput(
-            rows,
+            curve.met if curve else (),
             curve.per_second if curve else (),
             seen_to=curve.seen_to if curve else 1,
             limit=limit,
@@ -126,7 +126,7 @@ with parts.card("table", "By tasks in flight"):
                 units.count(r.n),
                 units.ms(r.p50),
                 units.ms(r.p99),
-                units.rate(r.throughput),
+                units.rate(curve.met_at(r.level) if curve else None),
                 units.rate(curve.at(r.level) if curve else None),
             )
             for r in rows[:14]

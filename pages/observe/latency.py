@@ -56,11 +56,12 @@ with right, parts.card("figures", "In figures", "The period before has the same 
     st.caption(f"{units.count(now.count)} recalls now, {units.count(before.count)} before")
 
 left, right = st.columns(2, gap="small")
+by_layer, by_type = here.ask(reads.rows_by_layer), here.ask(reads.rows_by_type)
 with left, parts.card("layers", "By layer", "A layer's own service time; the wait for a slot is left out."):
-    parts.analysis_chart(figures.by_name(here.ask(reads.rows_by_layer), what="layer"), "lat-layers")
+    parts.analysis_chart(figures.by_name(by_layer, what="layer", beside=len(by_type)), "lat-layers")
 with right, parts.card("types", "By query type", "Whole recalls, queue waits included."):
     parts.analysis_chart(
-        figures.by_name(here.ask(reads.rows_by_type), what="query type", slo_ms=here.slo_ms), "lat-types"
+        figures.by_name(by_type, what="query type", slo_ms=here.slo_ms, beside=len(by_layer)), "lat-types"
     )
 
 with parts.card("multiples", "Over time, side by side"):

@@ -7,7 +7,7 @@ import pytest
 from athena_tuning.model import LayerTask, QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.ui.capacity import curve
-from athena_tuning.ui.figures import LevelRow, throughput
+from athena_tuning.ui.figures import throughput
 
 
 def measured(levels: range, service_ms) -> PerformanceProfiler:
@@ -37,6 +37,10 @@ def test_a_backend_with_two_slots_carries_no_more_with_more_in_flight() -> None:
     assert found.at(2) == pytest.approx(200, rel=0.1)
     assert found.at(6) == pytest.approx(200, rel=0.1)
     assert found.seen_to == 6
+    assert [met.in_flight for met in found.met] == [1, 2, 3, 4, 5, 6]
+    for met in found.met:
+        assert met.low < met.per_second < met.high
+        assert met.low < found.at(met.in_flight) < met.high
 
 
 def test_a_backend_without_contention_carries_in_proportion() -> None:
@@ -52,11 +56,17 @@ def test_one_number_in_flight_says_nothing_of_others() -> None:
 
 
 def test_the_chart_says_what_the_limit_and_the_choice_carry() -> None:
-    rows = [LevelRow(1, 50, 5.0, 9.0, 100.0), LevelRow(2, 3, 5.0, 9.0, 180.0)]
-    chart = throughput(rows, [100.0, 190.0, 200.0, 205.0], seen_to=2, limit=2, chosen=4)
+    met = [(1, 100.0, 90.0, 120.0), (2, 180.0, 150.0, 210.0)]
+    chart = throughput(met, [100.0, 190.0, 200.0, 205.0], seen_to=2, limit=2, chosen=4)
     names = [trace["name"] for trace in chart.spec["data"]]
-    assert names == ["measured", "fitted law", "beyond what was met", "in force: 2", "tuner's choice: 4"]
-    assert chart.spec["data"][0]["marker"]["symbol"] == ["circle", "circle-open"]
+    assert names == [
+        "met, 95 % interval",
+        "fitted law",
+        "beyond what was met",
+        "in force: 2",
+        "tuner's choice: 4",
+    ]
+    assert chart.spec["data"][0]["error_y"]["array"] == [20.0, 30.0]
     assert "190 /s at the limit of 2, 205 /s at 4, which the tuner would choose" in chart.alt
-    bare = throughput(rows, [], seen_to=1, limit=2, chosen=None)
-    assert [trace["name"] for trace in bare.spec["data"]] == ["measured"]
+    bare = throughput([], [], seen_to=1, limit=2, chosen=None)
+    assert [trace["name"] for trace in bare.spec["data"]] == ["met, 95 % interval"]

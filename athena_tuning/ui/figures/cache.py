@@ -61,11 +61,12 @@ def hit_rates(rows: Sequence[HitRow], *, what: str) -> Chart:
     return Chart(spec, f"Cache hit rate by {what}: {said or 'nothing yet'}.")
 
 
-def calls_saved(rows: Sequence[Any]) -> Chart:
+def calls_saved(rows: Sequence[Any], *, beside: int = 0) -> Chart:
     """Draw each layer's calls that ran, and those that cached answers made unnecessary.
 
     Args:
         rows: with ``layer``, ``ran`` and ``saved``.
+        beside: rows of the chart next to it, to be as high.
     """
     ordered = sorted(rows, key=lambda row: -(row.ran + row.saved))
     labels = [text.plotly(row.layer, 24) for row in ordered]
@@ -89,7 +90,7 @@ def calls_saved(rows: Sequence[Any]) -> Chart:
     ]
     spec = figure(
         traces,
-        height=row_height(len(ordered)),
+        height=row_height(max(len(ordered), beside)),
         barmode="stack",
         xaxis=axis("calls", range=[0, most * 1.22]),
         yaxis=names_axis(),

@@ -72,32 +72,40 @@ def by_level(rows: Sequence[LevelRow], limit: int | None = None) -> Chart:
 
 
 def throughput(
-    rows: Sequence[LevelRow], fitted: Sequence[float], *, seen_to: int, limit: int, chosen: int | None
+    met: Sequence[tuple[int, float, float, float]],
+    fitted: Sequence[float],
+    *,
+    seen_to: int,
+    limit: int,
+    chosen: int | None,
 ) -> Chart:
-    """Draw layer tasks a second against tasks in flight: as measured, and as the fitted law has it.
+    """Draw layer tasks a second against tasks in flight: as met, and as the fitted law has it.
 
     Args:
-        rows: what was measured.
+        met: tasks in flight, tasks/s, and the ends of its interval.
         fitted: tasks/s with 1, 2, … in flight; empty where no law could be fitted.
         seen_to: beyond it the law was not measured, and is dotted.
         limit: in force.
         chosen: what the tuner would choose; None if that is what is in force.
     """
-    ordered = sorted((r for r in rows if math.isfinite(r.throughput)), key=lambda row: row.level)
     traces: list[dict[str, Any]] = [
         {
             "type": "scatter",
             "mode": "markers",
-            "name": "measured",
-            "x": [r.level for r in ordered],
-            "y": [_known(r.throughput) for r in ordered],
-            "customdata": [units.count(r.n) for r in ordered],
-            "marker": {
-                "size": 9,
+            "name": "met, 95 % interval",
+            "x": [n for n, *_ in met],
+            "y": [_known(value) for _, value, *_ in met],
+            "error_y": {
+                "type": "data",
+                "symmetric": False,
+                "array": [_known(high - value) for _, value, _, high in met],
+                "arrayminus": [_known(value - low) for _, value, low, _ in met],
                 "color": AMBER,
-                "symbol": ["circle" if r.n >= LEAST else "circle-open" for r in ordered],
+                "thickness": 1.4,
+                "width": 4,
             },
-            "hovertemplate": "%{x} in flight: %{y:.4g} tasks/s (n = %{customdata})<extra></extra>",
+            "marker": {"size": 9, "color": AMBER},
+            "hovertemplate": "%{x} in flight: %{y:.4g} tasks/s<extra></extra>",
         }
     ]
     known = list(enumerate(fitted, start=1))
@@ -127,18 +135,22 @@ def throughput(
                     "name": f"{name}: {at}",
                     "x": [at],
                     "y": [_known(fitted[at - 1])],
-                    "marker": {"size": 15, "color": colour, "symbol": "diamond"},
+                    "marker": {"size": 14, "color": colour, "symbol": "diamond"},
                     "hovertemplate": f"{name}: %{{x}} in flight, %{{y:.4g}} tasks/s<extra></extra>",
                 }
             )
-    top = max([limit, len(fitted), *(r.level for r in ordered)])
+    shapes, notes = _limit_line(limit)
+    top = max(limit, len(fitted))
+    highest = max([*fitted, *(value for _, value, *_ in met)], default=1.0)
     spec = figure(
         traces,
         height=330,
+        shapes=shapes,
+        annotations=notes,
         xaxis=axis("layer tasks in flight", dtick=max(1, math.ceil(top / 12)), range=[0, top + 0.6]),
-        yaxis=axis("tasks/s", rangemode="tozero"),
+        yaxis=axis("tasks/s", range=[0, highest * 1.3]),
     )
-    said = "; ".join(f"{r.level} in flight {units.rate(r.throughput)} (n = {r.n})" for r in ordered)
+    said = "; ".join(f"{n} in flight {units.rate(value)}" for n, value, *_ in met)
     law = ""
     if fitted:
         here = f"{units.rate(fitted[limit - 1])} at the limit of {limit}" if limit <= len(fitted) else ""

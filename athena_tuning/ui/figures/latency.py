@@ -100,8 +100,15 @@ def percentile_plot(
     return Chart(spec, _percentile_words(current, previous, counts, names))
 
 
-def by_name(rows: Sequence[Row], *, what: str, slo_ms: float | None = None) -> Chart:
-    """Draw p50, p95 and p99 of each layer or type as three dots on a line; slowest first."""
+def by_name(rows: Sequence[Row], *, what: str, slo_ms: float | None = None, beside: int = 0) -> Chart:
+    """Draw p50, p95 and p99 of each layer or type as three dots on a line; slowest first.
+
+    Args:
+        rows: in any order.
+        what: what the names are.
+        slo_ms: the promised p99, drawn as a line.
+        beside: rows of the chart next to it, to be as high.
+    """
     ordered = sorted(rows, key=lambda row: -_or_zero(row.p99))
     labels = [text.plotly(row.name, 24) for row in ordered]
     spans: list[Any] = []
@@ -134,7 +141,7 @@ def by_name(rows: Sequence[Row], *, what: str, slo_ms: float | None = None) -> C
     shapes, notes = _target_line(slo_ms, vertical=True)
     spec = figure(
         traces,
-        height=row_height(len(rows)),
+        height=row_height(max(len(rows), beside)),
         shapes=shapes,
         annotations=notes,
         xaxis=axis("ms", rangemode="tozero"),
@@ -162,7 +169,7 @@ def small_multiples(series: Mapping[str, Any], *, timezone: str) -> Chart:
         traces += [
             {
                 "type": "scatter",
-                "mode": "lines",
+                "mode": "lines" if len(times) > 3 else "lines+markers",
                 "name": label,
                 "legendgroup": label,
                 "showlegend": index == 1,
