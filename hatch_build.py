@@ -4,7 +4,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-TRAVELS = ("app.py", "pages", "sample_data", ".streamlit")
+TRAVELS = ("app.py", "pages", "sample_data", "monitoring", ".streamlit")
 
 
 class DashboardInWheel(BuildHookInterface[Any]):

@@ -45,7 +45,7 @@ def _run(installed: Path, *args: str, cwd: Path, **env: str) -> subprocess.Compl
 
 def test_the_wheel_carries_the_app_its_pages_its_look_and_the_sample_data(installed: Path) -> None:
     dashboard = installed / "athena_tuning" / "dashboard"
-    for part in ("app.py", "pages", "sample_data", ".streamlit/config.toml"):
+    for part in ("app.py", "pages", "sample_data", "monitoring/grafana.json", ".streamlit/config.toml"):
         assert (dashboard / part).exists(), part
     in_checkout = {p.relative_to(ROOT) for p in (ROOT / "pages").rglob("*.py")}
     assert {p.relative_to(dashboard) for p in (dashboard / "pages").rglob("*.py")} == in_checkout

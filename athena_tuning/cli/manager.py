@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from athena_tuning import locations
 from athena_tuning.cli.output import memory_option, store_option
+
+if TYPE_CHECKING:
+    from athena_tuning.recall import MemoryManager
+    from athena_tuning.workload.telemetry.prometheus import MetricsServer
+    from athena_tuning.workload.telemetry.span_export import SpanExport
 
 
 @click.command()
@@ -28,8 +35,28 @@ from athena_tuning.cli.output import memory_option, store_option
 @click.option(
     "--seconds", type=click.FloatRange(0, min_open=True), help="Stop after so long. Default: never."
 )
+@click.option(
+    "--metrics-port", type=click.IntRange(0, 65535), help="Serve Prometheus metrics; 0: a free port."
+)
+@click.option(
+    "--metrics-host", default="127.0.0.1", show_default=True, help="Address to serve the metrics on."
+)
+@click.option(
+    "--otlp",
+    metavar="URL",
+    help="Send recalls as OpenTelemetry spans, for instance to http://localhost:4318.",
+)
+@click.option("--otlp-texts", is_flag=True, help="Send with the spans what was asked.")
 def manager(
-    memory: str | None, store: str | None, load: float | None, pattern: str, seconds: float | None
+    memory: str | None,
+    store: str | None,
+    load: float | None,
+    pattern: str,
+    seconds: float | None,
+    metrics_port: int | None,
+    metrics_host: str,
+    otlp: str | None,
+    otlp_texts: bool,
 ) -> None:
     """Run a manager that shares its metrics and obeys the store's configs, until Ctrl+C.
 
@@ -44,16 +71,36 @@ def manager(
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    opened = open_store(url)
-    try:
-        here = Embedded(path, opened)
-        try:
-            if load is not None:
-                here.start_load(LoadSpec(pattern, rate_per_s=load, duration_s=seconds))
-            click.echo(f"manager {here.manager.worker_id} over {path} on {url}  (Ctrl+C stops it)")
-            stop.wait(seconds)
-        finally:
-            here.close()
-    finally:
-        opened.close()
+    with ExitStack() as until_stopped:
+        opened = until_stopped.enter_context(open_store(url))
+        here = until_stopped.enter_context(closing(Embedded(path, opened)))
+        if metrics_port is not None:
+            served = until_stopped.enter_context(_metrics(here.manager, metrics_port, metrics_host))
+            click.echo(f"metrics on http://{metrics_host}:{served.port}/metrics")
+        if otlp is not None:
+            until_stopped.enter_context(_spans(here.manager, otlp, texts=otlp_texts))
+            click.echo(f"spans to {otlp}")
+        if load is not None:
+            until_stopped.callback(here.stop_load)  # before what tells of its recalls is closed
+            here.start_load(LoadSpec(pattern, rate_per_s=load, duration_s=seconds))
+        click.echo(f"manager {here.manager.worker_id} over {path} on {url}  (Ctrl+C stops it)")
+        stop.wait(seconds)
     click.echo(f"stopped after {here.manager.status().recalls} recalls")
+
+
+def _metrics(manager: MemoryManager, port: int, host: str) -> MetricsServer:
+    try:
+        from athena_tuning.workload.telemetry.prometheus import MetricsServer
+    except ModuleNotFoundError as error:
+        raise click.ClickException(str(error)) from error
+    return MetricsServer(manager, port, host)
+
+
+def _spans(manager: MemoryManager, url: str, *, texts: bool) -> SpanExport:
+    try:
+        from athena_tuning.workload.telemetry.span_export import SpanExport, otlp_exporter
+
+        exporter = otlp_exporter(url)
+    except ModuleNotFoundError as error:
+        raise click.ClickException(str(error)) from error
+    return SpanExport(manager.profiler, exporter, manager.worker_id, texts=texts)
