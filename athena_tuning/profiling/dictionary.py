@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -21,8 +22,10 @@ class Dictionary(Generic[T]):
 
     Example:
         >>> texts = Dictionary[str]()
-        >>> texts.count_in(texts.ids_of(["a", "b", "a"]))
-        >>> texts.forget(texts.count_out(texts.ids_of(["b"])))
+        >>> asked = ["a", "b", "a"]
+        >>> ids = texts.enter(asked, texts.look_up(asked))
+        >>> texts.count_in(ids)
+        >>> texts.forget(texts.count_out(ids[1:2]))
         >>> texts.used()
         ['a']
     """
@@ -46,30 +49,23 @@ class Dictionary(Generic[T]):
         """Return the number of a value, or None if no record uses it."""
         return self._ids.get(value)
 
-    def unknown(self, values: Iterable[T]) -> set[T]:
-        """Return those of the values that have no number yet."""
-        return set(values).difference(self._ids)
-
     def id_of(self, value: T) -> int:
         """Return the number of a value, a new one if it has none yet."""
         number = self._ids.get(value)
         return self._enter(value) if number is None else number
 
-    def ids_of(self, values: Sequence[T]) -> Ids:
-        """Return the numbers of many values."""
-        numbers = self.known_ids(values)
-        if numbers is not None:
-            return numbers
-        for value in self.unknown(values):
-            self._enter(value)
-        return np.fromiter(map(self._ids.__getitem__, values), np.int64, len(values))
+    def look_up(self, values: Sequence[T]) -> Ids:
+        """Return the numbers of at least one value, -1 where a value has none yet."""
+        first = values[0]
+        if values[-1] is first and values.count(first) == len(values):
+            return np.full(len(values), self._ids.get(first, -1), np.int64)
+        return np.fromiter(map(self._ids.get, values, repeat(-1)), np.int64, len(values))
 
-    def known_ids(self, values: Sequence[T]) -> Ids | None:
-        """Return the numbers of many values, or None if one has none yet."""
-        try:
-            return np.fromiter(map(self._ids.__getitem__, values), np.int64, len(values))
-        except KeyError:
-            return None
+    def enter(self, values: Sequence[T], ids: Ids) -> Ids:
+        """Give a number to each value of which ``ids`` says -1; return ``ids`` with these filled in."""
+        for place in np.flatnonzero(ids < 0).tolist():
+            ids[place] = self.id_of(values[place])
+        return ids
 
     def count_in(self, ids: Ids) -> None:
         """Count a use of each number."""
@@ -83,9 +79,7 @@ class Dictionary(Generic[T]):
     def count_out(self, ids: Ids) -> list[int]:
         """Take away a use of each number; return the numbers that nothing uses any more."""
         np.subtract.at(self._counts, ids, 1)
-        distinct = np.unique(ids)
-        unused: list[int] = distinct[self._counts[distinct] == 0].tolist()
-        return unused
+        return list(set(ids[self._counts[ids] == 0].tolist()))
 
     def forget(self, numbers: Iterable[int]) -> None:
         """Free numbers that nothing uses, with their values; one that came into use again is kept."""

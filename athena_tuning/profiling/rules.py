@@ -7,7 +7,7 @@ Made normal:
 - a time in ms, µs or ns becomes seconds (``time_unit``);
 - an impossible figure (NaN, infinite, negative, of the wrong kind, a latency over 40 days) becomes unknown:
   ``latency``, ``memory``, ``cache_hit``, ``result_count``, ``success``, ``accuracy``, ``satisfaction``; an
-  impossible ``concurrency`` becomes 1, ``config_version`` 0;
+  impossible ``concurrency`` becomes 1, ``config_version`` 0 (an ``accuracy`` of NaN is unknown as it is);
 - what is no text becomes empty, a text over 2,000 characters or a name over 200 is cut: ``text``,
   ``query_id``, ``error``; an empty ``query_type`` becomes "unknown", an empty ``source`` "live";
 - layers without a name or named twice are dropped, unlisted ones with a latency or task are added, at most
@@ -130,6 +130,8 @@ def _number(value: Any, largest: float, name: str, odd: list[str]) -> float | No
 
 
 def _accuracy(value: Any, odd: list[str]) -> float:
+    if type(value) is float and math.isnan(value):
+        return value
     number = _number(value, 1.0, "accuracy", odd)
     return math.nan if number is None else number
 

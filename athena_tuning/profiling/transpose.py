@@ -6,7 +6,6 @@ makes the whole batch ``Odd``; it then goes through the rules record by record a
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -66,7 +65,7 @@ class Batch:
         self._latency = _known(latency, rules.LONGEST_MS)
         self._others = [
             _known(memory, rules.LARGEST_MEMORY),
-            _known_or_nan(accuracy, 1.0),
+            _real_or_nan(accuracy, 1.0),
             _known(satisfaction, 1.0),
         ]
         flags = map(FLAGS.__getitem__, zip(hit, success, parallel, partial, strict=True))
@@ -90,8 +89,7 @@ class Batch:
         self._service = _reals(service, rules.LONGEST_MS)
         self._in_flight, self._task_results = _counts(in_flight), _counts(results)
         self._outcome = np.frombuffer(bytes(map(OUTCOME_ID.__getitem__, outcome)), np.uint8)
-        ends = (self._tasks_at + self._tasks_n).tolist()
-        measured_by = [measured[start:end] for start, end in zip(self._tasks_at.tolist(), ends, strict=True)]
+        measured_by = _apart(measured, self._tasks_n)
         self._shape_keys: Any = list(zip(map(tuple, layers), map(tuple, latencies), measured_by, strict=True))
 
     def _check_names(self, names: Names) -> None:
@@ -104,20 +102,17 @@ class Batch:
             ("error", f[11], lambda error: error is None or _fits(0, rules.LONGEST_TEXT, error)),
             ("source", f[19], partial(_fits, 1, rules.LONGEST_NAME)),
         )
-        self._names: dict[str, tuple[Sequence[Any], Ints | None]] = {}
+        self._names: dict[str, tuple[Sequence[Any], Ints]] = {}
         for column, values, is_right in checks:
-            ids = names.by_column[column].known_ids(values)
-            _require(ids is not None or all(map(is_right, names.by_column[column].unknown(values))))
-            self._names[column] = (
-                (values, ids)
-                if ids is not None or column != "shape"
-                else (list(map(Shape._make, values)), None)
-            )
+            ids = names.by_column[column].look_up(values)
+            new = {values[place] for place in np.flatnonzero(ids < 0).tolist()}
+            _require(all(map(is_right, new)))
+            self._names[column] = list(map(Shape._make, values)) if new and column == "shape" else values, ids
 
     def record_columns(self, names: Names) -> list[Column]:
         """Return the columns of ``columns.RECORD``."""
         ids = {
-            column: names.by_column[column].ids_of(values) if known is None else known
+            column: names.by_column[column].enter(values, known)
             for column, (values, known) in self._names.items()
         }
         self._shapes = ids["shape"]
@@ -137,7 +132,9 @@ class Batch:
 
     def task_columns(self, names: Names) -> dict[str, _Part]:
         """Return by layer the records that asked it and its columns of ``columns.TASK``."""
-        measured: list[Column] = [
+        layers, recall, task, timed, ends = self._asked(names)
+        service = self._latency[recall]
+        measured = [
             self._service,
             np.rint(self._queue * 1000).astype(np.int64),
             np.rint(self._offset * 1000).astype(np.int64),
@@ -145,34 +142,56 @@ class Batch:
             self._outcome,
             self._task_results,
         ]
-        parts: dict[str, list[_Part]] = {}
-        for number in np.unique(self._shapes).tolist():
-            shape, recalls = names.shapes[number], np.flatnonzero(self._shapes == number)
-            for layer in shape.layers:
-                columns: list[Column] = [np.zeros(len(recalls), np.int64)] * 6
-                if layer in shape.tasks:
-                    places = self._tasks_at[recalls] + shape.tasks.index(layer)
-                    columns = [column[places] for column in measured]
-                if layer in shape.timed:
-                    columns[0] = self._timed[self._timed_at[recalls] + shape.timed.index(layer)]
-                elif layer not in shape.tasks:
-                    columns[0] = self._latency[recalls]
-                parts.setdefault(layer, []).append((recalls, columns))
-        return {layer: _in_order(some) for layer, some in parts.items()}
+        if len(self._service):
+            has_task = task >= 0
+            places = np.where(has_task, self._tasks_at[recall] + task, 0)
+            measured = [np.where(has_task, column[places], 0) for column in measured]
+            service = np.where(has_task, measured[0], service)
+        else:
+            measured = [np.zeros(len(recall), column.dtype) for column in measured]
+        if len(self._timed):
+            has_time = timed >= 0
+            places = np.where(has_time, self._timed_at[recall] + timed, 0)
+            service = np.where(has_time, self._timed[places], service)
+        columns = [service, *measured[1:]]
+        starts = [0, *ends[:-1]]
+        return {
+            layer: (recall[start:end], [column[start:end] for column in columns])
+            for layer, start, end in zip(layers, starts, ends, strict=True)
+        }
+
+    def _asked(self, names: Names) -> tuple[list[str], Ints, Ints, Ints, list[int]]:
+        """Return who was asked by whom, layer by layer and each in the order of the recalls.
+
+        Returns:
+            The layers; beside each other recall, and of the layer in it the task's and the latency's number
+            (-1: none); and where in these each layer ends.
+        """
+        distinct, which = np.unique(self._shapes, return_inverse=True)
+        numbers: dict[str, int] = {}
+        rows = [
+            [
+                (numbers.setdefault(layer, len(numbers)), _place(tasks, layer), _place(timed, layer))
+                for layer in layers
+            ]
+            for layers, timed, tasks in map(names.shapes.__getitem__, distinct.tolist())
+        ]
+        widest = max(map(len, rows))
+        if not widest:
+            none = np.zeros(0, np.int64)
+            return [], none, none, none, []
+        table = np.array([row + [(-1, -1, -1)] * (widest - len(row)) for row in rows])[which].reshape(-1, 3)
+        asked = np.flatnonzero(table[:, 0] >= 0)
+        layer, task, timed = table[asked].T
+        order = np.argsort(layer.astype(np.min_scalar_type(len(numbers))), kind="stable")
+        ends = np.cumsum(np.bincount(layer)).tolist()
+        return list(numbers), (asked // widest)[order], task[order], timed[order], ends
 
     def _contention(self) -> tuple[Floats, Floats, Ints]:
         """Return work, span and level of each record; ``rows.work_and_span`` says what they are."""
-        n = len(self)
-        work, level = np.zeros(n), np.zeros(n, np.int64)
-        some = np.flatnonzero(self._timed_n)
-        if len(some):
-            work[some] = np.add.reduceat(self._timed, self._timed_at[some])
-        parallel = (self._flags & PARALLEL) != 0
-        latency = np.nan_to_num(self._latency)
-        span = np.where(parallel, latency, work)
-        unknown = parallel & ((work == 0) | (latency == 0))
-        work[unknown] = span[unknown] = 0
         some = np.flatnonzero(self._tasks_n)
+        work, span = (np.zeros(len(self)), np.zeros(len(self))) if len(some) == len(self) else self._untold()
+        level = np.zeros(len(self), np.int64)
         if len(some):
             starts = self._tasks_at[some]
             work[some] = np.add.reduceat(self._service, starts)
@@ -183,6 +202,19 @@ class Batch:
                 places = self._tasks_at[alike] + np.arange(k)[:, None]
                 span[alike] = _union(begin[places], self._service[places])
         return work, span, level
+
+    def _untold(self) -> tuple[Floats, Floats]:
+        """Return work and span of each record as if none had a task."""
+        work = np.zeros(len(self))
+        some = np.flatnonzero(self._timed_n)
+        if len(some):
+            work[some] = np.add.reduceat(self._timed, self._timed_at[some])
+        parallel = (self._flags & PARALLEL) != 0
+        latency = np.nan_to_num(self._latency)
+        span = np.where(parallel, latency, work)
+        unknown = parallel & ((work == 0) | (latency == 0))
+        work[unknown] = span[unknown] = 0
+        return work, span
 
 
 def _union(begin: Floats, took: Floats) -> Floats:
@@ -210,6 +242,19 @@ def is_proper(shape: Shape) -> bool:
     )
 
 
+def _apart(flat: tuple[Any, ...], lengths: Ints) -> list[tuple[Any, ...]]:
+    """Return the parts that ``flat`` was joined from; the inverse of a chain."""
+    n = int(lengths[0])
+    if (lengths == n).all():
+        return list(zip(*[iter(flat)] * n, strict=True)) if n else [()] * len(lengths)
+    ends = np.cumsum(lengths).tolist()
+    return [flat[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def _place(names: tuple[str, ...], name: str) -> int:
+    return names.index(name) if name in names else -1
+
+
 def _fits(shortest: int, longest: int, value: object) -> bool:
     return type(value) is str and shortest <= len(value) <= longest
 
@@ -226,6 +271,13 @@ def _reals(values: Sequence[Any], largest: float, smallest: float = 0.0) -> Floa
     return numbers
 
 
+def _real_or_nan(values: Sequence[Any], largest: float) -> Floats:
+    """Convert numbers of which NaN is one that is not known."""
+    numbers = np.frombuffer(struct.pack(f"{len(values)}d", *values))
+    _require(bool((((numbers >= 0) & (numbers <= largest)) | np.isnan(numbers)).all()))
+    return numbers
+
+
 def _known(values: tuple[Any, ...], largest: float) -> Floats:
     """Convert numbers or None, which becomes NaN."""
     unknown = values.count(None) if None in values else 0
@@ -236,13 +288,6 @@ def _known(values: tuple[Any, ...], largest: float) -> Floats:
         is_known = np.array([value is not None for value in values])
         numbers[is_known] = _reals([value for value in values if value is not None], largest)
     return numbers
-
-
-def _known_or_nan(values: tuple[Any, ...], largest: float) -> Floats:
-    """Convert numbers where NaN says unknown as None does: what the rules make normal is read here too."""
-    return _known(
-        tuple([None if type(value) is float and math.isnan(value) else value for value in values]), largest
-    )
 
 
 def _counts(values: Sequence[Any], smallest: int = 0) -> Ints:
@@ -256,12 +301,3 @@ def _extents(fields: Sequence[Any]) -> tuple[Ints, Ints]:
     """Return how long each record's part is and where it begins when all are laid end to end."""
     lengths = np.fromiter(map(len, fields), np.int64, len(fields))
     return lengths, np.cumsum(lengths) - lengths
-
-
-def _in_order(parts: list[_Part]) -> _Part:
-    if len(parts) == 1:
-        return parts[0]
-    recalls = np.concatenate([recalls for recalls, _ in parts])
-    order = np.argsort(recalls, kind="stable")
-    columns = [np.concatenate(column)[order] for column in zip(*(c for _, c in parts), strict=True)]
-    return recalls[order], columns
