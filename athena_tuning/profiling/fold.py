@@ -16,19 +16,20 @@ from athena_tuning.profiling.transpose import Batch, Odd
 from athena_tuning.profiling.window import FEW, Window
 
 
-def fold(window: Window, records: Sequence[object], now: float, keep: int, counters: Counter[str]) -> None:
+def fold(window: Window, records: Sequence[object], now: float, counters: Counter[str]) -> None:
     """Put pending records into the window's columns.
 
     Args:
         window: takes the rows.
-        records: in the order of their arrival; anything that a caller may have recorded.
+        records: in the order of their arrival, not more than the window holds; anything that a caller may
+            have recorded.
         now: Unix seconds.
-        keep: the window's size; of more records only the last ones get rows.
         counters: takes "recorded" and what the rules did.
     """
     cutoff = window.cutoff(now)
-    records = [_read(record) if type(record) is MeasuredQuery else record for record in records]
-    if FEW < len(records) <= keep:
+    if MeasuredQuery in set(map(type, records)):
+        records = [_read(record) if type(record) is MeasuredQuery else record for record in records]
+    if len(records) > FEW:
         try:
             batch = Batch(records, window.names, now, cutoff)
         except Odd:
@@ -39,8 +40,6 @@ def fold(window: Window, records: Sequence[object], now: float, keep: int, count
             return
     clean = [m for record in records if (m := rules.normal(record, now, cutoff, counters)) is not None]
     counters["recorded"] += len(clean)
-    window.skip(max(len(clean) - keep, 0))
-    clean = clean[-keep:]
     if len(clean) > FEW:
         _extend(window, Batch(clean, window.names, now, cutoff))
         return

@@ -294,11 +294,13 @@ class PerformanceProfiler:
 
     def _fold(self) -> int:
         now = self._clock()
-        left = folded = len(self._pending)
+        folded, left, size = 0, len(self._pending), min(_CHUNK, self.max_metrics)
         while left > 0:
-            chunk = [self._pending.popleft() for _ in range(min(left, _CHUNK))]
+            left -= self._forget_excess()
+            chunk = [self._pending.popleft() for _ in range(min(left, size))]
             left -= len(chunk)
-            fold(self._window, chunk, now, self.max_metrics, self._counters)
+            folded += len(chunk)
+            fold(self._window, chunk, now, self._counters)
             self._settle(now)
         if not folded and not self._window.is_settled(now):
             self._settle(now)
@@ -313,20 +315,29 @@ class PerformanceProfiler:
         self._window.forget(unused)
 
     def _drop_unread(self) -> None:
-        """Forget the oldest pending records, which the window could not hold.
+        """Make room among the pending records; nobody waits, who folds right now does it as well."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._forget_excess()
+            finally:
+                self._lock.release()
+        else:
+            self._most_pending = len(self._pending) + _SLACK
 
-        Nobody waits: if the lock is taken, somebody is folding right now.
+    def _forget_excess(self) -> int:
+        """Forget the oldest pending records that the window could not hold; return how many.
+
+        The lock is held.
         """
-        if not self._lock.acquire(blocking=False):
-            return
-        try:
-            too_many = len(self._pending) - self.max_metrics
-            for _ in range(too_many):
-                self._pending.popleft()
-            self._window.skip(too_many)
-            self._counters["dropped_unread"] += max(too_many, 0)
-        finally:
-            self._lock.release()
+        self._most_pending = self.max_metrics + _SLACK
+        if len(self._pending) <= self._most_pending:
+            return 0
+        too_many = len(self._pending) - self.max_metrics
+        for _ in range(too_many):
+            self._pending.popleft()
+        self._window.skip(too_many)
+        self._counters["dropped_unread"] += too_many
+        return too_many
 
 
 class MetricsSequence(Sequence[QueryMetrics]):

@@ -106,10 +106,9 @@ class Distribution:
         missing = {bucket for bucket, _ in places}.difference(self._members)
         if missing:
             self._members |= _members(histogram.neighbours(missing, _NEARBY), values())
-        found = [self._members[bucket][rank] for bucket, rank in places]
-        if sum(map(len, self._members.values())) > _MOST_MEMBERS:
-            self._members.clear()
-        return found
+            if sum(map(len, self._members.values())) > _MOST_MEMBERS:
+                self._members = {bucket: self._members[bucket] for bucket, _ in places}
+        return [self._members[bucket][rank] for bucket, rank in places]
 
 
 def _members(wanted: list[int], values: Iterable[Floats]) -> dict[int, array[float]]:

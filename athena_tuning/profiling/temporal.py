@@ -1,15 +1,17 @@
 """When: time series, hour of day by weekday in any timezone, exact percentiles in every cell.
 
-Records are grouped by slices of time. A group remembers its figures; only groups that gained or lost a
-record since the last reading are computed again.
+Records are grouped by slices of time. A group remembers its figures; only groups that gained or lost
+records since the last reading are computed again, those that gained or lost single ones in place.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from array import array
+from bisect import bisect_left, insort
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache, partial
@@ -21,15 +23,16 @@ import numpy.typing as npt
 
 from athena_tuning.profiling.block import One, Rows
 from athena_tuning.profiling.columns import CACHE_HIT, CACHE_KNOWN, SUCCESS, SUCCESS_KNOWN
-from athena_tuning.profiling.histogram import Floats, Ints
-from athena_tuning.profiling.selection import Selection, times
-from athena_tuning.profiling.statistics import flags_of
+from athena_tuning.profiling.histogram import FRACTION_BITS, Floats, Ints, exact, exact_sum
+from athena_tuning.profiling.selection import Selection, time_of, times
+from athena_tuning.profiling.statistics import flags_of, flags_of_one
 from athena_tuning.profiling.upkeep import Upkeep
 from athena_tuning.profiling.window import View
 
 QUARTER_SECONDS = 900  # every timezone's offset is a multiple of a quarter of an hour
 _PERCENTILES = (0.5, 0.95, 0.99)
 _MOST_SLICES = 1 << 20
+_MOST_MOVING = 8  # groups that take single records at once: the newest, the oldest, a few late ones
 
 
 class Figures(NamedTuple):
@@ -47,6 +50,30 @@ class Figures(NamedTuple):
     p99: float
 
 
+class _Moving:
+    """A group that gains and loses single records: its latencies stay sorted."""
+
+    def __init__(self, by_flags: Ints, values: Floats) -> None:
+        self._by_flags = by_flags
+        self._values = array("d", values.tobytes())
+        self._total = exact_sum(values)
+
+    def count(self, ms: float, flags: int, sign: int) -> None:
+        """Count a record (+1) or take it away (−1)."""
+        self._by_flags[flags] += sign
+        if math.isnan(ms):
+            return
+        self._total += sign * exact(ms)
+        if sign > 0:
+            insort(self._values, ms)
+        else:
+            self._values.pop(bisect_left(self._values, ms))
+
+    def figures(self) -> Figures:
+        """Return what the group is now."""
+        return _figures(self._by_flags, self._values, self._total / (1 << FRACTION_BITS))
+
+
 class Groups:
     """The figures of groups of time slices."""
 
@@ -57,6 +84,7 @@ class Groups:
         self._rows: Counter[int] = Counter()
         self._slices: defaultdict[int, set[int]] = defaultdict(set)
         self._touched: set[int] = set()
+        self._moving: dict[int, _Moving] = {}
 
     def apply(self, rows: Rows, sign: int) -> None:
         """Note which slices gained or lost rows."""
@@ -69,13 +97,16 @@ class Groups:
             pieces = np.flatnonzero(counts)
             pieces, counts = pieces + first, counts[pieces]
         for piece, count in zip(pieces.tolist(), counts.tolist(), strict=True):
-            self._count(piece, sign * count)
+            self._moving.pop(self._count(piece, sign * count), None)
 
     def apply_one(self, one: One, layer: str | None, sign: int) -> None:
         """Note which slice gained or lost a record."""
-        self._count(math.floor(one.record.time / self._width), sign)
+        group = self._count(math.floor(one.record.time / self._width), sign)
+        moving = self._moving.get(group)
+        if moving is not None:
+            moving.count(time_of(one, layer), flags_of_one(one, layer), sign)
 
-    def _count(self, piece: int, n: int) -> None:
+    def _count(self, piece: int, n: int) -> int:
         group = self._group_of(piece)
         self._touched.add(group)
         self._rows[piece] += n
@@ -84,28 +115,39 @@ class Groups:
         else:
             del self._rows[piece]
             self._slices[group].discard(piece)
+        return group
 
     def settle(self, view: View, selection: Selection) -> None:
-        """Compute the groups again that changed."""
+        """Bring the figures of the groups that changed up to date."""
         wanted = {}
         for group in self._touched:
             self.figures.pop(group, None)
-            if self._slices[group]:
+            moving = self._moving.pop(group, None)
+            if not self._slices[group]:
+                del self._slices[group]
+            elif moving is None:
                 wanted[group] = self._slices[group]
             else:
-                del self._slices[group]
+                self._moving[group] = moving  # the last one moved is the last in the dict
+                self.figures[group] = moving.figures()
         self._touched.clear()
         if wanted:
-            self.figures |= self._compute(wanted, view, selection)
+            self._compute(wanted, view, selection)
+        for group in list(self._moving)[:-_MOST_MOVING]:
+            del self._moving[group]
 
-    def _compute(self, wanted: dict[int, set[int]], view: View, selection: Selection) -> dict[int, Figures]:
+    def _compute(self, wanted: dict[int, set[int]], view: View, selection: Selection) -> None:
+        """Compute groups from their rows; of few ones keep what single records are counted in."""
         slices = np.array([piece for pieces in wanted.values() for piece in pieces])
         numbers = np.repeat(np.arange(len(wanted)), [len(pieces) for pieces in wanted.values()])
         order = np.argsort(slices)
         found = _Groups(slices[order], numbers[order].astype(_smallest(len(wanted))))
         parts = list(self._parts(found, view, selection))
-        group, ms, flags = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-        return dict(zip(wanted, _figures(group, ms, flags, len(wanted)), strict=True))
+        rows, ms, flags = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        for group, by_flags, values in zip(wanted, *_apart(rows, ms, flags, len(wanted)), strict=True):
+            self.figures[group] = _figures(by_flags, values, float(values.sum()))
+            if len(wanted) <= _MOST_MOVING:
+                self._moving[group] = _Moving(by_flags, values)
 
     def _parts(
         self, groups: _Groups, view: View, selection: Selection
@@ -152,26 +194,31 @@ def slices_of(rows: Rows, width: float) -> Ints:
     return np.floor(rows["time"] / width).astype(np.int64)
 
 
-def _figures(group: Ints, ms: Floats, flags: npt.NDArray[np.uint8], n: int) -> list[Figures]:
+def _apart(group: Ints, ms: Floats, flags: npt.NDArray[np.uint8], n: int) -> tuple[Ints, Iterator[Floats]]:
+    """Return of each of ``n`` groups how many rows have which flags, and the sorted latencies."""
     by_flags = np.bincount(group.astype(np.int64) * 64 + flags, minlength=n * 64).reshape(n, 64)
-    known, good = by_flags @ _has(SUCCESS_KNOWN), by_flags @ _has(SUCCESS_KNOWN | SUCCESS)
-    cached, hits = by_flags @ _has(CACHE_KNOWN), by_flags @ _has(CACHE_KNOWN | CACHE_HIT)
-    counts = np.stack([by_flags.sum(1), known, known - good, cached, hits], axis=1).tolist()
     is_known = ~np.isnan(ms)
     if not is_known.all():
         group, ms = group[is_known], ms[is_known]
     ms = ms[np.argsort(group, kind="stable")]
     ends = np.cumsum(np.bincount(group, minlength=n)).tolist()
-    found = []
-    for count, start, end in zip(counts, [0, *ends[:-1]], ends, strict=True):
-        values = np.sort(ms[start:end])
-        at = [float(values[int(q * len(values))]) if len(values) else math.nan for q in _PERCENTILES]
-        found.append(Figures._make((*count, len(values), float(values.sum()), *at)))
-    return found
+    return by_flags, (np.sort(ms[start:end]) for start, end in zip([0, *ends[:-1]], ends, strict=True))
 
 
-def _has(bits: int) -> Ints:
-    return np.array([flags & bits == bits for flags in range(64)], np.int64)
+def _figures(by_flags: Ints, values: Sequence[float] | Floats, total_ms: float) -> Figures:
+    recalls, known, good, cached, hits = (_HAVING @ by_flags).tolist()
+    n = len(values)
+    at = [float(values[int(q * n)]) if n else math.nan for q in _PERCENTILES]
+    return Figures(recalls, known, known - good, cached, hits, n, total_ms, *at)
+
+
+_HAVING = np.array(
+    [
+        [flags & bits == bits for flags in range(64)]
+        for bits in (0, SUCCESS_KNOWN, SUCCESS_KNOWN | SUCCESS, CACHE_KNOWN, CACHE_KNOWN | CACHE_HIT)
+    ],
+    np.int64,
+)
 
 
 @dataclass(frozen=True, slots=True)

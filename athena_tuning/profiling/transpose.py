@@ -134,7 +134,7 @@ class Batch:
         """Return by layer the records that asked it and its columns of ``columns.TASK``."""
         layers, recall, task, timed, ends = self._asked(names)
         service = self._latency[recall]
-        measured = [
+        measured: list[Column] = [
             self._service,
             np.rint(self._queue * 1000).astype(np.int64),
             np.rint(self._offset * 1000).astype(np.int64),
