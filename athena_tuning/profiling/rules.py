@@ -1,7 +1,8 @@
 """What a record must be: impossible ones are rejected, odd ones made normal, both counted by reason.
 
-Rejected: what is not a ``QueryMetrics`` (``not_a_record``); a time that is no number (``no_time``), more
-than a minute ahead (``in_the_future``) or older than the window (``too_old``).
+Rejected: what is not a ``QueryMetrics`` (``not_a_record``) or raises when it is looked at (``unreadable``); a
+time that is no number (``no_time``), more than a minute ahead (``in_the_future``) or older than the window
+(``too_old``).
 
 Made normal:
 - a time in ms, µs or ns becomes seconds (``time_unit``);
@@ -51,42 +52,67 @@ def normal(record: object, now: float, cutoff: float, counters: Counter[str]) ->
         return _normal(record, now, cutoff, counters)
     except Rejected as why:
         counters[f"rejected_{why}"] += 1
-        return None
+    except Exception:  # noqa: BLE001  # a caller's own classes may do anything when they are looked at
+        counters["rejected_unreadable"] += 1
+    return None
 
 
 def _normal(record: object, now: float, cutoff: float, counters: Counter[str]) -> QueryMetrics:
     if not isinstance(record, QueryMetrics) or len(record) != len(QueryMetrics._fields):
         raise Rejected("not_a_record")
-    m = record
     odd: list[str] = []
-    timestamp = _time(m.timestamp, now, odd)
+    (
+        query_id,
+        text,
+        query_type,
+        timestamp,
+        latency,
+        memory,
+        cache_hit,
+        result_count,
+        layers_queried,
+        layer_latencies,
+        success,
+        error,
+        parallel,
+        concurrency,
+        accuracy,
+        satisfaction,
+        layer_tasks,
+        is_partial,
+        config_version,
+        source,
+    ) = record
+    timestamp = _time(timestamp, now, odd)
     if timestamp < cutoff:
         raise Rejected("too_old")
-    timed = _layer_latencies(m.layer_latencies, odd)
-    tasks = _tasks(m.tasks, odd)
-    layers = _layers(m.layers_queried, timed, tasks, odd)
-    satisfaction = m.user_satisfaction
+    timed = _layer_latencies(layer_latencies, odd)
+    tasks = _tasks(layer_tasks, odd)
+    layers = _layers(layers_queried, timed, tasks, odd)
+    if len(layers) == MOST_LAYERS:
+        timed = {layer: ms for layer, ms in timed.items() if layer in layers}
+        tasks = tuple(task for task in tasks if task.layer in layers)
     clean = QueryMetrics(
-        _text(m.query_id, LONGEST_NAME, "query_id", odd),
-        _text(m.query_text, LONGEST_TEXT, "text", odd),
-        _name(m.query_type, "unknown", "query_type", odd),
+        _text(query_id, LONGEST_NAME, "query_id", odd),
+        _text(text, LONGEST_TEXT, "text", odd),
+        _name(query_type, "unknown", "query_type", odd),
         timestamp,
-        _number(m.latency_ms, LONGEST_MS, "latency", odd),
-        _number(m.memory_mb, LARGEST_MEMORY, "memory", odd),
-        _flag(m.cache_hit, "cache_hit", odd),
-        _count(m.result_count, None, "result_count", odd),
+        _number(latency, LONGEST_MS, "latency", odd),
+        _number(memory, LARGEST_MEMORY, "memory", odd),
+        _flag(cache_hit, "cache_hit", odd),
+        _count(result_count, None, "result_count", odd),
         layers,
-        {layer: ms for layer, ms in timed.items() if layer in layers},
-        _flag(m.success, "success", odd),
-        None if m.error is None else _text(m.error, LONGEST_TEXT, "error", odd),
-        bool(m.parallel_execution),
-        _count(m.concurrency_level, 1, "concurrency", odd) or 0,
-        _accuracy(m.accuracy_score, odd),
+        timed,
+        _flag(success, "success", odd),
+        None if error is None else _text(error, LONGEST_TEXT, "error", odd),
+        bool(parallel),
+        _count(concurrency, 1, "concurrency", odd) or 0,
+        _accuracy(accuracy, odd),
         _number(satisfaction, 1.0, "satisfaction", odd),
-        tuple(task for task in tasks if task.layer in layers),
-        bool(m.partial),
-        _count(m.config_version, 0, "config_version", odd) or 0,
-        _name(m.source, "live", "source", odd),
+        tasks,
+        bool(is_partial),
+        _count(config_version, 0, "config_version", odd) or 0,
+        _name(source, "live", "source", odd),
     )
     if odd:
         counters.update(f"normalised_{name}" for name in set(odd))

@@ -50,7 +50,7 @@ class Batch:
             self._read_layers()
             self._read_records(now, cutoff)
             self._check_names(names)
-        except (TypeError, ValueError, KeyError, OverflowError, struct.error) as error:
+        except Exception as error:
             raise Odd from error
 
     def __len__(self) -> int:
