@@ -120,5 +120,4 @@ def narrow(column: Column) -> Column:
     low, high = int(column.min()), int(column.max())
     if low == high:
         return np.broadcast_to(column.dtype.type(low), column.shape)
-    smallest = np.result_type(np.min_scalar_type(low), np.min_scalar_type(high))
-    return column.astype(smallest)
+    return column.astype(np.min_scalar_type(high if low >= 0 else min(low, -high - 1)))

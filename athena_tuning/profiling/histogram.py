@@ -186,10 +186,11 @@ class LatencyHistogram:
         Raises:
             ValueError: if a ``q`` is not within 0 to 1.
         """
+        ranks = ranks_of(qs, self.count)
         if not self.count:
             return np.full(len(qs), np.nan)
         found = []
-        for bucket, rank in self.locate(ranks_of(qs, self.count)):
+        for bucket, rank in self.locate(ranks):
             low, high = bounds_of_one(bucket)
             share = (rank + 0.5) / int(self._counts[bucket - self._first])
             found.append(low + share * (high - low))

@@ -100,9 +100,10 @@ class Distribution:
             values: gives all latencies that were counted, in parts; asked only if a bucket is not known yet.
         """
         histogram = self.histogram
+        ranks = ranks_of(qs, histogram.count)
         if not histogram.count:
             return [math.nan] * len(qs)
-        places = histogram.locate(ranks_of(qs, histogram.count))
+        places = histogram.locate(ranks)
         missing = {bucket for bucket, _ in places}.difference(self._members)
         if missing:
             self._members |= _members(histogram.neighbours(missing, _NEARBY), values())

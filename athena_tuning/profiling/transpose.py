@@ -154,7 +154,7 @@ class Batch:
             places = np.where(has_time, self._timed_at[recall] + timed, 0)
             service = np.where(has_time, self._timed[places], service)
         columns = [service, *measured[1:]]
-        starts = [0, *ends[:-1]]
+        starts = [0, *ends][:-1]
         return {
             layer: (recall[start:end], [column[start:end] for column in columns])
             for layer, start, end in zip(layers, starts, ends, strict=True)

@@ -120,6 +120,8 @@ def slowest(
     Raises:
         ValueError: if ``percentile`` is not 0 to 100.
     """
+    if not 0 <= percentile <= 100:
+        raise ValueError(f"a percentile is within 0 to 100, not {percentile}")
     threshold = float(percentiles(upkeep, view, selection, (percentile / 100,))[0])
     parts, slow = [], []
     for selected in selection.parts(view):
