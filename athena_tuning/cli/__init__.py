@@ -25,6 +25,7 @@ class _LazyGroup(click.Group):
         "ingest-git": "gitmemory",
         "load": "load",
         "manager": "manager",
+        "metrics": "metrics",
         "recall": "memory",
         "status": "status",
         "workers": "status",

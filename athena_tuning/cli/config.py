@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +17,7 @@ from athena_tuning.model import ConfigVersion, Mode, TuningConfig, TuningStrateg
 _scope = click.option("--scope", default="all", show_default=True, help="'all', or a query type.")
 _reason = click.option("--reason", required=True, help="Why; the history keeps it.")
 _expect = click.option(
-    "--expect",
+    "--expected",
     type=click.IntRange(0),
     help="Version that you saw; the change is refused if another one is in force. Default: the present one.",
 )
@@ -77,21 +79,21 @@ def history(limit: int, store: str | None, as_json: bool) -> None:
 def apply(
     scope: str,
     reason: str,
-    expect: int | None,
+    expected: int | None,
     mode: str | None,
     store: str | None,
     as_json: bool,
     **values: Any,
 ) -> None:
     """Put changed values in force; those that are not named stay."""
-    with attached(store) as service:
+    with attached(store) as service, _conflict_told(as_json):
         at = service.configs().in_scope(scope)
         base = at or service.configs().default
         changed = _changed(base.config, values)
         version = service.apply(
             operator(),
             changed,
-            expected_version=expect if expect is not None else (at.version if at else 0),
+            expected_version=expected if expected is not None else (at.version if at else 0),
             reason=reason,
             scope=scope,
             mode=Mode(mode) if mode else None,
@@ -105,18 +107,44 @@ def apply(
 @_expect
 @store_option
 @as_json
-def rollback(version: int, reason: str, expect: int | None, store: str | None, as_json: bool) -> None:
+def rollback(version: int, reason: str, expected: int | None, store: str | None, as_json: bool) -> None:
     """Put the values of VERSION in force again, as a new version."""
-    with attached(store) as service:
+    with attached(store) as service, _conflict_told(as_json):
         wanted = next((v for v in service.history(10_000) if v.version == version), None)
         at = service.configs().in_scope(wanted.scope) if wanted else None
         restored = service.roll_back(
             operator(),
             version,
-            expected_version=expect if expect is not None else (at.version if at else 0),
+            expected_version=expected if expected is not None else (at.version if at else 0),
             reason=reason,
         )
     _tell(restored, as_json)
+
+
+@contextmanager
+def _conflict_told(as_json: bool) -> Iterator[None]:
+    """Show both versions if somebody else wrote first; the error and the exit code follow."""
+    from athena_tuning.store import ConfigConflict
+
+    try:
+        yield
+    except ConfigConflict as conflict:
+        current = conflict.current
+        if as_json:
+            print_json(
+                {
+                    "conflict": str(conflict),
+                    "expected": conflict.expected,
+                    "current": current.to_dict() if current else None,
+                    "proposed": conflict.proposed.to_dict(),
+                }
+            )
+        elif current:
+            ours, theirs = conflict.proposed.to_dict(), current.config.to_dict()
+            rows = [[name, ours[name], theirs[name]] for name in ours if ours[name] != theirs[name]]
+            console().print(Text(f"version {current.version} by {current.author}: {current.reason}"))
+            print_table(["value", "yours", "in force"], rows)
+        raise
 
 
 def _changed(base: TuningConfig, values: dict[str, Any]) -> TuningConfig:
@@ -128,10 +156,20 @@ def _changed(base: TuningConfig, values: dict[str, Any]) -> TuningConfig:
         if option in names:
             given[names[option]] = value == "on"
         elif option == "deadline":
-            given["deadline_seconds"] = None if value == "none" else float(value)
+            given["deadline_seconds"] = None if value == "none" else _seconds(value)
         else:
             given[option] = value
-    return replace(base, **given)
+    try:
+        return replace(base, **given)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _seconds(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise click.UsageError(f"--deadline: {value!r} is neither seconds nor 'none'") from None
 
 
 def _tell(version: ConfigVersion, as_json: bool) -> None:

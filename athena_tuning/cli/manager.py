@@ -6,11 +6,12 @@ import signal
 import threading
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from athena_tuning import locations
+from athena_tuning.cli.load_options import load_options, spec_of
 from athena_tuning.cli.output import memory_option, store_option
 
 if TYPE_CHECKING:
@@ -25,13 +26,7 @@ if TYPE_CHECKING:
 @click.option(
     "--load", type=click.FloatRange(0, 10_000, min_open=True), metavar="RATE", help="Recalls a second."
 )
-@click.option(
-    "--pattern",
-    default="bursty",
-    show_default=True,
-    type=click.Choice(["steady", "ramp", "spike", "bursty", "day"]),
-    help="How the load arrives.",
-)
+@load_options
 @click.option(
     "--seconds", type=click.FloatRange(0, min_open=True), help="Stop after so long. Default: never."
 )
@@ -51,21 +46,23 @@ def manager(
     memory: str | None,
     store: str | None,
     load: float | None,
-    pattern: str,
     seconds: float | None,
     metrics_port: int | None,
     metrics_host: str,
     otlp: str | None,
     otlp_texts: bool,
+    **values: Any,
 ) -> None:
     """Run a manager that shares its metrics and obeys the store's configs, until Ctrl+C.
 
-    Where the memory file is missing it is made from the sample memory; --load asks the sample's questions.
+    Where the memory file is missing it is made from the sample memory; --load, --clients or --replay ask the
+    sample's questions meanwhile.
     """
     from athena_tuning.store import open_store
     from athena_tuning.ui.embedded import Embedded
-    from athena_tuning.workload.spec import LoadSpec
 
+    loaded = load is not None or values["clients"] or values["replay_of"]
+    spec = spec_of(load or 10.0, seconds, values) if loaded else None
     url = store or locations.default_store_url()
     path = Path(memory) if memory else locations.default_memory()
     stop = threading.Event()
@@ -80,9 +77,9 @@ def manager(
         if otlp is not None:
             until_stopped.enter_context(_spans(here.manager, otlp, texts=otlp_texts))
             click.echo(f"spans to {otlp}")
-        if load is not None:
+        if spec is not None:
             until_stopped.callback(here.stop_load)  # before what tells of its recalls is closed
-            here.start_load(LoadSpec(pattern, rate_per_s=load, duration_s=seconds))
+            here.start_load(spec)
         click.echo(f"manager {here.manager.worker_id} over {path} on {url}  (Ctrl+C stops it)")
         stop.wait(seconds)
     click.echo(f"stopped after {here.manager.status().recalls} recalls")

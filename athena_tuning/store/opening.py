@@ -19,8 +19,9 @@ def open_store(
     text: TextPolicy | str = TextPolicy.KEEP,
     retention: Retention = DEFAULT,
     clock: Callable[[], float] | None = None,
+    create: bool = True,
 ) -> Store:
-    """Open the store that a URL names; it is made if it is missing.
+    """Open the store that a URL names.
 
     Args:
         url: ``memory://``, ``sqlite:///relative/path``, ``sqlite:////absolute/path`` or
@@ -29,6 +30,7 @@ def open_store(
         text: what to keep of query texts.
         retention: how long what is kept.
         clock: Unix seconds; None: the machine's clock, for leases in PostgreSQL the server's.
+        create: make a SQLite file that is missing; False for who only wants to look.
 
     Raises:
         StoreError: if the URL is not understood or the store cannot be used.
@@ -47,7 +49,10 @@ def open_store(
     if found and scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
         from athena_tuning.store.sqlite import SqliteStore
 
-        return SqliteStore(Path(rest[1:]), text=text, retention=retention, clock=clock or time_module.time)
+        path = Path(rest[1:])
+        if not create and not path.exists():
+            raise StoreError(f"{path}: there is no such file; a manager that is given this store makes it")
+        return SqliteStore(path, text=text, retention=retention, clock=clock or time_module.time)
     if found and scheme in ("postgresql", "postgres"):
         from athena_tuning.store.postgres import PostgresStore
 

@@ -69,7 +69,12 @@ def export_records(
 
 
 def stored_records(
-    store: Store, *, since: float = 0.0, until: float = float("inf"), query_type: str | None = None
+    store: Store,
+    *,
+    since: float = 0.0,
+    until: float = float("inf"),
+    query_type: str | None = None,
+    layer: str | None = None,
 ) -> Iterator[QueryMetrics]:
     """Give all raw records of a store, as they were stored.
 
@@ -78,12 +83,17 @@ def stored_records(
         since: earliest time, Unix seconds.
         until: records of this time and later are left out.
         query_type: only records of this type.
+        layer: only records of recalls that asked this layer.
     """
     cursor = ""
     while True:
         tail = store.tail_metrics(cursor, since=since, limit=BATCH)
         for record in tail.records:
-            if since <= record.timestamp < until and query_type in (None, record.query_type):
+            if (
+                since <= record.timestamp < until
+                and query_type in (None, record.query_type)
+                and (layer is None or layer in record.layers_queried)
+            ):
                 yield record
         if tail.cursor == cursor:
             return

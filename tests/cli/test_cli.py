@@ -3,18 +3,21 @@
 import gzip
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from athena_tuning.cli import main
-from athena_tuning.model import TuningConfig
+from athena_tuning.model import QueryMetrics, TuningConfig
 from athena_tuning.store import open_store
+from athena_tuning.workload.importing import Import
 
 ITEMS = [
     {"id": "e1", "layer": "episodic", "text": "The billing deploy failed on Friday."},
@@ -113,7 +116,14 @@ def test_a_missing_memory_is_named_with_the_way_out() -> None:
         ("ingest", "no-such-file.jsonl"),
         ("config", "apply", "--max-concurrent", "many", "--reason", "r"),
         ("config", "apply", "--max-concurrent", "3"),
+        ("config", "apply", "--max-concurrent", "0", "--reason", "r"),
+        ("config", "apply", "--deadline", "soon", "--reason", "r"),
         ("config", "rollback", "zero", "--reason", "r"),
+        ("metrics", "export"),
+        ("metrics", "export", "out.csv", "--since", "yesterday"),
+        ("metrics", "export", "out.csv", "--since", "1h", "--until", "2h"),
+        ("manager", "--load", "5", "--mix", "factual=many"),
+        ("manager", "--pattern", "replay", "--load", "5"),
         ("dashboard", "--port", "99999"),
         ("manager", "--load", "0"),
     ],
@@ -125,14 +135,67 @@ def test_wrong_arguments_end_with_code_2_and_a_sentence(args: tuple[str, ...]) -
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", [("status",), ("workers",), ("config", "show"), ("config", "history")])
-def test_a_store_that_is_none_is_refused_in_one_line(tmp_path: Path, command: tuple[str, ...]) -> None:
-    fake = tmp_path / "notes.db"
-    fake.write_text("these are my notes, not a database, and they are longer than a header")
-    done = run(*command, "--store", f"sqlite:///{fake}")
+COMMANDS = [
+    ("status",),
+    ("workers",),
+    ("config", "show"),
+    ("config", "history"),
+    ("config", "apply", "--max-concurrent", "3", "--reason", "r"),
+    ("config", "rollback", "1", "--reason", "r"),
+    ("metrics", "export", "out.csv"),
+]
+
+
+def _a_text(path: Path) -> None:
+    path.write_text("these are my notes, not a database, and they are longer than a header" * 50)
+
+
+def _somebody_elses(path: Path) -> None:
+    theirs = sqlite3.connect(path)
+    theirs.execute("CREATE TABLE accounts (id)")
+    theirs.commit()
+    theirs.close()
+
+
+def _damaged(path: Path) -> None:
+    open_store(f"sqlite:///{path}").close()
+    data = bytearray(path.read_bytes())
+    data[200:] = b"\xff" * (len(data) - 200)
+    path.write_bytes(bytes(data))
+
+
+def _missing(path: Path) -> None:
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (_a_text, "this is no database; name another file"),
+        (_somebody_elses, "belongs to something else; name another file"),
+        (_damaged, "the file is damaged; put it aside"),
+        (_missing, "there is no such file"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_refused_in_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+    make: Callable[[Path], None],
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "notes.db"
+    make(path)
+    before = path.read_bytes() if path.exists() else None
+    done = run(*command, "--store", f"sqlite:///{path}")
     assert done.exit_code == 1
-    assert str(fake) in done.stderr
-    assert fake.read_text().startswith("these are my notes")
+    assert done.stderr.startswith(f"Error: {path}: ")
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert (path.read_bytes() if path.exists() else None) == before
+    assert not Path("out.csv").exists()
 
 
 def test_the_defaults_are_shown_before_anybody_wrote() -> None:
@@ -156,9 +219,16 @@ def test_a_living_manager_is_listed_and_obeys_what_is_applied_and_rolled_back(li
     assert applied.exit_code == 0, applied.stderr
     assert "version 1" in applied.stdout
     _wait_for_version(living_manager, 1)
-    stale = run("config", "apply", "--timeout", "7", "--expect", "0", "--reason", "late", *at)
+    stale = run("config", "apply", "--timeout", "7", "--expected", "0", "--reason", "late", *at)
     assert stale.exit_code == 1
-    assert "version 1" in stale.stderr
+    assert "based on version 0, but version 1" in stale.stderr
+    assert "7.0" in stale.stdout
+    assert "10.0" in stale.stdout
+    told = json.loads(
+        run("config", "apply", "--timeout", "7", "--expected", "0", "--reason", "late", *at, "--json").stdout
+    )
+    assert (told["expected"], told["current"]["version"]) == (0, 1)
+    assert told["proposed"]["timeout_seconds"] == 7.0
     run("config", "apply", "--timeout", "7", "--reason", "next", *at)
     back = json.loads(run("config", "rollback", "1", "--reason", "back", *at, "--json").stdout)
     assert (back["version"], back["restores"], back["config"]["timeout_seconds"]) == (3, 1, 10.0)
@@ -166,6 +236,71 @@ def test_a_living_manager_is_listed_and_obeys_what_is_applied_and_rolled_back(li
     status = json.loads(run("status", *at, "--json").stdout)
     assert status["standing"]["workers_alive"] == 1
     assert status["recent"]["count"] > 0
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.csv.gz", "out.jsonl", "out.jsonl.gz", "out.parquet"])
+def test_chosen_records_are_exported_and_read_back(tmp_path: Path, name: str) -> None:
+    url, now = f"sqlite:///{tmp_path / 'store.db'}", time.time()
+    records = [
+        QueryMetrics(
+            f"r{i}",
+            "=1+1",
+            ("temporal", "meta")[i % 2],
+            now - 3600 * i,
+            5.0,
+            None,
+            False,
+            1,
+            [("graph", "semantic")[i // 2 % 2]],
+            {},
+            True,
+        )
+        for i in range(12)
+    ]
+    with open_store(url) as store:
+        store.append_metrics("w", 1, records)
+    path = tmp_path / name
+    narrowed = ("--since", "10.5h", "--until", "30m", "--type", "meta", "--layer", "semantic")
+    told = json.loads(run("metrics", "export", str(path), *narrowed, "--store", url, "--json").stdout)
+    assert told == {"file": str(path), "records": 2, "bytes": path.stat().st_size}
+    assert {m.query_id for m in Import(path).records()} == {"r3", "r7"}
+    assert "12 records" in run("metrics", "export", str(path), "--store", url).stdout
+
+
+def test_an_export_in_no_known_format_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    open_store(url).close()
+    done = run("metrics", "export", str(tmp_path / "out.xlsx"), "--store", url)
+    assert done.exit_code == 1
+    assert "the ending is the format" in done.stderr
+    assert not (tmp_path / "out.xlsx").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_manager_that_is_told_to_stop_brings_every_recall_to_the_store(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    url, memory = f"sqlite:///{tmp_path / 'shared.db'}", str(tmp_path / "memory.db")
+    assert run("ingest", str(items_file(tmp_path)), "--memory", memory).exit_code == 0
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-c", "from athena_tuning.cli import main; main()", "manager"),
+            *("--store", url, "--memory", memory, "--clients", "2", "--mix", "factual,temporal=2"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert "manager" in process.stdout.readline()
+    process.send_signal(number)
+    said, wrong = process.communicate(timeout=60)
+    assert (process.returncode, wrong) == (0, "")
+    recalls = int(said.split("stopped after ")[1].split()[0])
+    with open_store(url) as store:
+        records = store.tail_metrics().records
+        assert len(records) == recalls == store.workers()[0].recalls > 0
+        assert {m.query_type for m in records} <= {"factual", "temporal"}
 
 
 def _wait_for_version(url: str, version: int) -> None:
