@@ -20,6 +20,7 @@ class _LazyGroup(click.Group):
     modules: ClassVar[dict[str, str]] = {
         "config": "config",
         "dashboard": "dashboard",
+        "forward": "forward",
         "import": "importing",
         "ingest": "memory",
         "ingest-git": "gitmemory",

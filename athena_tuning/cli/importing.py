@@ -116,7 +116,6 @@ def _brought(found: Import, url: str, *, keep_times: bool, again: bool) -> Store
         return store_import(
             found,
             store,
-            into=url,
             keep_times=keep_times,
             again=again,
             progress=lambda done, total: bar.update(task, completed=done, total=total),

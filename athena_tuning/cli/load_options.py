@@ -88,7 +88,7 @@ def spec_of(rate_per_s: float, seconds: float | None, values: Mapping[str, Any])
     names = ("clients", "think_s", "repetition", "k", "seed", "speed", "cv", "dispersion", "window_s")
     given = {name: values[name] for name in names if values.get(name) is not None}
     if mix := values.get("mix"):
-        given["mix"] = mix_of(mix)
+        given["mix"] = weights_of(mix)
     pattern = values.get("pattern", "bursty")
     if replay_of := values.get("replay_of"):
         pattern, given["replay_of"] = "replay", replay_of
@@ -100,14 +100,14 @@ def spec_of(rate_per_s: float, seconds: float | None, values: Mapping[str, Any])
         raise click.UsageError(str(error)) from error
 
 
-def mix_of(text: str) -> dict[str, float]:
+def weights_of(text: str) -> dict[str, float]:
     """Return weights by query type.
 
     Raises:
         click.UsageError: naming the part that is none.
 
     Example:
-        >>> mix_of("factual=3, temporal")
+        >>> weights_of("factual=3, temporal")
         {'factual': 3.0, 'temporal': 1.0}
     """
     from athena_tuning.model import QUERY_TYPES

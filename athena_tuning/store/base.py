@@ -40,7 +40,12 @@ class Store(ABC):
 
     All methods may be called from any thread. Times are Unix seconds of the writer's clock; the order of
     config versions is the store's own.
+
+    Attributes:
+        url: by which ``open_store`` in another process opens the same store in the same way; "" if it cannot.
     """
+
+    url: str = ""
 
     @abstractmethod
     def append_metrics(self, worker_id: str, sequence: int, records: Sequence[QueryMetrics]) -> None:

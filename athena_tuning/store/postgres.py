@@ -56,6 +56,8 @@ class PostgresStore(SqlStore):
     ) -> None:
         database = PostgresDatabase(url, schema, clock)
         super().__init__(database, text=text, retention=retention, clock=clock or time_module.time)
+        if schema == SCHEMA and self._text is TextPolicy.KEEP:
+            self.url = url
 
 
 class PostgresDatabase(Database):

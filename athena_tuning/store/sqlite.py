@@ -46,6 +46,8 @@ class SqliteStore(SqlStore):
         clock: Callable[[], float] = time_module.time,
     ) -> None:
         super().__init__(SqliteDatabase(Path(path), clock), text=text, retention=retention, clock=clock)
+        if self._text is TextPolicy.KEEP:
+            self.url = f"sqlite:///{Path(path).resolve()}"
 
 
 class SqliteDatabase(Database):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ from athena_tuning.ui.embedded import Embedded
 from athena_tuning.ui.read_service import ReadService
 from athena_tuning.ui.roles import Actor, NotAllowed
 from athena_tuning.ui.tail import Tail
+from athena_tuning.workload import forward, samples
+from athena_tuning.workload.importing import Import, Stored, store_import
 from athena_tuning.workload.spec import LoadSpec
 
 MAX_QUERY_CHARACTERS = 10_000
@@ -274,6 +276,74 @@ class TuningService(ReadService):
         self._remembered.forget()
         self._note(actor, f"sample workload {name} loaded")
         return taken
+
+    def fast_forward(
+        self,
+        actor: Actor,
+        spec: LoadSpec,
+        *,
+        evidence: str | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> int:
+        """Simulate a load on the configs in force as if it had just ended; return how many recalls that was.
+
+        The records are marked as simulated, in the store and wherever they are shown.
+
+        Args:
+            actor: who asks for it.
+            spec: the load; its mix must be of types that the evidence has (``forward.mix_of``).
+            evidence: sample workload to take costs from; None: what the managers measured, else "mixed".
+            progress: told the share that is simulated.
+
+        Raises:
+            NotAllowed: if the actor is no operator.
+            ValueError: if the load cannot be simulated.
+            StoreError: if it could not be stored.
+        """
+        actor.must_be_operator("simulate a load")
+        known = samples.load_records(evidence) if evidence else forward.usual_evidence(self.store)
+        before = self.tail.taken
+        made = forward.fast_forward(known, spec, config=self.configs(), ending_at=self.now, progress=progress)
+        count = forward.store_forward(made, self.store)
+        self.tail.wait_for(before + count, _ARRIVES_WITHIN_SECONDS)
+        self._remembered.forget()
+        self._note(actor, f"fast forward of {audit.told(spec)}: {count:,} simulated recalls")
+        return count
+
+    def import_file(
+        self,
+        actor: Actor,
+        found: Import,
+        *,
+        keep_times: bool = False,
+        again: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Stored:
+        """Bring a file of measurements into the store, as ``athena-tuning import`` does.
+
+        Args:
+            actor: who brings it.
+            found: the file, looked at and with its mapping.
+            keep_times: leave its times as they are; else old ones are moved up to now.
+            again: bring it in once more if it was imported before.
+            progress: told (bytes done, bytes to do).
+
+        Raises:
+            NotAllowed: if the actor is no operator.
+            ImportRefused: if a row is bad and the file is to be whole.
+            ValueError: if there is no query in it.
+            StoreError: if the store did not take it all; the same call goes on where it ended.
+        """
+        actor.must_be_operator("import a file")
+        before = self.tail.taken
+        came = store_import(
+            found, self.store, keep_times=keep_times, again=again, progress=progress, clock=self._clock
+        )
+        if came.earlier is None:
+            self.tail.wait_for(before + came.report.records, _ARRIVES_WITHIN_SECONDS)
+            self._remembered.forget()
+            self._note(actor, f"{came.report.records:,} queries imported from {found.path.name}")
+        return came
 
     def recall(
         self, actor: Actor, text: str, *, k: int = 5, scope: str | None = None, use_cache: bool = True

@@ -11,23 +11,32 @@ evidence did not (another layer, an outage, a limit far above any that was seen)
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+import uuid
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 import numpy as np
 
 from athena_tuning.model import ConfigSet, LayerTask, QueryMetrics, TuningConfig
 from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.store import Store
 from athena_tuning.tuning.contention import ContentionLaw
 from athena_tuning.tuning.search import slowdowns
 from athena_tuning.tuning.simulator import Simulation
 from athena_tuning.tuning.telemetry import KEPT, Telemetry
 from athena_tuning.tuning.trace import Ask, Trace
+from athena_tuning.workload import samples
+from athena_tuning.workload.export import BATCH, stored_records
 from athena_tuning.workload.mix import Questions
 from athena_tuning.workload.patterns import DAY_SECONDS
 from athena_tuning.workload.spec import LoadSpec
 
 MOST_RECALLS = 1_000_000
+LEAST_EVIDENCE = 200
+_STEPS = 100
+
+Progress = Callable[[float], None]
 
 _Tasks = tuple[tuple[str, float], ...]
 
@@ -47,6 +56,7 @@ def fast_forward(
     *,
     config: TuningConfig | ConfigSet | None = None,
     ending_at: float | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[QueryMetrics]:
     """Yield what a manager would record, oldest first.
 
@@ -55,6 +65,7 @@ def fast_forward(
         spec: arrivals, mix, repetition and seed; "day" keeps to the hours of the day here.
         config: what is in force; None: the defaults.
         ending_at: Unix seconds of the end of the run; None: now.
+        progress: told the share that is simulated, 0 to 1, now and then.
 
     Raises:
         ValueError: if the evidence has no layer times for a type of the mix, or the spec has no end, is a
@@ -72,11 +83,37 @@ def fast_forward(
     in_force = TuningConfig() if config is None else config
     limit = (in_force if isinstance(in_force, TuningConfig) else in_force.default.config).max_concurrent
     simulation = Simulation(trace, in_force, slowdowns(laws, limit))
-    return _records(simulation, begin, spec.duration_s)
+    return _records(simulation, begin, spec.duration_s, progress)
 
 
-def _records(simulation: Simulation, begin: float, seconds: float) -> Iterator[QueryMetrics]:
-    simulation.run(seconds)
+def usual_evidence(store: Store) -> list[QueryMetrics]:
+    """Return the newest recalls that the store's managers measured; if there are few, a sample workload."""
+    measured = deque((m for m in stored_records(store) if m.source == "live" and _timed(m)), maxlen=KEPT)
+    return list(measured) if len(measured) >= LEAST_EVIDENCE else samples.load_records("mixed")
+
+
+def store_forward(records: Iterable[QueryMetrics], store: Store) -> int:
+    """Put simulated records into a store, as a worker of their own; return how many.
+
+    Raises:
+        StoreError: if the store does not take them.
+    """
+    worker = f"forward-{uuid.uuid4().hex[:12]}"
+    waiting = iter(records)
+    number = count = 0
+    while batch := list(islice(waiting, BATCH)):
+        number, count = number + 1, count + len(batch)
+        store.append_metrics(worker, number, batch)
+    return count
+
+
+def _records(
+    simulation: Simulation, begin: float, seconds: float, progress: Progress | None
+) -> Iterator[QueryMetrics]:
+    for step in range(1, _STEPS + 1):
+        simulation.run(seconds * step / _STEPS)
+        if progress is not None:
+            progress(step / _STEPS)
     ended = sorted(simulation.finished)
     name = f"{begin:.0f}"
     for recall in ended:

@@ -237,6 +237,20 @@ def test_a_url_names_a_relative_or_an_absolute_path(tmp_path: Path, monkeypatch:
     assert {path.name for path in tmp_path.glob("*.db")} == {"here.db", "there.db", "named.db"}
 
 
+def test_its_url_opens_the_same_store_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with open_store("sqlite:///here.db") as store:
+        store.annotate(Annotation(5.0, "mark", "ana"))
+        monkeypatch.chdir("/")
+        with open_store(store.url) as again:
+            assert [note.text for note in again.annotations()] == ["mark"]
+    for other in ({"url": "memory://"}, {"url": f"sqlite:///{tmp_path / 'h.db'}", "text": "hash"}):
+        with open_store(**other) as store:  # nobody else can open it, or not with its settings
+            assert store.url == ""
+
+
 @pytest.mark.parametrize("url", ["store.db", "mysql://me:secret@host/db", "sqlite://", "sqlite:///"])
 def test_a_url_that_names_no_store_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(StoreError, match="no store is known by this name") as refused:

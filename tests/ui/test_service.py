@@ -17,7 +17,10 @@ from athena_tuning.ui.roles import Actor, NotAllowed, Role, actor_from
 from athena_tuning.ui.service import TuningService
 from athena_tuning.ui.tail import Tail
 from athena_tuning.ui.view import view_of
+from athena_tuning.workload.forward import mix_of
+from athena_tuning.workload.importing import Import
 from athena_tuning.workload.run import State
+from athena_tuning.workload.samples import list_samples, load_records
 from athena_tuning.workload.spec import LoadSpec
 from athena_tuning.workload.whatif import Question
 from tests.ui.conftest import OPERATOR, VIEWER, fill, until
@@ -36,6 +39,8 @@ WRITES: dict[str, Callable[[TuningService, Actor], object]] = {
     "end_exception": lambda s, a: s.end_exception(a, "meta", expected_version=0, reason="x"),
     "set_demo": lambda s, a: s.set_demo(a, True),
     "take_sample": lambda s, a: s.take_sample(a, "fast"),
+    "fast_forward": lambda s, a: s.fast_forward(a, LoadSpec()),
+    "import_file": lambda s, a: s.import_file(a, Import(list_samples()[0].path)),
     "recall": lambda s, a: s.recall(a, "what failed?"),
 }
 
@@ -433,3 +438,24 @@ def test_who_is_an_operator(
     claims: dict[str, object] | None, sign_in: bool, loopback: bool, environ: dict[str, str], role: Role
 ) -> None:
     assert actor_from(claims, sign_in=sign_in, loopback=loopback, environ=environ).role is role
+
+
+def test_a_fast_forward_is_in_the_window_at_once_and_says_it_is_simulated(service: TuningService) -> None:
+    spec = LoadSpec(rate_per_s=1, duration_s=600, mix=mix_of(load_records("fast")))
+    count = service.fast_forward(OPERATOR, spec, evidence="fast")
+    assert {m.source for m in service.window.metrics} == {"simulated"}
+    assert len(service.window.metrics) == count > 400
+
+
+def test_an_import_is_in_the_window_at_once_and_comes_once(
+    service: TuningService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATHENA_TUNING_HOME", str(tmp_path))
+    path = tmp_path / "log.csv"
+    path.write_text("ts,latency_ms\n1700000000,5\n1700000001,7\n")
+    for _ in range(2):
+        service.import_file(OPERATOR, Import(path))
+    assert [(m.latency_ms, m.success, m.source) for m in service.window.metrics] == [
+        (5.0, None, "imported"),
+        (7.0, None, "imported"),
+    ]

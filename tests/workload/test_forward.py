@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from athena_tuning.model import LayerTask, QueryMetrics, TuningConfig
-from athena_tuning.workload.forward import fast_forward, mix_of
+from athena_tuning.store import open_store
+from athena_tuning.workload import samples
+from athena_tuning.workload.forward import fast_forward, mix_of, store_forward, usual_evidence
 from athena_tuning.workload.spec import LoadSpec
 
 END = 1.9e9
@@ -93,3 +95,28 @@ def test_layer_times_alone_are_evidence_enough():
 def test_what_cannot_be_forwarded_is_refused(spec, message):
     with pytest.raises(ValueError, match=message):
         fast_forward(evidence(), spec, ending_at=END)
+
+
+def test_what_is_stored_is_still_marked_as_simulated_and_two_runs_are_two_workers():
+    with open_store("memory://") as store:
+        for _ in range(2):
+            made = fast_forward(evidence(), SPEC, ending_at=END)
+            assert store_forward(made, store) == pytest.approx(7200, rel=0.05)
+        records = store.tail_metrics(limit=10**9).records
+    assert {m.source for m in records} == {"simulated"}
+    assert len(records) == pytest.approx(14_400, rel=0.05)
+
+
+def test_progress_grows_to_the_whole():
+    told = []
+    list(fast_forward(evidence(), SPEC, ending_at=END, progress=told.append))
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+
+
+def test_evidence_is_what_was_measured_live_and_a_sample_where_that_is_too_little():
+    with open_store("memory://") as store:
+        store.append_metrics("w", 1, [m._replace(source="simulated") for m in evidence()])
+        assert usual_evidence(store) == samples.load_records("mixed")
+        store.append_metrics("w", 2, evidence())
+        assert [m.query_id for m in usual_evidence(store)] == [m.query_id for m in evidence()]

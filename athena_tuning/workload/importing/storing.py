@@ -45,7 +45,6 @@ def store_import(
     found: Import,
     store: Store,
     *,
-    into: str,
     keep_times: bool = False,
     again: bool = False,
     progress: Progress | None = None,
@@ -59,7 +58,6 @@ def store_import(
     Args:
         found: the file, with its mapping; if it was opened to be refused, one bad row refuses it.
         store: takes the records.
-        into: the store's URL, to know imports into it from others.
         keep_times: move nothing.
         again: import a file once more that has been imported.
         progress: told (bytes done, bytes to do) over both readings.
@@ -70,7 +68,7 @@ def store_import(
         ValueError: if there is no query in it.
         StoreError: if the store did not take it all; the same call goes on where it ended.
     """
-    key = _key(found, into)
+    key = _key(found, store)
     note = _Note.of(key)
     if note.done is not None and not again:
         return Stored(found.report, note.moved_s, note.done)
@@ -119,10 +117,11 @@ def _place(key: str) -> Path:
     return locations.home() / "imports" / f"{key}.json"
 
 
-def _key(found: Import, into: str) -> str:
+def _key(found: Import, store: Store) -> str:
     """Return a name for the same content, read in the same way, into the same store."""
     mapping = found.mapping.to_dict() if found.mapping else None
-    told = hashlib.sha256(json.dumps([into, mapping, found.on_bad]).encode())
+    place = store.url or f"{os.getpid()} {id(store)}"  # a store of this process is gone with it
+    told = hashlib.sha256(json.dumps([place, mapping, found.on_bad]).encode())
     with found.path.open("rb") as file:
         told.update(hashlib.file_digest(file, "sha256").digest())
     return told.hexdigest()[:32]

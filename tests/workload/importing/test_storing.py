@@ -31,7 +31,7 @@ def log(tmp_path, *extra, rows=ROWS):
 
 
 def brought(found, store, **options):
-    return store_import(found, store, into="here", clock=lambda: NOW, **options)
+    return store_import(found, store, clock=lambda: NOW, **options)
 
 
 def stored(store):
@@ -69,7 +69,8 @@ def test_another_mapping_or_another_store_is_another_import(tmp_path, store):
     brought(found, store)
     corrected = Import(found.path, found.mapping.corrected(latency_unit="us"))
     assert brought(corrected, store).earlier is None
-    assert store_import(found, store, into="elsewhere", clock=lambda: NOW).earlier is None
+    with MemoryStore(clock=lambda: NOW) as other:
+        assert brought(found, other).earlier is None
 
 
 class Breaks(MemoryStore):
@@ -94,7 +95,7 @@ def test_an_import_that_was_cut_off_goes_on_with_the_same_times_and_doubles_noth
         brought(Import(path), store)
     assert len(stored(store)) == batches * BATCH
     store.left = -1
-    came = store_import(Import(path), store, into="here", clock=lambda: NOW + 500)
+    came = store_import(Import(path), store, clock=lambda: NOW + 500)
     records = stored(store)
     assert len(records) == ROWS
     assert sorted({m.query_id for m in records}) == sorted(m.query_id for m in records)

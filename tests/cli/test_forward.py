@@ -1,0 +1,57 @@
+"""A day in seconds from a terminal: into the store or a file, always marked as simulated."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from athena_tuning.cli import main
+from athena_tuning.store import open_store
+from athena_tuning.workload.importing import Import
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("ATHENA_TUNING_STORE", raising=False)
+    monkeypatch.setenv("ATHENA_TUNING_HOME", str(tmp_path))
+    return tmp_path
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(main, ("forward", "--hours", "0.2", *args))
+
+
+def test_simulated_recalls_are_in_the_store_and_say_so(home: Path) -> None:
+    told = json.loads(run("--rate", "2", "--json").stdout)
+    with open_store(f"sqlite:///{home / 'store.db'}") as store:
+        records = store.tail_metrics().records
+    assert len(records) == told["recalls"] > 1000
+    assert {m.source for m in records} == {"simulated"} == {told["source"]}
+
+
+def test_a_lower_limit_makes_the_simulated_recalls_slower(home: Path) -> None:
+    p50 = []
+    for limit in ("1", "40"):
+        path = home / f"{limit}.jsonl"
+        done = run("--rate", "8", "--evidence", "slow", "--max-concurrent", limit, "--out", str(path))
+        assert done.exit_code == 0, done.stderr
+        assert "simulated recalls" in done.stdout
+        waits = sorted(m.latency_ms for m in Import(path).records() if not m.cache_hit)
+        p50.append(waits[len(waits) // 2])
+    assert p50[0] > 2 * p50[1]
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        (("--evidence", "nowhere"), 1, "no sample workload 'nowhere'"),
+        (("--rate", "100000"), 2, "above 20,000,000"),
+        (("--rate", "5000"), 1, "at most 1,000,000"),
+        (("--mix", "gossip"), 2, "none of temporal"),
+        (("--out", "x.txt"), 1, "the ending is the format"),
+    ],
+)
+def test_what_cannot_be_simulated_is_told_in_a_sentence(args: tuple[str, ...], code: int, said: str) -> None:
+    done = run(*args)
+    assert (done.exit_code, said in done.stderr) == (code, True), done.stderr
