@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -136,14 +137,17 @@ def zone() -> str:
 
 def links(shown: View) -> tuple[str, str]:
     """Return two addresses of this page: one that moves on with time, and one of exactly this period."""
-    parts = urlsplit(st.context.url or "")
-    chosen = {key: st.query_params[key] for key in st.query_params}
-    moving = urlunsplit(parts._replace(query=urlencode(chosen), fragment=""))
+    return links_of(shown, st.context.url or "", {key: st.query_params[key] for key in st.query_params})
+
+
+def links_of(shown: View, url: str, chosen: Mapping[str, str]) -> tuple[str, str]:
+    """Return a page's address with what was chosen, and the same with exactly the period that is shown."""
+    parts = urlsplit(url)
     clock = units.zone(shown.timezone)
-    start, end = (datetime.fromtimestamp(t, clock) for t in (shown.start, shown.end + 59))
-    held = {"range": "custom", "from": start.strftime(_WRITTEN), "to": end.strftime(_WRITTEN)}
-    fixed = {**chosen, **held, "tz": shown.timezone}
-    return moving, urlunsplit(parts._replace(query=urlencode(fixed), fragment=""))
+    start, end = (datetime.fromtimestamp(t, clock).strftime(_WRITTEN) for t in (shown.start, shown.end + 59))
+    held = {**chosen, "range": "custom", "from": start, "to": end, "tz": shown.timezone}
+    moving, fixed = (urlunsplit(parts._replace(query=urlencode(q), fragment="")) for q in (chosen, held))
+    return moving, fixed
 
 
 def _name(value: str) -> str:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from athena_tuning.ui import parts, playground, shell
+from athena_tuning.ui import parts, playground, shell, uploading
 
 here = shell.open_page("workloads")
 
@@ -20,6 +20,9 @@ with st.grid(3, min_column_width=300, gap="small"):
     for sample in here.service.samples():
         with parts.card(f"sample-{sample.name}", sample.title):
             playground.sample(here, sample)
+
+with parts.card("upload", "Bring your own"):
+    uploading.card(here)
 
 with parts.card("trending", "Asked most in the last hour"):
     playground.trending(here)

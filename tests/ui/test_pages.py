@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -11,10 +12,11 @@ from streamlit.testing.v1 import AppTest
 from athena_tuning.locations import dashboard
 from athena_tuning.model import LayerTask, Mode, QueryMetrics, TuningConfig, TuningStrategy
 from athena_tuning.store import open_store
-from athena_tuning.ui import shell
+from athena_tuning.ui import controls, shell
 from athena_tuning.ui.navigation import SECTIONS
 from athena_tuning.ui.service import TuningService
 from athena_tuning.ui.tail import Tail
+from athena_tuning.ui.view import View
 from tests.ui.conftest import OPERATOR, fill, until
 
 PAGES = {entry.url: entry for entries in SECTIONS.values() for entry in entries}
@@ -169,6 +171,20 @@ def test_a_link_shows_the_view_that_it_names(served: TuningService) -> None:
     assert at.selectbox(key="type").value == "meta"
     assert at.selectbox(key="tz").value == "Asia/Tokyo"
     assert at.number_input(key="slo").value == 250
+
+
+def test_a_link_holds_its_period_in_its_timezone(served: TuningService) -> None:
+    fill(served)
+    chosen = {"range": "custom", "from": "2026-03-01T10:07", "to": "2026-03-01T11:00", "tz": "Asia/Tokyo"}
+    at = visit("latency", **chosen)
+    sound(at)
+    view = View(1_772_327_220.0, 1_772_330_400.0, timezone="Asia/Tokyo")
+    moving, fixed = (
+        parse_qs(urlsplit(link).query) for link in controls.links_of(view, "http://h/latency", chosen)
+    )
+    assert {name: value[0] for name, value in moving.items()} == chosen
+    assert {name: value[0] for name, value in fixed.items()} == chosen
+    assert at.session_state["from"].isoformat() == "2026-03-01T10:07:00"
 
 
 def test_a_link_with_nonsense_shows_the_usual_view(served: TuningService) -> None:

@@ -1,0 +1,190 @@
+"""Bring a workload of one's own: look at the file, correct what its columns are, import it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import streamlit as st
+
+from athena_tuning.ui import intake, notices, parts, text, units
+from athena_tuning.ui.navigation import page_file
+from athena_tuning.ui.shell import Here
+from athena_tuning.workload.importing import ColumnMapping, Stored
+
+_UPLOAD, _CAME = "upload", "came in"
+_UNKNOWN = ""
+
+
+def card(here: Here) -> None:
+    """Draw the place for a file, and what became of the last one."""
+    came = st.session_state.get(_CAME)
+    if came is not None:
+        _told(here, *came)
+    file = st.file_uploader(
+        "A file of queries that were measured elsewhere",
+        type=list(intake.SUFFIXES),
+        max_upload_size=intake.MOST_MB,
+        key="upload-file",
+        disabled=not here.can_write,
+        help=f"CSV, JSON lines, Parquet, or traces of OpenTelemetry, Jaeger or Zipkin; gzip too. At most "
+        f"{intake.MOST_MB} MB, {intake.MOST_ROWS:,} rows and {intake.MOST_COLUMNS} columns here; "
+        "`athena-tuning import` takes any size.",
+    )
+    if file is None:
+        st.session_state.pop(_UPLOAD, None)
+        return
+    try:
+        upload = _kept(file.file_id, file.name, file.getvalue)
+        looked = intake.look(upload, _changes(), whole=bool(st.session_state.get("upload-whole")))
+    except (ValueError, OSError) as refusal:
+        st.warning(f"This file cannot be read: {text.markdown(refusal, 400)}", icon=":material/block:")
+        return
+    _shown(here, upload, looked)
+
+
+def _kept(file_id: str, name: str, content: Any) -> intake.Upload:
+    known = st.session_state.get(_UPLOAD)
+    if known is None or known[0] != file_id:
+        for key in [key for key in st.session_state if str(key).startswith("map-")]:
+            del st.session_state[key]
+        known = st.session_state[_UPLOAD] = (file_id, intake.Upload(name, content()))
+    upload: intake.Upload = known[1]
+    return upload
+
+
+def _changes() -> dict[str, Any]:
+    """Return what the person has said of the columns; nothing where they left the guess."""
+    state = st.session_state
+    return {key.removeprefix("map-"): state[key] for key in map(str, state) if key.startswith("map-")}
+
+
+def _shown(here: Here, upload: intake.Upload, looked: intake.Looked) -> None:
+    found = looked.found
+    parts.chips(
+        [
+            parts.Chip(found.kind.format.value, "read as", "accent"),
+            parts.Chip(found.path.name, "file"),
+            *([parts.Chip(str(len(found.columns)), "columns")] if found.columns else []),
+        ]
+    )
+    for note in found.notes:
+        st.text(text.plain(note, 300))
+    if found.mapping is not None and not found.mapping.is_spans:
+        _mapping(found.mapping, found.columns)
+    if looked.trouble:
+        st.warning(text.markdown(looked.trouble, 400), icon=":material/help:")
+        return
+    _preview(here, looked)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Import",
+            type="primary",
+            icon=":material/upload:",
+            disabled=not here.can_write or not looked.records,
+            on_click=lambda: notices.act(lambda: _import(here, upload, looked)),
+        )
+        st.toggle(
+            "All or nothing",
+            key="upload-whole",
+            help="Refuse the file if a row is bad. Else such rows are left out and counted.",
+        )
+        st.toggle(
+            "Keep times",
+            key="upload-times",
+            help="Else times that are older than the store keeps are moved, so that the newest is now.",
+        )
+
+
+def _mapping(mapping: ColumnMapping, columns: tuple[str, ...]) -> None:
+    st.caption("What the columns are taken for. What no column holds stays unknown.")
+    choices = [_UNKNOWN, *columns]
+    with st.grid(5, min_column_width=150, gap="small"):
+        for name, label in intake.WHAT.items():
+            guessed = getattr(mapping, name)
+            st.selectbox(
+                label,
+                choices,
+                index=choices.index(guessed) if guessed in choices else 0,
+                key=f"map-{name}",
+                format_func=lambda column: text.plain(column, 40) if column else units.UNKNOWN,
+            )
+        for name, label, known in (
+            ("time_unit", "Times are in", ("s", "ms", "us", "ns", "text")),
+            ("latency_unit", "Took is in", ("s", "ms", "us", "ns")),
+        ):
+            st.selectbox(label, known, index=known.index(getattr(mapping, name)), key=f"map-{name}")
+    if mapping.layer_columns or mapping.layers:
+        told = [f"{layer} from {column}" for layer, column in mapping.layer_columns.items()]
+        told += [f"all from {mapping.layers}"] if mapping.layers else []
+        st.text(text.plain(f"Layers: {', '.join(told)} (in {mapping.layer_unit})", 400))
+
+
+def _preview(here: Here, looked: intake.Looked) -> None:
+    parts.sheet(
+        ["When", "Type", "Query", parts.Cell("Took", "n"), parts.Cell("Succeeded", "n"),
+         parts.Cell("Cache", "n"), parts.Cell("Layers", "wide")],
+        [
+            (
+                units.moment(m.timestamp, here.view.timezone),
+                m.query_type,
+                m.query_text or units.UNKNOWN,
+                units.ms(m.latency_ms),
+                _yes(m.success),
+                units.UNKNOWN if m.cache_hit is None else "hit" if m.cache_hit else "miss",
+                ", ".join(f"{layer} {units.ms(m.layer_latencies.get(layer))}" for layer in m.layers_queried)
+                or units.UNKNOWN,
+            )
+            for m in looked.records[:8]
+        ],
+        limit=80,
+    )  # fmt: skip
+    st.caption(f"The first {min(8, len(looked.records))} queries; times are {here.view.timezone}.")
+    _problems([(problem.row, problem.reason) for problem in looked.problems], len(looked.problems))
+
+
+def _problems(found: list[tuple[int, str]], bad: int) -> None:
+    if bad:
+        st.text(f"{units.count(bad)} bad rows are left out:")
+        parts.sheet([parts.Cell("Row", "n"), "Why"], [(f"{row:,}", why) for row, why in found[:8]])
+
+
+def _import(here: Here, upload: intake.Upload, looked: intake.Looked) -> None:
+    state = st.session_state
+    keep = bool(state.get("upload-times"))
+    came = intake.bring(here.service, here.actor, upload, looked.found, keep_times=keep)
+    state[_CAME] = (looked.found.path.name, came)
+
+
+def _told(here: Here, name: str, came: Stored) -> None:
+    report = came.report
+    if came.earlier is not None:
+        at = units.moment(came.earlier, here.view.timezone)
+        st.info(f"{text.markdown(name)} had been imported at {at}: nothing was done.", icon=":material/info:")
+        return
+    if report.first is None or report.last is None:
+        return
+    moved = f" Times were moved by {came.moved_s / 86_400:+,.1f} days, to end now." if came.moved_s else ""
+    st.success(
+        f"{text.markdown(name)}: {units.count(report.records)} queries imported, "
+        f"{units.count(report.bad)} rows left out.{moved}",
+        icon=":material/check_circle:",
+    )
+    st.page_link(
+        page_file("overview"),
+        label="Look at it",
+        icon=":material/monitoring:",
+        query_params=_period(report.first + came.moved_s, report.last + came.moved_s, here.view.timezone),
+    )
+    _problems([(problem.row, problem.reason) for problem in report.problems], report.bad)
+
+
+def _period(first: float, last: float, timezone: str) -> Mapping[str, str]:
+    clock = units.zone(timezone)
+    start, end = (datetime.fromtimestamp(t, clock).strftime("%Y-%m-%dT%H:%M") for t in (first, last + 60))
+    return {"range": "custom", "from": start, "to": end, "tz": timezone}
+
+
+def _yes(known: bool | None) -> str:
+    return units.UNKNOWN if known is None else "yes" if known else "no"
