@@ -1,12 +1,13 @@
 """The one contract of all stores: what managers, the app and the command line share.
 
-A store holds four append-only things (metrics, config versions, decisions, annotations) and three that are
-replaced in place (workers, leases, feedback). Every implementation passes the same conformance suite. Bad
-input raises ``ValueError``, a store that cannot do its work ``StoreError``.
+A store holds four append-only things (metrics, config versions, decisions, annotations) and four that are
+replaced in place (workers, leases, feedback, messages). Every implementation passes the same conformance
+suite. Bad input raises ``ValueError``, a store that cannot do its work ``StoreError``.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -186,6 +187,19 @@ class Store(ABC):
     @abstractmethod
     def feedback(self, *, since: float = 0.0) -> list[Feedback]:
         """Return the scores that were given at ``since`` (Unix seconds) or later, oldest first."""
+
+    @abstractmethod
+    def post(self, topic: str, key: str, text: str) -> None:
+        """Leave a message for other processes, in place of one with the same topic and key."""
+
+    @abstractmethod
+    def posted(self, topic: str, *, within: float = math.inf) -> dict[str, str]:
+        """Return the messages of a topic by key, the one that was posted first ahead.
+
+        Args:
+            topic: what they are about.
+            within: leave out those that were posted longer ago than this, in seconds of the store's clock.
+        """
 
     @abstractmethod
     def acquire_lease(self, name: str, holder: str, ttl_seconds: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time as time_module
 from collections import deque
@@ -69,6 +70,7 @@ class MemoryStore(Store):
         self._workers: dict[str, WorkerStatus] = {}
         self._annotations: list[Annotation] = []
         self._feedback: dict[str, Feedback] = {}
+        self._messages: dict[tuple[str, str], tuple[float, str]] = {}
         self._leases: dict[str, tuple[str, float]] = {}
 
     def append_metrics(self, worker_id: str, sequence: int, records: Sequence[QueryMetrics]) -> None:
@@ -145,6 +147,8 @@ class MemoryStore(Store):
                 del self._decisions[decision.decision_id]
             for given in [f for f in self._feedback.values() if f.time < now - keep.raw]:
                 del self._feedback[given.query_id]
+            for place in [p for p, (time, _) in self._messages.items() if time < now - keep.workers]:
+                del self._messages[place]
             for status in [w for w in self._workers.values() if w.last_seen < now - keep.workers]:
                 del self._workers[status.worker_id]
 
@@ -230,6 +234,22 @@ class MemoryStore(Store):
         with self._open():
             found = [feedback for feedback in self._feedback.values() if feedback.time >= since]
         return sorted(found, key=lambda feedback: (feedback.time, feedback.query_id))
+
+    def post(self, topic: str, key: str, text: str) -> None:
+        """See ``Store``."""
+        with self._open():
+            self._messages[topic, key] = self._clock(), text
+
+    def posted(self, topic: str, *, within: float = math.inf) -> dict[str, str]:
+        """See ``Store``."""
+        since = self._clock() - within
+        with self._open():
+            found = [
+                (time, key, text)
+                for (about, key), (time, text) in self._messages.items()
+                if about == topic and time >= since
+            ]
+        return {key: text for _, key, text in sorted(found)}
 
     def acquire_lease(self, name: str, holder: str, ttl_seconds: float) -> bool:
         """See ``Store``."""

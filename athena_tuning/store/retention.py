@@ -28,7 +28,7 @@ class Retention:
         hours: roll-ups by hour.
         days: roll-ups by day.
         decisions: decisions of the tuner.
-        workers: workers that do not report any more.
+        workers: workers that do not report any more, and messages between processes.
 
     Raises:
         ValueError: if one is not positive, or a finer roll-up is kept longer than a coarser one.

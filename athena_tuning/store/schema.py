@@ -94,6 +94,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             time DOUBLE PRECISION NOT NULL)""",
         "CREATE INDEX feedback_time ON feedback (time)",
     ),
+    (
+        """CREATE TABLE messages (
+            topic TEXT NOT NULL,
+            key TEXT NOT NULL,
+            text TEXT NOT NULL,
+            time DOUBLE PRECISION NOT NULL,
+            PRIMARY KEY (topic, key)){compact}""",
+    ),
 )
 """The steps from an empty database to today's tables; version n is what the first n steps make."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time as time_module
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, fields
@@ -27,7 +28,7 @@ _WORKER = ", ".join(field.name for field in fields(WorkerStatus))
 
 
 class SqlConfigs(Store):
-    """Config versions, decisions, workers, annotations, feedback and leases in tables.
+    """Config versions, decisions, workers, annotations, feedback, messages and leases in tables.
 
     Args:
         database: where the tables are.
@@ -149,6 +150,24 @@ class SqlConfigs(Store):
             "SELECT query_id, score, time FROM feedback WHERE time >= ? ORDER BY time, query_id", (since,)
         )
         return [Feedback(*row) for row in rows]
+
+    def post(self, topic: str, key: str, text: str) -> None:
+        """See ``Store``."""
+        now = self._database.now()
+        with self._database.write() as transaction:
+            transaction.run(
+                "INSERT INTO messages (topic, key, text, time) VALUES (?,?,?,?)"
+                " ON CONFLICT (topic, key) DO UPDATE SET text = excluded.text, time = excluded.time",
+                (topic, key, text, now),
+            )
+
+    def posted(self, topic: str, *, within: float = math.inf) -> dict[str, str]:
+        """See ``Store``."""
+        since = self._database.now() - within if within < math.inf else 0.0
+        rows = self._database.read(
+            "SELECT key, text FROM messages WHERE topic = ? AND time >= ? ORDER BY time, key", (topic, since)
+        )
+        return dict(rows)
 
     def acquire_lease(self, name: str, holder: str, ttl_seconds: float) -> bool:
         """See ``Store``."""

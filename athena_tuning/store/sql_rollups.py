@@ -129,6 +129,7 @@ def prune(database: Database, retention: Retention, now: float) -> None:
         transaction.run("DELETE FROM texts WHERE last_used < ?", (now - retention.raw - 2 * 3600,))
         transaction.run("DELETE FROM decisions WHERE time < ?", (now - retention.decisions,))
         transaction.run("DELETE FROM workers WHERE last_seen < ?", (now - retention.workers,))
+        transaction.run("DELETE FROM messages WHERE time < ?", (now - retention.workers,))
         transaction.run("DELETE FROM feedback WHERE time < ?", (now - retention.raw,))
         for level in Level:
             transaction.run(

@@ -251,6 +251,31 @@ def test_annotations_come_back_oldest_first(store: Store) -> None:
     assert store.annotations(since=2.0)[0] == Annotation(2.0, "at 2", "ann")
 
 
+def test_messages_are_kept_by_topic_and_key_and_the_last_one_holds(open_it: Opened) -> None:
+    now = [1000.0]
+    here, there = open_it(clock=lambda: now[0]), open_it(clock=lambda: now[0])
+    here.post("load", "a", "first")
+    now[0] = 1010.0
+    here.post("load", "b", "it's é")
+    here.post("other", "a", "elsewhere")
+    assert there.posted("load") == {"a": "first", "b": "it's é"}
+    now[0] = 1020.0
+    there.post("load", "a", "second")
+    assert list(here.posted("load").items()) == [("b", "it's é"), ("a", "second")]
+    assert here.posted("load", within=5.0) == {"a": "second"}
+    assert here.posted("nobody") == {}
+
+
+def test_messages_are_forgotten_with_the_workers(open_it: Opened) -> None:
+    now = [1_700_000_000.0]
+    store = open_it(clock=lambda: now[0])
+    store.post("load", "old", "x")
+    now[0] += 8 * 86400
+    store.post("load", "new", "y")
+    store.maintain()
+    assert store.posted("load") == {"new": "y"}
+
+
 def test_a_lease_has_one_holder_until_it_ends(open_it: Opened) -> None:
     now = [100.0]
     a, b = open_it(clock=lambda: now[0]), open_it(clock=lambda: now[0])
