@@ -28,6 +28,7 @@ class _LazyGroup(click.Group):
         "manager": "manager",
         "metrics": "metrics",
         "recall": "memory",
+        "report": "report",
         "status": "status",
         "workers": "status",
     }

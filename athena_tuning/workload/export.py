@@ -58,7 +58,7 @@ def export_records(
     if suffix is None:
         raise ValueError(f"{path.name} ends with none of {', '.join(SUFFIXES)}: the ending is the format")
     counted = _Counted(records, progress)
-    with _replacing(path) as new:
+    with replacing(path) as new:
         if suffix == ".parquet":
             _write_parquet(counted, new)
         else:
@@ -119,7 +119,7 @@ class _Counted:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """Give a new file beside ``path`` that takes its place in the end, or is gone."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)
