@@ -193,7 +193,11 @@ def _apply(here: Here, change: Change) -> None:
         st.session_state[_WRITING] = change
         if change.strategy is not None:
             return here.service.switch_strategy(
-                here.actor, change.strategy, expected_version=change.base, reason=reason
+                here.actor,
+                change.strategy,
+                expected_version=change.base,
+                reason=reason,
+                foretold=_known(here, change),
             )
         return here.service.apply(
             here.actor,

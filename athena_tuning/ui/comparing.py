@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from athena_tuning.model import ConfigSet, ConfigVersion, Decision
-from athena_tuning.ui import applying, figures, notices, parts, reads, text, units
+from athena_tuning.model import Action, ConfigSet, ConfigVersion, Decision
+from athena_tuning.ui import applying, figures, notices, parts, reads, text, units, verdicts
 from athena_tuning.ui.applying import Change
+from athena_tuning.ui.figures import Foretold
 from athena_tuning.ui.shell import Here
 
 
@@ -62,7 +63,7 @@ def roll_back_button(here: Here, chosen: Sequence[ConfigVersion]) -> None:
                 version.config,
                 version.scope,
                 f"back to version {version.version}",
-                restores=version.version,
+                restores=0 if version.ends_exception else version.version,
             )
             if version
             else None,
@@ -120,18 +121,29 @@ def compare(here: Here, chosen: Sequence[ConfigVersion]) -> None:
             parts.empty("Neither ran in this period.")
 
 
-def decisions(here: Here, found: Sequence[Decision]) -> None:
-    """Draw decisions as a table, and the reasons of the chosen one."""
+def decisions(here: Here, found: Sequence[Decision], points: Sequence[Foretold]) -> None:
+    """Draw decisions as a table, and the reasons of the chosen one.
+
+    Args:
+        here: the page.
+        found: the decisions, newest first.
+        points: what came of those that expected something.
+    """
+    seen = {point.name: point.came.value for point in points}
+    verdicts_on = verdicts.judged(found)
+    changes = [decision for decision in found if decision.action is not Action.KEEP]
+    if changes and not st.toggle("“No change” too", key="history-all"):
+        found = changes
     rows = [
         {
             "When": units.moment(decision.time, here.view.timezone),
-            "Scope": text.plain(decision.scope, 30),
             "Action": decision.action.value,
             "In a sentence": text.plain(decision.summary, 240),
-            "Recalls": decision.samples,
-            "Expected": parts.change_of(decision.predicted),
-            "Observed": parts.change_of(decision.observed),
+            "Expected": _expected(decision),
+            "Observed": parts.change_of(_observed(decision, verdicts_on, seen)),
             "Led to": f"v{decision.config_version}" if decision.config_version else "",
+            "Recalls": decision.samples,
+            "Scope": text.plain(decision.scope, 30),
             "Policy": text.plain(decision.policy, 30),
         }
         for decision in found
@@ -143,12 +155,76 @@ def decisions(here: Here, found: Sequence[Decision]) -> None:
         on_select="rerun",
         selection_mode="single-row",
         height=min(380, 38 + 35 * len(rows)),
-        column_config={"In a sentence": st.column_config.TextColumn(width="large")},
+        column_config={
+            "In a sentence": st.column_config.TextColumn(width=300),
+            "Expected": st.column_config.TextColumn(width=75),
+            "Observed": st.column_config.TextColumn(width=75),
+            "Led to": st.column_config.TextColumn(width=60),
+        },
         alt=f"{len(rows)} decisions, newest first",
     )
     for row in event.selection.rows:
         if row < len(found):
-            _explain(found[row])
+            _explain(found[row], verdicts_on.get(found[row].decision_id))
+
+
+def _expected(decision: Decision) -> str:
+    expected = verdicts.expectation(decision)
+    return parts.change_of(expected.value if expected else None)
+
+
+def _observed(
+    decision: Decision, verdicts_on: Mapping[str, Decision], seen: Mapping[str, float]
+) -> float | None:
+    verdict = verdicts_on.get(decision.decision_id, decision)
+    return seen.get(f"v{decision.config_version}") if verdict.observed is None else verdict.observed
+
+
+def held_against(here: Here, found: Sequence[Decision], written: Sequence[ConfigVersion]) -> list[Foretold]:
+    """Return what changes were expected to bring, held against what they brought."""
+    return verdicts.held_against(
+        found, written, lambda before, after: here.service.ask(verdicts.came, here.view, before, after)
+    )
+
+
+def expected_and_came(points: Sequence[Foretold]) -> None:
+    """Draw what changes were expected to bring against what they brought."""
+    if points:
+        parts.analysis_chart(figures.expected_and_came(points), "history-expected")
+        st.caption(
+            "Latency, type by type, under the version against the one before it, with 95 % intervals. A point "
+            "on the line came as expected; another load moves it too."
+        )
+    else:
+        parts.empty(
+            "Nothing to compare yet: it takes a change that was simulated before it was applied, and "
+            f"{verdicts.LEAST} recalls of a type before and after it.",
+            icon="rule",
+        )
+
+
+def trail(here: Here, written: Sequence[ConfigVersion]) -> None:
+    """Draw who did what and why, newest first."""
+    rows = [
+        {
+            "When": units.moment(at, here.view.timezone),
+            "Who": text.plain(who, 40),
+            "What": text.plain(what, 160),
+            "Why": text.plain(why, 240),
+        }
+        for at, who, what, why in verdicts.trail(written, here.service.notes())[:500]
+    ]
+    if not rows:
+        parts.empty("Nobody has done anything yet.", icon="history_edu")
+        return
+    st.dataframe(
+        rows,
+        hide_index=True,
+        key="history-trail",
+        height=min(300, 38 + 35 * len(rows)),
+        column_config={"What": st.column_config.TextColumn(width="medium")},
+        alt=f"{len(rows)} entries of the audit trail, newest first",
+    )
 
 
 def note_form(here: Here) -> None:
@@ -166,7 +242,9 @@ def note_form(here: Here) -> None:
         )
 
 
-def _explain(decision: Decision) -> None:
+def _explain(decision: Decision, verdict: Decision | None) -> None:
+    for sentence in verdicts.explained(decision, verdict):
+        st.text(sentence)
     parts.sheet(
         ["Parameter", "Before", "After", parts.Cell("Why", "why")],
         [
@@ -175,8 +253,6 @@ def _explain(decision: Decision) -> None:
         ],
         limit=320,
     )
-    if decision.bound:
-        st.text(f"What kept it from going further: {text.plain(decision.bound, 200)}")
     if decision.candidates:
         parts.sheet(
             ["Considered", parts.Cell("Expected", "n"), parts.Cell("95 % interval", "n")],
@@ -196,6 +272,8 @@ def _explain(decision: Decision) -> None:
 
 
 def _changed(parent: ConfigVersion | None, version: ConfigVersion) -> str:
+    if version.ends_exception:
+        return "exception ended: as all types"
     before = parent or ConfigSet().default
     changes = [
         f"{name} {units.setting(a)} → {units.setting(b)}"

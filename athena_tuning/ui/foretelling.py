@@ -73,10 +73,10 @@ def in_short(run: WhatIfRun, name: str) -> list[tuple[Any, ...]]:
     outcome = outcome_of(run, name)
     if outcome is None:
         return [("predicted", Cell("simulating…" if run.state is State.RUNNING else "not simulated", "was"))]
-    told = "a guess" if outcome.beyond else ""
+    capacity = toned(outcome.capacity_change, more_is_better=True)
     return [
         ("p99", toned(outcome.p99_change, more_is_better=False)),
-        (f"capacity{', ' + told if told else ''}", toned(outcome.capacity_change, more_is_better=True)),
+        ("capacity, a guess", Cell(capacity.value, "was")) if outcome.beyond else ("capacity", capacity),
         ("slot time per answer", toned(outcome.cost_change, more_is_better=False)),
     ]
 

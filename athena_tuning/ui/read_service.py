@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from athena_tuning.model import (
+    Annotation,
     ConfigSet,
     ConfigVersion,
     Decision,
@@ -209,6 +210,10 @@ class ReadService:
     def history(self, limit: int = 200, scope: str | None = None) -> list[ConfigVersion]:
         """Return config versions, newest first."""
         return self.store.config_history(limit=limit, scope=scope)
+
+    def notes(self) -> list[Annotation]:
+        """Return what people noted and did beside configs, oldest first."""
+        return self.store.annotations()
 
     def decisions(self, limit: int = 200) -> list[Decision]:
         """Return the tuner's decisions, newest first."""

@@ -125,21 +125,31 @@ class TuningService(ReadService):
         return version
 
     def switch_strategy(
-        self, actor: Actor, strategy: TuningStrategy, *, expected_version: int, reason: str
+        self,
+        actor: Actor,
+        strategy: TuningStrategy,
+        *,
+        expected_version: int,
+        reason: str,
+        foretold: WhatIf | None = None,
     ) -> ConfigVersion:
         """Put another strategy in force, with the values that it asks for on today's evidence.
 
-        Exceptions by type come along; where a scope is pinned, its values stay.
+        Exceptions by type come along; where a scope is pinned, its values stay. What was ``foretold`` is kept
+        if the evidence still asks for the values that it was about.
 
         Raises: as ``apply`` does.
         """
         self._may_write(actor, "switch the strategy")
         configs = self.configs()
+        wanted = self._under_strategy(strategy, configs.default)
+        about = foretold.outcomes[0].configs.default.config if foretold else None
         written = self.apply(
             actor,
-            self._under_strategy(strategy, configs.default),
+            wanted,
             expected_version=expected_version,
             reason=reason,
+            foretold=foretold if about == wanted else None,
         )
         for scope, at in configs.by_type.items():
             self.apply(

@@ -133,8 +133,8 @@ def progress(here: Here, run: LoadRun) -> None:
     with st.grid(6, min_column_width=112, gap="small"):
         st.metric("Asked", units.count(at.offered), height="stretch")
         st.metric("Answered", units.rate(at.achieved_per_s), height="stretch")
-        st.metric("p50, from when due", units.ms(at.p50_ms), height="stretch")
-        st.metric("p99, from when due", units.ms(at.p99_ms), height="stretch")
+        st.metric("p50 since due", units.ms(at.p50_ms), height="stretch")
+        st.metric("p99 since due", units.ms(at.p99_ms), height="stretch")
         st.metric("Under way", units.count(at.in_flight), height="stretch")
         st.metric("Errors", units.count(at.errors), height="stretch")
 
