@@ -192,8 +192,8 @@ def expected_and_came(points: Sequence[Foretold]) -> None:
     if points:
         parts.analysis_chart(figures.expected_and_came(points), "history-expected")
         st.caption(
-            "Latency, type by type, under the version against the one before it, with 95 % intervals. A point "
-            "on the line came as expected; another load moves it too."
+            "Latency, type by type, under the version against the one before it, with 95 % intervals. A "
+            "point on the line came as expected; another load moves it too."
         )
     else:
         parts.empty(

@@ -9,7 +9,8 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
+from athena_tuning.model import ConfigSet, LayerTask, QueryMetrics, TaskOutcome
+from athena_tuning.tuning.whatif import Estimate, Outcome, with_config
 from athena_tuning.ui import figures, live
 from athena_tuning.ui.chart import Chart
 from athena_tuning.ui.theme import SERIES
@@ -35,7 +36,33 @@ def curve(scale: float = 1.0) -> list[float]:
     return [scale * (1 + 10 * q) for q in figures.QUANTILES]
 
 
+def outcome(name: str, limit: int = 5, p99: float = 100.0, *, beyond: bool = False) -> Outcome:
+    configs = with_config(ConfigSet(), "all", max_concurrent=limit)
+    change = Estimate(math.log(p99 / 100), math.log(p99 / 130), math.log(p99 / 80))
+    ms = Estimate(p99, p99 * 0.8, p99 * 1.2)
+    return Outcome(
+        name, configs, ms._replace(value=p99 / 4, low=0.1), ms, ms, Estimate(10.0 * limit, 9.0, 99.0), ms,
+        Estimate(1.0, 0.99, 1.0), change, change, Estimate(0.7, 0.5, 0.9), Estimate(-0.2, -0.4, 0.1),
+        Estimate(math.inf, 0.1, math.inf), beyond,
+    )  # fmt: skip
+
+
+SWEPT = [
+    (float(n), outcome(str(n), n, p99, beyond=n > 8))
+    for n, p99 in ((2, 900.0), (8, 60.0), (20, 55.0), (5, 100.0))
+]
+
 PLOTLY: dict[str, Chart] = {
+    "sweep": figures.sweep_curve(SWEPT, what="layer tasks in flight", in_force=5.0, unit=""),
+    "swept timeouts": figures.sweep_curve(
+        [(0.2, outcome("0.2")), (10.0, outcome("10"))], what="timeout", in_force=10.0, unit=" s"
+    ),
+    "changes": figures.changes([outcome(EVIL, p99=5000.0), outcome("b", p99=90.0)]),
+    "no changes": figures.changes([]),
+    "expected": figures.expected_and_came(
+        [figures.Foretold(EVIL, Estimate(-0.2, -0.3, -0.1), Estimate(math.inf, -0.2, math.inf), 400)]
+    ),
+    "nothing expected": figures.expected_and_came([]),
     "percentiles": figures.percentile_plot(curve(), curve(2), counts=(5000, 4000), slo_ms=8.0),
     "no percentiles": figures.percentile_plot([NAN] * len(figures.QUANTILES), counts=(0, 0)),
     "by name": figures.by_name([figures.Row(EVIL, 9, 1, 2, NAN)], what="layer", slo_ms=3.0),
@@ -86,7 +113,7 @@ def test_every_chart_says_in_words_what_it_shows(chart: Chart) -> None:
 
 
 def test_no_label_of_a_plotly_chart_carries_markup_from_outside() -> None:
-    for name in ("by name", "hit rates", "calls", "together"):
+    for name in ("by name", "hit rates", "calls", "together", "changes", "expected"):
         assert "<b>x" not in json.dumps(PLOTLY[name].spec)
 
 
@@ -147,3 +174,35 @@ def test_two_charts_over_one_time_share_times_and_pointer_and_keep_their_units()
     assert units["failed"].endswith("/s")
     assert [line["xAxisIndex"] for line in both.spec["series"]] == [0, 0, 0, 1, 1, 1]
     assert list(source).count("t") == 1
+
+
+def test_a_sweep_runs_through_its_values_in_order_and_marks_where_it_guesses() -> None:
+    spec = PLOTLY["sweep"].spec
+    p99 = next(trace for trace in spec["data"] if trace.get("name") == "p99")
+    assert (p99["x"], p99["y"]) == ([2.0, 5.0, 8.0, 20.0], [900.0, 100.0, 60.0, 55.0])
+    low, high = [trace for trace in spec["data"] if not trace.get("showlegend", True)][:2]
+    assert all(a <= b <= c for a, b, c in zip(low["y"], p99["y"], high["y"], strict=True))
+    in_force, beyond = spec["layout"]["shapes"]
+    assert in_force["x0"] == 5.0
+    assert 8 < beyond["x0"] < 20 < beyond["x1"]
+    assert "20: p99 55.0 ms, 200 /s at most, 100 % full" in PLOTLY["sweep"].alt
+
+
+def test_a_sweep_that_moves_no_capacity_shows_full_answers_below() -> None:
+    assert "full answers" in [trace.get("name") for trace in PLOTLY["swept timeouts"].spec["data"]]
+    assert "capacity, recalls/s" in [trace.get("name") for trace in PLOTLY["sweep"].spec["data"]]
+
+
+def test_only_a_change_whose_interval_leaves_out_nothing_is_filled() -> None:
+    p99, capacity, cost = PLOTLY["changes"].spec["data"]
+    assert p99["marker"]["symbol"] == ["circle", "circle-open"]
+    assert capacity["marker"]["color"] == [SERIES[0]] * 2
+    assert cost["marker"]["symbol"] == ["circle-open"] * 2
+    assert "b: p99 latency −10 % (−31 to +12)" in PLOTLY["changes"].alt
+
+
+def test_change_ticks_are_round_percents_around_none() -> None:
+    axis = PLOTLY["changes"].spec["layout"]["xaxis"]
+    assert "0 %" in axis["ticktext"]
+    assert 2 <= len(axis["ticktext"]) <= 7
+    assert axis["tickvals"] == sorted(axis["tickvals"])
