@@ -85,6 +85,7 @@ class Measure:
         query._timer = self._timer
         query._running = self._running
         query._id = query_id
+        query._number = next(self._numbers)
         query._text = query_text
         query.query_type = query_type
         query._shares = []
@@ -157,6 +158,7 @@ class MeasuredQuery:
         "_failure",
         "_id",
         "_measure",
+        "_number",
         "_running",
         "_shares",
         "_started",
@@ -174,6 +176,7 @@ class MeasuredQuery:
     _timer: Callable[[], float]
     _running: list[None]
     _id: str | None
+    _number: int
     _text: str
     _shares: list[MeasuredLayer]
     _counted: list[MeasuredLayer]
@@ -187,6 +190,11 @@ class MeasuredQuery:
     cache_hit: bool | None
     memory_mb: float | None
     user_satisfaction: float | None
+
+    @property
+    def query_id(self) -> str:
+        """Its id: what feedback on its answer names."""
+        return self._id or f"{self._measure._prefix}{self._number}"
 
     def layer(self, name: str, queue_ms: float = 0.0) -> MeasuredLayer:
         """Return a layer's share of this query, to be measured by ``with`` or ``async with``.
@@ -225,7 +233,7 @@ class MeasuredQuery:
 
     def metrics(self) -> QueryMetrics:
         """Return the record of this query, once it has ended. Whoever reads it pays for it, not the query."""
-        measure, configs, begun = self._measure, self._configs, self._started
+        configs, begun = self._configs, self._started
         latency: float | None = (self._ended - begun) * 1000.0
         tasks: Sequence[LayerTask]
         tasks = one_by_one = []
@@ -259,7 +267,7 @@ class MeasuredQuery:
         return _new(
             QueryMetrics,
             (
-                self._id or f"{measure._prefix}{next(measure._numbers)}",
+                self.query_id,
                 self._text,
                 self.query_type,
                 self._timestamp,

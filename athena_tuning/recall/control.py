@@ -15,6 +15,7 @@ from typing import Self
 from athena_tuning.model import ConfigSet, Decision, Mode, TuningConfig, TuningStrategy, WorkerStatus
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall.delivery import MetricDelivery
+from athena_tuning.recall.feedback import FeedbackDesk
 from athena_tuning.recall.gathering import Gathering
 from athena_tuning.recall.housekeeping import Duty, Housekeeping
 from athena_tuning.recall.steering import Steering, first_configs
@@ -87,12 +88,14 @@ class Control:
         tuner = AutoTuner(gathering.window, strategy, clock=clock)
         start = first_configs(strategy, mode)
         self._steering = Steering(self.store, tuner, self.worker_id, gathering, start, lambda _: None, clock)
+        self._feedback = FeedbackDesk(self.profiler, tuner.contributions, self.store, clock)
         self._delivery = MetricDelivery(self.profiler, self.store, self.worker_id, int(clock() * 1000))
         duties = [
             Duty("config watch", 0.025, self._watch),
             Duty("fold", 0.25, self.profiler.fold, at_close=True),
             Duty("tuning", 0.25, self._tune),
             Duty("metric delivery", 0.25, self._delivery.deliver, at_close=True),
+            Duty("feedback delivery", 0.25, self._feedback.deliver, at_close=True),
             Duty("status report", 1.0, lambda: self.store.report_worker(self.status()), at_close=True),
         ]
         self._housekeeping = Housekeeping([duty for duty in duties if tune or duty.name != "tuning"])
@@ -137,6 +140,21 @@ class Control:
             listener(config)
             self._listeners.append((listener, query_type, config))
         return listener
+
+    def record_feedback(self, query_id: str, score: float) -> bool:
+        """Note how good the answer to a measured query was; see ``MemoryManager.record_feedback``.
+
+        Args:
+            query_id: the measured query's ``query_id``.
+            score: 0 (useless) to 1 (just right).
+
+        Returns:
+            False if the query is not in the window.
+
+        Raises:
+            ValueError: if the score is no number from 0 to 1.
+        """
+        return self._feedback.take(query_id, score)
 
     def status(self) -> WorkerStatus:
         """Return what this control tells the store about its system."""

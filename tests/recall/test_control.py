@@ -126,3 +126,15 @@ def test_a_store_named_by_its_url_is_opened_and_closed(tmp_path):
         control.store.workers()
     with open_store(url) as again:
         assert len(again.tail_metrics().records) == 2
+
+
+def test_feedback_on_an_answer_reaches_its_record_and_the_store(store):
+    with Control(store) as control:
+        with control.measure("who owns billing?", "factual") as query, query.layer("semantic"):
+            pass
+        assert control.record_feedback(query.query_id, 0.25)
+        assert not control.record_feedback("another", 0.25)
+        assert control.profiler.metrics[0].user_satisfaction == 0.25
+        with pytest.raises(ValueError, match="0 to 1"):
+            control.record_feedback(query.query_id, 2.0)
+    assert store.tail_metrics().records[0].query_id == query.query_id
