@@ -225,10 +225,6 @@ class LatencyHistogram:
         index = np.flatnonzero(self._counts)
         return index + self._first, self._counts[index]
 
-    def copy(self) -> LatencyHistogram:
-        """Return an independent copy."""
-        return LatencyHistogram.merged((self,))
-
     def to_bytes(self) -> bytes:
         """Return a compact form: a version byte, then bucket gaps and counts in the fewest bytes that fit."""
         index, counts = self.buckets()
