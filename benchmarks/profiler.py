@@ -115,7 +115,7 @@ def recording(profilers: dict[int, PerformanceProfiler]) -> Iterator[Figure]:
             single = [ns for _ in range(300) for ns in single_calls_ns(profiler.record_query, ready)]
         bare_ns, costs[size] = (median(ns) for ns in zip(*both, strict=True))
         against[size] = costs[size] / bare_ns
-        yield Figure("bare method with a deque append, p50", bare_ns, "ns")
+        yield Figure(f"bare method with a deque append, p50, beside window {size:,}", bare_ns, "ns")
         yield Figure(f"record_query, p50, window {size:,}", costs[size], "ns")
         yield Figure(f"record_query, p50, window {size:,}, against bare", against[size], "x", 2.0)
         yield Figure(f"record_query, p99, window {size:,}", quantile(single, 0.99) / 1000, "µs", 5.0)
