@@ -190,7 +190,7 @@ def _apply(here: Here, change: Change) -> None:
     reason = st.session_state.get(_REASON, "")
 
     def write() -> object:
-        st.session_state[_WRITING] = change
+        st.session_state[_WRITING] = replace(change, reason=reason)
         if change.strategy is not None:
             return here.service.switch_strategy(
                 here.actor,
@@ -260,6 +260,5 @@ def _rebase(here: Here, found: ConfigConflict) -> None:
             base=at.version if at else 0,
             config=merged,
             strategy=None,
-            reason=st.session_state.get(_REASON, wanted.reason),
         )
     )

@@ -31,6 +31,10 @@ WRITING = (
     "Keep",
     "Look at the change",
     "Change to",
+    "End",
+    "Pause",
+    "Go on",
+    "Roll back",
 )
 EVIL = (
     "![x](http://evil.example/i.png)<img src=x onerror=alert(1)> $\\frac{1}{2}$ \u202e:red[r] "
