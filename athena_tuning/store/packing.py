@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Hashable, Sequence
 from typing import Any
@@ -15,16 +16,23 @@ Floats = npt.NDArray[np.float64]
 _WIDTHS = {1: "<u1", 2: "<u2", 4: "<u4", 8: "<u8"}
 _SCALE = 1_000_000  # decimal digits that a scaled number keeps: of ms the ns, of s the µs
 _LARGEST = 2**53 // _SCALE  # above it a float cannot hold these digits
-_PLAIN, _SCALED, _UNKNOWN = 0, 1, 2  # bits of a float column's kind
+_SCALED, _UNKNOWN, _SAME, _COARSE = 1, 2, 4, 8  # bits of a float column's kind
+_COARSE_SCALE = 1_000
+_COLUMN = struct.Struct("<Bq")  # bytes a number, smallest number
+_CONSTANT = struct.Struct("<Bd")
 
 
 class Packer:
     """Writes columns one after the other. ``Unpacker`` reads them in the same order.
 
+    Small batches are what matters: so columns come as Python has them, and what is cheaper without numpy
+    (columns of one value, of small numbers) never becomes an array.
+
     Example:
         >>> out = Packer()
-        >>> out.ints(np.array([1000, 1003, 1001]))
-        >>> out.floats(np.array([1.5, np.nan]))
+        >>> out.ints([1000, 1003, 1001])
+        >>> out.floats([1.5, None])
+        (nan, nan)
         >>> source = Unpacker(out.packed())
         >>> source.ints(3).tolist(), source.floats(2).tolist()
         ([1000, 1003, 1001], [1.5, nan])
@@ -41,36 +49,61 @@ class Packer:
         """Write bytes whose length the reader knows."""
         self._parts.append(data)
 
-    def ints(self, values: Ints) -> None:
-        """Write whole numbers relative to their smallest, in the fewest bytes; equal ones take none."""
-        if not len(values):
-            return
-        low = int(values.min())
-        span = int(values.max()) - low
-        if span == 0:
-            self._parts.append(struct.pack("<Bq", 0, low))
-            return
-        width = 1 if span < 1 << 8 else 2 if span < 1 << 16 else 4 if span < 1 << 32 else 8
-        self._parts.append(struct.pack("<Bq", width, low))
-        self._parts.append((values - low).astype(_WIDTHS[width]).tobytes())
+    def ints(self, values: Sequence[int]) -> None:
+        """Write whole numbers relative to their smallest, in the fewest bytes; equal ones take none.
 
-    def floats(self, values: Floats, *, exact: bool = False) -> None:
-        """Write numbers that may be NaN.
-
-        They are kept to six decimals (of ms: to the nanosecond). What does not fit so, or with ``exact``
-        would lose something, is written as it is.
+        Raises:
+            TypeError: if a value is no whole number.
+            struct.error: if one does not fit into eight bytes.
         """
-        unknown = np.isnan(values)
-        kind = _UNKNOWN if unknown.any() else _PLAIN
-        known = np.where(unknown, 0.0, values) if kind else values
-        if len(known) == 0 or float(np.abs(known).max()) < _LARGEST:
-            scaled = np.rint(known * _SCALE).astype(np.int64)
-            if not exact or bool((scaled / _SCALE == known).all()):
-                self._kind_and_mask(kind | _SCALED, unknown)
-                self.ints(scaled)
-                return
-        self._kind_and_mask(kind, unknown)
-        self._parts.append(known.astype("<f8").tobytes())
+        if not values:
+            return
+        try:
+            small = bytes(values)
+        except ValueError:
+            wide = np.frombuffer(struct.pack(f"{len(values)}q", *values), np.int64)
+            self._relative(wide, int(wide.min()), int(wide.max()))
+            return
+        if small.count(small[:1]) == len(small):
+            self._parts.append(_COLUMN.pack(0, small[0]))
+        else:
+            self._parts += (_COLUMN.pack(1, 0), small)
+
+    def floats(self, values: Sequence[float | None], *, exact: bool = False) -> tuple[float, float]:
+        """Write numbers, of which some may be unknown: None or NaN.
+
+        They are kept to six decimals (of ms: to the nanosecond), and where three are enough to three. What
+        does not fit so, or with ``exact`` would lose something, is written as it is.
+
+        Returns:
+            The smallest and the largest, NaN if one is unknown or there is none.
+
+        Raises:
+            TypeError, ValueError, struct.error: if a value is no number.
+        """
+        if not values:
+            return math.nan, math.nan
+        if values.count(values[0]) == len(values):
+            return self._constant(values[0], exact)
+        if None in values:
+            numbers = np.array(values, np.float64)
+        else:
+            numbers = np.frombuffer(struct.pack(f"{len(values)}d", *values))
+        low, high = float(numbers.min()), float(numbers.max())
+        kind, known = 0, numbers
+        if math.isnan(low):
+            kind, unknown = _UNKNOWN, np.isnan(numbers)
+            known = np.where(unknown, 0.0, numbers)
+        scaled = self._scaled(known, exact)
+        kind |= 0 if scaled is None else _SCALED | (_COARSE if scaled[1] == _COARSE_SCALE else 0)
+        self._parts.append(bytes((kind,)))
+        if kind & _UNKNOWN:
+            self._parts.append(np.packbits(unknown).tobytes())
+        if scaled is None:
+            self._parts.append(known.astype("<f8").tobytes())
+        else:
+            self._relative(scaled[0], int(scaled[0].min()), int(scaled[0].max()))
+        return low, high
 
     def strings(self, values: Sequence[str]) -> None:
         """Write texts.
@@ -80,13 +113,37 @@ class Packer:
         """
         encoded = [_encoded(value) for value in values]
         self._parts.append(struct.pack("<I", len(encoded)))
-        self.ints(np.array([len(text) for text in encoded], np.int64))
+        self.ints(list(map(len, encoded)))
         self._parts.extend(encoded)
 
-    def _kind_and_mask(self, kind: int, unknown: npt.NDArray[np.bool_]) -> None:
-        self._parts.append(bytes([kind]))
-        if kind & _UNKNOWN:
-            self._parts.append(np.packbits(unknown).tobytes())
+    def _constant(self, value: float | None, exact: bool) -> tuple[float, float]:
+        kept = math.nan if value is None else value
+        if not exact and abs(kept) < _LARGEST:
+            kept = round(kept * _SCALE) / _SCALE
+        self._parts.append(_CONSTANT.pack(_SAME, kept))
+        return kept, kept
+
+    @staticmethod
+    def _scaled(known: Floats, exact: bool) -> tuple[Floats, int] | None:
+        """Return the numbers as whole ones, and by what they were multiplied; None if they do not fit."""
+        if not float(np.abs(known).max()) < _LARGEST:
+            return None
+        coarse = np.rint(known * _COARSE_SCALE)
+        if coarse[0] / _COARSE_SCALE == known[0] and bool((coarse / _COARSE_SCALE == known).all()):
+            return coarse, _COARSE_SCALE
+        fine = np.rint(known * _SCALE)
+        if exact and not bool((fine / _SCALE == known).all()):
+            return None
+        return fine, _SCALE
+
+    def _relative(self, whole: Ints | Floats, low: int, high: int) -> None:
+        """Write whole numbers relative to ``low``; floats among them are below 2**53."""
+        span = high - low
+        if span == 0:
+            self._parts.append(_COLUMN.pack(0, low))
+            return
+        width = 1 if span < 1 << 8 else 2 if span < 1 << 16 else 4 if span < 1 << 32 else 8
+        self._parts += (_COLUMN.pack(width, low), (whole - low).astype(_WIDTHS[width]).tobytes())
 
 
 class Unpacker:
@@ -113,7 +170,7 @@ class Unpacker:
         """Read ``n`` whole numbers."""
         if not n:
             return np.zeros(0, np.int64)
-        width, low = struct.unpack("<Bq", self.raw(9))
+        width, low = _COLUMN.unpack(self.raw(_COLUMN.size))
         if width == 0:
             return np.full(n, low, np.int64)
         if width not in _WIDTHS:
@@ -124,10 +181,14 @@ class Unpacker:
 
     def floats(self, n: int) -> Floats:
         """Read ``n`` numbers that may be NaN."""
+        if not n:
+            return np.zeros(0)
         kind = self.raw(1)[0]
+        if kind & _SAME:
+            return np.full(n, struct.unpack("<d", self.raw(8))[0])
         unknown = np.frombuffer(self.raw((n + 7) // 8), np.uint8) if kind & _UNKNOWN else None
         if kind & _SCALED:
-            values = self.ints(n) / _SCALE
+            values = self.ints(n) / (_COARSE_SCALE if kind & _COARSE else _SCALE)
         else:
             values = np.frombuffer(self.raw(8 * n), "<f8").astype(np.float64)
         if unknown is not None:
@@ -141,18 +202,18 @@ class Unpacker:
         return [str(self.raw(length), "utf-8", "surrogatepass") for length in lengths]
 
 
-def numbered(values: Sequence[Hashable]) -> tuple[list[Any], Ints]:
+def numbered(values: Sequence[Hashable]) -> tuple[list[Any], Sequence[int]]:
     """Return the distinct values, in order of appearance, and each value's place among them.
 
     Example:
         >>> numbered(["b", "a", "b"])
-        (['b', 'a'], array([0, 1, 0]))
+        (['b', 'a'], [0, 1, 0])
     """
     distinct = dict.fromkeys(values)
     if len(distinct) == 1:
-        return list(distinct), np.zeros(len(values), np.int64)
+        return list(distinct), bytes(len(values))
     places = {value: place for place, value in enumerate(distinct)}
-    return list(distinct), np.fromiter(map(places.__getitem__, values), np.int64, len(values))
+    return list(distinct), list(map(places.__getitem__, values))
 
 
 def _encoded(value: str) -> bytes:

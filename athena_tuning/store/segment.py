@@ -13,7 +13,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, pairwise
+from itertools import chain, pairwise, product
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from athena_tuning.store.text import TextPolicy, hash_shown, text_id, without_qu
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 _LATEST = 9e9  # Unix seconds, the year 2255
 _HEAD = struct.Struct("<BI")
 CACHE_KNOWN, CACHE_HIT, SUCCESS_KNOWN, SUCCESS, PARALLEL, PARTIAL = 1, 2, 4, 8, 16, 32
@@ -34,10 +34,15 @@ OK = OUTCOMES.index(TaskOutcome.OK)
 
 _CACHE_BITS = {None: 0, False: CACHE_KNOWN, True: CACHE_KNOWN | CACHE_HIT}
 _SUCCESS_BITS = {None: 0, False: SUCCESS_KNOWN, True: SUCCESS_KNOWN | SUCCESS}
-_PARALLEL_BITS = {False: 0, True: PARALLEL}
-_PARTIAL_BITS = {False: 0, True: PARTIAL}
+_FLAGS = {
+    (hit, success, parallel, partially): _CACHE_BITS[hit]
+    | _SUCCESS_BITS[success]
+    | PARALLEL * parallel
+    | PARTIAL * partially
+    for hit, success, parallel, partially in product(_CACHE_BITS, _SUCCESS_BITS, (False, True), (False, True))
+}
 _OUTCOME_PLACE = {outcome: place for place, outcome in enumerate(OUTCOMES)}
-_ODD = (TypeError, ValueError, KeyError, OverflowError, AttributeError)
+_ODD = (TypeError, ValueError, KeyError, OverflowError, AttributeError, struct.error)
 
 _RECORD_COLUMNS = (
     *("_id", "text", "time", "latency", "memory", "results", "accuracy", "satisfaction"),
@@ -115,63 +120,56 @@ def _encode(records: Sequence[QueryMetrics], policy: TextPolicy) -> Encoded:
     out.raw(_HEAD.pack(VERSION, len(records)))
     _pack_ids(out, ids)
     texts = _pack_texts(out, queries, policy)
-    seconds = np.array(times, np.float64)
-    if not (np.abs(seconds) < _LATEST).all():
+    oldest, newest = out.floats(times)
+    if not -_LATEST < oldest <= newest < _LATEST:
         raise ValueError("a timestamp is no Unix time in seconds")
-    for durations in (seconds, latency, memory, results):
-        out.floats(np.array(durations, np.float64))
+    for durations in (latency, memory, results):
+        out.floats(durations)
     for shares in (accuracy, satisfaction):
-        out.floats(np.array(shares, np.float64), exact=True)
-    for names in (types, [without_quotes(error, policy) or "" for error in errors], source):
-        distinct, places = numbered(names)
+        out.floats(shares, exact=True)
+    kinds_of_error, error_places = numbered(errors)
+    shown_errors = [without_quotes(error, policy) or "" for error in kinds_of_error]
+    for distinct, places in (numbered(types), (shown_errors, error_places), numbered(source)):
         out.strings(distinct)
         out.ints(places)
-    out.ints(
-        _bits(_CACHE_BITS, hits)
-        | _bits(_SUCCESS_BITS, success)
-        | _bits(_PARALLEL_BITS, parallel)
-        | _bits(_PARTIAL_BITS, partial_)
-    )
-    out.ints(_whole(concurrency))
-    out.ints(_whole(config))
+    out.ints(bytes(map(_FLAGS.__getitem__, zip(hits, success, parallel, partial_, strict=True))))
+    out.ints(concurrency)
+    out.ints(config)
     _pack_layers(out, tasks, timed, queried)
-    return Encoded(out.packed(), len(records), 0, float(seconds.min()), float(seconds.max()), texts)
-
-
-def _whole(values: Sequence[int]) -> Ints:
-    """Return whole numbers; a fraction is an error, not rounded away."""
-    array = np.asarray(values)
-    if array.dtype.kind not in "iub" and len(array):
-        raise TypeError(f"whole numbers expected, not {array.dtype}")
-    return array.astype(np.int64)
-
-
-def _bits(bits: Mapping[Any, int], values: Sequence[Any]) -> Ints:
-    return np.fromiter(map(bits.__getitem__, values), np.int64, len(values))
+    return Encoded(out.packed(), len(records), 0, oldest, newest, texts)
 
 
 def _pack_ids(out: Packer, ids: Sequence[str]) -> None:
     """Write ids as a common beginning and a number, if they are so; else as texts."""
     prefix = ids[0].rstrip("0123456789")
-    tails = [name[len(prefix) :] for name in ids if name.startswith(prefix)]
-    if len(tails) == len(ids) and all(map(str.isdecimal, tails)):
-        numbers = list(map(int, tails))
-        if max(numbers) < 2**63 and list(map(str, numbers)) == tails:
-            out.raw(b"\1")
-            out.strings([prefix])
-            out.ints(np.array(numbers, np.int64))
-            return
-    out.raw(b"\0")
-    out.strings(ids)
+    numbers = _numbers_after(prefix, ids)
+    if numbers is None:
+        out.raw(b"\0")
+        out.strings(ids)
+    else:
+        out.raw(b"\1")
+        out.strings([prefix])
+        out.ints(numbers)
+
+
+def _numbers_after(prefix: str, ids: Sequence[str]) -> list[int] | None:
+    """Return the numbers that make the ids with a prefix; None if they are not made so."""
+    start = len(prefix)
+    try:
+        numbers = [int(name[start:]) for name in ids]
+    except ValueError:
+        return None
+    made_so = [f"{prefix}{number}" for number in numbers] == list(ids)
+    return numbers if made_so and max(numbers) < 2**63 else None
 
 
 def _pack_texts(out: Packer, queries: Sequence[str], policy: TextPolicy) -> dict[int, str]:
     distinct, places = numbered(queries)
     if not {str}.issuperset(map(type, distinct)):
         raise TypeError("a query text must be a text")
-    keys = [text_id(text) for text in distinct]
+    keys = list(map(text_id, distinct))
     out.raw(len(keys).to_bytes(4, "little"))
-    out.ints(np.zeros(len(keys), np.int64) if policy is TextPolicy.DROP else np.array(keys, np.int64))
+    out.ints(bytes(len(keys)) if policy is TextPolicy.DROP else keys)
     out.ints(places)
     return dict(zip(keys, distinct, strict=True)) if policy is TextPolicy.KEEP else {}
 
@@ -200,16 +198,16 @@ def _pack_layers(
     for group in groups:
         out.raw(b"\1" if group == before else b"\0")
         if group != before:
-            out.ints(np.array(group[0], np.int64))
-            out.ints(_bits(names, group[1]))
+            out.ints(group[0])
+            out.ints(list(map(names.__getitem__, group[1])))
         before = group
     for durations in (offsets, queues, services):
-        out.floats(np.array(durations, np.float64))
-    for whole in (in_flight, [_OUTCOME_PLACE[outcome] for outcome in outcomes], results):
-        out.ints(_whole(whole))
+        out.floats(durations)
+    for whole in (in_flight, list(map(_OUTCOME_PLACE.__getitem__, outcomes)), results):
+        out.ints(whole)
     out.raw(b"\1" if times == services else b"\0")
     if times != services:
-        out.floats(np.array(times, np.float64))
+        out.floats(times)
 
 
 class Segment:
