@@ -33,7 +33,8 @@ from athena_tuning.workload.queries import sample_queries
 
 DAY = 86_400.0
 WORKLOADS = ("mixed", "bursty", "fast", "slow")
-APART = multiprocessing.get_context("spawn")
+APART = multiprocessing.get_context("forkserver")  # processes without our threads, quick to start
+APART.set_forkserver_preload(["athena_tuning.recall", "athena_tuning.store.sqlite", "athena_tuning.ui.tail"])
 QS = (0.5, 0.95, 0.99)
 
 Job = Callable[..., object]
@@ -77,11 +78,12 @@ def write(
     """Append batches as fast as it goes; return when it began and ended (seconds of one clock)."""
     ready = records(warm + total, worker, start, end)
     batches = [ready[at : at + size] for at in range(warm, len(ready), size)]
-    for sequence, at in enumerate(range(0, warm, 5000)):
+    first = int(start)  # a worker's sequences only grow
+    for sequence, at in enumerate(range(0, warm, 5000), first):
         store.append_metrics(worker, sequence, ready[at : min(at + 5000, warm)])
     gate.wait()
     began = time.monotonic()
-    for sequence, batch in enumerate(batches, warm):
+    for sequence, batch in enumerate(batches, first + warm):
         store.append_metrics(worker, sequence, batch)
     return began, time.monotonic()
 
@@ -106,7 +108,7 @@ def ingest(
     name: str, url: Callable[[], str], quick: bool, targets: dict[int, float | None]
 ) -> Iterator[Figure]:
     """Four writers at once, each batch a commit."""
-    each = 60_000 if quick else 250_000
+    each = 40_000 if quick else 250_000
     known = 12_000  # once round the sample workloads: after that their texts are in the store
     for size, target in targets.items():
         progress(f"{name}: ingest at batches of {size:,}")
@@ -132,7 +134,7 @@ def exact(found: Sequence[QueryMetrics]) -> list[float]:
 
 def reading(url: str, path: Path, quick: bool) -> Iterator[Figure]:
     """What a dashboard asks of a store with a day of raw records and a month of roll-ups."""
-    raw = 200_000 if quick else 1_000_000
+    raw = 160_000 if quick else 1_000_000
     now = time.time()
     progress(f"a store of {raw:,} raw records and a month of roll-ups")
     at_once(write, url, 2, raw // 8, 1000, 0, now - 30 * DAY, now - 4 * DAY)
@@ -221,7 +223,7 @@ def recalling(folder: Path, quick: bool) -> Iterator[Figure]:
         asked = itertools.cycle(texts)
         deliver, rest = manager._delivery._take, lambda: False
         ratios, took = [], []
-        for turn in range(8 if quick else 40):
+        for turn in range(6 if quick else 40):
             found = []
             for way in (deliver, rest) if turn % 2 else (rest, deliver):
                 manager._delivery._take = way  # type: ignore[method-assign]
