@@ -131,9 +131,7 @@ def otlp_exporter(endpoint: str) -> SpanExporter:
     return OTLPSpanExporter(address, timeout=_GIVE_UP_SECONDS)
 
 
-def spans_of(
-    m: QueryMetrics, resource: Resource | None = None, *, texts: bool = False
-) -> Iterator[ReadableSpan]:
+def spans_of(m: QueryMetrics, resource: Resource, *, texts: bool = False) -> Iterator[ReadableSpan]:
     """Give the span of a recall, then those of its layers."""
     trace_id = _number(m.query_id, 16)
     fraction, seconds = math.modf(m.timestamp)

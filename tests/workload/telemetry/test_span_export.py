@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
@@ -19,6 +20,7 @@ from athena_tuning.workload.telemetry.span_export import SpanExport, otlp_export
 from athena_tuning.workload.telemetry.span_processor import QuerySpanProcessor
 
 AT = 1_790_000_000.25
+HERE = Resource({"service.name": "test"})
 
 
 def record(query_id="q1", **changes):
@@ -120,10 +122,10 @@ def test_what_is_not_taken_is_sent_again_and_once(profiler):
 
 
 def test_ids_are_the_same_each_time_and_differ_by_recall(profiler):
-    first = [span.context.trace_id for span in span_export.spans_of(record())]
-    assert [span.context.trace_id for span in span_export.spans_of(record())] == first
+    first = [span.context.trace_id for span in span_export.spans_of(record(), HERE)]
+    assert [span.context.trace_id for span in span_export.spans_of(record(), HERE)] == first
     assert len(set(first)) == 1
-    spans = [span.context.span_id for n in range(300) for span in span_export.spans_of(record(f"q{n}"))]
+    spans = [span.context.span_id for n in range(300) for span in span_export.spans_of(record(f"q{n}"), HERE)]
     assert len(set(spans)) == 900
 
 
