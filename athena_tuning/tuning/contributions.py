@@ -122,6 +122,11 @@ class Contributions:
         found = {layer: [added for time, added in values if time >= since] for layer, values in seen.items()}
         return {layer: Share(sum(added), len(added)) for layer, added in found.items() if added}
 
+    def worth(self) -> dict[tuple[str, str], float]:
+        """Return by (type, layer) the share of answers that the layer adds something to."""
+        found = ((query_type, self.shares(query_type)) for query_type in self.types())
+        return {(t, layer): share.added / share.recalls for t, of in found for layer, share in of.items()}
+
     def quality(self, query_type: str, layer: str, since: float = 0.0) -> Quality:
         """Return the scores with and without a layer of recalls that began at ``since`` or later."""
         with self._lock:
