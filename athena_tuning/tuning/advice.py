@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,8 +35,10 @@ class Advice:
         material: whether they differ enough from what is in force to be worth a change.
         summary: one sentence for a person.
         samples: recalls or tasks it rests on.
-        predicted: expected change of slot time a recall, as a log ratio; None where none is meant.
+        predicted: expected change as a log ratio, of slot time a recall or, of a canary, of the objective;
+            None where none is meant.
         back: whether it takes an earlier change back; no ban holds that up.
+        canary: whether the policy itself is to put it on trial.
     """
 
     reasons: tuple[Reason, ...]
@@ -45,6 +47,7 @@ class Advice:
     samples: int
     predicted: float | None = None
     back: bool = False
+    canary: bool = False
 
     @property
     def values(self) -> dict[str, Any]:
@@ -55,9 +58,13 @@ class Advice:
 class Advisor(ABC):
     """Advises on one part of a config. Calls never overlap."""
 
+    def wakes(self, evidence: Evidence, telemetry: Telemetry) -> bool:
+        """Note that recalls came; whether to be asked now, out of turn. Asked at every step: cheap."""
+        return False
+
     @abstractmethod
-    def review(self, evidence: Evidence, telemetry: Telemetry) -> None:
-        """Look at what was seen; may take some ms, so it is asked once in ``PACE`` recalls."""
+    def review(self, evidence: Evidence, telemetry: Telemetry) -> Iterator[None]:
+        """Look at what was seen, in slices of some ms: one is carried out a step."""
 
     @abstractmethod
     def advise(self, evidence: Evidence, scope: str) -> Advice | None:
@@ -98,10 +105,11 @@ class _Trial:
 class Board:
     """Asks advisors in turn and sees to it that their changes are few and do no harm.
 
-    A round begins after ``FIRST`` recalls and then every ``PACE``: one advisor a step reviews, and the first
+    A round begins after ``FIRST`` recalls and then every ``PACE``: the advisors review in turn, and the first
     that has something material to say about a scope changes it, alone, which ends the round. The change is
     on trial for the next ``PACE`` recalls of its scope: more failures or partial answers than before, or
     what the advisor calls harm, roll it back and keep that advisor from the scope for a time that doubles.
+    An advisor that wakes is asked at once, also during a trial; a canary is judged by the policy.
 
     Args:
         policy: in whose name it decides.
@@ -111,6 +119,7 @@ class Board:
     policy: Policy
     advisors: Sequence[Advisor]
     _left: list[Advisor] = field(default_factory=list)
+    _reviewing: tuple[Advisor, Iterator[None]] | None = None
     _position: int = 0
     _next: int = FIRST
     _made: tuple[Decision, Advisor] | None = None
@@ -126,21 +135,34 @@ class Board:
             calm: whether the policy has nothing of its own under way; else nothing new is begun.
         """
         position = self._position = telemetry.position
-        if self._trial is not None:
-            return self._judged(evidence, telemetry, self._trial)
-        if not calm or (position < self._next and not self._left):
-            return ()
-        if not self._left:
+        awake = [advisor for advisor in self.advisors if advisor.wakes(evidence, telemetry)]
+        self._left = awake + [advisor for advisor in self._left if advisor not in awake]
+        if self._trial is not None and (made := self._judged(evidence, telemetry, self._trial)):
+            return made
+        if calm and not self._left and self._reviewing is None and position >= self._next:
             self._left = list(self.advisors)
             self._next = position + PACE
-        advisor = self._left.pop(0)
-        advisor.review(evidence, telemetry)
+        return self._reviewed(evidence, telemetry) if calm else ()
+
+    def _reviewed(self, evidence: Evidence, telemetry: Telemetry) -> tuple[Decision, ...]:
+        """Go on with the advisor whose turn it is, by one slice; decide if it has done and wants a change."""
+        if self._reviewing is None:
+            if not self._left:
+                return ()
+            advisor = self._left.pop(0)
+            self._reviewing = advisor, advisor.review(evidence, telemetry)
+        advisor, slices = self._reviewing
+        if next(slices, self) is None:
+            return ()
+        self._reviewing = None
         for scope in advisor.scopes(evidence):
             advice = self._advice(evidence, advisor, scope)
             if advice is not None:
+                if self._trial is not None and not advice.canary:
+                    return ()  # one at a time
                 self._left = []
                 made = self._decision(evidence, scope, advice)
-                self._made = made, advisor
+                self._made = None if advice.canary else (made, advisor)
                 return (made, *self.followers(evidence, made))
         return ()
 
@@ -198,6 +220,7 @@ class Board:
             advice.summary,
             advice.samples,
             reasons=advice.reasons,
+            action=Action.CANARY if advice.canary else Action.CHANGE,
             predicted=advice.predicted,
             bound=next((r.bound for r in advice.reasons if r.bound), None),
         )

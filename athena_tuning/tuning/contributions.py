@@ -73,8 +73,8 @@ class Contributions:
     An observation says whether the answer's best k would have lacked something without the layer, or, for a
     layer that is left out and was asked to check on that, whether they gained something by it. It needs the
     layers' own lists, which no record holds: so it is counted here beside the records, when a recall is over
-    and off its thread, and not as a column of the records, which are made before it is known. Like all
-    evidence of a tuner it is of its own process; what came of it is in the decisions, which all see.
+    and off its thread, and not as a column of the records, which are made before it is known. So it is of the
+    tuner's own process alone; what came of it is in the decisions, which all see.
 
     May be used from any thread.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 
 from athena_tuning.model import Decision, Reason, TuningConfig
 from athena_tuning.tuning.advice import Advice, Advisor
@@ -38,7 +39,7 @@ class LayerAdvisor(Advisor):
         self._out: dict[str, frozenset[str]] = {}
         self._returns: Counter[tuple[str, str]] = Counter()
 
-    def review(self, evidence: Evidence, telemetry: Telemetry) -> None:
+    def review(self, evidence: Evidence, telemetry: Telemetry) -> Iterator[None]:
         """Take in slot times by type and layer, and which layers came back."""
         slots: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         for seen in telemetry.newest(LOOKED_AT):
@@ -49,6 +50,7 @@ class LayerAdvisor(Advisor):
             out = evidence.configs.for_type(query_type).skipped_layers
             self._returns.update((query_type, layer) for layer in self._out.get(query_type, out) - out)
             self._out[query_type] = out
+        yield
 
     def scopes(self, evidence: Evidence) -> tuple[str, ...]:
         """Return the types that were seen."""

@@ -12,6 +12,7 @@ from athena_tuning.tuning import guard, reflex
 from athena_tuning.tuning.advice import Board
 from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.layers import LayerAdvisor
+from athena_tuning.tuning.load_table import LoadAdvisor
 from athena_tuning.tuning.policy import Policy, decision
 from athena_tuning.tuning.rules import RulePolicy
 from athena_tuning.tuning.search import (
@@ -78,7 +79,7 @@ class ModelPolicy(Policy):
         self._load = math.nan
         self._reflexed_at = -CHECK
         self._found: Found | None = None
-        self._board = Board(self, (TimeoutAdvisor(seed=seed), LayerAdvisor()))
+        self._board = Board(self, (TimeoutAdvisor(seed=seed), LayerAdvisor(), LoadAdvisor()))
 
     def due(self, evidence: Evidence) -> bool:
         """Whether recalls came, a search is under way or the strategy has changed."""

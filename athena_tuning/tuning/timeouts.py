@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,8 +121,8 @@ class TimeoutAdvisor(Advisor):
         self._random = np.random.default_rng(seed)
         self._layers: dict[str, Needed] = {}
 
-    def review(self, evidence: Evidence, telemetry: Telemetry) -> None:
-        """Fit every layer anew."""
+    def review(self, evidence: Evidence, telemetry: Telemetry) -> Iterator[None]:
+        """Fit every layer anew, one a slice."""
         asked = [s for s in telemetry.newest(LOOKED_AT) if s.tasks]
         ended: dict[str, list[float]] = {}
         late: dict[str, list[float]] = {}
@@ -132,11 +132,13 @@ class TimeoutAdvisor(Advisor):
                     kind = ended if task.outcome is TaskOutcome.OK else late
                     kind.setdefault(task.layer, []).append(task.service_ms)
         tail = tail_of(sum(len(s.tasks) for s in asked) / len(asked)) if asked else LOST
-        self._layers = {
-            layer: needed(Times(ended.get(layer, ()), late.get(layer, ())), tail, self._random)
-            for layer in sorted({*ended, *late})
-            if len(ended.get(layer, ())) + len(late.get(layer, ())) >= ENOUGH
-        }
+        found = {}
+        for layer in sorted({*ended, *late}):
+            times = Times(ended.get(layer, ()), late.get(layer, ()))
+            if times.ended + times.given_up >= ENOUGH:
+                yield
+                found[layer] = needed(times, tail, self._random)
+        self._layers = found
 
     def advise(self, evidence: Evidence, scope: str) -> Advice | None:
         """Return the timeouts of all layers; types get what all get."""

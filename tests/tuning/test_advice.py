@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -39,8 +40,9 @@ class Wants(Advisor):
         self.scope = scope
         self.reviews = 0
 
-    def review(self, evidence: Evidence, telemetry: Telemetry) -> None:
+    def review(self, evidence: Evidence, telemetry: Telemetry) -> Iterator[None]:
         self.reviews += 1
+        yield
 
     def scopes(self, evidence: Evidence) -> tuple[str, ...]:
         return (self.scope,)
@@ -96,6 +98,7 @@ class World:
         for _ in range(recalls // 25):
             self.feed(25, **how)  # type: ignore[arg-type]
             self.step()
+            self.step()  # a review has two slices here
 
     @property
     def changes(self) -> list[Decision]:
@@ -110,6 +113,7 @@ def test_nobody_is_asked_early_or_while_something_else_is_under_way() -> None:
     world.feed(1)
     assert world.step(calm=False) == ()
     assert advisor.reviews == 0
+    assert world.step() == ()  # the review's first slice
     (made,) = world.step()
     assert (made.action, made.after.timeout_seconds, made.reasons) == (Action.CHANGE, 7.0, (advisor.reason,))
 
@@ -124,9 +128,10 @@ def test_a_good_change_is_confirmed_and_then_the_next_advisor_has_its_turn() -> 
 
 def test_changes_are_at_most_one_in_a_thousand_recalls() -> None:
     class Restless(Wants):
-        def review(self, evidence: Evidence, telemetry: Telemetry) -> None:
-            super().review(evidence, telemetry)
+        def review(self, evidence: Evidence, telemetry: Telemetry) -> Iterator[None]:
+            self.reviews += 1
             self.reason = replace(self.reason, value=5.0 + self.reviews % 7)
+            yield
 
     world = World(Restless("timeout_seconds", 7.0), Restless("deadline_seconds", 7.0))
     world.run(10 * PACE)

@@ -68,6 +68,7 @@ class World:
             )
             if self.recalls % 25 == 0:
                 self.step()
+                self.step()  # a review has two slices
 
     def step(self) -> None:
         self.telemetry.take(self.profiler)
