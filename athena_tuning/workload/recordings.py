@@ -19,34 +19,34 @@ MOST = 500_000
 """Queries of a replay at most; of a longer recording the newest."""
 
 
-def recorded(name: str, store: Store | None = None) -> list[QueryMetrics]:
+def recorded(name: str, store: Store | None = None, *, files: bool = True) -> list[QueryMetrics]:
     """Return when and what was asked in a recording; nothing else of it is kept.
 
     Args:
         name: of a sample workload, a path of a file, "imported" or "live".
         store: where the last two are.
+        files: whether files are read; not for who takes orders from elsewhere.
 
     Raises:
         ValueError: if there is no such recording, or nothing in it; the message says what there is.
         OSError: if the file cannot be read.
     """
-    found = deque((_bare(m) for m in _records(name, store)), maxlen=MOST)
+    found = deque((_bare(m) for m in _records(name, store, files)), maxlen=MOST)
     if not found:
         raise ValueError(f"there is nothing to replay in {name!r:.200}")
     return list(found)
 
 
-def _records(name: str, store: Store | None) -> Iterable[QueryMetrics]:
+def _records(name: str, store: Store | None, files: bool) -> Iterable[QueryMetrics]:
     known = [sample.name for sample in samples.list_samples()]
     if name in known:
         return samples.load_records(name)
     if name in FROM_STORE and store is not None:
         return (m for m in stored_records(store) if m.source == name)
-    if Path(name).is_file():
+    if files and Path(name).is_file():
         return Import(name).records()
-    raise ValueError(
-        f"there is no recording {name!r:.200}: name a file, one of {', '.join((*known, *FROM_STORE))}"
-    )
+    there = f"{'a file, ' if files else ''}one of {', '.join((*known, *FROM_STORE))}"
+    raise ValueError(f"there is no recording {name!r:.200}: name {there}")
 
 
 def _bare(m: QueryMetrics) -> QueryMetrics:
