@@ -25,8 +25,10 @@ from athena_tuning.cli.output import (
 )
 
 if TYPE_CHECKING:
+    from athena_tuning.store import Store
     from athena_tuning.workload.compare import Comparison
-    from athena_tuning.workload.run import LoadProgress, LoadRun
+    from athena_tuning.workload.run import LoadProgress, Run
+    from athena_tuning.workload.spec import LoadSpec
     from athena_tuning.workload.summary import LoadSummary
 
 _LOOK_S = 0.2
@@ -54,6 +56,12 @@ def load() -> None:
     help="How long; 0: until Ctrl+C. Default: 60, for a replay to its end.",
 )
 @load_options
+@click.option(
+    "--on",
+    "worker",
+    metavar="WORKER",
+    help="Have a manager that shares the store ask itself: its id (see `athena-tuning workers`), or 'any'.",
+)
 @click.option("--compare", "compare_with", metavar="RUN", help="Compare with this run in the end.")
 @memory_option
 @store_option
@@ -64,6 +72,7 @@ def run(
     /,
     rate: float,
     seconds: float | None,
+    worker: str | None,
     compare_with: str | None,
     memory: str | None,
     store: str | None,
@@ -72,12 +81,13 @@ def run(
 ) -> None:
     """Ask a manager of its own, which shares the store as any other does, and keep what came out.
 
-    It runs until the load ends or Ctrl+C stops it; then the exit code is 1. Where the memory file is missing
-    it is made from the sample memory, whose questions are asked.
+    With --on a manager that runs elsewhere asks itself. It runs until the load ends or Ctrl+C stops it; then
+    the exit code is 1. Where the memory file is missing it is made from the sample memory, whose questions
+    are asked.
     """
     from athena_tuning.store import open_store
-    from athena_tuning.ui.embedded import Embedded
     from athena_tuning.workload.archive import RunArchive
+    from athena_tuning.workload.ordered import OrderedRun
 
     archive = RunArchive()
     before = _kept(archive, compare_with) if compare_with else None
@@ -85,12 +95,10 @@ def run(
     spec = spec_of(rate, None if whole or seconds == 0 else seconds or 60.0, values)
     path = Path(memory) if memory else locations.default_memory()
     with open_store(store or locations.default_store_url()) as opened:
-        here = Embedded(path, opened)
-        try:
-            here.start_load(spec)
-            came = _watched(here.load)
-        finally:
-            here.close()
+        if worker is not None:
+            came = _watched(OrderedRun(opened, spec, worker="" if worker == "any" else worker).start())
+        else:
+            came = _asked_here(path, opened, spec)
     archive.save(came)
     _tell(came, before, as_json)
     if came.state != "finished":
@@ -162,6 +170,36 @@ def delete(run_id: str) -> None:
     click.echo(f"run {run_id} is forgotten")
 
 
+@load.command()
+@_RUN
+@click.argument("state", type=click.Choice(["pause", "resume", "stop"]))
+@store_option
+def steer(run_id: str, state: str, store: str | None) -> None:
+    """Pause, resume or stop RUN, which a manager elsewhere was ordered to make."""
+    from athena_tuning.store import open_store
+    from athena_tuning.workload import ordered
+
+    with open_store(store or locations.default_store_url()) as opened:
+        try:
+            ordered.steer(opened, run_id, "run" if state == "resume" else state)
+        except KeyError:
+            raise click.ClickException(f"no load run {run_id} was ordered through this store") from None
+    click.echo(f"run {run_id} is told to {state}")
+
+
+def _asked_here(memory: Path, store: Store, spec: LoadSpec) -> LoadSummary:
+    """Run a load on a manager of this process."""
+    from athena_tuning.ui.embedded import Embedded
+    from athena_tuning.workload.recordings import recorded_for
+    from athena_tuning.workload.run import LoadRun
+
+    here = Embedded(memory, store)
+    try:
+        return _watched(LoadRun(here.manager, spec, recorded=recorded_for(spec, store)).start())
+    finally:
+        here.close()
+
+
 def _kept(archive: Any, run_id: str) -> LoadSummary:
     try:
         found: LoadSummary = archive.load(run_id)
@@ -172,9 +210,8 @@ def _kept(archive: Any, run_id: str) -> LoadSummary:
     return found
 
 
-def _watched(under_way: LoadRun | None) -> LoadSummary:
+def _watched(under_way: Run) -> LoadSummary:
     """Show how far a run is until it ends or is interrupted, and return what came out."""
-    assert under_way is not None  # noqa: S101 (it was started a moment ago)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     bar = Progress(
         TextColumn("run {task.fields[run]}"),
@@ -193,7 +230,10 @@ def _watched(under_way: LoadRun | None) -> LoadSummary:
             under_way.stop()
         finally:
             signal.signal(signal.SIGTERM, before)
-    return under_way.summary()
+    came = under_way.summary()
+    if came is None:
+        raise click.ClickException(f"load run {under_way.id} failed: {under_way.failure}")
+    return came
 
 
 def _said(at: LoadProgress) -> str:

@@ -55,11 +55,13 @@ def manager(
 ) -> None:
     """Run a manager that shares its metrics and obeys the store's configs, until Ctrl+C.
 
-    Where the memory file is missing it is made from the sample memory; --load, --clients or --replay ask the
-    sample's questions meanwhile.
+    It takes load orders too (`athena-tuning load run --on`). Where the memory file is missing it is made from
+    the sample memory; --load, --clients or --replay ask the sample's questions meanwhile.
     """
     from athena_tuning.store import open_store
     from athena_tuning.ui.embedded import Embedded
+    from athena_tuning.workload.recordings import recorded_for
+    from athena_tuning.workload.run import LoadRun
 
     loaded = load is not None or values["clients"] or values["replay_of"]
     spec = spec_of(load or 10.0, seconds, values) if loaded else None
@@ -78,8 +80,9 @@ def manager(
             until_stopped.enter_context(_spans(here.manager, otlp, texts=otlp_texts))
             click.echo(f"spans to {otlp}")
         if spec is not None:
-            until_stopped.callback(here.stop_load)  # before what tells of its recalls is closed
-            here.start_load(spec)
+            asking = LoadRun(here.manager, spec, recorded=recorded_for(spec, opened))
+            until_stopped.callback(asking.stop)  # before what tells of its recalls is closed
+            asking.start()
         click.echo(f"manager {here.manager.worker_id} over {path} on {url}  (Ctrl+C stops it)")
         stop.wait(seconds)
     click.echo(f"stopped after {here.manager.status().recalls} recalls")

@@ -1,4 +1,4 @@
-"""The manager that the dashboard runs itself, its sample memory, and the load that a person starts on it."""
+"""The manager that the dashboard runs itself, its sample memory, and the demo load on it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from athena_tuning.recall import MemoryManager
 from athena_tuning.recall.ingest import ingest_file
 from athena_tuning.store import Store
 from athena_tuning.workload import samples
-from athena_tuning.workload.recordings import recorded
-from athena_tuning.workload.run import LoadRun, State
+from athena_tuning.workload.ordered import OrderTaker
+from athena_tuning.workload.run import LoadRun
 from athena_tuning.workload.spec import LoadSpec
 
 logger = logging.getLogger(__name__)
@@ -22,13 +22,12 @@ logger = logging.getLogger(__name__)
 DEMO = LoadSpec("bursty", rate_per_s=3.0, duration_s=None, repetition=1.1, seed=7)
 """The gentle load that gives a new dashboard something to show."""
 
-_UNDER_WAY = (State.RUNNING, State.PAUSED)
-
 
 class Embedded:
-    """A manager in this process.
+    """A manager in this process, which also takes load orders from its store.
 
     Attributes:
+        memory: its file.
         manager: the manager.
         has_sample: whether its memory is the sample memory, which the demo load has questions for.
 
@@ -38,6 +37,7 @@ class Embedded:
     """
 
     def __init__(self, memory: Path, store: Store) -> None:
+        self.memory = memory
         marker = memory.with_name(f"{memory.name}.sample")
         if not memory.exists():
             build_memory(memory)
@@ -46,7 +46,7 @@ class Embedded:
         self.manager = MemoryManager(memory, store=store)
         self._lock = threading.Lock()
         self._demo: LoadRun | None = None
-        self._run: LoadRun | None = None
+        self._orders = OrderTaker(self.manager).start()
 
     @property
     def demo_is_on(self) -> bool:
@@ -66,40 +66,6 @@ class Embedded:
         if demo is not None:
             demo.stop()
 
-    def start_load(self, spec: LoadSpec) -> None:
-        """Start a load run beside whatever else runs.
-
-        Raises:
-            ValueError: if one is still running, or the load cannot be made.
-        """
-        with self._lock:
-            if self._run is not None and self._run.state in _UNDER_WAY:
-                raise ValueError("a load run is under way: stop it first")
-            replayed = recorded(spec.replay_of, self.manager.store) if spec.pattern == "replay" else ()
-            self._run = LoadRun(self.manager, spec, recorded=replayed).start()
-
-    def pause_load(self) -> None:
-        """Let the load run, if there is one, ask nothing until it is resumed."""
-        if self._run is not None:
-            self._run.pause()
-
-    def resume_load(self) -> None:
-        """Let a paused load run go on."""
-        if self._run is not None:
-            self._run.resume()
-
-    def stop_load(self) -> None:
-        """Stop the load run, if there is one."""
-        with self._lock:
-            run = self._run
-        if run is not None:
-            run.stop()
-
-    @property
-    def load(self) -> LoadRun | None:
-        """The newest load run; None before the first."""
-        return self._run
-
     def take_sample(self, name: str, *, ending_at: float) -> int:
         """Record a sample workload as if it had just ended, and return how many recalls that was.
 
@@ -118,7 +84,7 @@ class Embedded:
     def close(self) -> None:
         """End loads and the manager."""
         self.stop_demo()
-        self.stop_load()
+        self._orders.close()
         self.manager.close()
 
 

@@ -28,6 +28,7 @@ from athena_tuning.tuning.whatif import with_config
 from athena_tuning.ui.capacity import Curve, curve
 from athena_tuning.ui.embedded import Embedded
 from athena_tuning.ui.forecasts import Forecasts
+from athena_tuning.ui.loads import Loads
 from athena_tuning.ui.remembered import Remembered
 from athena_tuning.ui.standing import Standing
 from athena_tuning.ui.tail import Tail
@@ -65,6 +66,7 @@ class ReadService:
         self.tail = tail
         self.embedded = embedded
         self._clock = clock
+        self.loads = Loads(store, embedded)
         self._remembered = Remembered(lambda: self.window.version, clock)
         self._forecasts = Forecasts(clock)
 

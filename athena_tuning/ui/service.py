@@ -70,6 +70,7 @@ class TuningService(ReadService):
     def close(self) -> None:
         """End loads, the manager and the store."""
         self._forecasts.close()
+        self.loads.stop()
         self.tail.close()
         if self.embedded is not None:
             self.embedded.close()
@@ -234,35 +235,44 @@ class TuningService(ReadService):
         actor.must_be_operator("leave a note")
         self.store.annotate(Annotation(self.now, _checked(words), actor.name))
 
-    # The manager of this process
+    # Load, and the manager of this process
 
     def start_load(self, actor: Actor, spec: LoadSpec) -> None:
-        """Start a load run; the charts get a note of it.
+        """Start a load run, on the manager here or else on one that shares the store; charts get a note.
 
         Raises:
-            NotAllowed: if the actor is no operator, or there is no manager in this process.
+            NotAllowed: if the actor is no operator, or no manager is running.
             ValueError: if one is under way, or the load cannot be made.
+            StoreError: if it could not be ordered from a manager elsewhere.
         """
-        self._here(actor, "start a load").start_load(spec)
+        self._may_write(actor, "start a load")
+        self.loads.start(spec)
         self._note(actor, f"load started: {audit.told(spec)}")
 
     def pause_load(self, actor: Actor) -> None:
-        """Let the load run ask nothing for now. Raises ``NotAllowed`` as ``start_load`` does."""
-        self._here(actor, "pause a load").pause_load()
+        """Let the load run ask nothing for now. Raises ``NotAllowed`` if the actor is no operator."""
+        actor.must_be_operator("pause a load")
+        self.loads.pause()
         self._note(actor, "load paused")
 
     def resume_load(self, actor: Actor) -> None:
-        """Let a paused load run go on. Raises ``NotAllowed`` as ``start_load`` does."""
-        self._here(actor, "resume a load").resume_load()
+        """Let a paused load run go on. Raises ``NotAllowed`` if the actor is no operator."""
+        actor.must_be_operator("resume a load")
+        self.loads.resume()
         self._note(actor, "load resumed")
 
     def stop_load(self, actor: Actor) -> None:
-        """Stop the load run. Raises ``NotAllowed`` as ``start_load`` does."""
-        self._here(actor, "stop a load").stop_load()
+        """Stop the load run. Raises ``NotAllowed`` if the actor is no operator."""
+        actor.must_be_operator("stop a load")
+        self.loads.stop()
         self._note(actor, "load stopped")
 
     def set_demo(self, actor: Actor, on: bool) -> None:
-        """Start or stop the demo load. Raises ``NotAllowed`` as ``start_load`` does."""
+        """Start or stop the demo load.
+
+        Raises:
+            NotAllowed: if the actor is no operator, or there is no manager in this process.
+        """
         here = self._here(actor, "steer the demo load")
         if on:
             here.start_demo()
@@ -276,7 +286,7 @@ class TuningService(ReadService):
         It reaches the window as all recalls do, through the store; this waits a moment for it.
 
         Raises:
-            NotAllowed: as ``start_load`` does.
+            NotAllowed: as ``set_demo`` does.
             ValueError: if there is no such workload.
         """
         here = self._here(actor, "load a workload")
@@ -361,7 +371,7 @@ class TuningService(ReadService):
         """Ask the memory, as an agent would; it is measured and recorded like any recall.
 
         Raises:
-            NotAllowed: as ``start_load`` does.
+            NotAllowed: as ``set_demo`` does.
             ValueError: if the text is empty or too long.
         """
         here = self._here(actor, "ask the memory")

@@ -12,10 +12,9 @@ from athena_tuning.ui import live, notices, parts, reads, text, units
 from athena_tuning.ui.roles import Actor
 from athena_tuning.ui.shell import Here
 from athena_tuning.ui.view import View
-from athena_tuning.workload.run import LoadRun, State
+from athena_tuning.workload.run import UNDER_WAY, Run, State
 from athena_tuning.workload.spec import LoadSpec
 
-UNDER_WAY = (State.RUNNING, State.PAUSED)
 PATTERNS = {
     "steady": "even, Poisson arrivals",
     "bursty": "clusters and lulls, as real agents make them",
@@ -36,7 +35,7 @@ _LOOK_BACK = 150.0
 
 def form(here: Here) -> None:
     """Draw the form of a load run."""
-    locked = not here.can_write or here.service.embedded is None
+    locked = not here.can_write
     pattern = st.pills(
         "Pattern", list(PATTERNS), default="steady", required=True, key="sim-pattern", disabled=locked
     )
@@ -113,7 +112,7 @@ def spec_from(values: dict[str, object]) -> LoadSpec:
     )
 
 
-def progress(here: Here, run: LoadRun) -> None:
+def progress(here: Here, run: Run) -> None:
     """Draw how far a run is, and the button that stops it."""
     at = run.progress()
     told = f"{run.spec.pattern} at {units.rate(run.spec.rate_per_s)}"
@@ -180,9 +179,12 @@ def charts(here: Here, view: View) -> None:
             parts.live_chart(chart, "sim-chart-gauges", height=190)
 
 
-def outcome(run: LoadRun) -> None:
+def outcome(run: Run) -> None:
     """Draw what came out of a run that has ended."""
     came = run.summary()
+    if came is None:
+        st.text(text.plain(f"The load failed: {run.failure}", 400))
+        return
     parts.sheet(
         ["", parts.Cell("", "n")],
         [

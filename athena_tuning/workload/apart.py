@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import open_store
-from athena_tuning.workload.recordings import recorded
+from athena_tuning.workload.recordings import recorded_for
 from athena_tuning.workload.run import UNDER_WAY, LoadProgress, LoadRun, State
 from athena_tuning.workload.spec import LoadSpec
 from athena_tuning.workload.summary import LoadSummary
@@ -181,8 +181,7 @@ def _child(orders: IO[str], answers: IO[str]) -> None:
         open_store(order["store"]) as store,
         MemoryManager(order["memory"], store=store, worker_id=f"load-{order['id']}") as manager,
     ):
-        replayed = recorded(spec.replay_of, store) if spec.pattern == "replay" else ()
-        run = LoadRun(manager, spec, recorded=replayed, run_id=order["id"]).start()
+        run = LoadRun(manager, spec, recorded=recorded_for(spec, store), run_id=order["id"]).start()
         threading.Thread(target=_obey, args=(run, orders), daemon=True).start()
         ended = False
         while not ended:

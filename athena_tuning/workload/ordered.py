@@ -21,7 +21,7 @@ from typing import Any
 
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import Store, StoreError
-from athena_tuning.workload.recordings import recorded
+from athena_tuning.workload.recordings import recorded_for
 from athena_tuning.workload.run import UNDER_WAY, LoadProgress, LoadRun, State
 from athena_tuning.workload.spec import LoadSpec
 from athena_tuning.workload.summary import LoadSummary
@@ -312,7 +312,7 @@ class OrderTaker:
             spec = LoadSpec.from_dict(order.spec)
             if spec.duration_s is None:
                 raise ValueError("it has no end")  # noqa: TRY301 (all that is wrong is reported below)
-            replayed = recorded(spec.replay_of, self._store, files=False) if spec.pattern == "replay" else ()
+            replayed = recorded_for(spec, self._store, files=False)
             self._run = LoadRun(self._manager, spec, recorded=replayed, run_id=run_id).start()
         except (ValueError, TypeError) as exc:
             log.warning("load order %s cannot be obeyed: %s", run_id, exc)

@@ -11,6 +11,7 @@ from athena_tuning.store import Store
 from athena_tuning.workload import samples
 from athena_tuning.workload.export import stored_records
 from athena_tuning.workload.importing import Import
+from athena_tuning.workload.spec import LoadSpec
 
 FROM_STORE = {"imported": "what was imported into the store", "live": "what the store's managers measured"}
 """Names of recordings that a store holds, by the source of their records."""
@@ -35,6 +36,11 @@ def recorded(name: str, store: Store | None = None, *, files: bool = True) -> li
     if not found:
         raise ValueError(f"there is nothing to replay in {name!r:.200}")
     return list(found)
+
+
+def recorded_for(spec: LoadSpec, store: Store | None = None, *, files: bool = True) -> list[QueryMetrics]:
+    """Return what a spec replays; nothing if it is no replay. Raises as ``recorded`` does."""
+    return recorded(spec.replay_of, store, files=files) if spec.pattern == "replay" else []
 
 
 def _records(name: str, store: Store | None, files: bool) -> Iterable[QueryMetrics]:

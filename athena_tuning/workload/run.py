@@ -40,6 +40,47 @@ class Recaller(Protocol):
         ...
 
 
+class Run(Protocol):
+    """A run, wherever it is: here (``LoadRun``), in a process of its own, or on a manager elsewhere."""
+
+    @property
+    def id(self) -> str:
+        """Unique name."""
+
+    @property
+    def spec(self) -> LoadSpec:
+        """What load it makes."""
+
+    @property
+    def state(self) -> State:
+        """Where it is."""
+
+    @property
+    def failure(self) -> str:
+        """Why it failed; "" if it did not."""
+
+    def start(self) -> Run:
+        """Begin; return the run itself."""
+
+    def pause(self) -> None:
+        """Ask nothing until ``resume``."""
+
+    def resume(self) -> None:
+        """Go on where ``pause`` stopped."""
+
+    def stop(self) -> None:
+        """End it and wait until it has."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until nothing of it is left; False if ``timeout`` seconds passed first."""
+
+    def progress(self) -> LoadProgress:
+        """Return how far it is."""
+
+    def summary(self) -> LoadSummary | None:
+        """Return what came out; elsewhere None until it has ended, or if it failed."""
+
+
 class State(StrEnum):
     """Where a run is."""
 
@@ -93,6 +134,11 @@ class LoadRun:
         wall: Unix seconds.
         wait: waits on the condition until notified, at most so many seconds (None: without end).
 
+    Attributes:
+        id: its name.
+        spec: what load it makes.
+        failure: why it failed; "" if it did not.
+
     Raises:
         ValueError: if there are no questions for a type of the mix, or nothing to replay.
 
@@ -120,6 +166,7 @@ class LoadRun:
     ) -> None:
         self.id = run_id or uuid.uuid4().hex[:12]
         self.spec = spec
+        self.failure = ""
         self._manager = manager
         self._most = spec.clients or max_outstanding
         self._clock, self._wall, self._wait = clock, wall, wait
@@ -228,15 +275,16 @@ class LoadRun:
         try:
             while due := ask_next():
                 self._ask(due)
-        except Exception:
+        except Exception as exc:
             log.exception("load run %s failed", self.id)
-            self._fail()
+            self._fail(f"{type(exc).__name__}: {exc}")
         finally:
             self._leave()
 
-    def _fail(self) -> None:
+    def _fail(self, why: str) -> None:
         with self._changed:
             if self._state in UNDER_WAY:
+                self.failure = why
                 self._ended = self._elapsed()
                 self._state = State.FAILED
                 self._changed.notify_all()

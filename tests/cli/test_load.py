@@ -15,6 +15,10 @@ from athena_tuning.cli import main
 from athena_tuning.cli.load_options import spec_of
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import open_store
+from athena_tuning.ui.embedded import Embedded
+from athena_tuning.workload.ordered import OrderedRun
+from athena_tuning.workload.run import State
+from athena_tuning.workload.spec import LoadSpec
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +91,23 @@ def test_a_run_that_is_told_to_end_stops_is_kept_and_says_so(home: Path) -> None
     assert process.returncode == 1
     assert json.loads(said)["state"] == "stopped"
     assert run("show", json.loads(said)["id"]).exit_code == 0
+
+
+def test_a_manager_elsewhere_asks_itself_and_can_be_stopped_from_here(home: Path) -> None:
+    with open_store(f"sqlite:///{home / 'store.db'}") as store:
+        there = Embedded(home / "memory.db", store)
+        came = made("--on", there.manager.worker_id, "--pattern", "steady")
+        assert came["finished"] == there.manager.status().recalls > 10
+        long = OrderedRun(store, LoadSpec(rate_per_s=20, duration_s=600)).start()
+        while long.progress().finished == 0:
+            assert long.state is State.RUNNING
+        assert run("steer", long.id, "stop").exit_code == 0
+        assert long.wait(60)
+        assert long.state is State.STOPPED
+        there.close()
+    assert run("steer", "nobody", "stop").exit_code == 1
+    endless = run("run", "--on", "any", "--seconds", "0")
+    assert (endless.exit_code, "needs an end" in endless.stderr) == (1, True)
 
 
 def test_runs_are_forgotten_by_name() -> None:

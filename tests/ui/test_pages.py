@@ -267,7 +267,7 @@ def test_a_load_runs_with_progress_and_stops_when_told(served: TuningService) ->
     at.form_submit_button[0].click().run()
     sound(at)
     assert served.embedded is not None
-    load = served.embedded.load
+    load = served.loads.newest
     assert load is not None
     until(lambda: load.progress().finished > 5)
     at.run()
@@ -286,7 +286,7 @@ def test_values_that_no_widget_would_send_are_refused(served: TuningService) -> 
     at.form_submit_button[0].click().run()
     assert not at.exception
     assert served.embedded is not None
-    assert served.embedded.load is None or served.embedded.load.spec.rate_per_s <= 2000
+    assert served.loads.newest is None or served.loads.newest.spec.rate_per_s <= 2000
 
 
 def test_asking_the_memory_shows_results_and_where_the_time_went(served: TuningService) -> None:
