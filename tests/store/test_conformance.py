@@ -134,6 +134,13 @@ def test_what_is_no_exception_cannot_be_ended(store: Store, scope: str) -> None:
     assert store.config_set().head == 1
 
 
+def test_the_order_of_versions_is_the_stores_whatever_the_writers_clocks_say(store: Store) -> None:
+    apply(store, A, 0, time=2000.0)
+    apply(store, B, 1, time=1000.0)
+    assert [(v.version, v.time) for v in store.config_history()] == [(2, 1000.0), (1, 2000.0)]
+    assert store.config_set().default.config == B
+
+
 def test_nothing_that_never_was_can_be_restored(store: Store) -> None:
     with pytest.raises(ValueError, match="no version 1"):
         apply(store, A, 0, restores=1)

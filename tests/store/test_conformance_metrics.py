@@ -103,6 +103,24 @@ def test_a_batch_that_is_sent_again_counts_once(store: Store, recalls: Recalls) 
     assert store.rollups(START, START + 60, layer="").total().count == 30
 
 
+def test_writers_whose_clocks_differ_keep_their_times_and_miss_nothing(
+    open_it: Opened, recalls: Recalls
+) -> None:
+    now = START + 7200
+    store = open_it(clock=lambda: now)
+    slow, fast = recalls(20, seed=1, start=now - 3600), recalls(20, seed=2, start=now + 3600)
+    cursor, seen = "", []
+    for sequence in range(4):
+        store.append_metrics("fast", sequence, fast[5 * sequence : 5 * sequence + 5])
+        store.append_metrics("slow", sequence, slow[5 * sequence : 5 * sequence + 5])
+        tail = store.tail_metrics(cursor)
+        cursor, seen = tail.cursor, [*seen, *tail.records]
+    assert sorted(m.timestamp for m in seen) == [m.timestamp for m in slow + fast]
+    by_worker = store.rollups(now - 7200, now + 7200, layer="").summaries("worker_id", "start")
+    starts = {worker: [start for name, start in by_worker if name == worker] for worker in ("slow", "fast")}
+    assert max(starts["slow"]) < now < min(starts["fast"])
+
+
 def test_an_empty_batch_is_no_trouble(store: Store, recalls: Recalls) -> None:
     store.append_metrics("w", 1, [])
     store.append_metrics("w", 2, recalls(5))

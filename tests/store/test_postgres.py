@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from athena_tuning.model import QueryMetrics, TuningConfig
+from athena_tuning.model import Annotation, QueryMetrics, TuningConfig
 from athena_tuning.store import Store, StoreError, open_store
-from athena_tuning.store.schema import CURRENT
+from athena_tuning.store.schema import CURRENT, MIGRATIONS
 
 psycopg = pytest.importorskip("psycopg")
 Opened = Callable[..., Store]
@@ -49,6 +52,125 @@ def test_a_newer_schema_is_refused_with_both_versions(postgres: Any, postgres_ur
         connection.execute(f"UPDATE {postgres.schema}.schema_version SET version = {CURRENT + 1}")
     with pytest.raises(StoreError, match=rf"version {CURRENT + 1}.*up to {CURRENT}: update it"):
         postgres()
+
+
+def next_schema(monkeypatch: pytest.MonkeyPatch, *statements: str) -> None:
+    monkeypatch.setattr("athena_tuning.store.postgres.MIGRATIONS", (*MIGRATIONS, statements))
+    monkeypatch.setattr("athena_tuning.store.postgres.CURRENT", CURRENT + 1)
+
+
+def test_an_older_store_becomes_todays_with_all_it_holds(
+    postgres: Any, recalls: Recalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = postgres()
+    old.append_metrics("w", 1, recalls(20))
+    next_schema(
+        monkeypatch, "ALTER TABLE annotations ADD COLUMN colour TEXT", "CREATE TABLE more (id BIGINT)"
+    )
+    new = postgres()
+    assert list(new.tail_metrics().records) == recalls(20)
+    assert new._database.read("SELECT colour FROM annotations") == []
+    assert new._database.read("SELECT version FROM schema_version") == [(CURRENT + 1,)]
+
+
+def test_a_step_that_fails_leaves_the_older_store_as_it_was(
+    postgres: Any, recalls: Recalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = postgres()
+    old.append_metrics("w", 1, recalls(20))
+    with monkeypatch.context() as patched:
+        next_schema(patched, "CREATE TABLE more (id BIGINT)", "INSERT INTO nowhere VALUES (1)")
+        with pytest.raises(StoreError, match="nowhere"):
+            postgres()
+    again = postgres()
+    assert list(again.tail_metrics().records) == recalls(20)
+    assert again._database.read("SELECT version FROM schema_version") == [(CURRENT,)]
+    assert again._database.read("SELECT to_regclass('more') IS NULL") == [(True,)]
+
+
+def test_a_statement_that_takes_too_long_is_an_error_not_a_hang(
+    postgres: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("athena_tuning.store.postgres.STATEMENT_SECONDS", 0.1)
+    store = postgres()
+    with pytest.raises(StoreError, match="it took longer than"):
+        store._database.read("SELECT pg_sleep(60)")
+    assert store.config_set().head == 0
+
+
+def test_a_lock_that_somebody_keeps_is_an_error_not_a_hang(
+    postgres: Any, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("athena_tuning.store.postgres.CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr("athena_tuning.store.postgres._settings", patient_only_with_locks(0.2))
+    store = postgres()
+    with psycopg.connect(postgres_url) as holder:
+        holder.execute(f"LOCK TABLE {postgres.schema}.annotations IN EXCLUSIVE MODE")
+        with pytest.raises(StoreError, match="another session has kept it locked"):
+            store.annotate(Annotation(1.0, "x", "y"))
+    store.annotate(Annotation(1.0, "x", "y"))
+    assert len(store.annotations()) == 1
+
+
+def patient_only_with_locks(seconds: float) -> Callable[..., dict[str, Any]]:
+    return lambda given, schema: {"options": f"-c lock_timeout={seconds * 1000:g} -c search_path={schema}"}
+
+
+def test_tls_settings_of_the_url_hold_for_every_connection(postgres: Any, postgres_url: str) -> None:
+    """Over a socket file the server is trusted, so that the setting alone can be seen here."""
+    from athena_tuning.store.postgres import PostgresStore
+
+    url = psycopg.conninfo.make_conninfo(postgres_url, sslmode="require", sslrootcert="/ca.pem")
+    with PostgresStore(url, schema=postgres.schema) as store:
+        database: Any = store._database
+        for conninfo in (database._pool.conninfo, database._listener._conninfo):
+            given = psycopg.conninfo.conninfo_to_dict(conninfo)
+            assert (given["sslmode"], given["sslrootcert"]) == ("require", "/ca.pem")
+
+
+def test_no_password_goes_to_a_server_that_does_not_speak_the_tls_that_the_url_demands() -> None:
+    heard: list[bytes] = []
+
+    def answer_without_tls(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            heard.append(connection.recv(1024))
+            connection.sendall(b"N")
+            while more := connection.recv(1024):
+                heard.append(more)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        thread = threading.Thread(target=answer_without_tls, args=(server,))
+        thread.start()
+        with pytest.raises(StoreError, match="the server cannot be reached") as said:
+            open_store(f"postgresql://me:secret@127.0.0.1:{port}/db?sslmode=require")
+        thread.join(30)
+    assert "SSL" in str(said.value)
+    assert "secret" not in str(said.value)
+    assert b"".join(heard) == struct.pack("!ii", 8, 80877103), "more was said than: shall we use TLS?"
+
+
+def test_rollups_can_be_read_with_plain_sql(postgres: Any, postgres_url: str, recalls: Recalls) -> None:
+    store = postgres(clock=lambda: 1_700_000_500.0)
+    store.append_metrics("w", 1, recalls(500))
+    store.maintain()
+    total = store.rollups(1_699_900_000, 1_700_100_000, layer="").total()
+    with psycopg.connect(postgres_url) as connection:
+        [(count, hits, p99)] = connection.execute(
+            f"SELECT sum(count), sum(hits), max(p99_ms) FROM {postgres.schema}.rollups"
+            " WHERE seconds = 3600 AND layer = ''"
+        ).fetchall()
+    assert (count, hits) == (total.count, total.hits)
+    assert p99 >= total.p99_ms
+
+
+def test_more_calls_at_once_than_connections_wait_for_one(postgres: Any, recalls: Recalls) -> None:
+    store = postgres()
+    with ThreadPoolExecutor(24) as pool:
+        list(pool.map(lambda i: store.append_metrics(f"w{i}", 1, recalls(5, seed=i)), range(48)))
+    assert len(store.tail_metrics().records) == 48 * 5
+    assert store._database._pool.get_stats()["pool_size"] <= 8
 
 
 def test_a_user_without_rights_is_told_which(postgres: Any, postgres_url: str) -> None:
