@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
 
@@ -55,10 +55,12 @@ def custom_period(service: ReadService) -> None:
 
 def filters(service: ReadService) -> None:
     """Draw query type, layer, timezone and the promised p99."""
-    with st.popover(_filter_label(), icon=":material/filter_alt:"):
-        types = list(dict.fromkeys([ALL, *QUERY_TYPES, *service.window.query_types()]))
-        layers = list(dict.fromkeys([ALL, *LAYERS, *service.window.layers()]))
-        zones = list(dict.fromkeys([*ZONES, _browser_zone()]))
+    types = list(dict.fromkeys([ALL, *QUERY_TYPES, *service.window.query_types()]))
+    layers = list(dict.fromkeys([ALL, *LAYERS, *service.window.layers()]))
+    zones = list(dict.fromkeys([*ZONES, _browser_zone()]))
+    chosen = [name for name in (_chosen("type", types), _chosen("layer", layers)) if name != ALL]
+    label = " · ".join(text.markdown(name, 24) for name in chosen) or "All queries"
+    with st.popover(label, icon=":material/filter_alt:"):
         st.selectbox("Query type", types, key="type", bind="query-params", on_change=renew, format_func=_name)
         st.selectbox("Layer", layers, key="layer", bind="query-params", on_change=renew, format_func=_name)
         st.selectbox("Timezone", zones, key="tz", bind="query-params", index=zones.index(_browser_zone()))
@@ -146,18 +148,20 @@ def links_of(shown: View, url: str, chosen: Mapping[str, str]) -> tuple[str, str
     clock = units.zone(shown.timezone)
     start, end = (datetime.fromtimestamp(t, clock).strftime(_WRITTEN) for t in (shown.start, shown.end + 59))
     held = {**chosen, "range": "custom", "from": start, "to": end, "tz": shown.timezone}
-    moving, fixed = (urlunsplit(parts._replace(query=urlencode(q), fragment="")) for q in (chosen, held))
-    return moving, fixed
+    if chosen.get("range") != "custom":
+        chosen = {key: value for key, value in chosen.items() if key not in {"from", "to"}}
+    page = parts._replace(path=parts.path or "/", fragment="")
+    return page._replace(query=urlencode(chosen)).geturl(), page._replace(query=urlencode(held)).geturl()
 
 
 def _name(value: str) -> str:
     return "All" if value == ALL else text.plain(value, 40)
 
 
-def _filter_label() -> str:
-    chosen = [st.session_state.get(key, ALL) for key in ("type", "layer")]
-    told = " · ".join(text.markdown(value, 24) for value in chosen if value != ALL)
-    return told or "All queries"
+def _chosen(key: str, options: Sequence[str]) -> str:
+    """Return what a selectbox further down says: before its first run only the address knows."""
+    value = st.session_state.get(key, st.query_params.get(key, ALL))
+    return value if value in options else ALL
 
 
 def _custom() -> tuple[float, float] | None:

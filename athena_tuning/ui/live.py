@@ -18,6 +18,10 @@ DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 LONG_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
+_APART = 0.07
+"""Share of the period that a mark's label takes up."""
+
+
 class Mark(NamedTuple):
     """A moment to mark on a time axis: a config version or a note."""
 
@@ -57,9 +61,9 @@ def latency_over_time(
     guides = [
         {
             "xAxis": units.wall_ms(mark.time, timezone),
-            "label": {"formatter": text.plain(mark.label, 14), "position": "end"},
+            "label": {"formatter": text.plain(mark.label, 18), "position": "end"},
         }
-        for mark in marks
+        for mark in _apart(marks, period)
     ]
     if slo_ms is not None:
         guides.append(
@@ -294,6 +298,23 @@ def extremes(cells: Sequence[Sequence[float]], name: str, unit: str, *, flip: bo
     first, last = ("lowest", "highest") if flip else ("highest", "lowest")
     said = f"{name} is {first} on {_hour(high)} ({high[2]:g} {unit})"
     return said + ("." if len(cells) == 1 else f" and {last} on {_hour(low)} ({low[2]:g} {unit}).")
+
+
+def _apart(marks: Sequence[Mark], period: tuple[float, float] | None) -> list[Mark]:
+    """Return marks so far apart that their labels can be read: near ones become one, with how many more."""
+    ordered = sorted(marks)
+    times = [mark.time for mark in ordered]
+    span = period[1] - period[0] if period else max(times, default=0.0) - min(times, default=0.0)
+    groups: list[list[Mark]] = []
+    for mark in ordered:
+        if groups and mark.time - groups[-1][0].time < _APART * span:
+            groups[-1].append(mark)
+        else:
+            groups.append([mark])
+    return [
+        Mark(group[-1].time, text.plain(group[-1].label, 14) + (f" +{len(group) - 1}" if group[1:] else ""))
+        for group in groups
+    ]
 
 
 def _hour(cell: Sequence[float]) -> str:

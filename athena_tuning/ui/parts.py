@@ -13,6 +13,7 @@ import streamlit as st
 from athena_tuning.model import QueryMetrics
 from athena_tuning.ui import figures, notices, text, units
 from athena_tuning.ui.chart import Chart
+from athena_tuning.ui.navigation import page_file
 from athena_tuning.ui.reads import SAME, Kpi, record_row
 
 if TYPE_CHECKING:
@@ -196,15 +197,24 @@ def chosen_cell(event: Any, chart: Chart) -> tuple[int, int] | None:
 
 def nothing_yet(here: Here) -> None:
     """Say that the view is empty and offer what fills it."""
-    seen, needed = here.service.enough()
+    service = here.service
+    seen, needed = service.enough()
     with card("empty", "Nothing to show for this view"):
-        st.text(
-            f"{min(seen, needed)} of {needed} recalls needed before anything can be concluded."
-            if seen < needed
-            else "There are recalls, but none in this period with this filter. Take a longer period, "
-            "or all queries."
-        )
+        if seen < needed:
+            st.text(f"{seen} of {needed} recalls needed before anything can be concluded.")
+            st.progress(seen / needed)
+        else:
+            st.text(
+                "There are recalls, but none in this period with this filter. "
+                "Take a longer period, or all queries."
+            )
         samples_menu(here, "empty")
+        with st.container(horizontal=True):
+            st.page_link(
+                page_file("workloads"), label="Bring a file, or ask the memory", icon=":material/upload_file:"
+            )
+            if service.embedded is not None and not service.embedded.demo_is_on:
+                st.page_link(page_file("system"), label="Start the demo load", icon=":material/play_arrow:")
 
 
 def samples_menu(here: Here, key: str) -> None:

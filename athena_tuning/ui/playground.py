@@ -77,7 +77,7 @@ def trending(here: Here) -> None:
         return
     most = max(query.count for query in asked)
     st.dataframe(
-        [{"Asked": query.count, "Query": text.plain(query.text, 200)} for query in asked],
+        [{"Asked": query.count, "Query": text.plain(query.text, 200) or units.UNKNOWN} for query in asked],
         hide_index=True,
         key="trending",
         column_config={
@@ -115,6 +115,7 @@ def _answer(here: Here, answer: Mapping[str, Any], record: QueryMetrics | None) 
     )
     left, right = st.columns([1.5, 1], gap="small")
     with left:
+        _feedback(here, answer["_query_id"])
         if answer["_fused"]:
             parts.sheet(
                 [parts.Cell("", "n"), "Layer", "Item"],
@@ -126,6 +127,23 @@ def _answer(here: Here, answer: Mapping[str, Any], record: QueryMetrics | None) 
     with right:
         if record is not None:
             parts.waterfall(record, here.view.timezone)
+
+
+def _feedback(here: Here, query_id: str) -> None:
+    key = f"feedback-{query_id}"
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption("Was that the answer?", width="content")
+        st.feedback(
+            "thumbs",
+            key=key,
+            disabled=not here.can_write,
+            on_change=lambda: notices.act(lambda: _judge(here, query_id, st.session_state[key])),
+        )
+
+
+def _judge(here: Here, query_id: str, thumb: int | None) -> None:
+    if thumb is not None and not here.service.give_feedback(here.actor, query_id, float(thumb)):
+        raise ValueError("That answer is not known any more, so nobody can judge it.")
 
 
 def _looked_at(here: Here, workload: SampleWorkload) -> None:

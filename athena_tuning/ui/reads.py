@@ -293,7 +293,7 @@ def record_row(record: QueryMetrics, timezone: str) -> dict[str, Any]:
     return {
         "Latency": record.latency_ms,
         "Type": text.plain(record.query_type, 24),
-        "Query": text.plain(record.query_text, 200),
+        "Query": text.plain(record.query_text, 200) or units.UNKNOWN,
         "Layers": ", ".join(text.plain(layer, 24) for layer in record.layers_queried),
         "When": units.moment(record.timestamp, timezone),
         "Config": record.config_version,
@@ -325,7 +325,9 @@ def _duration(label: str, now: float, then: float, trend: Iterable[float]) -> Kp
 
 
 def _share(label: str, now: float, then: float, trend: Iterable[float], *, up: bool) -> Kpi:
-    if not (math.isfinite(now) and math.isfinite(then)):
+    if not math.isfinite(now):
+        return Kpi(label, units.UNKNOWN, None, None, ())
+    if not math.isfinite(then):
         return Kpi(label, units.percent(now), None, None, _known(trend))
     points = (now - then) * 100
     if abs(points) < 0.05:

@@ -379,6 +379,15 @@ class TuningService(ReadService):
             raise ValueError(f"a query has 1 to {MAX_QUERY_CHARACTERS:,} characters, not {len(text):,}")
         return here.recall(text, k=k, scope=scope, use_cache=use_cache)
 
+    def give_feedback(self, actor: Actor, query_id: str, score: float) -> bool:
+        """Note how good an answer was, 0 (useless) to 1 (just right); False if it is not known any more.
+
+        Raises:
+            NotAllowed: as ``start_load`` does.
+            ValueError: if the score is none.
+        """
+        return self._here(actor, "judge an answer").manager.record_feedback(query_id, score)
+
     # How it is done
 
     def _under_strategy(self, strategy: TuningStrategy, at: ConfigVersion) -> TuningConfig:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +12,7 @@ from athena_tuning.ui.navigation import page_file
 from athena_tuning.ui.shell import Here
 from athena_tuning.workload.importing import ColumnMapping, Stored
 
-_UPLOAD, _CAME = "upload", "came in"
+_UPLOAD, _CAME, _ROUND = "upload", "came in", "upload round"
 _UNKNOWN = ""
 
 
@@ -26,7 +25,7 @@ def card(here: Here) -> None:
         "A file of queries that were measured elsewhere",
         type=list(intake.SUFFIXES),
         max_upload_size=intake.MOST_MB,
-        key="upload-file",
+        key=f"upload-{st.session_state.get(_ROUND, 0)}",
         disabled=not here.can_write,
         help=f"CSV, JSON lines, Parquet, or traces of OpenTelemetry, Jaeger or Zipkin; gzip too. At most "
         f"{intake.MOST_MB} MB, {intake.MOST_ROWS:,} rows and {intake.MOST_COLUMNS} columns here; "
@@ -146,7 +145,7 @@ def _preview(here: Here, looked: intake.Looked) -> None:
 
 def _problems(found: list[tuple[int, str]], bad: int) -> None:
     if bad:
-        st.text(f"{units.count(bad)} bad rows are left out:")
+        st.text(f"Bad: {_rows(bad)}, left out")
         parts.sheet([parts.Cell("Row", "n"), "Why"], [(f"{row:,}", why) for row, why in found[:8]])
 
 
@@ -155,6 +154,9 @@ def _import(here: Here, upload: intake.Upload, looked: intake.Looked) -> None:
     keep = bool(state.get("upload-times"))
     came = intake.bring(here.service, here.actor, upload, looked.found, keep_times=keep)
     state[_CAME] = (looked.found.path.name, came)
+    if came.report.first is not None and came.report.last is not None:
+        _choose(came.report.first + came.moved_s, came.report.last + came.moved_s, here.view.timezone)
+    state[_ROUND] = state.get(_ROUND, 0) + 1  # the file is done with: the next one gets a fresh place
 
 
 def _told(here: Here, name: str, came: Stored) -> None:
@@ -168,22 +170,28 @@ def _told(here: Here, name: str, came: Stored) -> None:
     moved = f" Times were moved by {came.moved_s / 86_400:+,.1f} days, to end now." if came.moved_s else ""
     st.success(
         f"{text.markdown(name)}: {units.count(report.records)} queries imported, "
-        f"{units.count(report.bad)} rows left out.{moved}",
+        f"{_rows(report.bad)} left out.{moved}",
         icon=":material/check_circle:",
     )
     st.page_link(
         page_file("overview"),
-        label="Look at it",
+        label="Show on the charts",
         icon=":material/monitoring:",
-        query_params=_period(report.first + came.moved_s, report.last + came.moved_s, here.view.timezone),
+        help="The period above is that of the file now.",
     )
     _problems([(problem.row, problem.reason) for problem in report.problems], report.bad)
 
 
-def _period(first: float, last: float, timezone: str) -> Mapping[str, str]:
+def _choose(first: float, last: float, timezone: str) -> None:
+    """Choose the period of what came in."""
     clock = units.zone(timezone)
-    start, end = (datetime.fromtimestamp(t, clock).strftime("%Y-%m-%dT%H:%M") for t in (first, last + 60))
-    return {"range": "custom", "from": start, "to": end, "tz": timezone}
+    start, end = (datetime.fromtimestamp(t // 60 * 60, clock) for t in (first, last + 60))
+    period = {"from": start.replace(tzinfo=None), "to": end.replace(tzinfo=None)}
+    st.session_state.update({"range": "custom", "tz": timezone, **period})
+
+
+def _rows(n: int) -> str:
+    return f"{units.count(n)} row{'' if n == 1 else 's'}"
 
 
 def _yes(known: bool | None) -> str:

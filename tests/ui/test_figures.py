@@ -163,6 +163,14 @@ def test_stacked_recalls_add_up_to_all_recalls() -> None:
     assert sum(source[line["name"]][0] for line in chart["series"]) * 60 == pytest.approx(10, abs=0.01)
 
 
+def test_marks_that_are_near_each_other_share_a_label() -> None:
+    marks = [live.Mark(t, name) for t, name in ((100.0, "v1"), (101.0, "v2"), (102.0, "note"), (500.0, "v3"))]
+    chart = live.latency_over_time(series(30), timezone="UTC", marks=marks, period=(0.0, 1000.0))
+    guides = chart.spec["series"][-1]["markLine"]["data"]
+    assert [guide["label"]["formatter"] for guide in guides] == ["note +2", "v3"]
+    assert "4 changes marked" in chart.alt
+
+
 def test_two_charts_over_one_time_share_times_and_pointer_and_keep_their_units() -> None:
     top, bottom = ECHARTS["latency"], ECHARTS["throughput"]
     both = live.stacked(top, bottom)

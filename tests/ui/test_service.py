@@ -42,6 +42,7 @@ WRITES: dict[str, Callable[[TuningService, Actor], object]] = {
     "fast_forward": lambda s, a: s.fast_forward(a, LoadSpec()),
     "import_file": lambda s, a: s.import_file(a, Import(list_samples()[0].path)),
     "recall": lambda s, a: s.recall(a, "what failed?"),
+    "give_feedback": lambda s, a: s.give_feedback(a, "q1", 1.0),
 }
 
 
