@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from athena_tuning.ui import figures, parts, reads, shell, units
+from athena_tuning.ui import deadlines, figures, parts, reads, shell, units
 from athena_tuning.ui.capacity import Curve
 
 here = shell.open_page("concurrency")
@@ -109,6 +109,17 @@ with (
 ):
     layers, matrix = here.ask(reads.co_occurrence)
     parts.analysis_chart(figures.co_occurrence(layers, matrix), "conc-together")
+
+deadline = service.configs().default.config.deadline_seconds
+with parts.card(
+    "deadline",
+    "What a deadline would do",
+    "On the newest recalls: a recall goes on with the layers that have answered by then. The dashed line is "
+    "the deadline in force.",
+):
+    parts.analysis_chart(
+        figures.deadline_trade(here.ask(deadlines.trade), deadline and deadline * 1000), "conc-deadline"
+    )
 
 with parts.card("table", "By tasks in flight"):
     parts.sheet(

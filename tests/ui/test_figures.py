@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 import pytest
 
 from athena_tuning.model import ConfigSet, LayerTask, QueryMetrics, TaskOutcome
+from athena_tuning.tuning.deadline import DeadlineCurve, DeadlinePoint
 from athena_tuning.tuning.whatif import Estimate, Outcome, with_config
 from athena_tuning.ui import figures, live
 from athena_tuning.ui.chart import Chart
@@ -52,11 +53,22 @@ SWEPT = [
     for n, p99 in ((2, 900.0), (8, 60.0), (20, 55.0), (5, 100.0))
 ]
 
+TRADE = DeadlineCurve(
+    (
+        DeadlinePoint(20.0, 20.0, 20.0, 0.95, 0.2, 0.5),
+        DeadlinePoint(50.0, 30.0, 50.0, 0.2, 0.0, 0.009),
+        DeadlinePoint(math.inf, 30.0, 119.0, 0.0, 0.0, 0.0),
+    ),
+    1234,
+)
+
 PLOTLY: dict[str, Chart] = {
     "sweep": figures.sweep_curve(SWEPT, what="layer tasks in flight", in_force=5.0, unit=""),
     "swept timeouts": figures.sweep_curve(
         [(0.2, outcome("0.2")), (10.0, outcome("10"))], what="timeout", in_force=10.0, unit=" s"
     ),
+    "deadlines": figures.deadline_trade(TRADE, 50.0),
+    "no deadlines": figures.deadline_trade(DeadlineCurve((), 0)),
     "changes": figures.changes([outcome(EVIL, p99=5000.0), outcome("b", p99=90.0)]),
     "no changes": figures.changes([]),
     "expected": figures.expected_and_came(
@@ -214,3 +226,18 @@ def test_change_ticks_are_round_percents_around_none() -> None:
     assert "0 %" in axis["ticktext"]
     assert 2 <= len(axis["ticktext"]) <= 7
     assert axis["tickvals"] == sorted(axis["tickvals"])
+
+
+def test_the_deadline_chart_says_what_the_shortest_harmless_one_would_do() -> None:
+    drawn = figures.deadline_trade(TRADE, 50.0)
+    assert "On 1,234 recalls a deadline of 50" in drawn.alt
+    assert "in place of 119" in drawn.alt
+    assert [trace["name"] for trace in drawn.spec["data"]] == [
+        "p99",
+        "p50",
+        "partial answers",
+        "layers missing",
+    ]
+    assert all(trace["x"] == [20.0, 50.0] for trace in drawn.spec["data"])
+    assert [shape["x0"] for shape in drawn.spec["layout"]["shapes"]] == [50.0]
+    assert "Nothing yet" in figures.deadline_trade(DeadlineCurve((), 0)).alt

@@ -3,6 +3,7 @@
 from athena_tuning.ui.figures.base import CONFIG
 from athena_tuning.ui.figures.cache import HitRow, calls_saved, hit_rates, hits_and_misses
 from athena_tuning.ui.figures.concurrency import LevelRow, by_level, co_occurrence, queue_wait, throughput
+from athena_tuning.ui.figures.deadline import deadline_trade
 from athena_tuning.ui.figures.latency import (
     QUANTILES,
     Row,
@@ -26,6 +27,7 @@ __all__ = [
     "calls_saved",
     "changes",
     "co_occurrence",
+    "deadline_trade",
     "expected_and_came",
     "hit_rates",
     "hits_and_misses",
