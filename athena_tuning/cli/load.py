@@ -62,7 +62,12 @@ def load() -> None:
     metavar="WORKER",
     help="Have a manager that shares the store ask itself: its id (see `athena-tuning workers`), or 'any'.",
 )
-@click.option("--compare", "compare_with", metavar="RUN", help="Compare with this run in the end.")
+@click.option(
+    "--compare",
+    "compare_with",
+    metavar="RUN",
+    help="Compare with this run in the end; 'newest': the last one.",
+)
 @memory_option
 @store_option
 @as_json
@@ -90,7 +95,7 @@ def run(
     from athena_tuning.workload.ordered import OrderedRun
 
     archive = RunArchive()
-    before = _kept(archive, compare_with) if compare_with else None
+    before = archive.find(compare_with) if compare_with else None
     whole = seconds is None and (values["replay_of"] or values["pattern"] == "replay")
     spec = spec_of(rate, None if whole or seconds == 0 else seconds or 60.0, values)
     path = Path(memory) if memory else locations.default_memory()
@@ -139,7 +144,7 @@ def show(run_id: str, as_json: bool) -> None:
     """Show what came out of RUN."""
     from athena_tuning.workload.archive import RunArchive
 
-    _tell(_kept(RunArchive(), run_id), None, as_json)
+    _tell(RunArchive().find(run_id), None, as_json)
 
 
 @load.command()
@@ -152,11 +157,27 @@ def compare(before: str, after: str, as_json: bool) -> None:
     from athena_tuning.workload.compare import compare as compared
 
     archive = RunArchive()
-    found = compared(_kept(archive, before), _kept(archive, after))
+    found = compared(archive.find(before), archive.find(after))
     if as_json:
         print_json(found.to_dict())
     else:
         _tell_comparison(found)
+
+
+@load.command()
+@click.argument("file", type=click.Path(dir_okay=False, writable=True, path_type=Path))
+@click.option("--limit", default=500, show_default=True, type=click.IntRange(1, 500), help="Newest runs.")
+@as_json
+def export(file: Path, limit: int, as_json: bool) -> None:
+    """Write the runs that are kept to FILE, whose ending is the format: .csv, .jsonl or .parquet."""
+    from athena_tuning.workload.archive import RunArchive
+    from athena_tuning.workload.export_runs import export_runs
+
+    count = export_runs(RunArchive().newest(limit), file)
+    if as_json:
+        print_json({"file": str(file), "runs": count})
+    else:
+        console().print(Text(f"{count} runs in {file}"))
 
 
 @load.command()
@@ -198,16 +219,6 @@ def _asked_here(memory: Path, store: Store, spec: LoadSpec) -> LoadSummary:
         return _watched(LoadRun(here.manager, spec, recorded=recorded_for(spec, store)).start())
     finally:
         here.close()
-
-
-def _kept(archive: Any, run_id: str) -> LoadSummary:
-    try:
-        found: LoadSummary = archive.load(run_id)
-    except KeyError:
-        raise click.ClickException(
-            f"there is no run {run_id}: `athena-tuning load list` names those that are kept"
-        ) from None
-    return found
 
 
 def _watched(under_way: Run) -> LoadSummary:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from athena_tuning import locations
 from athena_tuning.cli.output import as_json, print_json
-
-if TYPE_CHECKING:
-    from athena_tuning.workload.archive import RunArchive
-    from athena_tuning.workload.summary import LoadSummary
 
 
 @click.command()
@@ -33,8 +28,8 @@ def report(run_id: str, after_id: str | None, out: Path | None, as_json: bool) -
     from athena_tuning.workload.report.writing import write_report
 
     archive = RunArchive()
-    before = _kept(archive, run_id)
-    after = _kept(archive, after_id) if after_id else None
+    before = archive.find(run_id)
+    after = archive.find(after_id) if after_id else None
     names = [run.id for run in (before, after) if run is not None]
     path = out or locations.home() / "reports" / f"{'-'.join(names)}.html"
     if out is None:
@@ -44,19 +39,3 @@ def report(run_id: str, after_id: str | None, out: Path | None, as_json: bool) -
         print_json({"file": str(path), "runs": names, "bytes": path.stat().st_size})
     else:
         click.echo(f"report of {' and '.join(names)} in {path}")
-
-
-def _kept(archive: RunArchive, run_id: str) -> LoadSummary:
-    """Return a run.
-
-    Raises:
-        click.ClickException: if there is none with this id.
-    """
-    try:
-        if run_id != "newest":
-            return archive.load(run_id)
-        return archive.newest(1)[0]
-    except (KeyError, IndexError):
-        raise click.ClickException(
-            f"there is no run {run_id}: `athena-tuning load list` names those that are kept"
-        ) from None

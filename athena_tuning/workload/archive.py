@@ -63,6 +63,19 @@ class RunArchive:
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} does not hold a run: {error}") from error
 
+    def find(self, name: str) -> LoadSummary:
+        """Return the summary that a person names: by its id, or "newest" for the one that was kept last.
+
+        Raises:
+            ValueError: if there is none, or its file is damaged; the message says which.
+        """
+        try:
+            return self.newest(1)[0] if name == "newest" else self.load(name)
+        except (KeyError, IndexError):
+            raise ValueError(
+                f"there is no run {name}: `athena-tuning load list` names those that are kept"
+            ) from None
+
     def newest(self, limit: int = 50) -> list[LoadSummary]:
         """Return the newest summaries; a damaged file is passed over, and logged."""
         runs: list[LoadSummary] = []

@@ -54,18 +54,28 @@ def export_records(
         [('=1+1', None)]
     """
     path = Path(path)
-    suffix = next((end for end in sorted(SUFFIXES, key=len) if path.name.lower().endswith(end)), None)
-    if suffix is None:
-        raise ValueError(f"{path.name} ends with none of {', '.join(SUFFIXES)}: the ending is the format")
+    suffix = format_of(path)
     counted = _Counted(records, progress)
     with replacing(path) as new:
         if suffix == ".parquet":
             _write_parquet(counted, new)
         else:
-            with _text_file(new, packed=suffix.endswith(".gz")) as file:
+            with text_file(new, packed=suffix.endswith(".gz")) as file:
                 (_write_csv if suffix.startswith(".csv") else _write_jsonl)(counted, file)
     counted.tell()
     return counted.count
+
+
+def format_of(path: Path) -> str:
+    """Return which of ``SUFFIXES`` a file's name ends with.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    suffix = next((end for end in SUFFIXES if path.name.lower().endswith(end)), None)
+    if suffix is None:
+        raise ValueError(f"{path.name} ends with none of {', '.join(SUFFIXES)}: the ending is the format")
+    return suffix
 
 
 def stored_records(
@@ -135,7 +145,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _text_file(path: Path, *, packed: bool) -> Iterator[TextIO]:
+def text_file(path: Path, *, packed: bool) -> Iterator[TextIO]:
+    """Open a new text file, gzipped if ``packed``; the same text gives the same bytes."""
     with path.open("wb") as raw:
         stream: Any = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if packed else raw
         with io.TextIOWrapper(stream, "utf-8", errors="replace", newline="") as file:

@@ -56,7 +56,7 @@ def test_a_run_is_kept_listed_shown_and_in_the_store(home: Path) -> None:
 
 def test_a_run_is_compared_with_an_earlier_one_and_too_little_is_inconclusive() -> None:
     first = made()
-    second = made("--compare", first["id"])
+    second = made("--compare", "newest")
     assert (second["comparison"]["before"], second["comparison"]["after"]) == (first["id"], second["id"])
     assert {d["verdict"] for d in second["comparison"]["differences"]} == {"inconclusive"}
     assert json.loads(run("compare", first["id"], second["id"], "--json").stdout) == second["comparison"]
@@ -108,6 +108,13 @@ def test_a_manager_elsewhere_asks_itself_and_can_be_stopped_from_here(home: Path
     assert run("steer", "nobody", "stop").exit_code == 1
     endless = run("run", "--on", "any", "--seconds", "0")
     assert (endless.exit_code, "needs an end" in endless.stderr) == (1, True)
+
+
+def test_runs_are_exported(home: Path) -> None:
+    came = made()
+    assert run("export", str(home / "runs.csv")).exit_code == 0
+    assert came["id"] in (home / "runs.csv").read_text()
+    assert run("export", str(home / "runs.doc")).exit_code == 1
 
 
 def test_runs_are_forgotten_by_name() -> None:

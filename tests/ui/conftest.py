@@ -31,6 +31,12 @@ def until(holds: Callable[[], object], seconds: float = 20.0) -> None:
         nobody.wait(0.02)
 
 
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep load runs and notes of imports where the test is."""
+    monkeypatch.setenv("ATHENA_TUNING_HOME", str(tmp_path))
+
+
 @pytest.fixture(scope="session")
 def sample_memory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sample memory, built once."""
