@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.profiling.temporal import Groups
+from athena_tuning.profiling.groups import Groups
 
 NOW = 1_750_000_000.0
 
@@ -146,6 +146,37 @@ def test_buckets_follow_each_other_without_a_gap(recall, clock, bucket):
 def test_a_bucket_of_no_use_is_refused(bucket):
     with pytest.raises(ValueError, match=r"a bucket is 0\.1 to 86,400 seconds"):
         PerformanceProfiler().time_series(bucket)
+
+
+def test_more_buckets_than_anybody_looks_at_are_refused_with_a_way_out(recall, clock):
+    profiler = PerformanceProfiler(window_hours=24 * 365, clock=clock)
+    for back in (0, 300 * 86_400):
+        profiler.record_query(recall(timestamp=clock.now - back))
+    with pytest.raises(ValueError, match="ask for longer buckets or a shorter range"):
+        profiler.time_series(1)
+    assert profiler.time_series(1, start=clock.now - 60).count.tolist() == [1]
+    assert profiler.time_series(86_400).count.sum() == 2
+
+
+def test_a_range_is_computed_without_the_rest_and_the_rest_is_right_later(recall, clock, monkeypatch):
+    profiler = PerformanceProfiler(clock=clock)
+    for back in range(100):
+        profiler.record_query(recall(float(back), timestamp=clock.now - 60 * back))
+    computed = []
+    really = Groups._compute
+    monkeypatch.setattr(
+        Groups,
+        "_compute",
+        lambda self, wanted, *rest: (computed.append(len(wanted)), really(self, wanted, *rest)),
+    )
+    assert profiler.time_series(60, start=clock.now - 600).count.sum() == 11
+    assert computed == [11]
+    clock.now += 3600
+    assert profiler.time_series(60).count.sum() == 100
+    assert computed == [11, 89]
+    clock.now += 23.5 * 3600
+    assert len(profiler.time_series(60, end=clock.now - 86_400).time) == 0
+    assert len(profiler.time_series(60).time) == 0
 
 
 def test_an_unchanged_prefix_is_not_computed_again(recall, clock, monkeypatch):
