@@ -95,11 +95,12 @@ class Times:
         first = self.fit()
         if first is None:
             return math.inf
-        n = self.ended + self.given_up
-        shares = np.concatenate((np.full(self.ended, 1 / n), self._late_count / n))
-        drawn = rng.multinomial(n, shares, refits).astype(float)
-        weights, late = drawn[:, : self.ended], drawn[:, self.ended :]
-        sums = np.stack((weights.sum(1), weights @ self._ended, weights @ self._ended**2), axis=1)
+        n, ended = self.ended + self.given_up, self.ended
+        drawn = rng.integers(0, n, (refits, n), np.int32)
+        values = np.concatenate((self._ended, np.zeros(n - ended)))[drawn]
+        ends = ended + np.cumsum(self._late_count)  # given-up tasks are numbered from ``ended`` on, by time
+        late = np.diff([(drawn < end).sum(1) for end in (ended, *ends)], axis=0).T
+        sums = np.stack(((drawn < ended).sum(1), values.sum(1), (values * values).sum(1)), axis=1)
         found = []
         for row, count in zip(sums.tolist(), late, strict=True):
             if row[0] >= 2:
