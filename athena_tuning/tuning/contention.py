@@ -39,8 +39,7 @@ class ContentionLaw:
         knees: (k, hₖ) where hₖ > 0.
         rest: (n, log ratio of what was seen to the sum), linear between; beyond the ends it stays.
         work_ms: a task's own work, alone.
-        largest: largest n that was seen often enough.
-        levels: different n that were seen often enough.
+        known: the n that were seen often enough, rising.
         samples: tasks it rests on.
 
     Example:
@@ -53,8 +52,7 @@ class ContentionLaw:
     knees: tuple[tuple[int, float], ...] = ()
     rest: tuple[tuple[float, float], ...] = ()
     work_ms: float = math.nan
-    largest: int = 1
-    levels: int = 0
+    known: tuple[int, ...] = ()
     samples: int = 0
 
     def factor(self, n: float) -> float:
@@ -81,6 +79,16 @@ class ContentionLaw:
                 return low[1] + max(share, 0.0) * (high[1] - low[1])
             low = high
         return low[1]
+
+    @property
+    def largest(self) -> int:
+        """Largest n that was seen often enough."""
+        return self.known[-1] if self.known else 1
+
+    @property
+    def levels(self) -> int:
+        """How many different n were seen often enough."""
+        return len(self.known)
 
     @property
     def trusted(self) -> int:
@@ -134,8 +142,7 @@ def _shared(seen: Curve) -> ContentionLaw:
         c[2] / alone,
         tuple((k, float(h / alone)) for k, h in zip(knees, c[3:], strict=True) if h > 0),
         work_ms=float(alone),
-        largest=seen.largest,
-        levels=seen.levels,
+        known=seen.known,
     )
     return replace(law, rest=_rest(law, seen))
 

@@ -48,18 +48,19 @@ def look_due(recalls: int, looks: int) -> bool:
     return looks < len(LOOKS_AT) and recalls >= LOOKS_AT[looks] * BLOCK
 
 
-def judge(ratios: Sequence[float], looks: int) -> Judgement:
+def judge(ratios: Sequence[float], looks: int, tolerated: float = TOLERATED) -> Judgement:
     """Judge a change by what its recalls took against what they would have taken without it.
 
     Block means over time, because neighbours are alike and single recalls are not independent; Student's
     interval over the blocks; a threshold that allows for looking four times. BAD needs an interval above 0
-    and a mean above ``TOLERATED``; GOOD an interval below 0, or a last look that found nothing bad.
+    and a mean above ``tolerated``; GOOD an interval below 0, or a last look that found nothing bad.
 
     Args:
         ratios: ``ln(observed / simulated under the incumbent)`` for each recall that began after the change,
             in order. The simulation meets the same arrivals and the same backlog, so a change is not
             blamed for a queue that it inherited.
         looks: looks that were taken before.
+        tolerated: mean log ratio that is no reason to go back.
 
     Returns:
         OPEN while the next look is not due.
@@ -71,7 +72,7 @@ def judge(ratios: Sequence[float], looks: int) -> Judgement:
     mean = float(means.mean())
     half = T_LOOK * float(means.std(ddof=1)) / math.sqrt(blocks)
     verdict = Verdict.OPEN
-    if mean - half > 0 and mean > TOLERATED:
+    if mean - half > 0 and mean > tolerated:
         verdict = Verdict.BAD
     elif mean + half < 0 or looks == len(LOOKS_AT) - 1:
         verdict = Verdict.GOOD

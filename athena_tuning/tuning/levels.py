@@ -81,8 +81,11 @@ class Levels:
         group = np.clip(np.asarray(started_with, np.int64), 1, MOST) - 1
         came = np.bincount(group, minlength=MOST)
         kept = (1 - 1 / KEPT) ** came
-        self.tasks = self.tasks * kept + came
-        self.squares = self.squares * kept + np.bincount(group, beside.sum(axis=1) ** 2, MOST)
+        weight = KEPT * (1 - kept) / np.maximum(came, 1)  # of one task that came: about 1 if few did
+        beside = beside * weight[group, None]
+        self.tasks = self.tasks * kept + came * weight
+        squares = beside.sum(axis=1) ** 2 / weight[group]
+        self.squares = self.squares * kept + np.bincount(group, squares, MOST)
         self.beside *= kept[:, None]
         np.add.at(self.beside[:, : beside.shape[1]], group, beside)
         np.maximum.at(self.newest, group, np.asarray(position, np.int64))
@@ -111,8 +114,7 @@ class Curve:
         error: standard errors of ``ln slow``.
         shares: by layer, how much of the slowdown it feels: ``1 + s(slow − 1)``.
         work_ms: by layer, the mean task where ``slow`` is 1.
-        largest: largest n at which ``LEVEL`` tasks started.
-        levels: numbers at which so many did.
+        known: numbers in flight at which ``LEVEL`` tasks started.
         samples: tasks by layer.
     """
 
@@ -121,8 +123,7 @@ class Curve:
     error: Floats
     shares: Mapping[str, float]
     work_ms: Mapping[str, float]
-    largest: int
-    levels: int
+    known: tuple[int, ...]
     samples: Mapping[str, int]
 
 
@@ -156,8 +157,7 @@ def curve(met: Mapping[str, Levels], rng: np.random.Generator | None = None) -> 
         fit.error(),
         dict(zip(layers, shares.tolist(), strict=True)),
         dict(zip(layers, np.exp(fit.work).tolist(), strict=True)),
-        int(known.max(initial=1)),
-        len(known),
+        tuple(known.tolist()),
         {layer: round(float(met[layer].tasks.sum())) for layer in layers},
     )
 

@@ -7,25 +7,24 @@ from dataclasses import replace
 
 import numpy as np
 
-from athena_tuning.model import Action, ConfigVersion, Decision, Reason, TuningConfig
-from athena_tuning.tuning import guard, reflex
+from athena_tuning.model import Action, ConfigVersion, Decision, Reason, TuningConfig, TuningStrategy
+from athena_tuning.tuning import guard
 from athena_tuning.tuning.advice import Board
 from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.layers import LayerAdvisor
 from athena_tuning.tuning.load_table import LoadAdvisor
+from athena_tuning.tuning.paired import log_ratios
 from athena_tuning.tuning.policy import Policy, decision
+from athena_tuning.tuning.reflex import Reflex
 from athena_tuning.tuning.rules import RulePolicy
 from athena_tuning.tuning.search import (
     REFITS,
     Found,
     Steps,
     candidates,
-    mean_work,
     run_through,
     search,
-    slowdowns,
 )
-from athena_tuning.tuning.simulator import Simulation
 from athena_tuning.tuning.telemetry import Seen, Telemetry
 from athena_tuning.tuning.timeouts import TimeoutAdvisor
 
@@ -37,8 +36,6 @@ PER_STEP = 1500
 
 LONGEST_TRACE = 1000
 LAST_REVIEW_GAP = 4000
-CHECK = 15
-"""Recalls begun under the present limit before the reflex looks at it again."""
 
 
 class ModelPolicy(Policy):
@@ -77,7 +74,7 @@ class ModelPolicy(Policy):
         self._limit_since = 0.0
         self._limit: int | None = None
         self._load = math.nan
-        self._reflexed_at = -CHECK
+        self._reflexes = Reflex()
         self._found: Found | None = None
         self._board = Board(self, (TimeoutAdvisor(seed=seed), LayerAdvisor(), LoadAdvisor()))
 
@@ -121,8 +118,8 @@ class ModelPolicy(Policy):
         if decision.action is Action.CANARY:
             if self._trial is None:
                 self._good = decision.before
-            elif decision.after.max_concurrent < decision.before.max_concurrent:
-                self._bans.ban(decision.before, at)  # it was tried and found too high
+            elif self._reflexes.taken_back:
+                self._bans.ban(decision.before, at)
             self._trial = guard.Trial(decision, version.time, at)
             self._next_review = min(self._next_review, at + LEAST)
         else:
@@ -166,11 +163,14 @@ class ModelPolicy(Policy):
     def _looked_at(self, evidence: Evidence, trial: guard.Trial, asked: list[Seen]) -> Decision | None:
         if not guard.look_due(len(asked), trial.looks):
             return None
-        judged = guard.judge(self._ratios(trial, asked), trial.looks)
+        ratios, tolerated = log_ratios(self._telemetry, trial, evidence.strategy)
+        judged = guard.judge(ratios, trial.looks, tolerated)
         trial.looks += 1
-        figures = f"{judged.mean:+.3f} ({judged.low:+.3f} to {judged.high:+.3f}) over {judged.blocks} blocks"
+        figures = (
+            f"log ratio {judged.mean:+.3f} ({judged.low:+.3f} to {judged.high:+.3f}), {judged.blocks} blocks,"
+        )
         if judged.verdict is guard.Verdict.BAD:
-            why = f"Rolled back: log latency {figures} against what it was before."
+            why = f"Rolled back: {figures} against what it was before."
             return self._rolled_back(evidence, trial, why, judged.mean)
         if judged.verdict is guard.Verdict.OPEN:
             return None
@@ -182,7 +182,7 @@ class ModelPolicy(Policy):
             evidence,
             "all",
             evidence.incumbent("all"),
-            f"Confirmed: log latency {figures} against what it was before.",
+            f"Confirmed: {figures} against what it was before.",
             len(asked),
             action=Action.CONFIRM,
             predicted=trial.decision.predicted,
@@ -190,28 +190,15 @@ class ModelPolicy(Policy):
             verdict_on=trial.decision.decision_id,
         )
 
-    def _ratios(self, trial: guard.Trial, asked: list[Seen]) -> list[float]:
-        """Return ln(observed / simulated incumbent) for recalls that began under the trial."""
-        laws = self._telemetry.laws()
-        inherited = 1.0  # seconds before the change whose backlog is met again
-        around = [s for s in self._telemetry.seen if s.ended >= trial.began - inherited and s.tasks]
-        around.sort(key=lambda s: s.began)
-        trace = self._telemetry.trace(around, laws)
-        before = trial.decision.before
-        run = Simulation(trace, before, slowdowns(laws, before.max_concurrent)).run().result()
-        return [
-            math.log(max(s.latency_ms, 1e-3) / max(float(simulated), 1e-3))
-            for s, simulated in zip(around, run.latency_ms, strict=True)
-            if s.began >= trial.began
-        ]
-
     def _rolled_back(
         self, evidence: Evidence, trial: guard.Trial, summary: str, observed: float | None = None
     ) -> Decision:
         position = self._telemetry.position
         length = self._bans.ban(trial.decision.after, position)
         self._next_review = min(self._next_review, position + LEAST)
-        back = replace(self._good or trial.decision.before, strategy=evidence.strategy)
+        before = trial.decision.before
+        good = self._good if self._bans.holds(before, position) else before
+        back = replace(good or before, strategy=evidence.strategy)
         return decision(
             self,
             evidence,
@@ -229,19 +216,19 @@ class ModelPolicy(Policy):
 
     def _reflex(self, evidence: Evidence) -> Decision | None:
         position = self._telemetry.position
-        if position < self._quiet_until or position - self._reflexed_at < CHECK:
+        if position < self._quiet_until:
             return None
         incumbent = evidence.incumbent("all")
-        recent = [s for s in self._telemetry.newest(4 * CHECK) if s.tasks]
-        waiting = reflex.waiting(recent, self._limit_since, CHECK)
-        if waiting is None:
+        limit = incumbent.max_concurrent
+        explore = evidence.strategy is TuningStrategy.THROUGHPUT and self._trial is None
+        reason = self._reflexes.look(
+            self._telemetry, limit, self._limit_since, evidence.bounds, explore=explore
+        )
+        waiting = self._reflexes.waiting
+        if reason is None or waiting is None:
             return None
-        self._reflexed_at = position
-        laws = self._telemetry.laws()
-        work = mean_work(self._telemetry.trace(recent, laws))
-        reason = reflex.better_limit(incumbent.max_concurrent, waiting, work, laws, evidence.bounds)
         after = replace(incumbent, max_concurrent=reason.value, strategy=evidence.strategy)
-        if reason.value == incumbent.max_concurrent or self._bans.holds(after, position):
+        if reason.value == limit or self._bans.holds(after, position):
             if position - self._reviewed >= max(2 * LEAST, position // 4):
                 self._next_review = min(self._next_review, position)
             return None
@@ -251,8 +238,8 @@ class ModelPolicy(Policy):
             "all",
             after,
             f"Recalls wait {waiting.queue_ms:.0f} ms for a slot and are served in "
-            f"{waiting.service_ms:.0f} ms: limit {incumbent.max_concurrent} → {reason.value}.",
-            len(recent),
+            f"{waiting.service_ms:.0f} ms; {reason.rule}: limit {limit} → {reason.value}.",
+            reason.samples,
             action=Action.CANARY,
             reasons=(reason,),
         )
