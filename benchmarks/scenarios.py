@@ -7,11 +7,13 @@ are measured ones: 332 / 507 / 416 / 474 / 396 recalls a second with 1 / 2 / 4 /
 from __future__ import annotations
 
 import bisect
+import functools
 import itertools
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from athena_tuning.tuning.simulator import Slowdown
 from athena_tuning.tuning.trace import Ask, Trace
@@ -27,6 +29,7 @@ ASKED: Mapping[str, tuple[str, ...]] = {
 }
 EMBEDDED_MS = {"episodic": 1.4, "semantic": 0.73, "graph": 0.95, "prospective": 0.17, "procedural": 0.13}
 REMOTE_MS = {"episodic": 20, "semantic": 12, "graph": 30, "prospective": 8, "procedural": 10}
+RECORDED = Path(__file__).parents[2] / "shared" / "data" / "traces" / "azure_llm_2023.parquet"
 _MEASURED = ((1, 332), (2, 507), (4, 416), (8, 474), (16, 396), (32, 380))
 
 Arrivals = Callable[[random.Random, int, float], Iterator[float]]
@@ -102,6 +105,27 @@ def bursts(rng: random.Random, recalls: int, rate: float) -> Iterator[float]:
         yield gap
 
 
+def recorded(rng: random.Random, recalls: int, rate: float) -> Iterator[float]:
+    """Yield gaps of real arrivals at a mean rate, from a place drawn at random; generated where absent."""
+    if not RECORDED.exists():
+        yield from bursts(rng, recalls, rate)
+        return
+    times = _recorded()
+    first = rng.randrange(len(times))
+    gaps = [max(0.0, b - a) for a, b in itertools.pairwise(times)]
+    mean = (times[-1] - times[0]) / len(gaps)
+    for i in range(recalls):
+        yield gaps[(first + i) % len(gaps)] / mean / rate
+
+
+@functools.cache
+def _recorded() -> list[float]:
+    import pyarrow.parquet as pq
+
+    found: list[float] = pq.read_table(RECORDED, columns=["ts"])["ts"].to_pylist()
+    return found
+
+
 def embedded(n: int) -> float:
     """Slowdown of an embedded store on two cores, from its measured throughput."""
     for (a, x), (b, y) in itertools.pairwise(_MEASURED):
@@ -143,6 +167,6 @@ SCENARIOS = (
     Scenario("ten slots", REMOTE_MS, 7.0, _all(ten_slots), clients=32),
     Scenario("thrashes beyond 8", REMOTE_MS, 5.0, _all(thrashing), clients=32),
     Scenario("cache-heavy", REMOTE_MS, 9.0, questions=2000, clients=32),
-    Scenario("bursty", REMOTE_MS, 3.0, arrivals=bursts, clients=32),
+    Scenario("bursty", REMOTE_MS, 3.0, arrivals=recorded, clients=32),
     Scenario("shift", REMOTE_MS, 1.5, later=9.0, clients=32),
 )

@@ -18,6 +18,8 @@ LIMITS = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 50, 64)
 GAIN = 0.08
 TIE = 0.03
 REFITS = 4
+FINALISTS = 3
+LEAST_ROUGH = 250
 SLICE = 250
 NEGLIGIBLE = 1.02
 
@@ -63,6 +65,7 @@ def search(
 
     A gain counts if it is at least ``gain`` in the objective and stays a gain under laws as they could have
     come out by chance. Of candidates within ``TIE`` of the best the one nearest to the incumbent is taken.
+    All of the grid runs on the newest third of the trace, and the best ``FINALISTS`` of it on the whole.
 
     Args:
         trace: recalls with their own works.
@@ -76,9 +79,10 @@ def search(
         gain: least gain, as a log ratio.
         bound: what limits the grid, for the explanation.
     """
+    finalists = yield from _finalists(trace, laws, incumbent, grid, strategy)
     base = yield from scored(trace, incumbent, laws)
     values = [(0.0, incumbent)]
-    for config in grid:
+    for config in finalists:
         got = yield from scored(trace, config, laws)
         values.append((objective(strategy, got, base), config))
     if any(len(ask.tasks) > 1 for ask in trace.asks):
@@ -103,6 +107,18 @@ def search(
         told.append(Candidate(config, predicted, min(spread), max(spread)))
     best = told[0] if told[0].high < -gain / 2 else None
     return Found(tuple(told), best, bound, len(trace))
+
+
+def _finalists(
+    trace: Trace, laws: Laws, incumbent: TuningConfig, grid: Sequence[TuningConfig], strategy: TuningStrategy
+) -> Generator[int, None, list[TuningConfig]]:
+    rough = Trace(trace.asks[-max(LEAST_ROUGH, len(trace) // 3) :])
+    base = yield from scored(rough, incumbent, laws)
+    values = []
+    for config in grid:
+        got = yield from scored(rough, config, laws)
+        values.append((objective(strategy, got, base), _distance(config, incumbent), config))
+    return [config for *_, config in sorted(values, key=lambda v: v[:2])[:FINALISTS]]
 
 
 def scored(trace: Trace, config: TuningConfig, laws: Laws) -> Generator[int, None, Score]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import replace
+from random import Random
+from typing import NamedTuple
 
-from athena_tuning.model import Decision, LayerTask
+from athena_tuning.model import Decision, LayerTask, TaskOutcome
 from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.policy import Policy, decision
 
@@ -23,18 +25,28 @@ class FixedPolicy(Policy):
         )
 
 
+class Sample(NamedTuple):
+    """What a window of tasks met: mean service time, most in flight, whether one was given up."""
+
+    rtt_ms: float
+    in_flight: int
+    dropped: bool = False
+
+
 class LimitPolicy(Policy):
     """A limit that follows the service times of tasks, window by window.
 
-    One window is what has ended since the last decision, ``WINDOW`` tasks at least. A window in which
-    fewer than half of the slots were ever taken says nothing about the limit and changes nothing.
+    A window is a second and ten tasks at least, and tells the limit one sample: the published default.
+    Queue wait is no part of a service time, so that a limit does not blame the backend for itself.
     """
 
-    WINDOW = 30
+    SECONDS = 1.0
+    TASKS = 10
 
     def __init__(self) -> None:
         self._cursor = 0
         self._tasks: list[LayerTask] = []
+        self._opened = math.nan
         self._estimate = math.nan
         self._limit = 0
 
@@ -51,49 +63,70 @@ class LimitPolicy(Policy):
         """Move the limit by one window."""
         records, self._cursor, _ = evidence.profiler.read_since(self._cursor)
         self._tasks += (t for m in records for t in m.tasks)
-        if len(self._tasks) < self.WINDOW:
+        if math.isnan(self._opened):
+            self._opened = evidence.now
+        if evidence.now - self._opened < self.SECONDS or len(self._tasks) < self.TASKS:
             return ()
+        tasks, self._tasks, self._opened = self._tasks, [], evidence.now
+        sample = Sample(
+            sum(t.service_ms for t in tasks) / len(tasks),
+            max(t.in_flight for t in tasks),
+            any(t.outcome is TaskOutcome.TIMEOUT for t in tasks),
+        )
         before = evidence.incumbent("all")
         if self._limit != before.max_concurrent:
-            self._estimate, self._limit = float(before.max_concurrent), before.max_concurrent
-        rtt = sum(t.service_ms for t in self._tasks) / len(self._tasks)
-        busiest = max(t.in_flight for t in self._tasks)
-        samples = len(self._tasks)
-        self._tasks = []
-        if busiest * 2 >= self._estimate:
-            bounds = evidence.bounds
-            wanted = self.updated(self._estimate, rtt)
-            self._estimate = min(max(wanted, bounds.min_concurrent), bounds.max_concurrent)
-        self._limit = round(self._estimate)
+            self._estimate = float(before.max_concurrent)
+        bounds = evidence.bounds
+        wanted = self.updated(self._estimate, sample)
+        self._estimate = min(max(wanted, bounds.min_concurrent), bounds.max_concurrent)
+        self._limit = int(self._estimate)
         if self._limit == before.max_concurrent:
             return ()
         after = replace(before, max_concurrent=self._limit)
-        summary = f"Service time {rtt:.1f} ms: limit {before.max_concurrent} → {self._limit}."
-        return (decision(self, evidence, "all", after, summary, samples),)
+        summary = f"Service time {sample.rtt_ms:.1f} ms: limit {before.max_concurrent} → {self._limit}."
+        return (decision(self, evidence, "all", after, summary, len(tasks)),)
 
     @abstractmethod
-    def updated(self, limit: float, rtt_ms: float) -> float:
-        """Return the next limit for a window with a mean service time."""
+    def updated(self, limit: float, sample: Sample) -> float:
+        """Return the next limit, not yet held within bounds."""
 
 
 class VegasPolicy(LimitPolicy):
-    """TCP Vegas as a concurrency limit.
+    """TCP Vegas as a concurrency limit, as published with its defaults.
 
-    ``queue = L·(1 − rtt₀/rtt)`` with rtt₀ the least service time seen. Up by ``6·log L`` below ``log L``, up
-    by ``log L`` below ``3·log L``, down by ``log L`` above ``6·log L`` (logarithms to base 10).
+    ``queue = ⌈L·(1 − rtt₀/rtt)⌉`` with rtt₀ the least service time seen. Up by ``6·log`` if the queue is at
+    most ``log``, up by ``log`` below ``3·log``, down by ``log`` above ``6·log`` or after a drop, with
+    ``log = max(1, ⌊log₁₀ L⌋)``. Regimes: an idle limit (fewer than half of the slots taken) stays; a new
+    least service time is only noted; after ``30·L`` samples, times 0.5 to 1, rtt₀ starts afresh, so that a
+    backend that has become slower is not taken for a queue for ever.
     """
 
     name = "vegas"
+    PROBE = 30
 
-    def __init__(self) -> None:
+    def __init__(self, *, seed: int = 0) -> None:
         super().__init__()
+        self._random = Random(seed)
         self._least = math.inf
+        self._samples = 0
+        self._jitter = self._random.uniform(0.5, 1.0)
 
-    def updated(self, limit: float, rtt_ms: float) -> float:
+    def updated(self, limit: float, sample: Sample) -> float:
         """Compare with the least service time seen."""
-        self._least = min(self._least, rtt_ms)
-        queue = limit * (1 - self._least / rtt_ms) if rtt_ms > 0 else 0.0
-        log = max(1.0, math.log10(limit))
+        self._samples += 1
+        if self._samples >= self._jitter * self.PROBE * limit:
+            self._samples, self._jitter = 0, self._random.uniform(0.5, 1.0)
+            self._least = sample.rtt_ms
+            return limit
+        if sample.rtt_ms < self._least:
+            self._least = sample.rtt_ms
+            return limit
+        log = max(1, int(math.log10(max(int(limit), 1))))
+        if sample.dropped:
+            return limit - log
+        if sample.in_flight * 2 < limit:
+            return limit
+        queue = math.ceil(limit * (1 - self._least / sample.rtt_ms)) if sample.rtt_ms > 0 else 0
         if queue <= log:
             return limit + 6 * log
         if queue < 3 * log:
@@ -102,23 +135,30 @@ class VegasPolicy(LimitPolicy):
 
 
 class GradientPolicy(LimitPolicy):
-    """Gradient2: the ratio of the long-term to the short-term service time.
+    """Gradient2, as published with its defaults: the ratio of the long-term to the short-term service time.
 
-    ``L' = L·clip(1.5·long/short, 0.5, 1) + 4``, smoothed by 0.2; long is an exponential mean over about 600
-    tasks.
+    ``L' = 0.8·L + 0.2·(L·clip(1.5·long/short, 0.5, 1) + 4)``; long is the mean of the first 10 samples,
+    then exponential over 600. Regimes: while service times are steady the limit creeps up until they rise
+    by half; after a spell of load (long above twice short) long falls by 5 % a sample; an idle limit stays.
     """
 
     name = "gradient"
+    WARM, LONG = 10, 600
 
     def __init__(self) -> None:
         super().__init__()
-        self._long = math.nan
+        self._long = 0.0
+        self._samples = 0
 
-    def updated(self, limit: float, rtt_ms: float) -> float:
+    def updated(self, limit: float, sample: Sample) -> float:
         """Compare with the long-term mean."""
-        weight = min(1.0, self.WINDOW / 600)
-        self._long = rtt_ms if math.isnan(self._long) else self._long + weight * (rtt_ms - self._long)
-        if self._long > 2 * rtt_ms:
+        self._samples += 1
+        weight = 1 / self._samples if self._samples <= self.WARM else 2 / (self.LONG + 1)
+        self._long += weight * (sample.rtt_ms - self._long)
+        long = self._long
+        if long > 2 * sample.rtt_ms:
             self._long *= 0.95
-        gradient = min(1.0, max(0.5, 1.5 * self._long / rtt_ms)) if rtt_ms > 0 else 1.0
+        if sample.in_flight < limit / 2 or sample.rtt_ms <= 0:
+            return limit
+        gradient = min(1.0, max(0.5, 1.5 * long / sample.rtt_ms))
         return 0.8 * limit + 0.2 * (limit * gradient + 4)

@@ -58,7 +58,7 @@ def test_a_kink_stays_a_kink_though_tasks_meet_changing_numbers() -> None:
 
     rng, now, asks = random.Random(5), 0.0, []
     for _ in range(6000):
-        now += rng.expovariate(260)
+        now += rng.expovariate(200)
         asks.append(Ask(now, "meta", (("semantic", 0.01 * rng.lognormvariate(0, 0.5)),)))
     simulation = Simulation(Trace(tuple(asks)), TuningConfig(max_concurrent=7), {"semantic": slow}).run()
     telemetry = Telemetry()
@@ -68,5 +68,5 @@ def test_a_kink_stays_a_kink_though_tasks_meet_changing_numbers() -> None:
     found = curve(telemetry.levels)
     assert found is not None
     factor = dict(zip(found.n.tolist(), found.slow.tolist(), strict=True))
-    assert factor[4] / factor[2] == pytest.approx(1.0, abs=0.12)
-    assert factor[6] / factor[4] == pytest.approx(slow(6), rel=0.15)
+    assert factor[4] / factor[2] == pytest.approx(1.0, abs=0.2)
+    assert factor[6] / factor[4] == pytest.approx(slow(6), rel=0.2)
