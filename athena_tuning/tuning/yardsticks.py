@@ -122,16 +122,19 @@ class VegasPolicy(LimitPolicy):
             self._least = sample.rtt_ms
             return limit
         log = max(1, int(math.log10(max(int(limit), 1))))
-        if sample.dropped:
-            return limit - log
-        if sample.in_flight * 2 < limit:
+        if sample.in_flight * 2 < limit and not sample.dropped:
             return limit
+        return limit + self._step(limit, sample, log)
+
+    def _step(self, limit: float, sample: Sample, log: int) -> int:
+        if sample.dropped:
+            return -log
         queue = math.ceil(limit * (1 - self._least / sample.rtt_ms)) if sample.rtt_ms > 0 else 0
         if queue <= log:
-            return limit + 6 * log
+            return 6 * log
         if queue < 3 * log:
-            return limit + log
-        return limit - log if queue > 6 * log else limit
+            return log
+        return -log if queue > 6 * log else 0
 
 
 class GradientPolicy(LimitPolicy):

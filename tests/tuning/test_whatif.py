@@ -122,7 +122,7 @@ def test_only_recalls_of_the_asked_type_are_counted_while_all_are_simulated() ->
     base = in_force(TuningConfig(1))
     found = run_through(what_if([*slow, *fast], base, {}, scope="meta"))
     assert found.recalls == 40
-    assert 20 < found.base.p99_ms.value <= 520.0
+    assert 19.9 < found.base.p99_ms.value <= 520.0
     with pytest.raises(ValueError, match="is of type temporal"):
         run_through(what_if(slow, base, {}, scope="temporal"))
 
