@@ -126,6 +126,16 @@ class Curve:
     known: tuple[int, ...]
     samples: Mapping[str, int]
 
+    @property
+    def largest(self) -> int:
+        """Largest n that is known."""
+        return self.known[-1] if self.known else 1
+
+    @property
+    def levels(self) -> int:
+        """How many different n are known."""
+        return len(self.known)
+
 
 def curve(met: Mapping[str, Levels], rng: np.random.Generator | None = None) -> Curve | None:
     """Return the slowdown that explains best what tasks met, or None if too few were seen.

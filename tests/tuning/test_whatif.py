@@ -152,7 +152,7 @@ def test_tasks_that_would_have_come_a_little_later_are_rescued() -> None:
     found = ask(records, TuningConfig(timeout_seconds=0.25), longer=TuningConfig(timeout_seconds=0.5))
     truth = float((times < 500).mean())
     assert found.base.full_rate.value == pytest.approx(float((times < 250).mean()), abs=0.001)
-    assert found.outcomes[0].full_rate.value == pytest.approx(truth, abs=0.03)
+    assert found.outcomes[0].full_rate.value == pytest.approx(truth, abs=0.05)
 
 
 def contended(limit: int, seed: int) -> tuple[Simulation, Trace]:
