@@ -9,6 +9,7 @@ import numpy as np
 
 from athena_tuning.profiling import rules
 from athena_tuning.profiling.block import BLOCK_ROWS
+from athena_tuning.profiling.columnar import ColumnBatch, Columns
 from athena_tuning.profiling.columns import Column
 from athena_tuning.profiling.measure import MeasuredQuery
 from athena_tuning.profiling.rows import record_row, task_rows
@@ -46,6 +47,27 @@ def fold(window: Window, records: Sequence[object], now: float, counters: Counte
     for m in clean:
         window.open_block().append(m.query_id, record_row(m, window.names), task_rows(m))
         window.advance(1)
+
+
+def fold_columns(
+    window: Window, columns: Columns, texts: Sequence[str], now: float, counters: Counter[str]
+) -> bool:
+    """Put recalls that are in columns already into the window; False if one is not as the rules want it.
+
+    Args:
+        window: takes the rows.
+        columns: at least one recall, not more than the window holds.
+        texts: the texts that ``columns.text`` gives the places of.
+        now: Unix seconds.
+        counters: takes "recorded".
+    """
+    try:
+        batch = ColumnBatch(columns, texts, window.names, now, window.cutoff(now))
+    except Odd:
+        return False
+    counters["recorded"] += columns.n
+    _extend(window, batch)
+    return True
 
 
 def _read(measured: MeasuredQuery) -> object:

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from athena_tuning.model import LayerMetrics, QueryMetrics, QueryTypeMetrics
 from athena_tuning.profiling import cache, concurrency, sources, statistics, temporal, trending
-from athena_tuning.profiling.fold import fold
+from athena_tuning.profiling.columnar import Columns
+from athena_tuning.profiling.fold import fold, fold_columns
 from athena_tuning.profiling.measure import Measure, MeasuredQuery
 from athena_tuning.profiling.records import page, records_of
 from athena_tuning.profiling.selection import Filter, Selection
@@ -120,6 +121,25 @@ class PerformanceProfiler:
                 self._rated += 1
                 return records_of(rows)[0]
         return None
+
+    def record_columns(self, columns: Columns, texts: Sequence[str]) -> bool:
+        """Take finished recalls that are in columns already, as a store gives them: at once, not later.
+
+        Args:
+            columns: at least one recall, at most ``max_metrics``.
+            texts: the texts that ``columns.text`` gives the places of.
+
+        Returns:
+            False if a recall is not as it has to be: then nothing was taken, and ``record_query`` mends or
+            rejects record by record.
+        """
+        with self._lock:
+            self._fold()
+            now = self._clock()
+            taken = fold_columns(self._window, columns, texts, now, self._counters)
+            if taken:
+                self._settle(now)
+            return taken
 
     def fold(self) -> int:
         """Put what is pending into columns; return how many records were taken."""

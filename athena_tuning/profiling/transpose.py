@@ -111,10 +111,7 @@ class Batch:
 
     def record_columns(self, names: Names) -> list[Column]:
         """Return the columns of ``columns.RECORD``."""
-        ids = {
-            column: names.by_column[column].enter(values, known)
-            for column, (values, known) in self._names.items()
-        }
+        ids = self.ids(names)
         self._shapes = ids["shape"]
         work, span, level = self._contention()
         return [
@@ -129,6 +126,13 @@ class Batch:
             self._config,
             level,
         ]
+
+    def ids(self, names: Names) -> dict[str, Ints]:
+        """Return the numbers of texts, types, shapes, errors and sources; new ones get one."""
+        return {
+            column: names.by_column[column].enter(values, known)
+            for column, (values, known) in self._names.items()
+        }
 
     def task_columns(self, names: Names) -> dict[str, _Part]:
         """Return by layer the records that asked it and its columns of ``columns.TASK``."""

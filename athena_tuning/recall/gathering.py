@@ -79,8 +79,6 @@ class Gathering:
                     without=self._worker_id,
                 )
                 self._cursor = tail.cursor
-                for record in tail.records:
-                    self.window.record_query(record)
-                self.window.fold()
+                tail.records.record_in(self.window)
                 if not tail.records:
                     return

@@ -24,6 +24,7 @@ from athena_tuning.model import (
     TuningConfig,
     WorkerStatus,
 )
+from athena_tuning.store.records import StoredRecords
 from athena_tuning.store.retention import Level
 from athena_tuning.store.rollup import Rollups
 
@@ -32,7 +33,7 @@ from athena_tuning.store.rollup import Rollups
 class MetricsTail:
     """New raw records since a cursor, and the cursor to go on from (opaque, JSON-safe)."""
 
-    records: Sequence[QueryMetrics]
+    records: StoredRecords
     cursor: str
 
 

@@ -7,8 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import overload
 
+import numpy as np
+
 from athena_tuning.model import QueryMetrics
-from athena_tuning.store.segment import Segment
+from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.store.segment import Segment, joined
 
 
 class StoredRecords(Sequence[QueryMetrics]):
@@ -31,6 +34,18 @@ class StoredRecords(Sequence[QueryMetrics]):
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
+
+    def record_in(self, profiler: PerformanceProfiler) -> None:
+        """Put the records into a window, as columns if that can be; only the last ones that it can hold."""
+        if not self:
+            return
+        whole = joined(self.segments)
+        keep = np.arange(whole.n) >= whole.n - profiler.max_metrics
+        whole = whole.where(keep)
+        if not profiler.record_columns(whole, whole.texts(self.texts)):
+            for record in whole.records(self.texts):
+                profiler.record_query(record)
+            profiler.fold()
 
     @overload
     def __getitem__(self, at: int) -> QueryMetrics: ...

@@ -53,6 +53,13 @@ _LAYER_COLUMNS = {
     "timed_at": ("timed_layer", "timed"),
     "queried_at": ("queried_layer",),
 }
+_NAMED_COLUMNS = {
+    "text_ids": ("text",),
+    "types": ("type",),
+    "errors": ("error",),
+    "sources": ("source",),
+    "layers": ("task_layer", "timed_layer", "queried_layer"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,9 +261,16 @@ class Segment:
         shared = source.raw(1) == b"\1"
         self.timed = self.service if shared else source.floats(len(self.timed_layer))
 
+    def query_ids(self) -> list[str]:
+        """Return the id of each record."""
+        return [f"{self._prefix}{tail}" for tail in self._id.tolist()]
+
     def since(self, time: float) -> Segment:
         """Return the rows that are not older than ``time`` (Unix seconds)."""
-        keep = self.time >= time
+        return self.where(self.time >= time)
+
+    def where(self, keep: npt.NDArray[np.bool_]) -> Segment:
+        """Return some of the rows."""
         if keep.all():
             return self
         part = copy.copy(self)
@@ -271,11 +285,15 @@ class Segment:
                 setattr(part, name, getattr(self, name)[rows])
         return part
 
+    def texts(self, kept: Mapping[int, str]) -> list[str]:
+        """Return the texts of ``text_ids``; one that is not kept is shown as its hash."""
+        return [kept.get(key) or hash_shown(key) for key in self.text_ids]
+
     def records(self, texts: Mapping[int, str]) -> list[QueryMetrics]:
         """Return the batch as records; a text that is not in ``texts`` is shown as its hash."""
-        shown = [texts.get(key) or hash_shown(key) for key in self.text_ids]
+        shown = self.texts(texts)
         columns = (
-            [f"{self._prefix}{tail}" for tail in self._id.tolist()],
+            self.query_ids(),
             _named(shown, self.text),
             _named(self.types, self.type),
             self.time.tolist(),
@@ -318,6 +336,38 @@ class Segment:
         )
         flat = list(map(partial(tuple.__new__, LayerTask), zip(*columns, strict=True)))
         return list(map(tuple, self._parts(self.tasks_at, flat)))
+
+
+def joined(segments: Sequence[Segment]) -> Segment:
+    """Return the rows of several segments one after the other, with one list of names for all.
+
+    Args:
+        segments: at least one.
+    """
+    if len(segments) == 1:
+        return segments[0]
+    whole = copy.copy(segments[0])
+    whole.n = sum(part.n for part in segments)
+    whole._prefix = ""
+    whole._id = np.array([name for part in segments for name in part.query_ids()], object)
+    for names, columns in _NAMED_COLUMNS.items():
+        numbers: dict[Any, int] = {}
+        tables = [
+            np.array([numbers.setdefault(name, len(numbers)) for name in getattr(part, names)], np.int64)
+            for part in segments
+        ]
+        setattr(whole, names, list(numbers))
+        for column in columns:
+            parts = [table[getattr(part, column)] for table, part in zip(tables, segments, strict=True)]
+            setattr(whole, column, np.concatenate(parts))
+    renamed = {"_id", *chain.from_iterable(_NAMED_COLUMNS.values())}
+    for column in (*_RECORD_COLUMNS, *chain.from_iterable(_LAYER_COLUMNS.values())):
+        if column not in renamed:
+            setattr(whole, column, np.concatenate([getattr(part, column) for part in segments]))
+    for edges in _LAYER_COLUMNS:
+        sizes = np.concatenate([np.diff(getattr(part, edges)) for part in segments])
+        setattr(whole, edges, np.concatenate([[0], np.cumsum(sizes)]))
+    return whole
 
 
 def _unpack_ids(source: Unpacker, n: int) -> tuple[str, npt.NDArray[Any]]:

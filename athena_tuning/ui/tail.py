@@ -88,12 +88,10 @@ class Tail:
                         newest=self.profiler.max_metrics,
                     )
                     self._cursor = tail.cursor
-                    for record in tail.records:
-                        self.profiler.record_query(record)
+                    tail.records.record_in(self.profiler)
                     self.taken += len(tail.records)
                     if not tail.records:
                         break
-                    self.profiler.fold()
                 self._take_feedback()
             except StoreError as exc:
                 if self.problem is None:

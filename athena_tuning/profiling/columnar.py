@@ -1,0 +1,183 @@
+"""Recalls that come as columns already, as a store keeps them: into the window without building a record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from athena_tuning.profiling import rules
+from athena_tuning.profiling.histogram import Floats, Ints
+from athena_tuning.profiling.names import Names, Shape
+from athena_tuning.profiling.rows import OUTCOMES
+from athena_tuning.profiling.transpose import Batch, Odd, is_proper
+
+
+class Columns(Protocol):
+    """What is read of recalls in columns; ``store.segment.Segment`` says what each of them is."""
+
+    n: int
+    time: Floats
+    latency: Floats
+    memory: Floats
+    results: Floats
+    accuracy: Floats
+    satisfaction: Floats
+    text: Ints
+    types: list[str]
+    type: Ints
+    errors: list[str]
+    error: Ints
+    sources: list[str]
+    source: Ints
+    flags: Ints
+    concurrency: Ints
+    config: Ints
+    layers: list[str]
+    queried_at: Ints
+    queried_layer: Ints
+    timed_at: Ints
+    timed_layer: Ints
+    timed: Floats
+    tasks_at: Ints
+    task_layer: Ints
+    offset: Floats
+    queue: Floats
+    service: Floats
+    in_flight: Ints
+    outcome: Ints
+    task_results: Ints
+
+    def query_ids(self) -> list[str]:
+        """Return the id of each recall."""
+
+
+class ColumnBatch(Batch):
+    """A batch of which only the names have to be looked up.
+
+    Args:
+        columns: at least one recall.
+        texts: the texts that ``columns.text`` gives the places of.
+        names: the window's dictionaries.
+        now: Unix seconds.
+        cutoff: oldest time of the window.
+
+    Raises:
+        Odd: if the rules have something to say about a recall.
+    """
+
+    def __init__(
+        self, columns: Columns, texts: Sequence[str], names: Names, now: float, cutoff: float
+    ) -> None:
+        self.query_ids = tuple(columns.query_ids())
+        self._require_all(max(map(len, self.query_ids)) <= rules.LONGEST_NAME)
+        self._take_records(columns, now, cutoff)
+        self._take_layers(columns)
+        shapes, shape = _shapes_of(columns)
+        self._require_all(all(map(is_proper, shapes)))
+        errors = [error or None for error in columns.errors]
+        self._chosen: dict[str, tuple[list[Any], Ints]] = {
+            "shape": (shapes, shape),
+            "text": _used(texts, columns.text),
+            "type": _used(columns.types, columns.type),
+            "error": _used(errors, columns.error),
+            "source": _used(columns.sources, columns.source),
+        }
+        self._check_lengths()
+
+    def ids(self, names: Names) -> dict[str, Ints]:
+        """Return the numbers of texts, types, shapes, errors and sources; new ones get one."""
+        found = {}
+        for column, (values, places) in self._chosen.items():
+            known = names.by_column[column]
+            found[column] = known.enter(values, known.look_up(values))[places]
+        return found
+
+    def _take_records(self, columns: Columns, now: float, cutoff: float) -> None:
+        self._time = self._within(columns.time, now + rules.AHEAD_SECONDS, max(cutoff, 0.0))
+        self._latency = self._within_or_nan(columns.latency, rules.LONGEST_MS)
+        self._others = [
+            self._within_or_nan(columns.memory, rules.LARGEST_MEMORY),
+            self._within_or_nan(columns.accuracy, 1.0),
+            self._within_or_nan(columns.satisfaction, 1.0),
+        ]
+        self._flags = columns.flags.astype(np.uint8)
+        results = self._within_or_nan(columns.results, rules.LARGEST_COUNT)
+        self._results = np.where(np.isnan(results), -1, results).astype(np.int64)
+        self._concurrency = self._within(columns.concurrency, rules.LARGEST_COUNT)
+        self._config = self._within(columns.config, rules.LARGEST_COUNT)
+
+    def _take_layers(self, columns: Columns) -> None:
+        self._timed = self._within(columns.timed, rules.LONGEST_MS)
+        self._timed_n, self._timed_at = np.diff(columns.timed_at), columns.timed_at[:-1]
+        self._tasks_n, self._tasks_at = np.diff(columns.tasks_at), columns.tasks_at[:-1]
+        self._offset = self._within(columns.offset, rules.LONGEST_MS)
+        self._queue = self._within(columns.queue, rules.LONGEST_MS)
+        self._service = self._within(columns.service, rules.LONGEST_MS)
+        self._in_flight = self._within(columns.in_flight, rules.LARGEST_COUNT)
+        self._task_results = self._within(columns.task_results, rules.LARGEST_COUNT)
+        self._outcome = self._within(columns.outcome, len(OUTCOMES) - 1).astype(np.uint8)
+
+    def _check_lengths(self) -> None:
+        longest = {"text": (0, rules.LONGEST_TEXT), "error": (0, rules.LONGEST_TEXT)}
+        for column, (values, _) in self._chosen.items():
+            if column != "shape":
+                least, most = longest.get(column, (1, rules.LONGEST_NAME))
+                self._require_all(all(value is None or least <= len(value) <= most for value in values))
+
+    def _within(self, values: npt.NDArray[Any], largest: float, smallest: float = 0.0) -> Any:
+        self._require_all(bool(((values >= smallest) & (values <= largest)).all()))
+        return values
+
+    def _within_or_nan(self, values: Floats, largest: float) -> Floats:
+        self._require_all(bool((((values >= 0) & (values <= largest)) | np.isnan(values)).all()))
+        return values
+
+    @staticmethod
+    def _require_all(holds: bool) -> None:
+        if not holds:
+            raise Odd
+
+
+def _used(values: Sequence[Any], places: Ints) -> tuple[list[Any], Ints]:
+    """Return those of the values that are used, and each place among them."""
+    used, place = np.unique(places, return_inverse=True)
+    return [values[i] for i in used.tolist()], place
+
+
+def _shapes_of(columns: Columns) -> tuple[list[Shape], Ints]:
+    """Return the distinct shapes, and each recall's place among them."""
+    groups = (
+        (columns.queried_at, columns.queried_layer),
+        (columns.timed_at, columns.timed_layer),
+        (columns.tasks_at, columns.task_layer),
+    )
+    number = np.zeros(columns.n, np.int64)
+    for at, layer in groups:
+        distinct, place = np.unique(_code(at, layer, len(columns.layers)), return_inverse=True)
+        number = np.unique(number * len(distinct) + place, return_inverse=True)[1]
+    example = np.zeros(int(number.max()) + 1, np.int64)
+    example[number] = np.arange(columns.n)
+    shapes = [
+        Shape(*(_named(columns.layers, layer[at[recall] : at[recall + 1]]) for at, layer in groups))
+        for recall in example.tolist()
+    ]
+    return shapes, number
+
+
+def _code(at: Ints, layer: Ints, layers: int) -> Ints:
+    """Return a number for each recall that tells its layers and their order."""
+    n = np.diff(at)
+    if not len(layer):
+        return n
+    if (layers + 1) ** int(n.max()) >= 2**62:
+        raise Odd
+    position = np.arange(len(layer)) - np.repeat(at[:-1], n)
+    summed: Ints = np.concatenate([[0], np.cumsum((layer + 1) * (layers + 1) ** position)])
+    return summed[at[1:]] - summed[at[:-1]]
+
+
+def _named(layers: Sequence[str], places: Ints) -> tuple[str, ...]:
+    return tuple([layers[place] for place in places.tolist()])
