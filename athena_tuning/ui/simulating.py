@@ -12,6 +12,7 @@ from athena_tuning.ui import live, notices, parts, reads, text, units
 from athena_tuning.ui.roles import Actor
 from athena_tuning.ui.shell import Here
 from athena_tuning.ui.view import View
+from athena_tuning.workload.report.writing import run_report
 from athena_tuning.workload.run import UNDER_WAY, Run, State
 from athena_tuning.workload.spec import LoadSpec
 
@@ -206,6 +207,16 @@ def outcome(run: Run) -> None:
             ("partial answers, errors", f"{came.partials}, {came.errors}"),
             ("config versions", ", ".join(f"v{v}: {n}" for v, n in sorted(came.config_versions.items()))),
         ],
+    )
+    st.download_button(
+        "Report",
+        lambda: run_report(came).encode(),
+        f"run-{came.id}.html",
+        "text/html",
+        key="sim-report",
+        icon=":material/description:",
+        on_click="ignore",
+        help="One HTML file that any browser shows without a connection.",
     )
 
 

@@ -147,6 +147,10 @@ def test_a_load_run_moves_the_charts_and_stops_when_told(look: Look, address: st
     expect(asked).to_have_text(re.compile(r"[1-9]\d+"), timeout=SLOW)
     press(seen.page, "Stop")
     expect(seen.page.get_by_text("What came out of it")).to_be_visible(timeout=SLOW)
+    with seen.page.expect_download(timeout=SLOW) as coming:
+        press(seen.page, "Report")
+    assert coming.value.suggested_filename.endswith(".html")
+    assert "answers a second" in coming.value.path().read_text("utf-8")
     seen.sound()
 
 
