@@ -19,7 +19,7 @@ from athena_tuning.store.retention import DEFAULT, Level, Retention, spans_of
 from athena_tuning.store.rollup import Rollups, chosen_keys
 from athena_tuning.store.segment import Encoded, Segment, encode
 from athena_tuning.store.sql_configs import SqlConfigs
-from athena_tuning.store.text import TextPolicy
+from athena_tuning.store.text import TextPolicy, storable
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class SqlStore(SqlConfigs):
                 transaction.run_many(
                     "INSERT INTO texts (id, text, last_used) VALUES (?,?,?)"
                     " ON CONFLICT (id) DO UPDATE SET last_used = excluded.last_used",
-                    [(key, batch.texts[key], now) for key in sorted(unmarked)],
+                    [(key, storable(batch.texts[key]), now) for key in sorted(unmarked)],
                 )
         if len(self._texts_marked) > 200_000:
             self._texts_marked = {}

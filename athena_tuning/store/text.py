@@ -35,6 +35,16 @@ def text_id(text: str) -> int:
     return int.from_bytes(digest, "little", signed=True) or 1
 
 
+def storable(text: str) -> str:
+    """Return a text as both databases take it: halves of characters and NUL are replaced.
+
+    Example:
+        >>> storable("tea" + chr(0xD800)), storable("a" + chr(0)) == "a" + chr(0xFFFD)
+        ('tea?', True)
+    """
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
+
+
 def hash_shown(number: int) -> str:
     """Return what stands in for a text of which only the hash was kept.
 

@@ -143,6 +143,20 @@ def test_a_text_is_kept_if_nothing_else_is_said(store: Store, recalls: Recalls) 
     assert all_records(store) == quoting(recalls)
 
 
+@pytest.mark.parametrize("odd", ["half \ud800 of a character", "nul \0 inside"])
+def test_a_text_that_no_database_takes_keeps_nothing_from_being_stored(
+    store: Store, recalls: Recalls, odd: str
+) -> None:
+    first, *rest = recalls(20)
+    store.append_metrics("w", 1, [first._replace(query_text=odd), *rest])
+    found = all_records(store)
+    assert found[1:] == rest
+    assert (
+        found[0].query_text.replace("\ufffd", "\0").replace("?", "\ud800") == odd
+        or found[0].query_text == odd
+    )
+
+
 def test_a_hashed_text_can_be_counted_but_not_read(open_it: Opened, recalls: Recalls) -> None:
     store = open_it(text=TextPolicy.HASH)
     given = quoting(recalls)

@@ -68,7 +68,7 @@ def json_rows(stream: BinaryIO, head: bytes, encoding: str | None, limits: Limit
             if line.strip():
                 yield number, ValueError(f"not JSON: {exc.msg} at character {exc.pos + 1}")
         except (RecursionError, ValueError) as exc:
-            yield number, too_deep() if isinstance(exc, RecursionError) else exc
+            yield number, too_deep() if isinstance(exc, RecursionError) else ValueError("a number too long")
         else:
             yield number, as_object(value)
 

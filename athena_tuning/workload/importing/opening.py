@@ -45,8 +45,8 @@ class Limits:
         ids: how many of the latest ids a duplicate is looked for among.
     """
 
-    ratio: float = 200.0
-    free_bytes: int = 64 << 20
+    ratio: float = 100.0
+    free_bytes: int = 32 << 20
     line_bytes: int = 64 << 20
     columns: int = 2_000
     open_spans: int = 500_000
