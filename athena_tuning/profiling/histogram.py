@@ -178,7 +178,8 @@ class LatencyHistogram:
 
     def quantile(self, q: float) -> float:
         """Return the latency in ms of which about the share ``q`` (0 to 1) is below; NaN when empty."""
-        return float(self.quantiles((q,))[0])
+        (rank,) = ranks_of((q,), self.count)
+        return self._interpolated(*self.locate((rank,))[0]) if self.count else math.nan
 
     def quantiles(self, qs: Sequence[float]) -> Floats:
         """Return several quantiles in ms: the value of rank ``int(q · count)``, interpolated in its bucket.
@@ -189,12 +190,12 @@ class LatencyHistogram:
         ranks = ranks_of(qs, self.count)
         if not self.count:
             return np.full(len(qs), np.nan)
-        found = []
-        for bucket, rank in self.locate(ranks):
-            low, high = bounds_of_one(bucket)
-            share = (rank + 0.5) / int(self._counts[bucket - self._first])
-            found.append(low + share * (high - low))
-        return np.array(found)
+        return np.array([self._interpolated(bucket, rank) for bucket, rank in self.locate(ranks)])
+
+    def _interpolated(self, bucket: int, rank: int) -> float:
+        """Return where in its bucket a value lies, as if all of the bucket lay evenly in it."""
+        low, high = bounds_of_one(bucket)
+        return low + (rank + 0.5) / self._counts.item(bucket - self._first) * (high - low)
 
     def locate(self, ranks: Sequence[int]) -> list[tuple[int, int]]:
         """Return each rank's bucket and the rank within that bucket."""
