@@ -6,7 +6,7 @@ import math
 import random
 import time
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -16,87 +16,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
+from athena_tuning.model import QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
-
-START = 1_750_000_000.0
-LAYERS = ("episodic", "semantic", "graph", "own layer")
-TYPES = ("temporal", "factual", "relational")
-WIDTH = 1 / 64 + 1e-9
-
-
-@dataclass
-class Reference:
-    """The window as a list."""
-
-    hours: float
-    most: int
-    now: float = START
-    accepted: list[QueryMetrics] = field(default_factory=list)
-    gone_before: float = -math.inf
-
-    def record(self, m: QueryMetrics) -> None:
-        if m.timestamp >= self.cutoff():
-            self.accepted.append(m)
-
-    def cutoff(self) -> float:
-        self.gone_before = max(self.gone_before, self.now - self.hours * 3600)
-        return self.gone_before
-
-    def window(self) -> list[QueryMetrics]:
-        return [m for m in self.accepted[-self.most :] if m.timestamp >= self.cutoff()]
-
-    def select(self, start=None, end=None, query_type=None, layer=None, config_version=None):
-        return [
-            m
-            for m in self.window()
-            if (start is None or m.timestamp >= start)
-            and (end is None or m.timestamp < end)
-            and (query_type is None or m.query_type == query_type)
-            and (layer is None or layer in m.layers_queried)
-            and (config_version is None or m.config_version == config_version)
-        ]
-
-
-def task_of(m: QueryMetrics, layer: str) -> LayerTask | None:
-    return next((task for task in m.tasks if task.layer == layer), None)
-
-
-def own_ms(m: QueryMetrics, layer: str | None) -> float | None:
-    if layer is None:
-        return m.latency_ms
-    if layer in m.layer_latencies:
-        return m.layer_latencies[layer]
-    task = task_of(m, layer)
-    return m.latency_ms if task is None else task.service_ms
-
-
-def succeeded(m: QueryMetrics, layer: str | None) -> bool | None:
-    task = None if layer is None else task_of(m, layer)
-    return m.success if task is None else task.outcome == TaskOutcome.OK
-
-
-def percentile(values: list[float], q: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(int(q * len(ordered)), len(ordered) - 1)] if ordered else math.nan
-
-
-def mean(values: list[float]) -> float:
-    return math.fsum(values) / len(values) if values else math.nan
-
-
-def known(values):
-    return [value for value in values if value is not None and value == value]
-
-
-def same(a: float, b: float) -> bool:
-    return a == pytest.approx(b, rel=1e-9, abs=1e-5, nan_ok=True)
-
-
-def near(a: float, b: float) -> bool:
-    """Within a bucket's width, for what comes from histograms."""
-    return a == pytest.approx(b, rel=WIDTH, abs=1e-5, nan_ok=True)
-
+from tests.profiling.reference import (
+    LAYERS,
+    START,
+    TYPES,
+    Reference,
+    any_record,
+    known,
+    mean,
+    near,
+    own_ms,
+    percentile,
+    same,
+    succeeded,
+)
 
 histories = st.lists(
     st.one_of(
@@ -255,8 +190,11 @@ def check_hours(profiler, rows, chosen):
             outcomes = known(succeeded(m, chosen.get("layer")) for m in some)
             assert report.count[day, hour] == len(some)
             assert same(report.mean[day, hour], mean(ms))
-            assert np.array_equal(report.p95[day, hour], percentile(ms, 0.95), equal_nan=True)
+            found = [figures[day, hour] for figures in (report.p50, report.p95, report.p99)]
+            expected = [percentile(ms, q) for q in (0.5, 0.95, 0.99)]
+            assert np.array_equal(found, expected, equal_nan=True)
             assert same(report.success_rate[day, hour], mean(outcomes))
+            assert report.errors[day, hour] == outcomes.count(False)
 
 
 def check_cache(profiler, rows, chosen):
@@ -267,20 +205,28 @@ def check_cache(profiler, rows, chosen):
     assert set(report.by_type) == set(groups)
     saved = []
     for name, some in groups.items():
-        row = report.by_type[name]
-        hits = [m for m in some if m.cache_hit]
-        hit_ms = known(own_ms(m, layer) for m in hits)
-        miss_ms = known(own_ms(m, layer) for m in some if m.cache_hit is False)
-        assert (row.n, row.hits) == (len(known(m.cache_hit for m in some)), len(hits))
-        assert near(row.hit_p50_ms, percentile(hit_ms, 0.5))
-        assert near(row.miss_p95_ms, percentile(miss_ms, 0.95))
-        expected = len(hit_ms) * (mean(miss_ms) - mean(hit_ms)) / 1000 if hits else 0.0
-        assert same(row.time_saved_s, expected)
-        saved.append(expected)
+        saved.append(check_cache_row(report.by_type[name], some, layer))
     assert report.overall.n == len(known(m.cache_hit for m in rows))
     assert same(report.overall.time_saved_s, math.fsum(known(saved)))
     asked = {name for m in rows for name in m.layers_queried if m.cache_hit is not None}
     assert set(report.by_layer) == (asked if layer is None else asked & {layer})
+    for name, row in report.by_layer.items():
+        check_cache_row(row, [m for m in rows if name in m.layers_queried], name)
+
+
+def check_cache_row(row, some, layer) -> float:
+    """Compare one row; return the seconds that were saved."""
+    hits = [m for m in some if m.cache_hit]
+    hit_ms = known(own_ms(m, layer) for m in hits)
+    miss_ms = known(own_ms(m, layer) for m in some if m.cache_hit is False)
+    assert (row.n, row.hits) == (len(known(m.cache_hit for m in some)), len(hits))
+    assert same(row.hit_rate, row.hits / row.n)
+    for q, hit, miss in ((0.5, row.hit_p50_ms, row.miss_p50_ms), (0.95, row.hit_p95_ms, row.miss_p95_ms)):
+        assert near(hit, percentile(hit_ms, q))
+        assert near(miss, percentile(miss_ms, q))
+    saved = len(hit_ms) * (mean(miss_ms) - mean(hit_ms)) / 1000 if hits else 0.0
+    assert same(row.time_saved_s, saved)
+    return saved
 
 
 def span_of(m: QueryMetrics) -> tuple[float, float]:
@@ -305,9 +251,25 @@ def check_concurrency(profiler, rows, chosen):
         work, span = (sum(values) for values in zip(*map(span_of, parallel), (0.0, 0.0), strict=True))
         if span > 1:
             assert report.speed_up == pytest.approx(work / span, rel=1e-3)
-    levels = Counter(max((t.in_flight for t in m.tasks), default=0) for m in rows)
-    del levels[0]
-    assert {row.level: row.n for row in report.levels} == dict(levels)
+    layer = chosen.get("layer")
+    tasks = [(m, t) for m in rows for t in m.tasks if layer in (None, t.layer)]
+    waits = [t.queue_ms for _, t in tasks]
+    assert near(report.queue_p50_ms, percentile(waits, 0.5))
+    assert near(report.queue_p95_ms, percentile(waits, 0.95))
+    assert near(report.queue_p99_ms, percentile(waits, 0.99))
+    levels = defaultdict(list)
+    for m in rows:
+        levels[max((t.in_flight for t in m.tasks), default=0)].append(m)
+    levels.pop(0, None)
+    assert [(row.level, row.n) for row in report.levels] == sorted(
+        (k, len(some)) for k, some in levels.items()
+    )
+    for row in report.levels:
+        ms = known(own_ms(m, layer) for m in levels[row.level])
+        service = mean([own_ms(m, t.layer) for m, t in tasks if t.in_flight == row.level])
+        assert near(row.p50_latency_ms, percentile(ms, 0.5))
+        assert near(row.p99_latency_ms, percentile(ms, 0.99))
+        assert same(1000 * row.level / row.throughput_per_s, service if service > 0 else math.nan)
     layers, both = profiler.co_occurrence(**chosen)
     assert layers == sorted({name for m in rows for name in m.layers_queried})
     for i, a in enumerate(layers):
@@ -332,7 +294,10 @@ def check_metrics(profiler, reference):
         assert metrics.avg_memory_mb == pytest.approx(
             mean(known(m.memory_mb for m in rows)), abs=1e-4, nan_ok=True
         )
-        assert np.array_equal(metrics.p999_latency_ms, percentile(ms, 0.999), equal_nan=True)
+        check_percentiles(metrics, ms)
+        waits = [t.queue_ms for m in rows for t in m.tasks if t.layer == layer]
+        assert same(metrics.avg_queue_ms, mean(waits))
+        assert near(metrics.p99_queue_ms, percentile(waits, 0.99))
     for kind in TYPES:
         rows = reference.select(query_type=kind)
         metrics = profiler.get_query_type_metrics(kind)
@@ -342,9 +307,14 @@ def check_metrics(profiler, reference):
         assert metrics.total_queries == len(rows)
         assert metrics.avg_accuracy == pytest.approx(mean([m.accuracy_score for m in rows]), abs=1e-4)
         assert same(metrics.success_rate, mean(known(m.success for m in rows)))
-        assert np.array_equal(
-            metrics.p99_latency_ms, percentile(known(m.latency_ms for m in rows), 0.99), equal_nan=True
-        )
+        assert same(metrics.cache_hit_rate, mean(known(m.cache_hit for m in rows)))
+        check_percentiles(metrics, known(m.latency_ms for m in rows))
+
+
+def check_percentiles(metrics, ms):
+    assert same(metrics.avg_latency_ms, mean(ms))
+    found = [getattr(metrics, f"p{n}_latency_ms") for n in ("50", "90", "95", "99", "999")]
+    assert np.array_equal(found, [percentile(ms, q) for q in (0.5, 0.9, 0.95, 0.99, 0.999)], equal_nan=True)
 
 
 def check_classic(profiler, reference):
@@ -369,55 +339,20 @@ def check_classic(profiler, reference):
         assert same(figures["success_rate"], mean(outcomes) if outcomes else 0.0)
     hits = known(m.cache_hit for m in rows)
     assert same(profiler.get_cache_effectiveness()["overall"], mean(hits) if hits else 0.0)
+    parallel = [m for m in rows if m.parallel_execution]
+    outcomes = known(m.success for m in parallel)
+    effect = profiler.get_concurrency_effectiveness()
+    assert same(effect["parallel_usage"], len(parallel) / len(rows) if rows else 0.0)
+    assert same(effect["successful"], mean(outcomes) if outcomes else 0.0)
+    assert effect["avg_speedup"] == profiler.concurrency_report().speed_up
+    assert [m.query_text for m in profiler.slow_records(10)] == [
+        text for text, _ in profiler.get_slow_queries()
+    ]
+    assert profiler.get_trending_queries(1, 1000) == [query.text for query in trending]
     for a, others in profiler.get_layer_dependency_analysis().items():
         with_a = [m for m in rows if a in m.layers_queried]
         for b, rate in others.items():
             assert same(rate, mean([b in m.layers_queried for m in with_a]))
-
-
-def any_ms(rng: random.Random) -> float:
-    return rng.choice((rng.lognormvariate(3, 1), rng.random() * 10, 100.0, 0.0, 1e-9, rng.random() * 3e9))
-
-
-def any_record(rng: random.Random, now: float) -> QueryMetrics:
-    layers = rng.sample(LAYERS, rng.randint(0, 4))
-    latencies = {layer: any_ms(rng) for layer in layers if rng.random() < 0.8}
-    tasks = [
-        LayerTask(
-            layer,
-            rng.randint(0, 900) / 1000,
-            rng.randint(0, 90_000) / 1000,
-            latencies[layer] if layer in latencies else any_ms(rng),
-            rng.randint(0, 9),
-            rng.choice(list(TaskOutcome)),
-            rng.randint(0, 400),
-        )
-        for layer in layers
-        if rng.random() < 0.8
-    ]
-    rng.shuffle(tasks)
-    return QueryMetrics(
-        f"{rng.getrandbits(64):x}",
-        rng.choice(("", "über", "\x00\n=1", f"text {rng.randint(0, 99)}")),
-        rng.choice(TYPES),
-        now - rng.choice((0.0, 1.0, rng.expovariate(1), 8000 * rng.random())),
-        rng.choice((None, any_ms(rng))),
-        rng.choice((None, 0.0, rng.random() * 500)),
-        rng.choice((None, True, False)),
-        rng.choice((None, 0, rng.randint(0, 300))),
-        layers,
-        latencies,
-        rng.choice((None, True, False)),
-        rng.choice((None, "timeout", "no such layer")),
-        rng.random() < 0.5,
-        rng.randint(0, 6),
-        rng.choice((1.0, rng.random())),
-        rng.choice((None, rng.random())),
-        tuple(tasks),
-        rng.random() < 0.1,
-        rng.randint(0, 3),
-        rng.choice(("live", "sample")),
-    )
 
 
 @settings(max_examples=25, deadline=None)
