@@ -52,12 +52,12 @@ class DailyLoad:
     _first: int | None = None  # first slot that was watched whole
     _last: int = 0  # slot that is being watched
 
-    def note(self, time: float) -> None:
-        """Count a recall that began at ``time`` (Unix seconds)."""
+    def note(self, time: float, recalls: int = 1) -> None:
+        """Count recalls that began at ``time`` (Unix seconds)."""
         slot = int(time // self.slot)
         if self._first is None:
             self._first = slot if time % self.slot == 0 else slot + 1
-        self._counts[slot] += 1
+        self._counts[slot] += recalls
         if slot > self._last:
             self._last = slot
             oldest = slot - DAYS * self._slots
@@ -109,7 +109,7 @@ class LoadAdvisor(Advisor):
     def __init__(self, *, day: float = 86_400.0, slot: float = 900.0, lead: float = 60.0) -> None:
         self._load = DailyLoad(day, slot)
         self._lead = lead
-        self._noted = 0
+        self._noted: int | None = None
         self._asked_for = -1
         self._awake = False
         self._asked_at = -APART
@@ -117,10 +117,7 @@ class LoadAdvisor(Advisor):
 
     def wakes(self, evidence: Evidence, telemetry: Telemetry) -> bool:
         """Count what came; whether the coming slot is worth a look now."""
-        fresh = telemetry.position - self._noted
-        for seen in telemetry.newest(fresh) if fresh else ():
-            self._load.note(seen.began)
-        self._noted = telemetry.position
+        self._count(evidence, telemetry)
         slot = self._slot(evidence)
         if slot == self._asked_for or telemetry.position - self._asked_at < APART:
             return False
@@ -178,6 +175,20 @@ class LoadAdvisor(Advisor):
             predicted=found.best.predicted,
             canary=True,
         )
+
+    def _count(self, evidence: Evidence, telemetry: Telemetry) -> None:
+        """Count what came since the last time; at first, what the window holds."""
+        if self._noted is None:
+            began = evidence.profiler.summary().first_timestamp
+            if math.isfinite(began):
+                self._load.note(began, 0)
+                series = evidence.profiler.time_series(self._load.slot)
+                for time, recalls in zip(series.time.tolist(), series.count.tolist(), strict=True):
+                    self._load.note(time, recalls)
+        elif telemetry.position > self._noted:
+            for seen in telemetry.newest(telemetry.position - self._noted):
+                self._load.note(seen.began)
+        self._noted = telemetry.position
 
     def _slot(self, evidence: Evidence) -> int:
         return int((evidence.now + self._lead) // self._load.slot)

@@ -10,13 +10,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_tuning.model import Action, ConfigSet, ConfigVersion, Decision, Mode, TuningConfig, TuningStrategy
+from athena_tuning.model import (
+    Action,
+    ConfigSet,
+    ConfigVersion,
+    Decision,
+    Mode,
+    QueryMetrics,
+    TuningBounds,
+    TuningConfig,
+    TuningStrategy,
+)
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.tuning import AutoTuner
 from athena_tuning.tuning.advice import Board
+from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.load_table import APART, DAYS, DailyLoad, LoadAdvisor, at_rate
 from athena_tuning.tuning.model_policy import ModelPolicy
 from athena_tuning.tuning.simulator import Simulation
+from athena_tuning.tuning.telemetry import Telemetry
 from athena_tuning.tuning.trace import Ask, Trace
 
 DAY, SLOT, LEAD = 800.0, 20.0, 10.0
@@ -125,7 +137,7 @@ def with_advisors(*advisors: LoadAdvisor) -> ModelPolicy:
 
 
 def test_a_known_peak_is_met_on_time() -> None:
-    trace = days(3)
+    trace = days(2)
     made, peak = run(trace, with_advisors(LoadAdvisor(day=DAY, slot=SLOT, lead=LEAD)))
     early = [
         (time % DAY, d)
@@ -141,6 +153,24 @@ def test_a_known_peak_is_met_on_time() -> None:
         assert [r.parameter for r in decision.reasons] == ["max_concurrent"]
     _, late = run(trace, with_advisors())
     assert peak[int(0.99 * len(peak))] < 0.6 * late[int(0.99 * len(late))]
+
+
+def test_what_the_window_holds_is_known_at_once() -> None:
+    """A manager that starts, or takes over, does not wait for a day to know yesterday."""
+    now = EPOCH + 90_000
+    profiler = PerformanceProfiler(window_hours=48, clock=lambda: now)
+    for i in range(9000):
+        at = EPOCH + 10.0 * i + (0.0 if i < 4500 else 1e-3)
+        profiler.record_query(
+            QueryMetrics("q", "?", "meta", at, 1.0, None, False, 1, ["graph"], {"graph": 1.0}, True)
+        )
+    telemetry, advisor = Telemetry(), LoadAdvisor()
+    telemetry.take(profiler)
+    assert len(telemetry.seen) < 9000
+    evidence = Evidence(profiler, ConfigSet(), TuningStrategy.LATENCY, TuningBounds(), 10, 100, now)
+    assert not advisor.wakes(evidence, telemetry)  # no more than what comes now
+    assert advisor._load.expected(now + 3600) == (pytest.approx(0.1), 1)
+    assert advisor._load.expected(EPOCH + 86_400 + 100)[1] == (1 if EPOCH % 900 == 0 else 0)
 
 
 def test_a_flat_day_and_a_first_day_lead_to_nothing() -> None:
