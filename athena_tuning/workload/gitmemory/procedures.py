@@ -41,8 +41,9 @@ def write(writer: FileWriter, text: str) -> None:
     """Add the procedures of a file."""
     path = writer.path
     if _MAKE.search(path):
+        command = "just" if path.lower().endswith("justfile") else "make"
         for target, words in targets(text):
-            writer.add("procedural", "target", f"{path}: make {target}\n\n{words}", (target,))
+            writer.add("procedural", "target", f"{path}: {command} {target}\n\n{words}", (target,))
     elif path.endswith("package.json"):
         _commands(writer, _of(text, json.loads, "scripts"), "npm run ")
     elif path.endswith("pyproject.toml"):
