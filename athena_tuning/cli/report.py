@@ -1,4 +1,4 @@
-"""``athena-tuning report``: what came out of a run, or of two, as one HTML file or as a table."""
+"""``athena-tuning report``: what came out of a run, or of two, as one HTML file."""
 
 from __future__ import annotations
 
@@ -22,11 +22,9 @@ from athena_tuning.cli.output import as_json, print_json
 def report(run_id: str, after_id: str | None, out: Path | None, as_json: bool) -> None:
     """Write a report of RUN, or of RUN2 compared with RUN, that any browser shows without a connection.
 
-    Where --out ends with .csv, .jsonl or .parquet it is a table in its place: a row for each stretch of time.
     "newest" stands for the run that was kept last. `athena-tuning load list` names them all.
     """
     from athena_tuning.workload.archive import RunArchive
-    from athena_tuning.workload.report import table
     from athena_tuning.workload.report.writing import write_report
 
     archive = RunArchive()
@@ -36,12 +34,7 @@ def report(run_id: str, after_id: str | None, out: Path | None, as_json: bool) -
     path = out or locations.home() / "reports" / f"{'-'.join(names)}.html"
     if out is None:
         path.parent.mkdir(exist_ok=True)
-    if path.suffix not in (".html", ".htm", *table.SUFFIXES):
-        raise click.BadParameter(f"{path.name} should end with .html, {', '.join(table.SUFFIXES)}")
-    if path.suffix in table.SUFFIXES:
-        table.write_table(path, [before] if after is None else [before, after])
-    else:
-        write_report(path, before, after)
+    write_report(path, before, after)
     if as_json:
         print_json({"file": str(path), "runs": names, "bytes": path.stat().st_size})
     else:

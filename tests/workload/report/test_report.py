@@ -8,13 +8,11 @@ import re
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
-import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 from athena_tuning.cli import main
 from athena_tuning.workload.archive import RunArchive
-from athena_tuning.workload.report import table
 from athena_tuning.workload.report.svg import Axis, Interval, Series, intervals, lines
 from athena_tuning.workload.report.writing import comparison_report, run_report, write_report
 from athena_tuning.workload.spec import LoadSpec
@@ -222,7 +220,6 @@ def test_the_command_names_a_run_that_there_is_not(kept):
     assert done.exit_code == 1
     assert "there is no run third" in done.stderr
     assert command("../evil").exit_code == 1
-    assert command("first", "--out", "report.pdf").exit_code == 2
     assert command().exit_code == 2
 
 
@@ -237,29 +234,3 @@ def test_a_folder_that_is_not_there_is_named(kept, tmp_path):
     done = command("first", "--out", str(tmp_path / "no" / "r.html"))
     assert done.exit_code == 1
     assert "no" in done.stderr
-
-
-@pytest.mark.parametrize("suffix", table.SUFFIXES)
-def test_runs_are_tables_too(kept, tmp_path, suffix):
-    out = tmp_path / f"runs{suffix}"
-    done = command("first", "second", "--out", str(out))
-    assert done.exit_code == 0, done.stderr
-    read = {
-        ".csv": pd.read_csv,
-        ".jsonl": lambda path: pd.read_json(path, lines=True),
-        ".parquet": pd.read_parquet,
-    }[suffix](out)
-    assert list(read["run"].unique()) == ["first", "second"]
-    assert read["recalls"].sum() == 4000
-    assert read["cache_hits"].sum() == 1000
-    made = run("first")
-    assert len(read) == 2 * len(made.blocks)
-    assert read["p50_ms"].iloc[0] == pytest.approx(made.blocks[0].latency.quantile(0.5))
-
-
-def test_what_a_stretch_does_not_tell_is_unknown(tmp_path):
-    empty = run(n=0)
-    assert table.write_table(tmp_path / "none.parquet", [empty]) == 0
-    assert pd.read_parquet(tmp_path / "none.parquet").columns.tolist()[0] == "run"
-    with pytest.raises(ValueError, match="ends with none of"):
-        table.write_table(tmp_path / "runs.xls", [empty])
