@@ -6,7 +6,7 @@ READY  := .make/ready
 PORT   ?= 8501
 
 .DEFAULT_GOAL := run
-.PHONY: run test check bench soak browser clean
+.PHONY: run test check bench shots soak browser clean
 
 run: $(READY)
 	$(BIN)/athena-tuning dashboard --port $(PORT)
@@ -36,6 +36,9 @@ soak: $(READY)
 
 bench: $(READY)
 	for b in benchmarks/*.py; do $(BIN)/python $$b --quick || exit 1; done
+
+shots: $(READY) browser
+	$(BIN)/python docs/screenshots.py
 
 clean:
 	rm -rf $(VENV) .make build dist

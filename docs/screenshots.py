@@ -1,7 +1,8 @@
 """Pictures of the app, by one command: ``python docs/screenshots.py``.
 
-Serves the app on a free port over a fresh memory, waits until there is something to see, and writes
-``docs/screenshots/<page>-<theme>.png``. Needs a Chromium; nothing is asked of any other machine.
+Serves the app on a free port over a fresh memory, loads the sample day, lets the demo load run and a person
+apply what the tuner proposes, then writes ``docs/screenshots/<page>-<theme>.png`` with 256 colours. Needs a
+Chromium; nothing is asked of any other machine.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from athena_tuning.locations import dashboard
@@ -35,6 +37,8 @@ ARGUMENTS = [
     "--disable-sync",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
+COLOURS = 256
+VIEW = "range=24h&slo=250"
 URLS = [entry.url for entries in SECTIONS.values() for entry in entries]
 
 
@@ -82,13 +86,31 @@ def shoot(browser: Browser, address: str, url: str, theme: str, width: int, path
         timezone_id="UTC",
     )
     page = context.new_page()
-    page.goto(f"{address}/{'' if url == 'overview' else url}")
+    page.goto(f"{address}/{'' if url == 'overview' else url}?{VIEW}")
     settled(page)
     tall = page.evaluate("document.querySelector('.stMainBlockContainer').scrollHeight + 80")
     page.set_viewport_size({"width": width, "height": int(max(900, min(tall, 4200)))})
     page.wait_for_timeout(900)
     page.screenshot(path=path)
     context.close()
+    Image.open(path).convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
+
+
+def prepare(browser: Browser, address: str) -> None:
+    """Do what a person would: load a day, look what is proposed, apply it."""
+    page = browser.new_page(timezone_id="UTC")
+    page.goto(f"{address}/workloads")
+    settled(page)
+    page.locator(".st-key-load-day button").click()
+    page.get_by_text("sample").first.wait_for(timeout=30_000)
+    page.goto(f"{address}/config")
+    settled(page)
+    page.get_by_role("button", name="Apply the proposal").click()
+    page.get_by_label("Reason").fill("as the tuner proposes")
+    page.get_by_label("Reason").press("Tab")
+    page.get_by_role("button", name="Apply", exact=True).click()
+    page.get_by_text("config v1").first.wait_for(timeout=30_000)
+    page.close()
 
 
 def main() -> None:
@@ -108,6 +130,10 @@ def main() -> None:
         _shoot_all(given, given.address)
         return
     with served() as address:
+        with sync_playwright() as play:
+            browser = play.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+            prepare(browser, address)
+            browser.close()
         time.sleep(given.warm_seconds)
         _shoot_all(given, address)
 

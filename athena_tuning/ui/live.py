@@ -333,7 +333,7 @@ def _over_time(
         "useUTC": True,
         "animation": False,
         "grid": {"left": 4, "right": 14, "top": 34, "bottom": 4, "containLabel": True},
-        "legend": {"top": 0, "left": 0, "itemWidth": 14, "itemHeight": 8},
+        "legend": {"type": "scroll", "top": 0, "left": 0, "itemWidth": 14, "itemHeight": 8},
         "tooltip": {"trigger": "axis", "valueFormatter": f"%.4g {escaped}", "confine": True},
         "xAxis": x_axis,
         "yAxis": {

@@ -16,13 +16,16 @@ from athena_tuning.profiling.concurrency import ConcurrencyReport, ConcurrencyRo
 from athena_tuning.profiling.statistics import WindowSummary
 from athena_tuning.profiling.temporal import TimeSeries
 from athena_tuning.ui import text, units
-from athena_tuning.ui.figures import QUANTILES, HitRow, LevelRow, Row
+from athena_tuning.ui.figures import QUANTILES, HitRow, LevelRow, Row, trusted
 from athena_tuning.ui.live import Mark
 from athena_tuning.ui.view import View
 from athena_tuning.workload.samples import load_records
 
 _ENOUGH = 10
 """Recalls in a bucket below which its percentiles are one and the same."""
+
+_COMPARABLE = 30
+"""Recalls that a period needs for its rates to be compared with."""
 
 SAME = "unchanged"
 """The delta of a figure that is as it was."""
@@ -48,7 +51,7 @@ class Kpi:
 
 
 def kpis(profiler: PerformanceProfiler, view: View) -> list[Kpi]:
-    """Return the six figures of the overview.
+    """Return the six figures of the overview, each against the period before if that has recalls enough.
 
     Rates are over the part of a period that the window covers: what was before its first recall is unknown.
     """
@@ -61,21 +64,33 @@ def kpis(profiler: PerformanceProfiler, view: View) -> list[Kpi]:
     failed = [e / n for e, n in zip(series.errors, series.count, strict=True) if n]
     rate_now, rate_then = (_rate(s.count, v, began) for s, v in ((now, view), (then, view.before)))
     return [
-        _duration("p50 latency", now.p50_latency_ms, then.p50_latency_ms, series.p50),
-        _duration("p95 latency", now.p95_latency_ms, then.p95_latency_ms, series.p95),
-        _duration("p99 latency", now.p99_latency_ms, then.p99_latency_ms, series.p99),
-        Kpi("Throughput", units.rate(rate_now), _relative(rate_now, rate_then), None, _known(per_second)),
+        *(
+            _duration(
+                f"{name} latency",
+                getattr(now, f"{name}_latency_ms"),
+                getattr(then, f"{name}_latency_ms") if trusted(q, then.count) else math.nan,
+                getattr(series, name),
+            )
+            for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
+        ),
+        Kpi(
+            "Throughput",
+            units.rate(rate_now),
+            _relative(rate_now, rate_then if then.count >= _COMPARABLE else math.nan),
+            None,
+            _known(per_second),
+        ),
         _share(
             "Cache hit rate",
             _ratio(now.cache_hits, now.cache_known),
-            _ratio(then.cache_hits, then.cache_known),
+            _ratio(then.cache_hits, then.cache_known if then.cache_known >= _COMPARABLE else 0),
             hits,
             up=True,
         ),
         _share(
             "Error rate",
             _ratio(now.errors, now.known_success),
-            _ratio(then.errors, then.known_success),
+            _ratio(then.errors, then.known_success if then.known_success >= _COMPARABLE else 0),
             failed,
             up=False,
         ),

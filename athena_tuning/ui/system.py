@@ -8,10 +8,31 @@ from importlib import metadata
 
 import streamlit as st
 
-from athena_tuning.ui import notices, parts, units
+from athena_tuning.ui import notices, parts, text, units
 from athena_tuning.ui.shell import Here
 
 _PACKAGES = ("athena-tuning", "streamlit", "plotly", "numpy", "pandas", "scipy", "apsw")
+
+
+def health(here: Here) -> None:
+    """Say in a line whether everything runs and arrives."""
+    service = here.service
+    found = service.workers()
+    alive = sum(service.is_alive(worker) for worker in found)
+    dropped = sum(worker.dropped_metrics for worker in found)
+    refused = sum(n for name, n in service.window.counters.items() if name.startswith("rejected"))
+    chips = [
+        parts.Chip(f"{alive} of {len(found)}", "managers alive", "good" if alive else "bad"),
+        parts.Chip("unreachable", "store", "bad", text.plain(service.tail.problem, 200))
+        if service.tail.problem
+        else parts.Chip("reached", "store", "good"),
+        parts.Chip(units.count(dropped), "records dropped", "warn" if dropped else "good"),
+        parts.Chip(units.count(refused), "records refused", "warn" if refused else "good"),
+    ]
+    if service.embedded:
+        failed = sum(service.embedded.manager.housekeeping_failures.values())
+        chips.append(parts.Chip(units.count(failed), "failed duties", "bad" if failed else "good"))
+    parts.chips(chips)
 
 
 def workers(here: Here) -> None:

@@ -25,7 +25,9 @@ def ms(value: float | None) -> str:
         return f"{value / 1000:.2f} s"
     if size >= 100:
         return f"{value:.0f} ms"
-    return f"{value:.1f} ms" if size >= 1 or value == 0 else f"{value:.2f} ms"
+    if size == 0:
+        return "0 ms"
+    return f"{value:.1f} ms" if size >= 1 else f"{value:.2f} ms"
 
 
 def seconds(value: float | None) -> str:

@@ -9,6 +9,7 @@ here = shell.open_page("system", live=True)
 
 
 def body(_: View) -> None:
+    system.health(here)
     with st.grid(2, min_column_width=420, gap="small"):
         with parts.card("sys-workers", "Managers"):
             system.workers(here)
@@ -20,6 +21,6 @@ def body(_: View) -> None:
             system.versions()
 
 
+here.live(body)
 with parts.card("sys-demo", "Demo load"):
     system.demo(here)
-here.live(body)

@@ -31,8 +31,8 @@ def said_of(law: Curve | None) -> str:
         f"Fitted on {units.count(law.recalls)} recalls at {law.levels} levels, up to {law.seen_to} in flight"
     )
     if gain > 0.01:
-        return f"{told}. {law.best} in flight would carry {units.percent(gain, 0)} more than {limit}."
-    return f"{told}. More than {law.best} in flight gives nothing more."
+        return f"{told}. By the law, {law.best} would carry {units.percent(gain, 0)} more than {limit}."
+    return f"{told}. By the law, more than {law.best} in flight carries nothing more."
 
 
 def gauges(_: object) -> None:

@@ -66,8 +66,14 @@ def recommendation() -> None:
         return
     decision = service.preview()
     st.text(text.plain(decision.summary, 300))
-    rows = [row for row in reads.proposal_rows(decision) if row[-1]]
-    if rows:
+    found = reads.proposal_rows(decision)
+    rows = [row for row in found if row[-1]]
+    if not rows:
+        parts.sheet(
+            ["Parameter", parts.Cell("Stays", "n"), parts.Cell("Why", "why")],
+            [(name, was, why or units.UNKNOWN) for name, was, _, why, _ in found[:4]],
+        )
+    else:
         parts.sheet(
             ["Parameter", "Now", "Proposed", parts.Cell("Why", "why")],
             [

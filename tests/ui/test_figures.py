@@ -148,12 +148,13 @@ def test_the_waterfall_starts_work_where_the_wait_for_a_slot_ends() -> None:
     )
     record = QueryMetrics("q", "?", "factual", 1.8e9, 52.0, None, False, 3, ["semantic", "graph"], {}, True)
     chart = figures.waterfall(record._replace(tasks=tasks))
-    waits, works = chart.spec["data"]
+    whole, waits, works = chart.spec["data"]
+    assert whole["x"] == [52.0]
     assert waits["base"] == [1.0, 1.0]
     assert waits["x"] == [4.0, 0.0]
     assert works["base"] == [5.0, 1.0]
     assert works["marker"]["color"] == [SERIES[0], SERIES[2]]
-    assert "graph waited 0.0 ms, worked 50.0 ms (timeout)" in chart.alt
+    assert "graph waited 0 ms, worked 50.0 ms (timeout)" in chart.alt
 
 
 def test_a_level_with_few_recalls_is_drawn_hollow() -> None:

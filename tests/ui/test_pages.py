@@ -296,7 +296,7 @@ def test_asking_the_memory_shows_results_and_where_the_time_went(served: TuningS
     sound(at)
     assert "postgres-ledger" in words(at)
     spec = json.loads(at.get("plotly_chart")[0].proto.spec)
-    assert {trace["name"] for trace in spec["data"]} == {"waits for a slot", "works"}
+    assert {trace["name"] for trace in spec["data"]} == {"the whole recall", "waits for a slot", "works"}
 
 
 def test_a_sample_loaded_on_its_page_ends_the_emptiness(served: TuningService) -> None:

@@ -204,14 +204,26 @@ def small_multiples(series: Mapping[str, Any], *, timezone: str) -> Chart:
 
 
 def waterfall(record: QueryMetrics) -> Chart:
-    """Draw one recall's layer tasks along its time: the wait for a slot, then the layer's own time."""
+    """Draw one recall along its time: all of it, then each layer's wait for a slot and its own time."""
     tasks = sorted(record.tasks, key=lambda task: task.offset_ms)
     labels = [f"{text.plotly(task.layer, 24)}" for task in tasks]
     parts = [
         ("waits for a slot", [t.offset_ms for t in tasks], [t.queue_ms for t in tasks], MARK),
         ("works", [t.offset_ms + t.queue_ms for t in tasks], [t.service_ms for t in tasks], None),
     ]
-    traces = []
+    whole = [record.latency_ms] if record.latency_ms is not None else []
+    traces: list[dict[str, Any]] = [
+        {
+            "type": "bar",
+            "orientation": "h",
+            "name": "the whole recall",
+            "x": whole,
+            "y": ["recall"] * len(whole),
+            "width": [0.3] * len(whole),
+            "marker": {"color": QUIET},
+            "hovertemplate": "the whole recall %{x:.3g} ms<extra></extra>",
+        }
+    ]
     for name, base, length, colour in parts:
         fate = [SERIES[0] if t.outcome == TaskOutcome.OK else SERIES[2] for t in tasks]
         traces.append(
@@ -228,7 +240,7 @@ def waterfall(record: QueryMetrics) -> Chart:
         )
     spec = figure(
         traces,
-        height=row_height(len(tasks), least=140, each=32),
+        height=row_height(len(tasks) + 1, least=140, each=32),
         barmode="overlay",
         showlegend=True,
         xaxis=axis("ms since the recall began", rangemode="tozero"),
