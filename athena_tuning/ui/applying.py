@@ -62,48 +62,48 @@ def undo(here: Here, scope: str, version: int) -> None:
 
 
 def dialog(here: Here) -> None:
-    """Draw the dialog, if a change waits for its answer."""
-    change = st.session_state.get(_PENDING)
-    if change is not None:
+    """Draw the dialog for a change that waits for its answer, or for one that somebody else overtook."""
+    overtaken: ConfigConflict | None = st.session_state.get(notices.CONFLICT)
+    change: Change | None = st.session_state.get(_PENDING)
+    if overtaken is not None:
+        st.dialog("Not applied", width="large", on_dismiss=_drop)(_conflict)(here, overtaken)
+    elif change is not None:
         st.dialog(change.title, width="medium", on_dismiss=_forget)(_body)(here, change)
 
 
-def conflict(here: Here) -> None:
-    """Show the two sides of a conflict, and the ways on."""
-    found: ConfigConflict | None = st.session_state.get(notices.CONFLICT)
-    if found is None:
-        return
-    merged = _merged(here, found)
-    with parts.card("conflict", "Somebody else wrote first"):
-        there = found.current
-        st.text(
-            f"You looked at version {found.expected}. "
-            + (
-                f"Version {there.version} by {text.plain(there.author, 40)} is in force since: "
-                f"{text.plain(there.reason, 160)}"
-                if there
-                else "Nothing is in force for this scope."
-            )
+def _conflict(here: Here, found: ConfigConflict) -> None:
+    """Draw both sides of a conflict, and the ways on."""
+    there, merged = found.current, _merged(here, found)
+    st.text(
+        f"Somebody else wrote first. You looked at version {found.expected}. "
+        + (
+            f"Version {there.version} by {text.plain(there.author, 40)} is in force since: "
+            f"{text.plain(there.reason, 160)}"
+            if there
+            else "Nothing is in force for this scope."
         )
-        parts.sheet(
-            ["Parameter", "You saw", "In force", "Yours", "Together"],
-            [
-                (name, parts.Cell(saw, "was"), parts.Cell(there, "was"), mine, parts.Cell(both, "now"))
-                for name, saw, there, mine, both in sides(_seen(here, found), found, merged)
-            ]
-            or [("nothing", *(["the same"] * 4))],
+    )
+    parts.sheet(
+        ["Parameter", "You saw", "In force", "Yours", "Together"],
+        [
+            (name, parts.Cell(saw, "was"), parts.Cell(theirs, "was"), mine, parts.Cell(both, "now"))
+            for name, saw, theirs, mine, both in sides(_seen(here, found), found, merged)
+        ]
+        or [("nothing", *(["the same"] * 4))],
+    )
+    st.caption("Together: what you changed, on top of what is in force; where both changed it, yours.")
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        done = st.button("Drop mine", on_click=_drop)
+        done |= st.button(
+            "Apply mine on top",
+            type="primary",
+            icon=":material/merge:",
+            on_click=_rebase,
+            args=(here, found),
+            disabled=not here.can_write,
         )
-        st.caption("Together: what you changed, on top of what is in force; where both changed it, yours.")
-        with st.container(horizontal=True):
-            st.button(
-                "Apply mine on top",
-                type="primary",
-                icon=":material/merge:",
-                on_click=_rebase,
-                args=(here, found),
-                disabled=not here.can_write,
-            )
-            st.button("Drop mine", on_click=lambda: st.session_state.pop(notices.CONFLICT, None))
+    if done:
+        st.rerun()
 
 
 def sides(seen: TuningConfig, error: ConfigConflict, merged: TuningConfig) -> list[tuple[str, ...]]:
@@ -216,6 +216,10 @@ def _apply(here: Here, change: Change) -> None:
 def _and_forget(write: Callable[[], object], done: str) -> None:
     notices.act(write, done)
     _forget()
+
+
+def _drop() -> None:
+    st.session_state.pop(notices.CONFLICT, None)
 
 
 def _forget() -> None:

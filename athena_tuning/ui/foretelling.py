@@ -13,6 +13,9 @@ from athena_tuning.ui.shell import Here
 from athena_tuning.workload.run import State
 from athena_tuning.workload.whatif import WhatIfRun
 
+IMMATERIAL = 0.01
+"""Log ratio below which a change is not coloured, however sure it is."""
+
 
 def before_and_after(found: WhatIf, outcome: Outcome) -> tuple[list[Cell], list[tuple[Any, ...]]]:
     """Return the columns and rows of a table that compares an outcome with what is in force."""
@@ -31,7 +34,7 @@ def before_and_after(found: WhatIf, outcome: Outcome) -> tuple[list[Cell], list[
             "capacity, recalls/s",
             units.rate(base.per_second.value),
             units.rate(outcome.per_second.value),
-            toned(outcome.capacity_change, more_is_better=True),
+            _capacity(outcome),
         ),
         (
             "slot time per answer",
@@ -46,9 +49,14 @@ def before_and_after(found: WhatIf, outcome: Outcome) -> tuple[list[Cell], list[
 
 def toned(change: Estimate, *, more_is_better: bool) -> Cell:
     """Return a change with its interval as a cell, coloured where it is sure."""
-    if not change.sure:
+    if not change.sure or abs(change.value) < IMMATERIAL:
         return Cell(figures.told_change(change), "was")
     return Cell(figures.told_change(change), "good" if (change.value > 0) is more_is_better else "bad")
+
+
+def _capacity(outcome: Outcome) -> Cell:
+    cell = toned(outcome.capacity_change, more_is_better=True)
+    return Cell(cell.value, "was") if outcome.beyond else cell
 
 
 def confidence(run: WhatIfRun, name: str) -> Cell:
@@ -73,10 +81,9 @@ def in_short(run: WhatIfRun, name: str) -> list[tuple[Any, ...]]:
     outcome = outcome_of(run, name)
     if outcome is None:
         return [("predicted", Cell("simulating…" if run.state is State.RUNNING else "not simulated", "was"))]
-    capacity = toned(outcome.capacity_change, more_is_better=True)
     return [
         ("p99", toned(outcome.p99_change, more_is_better=False)),
-        ("capacity, a guess", Cell(capacity.value, "was")) if outcome.beyond else ("capacity", capacity),
+        ("capacity, a guess" if outcome.beyond else "capacity", _capacity(outcome)),
         ("slot time per answer", toned(outcome.cost_change, more_is_better=False)),
     ]
 

@@ -15,7 +15,6 @@ MODES = {
 here = shell.open_page("config", live=True)
 service = here.service
 configs = service.configs()
-applying.conflict(here)
 
 with st.container(horizontal=True, vertical_alignment="bottom"):
     scope = st.selectbox(

@@ -6,7 +6,6 @@ from athena_tuning.ui import applying, comparing, parts, shell
 
 here = shell.open_page("history")
 service = here.service
-applying.conflict(here)
 versions, decisions = service.history(500), service.decisions(300)
 points = comparing.held_against(here, decisions, versions)
 

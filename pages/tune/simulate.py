@@ -8,7 +8,6 @@ from athena_tuning.workload.run import UNDER_WAY
 
 here = shell.open_page("simulate", live=True)
 loads = here.service.loads
-applying.conflict(here)
 way = st.segmented_control(
     "What to simulate",
     ["Load", "What-if"],

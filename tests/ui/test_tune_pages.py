@@ -220,7 +220,6 @@ def test_a_what_if_needs_no_manager_here_but_applying_needs_one_somewhere(
     watching = TuningService(store, Tail(store))
     monkeypatch.setattr(shell, "service", lambda: watching)
     monkeypatch.setattr("streamlit.get_option", _loopback)
-    assert "What-if works here too" in words(visit("simulate"))
     at = simulated(what_if("switches", "mixed"))
     sound(at)
     assert next(button for button in at.button if button.label == "Apply this…").disabled

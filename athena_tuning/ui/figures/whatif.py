@@ -158,7 +158,7 @@ def expected_and_came(points: Sequence[Foretold]) -> Chart:
             "x": [percent_change(p.expected.value) for p in points],
             "y": [percent_change(p.came.value) for p in points],
             "text": [text.plotly(p.name, 12) for p in points],
-            "textposition": "top center",
+            "textposition": "top right",
             "error_x": _error([p.expected for p in points]),
             "error_y": _error([p.came for p in points]),
             "marker": {"size": 11, "color": BLUE},

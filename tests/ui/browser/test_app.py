@@ -136,21 +136,48 @@ def test_two_people_who_change_the_same_are_told_of_each_other(look: Look, serve
     ben.sound()
 
 
-def test_a_load_run_moves_the_charts_and_stops_when_told(look: Look, address: str) -> None:
+def test_a_load_run_moves_the_charts_pauses_and_stops_when_told(look: Look, address: str) -> None:
     seen = look(address)
     seen.go("simulate")
     press(seen.page, "Start")
+    press(seen.page, "Pause")
+    expect(seen.page.get_by_text(re.compile("Paused: steady"))).to_be_visible(timeout=SLOW)
+    press(seen.page, "Go on")
     expect(seen.page.get_by_text(re.compile("Running: steady"))).to_be_visible(timeout=SLOW)
     asked = seen.page.locator('[data-testid="stMetric"]', has_text="Asked").locator(
         '[data-testid="stMetricValue"]'
     )
-    expect(asked).to_have_text(re.compile(r"[1-9]\d+"), timeout=SLOW)
+    expect(asked).to_have_text(re.compile(r"[1-9]\d\d"), timeout=SLOW)
     press(seen.page, "Stop")
     expect(seen.page.get_by_text("What came out of it")).to_be_visible(timeout=SLOW)
     with seen.page.expect_download(timeout=SLOW) as coming:
         press(seen.page, "Report")
     assert coming.value.suggested_filename.endswith(".html")
     assert "answers a second" in coming.value.path().read_text("utf-8")
+    seen.go("config")
+    seen.page.locator(".st-key-switch-throughput button").click(timeout=SLOW)
+    seen.page.get_by_label("Reason").fill("typed before the answer", timeout=SLOW)
+    dialog = seen.page.get_by_role("dialog")
+    expect(dialog.get_by_text("slot time per answer")).to_be_visible(timeout=SLOW)
+    expect(seen.page.get_by_label("Reason")).to_have_value("typed before the answer")
+    press(seen.page, "Cancel")
+    seen.sound()
+
+
+def test_a_what_if_is_swept_looked_at_and_put_in_force(look: Look, serve: Serve) -> None:
+    seen = look(serve(ATHENA_TUNING_DEMO="0"))
+    seen.go("simulate?simulate=What-if&what-over=limit")
+    seen.page.locator(".st-key-what-source input").click(timeout=SLOW)
+    seen.page.get_by_role("option", name=re.compile("^Bursty")).click()
+    press(seen.page, "Simulate")
+    expect(seen.page.get_by_text("Before and after")).to_be_visible(timeout=30_000)
+    expect(seen.page.get_by_text(re.compile("Best for balanced: .* tasks in flight"))).to_be_visible()
+    expect(seen.page.locator(".st-key-what-curve .js-plotly-plot")).to_be_visible(timeout=SLOW)
+    press(seen.page, "Apply this…")
+    expect(seen.page.get_by_label("Reason")).to_have_value(re.compile("what-if over"), timeout=SLOW)
+    press(seen.page, "Apply")
+    expect(seen.page.locator(".chips").first).to_contain_text("config v1", timeout=SLOW)
+    expect(seen.page.get_by_text("version 1 is in force by now")).to_be_visible(timeout=SLOW)
     seen.sound()
 
 
