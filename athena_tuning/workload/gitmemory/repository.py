@@ -15,15 +15,16 @@ from typing import IO, cast
 LONGEST_FILE = 1_000_000
 """Bytes; a longer file was hardly written by a person."""
 
-_QUIET = (
-    "--no-pager",
-    "-c",
-    "core.fsmonitor=false",
-    "-c",
-    "log.showSignature=false",
-    "-c",
-    "core.quotePath=false",
-)
+_FIXED = {
+    "core.fsmonitor": "false",
+    "core.quotePath": "false",
+    "diff.relative": "false",
+    "log.follow": "false",
+    "log.showRoot": "true",
+    "log.showSignature": "false",
+}
+"""Settings that a repository or a user may have made, and that would run programs or change what git says."""
+
 _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_OPTIONAL_LOCKS": "0",
@@ -183,7 +184,8 @@ class Repository:
                 raise GitError(_told(self.path, said.read()))
 
     def _command(self, args: tuple[str, ...]) -> list[str]:
-        return ["git", *_QUIET, "-C", str(self.path), *args]
+        fixed = [part for name, value in _FIXED.items() for part in ("-c", f"{name}={value}")]
+        return ["git", "--no-pager", *fixed, "-C", str(self.path), *args]
 
 
 def _environment() -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import threading
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
@@ -71,6 +72,7 @@ class SpanExport:
         self._resource = Resource.create(named).merge(OTELResourceDetector().detect())
         self._cursor = 0
         self._batch: list[QueryMetrics] = []
+        self._turn = threading.Lock()
         self._sending = Housekeeping([Duty("span export", EVERY_SECONDS, self.send, at_close=True)])
         self._sending.start()
 
@@ -80,12 +82,13 @@ class SpanExport:
         Raises:
             ConnectionError: if it is not taken; call again later.
         """
-        while self._batch or self._take():
-            spans = [span for m in self._batch for span in spans_of(m, self._resource, texts=self._texts)]
-            if self._exporter.export(spans) is not SpanExportResult.SUCCESS:
-                raise ConnectionError(f"{len(self._batch)} recalls could not be sent as spans")
-            self.sent += len(self._batch)
-            self._batch = []
+        with self._turn:
+            while self._batch or self._take():
+                spans = [span for m in self._batch for span in spans_of(m, self._resource, texts=self._texts)]
+                if self._exporter.export(spans) is not SpanExportResult.SUCCESS:
+                    raise ConnectionError(f"{len(self._batch)} recalls could not be sent as spans")
+                self.sent += len(self._batch)
+                self._batch = []
 
     def close(self) -> None:
         """Send what is left and end the thread. May be called twice."""

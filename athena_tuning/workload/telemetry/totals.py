@@ -19,7 +19,7 @@ MOST_NAMES = 100
 
 OTHER = "other"
 
-_BATCH = 5_000
+_BATCH = 1_000  # the window is locked while they are read
 
 Labels = tuple[str, str]
 

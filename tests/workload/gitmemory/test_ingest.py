@@ -272,6 +272,25 @@ def test_strange_names_texts_and_contents_are_taken_as_they_are(repo, manager):
     assert ingest_git(manager, repo.path).files == 0
 
 
+def test_a_repositorys_own_settings_neither_run_programs_nor_change_what_is_read(repo, manager, tmp_path):
+    trap = tmp_path / "trap"
+    trap.write_text(f"#!/bin/sh\ntouch {tmp_path / 'sprung'}\n")
+    trap.chmod(0o755)
+    ingest_git(manager, repo.path)
+    for setting in (
+        *(f"{name} {trap}" for name in ("core.fsmonitor", "core.pager", "diff.external", "gpg.program")),
+        *("log.showRoot false", "log.showSignature true", "log.follow true", "diff.relative true"),
+        *("core.quotePath true", "color.ui always", "log.decorate full", "diff.renames copies"),
+    ):
+        repo.git("config", *setting.split())
+    (repo.path / ".gitattributes").write_text("*.md diff=trap\n")
+    repo.git("config", "diff.trap.textconv", str(trap))
+    with MemoryManager(":memory:") as other:
+        ingest_git(other, repo.path)
+        assert everything(other) == everything(manager)
+    assert not (tmp_path / "sprung").exists()
+
+
 def test_links_and_what_others_wrote_are_left_out(repo, manager):
     os.symlink("README.md", repo.path / "LINK.md")
     repo.commit(
