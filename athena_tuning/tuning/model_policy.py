@@ -34,7 +34,12 @@ LEAST = 150
 PER_STEP = 1500
 """Recalls to simulate in one step: about 10 ms."""
 
-LONGEST_TRACE = 1000
+AT_ONCE, LONGEST_TRACE = 300, 1000
+"""Recalls to simulate for somebody who waits for the answer, and in steps."""
+
+REPEATED = 1000
+"""Recalls until a change that nobody carried out is proposed again."""
+
 LAST_REVIEW_GAP = 4000
 
 
@@ -75,7 +80,8 @@ class ModelPolicy(Policy):
         self._limit: int | None = None
         self._load = math.nan
         self._reflexes = Reflex()
-        self._found: Found | None = None
+        self._proposed: tuple[int, tuple[TuningStrategy, TuningConfig], Found] | None = None
+        self._told: tuple[int, TuningConfig, TuningConfig] | None = None
         self._board = Board(self, (TimeoutAdvisor(seed=seed), LayerAdvisor(), LoadAdvisor()))
 
     def due(self, evidence: Evidence) -> bool:
@@ -83,15 +89,22 @@ class ModelPolicy(Policy):
         return evidence.fresh > 0 or evidence.urgent or self._search is not None
 
     def propose(self, evidence: Evidence, scope: str = "all") -> Decision:
-        """Search now, in one go, over fewer recalls; types get what all get."""
-        if not self._telemetry.measured:
-            return self._rules.propose(evidence, scope)
-        incumbent = evidence.incumbent(scope)
+        """Search in one go, over fewer recalls; all types get the same. Below ``LEAST``, the rules."""
+        self._telemetry.take(evidence.profiler)
         if self._telemetry.measured < LEAST:
-            after = replace(incumbent, strategy=evidence.strategy)
-            return decision(self, evidence, scope, after, self._too_few(), self._telemetry.measured)
-        steps = self._begin(evidence, 300)
-        return self._board.dressed(evidence, self._conclusion(evidence, run_through(steps), scope))
+            return self._rules.propose(evidence, scope)
+        return self._board.dressed(evidence, self._conclusion(evidence, self._searched(evidence), scope))
+
+    def _searched(self, evidence: Evidence) -> Found:
+        """Return what a search in one go comes to; the last one's answer until there is half as much more."""
+        position, asked = self._telemetry.position, (evidence.strategy, evidence.incumbent("all"))
+        if self._proposed is not None:
+            at, before, found = self._proposed
+            if before == asked and position < at + max(LEAST, at // 2):
+                return found
+        found = run_through(self._begin(evidence, AT_ONCE))
+        self._proposed = position, asked, found
+        return found
 
     def decide(self, evidence: Evidence) -> tuple[Decision, ...]:
         """Take in what came, then judge, react, or go on searching: the first that has something to say."""
@@ -100,9 +113,21 @@ class ModelPolicy(Policy):
             return self._rules.decide(evidence) if self._rules.due(evidence) else ()
         self._notice(evidence)
         made = self._judged(evidence) or self._reflex(evidence) or self._reviewed_now(evidence)
+        if made is not None and self._known(made):
+            return ()
         if made is not None:
             return (made, *self._board.followers(evidence, made))
         return self._board.decide(evidence, self._telemetry, calm=self._calm)
+
+    def _known(self, made: Decision) -> bool:
+        """Whether the same change was told lately and nobody has carried it out: once is enough."""
+        if made.action is not Action.CANARY:
+            return False
+        position, told = self._telemetry.position, self._told
+        if told is not None and told[1:] == (made.before, made.after) and position < told[0] + REPEATED:
+            return True
+        self._told = position, made.before, made.after
+        return False
 
     @property
     def _calm(self) -> bool:
@@ -113,7 +138,7 @@ class ModelPolicy(Policy):
         """Put the change on trial."""
         if self._board.applied(decision, version, self._telemetry) or decision.scope != "all":
             return
-        self._search = None
+        self._search = self._told = None
         at = self._telemetry.position
         if decision.action is Action.CANARY:
             if self._trial is None:
@@ -347,9 +372,6 @@ class ModelPolicy(Policy):
         load = sum(t.service_ms for s in recent for t in s.tasks) / 1000 / passed
         before, self._load = self._load, load
         return bool(abs(math.log(max(load, 1e-9) / before)) > 0.4) if before > 0 else False
-
-    def _too_few(self) -> str:
-        return f"No conclusion yet: {self._telemetry.measured} recalls with telemetry, {LEAST} are needed."
 
 
 def _bad(recalls: list[Seen]) -> int:
