@@ -181,7 +181,9 @@ def _tell(found: Import, came: Stored, as_json: bool) -> None:
     assert report.first is not None  # noqa: S101 (an import without a query is refused)
     assert report.last is not None  # noqa: S101
     span = f"{moment(report.first + came.moved_s)} to {moment(report.last + came.moved_s)}"
-    console().print(Text(f"{name}: {report.records:,} queries, {span}"))
+    console().print(
+        Text(f"{name}: {report.records:,} {'query' if report.records == 1 else 'queries'}, {span}")
+    )
     if came.moved_s:
         console().print(
             Text(

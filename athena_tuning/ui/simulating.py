@@ -8,11 +8,11 @@ from collections.abc import Callable
 import streamlit as st
 
 from athena_tuning.model import QUERY_TYPES
-from athena_tuning.ui import live, notices, parts, reads, text, units
+from athena_tuning.ui import live, notices, parts, reads, runs, text, units
 from athena_tuning.ui.roles import Actor
 from athena_tuning.ui.shell import Here
 from athena_tuning.ui.view import View
-from athena_tuning.workload.report.writing import run_report
+from athena_tuning.workload.recordings import FROM_STORE
 from athena_tuning.workload.run import UNDER_WAY, Run, State
 from athena_tuning.workload.spec import LoadSpec
 
@@ -22,7 +22,7 @@ PATTERNS = {
     "ramp": "rises from a fifth of the rate to nearly twice",
     "spike": "five times the rate for a tenth of the time",
     "day": "a day's rhythm, pressed into the run",
-    "replay": "a sample workload's own times and questions",
+    "replay": "the times and questions of a recording",
 }
 MIXES: dict[str, dict[str, float]] = {
     "all types alike": dict.fromkeys(QUERY_TYPES, 1.0),
@@ -44,7 +44,7 @@ def form(here: Here) -> None:
     with st.form("load", border=False):
         with st.grid(2, min_column_width=120, gap="small"):
             if pattern == "replay":
-                names = {sample.name: sample.title for sample in here.service.samples()}
+                names = {sample.name: sample.title for sample in here.service.samples()} | FROM_STORE
                 st.selectbox(
                     "Workload", list(names), format_func=names.__getitem__, key="sim-replay", disabled=locked
                 )
@@ -185,39 +185,8 @@ def outcome(run: Run) -> None:
     came = run.summary()
     if came is None:
         st.text(text.plain(f"The load failed: {run.failure}", 400))
-        return
-    parts.sheet(
-        ["", parts.Cell("", "n")],
-        [
-            ("asked, answered", f"{units.count(came.offered)}, {units.count(came.finished)}"),
-            ("answered a second", units.rate(came.achieved_per_s)),
-            (
-                "p50, p95, p99 from when due",
-                ", ".join(map(units.ms, (came.p50_ms, came.p95_ms, came.p99_ms))),
-            ),
-            (
-                "p50, p99 of the manager alone",
-                f"{units.ms(came.service_p50_ms)}, {units.ms(came.service_p99_ms)}",
-            ),
-            ("asked late, p99", units.ms(came.late_p99_ms)),
-            (
-                "from the cache",
-                units.percent(came.cache_hits / came.cache_known if came.cache_known else None),
-            ),
-            ("partial answers, errors", f"{came.partials}, {came.errors}"),
-            ("config versions", ", ".join(f"v{v}: {n}" for v, n in sorted(came.config_versions.items()))),
-        ],
-    )
-    st.download_button(
-        "Report",
-        lambda: run_report(came).encode(),
-        f"run-{came.id}.html",
-        "text/html",
-        key="sim-report",
-        icon=":material/description:",
-        on_click="ignore",
-        help="One HTML file that any browser shows without a connection.",
-    )
+    else:
+        runs.outcome(came)
 
 
 def _sampled(here: Here) -> dict[str, list[tuple[float, float]]]:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from athena_tuning.ui import parts, playground, shell, uploading
+from athena_tuning.ui import forwarding, parts, playground, shell, uploading
 
 here = shell.open_page("workloads")
 
@@ -23,6 +23,9 @@ with st.grid(3, min_column_width=300, gap="small"):
 
 with parts.card("upload", "Bring your own"):
     uploading.card(here)
+
+with parts.card("forward", "Fast forward"):
+    forwarding.card(here)
 
 with parts.card("trending", "Asked most in the last hour"):
     playground.trending(here)

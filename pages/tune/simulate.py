@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from athena_tuning.ui import applying, parts, shell, simulating, whatif
+from athena_tuning.ui import applying, parts, runs, shell, simulating, whatif
 from athena_tuning.ui.view import View
 from athena_tuning.workload.run import UNDER_WAY
 
@@ -10,7 +10,7 @@ here = shell.open_page("simulate", live=True)
 loads = here.service.loads
 way = st.segmented_control(
     "What to simulate",
-    ["Load", "What-if"],
+    ["Load", "Runs", "What-if"],
     default="Load",
     required=True,
     key="simulate",
@@ -32,7 +32,10 @@ def run(view: View) -> None:
             simulating.outcome(load)
 
 
-if way == "What-if":
+if way == "Runs":
+    with parts.card("sim-runs", "Load runs that are kept"):
+        runs.kept(here)
+elif way == "What-if":
     left, right = st.columns([1, 2.6], gap="small")
     with left, parts.card("what-form", "What if"):
         whatif.form(here)

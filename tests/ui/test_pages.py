@@ -12,11 +12,12 @@ from streamlit.testing.v1 import AppTest
 from athena_tuning.locations import dashboard
 from athena_tuning.model import LayerTask, Mode, QueryMetrics, TuningConfig, TuningStrategy
 from athena_tuning.store import open_store
-from athena_tuning.ui import controls, shell
+from athena_tuning.ui import controls, runs, shell
 from athena_tuning.ui.navigation import SECTIONS
 from athena_tuning.ui.service import TuningService
 from athena_tuning.ui.tail import Tail
 from athena_tuning.ui.view import View
+from athena_tuning.workload.spec import LoadSpec
 from tests.ui.conftest import OPERATOR, fill, until
 
 PAGES = {entry.url: entry for entries in SECTIONS.values() for entry in entries}
@@ -35,6 +36,7 @@ WRITING = (
     "Pause",
     "Go on",
     "Roll back",
+    "Fast forward",
 )
 EVIL = (
     "![x](http://evil.example/i.png)<img src=x onerror=alert(1)> $\\frac{1}{2}$ \u202e:red[r] "
@@ -276,6 +278,37 @@ def test_a_load_runs_with_progress_and_stops_when_told(served: TuningService) ->
     assert load.state.value == "stopped"
     at.run()
     assert "What came out of it" in words(at)
+
+
+def test_kept_runs_are_listed_and_two_are_compared_with_what_is_too_little_said(
+    served: TuningService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "No load run is kept yet" in words(visit("simulate", simulate="Runs"))
+    for _ in range(2):
+        served.start_load(OPERATOR, LoadSpec(rate_per_s=40, duration_s=0.3))
+        run = served.loads.newest
+        assert run is not None
+        assert run.wait(60)
+        served.stop_load(OPERATOR)
+    at = visit("simulate", simulate="Runs")
+    sound(at)
+    assert len(at.dataframe[0].value) == 2
+    assert "steady at 40 /s" in str(at.dataframe[0].value)
+    monkeypatch.setattr(runs, "_chosen", lambda here, found: list(reversed(found)))
+    at.run()
+    sound(at)
+    shown = words(at)
+    assert "Was the later one better?" in shown
+    assert "inconclusive" in shown
+
+
+def test_a_fast_forward_fills_the_pages_with_what_says_it_is_simulated(served: TuningService) -> None:
+    at = visit("workloads")
+    at.number_input(key="forward-hours").set_value(1.0)
+    next(b for b in at.get("form_submit_button") if b.label == "Fast forward").click().run()
+    sound(at)
+    assert {m.source for m in served.window.metrics} == {"simulated"}
+    assert len(served.window.metrics) > 2000
 
 
 def test_values_that_no_widget_would_send_are_refused(served: TuningService) -> None:
