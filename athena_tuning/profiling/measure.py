@@ -102,6 +102,9 @@ class Measure:
             query_type: what kind of query it is.
             text: gives what is asked from the call's arguments; None: the first argument.
 
+        Raises:
+            TypeError: on a function that yields: a call of it takes no time.
+
         Example:
             >>> from athena_tuning.profiling import PerformanceProfiler
             >>> profiler = PerformanceProfiler()
@@ -399,6 +402,11 @@ def _around(enter: Callable[[Any, Any], Any]) -> Callable[[Callable[P, R]], Call
     """Return a decorator that runs each call inside of what ``enter`` gives, if it gives something."""
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"{function.__qualname__} yields, and its time passes while others use what it gave: "
+                "measure it by `with` where it is used"
+            )
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)

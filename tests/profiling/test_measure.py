@@ -237,6 +237,20 @@ def test_decorated_coroutines_know_their_own_query(measure, seen):
     ]
 
 
+def test_what_yields_is_not_measured_by_its_call(measure):
+    def stream(text):
+        yield text
+
+    async def astream(text):
+        yield text
+
+    for function in (stream, astream):
+        with pytest.raises(TypeError, match=r"stream yields, .* by `with`"):
+            measure.query("factual")(function)
+        with pytest.raises(TypeError, match="yields"):
+            measure.layer("semantic")(function)
+
+
 def test_a_decorated_function_passes_its_exception(measure, seen):
     @measure.query()
     def search(text):
