@@ -16,7 +16,7 @@ from athena_tuning.profiling import cache, concurrency, sources, statistics, tem
 from athena_tuning.profiling.columnar import Columns
 from athena_tuning.profiling.fold import fold, fold_columns
 from athena_tuning.profiling.measure import Measure, MeasuredQuery
-from athena_tuning.profiling.records import page, records_of
+from athena_tuning.profiling.records import numbered, page, records_of
 from athena_tuning.profiling.selection import Filter, Selection
 from athena_tuning.profiling.upkeep import Upkeep
 from athena_tuning.profiling.window import View, Window
@@ -390,9 +390,9 @@ class MetricsSequence(Sequence[QueryMetrics]):
                 if not wanted:
                     return []
                 low = min(wanted[0], wanted[-1])
-                found = _numbered(view, low, max(wanted[0], wanted[-1]) + 1)
+                found = numbered(view, low, max(wanted[0], wanted[-1]) + 1)
                 return [found[i - low] for i in wanted]
-            return _numbered(view, range(n)[index], range(n)[index] + 1)[0]
+            return numbered(view, range(n)[index], range(n)[index] + 1)[0]
 
     def __iter__(self) -> Iterator[QueryMetrics]:
         with self._profiler._lock:
@@ -402,14 +402,3 @@ class MetricsSequence(Sequence[QueryMetrics]):
             with self._profiler._lock:
                 records, position = page(self._profiler._refresh(), position, end, _CHUNK)
             yield from records
-
-
-def _numbered(view: View, low: int, high: int) -> list[QueryMetrics]:
-    """Return the visible records number ``low`` to ``high``."""
-    found: list[QueryMetrics] = []
-    for rows in view.rows():
-        n = len(rows)
-        if low < n and high > 0:
-            found += records_of(rows.part(max(low, 0), min(high, n)))
-        low, high = low - n, high - n
-    return found

@@ -93,3 +93,14 @@ def page(view: View, position: int, end: int, limit: int) -> tuple[list[QueryMet
         if len(found) == limit:
             return found, int(rows.positions()[-1]) + 1
     return found, max(position, min(end, view.end))
+
+
+def numbered(view: View, low: int, high: int) -> list[QueryMetrics]:
+    """Return the visible records number ``low`` to ``high``."""
+    found: list[QueryMetrics] = []
+    for rows in view.rows():
+        n = len(rows)
+        if low < n and high > 0:
+            found += records_of(rows.part(max(low, 0), min(high, n)))
+        low, high = low - n, high - n
+    return found
