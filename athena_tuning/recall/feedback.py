@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from athena_tuning.model import Feedback
+from athena_tuning.model import Feedback, QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.store import Store
 from athena_tuning.tuning import Contributions
 
 WAITING = 10_000
+
+OVERLAP_SECONDS = 60.0
+"""Feedback of so long is read again: a record may come after its score, and clocks differ."""
 
 
 class FeedbackDesk:
@@ -45,8 +48,7 @@ class FeedbackDesk:
         record = self._profiler.record_feedback(query_id, score)
         if record is None:
             return False
-        if record.layers_queried:
-            self._contributions.rate(record.query_type, record.layers_queried, score, record.timestamp)
+        self._contributions.rate_record(record)
         self._waiting.append(Feedback(query_id, float(score), self._clock()))
         return True
 
@@ -62,3 +64,38 @@ class FeedbackDesk:
         for given in batch:
             if self._waiting and self._waiting[0] is given:  # else it made room meanwhile
                 self._waiting.popleft()
+
+
+class FeedbackTail:
+    """Follows the scores in a store into a window that holds records of several workers.
+
+    Args:
+        store: where workers leave scores.
+        window: the records that they are about; a score of a record that it does not hold is let go.
+    """
+
+    def __init__(self, store: Store, window: PerformanceProfiler) -> None:
+        self._store = store
+        self._window = window
+        self._since = 0.0
+        self._taken: dict[str, float] = {}  # of the feedback that is read again
+
+    def take(self) -> list[QueryMetrics]:
+        """Note what is new in the window; return the records that were scored.
+
+        Raises:
+            StoreError: if the store cannot be read; call again later.
+        """
+        given = self._store.feedback(since=self._since)
+        scored = []
+        for query_id, score in ((feedback.query_id, feedback.score) for feedback in given):
+            if self._taken.get(query_id) == score:
+                continue
+            record = self._window.record_feedback(query_id, score)
+            if record is not None:
+                self._taken[query_id] = score
+                scored.append(record)
+        if given:
+            self._since = given[-1].time - OVERLAP_SECONDS
+            self._taken = {f.query_id: self._taken[f.query_id] for f in given if f.query_id in self._taken}
+        return scored

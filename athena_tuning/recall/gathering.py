@@ -6,7 +6,9 @@ import threading
 import time
 from collections.abc import Callable
 
+from athena_tuning.model import QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.recall.feedback import FeedbackTail
 from athena_tuning.store import Store
 
 _PAGE = 5_000
@@ -32,6 +34,7 @@ class Gathering:
         >>> from athena_tuning.store import MemoryStore
         >>> gathering = Gathering(PerformanceProfiler(), MemoryStore(), "w1")
         >>> gathering.take_others()
+        []
         >>> len(gathering.window.metrics)
         0
     """
@@ -50,6 +53,7 @@ class Gathering:
         self._clock = clock
         self._position = 0
         self._cursor = ""
+        self._feedback = FeedbackTail(store, self.window)
         self._turn = threading.Lock()
 
     def take_own(self) -> None:
@@ -63,8 +67,11 @@ class Gathering:
                 if len(records) < _PAGE:
                     return
 
-    def take_others(self) -> None:
-        """Take what other workers have stored since the last time.
+    def take_others(self) -> list[QueryMetrics]:
+        """Take what other workers have stored since the last time, and how good answers were found to be.
+
+        Returns:
+            Records of others that were scored; of its own the worker knows already.
 
         Raises:
             StoreError: if the store cannot be read; what it holds is taken later.
@@ -81,4 +88,10 @@ class Gathering:
                 self._cursor = tail.cursor
                 tail.records.record_in(self.window)
                 if not tail.records:
-                    return
+                    break
+            return [m for m in self._feedback.take() if not self._is_own(m)]
+
+    def _is_own(self, scored: QueryMetrics) -> bool:
+        """Whether the worker's own window holds a record; its score there is set to the same."""
+        score = scored.user_satisfaction
+        return score is not None and self._own.record_feedback(scored.query_id, score) is not None

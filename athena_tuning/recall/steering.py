@@ -125,7 +125,8 @@ class Steering:
             return
         if self._gathering is not None:
             self._gathering.take_own()
-            self._gathering.take_others()
+            for scored in self._gathering.take_others():
+                self._tuner.contributions.rate_record(scored)
         for decision in self._tuner.step(self.configs, now):
             self._unrecorded.append(self._carried_out(decision))
         while self._unrecorded:

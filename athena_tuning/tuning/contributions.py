@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from athena_tuning.model import QueryMetrics
+
 KEPT = 1000
 """Newest observations of a layer under a type, and newest scores of a type."""
 
@@ -82,7 +84,7 @@ class Contributions:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._seen: dict[str, dict[str, deque[tuple[float, bool]]]] = {}
-        self._scores: dict[str, deque[tuple[float, frozenset[str], float]]] = {}
+        self._scores: dict[str, dict[object, tuple[float, frozenset[str], float]]] = {}
 
     def note(self, query_type: str, added: Mapping[str, int], time: float) -> None:
         """Count one recall.
@@ -103,12 +105,28 @@ class Contributions:
                     layers[layer] = deque(maxlen=KEPT)
                 layers[layer].append((time, items > 0))
 
-    def rate(self, query_type: str, layers: Iterable[str], score: float, time: float) -> None:
-        """Note how good the answer of a recall that asked ``layers`` was found to be, 0 to 1."""
+    def rate(
+        self, query_type: str, layers: Iterable[str], score: float, time: float, query_id: str | None = None
+    ) -> None:
+        """Note how good the answer of a recall that asked ``layers`` was found to be, 0 to 1.
+
+        A later score of the same ``query_id`` replaces the earlier one.
+        """
         with self._lock:
-            if query_type in self._scores or len(self._scores) < TYPES:
-                scores = self._scores.setdefault(query_type, deque(maxlen=KEPT))
-                scores.append((time, frozenset(layers), score))
+            if query_type not in self._scores and len(self._scores) >= TYPES:
+                return
+            scores = self._scores.setdefault(query_type, {})
+            scores[query_id or object()] = time, frozenset(layers), score
+            if len(scores) > KEPT:
+                del scores[next(iter(scores))]
+
+    def rate_record(self, scored: QueryMetrics) -> None:
+        """Note the score of a recall; one that the cache answered asked no layer and says nothing."""
+        if scored.layers_queried and scored.user_satisfaction is not None:
+            score = scored.user_satisfaction
+            self.rate(
+                scored.query_type, scored.layers_queried, score, scored.timestamp, query_id=scored.query_id
+            )
 
     def types(self) -> list[str]:
         """Return the types that were seen, sorted."""
@@ -130,7 +148,7 @@ class Contributions:
     def quality(self, query_type: str, layer: str, since: float = 0.0) -> Quality:
         """Return the scores with and without a layer of recalls that began at ``since`` or later."""
         with self._lock:
-            scores = list(self._scores.get(query_type, ()))
+            scores = list(self._scores.get(query_type, {}).values())
         fresh = [(layer in layers, score) for time, layers, score in scores if time >= since]
         return Quality(tuple(s for asked, s in fresh if asked), tuple(s for asked, s in fresh if not asked))
 

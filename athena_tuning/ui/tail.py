@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.recall.feedback import FeedbackTail
 from athena_tuning.store import Store, StoreError
 
 logger = logging.getLogger(__name__)
@@ -15,7 +16,6 @@ logger = logging.getLogger(__name__)
 HOURS = 7 * 24
 MOST_RECORDS = 300_000
 _BATCH = 20_000
-_OVERLAP = 60.0  # seconds of feedback read again: a record may come after its score, and clocks differ
 
 
 class Tail:
@@ -58,8 +58,7 @@ class Tail:
         self._every = every_seconds
         self._clock = clock
         self._cursor = ""
-        self._feedback_since = 0.0
-        self._scores: dict[str, float] = {}  # taken, of the feedback that is read again
+        self._feedback = FeedbackTail(store, self.profiler)
         self._turn = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -92,7 +91,7 @@ class Tail:
                     self.taken += len(tail.records)
                     if not tail.records:
                         break
-                self._take_feedback()
+                self._feedback.take()
             except StoreError as exc:
                 if self.problem is None:
                     logger.warning("the store cannot be read and is tried again: %s", exc)
@@ -100,18 +99,6 @@ class Tail:
             else:
                 self.problem, self.caught_up, self.looked_at = None, True, self._clock()
         return self.taken - before
-
-    def _take_feedback(self) -> None:
-        given = self._store.feedback(since=self._feedback_since)
-        for feedback in given:
-            query_id, score = feedback.query_id, feedback.score
-            if self._scores.get(query_id) == score:
-                continue
-            if self.profiler.record_feedback(query_id, score) is not None:
-                self._scores[query_id] = score
-        if given:
-            self._feedback_since = given[-1].time - _OVERLAP
-            self._scores = {f.query_id: self._scores[f.query_id] for f in given if f.query_id in self._scores}
 
     def wait_for(self, taken: int, seconds: float) -> bool:
         """Look again and again until so many records were taken in all; False if it took too long."""

@@ -104,3 +104,18 @@ def test_the_dashboards_window_sees_scores_also_those_that_come_later() -> None:
         until(lambda: {f.score for f in store.feedback()} == {0.0, 1.0})
         tail.look()
         assert [m.user_satisfaction for m in tail.profiler.metrics] == [0.0, 1.0]
+
+
+def test_a_score_given_to_one_worker_reaches_the_tuner_of_the_one_that_leads() -> None:
+    store = MemoryStore()
+    with MemoryManager(":memory:", store=store, layers=[Notes("semantic"), Notes("graph")]) as leads:
+        until(lambda: not store.acquire_lease("tuner", "me", 1.0))
+        with MemoryManager(":memory:", store=store, layers=[Notes("semantic"), Notes("graph")]) as other:
+            mine = leads.recall("what uses coffee?")["_query_id"]
+            assert leads.record_feedback(mine, 1.0)
+            assert other.record_feedback(other.recall("what uses tea?")["_query_id"], 0.25)
+            assert not other.record_feedback(mine, 0.0)  # it did not give that answer
+            seen = leads.tuner.contributions
+            until(lambda: len(seen.quality("relational", "graph").asked) > 1)
+        until(lambda: len(leads.tuner.profiler.metrics) == 2)
+        assert sorted(seen.quality("relational", "graph").asked) == [0.25, 1.0]

@@ -224,6 +224,14 @@ def test_scores_count_only_beyond_chance() -> None:
     assert Quality((0.6,) * 30, (0.9,) * 30).lost_without() is None
 
 
+def test_the_last_score_of_a_recall_counts() -> None:
+    seen = Contributions()
+    for score in (0.0, 1.0):
+        seen.rate("factual", ["graph"], score, NOW, query_id="w-1")
+        seen.rate("factual", ["graph"], score, NOW)
+    assert sorted(seen.quality("factual", "graph").asked) == [0.0, 1.0, 1.0]
+
+
 def test_what_is_kept_is_bounded() -> None:
     seen = Contributions()
     for i in range(KEPT + 50):
