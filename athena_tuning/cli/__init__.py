@@ -30,6 +30,7 @@ class _LazyGroup(click.Group):
         "recall": "memory",
         "report": "report",
         "status": "status",
+        "what-if": "whatif",
         "workers": "status",
     }
 

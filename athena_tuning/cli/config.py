@@ -121,6 +121,25 @@ def rollback(version: int, reason: str, expected: int | None, store: str | None,
     _tell(restored, as_json)
 
 
+@config.command()
+@click.argument("query_type")
+@_reason
+@_expect
+@store_option
+@as_json
+def end(query_type: str, reason: str, expected: int | None, store: str | None, as_json: bool) -> None:
+    """End the exception of QUERY_TYPE: it runs under the config for all types from now on."""
+    with attached(store) as service, _conflict_told(as_json):
+        at = service.configs().in_scope(query_type) if query_type != "all" else None
+        ended = service.end_exception(
+            operator(),
+            query_type,
+            expected_version=expected if expected is not None else (at.version if at else 0),
+            reason=reason,
+        )
+    _tell(ended, as_json)
+
+
 @contextmanager
 def _conflict_told(as_json: bool) -> Iterator[None]:
     """Show both versions if somebody else wrote first; the error and the exit code follow."""

@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from athena_tuning.model import ConfigSet, QueryMetrics, TaskOutcome, TuningStrategy
-from athena_tuning.tuning.contention import ContentionLaw
+from athena_tuning.model import ConfigSet, QueryMetrics, TuningStrategy
 from athena_tuning.tuning.objective import Score, objective
-from athena_tuning.tuning.search import NEGLIGIBLE, Laws
-from athena_tuning.tuning.simulator import Simulation, Slowdown
-from athena_tuning.tuning.telemetry import Seen, Telemetry
-from athena_tuning.tuning.trace import Ask, Trace
+from athena_tuning.tuning.past import LAWS, Met, Past
 
 Floats = npt.NDArray[np.float64]
-
-LEAST = 50
-"""Recalls with task telemetry below which nothing is simulated."""
-
-LAWS = 5
-"""Contention laws a config is simulated under: the fitted one, and refits as it could have come out."""
 
 RESAMPLES = 40
 """Resamples of the recalls under each law."""
 
 BLOCK = 25
 """Recalls resampled together: neighbours share their queue, so single ones would look too sure."""
-
-NEVER = 3600.0
 
 
 class Estimate(NamedTuple):
@@ -84,6 +72,14 @@ class Outcome:
     gain: Estimate
     beyond: bool
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the outcome as plain JSON types; estimates are [value, low, high]."""
+        names = (f.name for f in fields(self) if f.name != "configs")
+        values = {name: getattr(self, name) for name in names}
+        told = {name: list(v) if isinstance(v, Estimate) else v for name, v in values.items()}
+        by_type = {scope: v.config.to_dict() for scope, v in self.configs.by_type.items()}
+        return {**told, "config": self.configs.default.config.to_dict(), "config_by_type": by_type}
+
 
 @dataclass(frozen=True, slots=True)
 class WhatIf:
@@ -108,6 +104,20 @@ class WhatIf:
     measured_p99_ms: float
     given_up: int
     trusted: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as plain JSON types."""
+        return {
+            "base": self.base.to_dict(),
+            "outcomes": [outcome.to_dict() for outcome in self.outcomes],
+            "best": self.best.name if self.best else None,
+            "strategy": self.strategy.value,
+            "recalls": self.recalls,
+            "seconds": self.seconds,
+            "measured_p99_ms": self.measured_p99_ms,
+            "given_up": self.given_up,
+            "trusted": self.trusted,
+        }
 
     @property
     def best(self) -> Outcome | None:
@@ -151,13 +161,13 @@ def what_if(
         seed: of refits and resamples.
 
     Raises:
-        ValueError: if fewer than ``LEAST`` recalls carry task telemetry, none is of the scope's type, or the
+        ValueError: if fewer than 50 recalls carry task telemetry, none is of the scope's type, or the
             speed is not above 0.
     """
     if not (math.isfinite(speed) and speed > 0):
         raise ValueError(f"speed must be above 0, not {speed}")
-    past = _Past(records, scope, speed, np.random.default_rng(seed))
-    runs: dict[str, list[_Met]] = {}
+    past = Past(records, scope, speed, np.random.default_rng(seed))
+    runs: dict[str, list[Met]] = {}
     cases = {"": base, **others}
     for done, name in enumerate(cases):
         runs[name] = []
@@ -198,170 +208,7 @@ def run_through(steps: Steps, progress: Callable[[float], object] | None = None)
             return found
 
 
-class _Met(NamedTuple):
-    """What each recall met under one config and one law."""
-
-    latency_ms: Floats
-    slot_ms: Floats
-    busy_ms: Floats  # slot time when the limit is always reached
-    failed: npt.NDArray[np.bool_]
-    partial: npt.NDArray[np.bool_]
-    limit: int
-
-    def only(self, counted: npt.NDArray[np.intp]) -> _Met:
-        return _Met(
-            self.latency_ms[counted],
-            self.slot_ms[counted],
-            self.busy_ms[counted],
-            self.failed[counted],
-            self.partial[counted],
-            self.limit,
-        )
-
-
-class _Past:
-    """Recorded recalls in order, with each one's own works under every law."""
-
-    def __init__(
-        self, records: Sequence[QueryMetrics], scope: str, speed: float, rng: np.random.Generator
-    ) -> None:
-        telemetry = Telemetry()
-        for record in sorted(records, key=_ended):
-            telemetry.add(record)
-        known = sorted((s for s in telemetry.seen if s.tasks or s.hit), key=lambda s: s.began)
-        if telemetry.measured < LEAST:
-            raise ValueError(
-                f"{telemetry.measured} recalls say what their layers did, and {LEAST} are needed to simulate"
-            )
-        self.recalls = known
-        self.counted = np.array([i for i, s in enumerate(known) if scope in ("all", s.query_type)], np.intp)
-        if not len(self.counted):
-            raise ValueError(f"none of {len(known)} recalls is of type {scope}")
-        self.latency_ms = np.array([s.latency_ms for s in known])
-        self.seconds = known[-1].began - known[0].began
-        self.given_up = sum(t.outcome is TaskOutcome.TIMEOUT for s in known for t in s.tasks)
-        self.laws: list[Laws] = [telemetry.laws()]
-        self.laws += [telemetry.refitted(rng) for _ in range(LAWS - 1)] if telemetry.laws() else []
-        self._times = [(s.began - known[0].began) / speed for s in known]
-        self.works = [self._works(telemetry, laws, rng) for laws in self.laws]
-
-    def met(self, configs: ConfigSet, laws: Laws, works: Sequence[tuple[tuple[str, float], ...]]) -> _Met:
-        """Return what the recalls meet under some configs."""
-        n = len(self.recalls)
-        cached = [s.hit and configs.for_type(s.query_type).enable_cache for s in self.recalls]
-        asked = [i for i in range(n) if not cached[i]]
-        trace = Trace(tuple(Ask(self._times[i], self.recalls[i].query_type, works[i]) for i in asked))
-        limit = configs.default.config.max_concurrent
-        kept = {layer: _Kept(law) for layer, law in laws.items()}
-        matter: dict[str, Slowdown] = {layer: law for layer, law in kept.items() if law(limit) > NEGLIGIBLE}
-        run = Simulation(trace, configs, matter).run().result()
-        slow = {layer: law(limit) for layer, law in kept.items()}
-        no = np.zeros(n, bool)
-        met = _Met(self.latency_ms.copy(), np.zeros(n), np.zeros(n), no, no.copy(), limit)
-        met.latency_ms[asked], met.slot_ms[asked] = run.latency_ms, run.held_ms
-        met.failed[asked], met.partial[asked] = run.failed, run.partial
-        for i in asked:
-            config = configs.for_type(self.recalls[i].query_type)
-            skipped = config.skipped_layers if config.layer_selection_enabled else frozenset()
-            met.busy_ms[i] = 1000 * sum(
-                min(work * slow.get(layer, 1.0), config.timeout_for(layer))
-                for layer, work in works[i]
-                if layer not in skipped
-            )
-        return met.only(self.counted)
-
-    def _works(
-        self, telemetry: Telemetry, laws: Laws, rng: np.random.Generator
-    ) -> list[tuple[tuple[str, float], ...]]:
-        """Return each recall's layers and own works, in seconds."""
-        missed = [s for s in self.recalls if s.tasks]
-        tails = _tails(missed)
-        works: dict[int, tuple[tuple[str, float], ...]] = {}
-        for s, ask in zip(missed, telemetry.trace(missed, laws).asks, strict=True):
-            works[id(s)] = tuple(
-                (layer, work + tails[layer].draw(rng) if t.outcome is TaskOutcome.TIMEOUT else work)
-                for (layer, work), t in zip(ask.tasks, s.tasks, strict=True)
-            )
-        like: dict[str, list[Seen]] = {}
-        for s in missed:
-            for key in (s.text, s.query_type, ""):
-                like.setdefault(key, []).append(s)
-        for s in self.recalls:
-            if id(s) not in works:
-                found = like.get(s.text) or like.get(s.query_type) or like[""]
-                works[id(s)] = works[id(found[rng.integers(len(found))])]
-        return [works[id(s)] for s in self.recalls]
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A law kept from running away: beyond what it may be asked, capacity stays at least what it was there.
-
-    A refit on two or three in flight may well say sixty times slower at fifteen; nothing seen speaks for it.
-    """
-
-    law: ContentionLaw
-
-    def __call__(self, n: float) -> float:
-        most = self.law.trusted
-        factor = self.law.factor(n)
-        return factor if n <= most else min(factor, self.law.factor(most) * n / most)
-
-
-class _Tail(NamedTuple):
-    """How given-up tasks of a layer go on: a share comes after an exponential time, the rest never."""
-
-    mean: float
-    comes: float
-
-    def draw(self, rng: np.random.Generator) -> float:
-        return float(rng.exponential(self.mean)) if rng.random() < self.comes else NEVER
-
-
-def _tails(recalls: Sequence[Seen]) -> dict[str, _Tail]:
-    """Estimate by layer how given-up tasks would have gone on.
-
-    Beyond the upper quartile u of those that came back, times are taken as exponential with mean m, cut off
-    at the timeout T. Of n such tasks ``n / (exp((T − u)/m) − 1)`` are expected to have reached T; what was
-    given up beyond that number hangs.
-    """
-    came: dict[str, list[float]] = {}
-    lost: dict[str, list[float]] = {}
-    for s in recalls:
-        for t in s.tasks:
-            shelf = lost if t.outcome is TaskOutcome.TIMEOUT else came
-            shelf.setdefault(t.layer, []).append(t.service_ms / 1000)
-    tails = {}
-    for layer, given_up in lost.items():
-        times = np.array(came.get(layer, ()))
-        above = times[times > np.quantile(times, 0.75)] if len(times) >= 10 else times[:0]
-        if not len(above):
-            tails[layer] = _Tail(1.0, 0.0)
-            continue
-        start = float(np.quantile(times, 0.75))
-        cut = max(min(given_up), float(above.max())) - start
-        mean = _mean_of_cut_off(float((above - start).mean()), cut)
-        reach = len(above) / math.expm1(min(cut / mean, 700.0))
-        tails[layer] = _Tail(mean, min(1.0, reach / len(given_up)))
-    return tails
-
-
-def _mean_of_cut_off(seen: float, cut: float) -> float:
-    """Return the mean m of exponential times whose part below ``cut`` has the mean ``seen``.
-
-    The m at which ``m − cut / (exp(cut/m) − 1)`` is ``seen``, by bisection; at most 10 times the cut.
-    """
-    low, high = 1e-3 * cut, 10 * cut
-    for _ in range(40):
-        middle = (low + high) / 2
-        if middle - cut / math.expm1(min(cut / middle, 700.0)) < seen:
-            low = middle
-        else:
-            high = middle
-    return max(high, 1e-9)
-
-
-def _figures(runs: Sequence[_Met], draws: npt.NDArray[np.intp]) -> Floats:
+def _figures(runs: Sequence[Met], draws: npt.NDArray[np.intp]) -> Floats:
     """Return figures × (1 + all resamples); the first column is the fitted law on all recalls."""
     plain = _of(runs[0], np.arange(draws.shape[1])[None, :])
     per_law = -(-len(draws) // len(runs))
@@ -369,7 +216,7 @@ def _figures(runs: Sequence[_Met], draws: npt.NDArray[np.intp]) -> Floats:
     return np.concatenate([plain, *parts], axis=1)
 
 
-def _of(met: _Met, index: npt.NDArray[np.intp]) -> Floats:
+def _of(met: Met, index: npt.NDArray[np.intp]) -> Floats:
     latency = met.latency_ms[index]
     succeeded = np.maximum(1, (~met.failed[index]).sum(axis=1))
     return np.array(
@@ -430,10 +277,6 @@ def _percentile(rows: Floats, q: float) -> Floats:
     """Return ``sorted(row)[int(q · n)]`` of every row."""
     k = min(int(q * rows.shape[1]), rows.shape[1] - 1)
     return np.asarray(np.partition(rows, k, axis=1)[:, k], float)
-
-
-def _ended(record: QueryMetrics) -> float:
-    return record.timestamp + (record.latency_ms or 0.0) / 1000
 
 
 def with_config(configs: ConfigSet, scope: str, **fields: object) -> ConfigSet:

@@ -314,3 +314,35 @@ def _wait_for_version(url: str, version: int) -> None:
     finally:
         store.close()
     pytest.fail(f"the manager never ran version {version}")
+
+
+def test_a_what_if_is_told_to_people_and_to_scripts() -> None:
+    told = run("what-if", "--sample", "bursty")
+    assert told.exit_code == 0, told.output
+    assert "best for balanced" in told.output
+    assert "a guess" in told.output
+    plain = json.loads(run("what-if", "--sample", "mixed", "--over", "switches", "--json").output)
+    assert [outcome["name"] for outcome in plain["outcomes"]] == ["layers in turn", "cache off"]
+    assert plain["outcomes"][1]["config"]["enable_cache"] is False
+    value, low, high = plain["outcomes"][0]["p99_change"]
+    assert low <= value <= high
+
+
+def test_a_what_if_without_recalls_fails_in_one_line() -> None:
+    failed = run("what-if")
+    assert failed.exit_code == 1
+    assert "0 recalls say what their layers did" in failed.output
+    assert "Traceback" not in failed.output
+
+
+def test_an_exception_is_ended_from_the_command_line(living_manager: str) -> None:
+    made = run(
+        *("config", "apply", "--scope", "meta", "--timeout", "3", "--reason", "x", "--store", living_manager)
+    )
+    assert made.exit_code == 0, made.output
+    ended = run("config", "end", "meta", "--reason", "no longer", "--store", living_manager, "--json")
+    assert ended.exit_code == 0, ended.output
+    assert json.loads(ended.output)["restores"] == 0
+    again = run("config", "end", "meta", "--reason", "no longer", "--store", living_manager)
+    assert again.exit_code == 1
+    assert "no exception to end" in again.output
