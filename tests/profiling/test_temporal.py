@@ -20,6 +20,19 @@ from athena_tuning.profiling.groups import Groups
 NOW = 1_750_000_000.0
 
 
+@pytest.fixture
+def computed(monkeypatch) -> list[int]:
+    """How many groups were computed from their rows, each time that some were."""
+    found = []
+    really = Groups._compute
+    monkeypatch.setattr(
+        Groups,
+        "_compute",
+        lambda self, wanted, *rest: (found.append(len(wanted)), really(self, wanted, *rest)),
+    )
+    return found
+
+
 def quarters_of_day(zone: str, year: int, month: int, day: int) -> list[float]:
     """Unix seconds of every quarter of an hour of a local day."""
     start = datetime(year, month, day, tzinfo=ZoneInfo(zone))
@@ -158,17 +171,10 @@ def test_more_buckets_than_anybody_looks_at_are_refused_with_a_way_out(recall, c
     assert profiler.time_series(86_400).count.sum() == 2
 
 
-def test_a_range_is_computed_without_the_rest_and_the_rest_is_right_later(recall, clock, monkeypatch):
+def test_a_range_is_computed_without_the_rest_and_the_rest_is_right_later(recall, clock, computed):
     profiler = PerformanceProfiler(clock=clock)
     for back in range(100):
         profiler.record_query(recall(float(back), timestamp=clock.now - 60 * back))
-    computed = []
-    really = Groups._compute
-    monkeypatch.setattr(
-        Groups,
-        "_compute",
-        lambda self, wanted, *rest: (computed.append(len(wanted)), really(self, wanted, *rest)),
-    )
     assert profiler.time_series(60, start=clock.now - 600).count.sum() == 11
     assert computed == [11]
     clock.now += 3600
@@ -179,18 +185,12 @@ def test_a_range_is_computed_without_the_rest_and_the_rest_is_right_later(recall
     assert len(profiler.time_series(60).time) == 0
 
 
-def test_an_unchanged_prefix_is_not_computed_again(recall, clock, monkeypatch):
+def test_an_unchanged_prefix_is_not_computed_again(recall, clock, computed):
     profiler = PerformanceProfiler(clock=clock)
     for back in range(50):
         profiler.record_query(recall(timestamp=clock.now - 60 * back))
     profiler.time_series(60)
-    computed = []
-    really = Groups._compute
-    monkeypatch.setattr(
-        Groups,
-        "_compute",
-        lambda self, wanted, *rest: (computed.append(len(wanted)), really(self, wanted, *rest)),
-    )
+    computed.clear()
     for ms in (1.0, 2.0, 3.0):
         profiler.record_query(recall(ms))
         assert profiler.time_series(60).count.tolist()[-1] == 1 + ms
