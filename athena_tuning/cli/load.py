@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,12 @@ def load() -> None:
 )
 @load_options
 @click.option(
+    "--questions",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Ask the lines of this file, for a memory of your own. Default: what fits the sample memory.",
+)
+@click.option(
     "--on",
     "worker",
     metavar="WORKER",
@@ -77,6 +84,7 @@ def run(
     /,
     rate: float,
     seconds: float | None,
+    questions: Path | None,
     worker: str | None,
     compare_with: str | None,
     memory: str | None,
@@ -97,13 +105,18 @@ def run(
     archive = RunArchive()
     before = archive.find(compare_with) if compare_with else None
     whole = seconds is None and (values["replay_of"] or values["pattern"] == "replay")
+    texts = _asked(questions) if questions else None
+    if texts and not values["mix"]:
+        values["mix"] = ",".join(f"{name}={len(found)}" for name, found in texts.items())
+    if texts and worker is not None:
+        raise click.UsageError("--questions are asked here only, not --on a manager elsewhere")
     spec = spec_of(rate, None if whole or seconds == 0 else seconds or 60.0, values)
     path = Path(memory) if memory else locations.default_memory()
     with open_store(store or locations.default_store_url()) as opened:
         if worker is not None:
             came = _watched(OrderedRun(opened, spec, worker="" if worker == "any" else worker).start())
         else:
-            came = _asked_here(path, opened, spec)
+            came = _run_here(path, opened, spec, texts)
     archive.save(came)
     _tell(came, before, as_json)
     if came.state != "finished":
@@ -208,7 +221,20 @@ def steer(run_id: str, state: str, store: str | None) -> None:
     click.echo(f"run {run_id} is told to {state}")
 
 
-def _asked_here(memory: Path, store: Store, spec: LoadSpec) -> LoadSummary:
+def _asked(file: Path) -> dict[str, list[str]]:
+    """Return the questions of a file by type."""
+    from athena_tuning.workload.queries import questions_from
+
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        found = questions_from(lines)
+    if not found:
+        raise click.UsageError(f"--questions: {file} holds none")
+    return found
+
+
+def _run_here(
+    memory: Path, store: Store, spec: LoadSpec, questions: Mapping[str, Sequence[str]] | None
+) -> LoadSummary:
     """Run a load on a manager of this process."""
     from athena_tuning.ui.embedded import Embedded
     from athena_tuning.workload.recordings import recorded_for
@@ -216,7 +242,8 @@ def _asked_here(memory: Path, store: Store, spec: LoadSpec) -> LoadSummary:
 
     here = Embedded(memory, store)
     try:
-        return _watched(LoadRun(here.manager, spec, recorded=recorded_for(spec, store)).start())
+        recorded = recorded_for(spec, store)
+        return _watched(LoadRun(here.manager, spec, questions=questions, recorded=recorded).start())
     finally:
         here.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -41,6 +41,20 @@ def sample_queries(seed: int = SEED, each: int = EACH) -> Mapping[str, tuple[Que
     told = sample_history(seed)
     rng = Random(f"queries {seed}")
     return {query_type: _of_type(rng, told, query_type, each) for query_type in QUERY_TYPES}
+
+
+def questions_from(lines: Iterable[str]) -> dict[str, list[str]]:
+    """Return questions by the type that the classifier gives them, each once; empty lines are passed over.
+
+    Example:
+        >>> questions_from(["How do I deploy?", "", "Who owns billing?", "How do I deploy?"])
+        {'procedural': ['How do I deploy?'], 'factual': ['Who owns billing?']}
+    """
+    found: dict[str, list[str]] = {}
+    for text in dict.fromkeys(line.strip() for line in lines):
+        if text:
+            found.setdefault(classify(text), []).append(text)
+    return found
 
 
 def _of_type(rng: Random, told: History, query_type: str, each: int) -> tuple[Query, ...]:

@@ -38,7 +38,7 @@ class LoadSpec:
         think_s: pause of a client between answer and next question, in seconds.
         k: results asked for.
         speed: how many times as fast a replay runs.
-        replay_of: name of what is replayed, for the record.
+        replay_of: what is replayed, as ``recordings`` knows it.
         cv: inter-arrival CV of "bursty".
         dispersion: index of dispersion of "bursty" over ``window_s`` seconds; None: see ``Burstiness``.
         window_s: window of the dispersion, in seconds.

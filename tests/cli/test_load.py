@@ -110,6 +110,17 @@ def test_a_manager_elsewhere_asks_itself_and_can_be_stopped_from_here(home: Path
     assert (endless.exit_code, "needs an end" in endless.stderr) == (1, True)
 
 
+def test_questions_of_ones_own_are_asked_in_their_types(home: Path) -> None:
+    (home / "mine.txt").write_text("How do I deploy?\n\nWho owns billing?\n")
+    came = made("--questions", str(home / "mine.txt"))
+    assert set(came["spec"]["mix"]) == {"procedural", "factual"}
+    with open_store(f"sqlite:///{home / 'store.db'}") as store:
+        texts = {m.query_text for m in store.tail_metrics().records}
+    assert {text.partition(" shop ")[0] for text in texts} == {"How do I deploy?", "Who owns billing?"}
+    (home / "none.txt").write_text("\n")
+    assert run("run", "--questions", str(home / "none.txt")).exit_code == 2
+
+
 def test_runs_are_exported(home: Path) -> None:
     came = made()
     assert run("export", str(home / "runs.csv")).exit_code == 0

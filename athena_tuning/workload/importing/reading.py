@@ -160,26 +160,18 @@ class Import:
         records = list(islice(self._good(report, None), limit))
         return records, report.problems
 
-    def records(
-        self, progress: Progress | None = None, *, ending_at: float | None = None
-    ) -> Iterator[QueryMetrics]:
+    def records(self, progress: Progress | None = None) -> Iterator[QueryMetrics]:
         """Give the records in the file's order (of traces: as they are complete); ``report`` counts along.
 
         Args:
             progress: told (bytes read, bytes in all) now and then.
-            ending_at: shift all times so that the last record begins then (Unix seconds); the file is read
-                twice.
 
         Raises:
             ImportRefused: if a row is bad and ``on_bad`` is "refuse"; before the first record.
         """
-        shift = 0.0
-        if self.on_bad == "refuse" or ending_at is not None:
-            found = self.scan()
-            if found.bad and self.on_bad == "refuse":
-                raise ImportRefused(self.path.name, found)
-            shift = 0.0 if ending_at is None or found.last is None else ending_at - found.last
-        yield from self.stream(progress, shift=shift)
+        if self.on_bad == "refuse" and (found := self.scan()).bad:
+            raise ImportRefused(self.path.name, found)
+        yield from self.stream(progress)
 
     def stream(self, progress: Progress | None = None, *, shift: float = 0.0) -> Iterator[QueryMetrics]:
         """Give the records as ``records`` does, without a look ahead: what is bad is left out.

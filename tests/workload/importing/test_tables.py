@@ -262,8 +262,3 @@ def test_progress_grows_to_the_size_of_the_file(tmp_path):
     list(found.records(lambda done, size: told.append((done, size))))
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert told[-1] == (found.path.stat().st_size,) * 2
-
-
-def test_times_can_be_shifted_to_end_at_a_moment(tmp_path):
-    found = table(tmp_path, "ts\n1700000000\n1700000010\n")
-    assert [m.timestamp for m in found.records(ending_at=5000.0)] == [4990.0, 5000.0]
