@@ -1,24 +1,34 @@
-"""Recalls that come as columns already, as a store keeps them: into the window without building a record."""
+"""Recalls as columns, as a store keeps them: into a window and out of it without building a record."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from athena_tuning.profiling import rules
+from athena_tuning.profiling.block import Rows
+from athena_tuning.profiling.columns import TASK, Column
 from athena_tuning.profiling.histogram import Floats, Ints
 from athena_tuning.profiling.names import Names, Shape
 from athena_tuning.profiling.rows import OUTCOMES
 from athena_tuning.profiling.transpose import Batch, Odd, is_proper
 
 
+class _Numbered(Protocol):
+    def __getitem__(self, place: int, /) -> Any: ...
+
+
 class Columns(Protocol):
     """What is read of recalls in columns; ``store.segment.Segment`` says what each of them is."""
 
-    n: int
+    @property
+    def n(self) -> int:
+        """How many recalls."""
+
     time: Floats
     latency: Floats
     memory: Floats
@@ -141,7 +151,7 @@ class ColumnBatch(Batch):
             raise Odd
 
 
-def _used(values: Sequence[Any], places: Ints) -> tuple[list[Any], Ints]:
+def _used(values: _Numbered, places: Ints) -> tuple[list[Any], Ints]:
     """Return those of the values that are used, and each place among them."""
     used, place = np.unique(places, return_inverse=True)
     return [values[i] for i in used.tolist()], place
@@ -181,3 +191,143 @@ def _code(at: Ints, layer: Ints, layers: int) -> Ints:
 
 def _named(layers: Sequence[str], places: Ints) -> tuple[str, ...]:
     return tuple([layers[place] for place in places.tolist()])
+
+
+@dataclass(slots=True)
+class WindowColumns:
+    """Some recalls of a window as ``Columns``, apart from it: what the window forgets stays here."""
+
+    ids: list[str]
+    texts: list[str]
+    time: Floats
+    latency: Floats
+    memory: Floats
+    results: Floats
+    accuracy: Floats
+    satisfaction: Floats
+    text: Ints
+    types: list[str]
+    type: Ints
+    errors: list[str]
+    error: Ints
+    sources: list[str]
+    source: Ints
+    flags: Ints
+    concurrency: Ints
+    config: Ints
+    layers: list[str]
+    queried_at: Ints
+    queried_layer: Ints
+    timed_at: Ints
+    timed_layer: Ints
+    timed: Floats
+    tasks_at: Ints
+    task_layer: Ints
+    offset: Floats
+    queue: Floats
+    service: Floats
+    in_flight: Ints
+    outcome: Ints
+    task_results: Ints
+
+    @property
+    def n(self) -> int:
+        """How many recalls."""
+        return len(self.ids)
+
+    def query_ids(self) -> list[str]:
+        """Return the id of each recall."""
+        return self.ids
+
+
+def columns_of(rows: Rows) -> WindowColumns:
+    """Return some rows of a block, at least one, as columns; waits and offsets to the µs."""
+    names = rows.block.names
+    named = {
+        column: _used(names.by_column[column], _whole(rows[column]))
+        for column in ("text", "type", "error", "source")
+    }
+    shapes, which = _used(names.shapes, _whole(rows["shape"]))
+    layers = {layer: place for place, layer in enumerate(sorted({n for s in shapes for n in s.layers}))}
+    queried, timed, measured = (_Laid(shapes, which, layers, part) for part in Shape._fields)
+    tasks = {name: np.zeros(len(measured.layer)) for name in TASK}
+    times = np.zeros(len(timed.layer))
+    for layer, place in layers.items():
+        asked = rows.of_layer(layer)
+        recall = np.searchsorted(rows.places(), asked.places())
+        there, at = measured.where(place, recall)
+        for name, column in tasks.items():
+            column[at] = asked.task(name)[there]
+        there, at = timed.where(place, recall)
+        times[at] = asked.task("service")[there]
+    results = _reals(rows["results"])
+    return WindowColumns(
+        ids=rows.block.ids(rows.places().tolist()),
+        texts=named["text"][0],
+        time=_reals(rows["time"]),
+        latency=_reals(rows["latency"]),
+        memory=_reals(rows["memory"]),
+        results=np.where(results < 0, np.nan, results),
+        accuracy=_reals(rows["accuracy"]),
+        satisfaction=_reals(rows["satisfaction"]),
+        text=named["text"][1],
+        types=named["type"][0],
+        type=named["type"][1],
+        errors=[error or "" for error in named["error"][0]],
+        error=named["error"][1],
+        sources=named["source"][0],
+        source=named["source"][1],
+        flags=_whole(rows["flags"]),
+        concurrency=_whole(rows["concurrency"]),
+        config=_whole(rows["config"]),
+        layers=list(layers),
+        queried_at=queried.at,
+        queried_layer=queried.layer,
+        timed_at=timed.at,
+        timed_layer=timed.layer,
+        timed=times,
+        tasks_at=measured.at,
+        task_layer=measured.layer,
+        offset=tasks["offset"] / 1000,
+        queue=tasks["queue"] / 1000,
+        service=tasks["service"],
+        in_flight=_whole(tasks["in_flight"]),
+        outcome=_whole(tasks["outcome"]),
+        task_results=_whole(tasks["results"]),
+    )
+
+
+def _reals(column: Column) -> Floats:
+    return column.astype(np.float64)
+
+
+def _whole(column: Column) -> Ints:
+    return column.astype(np.int64)
+
+
+class _Laid:
+    """One part of the recalls' shapes laid end to end.
+
+    Attributes:
+        at: where each recall's part begins, and where the last one ends.
+        layer: the layers' numbers.
+    """
+
+    def __init__(self, shapes: Sequence[Shape], which: Ints, layers: dict[str, int], part: str) -> None:
+        parts = [[layers[name] for name in getattr(shape, part)] for shape in shapes]
+        widest = max(map(len, parts))
+        table = np.array([row + [-1] * (widest - len(row)) for row in parts], np.int64)
+        self._place = np.full((len(shapes), len(layers)), -1)
+        for number, row in enumerate(parts):
+            self._place[number, row] = np.arange(len(row))
+        self._which = which
+        lengths = np.array(list(map(len, parts)), np.int64)[which]
+        self.at: Ints = np.concatenate([[0], np.cumsum(lengths)])
+        laid = table[which].ravel()
+        self.layer: Ints = laid[laid >= 0]
+
+    def where(self, layer: int, recall: Ints) -> tuple[npt.NDArray[np.bool_], Ints]:
+        """Return which of some recalls name the layer here, and where in ``layer`` they do."""
+        place = self._place[self._which[recall], layer]
+        there = place >= 0
+        return there, (self.at[recall] + place)[there]

@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from athena_tuning.model import LayerMetrics, QueryMetrics, QueryTypeMetrics
 from athena_tuning.profiling import cache, concurrency, sources, statistics, temporal, trending
-from athena_tuning.profiling.columnar import Columns
+from athena_tuning.profiling.columnar import Columns, WindowColumns, columns_of
 from athena_tuning.profiling.fold import fold, fold_columns
 from athena_tuning.profiling.measure import Measure, MeasuredQuery
-from athena_tuning.profiling.records import numbered, page, records_of
+from athena_tuning.profiling.records import numbered, page, records_of, rows_from
 from athena_tuning.profiling.selection import Filter, Selection
 from athena_tuning.profiling.upkeep import Upkeep
 from athena_tuning.profiling.window import View, Window
@@ -306,6 +306,15 @@ class PerformanceProfiler:
             start = min(max(cursor, 0), view.end)
             records, position = page(view, start, view.end, max(limit, 0))
             return records, position, position - start - len(records)
+
+    def columns_since(self, cursor: int = 0, limit: int = 10_000) -> tuple[list[WindowColumns], int, int]:
+        """Return what ``read_since`` returns, its records as columns."""
+        with self._lock:
+            view = self._refresh()
+            start = min(max(cursor, 0), view.end)
+            parts, position = rows_from(view, start, view.end, max(limit, 0))
+            found = [columns_of(rows) for rows in parts]
+            return found, position, position - start - sum(columns.n for columns in found)
 
     def _refresh(self) -> View:
         """Fold, let go what is too old, and return what is visible. The lock is held."""

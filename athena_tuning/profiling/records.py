@@ -81,17 +81,26 @@ def _all(rows: Rows) -> Iterator[One]:
 
 def page(view: View, position: int, end: int, limit: int) -> tuple[list[QueryMetrics], int]:
     """Return up to ``limit`` visible records from ``position`` on, and the position to go on from."""
-    found: list[QueryMetrics] = []
+    parts, reached = rows_from(view, position, end, limit)
+    return [record for rows in parts for record in records_of(rows)], reached
+
+
+def rows_from(view: View, position: int, end: int, limit: int) -> tuple[list[Rows], int]:
+    """Return up to ``limit`` visible rows from ``position`` on, and the position to go on from."""
+    found: list[Rows] = []
+    left = limit
     for block in view.blocks:
         if block.base + len(block) <= position:
             continue
         rows = view.part(block, position, end)
         if not len(rows):
             continue
-        rows = rows.part(0, limit - len(found))
-        found += records_of(rows)
-        if len(found) == limit:
-            return found, int(rows.positions()[-1]) + 1
+        rows = rows.part(0, left)
+        if len(rows):
+            found.append(rows)
+        left -= len(rows)
+        if not left:
+            return found, int(rows.positions()[-1]) + 1 if len(rows) else position
     return found, max(position, min(end, view.end))
 
 

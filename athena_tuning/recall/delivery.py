@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from athena_tuning.model import QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.store import Store
+from athena_tuning.store import Store, StoredRecords
 
 BATCH = 5000
 """Records in one batch at most."""
@@ -46,6 +46,7 @@ class MetricDelivery:
             self._batch = ()
 
     def _take(self) -> bool:
-        self._batch, self._cursor, missed = self._profiler.read_since(self._cursor, BATCH)
+        found, self._cursor, missed = self._profiler.columns_since(self._cursor, BATCH)
         self.dropped += missed
+        self._batch = StoredRecords.of(found)
         return bool(self._batch)

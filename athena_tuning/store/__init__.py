@@ -6,6 +6,7 @@ from athena_tuning.store.base import MetricsTail, Store
 from athena_tuning.store.errors import ConfigConflict, StoreError
 from athena_tuning.store.memory import MemoryStore
 from athena_tuning.store.opening import open_store
+from athena_tuning.store.records import StoredRecords
 from athena_tuning.store.retention import Level, Retention
 from athena_tuning.store.rollup import RECALLS, Rollups, Summary
 from athena_tuning.store.text import TextPolicy
@@ -20,6 +21,7 @@ __all__ = [
     "Rollups",
     "Store",
     "StoreError",
+    "StoredRecords",
     "Summary",
     "TextPolicy",
     "open_store",

@@ -22,13 +22,14 @@ from athena_tuning.model import (
 )
 from athena_tuning.store.base import MetricsTail, Store
 from athena_tuning.store.configs import Change
+from athena_tuning.store.encoding import Encoded
 from athena_tuning.store.errors import StoreError
 from athena_tuning.store.paging import Extent, page
-from athena_tuning.store.records import StoredRecords
+from athena_tuning.store.records import StoredRecords, encoded
 from athena_tuning.store.retention import DEFAULT, Level, Retention, spans_of
 from athena_tuning.store.rollup import Rollups, chosen_keys
 from athena_tuning.store.rollup_shelf import RollupShelf
-from athena_tuning.store.segment import Encoded, Segment, encode
+from athena_tuning.store.segment import Segment
 from athena_tuning.store.text import TextPolicy
 
 _MAINTAIN_SECONDS = 3600.0
@@ -75,7 +76,7 @@ class MemoryStore(Store):
 
     def append_metrics(self, worker_id: str, sequence: int, records: Sequence[QueryMetrics]) -> None:
         """See ``Store``."""
-        batch = encode(records, self._text)
+        batch = encoded(records, self._text)
         with self._open():
             if sequence <= self._sequences.get(worker_id, -1):
                 return

@@ -49,14 +49,17 @@ class Packer:
         """Write bytes whose length the reader knows."""
         self._parts.append(data)
 
-    def ints(self, values: Sequence[int]) -> None:
+    def ints(self, values: Sequence[int] | Ints) -> None:
         """Write whole numbers relative to their smallest, in the fewest bytes; equal ones take none.
 
         Raises:
             TypeError: if a value is no whole number.
             struct.error: if one does not fit into eight bytes.
         """
-        if not values:
+        if not len(values):
+            return
+        if isinstance(values, np.ndarray):
+            self._relative(values, int(values.min()), int(values.max()))
             return
         try:
             small = bytes(values)
@@ -69,7 +72,7 @@ class Packer:
         else:
             self._parts += (_COLUMN.pack(1, 0), small)
 
-    def floats(self, values: Sequence[float | None], *, exact: bool = False) -> tuple[float, float]:
+    def floats(self, values: Sequence[float | None] | Floats, *, exact: bool = False) -> tuple[float, float]:
         """Write numbers, of which some may be unknown: None or NaN.
 
         They are kept to six decimals (of ms: to the nanosecond), and where three are enough to three. What
@@ -81,11 +84,15 @@ class Packer:
         Raises:
             TypeError, ValueError, struct.error: if a value is no number.
         """
-        if not values:
+        if not len(values):
             return math.nan, math.nan
-        if values.count(values[0]) == len(values):
+        if isinstance(values, np.ndarray):
+            if bool((values == values[0]).all()) or bool(np.isnan(values).all()):
+                return self._constant(float(values[0]), exact)
+            numbers = values
+        elif values.count(values[0]) == len(values):
             return self._constant(values[0], exact)
-        if None in values:
+        elif None in values:
             numbers = np.array(values, np.float64)
         else:
             numbers = np.frombuffer(struct.pack(f"{len(values)}d", *values))

@@ -1,9 +1,9 @@
-"""What a tail returns: records that stay columns until somebody looks at one."""
+"""Records that stay columns until somebody looks at one: what a tail returns, and what a window gives."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import overload
 
@@ -11,7 +11,17 @@ import numpy as np
 
 from athena_tuning.model import QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.profiling.columnar import WindowColumns
+from athena_tuning.store.encoding import Encoded, encode, encode_columns
 from athena_tuning.store.segment import Segment, joined
+from athena_tuning.store.text import TextPolicy, text_id
+
+
+def encoded(records: Sequence[QueryMetrics], policy: TextPolicy) -> Encoded:
+    """Turn a batch into a blob; records that are columns still are taken as they are."""
+    if isinstance(records, StoredRecords) and len(records):
+        return encode_columns(joined(records.segments), records.texts, policy)
+    return encode(records, policy)
 
 
 class StoredRecords(Sequence[QueryMetrics]):
@@ -46,6 +56,17 @@ class StoredRecords(Sequence[QueryMetrics]):
             for record in whole.records(self.texts):
                 profiler.record_query(record)
             profiler.fold()
+
+    @classmethod
+    def of(cls, parts: Iterable[WindowColumns]) -> StoredRecords:
+        """Return the records that a window gives as columns, one part after the other."""
+        segments: list[Segment] = []
+        texts: dict[int, str] = {}
+        for part in parts:
+            keys = list(map(text_id, part.texts))
+            texts.update(zip(keys, part.texts, strict=True))
+            segments.append(Segment.of(part, keys))
+        return cls(segments, texts)
 
     @overload
     def __getitem__(self, at: int) -> QueryMetrics: ...

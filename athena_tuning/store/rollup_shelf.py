@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from athena_tuning.store.encoding import Encoded
 from athena_tuning.store.retention import Level, Retention, Span
 from athena_tuning.store.rollup import Rollups, selected
 from athena_tuning.store.rollup_fold import minutes_of
-from athena_tuning.store.segment import Encoded, Segment
+from athena_tuning.store.segment import Segment
 
 _AT_ONCE = 20_000
 _UNITS = 60

@@ -1,48 +1,28 @@
-"""A batch of records as one blob of columns, and back. The blob carries its version in its first byte.
-
-Times are kept to the microsecond, durations in ms to the nanosecond, accuracy and satisfaction exactly.
-What is unknown (None, NaN) comes back as None. Texts stay outside the blob: it holds their ``text_id``.
-"""
+"""The columns of a batch of records, and records again. ``encoding`` writes what is read here."""
 
 from __future__ import annotations
 
 import copy
-import logging
 import math
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from itertools import chain, pairwise, product
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
-from athena_tuning.store.packing import Floats, Ints, Packer, Unpacker, numbered
-from athena_tuning.store.text import TextPolicy, hash_shown, text_id, without_quotes
-
-logger = logging.getLogger(__name__)
+from athena_tuning.profiling.columnar import Columns
+from athena_tuning.store.packing import Floats, Ints, Unpacker
+from athena_tuning.store.text import hash_shown
 
 VERSION = 2
-_LATEST = 9e9  # Unix seconds, the year 2255
-_HEAD = struct.Struct("<BI")
+HEAD = struct.Struct("<BI")
 CACHE_KNOWN, CACHE_HIT, SUCCESS_KNOWN, SUCCESS, PARALLEL, PARTIAL = 1, 2, 4, 8, 16, 32
 OUTCOMES = tuple(TaskOutcome)
 OK = OUTCOMES.index(TaskOutcome.OK)
-
-_CACHE_BITS = {None: 0, False: CACHE_KNOWN, True: CACHE_KNOWN | CACHE_HIT}
-_SUCCESS_BITS = {None: 0, False: SUCCESS_KNOWN, True: SUCCESS_KNOWN | SUCCESS}
-_FLAGS = {
-    (hit, success, parallel, partially): _CACHE_BITS[hit]
-    | _SUCCESS_BITS[success]
-    | PARALLEL * parallel
-    | PARTIAL * partially
-    for hit, success, parallel, partially in product(_CACHE_BITS, _SUCCESS_BITS, (False, True), (False, True))
-}
-_OUTCOME_PLACE = {outcome: place for place, outcome in enumerate(OUTCOMES)}
-_ODD = (TypeError, ValueError, KeyError, OverflowError, AttributeError, struct.error)
 
 _RECORD_COLUMNS = (
     *("_id", "text", "time", "latency", "memory", "results", "accuracy", "satisfaction"),
@@ -62,161 +42,6 @@ _NAMED_COLUMNS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """A batch ready to be stored.
-
-    Attributes:
-        data: the blob.
-        records: how many records it holds.
-        refused: how many were left out because they are no measurements.
-        oldest: smallest timestamp in Unix seconds.
-        newest: largest timestamp in Unix seconds.
-        texts: the query texts to keep, by ``text_id``.
-    """
-
-    data: bytes
-    records: int
-    refused: int
-    oldest: float
-    newest: float
-    texts: Mapping[int, str]
-
-
-def encode(records: Sequence[QueryMetrics], policy: TextPolicy = TextPolicy.KEEP) -> Encoded:
-    """Turn a batch into columns.
-
-    A record with a value of the wrong kind (a text where a number belongs) is left out, counted in
-    ``refused`` and logged: one odd record must not hold back a batch.
-
-    Example:
-        >>> m = QueryMetrics("a-1", "last deploy?", "temporal", 1e9, 12.5, None, False, 3, ["episodic"],
-        ...                  {"episodic": 11.0}, True)
-        >>> batch = encode([m])
-        >>> Segment(batch.data).records(batch.texts) == [m]
-        True
-    """
-    if not records:
-        return Encoded(b"", 0, 0, np.inf, -np.inf, {})
-    try:
-        return _encode(records, policy)
-    except _ODD:
-        fine = [record for record in records if _is_fine(record)]
-    batch = _encode(fine, policy) if fine else encode(())
-    return Encoded(
-        batch.data, batch.records, len(records) - len(fine), batch.oldest, batch.newest, batch.texts
-    )
-
-
-def _is_fine(record: Any) -> bool:
-    try:
-        _encode([record], TextPolicy.DROP)
-    except _ODD as exc:
-        logger.warning("a record of %s cannot be stored: %s", type(record).__name__, exc)
-        return False
-    return True
-
-
-def _encode(records: Sequence[QueryMetrics], policy: TextPolicy) -> Encoded:
-    fields = tuple(zip(*records, strict=True))
-    ids, queries, types, times, latency, memory, hits, results, queried, timed = fields[:10]
-    success, errors, parallel, concurrency, accuracy, satisfaction, tasks, partial_, config, source = fields[
-        10:
-    ]
-    out = Packer()
-    out.raw(_HEAD.pack(VERSION, len(records)))
-    _pack_ids(out, ids)
-    texts = _pack_texts(out, queries, policy)
-    oldest, newest = out.floats(times)
-    if not -_LATEST < oldest <= newest < _LATEST:
-        raise ValueError("a timestamp is no Unix time in seconds")
-    for durations in (latency, memory, results):
-        out.floats(durations)
-    for shares in (accuracy, satisfaction):
-        out.floats(shares, exact=True)
-    kinds_of_error, error_places = numbered(errors)
-    shown_errors = [without_quotes(error, policy) or "" for error in kinds_of_error]
-    for distinct, places in (numbered(types), (shown_errors, error_places), numbered(source)):
-        out.strings(distinct)
-        out.ints(places)
-    out.ints(bytes(map(_FLAGS.__getitem__, zip(hits, success, parallel, partial_, strict=True))))
-    out.ints(concurrency)
-    out.ints(config)
-    _pack_layers(out, tasks, timed, queried)
-    return Encoded(out.packed(), len(records), 0, oldest, newest, texts)
-
-
-def _pack_ids(out: Packer, ids: Sequence[str]) -> None:
-    """Write ids as a common beginning and a number, if they are so; else as texts."""
-    prefix = ids[0].rstrip("0123456789")
-    numbers = _numbers_after(prefix, ids)
-    if numbers is None:
-        out.raw(b"\0")
-        out.strings(ids)
-    else:
-        out.raw(b"\1")
-        out.strings([prefix])
-        out.ints(numbers)
-
-
-def _numbers_after(prefix: str, ids: Sequence[str]) -> list[int] | None:
-    """Return the numbers that make the ids with a prefix; None if they are not made so."""
-    start = len(prefix)
-    try:
-        numbers = [int(name[start:]) for name in ids]
-    except ValueError:
-        return None
-    made_so = [f"{prefix}{number}" for number in numbers] == list(ids)
-    return numbers if made_so and max(numbers) < 2**63 else None
-
-
-def _pack_texts(out: Packer, queries: Sequence[str], policy: TextPolicy) -> dict[int, str]:
-    distinct, places = numbered(queries)
-    if not {str}.issuperset(map(type, distinct)):
-        raise TypeError("a query text must be a text")
-    keys = list(map(text_id, distinct))
-    out.raw(len(keys).to_bytes(4, "little"))
-    out.ints(bytes(len(keys)) if policy is TextPolicy.DROP else keys)
-    out.ints(places)
-    return dict(zip(keys, distinct, strict=True)) if policy is TextPolicy.KEEP else {}
-
-
-def _pack_layers(
-    out: Packer,
-    tasks: Sequence[Sequence[LayerTask]],
-    timed: Sequence[dict[str, float]],
-    queried: Sequence[Sequence[str]],
-) -> None:
-    """Write the tasks, the layers' times and the layers asked; mostly the three name the same layers."""
-    flat = list(chain.from_iterable(tasks))
-    if not {LayerTask}.issuperset(map(type, flat)):
-        raise TypeError("tasks must be LayerTask records")
-    by_task: tuple[Any, ...] = tuple(zip(*flat, strict=True)) or ((),) * 7
-    layers, offsets, queues, services, in_flight, outcomes, results = by_task
-    times = tuple(chain.from_iterable(map(dict.values, timed)))
-    groups = [
-        (tuple(map(len, tasks)), layers),
-        (tuple(map(len, timed)), tuple(chain.from_iterable(timed))),
-        (tuple(map(len, queried)), tuple(chain.from_iterable(queried))),
-    ]
-    names = {name: place for place, name in enumerate(dict.fromkeys(chain(*(group[1] for group in groups))))}
-    out.strings(list(names))
-    before = None
-    for group in groups:
-        out.raw(b"\1" if group == before else b"\0")
-        if group != before:
-            out.ints(group[0])
-            out.ints(list(map(names.__getitem__, group[1])))
-        before = group
-    for durations in (offsets, queues, services):
-        out.floats(durations)
-    for whole in (in_flight, list(map(_OUTCOME_PLACE.__getitem__, outcomes)), results):
-        out.ints(whole)
-    out.raw(b"\1" if times == services else b"\0")
-    if times != services:
-        out.floats(times)
-
-
 class Segment:
     """The columns of one batch. Row ``i`` of every record column is record ``i``.
 
@@ -232,7 +57,7 @@ class Segment:
 
     def __init__(self, data: bytes) -> None:
         source = Unpacker(data)
-        version, n = _HEAD.unpack(source.raw(_HEAD.size))
+        version, n = HEAD.unpack(source.raw(HEAD.size))
         if version != VERSION:
             raise ValueError(f"a segment of version {version}; this program reads version {VERSION}")
         self.n = n
@@ -260,6 +85,24 @@ class Segment:
         self.in_flight, self.outcome, self.task_results = (source.ints(m) for _ in range(3))
         shared = source.raw(1) == b"\1"
         self.timed = self.service if shared else source.floats(len(self.timed_layer))
+
+    @classmethod
+    def of(cls, columns: Columns, text_ids: Sequence[int]) -> Segment:
+        """Return columns that come from a window as they are.
+
+        Args:
+            columns: at least one record.
+            text_ids: of the texts that ``columns.text`` gives the places of.
+        """
+        rows = cls.__new__(cls)
+        rows.n, rows._prefix, rows.text_ids = columns.n, "", list(text_ids)
+        rows._id = np.array(columns.query_ids(), object)
+        for names in ("types", "sources", "layers"):
+            setattr(rows, names, getattr(columns, names))
+        rows.errors = [error or "" for error in columns.errors]
+        for column in (*_RECORD_COLUMNS[1:], *_LAYER_COLUMNS, *chain(*_LAYER_COLUMNS.values())):
+            setattr(rows, column, getattr(columns, column))
+        return rows
 
     def query_ids(self) -> list[str]:
         """Return the id of each record."""

@@ -12,12 +12,13 @@ from athena_tuning.model import QueryMetrics
 from athena_tuning.store import sql_rollups
 from athena_tuning.store.base import MetricsTail
 from athena_tuning.store.database import Database, Transaction
+from athena_tuning.store.encoding import Encoded
 from athena_tuning.store.errors import StoreError
 from athena_tuning.store.paging import Extent, page
-from athena_tuning.store.records import StoredRecords
+from athena_tuning.store.records import StoredRecords, encoded
 from athena_tuning.store.retention import DEFAULT, Level, Retention, spans_of
 from athena_tuning.store.rollup import Rollups, chosen_keys
-from athena_tuning.store.segment import Encoded, Segment, encode
+from athena_tuning.store.segment import Segment
 from athena_tuning.store.sql_configs import SqlConfigs
 from athena_tuning.store.text import TextPolicy, storable
 
@@ -59,7 +60,7 @@ class SqlStore(SqlConfigs):
 
     def append_metrics(self, worker_id: str, sequence: int, records: Sequence[QueryMetrics]) -> None:
         """See ``Store``."""
-        batch = encode(records, self._text)
+        batch = encoded(records, self._text)
         now = self._clock()
         unmarked = [key for key in batch.texts if self._texts_marked.get(key, 0.0) < now - _TEXT_SECONDS]
         with self._database.write() as transaction:

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from athena_tuning.model import QueryMetrics
 from athena_tuning.profiling.histogram import LatencyHistogram
+from athena_tuning.store.encoding import encode
 from athena_tuning.store.retention import Level
 from athena_tuning.store.rollup import Rollups, from_blobs
 from athena_tuning.store.rollup_fold import minutes_of
-from athena_tuning.store.segment import Segment, encode
+from athena_tuning.store.segment import Segment
 
 Recalls = Callable[..., list[QueryMetrics]]
 LATENCIES = st.lists(st.floats(0, 1e6), min_size=1, max_size=40)

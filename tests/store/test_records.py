@@ -1,4 +1,4 @@
-"""Stored records reach a window as columns, and it is then what their records would have made of it."""
+"""Records go into a window and out of it as columns; it is then what single records would have made of it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from athena_tuning.model import QueryMetrics
+from athena_tuning.model import LayerTask, QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.store import MemoryStore, Store, TextPolicy
-from athena_tuning.store.segment import Segment, encode, joined
+from athena_tuning.store.encoding import encode
+from athena_tuning.store.records import StoredRecords, encoded
+from athena_tuning.store.segment import Segment, joined
 
 from .conftest import made
 
@@ -136,3 +138,65 @@ def test_joined_segments_hold_the_records_of_all(sizes: list[int]) -> None:
     texts = {key: text for batch in encoded for key, text in batch.texts.items()}
     whole = joined([Segment(batch.data) for batch in encoded])
     assert whole.records(texts) == [m for batch in batches for m in batch]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=5), st.integers(0, 1000), st.integers(1, 80))
+def test_a_window_gives_as_columns_what_it_gives_as_records(sizes: list[int], seed: int, page: int) -> None:
+    profiler = window()
+    for place, size in enumerate(sizes):
+        for record in made(size, seed=seed + place):
+            profiler.record_query(record)
+        profiler.fold()
+    cursor = other = 0
+    while True:
+        records, other, _ = profiler.read_since(other, page)
+        found, cursor, missed = profiler.columns_since(cursor, page)
+        assert (cursor, missed) == (other, 0)
+        given = StoredRecords.of(found)
+        assert list(given) == records
+        if not records:
+            return
+        stored = encoded(given, TextPolicy.KEEP)
+        assert Segment(stored.data).records(stored.texts) == records
+        plain = encode(records)
+        assert (stored.oldest, stored.newest, stored.texts) == (plain.oldest, plain.newest, plain.texts)
+        assert len(stored.data) <= len(plain.data) + 64
+
+
+def test_columns_of_a_window_cross_its_blocks_and_outlive_it(recalls: Recalls) -> None:
+    now = [NOW]
+    profiler = PerformanceProfiler(window_hours=1, max_metrics=40_000, clock=lambda: now[0])
+    batch = recalls(20_000, start=NOW - 1800, step=0.01)
+    for record in batch:
+        profiler.record_query(record)
+    found, _, missed = profiler.columns_since(0, 30_000)
+    assert (len(found), missed) == (2, 0)
+    now[0] += 2 * 3600
+    assert len(profiler.metrics) == 0
+    for record in recalls(50, seed=5, start=now[0] - 30, step=0.1):
+        profiler.record_query(record._replace(query_text="a later text"))
+    profiler.fold()
+    expected = [m._replace(tasks=tuple(map(_to_the_us, m.tasks))) for m in batch]
+    assert list(StoredRecords.of(found)) == expected
+
+
+def _to_the_us(task: LayerTask) -> LayerTask:
+    return task._replace(
+        offset_ms=round(task.offset_ms * 1000) / 1000, queue_ms=round(task.queue_ms * 1000) / 1000
+    )
+
+
+@pytest.mark.parametrize("policy", list(TextPolicy))
+def test_the_text_policy_holds_for_columns_too(recalls: Recalls, policy: TextPolicy) -> None:
+    profiler = window()
+    quoting = [m._replace(error="graph: no such word: salary") for m in recalls(30)]
+    for record in quoting:
+        profiler.record_query(record)
+    by_columns, by_record = (
+        MemoryStore(clock=lambda: NOW, text=policy),
+        MemoryStore(clock=lambda: NOW, text=policy),
+    )
+    by_columns.append_metrics("w", 1, StoredRecords.of(profiler.columns_since()[0]))
+    by_record.append_metrics("w", 1, profiler.read_since()[0])
+    assert list(by_columns.tail_metrics().records) == list(by_record.tail_metrics().records)
