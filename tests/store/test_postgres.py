@@ -215,14 +215,18 @@ def test_a_failed_write_leaves_nothing_and_the_store_usable(postgres: Any, recal
 def test_after_the_server_has_cut_all_connections_work_goes_on(
     postgres: Any, postgres_url: str, recalls: Recalls
 ) -> None:
-    store = postgres()
+    from athena_tuning.store.postgres import PostgresStore
+
+    name = f"cut_{postgres.schema}"  # other tests use the server at the same time
+    url = psycopg.conninfo.make_conninfo(postgres_url, application_name=name)
+    postgres().close()
+    store = PostgresStore(url, schema=postgres.schema)
     apply(store, 0)
     assert store.change_token() == "1"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         cut = connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE application_name = 'athena_tuning' AND query LIKE %s",
-            ("%",),
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s",
+            (name,),
         ).fetchall()
     assert cut
     failures = 0
@@ -237,6 +241,7 @@ def test_after_the_server_has_cut_all_connections_work_goes_on(
     assert len(store.tail_metrics().records) == 5
     apply(store, 1)
     assert store.change_token() == "2"
+    store.close()
 
 
 def test_a_config_is_heard_of_without_asking(postgres: Any) -> None:
