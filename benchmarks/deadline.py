@@ -123,7 +123,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, MemoryManager(Path(folder) / "memory.db") as local:
         questions, gold = load(local)
         random.Random(1).shuffle(questions)
-        questions = questions[: 150 if asked.quick else 582]
+        questions = questions[: 120 if asked.quick else 582]
         profiler = PerformanceProfiler()
         layers = [RemoteLayer(layer, MEDIAN_MS, SPREAD) for layer in local.memory.layers.values()]
         with MemoryManager(":memory:", layers=layers, profiler=profiler) as manager:

@@ -56,14 +56,23 @@ def tail_of(layers: float, lost: float = LOST) -> float:
     return float(1.0 - (1.0 - lost) ** (1.0 / max(layers, 1.0)))
 
 
-def needed(times: Times, tail: float, rng: np.random.Generator) -> Needed:
+def needed(times: Times, tail: float, rng: np.random.Generator, least: float = 0.0) -> Needed:
     """Return how long a layer needs: the larger of what the fitted law and the tasks themselves say.
 
     The law reaches beyond the timeouts that cut the tasks off; the tasks know of a second hump that no law
     with one has.
+
+    Args:
+        times: service times of the layer's tasks.
+        tail: share of tasks that may take longer.
+        rng: resamples for the upper bound.
+        least: seconds below which no timeout is set: where the law is under a tenth of it, an upper bound
+            would change nothing, and the law's own figure is returned.
     """
-    seen = times.seen(1.0 - tail)
-    most = max(times.upper(1.0 - tail, rng), 0.0 if math.isnan(seen) else seen)
+    seen, law = times.seen(1.0 - tail), times.fit()
+    far = law is not None and law.quantile(1.0 - tail) < 100.0 * least
+    said = law.quantile(1.0 - tail) if law is not None and far else times.upper(1.0 - tail, rng)
+    most = max(said, 0.0 if math.isnan(seen) else seen)
     return Needed(most / 1000, tail, times.ended + times.given_up, times.given_up)
 
 
@@ -137,7 +146,7 @@ class TimeoutAdvisor(Advisor):
             times = Times(ended.get(layer, ()), late.get(layer, ()))
             if times.ended + times.given_up >= ENOUGH:
                 yield
-                found[layer] = needed(times, tail, self._random)
+                found[layer] = needed(times, tail, self._random, evidence.bounds.min_timeout_seconds)
         self._layers = found
 
     def advise(self, evidence: Evidence, scope: str) -> Advice | None:

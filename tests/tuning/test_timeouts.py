@@ -82,6 +82,15 @@ def test_where_nearly_nothing_ended_in_time_the_upper_bound_decides() -> None:
     assert (reason.value, reason.bound) == (30.0, "at most 30 s")
 
 
+def test_where_the_least_timeout_is_far_above_no_bound_is_drawn() -> None:
+    times = Times(drawn(LogNormal(3.0, 0.5), 500, 1))  # 20 ms; 0.5 % take over 73 ms
+    law = times.fit()
+    assert law is not None
+    far, near = (needed(times, 0.005, np.random.default_rng(0), least).seconds * 1000 for least in (5.0, 0.5))
+    assert far == pytest.approx(max(law.quantile(0.995), times.seen(0.995)))
+    assert near > law.quantile(0.995)
+
+
 def test_the_tail_of_a_layer_keeps_whole_recalls_whole() -> None:
     for k in (1, 2, 5):
         assert 1 - (1 - tail_of(k)) ** k == pytest.approx(LOST)
