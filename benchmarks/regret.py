@@ -4,8 +4,8 @@ The regret of a policy is its objective over that of the best fixed config found
 layers of a recall side by side and in turn): 1.0 is as good as knowing the answer beforehand. Recalls under
 THROUGHPUT come in a closed loop, so that there is a throughput to raise; else at the trace's own times.
 
-Run ``regret.py`` for everything (about half an hour), ``--quick`` for three scenarios, ``--json`` for
-machines.
+Run ``regret.py`` for everything (some ten minutes on two cores), ``--quick`` for three scenarios of them,
+``--json`` for machines. ``regret_real.py`` does it where nothing is simulated.
 """
 
 from __future__ import annotations
@@ -13,21 +13,24 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
-from harness import Figure, options, progress, report
-from scenarios import SCENARIOS
+import simpy
+from harness import Figure, options, progress, report, timed
+from scenarios import FLAT, SCENARIOS
 from virtual import run_policy, run_static
 
 from athena_tuning.model import TuningConfig, TuningStrategy
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.tuning import AutoTuner
 from athena_tuning.tuning.objective import objective, p99, score
-from athena_tuning.tuning.simulator import SimulatedRun
+from athena_tuning.tuning.simulator import SimulatedRun, simulate
+from athena_tuning.tuning.trace import Trace
 
 OURS = "model"
 YARDSTICKS = ("rules", "vegas", "gradient")
@@ -134,6 +137,8 @@ def figures(outcomes: Sequence[Outcome]) -> list[Figure]:
         Figure("deciding per 100 recalls, most", max(o.deciding_ms_per_100 for o in ours), "ms"),
         Figure("longest step", max(o.longest_ms for o in ours), "ms"),
         Figure("strategy switch", switch_ms(), "ms", 1.0),
+        Figure("changes of the limit where all are as good", flat_changes(), "", 0.0),
+        *simulator_figures(),
     ]
     mixed = [o.over_default for o in ours if o.scenario == "mixed"]
     if mixed:
@@ -167,6 +172,43 @@ def switch_ms() -> float:
         tuner.update_strategy(STRATEGIES[i % 2])
         took.append(time.perf_counter() - began)
     return _mid(took) * 1000
+
+
+def flat_changes() -> int:
+    """Return how often ours changes the limit where no limit is better than another."""
+    ran = run_policy(FLAT, FLAT.trace(4000, 1), TuningStrategy.BALANCED, OURS)
+    return sum(d.before.max_concurrent != d.after.max_concurrent for d in ran.decisions)
+
+
+def simulator_figures() -> list[Figure]:
+    """Return how fast the simulator runs recalls of two layers, and how fast simpy runs the same."""
+    trace, config = SCENARIOS[2].trace(4000, 1), TuningConfig(max_concurrent=8)
+    ours = len(trace) / min(timed(lambda: simulate(trace, config), 5))
+    theirs = len(trace) / min(timed(lambda: run_simpy(trace, config.max_concurrent), 2))
+    return [
+        Figure("simulator, recalls a second", ours, "/s", 50_000, True),
+        Figure("simpy on the same recalls", theirs, "/s"),
+    ]
+
+
+def run_simpy(trace: Trace, limit: int) -> None:
+    """Run a trace without contention in simpy."""
+    env = simpy.Environment()
+    slots = simpy.Resource(env, limit)
+
+    def task(work: float) -> Generator[simpy.Event, Any, Any]:
+        with slots.request() as slot:
+            yield slot
+            yield env.timeout(work)
+
+    def recalls() -> Generator[simpy.Event, Any, Any]:
+        for ask in trace.asks:
+            yield env.timeout(max(0.0, ask.time - env.now))
+            for _, work in ask.tasks:
+                env.process(task(work))
+
+    env.process(recalls())
+    env.run()
 
 
 def geomean(values: Sequence[float]) -> float:

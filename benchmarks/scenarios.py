@@ -157,6 +157,9 @@ SLOW_MS = {layer: 12.0 * ms for layer, ms in REMOTE_MS.items()}
 MIXED_MS = {**EMBEDDED_MS, "graph": 25.0, "semantic": 15.0}
 MIXED_SLOW = {layer: slow for layer, slow in _all(embedded).items() if layer not in ("graph", "semantic")}
 
+FLAT = Scenario("flat", REMOTE_MS, 0.3)
+"""Nothing waits and nothing slows down: every limit is as good as any."""
+
 SCENARIOS = (
     Scenario("embedded light", EMBEDDED_MS, 0.3, _all(embedded)),
     Scenario("embedded heavy", EMBEDDED_MS, 1.25, _all(embedded)),

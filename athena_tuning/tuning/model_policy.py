@@ -254,7 +254,7 @@ class ModelPolicy(Policy):
             return None
         after = replace(incumbent, max_concurrent=reason.value, strategy=evidence.strategy)
         if reason.value == limit or self._bans.holds(after, position):
-            if position - self._reviewed >= max(2 * LEAST, position // 4):
+            if position - self._reviewed >= max(2 * LEAST, position // 2):
                 self._next_review = min(self._next_review, position)
             return None
         return decision(

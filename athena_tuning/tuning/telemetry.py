@@ -47,7 +47,7 @@ class Seen(NamedTuple):
 class Telemetry:
     """The newest ``KEPT`` recalls and the levels of every layer, read from the profiler as they come.
 
-    The laws are fitted when asked for and then kept until ``SETTLING`` further recalls have come.
+    The laws are fitted when asked for and then kept until 3 % more recalls have come, ``SETTLING`` at least.
     """
 
     def __init__(self) -> None:
@@ -160,7 +160,7 @@ class Telemetry:
     def _overlap(self) -> None:
         """Note the tasks of recalls that have settled under the number in flight that they met."""
         fresh = self.position - self._overlapped - SETTLING
-        if fresh < SETTLING:
+        if fresh < max(SETTLING, min(self.position // 32, 4 * SETTLING)):
             return
         around = self.newest(fresh + 4 * SETTLING)
         tasks = [(s, t) for s in around for t in s.tasks]
