@@ -59,8 +59,7 @@ class Loads:
         with self._lock:
             if self._run is not None and self._run.state in UNDER_WAY:
                 raise ValueError("a load run is under way: stop it first")
-            self._run = run = self._made(spec)
-            run.start()
+            self._run = run = self._made(spec).start()
             self._keeper = threading.Thread(target=self._keep, args=(run,), name="load keeper", daemon=True)
             self._keeper.start()
         return run

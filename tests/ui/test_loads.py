@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from athena_tuning.store import open_store
+from athena_tuning.store import StoreError, open_store
 from athena_tuning.ui.embedded import Embedded
 from athena_tuning.ui.loads import Loads
 from athena_tuning.workload.apart import ApartRun
@@ -94,6 +94,16 @@ def test_a_load_that_cannot_be_made_is_refused_and_the_next_one_runs(
         loads.start(LoadSpec("replay", duration_s=1, replay_of="gone"))
     assert loads.newest is None
     assert finished(loads, LIGHT, archive) is LoadRun
+
+
+def test_a_load_that_cannot_be_ordered_leaves_no_run_behind(archive: RunArchive, tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    loads = Loads(store, None, archive)
+    store.close()
+    with pytest.raises(StoreError):
+        loads.start(LIGHT)
+    assert loads.newest is None
+    loads.stop()
 
 
 def test_an_archive_that_cannot_be_written_takes_nothing_from_the_run(
