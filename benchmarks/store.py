@@ -24,9 +24,10 @@ from typing import Any
 from harness import Figure, Options, median, no_gc, options, progress, quantile, report, timed
 
 from athena_tuning.model import QueryMetrics, TuningConfig
+from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall import MemoryManager
 from athena_tuning.recall.ingest import ingest_file
-from athena_tuning.store import Level, Store, open_store
+from athena_tuning.store import Level, Store, StoredRecords, open_store
 from athena_tuning.store.sqlite import SqliteStore
 from athena_tuning.ui.tail import Tail
 from athena_tuning.workload import samples
@@ -37,6 +38,8 @@ WORKLOADS = ("mixed", "bursty", "fast", "slow")
 APART = multiprocessing.get_context("forkserver")  # processes without our threads, quick to start
 APART.set_forkserver_preload(["athena_tuning.recall", "athena_tuning.store.sqlite", "athena_tuning.ui.tail"])
 QS = (0.5, 0.95, 0.99)
+SQLITE_INGEST = ((100, "columns", 250_000), (1000, "columns", 1_000_000), (1000, "records", None))
+POSTGRES_INGEST = ((100, "columns", None), (1000, "columns", 200_000))
 
 Job = Callable[..., object]
 
@@ -74,19 +77,42 @@ def _apart(answer: Connection, gate: Any, job: Job, url: str, worker: str, *more
 
 
 def write(
-    store: Store, worker: str, gate: Any, total: int, size: int, warm: int, start: float, end: float
+    store: Store, worker: str, gate: Any, total: int, size: int, warm: int, start: float, end: float, how: str
 ) -> tuple[float, float]:
-    """Append batches as fast as it goes; return when it began and ended (seconds of one clock)."""
+    """Append batches as fast as it goes; return when it began and ended (seconds of one clock).
+
+    Args:
+        store: where to.
+        worker: who.
+        gate: opens when all writers are ready.
+        total: records.
+        size: of a batch.
+        warm: records stored beforehand, so that their texts are known.
+        start: time of the first record; ``end`` of the last.
+        end: see ``start``.
+        how: "columns", as a manager's window gives them, or "records", one by one.
+    """
     ready = records(warm + total, worker, start, end)
-    batches = [ready[at : at + size] for at in range(warm, len(ready), size)]
     first = int(start)  # a worker's sequences only grow
     for sequence, at in enumerate(range(0, warm, 5000), first):
         store.append_metrics(worker, sequence, ready[at : min(at + 5000, warm)])
+    batches = in_columns(ready[warm:], size) if how == "columns" else in_parts(ready[warm:], size)
     gate.wait()
     began = time.monotonic()
     for sequence, batch in enumerate(batches, first + warm):
         store.append_metrics(worker, sequence, batch)
     return began, time.monotonic()
+
+
+def in_parts(ready: list[QueryMetrics], size: int) -> list[Sequence[QueryMetrics]]:
+    return [ready[at : at + size] for at in range(0, len(ready), size)]
+
+
+def in_columns(ready: list[QueryMetrics], size: int) -> list[Sequence[QueryMetrics]]:
+    profiler = PerformanceProfiler(window_hours=24 * 60, max_metrics=len(ready))
+    for record in ready:
+        profiler.record_query(record)
+    return [StoredRecords.of(profiler.columns_since(at, size)[0]) for at in range(0, len(ready), size)]
 
 
 def flush(store: Store, worker: str, gate: Any, flushes: int) -> list[float]:
@@ -106,17 +132,17 @@ def flush(store: Store, worker: str, gate: Any, flushes: int) -> list[float]:
 
 
 def ingest(
-    name: str, url: Callable[[], str], quick: bool, targets: dict[int, float | None]
+    name: str, url: Callable[[], str], quick: bool, targets: Sequence[tuple[int, str, float | None]]
 ) -> Iterator[Figure]:
     """Four writers at once, each batch a commit."""
     each = 40_000 if quick else 250_000
     known = 12_000  # once round the sample workloads: after that their texts are in the store
-    for size, target in targets.items():
+    for size, how, target in targets:
         progress(f"{name}: ingest at batches of {size:,}")
         now = time.time()
-        times = at_once(write, url(), 4, each, size, known, now - 3600, now)
+        times = at_once(write, url(), 4, each, size, known, now - 60, now, how)
         seconds = max(end for _, end in times) - min(began for began, _ in times)
-        label = f"{name}, ingest from 4 processes, batches of {size:,}"
+        label = f"{name}, ingest from 4 processes, {how} in batches of {size:,}"
         yield Figure(label, 4 * each / seconds, "/s", target, at_least=True)
 
 
@@ -138,8 +164,8 @@ def reading(url: str, path: Path, quick: bool) -> Iterator[Figure]:
     raw = 160_000 if quick else 1_000_000
     now = time.time()
     progress(f"a store of {raw:,} raw records and a month of roll-ups")
-    at_once(write, url, 2, raw // 8, 1000, 0, now - 30 * DAY, now - 4 * DAY)
-    at_once(write, url, 2, raw // 2, 1000, 0, now - DAY, now)
+    at_once(write, url, 2, raw // 8, 1000, 0, now - 30 * DAY, now - 4 * DAY, "records")
+    at_once(write, url, 2, raw // 2, 1000, 0, now - DAY, now, "records")
     size = f"{raw:,} raw records"
     with open_store(url) as store:
         store.maintain()
@@ -315,7 +341,7 @@ def measured(asked: Options, folder: Path) -> Iterator[Figure]:
     def new() -> str:
         return f"sqlite:///{folder / f'{next(numbers)}.db'}"
 
-    yield from ingest("SQLite", new, asked.quick, {100: 250_000, 1000: 1_000_000})
+    yield from ingest("SQLite", new, asked.quick, SQLITE_INGEST)
     yield from flushes("SQLite", new(), asked.quick)
     path = folder / "month.db"
     yield from reading(f"sqlite:///{path}", path, asked.quick)
@@ -323,8 +349,7 @@ def measured(asked: Options, folder: Path) -> Iterator[Figure]:
     yield from propagation("SQLite", new(), asked.quick)
     with postgres(folder) as server:
         if server is not None:
-            targets = {100: None, 1000: 200_000.0}
-            yield from ingest("PostgreSQL", lambda: emptied(server), asked.quick, targets)
+            yield from ingest("PostgreSQL", lambda: emptied(server), asked.quick, POSTGRES_INGEST)
             yield from propagation("PostgreSQL", emptied(server), asked.quick)
 
 
