@@ -197,6 +197,7 @@ def _apply(here: Here, change: Change) -> None:
                 change.strategy,
                 expected_version=change.base,
                 reason=reason,
+                config=change.config,
                 foretold=_known(here, change),
             )
         return here.service.apply(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import streamlit as st
 
@@ -100,10 +99,8 @@ def button(here: Here, decision: Decision, base: int, scope: str) -> None:
 
 def strategies_of(here: Here) -> dict[TuningStrategy, TuningConfig]:
     """Return what each strategy would set for all types on today's evidence."""
-    return {
-        strategy: replace(here.service.preview(strategy).after, strategy=strategy)
-        for strategy in TuningStrategy
-    }
+    at = here.service.configs().default
+    return {strategy: here.service.under_strategy(strategy, at) for strategy in TuningStrategy}
 
 
 def in_force(at: ConfigVersion) -> None:

@@ -15,6 +15,7 @@ from athena_tuning.model import (
     ConfigSet,
     ConfigVersion,
     Decision,
+    Mode,
     QueryMetrics,
     TuningConfig,
     TuningStrategy,
@@ -69,6 +70,7 @@ class ReadService:
         self.loads = Loads(store, embedded)
         self._remembered = Remembered(lambda: self.window.version, clock)
         self._forecasts = Forecasts(clock)
+        self._advisors: dict[tuple[TuningStrategy, str], AutoTuner] = {}
 
     @property
     def now(self) -> float:
@@ -146,6 +148,12 @@ class ReadService:
         chosen = strategy or configs.default.config.strategy
         question = ("preview", chosen, scope, configs.head)
         return self._remembered.answer(question, lambda: self._propose(chosen, scope))
+
+    def under_strategy(self, strategy: TuningStrategy, at: ConfigVersion) -> TuningConfig:
+        """Return the values of a scope under a strategy, on today's evidence; pinned values stay."""
+        if at.mode is Mode.PINNED:
+            return replace(at.config, strategy=strategy)
+        return replace(self.preview(strategy, at.scope).after, strategy=strategy)
 
     def capacity(self) -> Curve | None:
         """Return the throughput curve that the newest recalls speak for; None where they say too little."""
@@ -232,18 +240,25 @@ class ReadService:
         return values
 
     def _propose(self, strategy: TuningStrategy, scope: str) -> Decision:
-        tuner = self._tuner()
-        asked = AutoTuner(
-            self.evidence,
-            strategy,
-            tuner.adjustment_interval,
-            tuner.min_samples,
-            bounds=tuner.bounds,
-            policy=tuner.policy.name,
-            clock=self._clock,
-        )
+        asked = self._advisor(strategy)
         asked.in_force(_under(self.configs(), strategy))
         return asked.propose(None if scope == "all" else scope)
+
+    def _advisor(self, strategy: TuningStrategy) -> AutoTuner:
+        """Return the tuner to ask about a strategy: kept, so that it reads and searches only what is new."""
+        tuner = self._tuner()
+        key = (strategy, tuner.policy.name)
+        if key not in self._advisors:
+            self._advisors[key] = AutoTuner(
+                self.evidence,
+                strategy,
+                tuner.adjustment_interval,
+                tuner.min_samples,
+                bounds=tuner.bounds,
+                policy=tuner.policy.name,
+                clock=self._clock,
+            )
+        return self._advisors[key]
 
     def _tuner(self) -> AutoTuner:
         return self.embedded.manager.tuner if self.embedded else AutoTuner(self.tail.profiler)

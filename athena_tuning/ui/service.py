@@ -132,30 +132,35 @@ class TuningService(ReadService):
         *,
         expected_version: int,
         reason: str,
+        config: TuningConfig | None = None,
         foretold: WhatIf | None = None,
     ) -> ConfigVersion:
-        """Put another strategy in force, with the values that it asks for on today's evidence.
+        """Put another strategy in force for all types and for their exceptions.
 
-        Exceptions by type come along; where a scope is pinned, its values stay. What was ``foretold`` is kept
-        if the evidence still asks for the values that it was about.
+        Args:
+            actor: who does it.
+            strategy: what is wanted most from now on.
+            expected_version: as in ``apply``.
+            reason: as in ``apply``.
+            config: the values for all types that the actor saw; None: what ``under_strategy`` says now.
+                Exceptions get what it says of them.
+            foretold: as in ``apply``.
 
         Raises: as ``apply`` does.
         """
         self._may_write(actor, "switch the strategy")
         configs = self.configs()
-        wanted = self._under_strategy(strategy, configs.default)
-        about = foretold.outcomes[0].configs.default.config if foretold else None
         written = self.apply(
             actor,
-            wanted,
+            replace(config, strategy=strategy) if config else self.under_strategy(strategy, configs.default),
             expected_version=expected_version,
             reason=reason,
-            foretold=foretold if about == wanted else None,
+            foretold=foretold,
         )
         for scope, at in configs.by_type.items():
             self.apply(
                 actor,
-                self._under_strategy(strategy, at),
+                self.under_strategy(strategy, at),
                 expected_version=at.version,
                 reason=reason,
                 scope=scope,
@@ -395,11 +400,6 @@ class TuningService(ReadService):
         return self._here(actor, "judge an answer").manager.record_feedback(query_id, score)
 
     # How it is done
-
-    def _under_strategy(self, strategy: TuningStrategy, at: ConfigVersion) -> TuningConfig:
-        if at.mode is Mode.PINNED:
-            return replace(at.config, strategy=strategy)
-        return replace(self.preview(strategy, at.scope).after, strategy=strategy)
 
     def _may_write(self, actor: Actor, what: str) -> None:
         actor.must_be_operator(what)

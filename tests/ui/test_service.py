@@ -95,8 +95,15 @@ def test_a_write_needs_a_reason_of_sensible_length(service: TuningService, reaso
         service.apply(OPERATOR, TuningConfig(7), expected_version=0, reason=reason)
 
 
+def without_tasks(service: TuningService) -> None:
+    """Evidence that only the rules conclude from, and under each strategy something else."""
+    assert service.embedded is not None
+    for record in load_records("fast", ending_at=service.now - 1)[-500:]:
+        service.embedded.manager.profiler.record_query(record._replace(tasks=()))
+
+
 def test_switching_the_strategy_brings_its_values_and_keeps_pinned_ones(service: TuningService) -> None:
-    service.take_sample(OPERATOR, "fast")
+    without_tasks(service)
     pinned = service.apply(
         OPERATOR,
         TuningConfig(timeout_seconds=9.0),
@@ -114,8 +121,18 @@ def test_switching_the_strategy_brings_its_values_and_keeps_pinned_ones(service:
     assert own.config == replace(pinned.config, strategy=TuningStrategy.THROUGHPUT)
 
 
-def test_each_strategy_would_set_something_else_on_the_same_evidence(service: TuningService) -> None:
+def test_what_was_seen_before_a_switch_is_what_is_written(service: TuningService) -> None:
     service.take_sample(OPERATOR, "fast")
+    seen = replace(service.under_strategy(TuningStrategy.COST, service.configs().default), max_concurrent=3)
+    version = service.switch_strategy(
+        OPERATOR, TuningStrategy.COST, expected_version=0, reason="cheap", config=seen
+    )
+    assert version.config == seen
+    assert version.config.strategy is TuningStrategy.COST
+
+
+def test_each_strategy_would_set_something_else_on_the_same_evidence(service: TuningService) -> None:
+    without_tasks(service)
     chosen = {s: service.preview(s).after for s in TuningStrategy}
     assert len({(c.max_concurrent, c.timeout_seconds) for c in chosen.values()}) == 4
 
