@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from athena_tuning.model import ConfigVersion, Mode, TuningConfig
 from athena_tuning.store import open_store
+from athena_tuning.tuning.policies import make_policy
 from athena_tuning.ui import applying, comparing, shell
 from athena_tuning.ui.read_service import NOW
 from athena_tuning.ui.service import TuningService
@@ -60,6 +61,8 @@ def test_with_few_recalls_the_page_says_how_many_are_missing(served: TuningServi
 
 
 def test_what_a_proposal_would_bring_is_told_before_it_is_applied(served: TuningService) -> None:
+    assert served.embedded is not None
+    served.embedded.manager.tuner.policy = make_policy("rules")  # it always proposes something here
     served.take_sample(OPERATOR, "bursty")
     visit("config")
     until(lambda: predicted(served), 90)
