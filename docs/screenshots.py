@@ -1,7 +1,7 @@
 """Pictures of the app, by one command: ``python docs/screenshots.py``.
 
 Serves the app on a free port over a fresh memory, loads the sample day, lets the demo load run and a person
-apply what the tuner proposes, then writes ``docs/screenshots/<page>-<theme>.png`` with 256 colours. Needs a
+switch the strategy, then writes ``docs/screenshots/<page>-<theme>.png`` with 256 colours. Needs a
 Chromium; nothing is asked of any other machine.
 """
 
@@ -93,11 +93,13 @@ def shoot(browser: Browser, address: str, url: str, theme: str, width: int, path
     page.wait_for_timeout(900)
     page.screenshot(path=path)
     context.close()
-    Image.open(path).convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
+    Image.open(path).convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=4).save(
+        path, optimize=True
+    )
 
 
 def prepare(browser: Browser, address: str) -> None:
-    """Do what a person would: load a day, look what is proposed, apply it."""
+    """Do what a person would: load a day, ask for short answers."""
     page = browser.new_page(timezone_id="UTC")
     page.goto(f"{address}/workloads")
     settled(page)
@@ -105,8 +107,8 @@ def prepare(browser: Browser, address: str) -> None:
     page.get_by_text("sample").first.wait_for(timeout=30_000)
     page.goto(f"{address}/config")
     settled(page)
-    page.get_by_role("button", name="Apply the proposal").click()
-    page.get_by_label("Reason").fill("as the tuner proposes")
+    page.locator(".st-key-switch-latency button").click()
+    page.get_by_label("Reason").fill("people wait for answers")
     page.get_by_label("Reason").press("Tab")
     page.get_by_role("button", name="Apply", exact=True).click()
     page.get_by_text("config v1").first.wait_for(timeout=30_000)

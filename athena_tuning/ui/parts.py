@@ -49,7 +49,9 @@ def chips(items: Sequence[Chip]) -> None:
 
 
 def sheet(columns: Sequence[str | Cell], rows: Sequence[Sequence[object]], *, limit: int = 240) -> None:
-    """Draw a small table. All text is shown as it is, at most ``limit`` characters of it."""
+    """Draw a small table, if it has rows. Text is shown as it is, at most ``limit`` characters of it."""
+    if not rows:
+        return
     heads = [column if isinstance(column, Cell) else Cell(column) for column in columns]
     top = "".join(f'<th class="{head.kind}">{_safe(head.value)}</th>' for head in heads)
     body = "".join(
