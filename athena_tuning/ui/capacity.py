@@ -56,6 +56,12 @@ class Curve:
         return next((m.per_second for m in self.met if m.in_flight == in_flight), math.nan)
 
     @property
+    def fits(self) -> bool:
+        """Whether the law is near what was met: within its interval, or within a third of it."""
+        near = ((met, self.at(met.in_flight)) for met in self.met)
+        return all(m.low <= law <= m.high or abs(law / m.per_second - 1) <= 1 / 3 for m, law in near)
+
+    @property
     def best(self) -> int:
         """The smallest number in flight within 1 % of the highest throughput: more gives nothing."""
         enough = 0.99 * max(self.per_second)

@@ -30,6 +30,10 @@ def said_of(law: Curve | None) -> str:
     told = (
         f"Fitted on {units.count(law.recalls)} recalls at {law.levels} levels, up to {law.seen_to} in flight"
     )
+    if not law.fits:
+        return (
+            f"{told}. The law is far from what was met, so nothing follows: unlike loads may be mixed here."
+        )
     if gain > 0.01:
         return f"{told}. By the law, {law.best} would carry {units.percent(gain, 0)} more than {limit}."
     return f"{told}. By the law, more than {law.best} in flight carries nothing more."

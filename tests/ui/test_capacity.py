@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from athena_tuning.model import LayerTask, QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.ui.capacity import curve
+from athena_tuning.ui.capacity import Curve, Met, curve
 from athena_tuning.ui.figures import throughput
 
 
@@ -48,6 +50,12 @@ def test_a_backend_without_contention_carries_in_proportion() -> None:
     assert found is not None
     assert found.at(6) == pytest.approx(6 * found.at(1), rel=0.05)
     assert found.best == len(found.per_second)
+
+
+def test_a_law_that_is_far_from_what_was_met_is_not_leant_on() -> None:
+    near = Curve((10.0, 20.0), (Met(1, 12.0, 11.5, 12.5), Met(2, 40.0, 15.0, 90.0)), 2, 2, 500)
+    assert near.fits
+    assert not replace(near, per_second=(28.0, 20.0)).fits
 
 
 def test_one_number_in_flight_says_nothing_of_others() -> None:
