@@ -52,6 +52,11 @@ def ask(change: Change) -> None:
     st.session_state[_REASON] = change.reason
 
 
+def is_open() -> bool:
+    """Whether a dialog of this module waits for its answer."""
+    return st.session_state.get(_PENDING) is not None or notices.CONFLICT in st.session_state
+
+
 def undo(here: Here, scope: str, version: int) -> None:
     """Take back the newest change of a scope; meant for ``on_click``."""
     st.session_state.pop(_WRITING, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -120,13 +121,19 @@ def grounds(found: WhatIf, *, as_recorded: bool = True) -> str:
     return told
 
 
-def wait(here: Here, run: WhatIfRun) -> None:
-    """Draw the page anew when a run has ended; nothing if it has."""
+def wait(here: Here, run: WhatIfRun, *, unless: Callable[[], bool]) -> None:
+    """Draw the page anew when a run has ended; nothing if it has.
+
+    Args:
+        here: the page.
+        run: what is waited for.
+        unless: whether a dialog is open, in which what is typed would be lost.
+    """
     if run.state is not State.RUNNING:
         return
 
     def look(_: object) -> None:
-        if run.state is not State.RUNNING:
+        if run.state is not State.RUNNING and not unless():
             st.rerun()
 
     here.live(look, every=0.7)

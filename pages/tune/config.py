@@ -109,5 +109,5 @@ with right:
 
 for run in dict.fromkeys((proposed_run, strategies_run)):
     if run is not None:
-        foretelling.wait(here, run)
+        foretelling.wait(here, run, unless=applying.is_open)
 applying.dialog(here)
