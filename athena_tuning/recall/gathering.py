@@ -19,7 +19,8 @@ class Gathering:
 
     A worker's own recalls are taken from its profiler, so they are there at once and also while the store is
     down; those of others come through the store, in which only the worker that leads looks: the newest that
-    the window can hold, and later what is new.
+    the window can hold, and later what is new. Samples, imports and simulations are left out: a manager is
+    steered by what its own traffic met.
 
     Attributes:
         window: what to decide on.
@@ -62,7 +63,8 @@ class Gathering:
             while True:
                 records, self._position, _ = self._own.read_since(self._position, _PAGE)
                 for record in records:
-                    self.window.record_query(record)
+                    if record.source == "live":
+                        self.window.record_query(record)
                 self.window.fold()
                 if len(records) < _PAGE:
                     return
@@ -86,7 +88,7 @@ class Gathering:
                     without=self._worker_id,
                 )
                 self._cursor = tail.cursor
-                tail.records.record_in(self.window)
+                tail.records.record_in(self.window, "live")
                 if not tail.records:
                     break
             return [m for m in self._feedback.take() if not self._is_own(m)]

@@ -45,13 +45,22 @@ class StoredRecords(Sequence[QueryMetrics]):
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
-    def record_in(self, profiler: PerformanceProfiler) -> None:
-        """Put the records into a window, as columns if that can be; only the last ones that it can hold."""
+    def record_in(self, profiler: PerformanceProfiler, source: str | None = None) -> None:
+        """Put the records into a window, as columns if that can be; only the last ones that it can hold.
+
+        Args:
+            profiler: the window.
+            source: only what came from there ("live", …); None: everything.
+        """
         if not self:
             return
         whole = joined(self.segments)
+        if source is not None:
+            whole = whole.where(np.array([name == source for name in whole.sources])[whole.source])
         keep = np.arange(whole.n) >= whole.n - profiler.max_metrics
         whole = whole.where(keep)
+        if not whole.n:
+            return
         if not profiler.record_columns(whole, whole.texts(self.texts)):
             for record in whole.records(self.texts):
                 profiler.record_query(record)

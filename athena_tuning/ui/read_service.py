@@ -89,8 +89,8 @@ class ReadService:
 
     @property
     def evidence(self) -> PerformanceProfiler:
-        """What proposals rest on: the manager's window here, else the dashboard's."""
-        return self.embedded.manager.profiler if self.embedded else self.tail.profiler
+        """What proposals rest on: the manager's window here, else what managers elsewhere measured."""
+        return self.embedded.manager.profiler if self.embedded else self.tail.live
 
     def ask(self, read: Callable[..., T], view: View, *more: Any) -> T:
         """Return ``read(window, view, *more)``; while the window stays as it is, computed once for everybody.

@@ -23,6 +23,7 @@ class Tail:
 
     Attributes:
         profiler: the window.
+        live: the newest of it that managers measured; no samples, imports and simulations.
         problem: what keeps it from following; None if nothing does.
         caught_up: whether it has once read all that there was.
         looked_at: Unix seconds of the last good look.
@@ -49,6 +50,7 @@ class Tail:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.profiler = PerformanceProfiler(window_hours=hours, max_metrics=most_records, clock=clock)
+        self.live = PerformanceProfiler(clock=clock)
         self.problem: str | None = None
         self.caught_up = False
         self.looked_at = 0.0
@@ -88,6 +90,7 @@ class Tail:
                     )
                     self._cursor = tail.cursor
                     tail.records.record_in(self.profiler)
+                    tail.records.record_in(self.live, "live")
                     self.taken += len(tail.records)
                     if not tail.records:
                         break

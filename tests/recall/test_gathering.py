@@ -73,6 +73,20 @@ def test_own_recalls_come_from_the_own_window_and_others_through_the_store() -> 
     assert sorted(ids) == ["me-0", "me-1", "me-2", "me-9", "you-0", "you-1", "you-2", "you-3", "you-9"]
 
 
+def test_nobody_is_steered_by_samples_imports_and_simulations() -> None:
+    store = MemoryStore(clock=lambda: NOW + 60)
+    own = PerformanceProfiler(clock=lambda: NOW + 60)
+    gathering = Gathering(own, store, "me", clock=lambda: NOW + 60)
+    own.record_query(recall(0, "me"))
+    own.record_query(recall(1, "me")._replace(source="sample"))
+    others = [recall(2, "you"), recall(3, "you")._replace(source="imported"), recall(4, "you")]
+    store.append_metrics("you", 1, others)
+    store.append_metrics("forward", 1, [recall(5, "forward")._replace(source="simulated")])
+    gathering.take_own()
+    gathering.take_others()
+    assert [m.query_id for m in gathering.window.metrics] == ["me-0", "you-2", "you-4"]
+
+
 def test_of_a_long_past_only_what_the_window_holds_is_read() -> None:
     store = MemoryStore(clock=lambda: NOW + 600)
     for batch in range(20):

@@ -265,6 +265,18 @@ def test_a_type_is_foretold_under_the_limit_that_all_share(service: TuningServic
     assert run.found.recalls < 1000
 
 
+def test_proposals_of_an_attached_dashboard_rest_on_what_managers_measured(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 's.db'}")
+    watching = TuningService(store, Tail(store))
+    recorded = load_records("day", ending_at=watching.now)[-50:]
+    store.append_metrics("imports", 1, [m._replace(source="imported") for m in recorded])
+    store.append_metrics("measures", 1, [m._replace(source="live") for m in recorded[:20]])
+    watching.tail.look()
+    assert watching.window.summary().count == 70
+    assert watching.enough()[0] == 20
+    watching.close()
+
+
 def test_a_sweep_needs_no_manager(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path / 's.db'}")
     watching = TuningService(store, Tail(store))
