@@ -293,6 +293,7 @@ def test_a_manager_that_is_told_to_stop_brings_every_recall_to_the_store(
     )
     assert process.stdout is not None
     assert "manager" in process.stdout.readline()
+    _wait_for_recalls(url)
     process.send_signal(number)
     said, wrong = process.communicate(timeout=60)
     assert (process.returncode, wrong) == (0, "")
@@ -301,6 +302,19 @@ def test_a_manager_that_is_told_to_stop_brings_every_recall_to_the_store(
         records = store.tail_metrics().records
         assert len(records) == recalls == store.workers()[0].recalls > 0
         assert {m.query_type for m in records} <= {"factual", "temporal"}
+
+
+def _wait_for_recalls(url: str) -> None:
+    """Ask until the manager, a process of its own, has brought its first recalls to the store."""
+    store, pause = open_store(url), threading.Event()
+    try:
+        for _ in range(400):
+            if store.tail_metrics().records:
+                return
+            pause.wait(0.05)
+    finally:
+        store.close()
+    pytest.fail("the manager never recalled anything")
 
 
 def _wait_for_version(url: str, version: int) -> None:
