@@ -2,46 +2,31 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import time
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from random import Random
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from athena_tuning.model import (
-    ConfigSet,
-    ConfigVersion,
-    Decision,
-    Mode,
-    TuningConfig,
-    TuningStrategy,
-    WorkerStatus,
-)
+from athena_tuning.model import ConfigSet, ConfigVersion, Mode, TuningConfig, TuningStrategy
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall.asking import Answer
 from athena_tuning.recall.cache import AnswerCache, CacheLosses
 from athena_tuning.recall.contribution import ContributionCount
-from athena_tuning.recall.delivery import MetricDelivery
 from athena_tuning.recall.executor import ParallelLayerExecutor
-from athena_tuning.recall.feedback import FeedbackDesk
-from athena_tuning.recall.gathering import Gathering
-from athena_tuning.recall.housekeeping import Duty, Housekeeping
+from athena_tuning.recall.housekeeping import Duty
 from athena_tuning.recall.items import Item
 from athena_tuning.recall.layers.base import Layer
 from athena_tuning.recall.memory import Memory
 from athena_tuning.recall.recaller import Recaller
-from athena_tuning.recall.steering import Steering, first_configs
-from athena_tuning.store import MemoryStore, Store
+from athena_tuning.recall.worker import Worker
+from athena_tuning.store import Store
 from athena_tuning.tuning import AutoTuner
 
 LONGEST_TIMEOUT_SECONDS = 3600.0
 
 
-class MemoryManager:
+class MemoryManager(Worker):
     """A layered memory that measures its recalls and tunes itself.
 
     All methods may be called from any thread; ``recall`` also where an event loop is running (it blocks that
@@ -86,17 +71,15 @@ class MemoryManager:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.profiler = PerformanceProfiler(clock=clock) if profiler is None else profiler
-        self.store = MemoryStore() if store is None else store
-        self.worker_id = worker_id or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self._gathering = None
-        if tuner is None and store is not None:
-            self._gathering = Gathering(self.profiler, store, self.worker_id, clock)
-        evidence = self._gathering.window if self._gathering else self.profiler
-        self.tuner = AutoTuner(evidence, strategy, clock=clock) if tuner is None else tuner
-        self._clock = clock
-        self._started = clock()
-        self._closed = False
+        super().__init__(
+            store,
+            strategy=strategy,
+            mode=mode,
+            profiler=profiler,
+            tuner=tuner,
+            worker_id=worker_id,
+            clock=clock,
+        )
         self._executor = ParallelLayerExecutor(timeout_seconds=LONGEST_TIMEOUT_SECONDS)
         self._cache: AnswerCache[Answer] = AnswerCache(clock=monotonic)
         self.memory = Memory(memory)
@@ -114,31 +97,10 @@ class MemoryManager:
         )
         for layer in self.memory.layers.values() if layers is None else layers:
             self.register_layer(layer)
-        self._steering = Steering(
-            self.store,
-            self.tuner,
-            self.worker_id,
-            self._gathering,
-            first_configs(strategy, mode),
-            self._set_limit,
-            clock,
+        self._begin(
+            Duty("memory watch", 0.25, self._notice_writes),
+            Duty("contribution count", 0.25, self._contributions.count),
         )
-        self._feedback = FeedbackDesk(self.profiler, self.tuner.contributions, self.store, clock)
-        self._delivery = MetricDelivery(self.profiler, self.store, self.worker_id, int(clock() * 1000))
-        self._housekeeping = Housekeeping(
-            [
-                Duty("config watch", 0.025, self._steering.watch),
-                Duty("fold", 0.25, self.profiler.fold, at_close=True),
-                Duty("memory watch", 0.25, self._notice_writes),
-                Duty("contribution count", 0.25, self._contributions.count),
-                Duty("tuning", 0.25, self._steering.tune),
-                Duty("metric delivery", 0.25, self._delivery.deliver, at_close=True),
-                Duty("feedback delivery", 0.25, self._feedback.deliver, at_close=True),
-                Duty("status report", 1.0, lambda: self.store.report_worker(self.status()), at_close=True),
-            ]
-        )
-        self._housekeeping.tick(time.monotonic())
-        self._housekeeping.start()
 
     # Remembering
 
@@ -251,23 +213,6 @@ class MemoryManager:
         self._check_open()
         return await self._recaller.arecall(query, context, k, scope, use_cache, use_parallel)
 
-    def record_feedback(self, query_id: str, score: float) -> bool:
-        """Note how good an answer was, so that tuning never trades it away.
-
-        Args:
-            query_id: the answer's ``_query_id``.
-            score: 0 (useless) to 1 (just right); recall@k where the right answer is known. A later score
-                of the same answer replaces an earlier one.
-
-        Returns:
-            False if this manager gave no such answer, or so long ago that its record has left the window:
-            then the score is noted nowhere.
-
-        Raises:
-            ValueError: if the score is no number from 0 to 1.
-        """
-        return self._feedback.take(query_id, score)
-
     @property
     def limit(self) -> int:
         """Layer tasks that may hold a slot at once."""
@@ -286,24 +231,14 @@ class MemoryManager:
     # Steering
 
     @property
-    def configs(self) -> ConfigSet:
-        """The configs in force here."""
-        return self._steering.configs
-
-    @property
     def config(self) -> TuningConfig:
         """The config in force for all types."""
-        return self._steering.configs.default.config
+        return self.configs.default.config
 
     @property
     def mode(self) -> Mode:
         """Who steers."""
         return self._steering.mode
-
-    @property
-    def latest_decisions(self) -> Mapping[str, Decision]:
-        """The tuner's newest decision by scope; in mode ADVISE these are its proposals."""
-        return self._steering.latest_decisions
 
     def apply_config(
         self,
@@ -378,29 +313,9 @@ class MemoryManager:
         }
 
     @property
-    def housekeeping_failures(self) -> Mapping[str, int]:
-        """How often each background duty failed so far."""
-        return dict(self._housekeeping.failures)
-
-    @property
     def cache_losses(self) -> CacheLosses:
         """What expiry, writes and the bound took from the result cache since the start."""
         return self._cache.losses
-
-    def status(self) -> WorkerStatus:
-        """Return what this manager tells the store about itself."""
-        counters = self.profiler.counters
-        return WorkerStatus(
-            self.worker_id,
-            socket.gethostname(),
-            os.getpid(),
-            self._started,
-            self._clock(),
-            self.configs.head,
-            self._recaller.count,
-            self._delivery.dropped,
-            sum(n for name, n in counters.items() if name.startswith("rejected")),
-        )
 
     def close(self, timeout_seconds: float = 5.0) -> None:
         """Deliver what is left, end all threads and close the memory. May be called twice.
@@ -413,24 +328,18 @@ class MemoryManager:
             return
         self._closed = True
         self._executor.close(timeout_seconds)
-        self._housekeeping.close()
-        self._steering.close()
+        self._end()
         self.memory.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeError("the manager is closed")
 
-    def _set_limit(self, limit: int) -> None:
-        self._executor.max_concurrent = limit
+    def _obey(self, configs: ConfigSet) -> None:
+        self._executor.max_concurrent = configs.default.config.max_concurrent
+
+    def _recalls(self) -> int:
+        return self._recaller.count
 
     def _notice_writes(self) -> None:
         """End cached answers over layers that were written to, by this process or another one."""

@@ -33,7 +33,7 @@ class Steering:
         worker_id: whose lease on tuning this is. Of all managers on a store one tunes at a time.
         gathering: brings the tuner the evidence of all workers; None: it has its own.
         start: what holds as long as nobody has written a config.
-        set_limit: told ``max_concurrent`` of the config for all types whenever it changes.
+        tell: called with the configs whenever others are in force; it may not write any.
         clock: Unix seconds.
     """
 
@@ -44,7 +44,7 @@ class Steering:
         worker_id: str,
         gathering: Gathering | None,
         start: ConfigSet,
-        set_limit: Callable[[int], None],
+        tell: Callable[[ConfigSet], None],
         clock: Callable[[], float],
     ) -> None:
         self.configs = start
@@ -54,13 +54,12 @@ class Steering:
         self._worker_id = worker_id
         self._gathering = gathering
         self._start = start
-        self._set_limit = set_limit
+        self._tell = tell
         self._clock = clock
         self._lock = threading.Lock()
         self._token: str | None = None
         self._leads_until = self._look_again = 0.0
         self._unrecorded: deque[Decision] = deque(maxlen=1000)
-        set_limit(start.default.config.max_concurrent)
         tuner.in_force(start)
 
     @property
@@ -147,10 +146,8 @@ class Steering:
             if configs.head < self.configs.head:
                 return  # an older read that came late
             before, self.configs = self.configs, configs
-            config = configs.default.config
-            if config.max_concurrent != before.default.config.max_concurrent:
-                self._set_limit(config.max_concurrent)
             if configs != before:
+                self._tell(configs)
                 self._tuner.in_force(configs)
 
     def _write_start(self) -> None:
