@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from itertools import accumulate
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 try:
     from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
@@ -27,33 +27,14 @@ except ModuleNotFoundError as error:
         "metrics need the Prometheus client: pip install 'athena-tuning[prometheus]'"
     ) from error
 
-from athena_tuning.model import ConfigSet, WorkerStatus
-from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.model import ConfigSet
 from athena_tuning.recall.housekeeping import Duty, Housekeeping
+from athena_tuning.recall.worker import Worker
 from athena_tuning.workload.telemetry.totals import BOUNDS_SECONDS, Counted, Durations, Labels, Totals
 
 PREFIX = "athena_tuning_"
 FOLLOW_SECONDS = 1.0
 """How often the totals follow the window between two scrapes."""
-
-
-class Measured(Protocol):
-    """What is watched: a ``MemoryManager``, or the ``Control`` of a system of one's own."""
-
-    @property
-    def profiler(self) -> PerformanceProfiler:
-        """The window."""
-
-    @property
-    def configs(self) -> ConfigSet:
-        """The configs in force."""
-
-    @property
-    def housekeeping_failures(self) -> Mapping[str, int]:
-        """How often each background duty failed."""
-
-    def status(self) -> WorkerStatus:
-        """Return what it tells the store about itself."""
 
 
 class ManagerCollector(Collector):
@@ -67,7 +48,7 @@ class ManagerCollector(Collector):
         totals: follows its profiler; None: one of its own, which only a scrape keeps up to date.
     """
 
-    def __init__(self, measured: Measured, totals: Totals | None = None) -> None:
+    def __init__(self, measured: Worker, totals: Totals | None = None) -> None:
         self._measured = measured
         self._totals = totals or Totals(measured.profiler)
 
@@ -100,7 +81,7 @@ class MetricsServer:
         OSError: if it cannot listen there.
     """
 
-    def __init__(self, measured: Measured, port: int, host: str = "127.0.0.1") -> None:
+    def __init__(self, measured: Worker, port: int, host: str = "127.0.0.1") -> None:
         totals = Totals(measured.profiler)
         registry = CollectorRegistry()
         registry.register(ManagerCollector(measured, totals))
@@ -151,7 +132,7 @@ def _traffic(counted: Counted) -> Iterator[Metric]:
     )
 
 
-def _losses(measured: Measured, counted: Counted) -> Iterator[Metric]:
+def _losses(measured: Worker, counted: Counted) -> Iterator[Metric]:
     counters, status = measured.profiler.counters, measured.status()
     dropped = {
         ("window", ""): counters.get("dropped_unread", 0),
@@ -215,7 +196,7 @@ def _configs(configs: ConfigSet) -> Iterator[Metric]:
     yield chosen
 
 
-def _slots(measured: Measured) -> Iterator[Metric]:
+def _slots(measured: Worker) -> Iterator[Metric]:
     """Give the slots for layer tasks, where the manager is ours and has them."""
     told = {
         "limit": "Layer tasks that may hold a slot.",
