@@ -12,6 +12,9 @@ from typing import Any
 
 import streamlit as st
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from athena_tuning import locations
@@ -80,6 +83,14 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     shell.shut_down()
 
 
+def to_first_page(request: Request) -> RedirectResponse:
+    """Lead from the first page's name to its address: Streamlit knows it only as the root."""
+    return RedirectResponse(f"./?{request.url.query}" if request.url.query else "./")
+
+
 app = st.App(
-    locations.dashboard() / "pages" / "frame.py", lifespan=lifespan, middleware=[Middleware(SafeHeaders)]
+    locations.dashboard() / "pages" / "frame.py",
+    lifespan=lifespan,
+    routes=[Route("/overview", to_first_page)],
+    middleware=[Middleware(SafeHeaders)],
 )

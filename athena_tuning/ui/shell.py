@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ _opened: dict[str, TuningService] = {}
 logger = logging.getLogger(__name__)
 
 
-@st.cache_resource(show_spinner="Opening the memory and the store…")
+@st.cache_resource(show_spinner=False)  # a spinner needs a page, and the server opens it before there is one
 def service() -> TuningService:
     """Return this process' one service."""
     _opened["service"] = TuningService.open()
@@ -122,8 +123,10 @@ def open_page(url: str, *, live: bool = False) -> Here:
         live: whether the page renews itself; else it keeps its moment until asked for a newer one.
     """
     entry = next(entry for entries in SECTIONS.values() for entry in entries if entry.url == url)
+    opening = nullcontext() if _opened else st.spinner("Opening the memory and the store…")
     try:
-        here = service()
+        with opening:
+            here = service()
     except (StoreError, OSError, ValueError) as failure:
         st.title(entry.title)
         st.error("The dashboard cannot start: its store or its memory cannot be opened.")

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import runpy
 import socket
+import threading
+
+import pytest
+from starlette.requests import Request
 
 from athena_tuning.locations import dashboard
+from athena_tuning.ui import shell
+from athena_tuning.ui.service import TuningService
 
 
 def test_whoever_connects_gets_messages_at_once() -> None:
@@ -19,3 +26,36 @@ def test_whoever_connects_gets_messages_at_once() -> None:
         accepted, _ = bound.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+@pytest.mark.parametrize(("query", "led_to"), [(b"", "./"), (b"range=1h", "./?range=1h")])
+def test_the_first_page_is_found_by_its_name_too(query: bytes, led_to: str) -> None:
+    (route,) = runpy.run_path(str(dashboard() / "app.py"))["app"]._user_routes
+    assert route.path == "/overview"
+    asked = Request(
+        {"type": "http", "method": "GET", "path": route.path, "query_string": query, "headers": []}
+    )
+    assert route.endpoint(asked).headers["location"] == led_to
+
+
+def test_opening_before_the_first_visitor_warns_of_nothing(
+    service: TuningService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A spinner would look for a page in a thread that has none."""
+    monkeypatch.setattr(TuningService, "open", lambda: service)
+    monkeypatch.setattr(shell, "_opened", {})
+    told: list[logging.LogRecord] = []
+    listener = logging.Handler()
+    monkeypatch.setattr(listener, "emit", told.append)
+    contexts = logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context")
+    contexts.addHandler(listener)
+    shell.service.clear()
+    try:
+        warm = threading.Thread(target=shell.warm_up)
+        warm.start()
+        warm.join(30)
+    finally:
+        contexts.removeHandler(listener)
+        shell.service.clear()
+    assert shell._opened == {"service": service}
+    assert not told
