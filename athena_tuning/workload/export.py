@@ -131,6 +131,8 @@ class _Counted:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a new file beside ``path`` that takes its place in the end, or is gone."""
+    if not path.parent.is_dir():
+        raise NotADirectoryError(f"{path.parent} is not a folder: {path.name} cannot be written there")
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)
     new = Path(name)

@@ -131,6 +131,11 @@ def test_an_export_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, suf
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [(path.name, b"old")]
 
 
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(NotADirectoryError, match=r"nowhere is not a folder: x\.csv cannot be written there"):
+        export_records([], tmp_path / "nowhere" / "x.csv")
+
+
 def test_an_ending_that_is_no_format_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"m\.xlsx ends with none of \.csv"):
         export_records([], tmp_path / "m.xlsx")
