@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from athena_tuning.model import Action, ConfigSet, ConfigVersion, Decision
-from athena_tuning.ui import applying, figures, notices, parts, reads, text, units, verdicts
+from athena_tuning.ui import applying, figures, foretelling, notices, parts, reads, text, units, verdicts
 from athena_tuning.ui.applying import Change
 from athena_tuning.ui.figures import Foretold
 from athena_tuning.ui.shell import Here
@@ -253,22 +253,7 @@ def _explain(decision: Decision, verdict: Decision | None) -> None:
         ],
         limit=320,
     )
-    if decision.candidates:
-        parts.sheet(
-            ["Considered", parts.Cell("Expected", "n"), parts.Cell("95 % interval", "n")],
-            [
-                (
-                    ", ".join(
-                        f"{name} {units.setting(b)}"
-                        for name, (_, b) in decision.before.changes_to(candidate.config).items()
-                    )
-                    or "as it was",
-                    parts.change_of(candidate.predicted),
-                    f"{parts.change_of(candidate.low)} to {parts.change_of(candidate.high)}",
-                )
-                for candidate in decision.candidates[:3]
-            ],
-        )
+    foretelling.considered(decision)
 
 
 def _changed(parent: ConfigVersion | None, version: ConfigVersion) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
 
+from athena_tuning.model import Candidate, Decision
+from athena_tuning.tuning.search import GAIN
 from athena_tuning.tuning.whatif import Estimate, Outcome, WhatIf
 from athena_tuning.ui import figures, parts, units
 from athena_tuning.ui.parts import Cell
@@ -104,6 +107,44 @@ def effect(run: WhatIfRun, name: str) -> None:
         st.caption(f"No prediction: {run.failure or 'the simulation was stopped'}.")
     else:
         parts.sheet(*before_and_after(run.found, outcome))
+
+
+def considered(decision: Decision) -> None:
+    """Draw what else a decision looked at, what each would have brought, and why none of it was taken."""
+    if not decision.candidates:
+        return
+    kept = decision.before == decision.after
+    why = [Cell("Why not", "wide")] if kept else []
+    parts.sheet(
+        [
+            "Considered",
+            Cell(f"Objective of {decision.after.strategy}, less is better", "n"),
+            Cell("95 % interval", "n"),
+            *why,
+        ],
+        [
+            (
+                ", ".join(
+                    f"{name} {units.setting(then)}"
+                    for name, (_, then) in decision.before.changes_to(candidate.config).items()
+                )
+                or "as it is",
+                parts.change_of(candidate.predicted),
+                f"{parts.change_of(candidate.low)} to {parts.change_of(candidate.high)}"
+                if candidate.low < candidate.high
+                else units.UNKNOWN,
+                *([_why_not(candidate)] if kept else []),
+            )
+            for candidate in decision.candidates[:3]
+        ],
+    )
+
+
+def _why_not(candidate: Candidate) -> str:
+    if candidate.predicted >= 0:
+        return "no gain"
+    least = -math.expm1(-GAIN)
+    return f"gains less than {least:.0%}" if candidate.predicted > -GAIN else "the gain is not sure"
 
 
 def grounds(found: WhatIf, *, as_recorded: bool = True) -> str:

@@ -204,7 +204,8 @@ def nothing_yet(here: Here) -> None:
     with card("empty", "Nothing to show for this view"):
         if seen < needed:
             st.text(f"{seen} of {needed} recalls needed before anything can be concluded.")
-            st.progress(seen / needed)
+            if seen:  # an empty bar is drawn as a stray dot
+                st.progress(seen / needed)
         else:
             st.text(
                 "There are recalls, but none in this period with this filter. "
@@ -224,7 +225,7 @@ def samples_menu(here: Here, key: str) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         names = {sample.name: sample.title for sample in here.service.samples()}
         chosen = st.selectbox(
-            "Sample workload", list(names), format_func=names.__getitem__, key=f"{key}-sample", width=260
+            "Sample workload", list(names), format_func=names.__getitem__, key=f"{key}-sample", width=340
         )
         st.button(
             "Load a sample",

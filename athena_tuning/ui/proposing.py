@@ -50,7 +50,10 @@ def forecasts(
 
 
 def table(decision: Decision, run: WhatIfRun | None) -> None:
-    """Draw current, proposed, change, why and confidence of every parameter."""
+    """Draw current, proposed, change, why and confidence of every parameter, and what was considered."""
+    if decision.before == decision.after:
+        _stays(decision)
+        return
     before, after = decision.before.to_dict(), decision.after.to_dict()
     alone = decision.before.changes_to(decision.after)
     parts.sheet(
@@ -77,13 +80,26 @@ def table(decision: Decision, run: WhatIfRun | None) -> None:
     )
 
 
+def _stays(decision: Decision) -> None:
+    why = {reason.parameter: reason.rule for reason in decision.reasons}
+    told = [Cell("Why", "why")] if why else []
+    parts.sheet(
+        ["Parameter", "In force", "Proposed", *told],
+        [
+            (name, units.setting(value), Cell("as it is", "was"), *([why.get(name, "")] if why else []))
+            for name, value in decision.before.to_dict().items()
+        ],
+    )
+    foretelling.considered(decision)
+
+
 def button(here: Here, decision: Decision, base: int, scope: str) -> None:
     """Draw the button that opens the dialog for a proposal."""
     st.button(
         "Apply the proposal",
         type="primary",
         icon=":material/check:",
-        disabled=decision.before == decision.after or not here.can_write,
+        disabled=not here.can_write,
         on_click=applying.ask,
         args=(
             Change(

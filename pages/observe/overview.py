@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from athena_tuning.ui import live, parts, reads, shell, text, units
+from athena_tuning.ui import foretelling, live, parts, reads, shell, text, units
 from athena_tuning.ui.navigation import page_file
 from athena_tuning.ui.view import View
 
@@ -62,7 +62,7 @@ def why(view: View) -> None:
 def recommendation() -> None:
     seen, needed = service.enough()
     if seen < needed:
-        parts.empty(f"{seen} of {needed} queries needed before anything is concluded.")
+        parts.empty(f"{seen} of {needed} recalls needed before anything is concluded.")
         return
     decision = service.preview()
     st.text(text.plain(decision.summary, 300))
@@ -73,6 +73,7 @@ def recommendation() -> None:
             ["Parameter", parts.Cell("Stays", "n"), parts.Cell("Why", "why")],
             [(name, was, why or units.UNKNOWN) for name, was, _, why, _ in found[:4]],
         )
+        foretelling.considered(decision)
     else:
         parts.sheet(
             ["Parameter", "Now", "Proposed", parts.Cell("Why", "why")],
@@ -84,8 +85,8 @@ def recommendation() -> None:
     st.caption(
         f"Rests on {units.count(decision.samples)} recalls · policy {text.markdown(decision.policy, 30)}"
     )
-    if rows:
-        st.page_link(page_file("config"), label="Look at it and apply", icon=":material/arrow_forward:")
+    label = "Look at it and apply" if rows else "All parameters and strategies"
+    st.page_link(page_file("config"), label=label, icon=":material/arrow_forward:")
 
 
 def in_force() -> None:

@@ -53,13 +53,14 @@ left, right = st.columns([2.1, 1], gap="small")
 with left, parts.card("proposal", "In force and proposed"):
     if decision is None:
         proposing.in_force(at)
-        st.text(f"{seen} of {needed} queries needed before anything is proposed.")
+        st.text(f"{seen} of {needed} recalls needed before anything is proposed.")
         parts.samples_menu(here, "config")
     else:
         st.text(text.plain(decision.summary, 300))
         proposing.table(decision, proposed_run)
         st.caption(f"Policy {text.markdown(decision.policy, 30)} · {units.count(decision.samples)} recalls")
-        proposing.button(here, decision, base, scope)
+        if decision.before != decision.after:
+            proposing.button(here, decision, base, scope)
 with right:
     with parts.card("effect", "What the proposal would bring"):
         if decision is None:

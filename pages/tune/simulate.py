@@ -23,7 +23,8 @@ def run(view: View) -> None:
     load = loads.newest
     with parts.card("sim-run", "Run"):
         if load is None:
-            parts.empty("No load was started yet. Set one up and press start.", icon="science")
+            way_on = "Set one up and press start." if here.can_write else "An operator can start one."
+            parts.empty(f"No load was started yet. {way_on}", icon="science")
         else:
             simulating.progress(here, load)
     simulating.charts(here, view)

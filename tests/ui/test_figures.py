@@ -241,4 +241,5 @@ def test_the_deadline_chart_says_what_the_shortest_harmless_one_would_do() -> No
     ]
     assert all(trace["x"] == [20.0, 50.0] for trace in drawn.spec["data"])
     assert [shape["x0"] for shape in drawn.spec["layout"]["shapes"]] == [50.0]
+    assert {"20", "50"} <= set(drawn.spec["layout"]["xaxis"]["ticktext"])
     assert "Nothing yet" in figures.deadline_trade(DeadlineCurve((), 0)).alt

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from athena_tuning.model import ConfigVersion, Mode, TuningConfig
+from athena_tuning.model import Action, Candidate, ConfigVersion, Decision, Mode, TuningConfig
 from athena_tuning.store import open_store
 from athena_tuning.tuning.policies import make_policy
 from athena_tuning.ui import applying, comparing, shell
@@ -73,6 +74,31 @@ def test_what_a_proposal_would_bring_is_told_before_it_is_applied(served: Tuning
     assert "capacity, recalls/s" in shown
     assert "simulating…" not in shown
     assert any(kind in shown for kind in ("surely better", "not sure", "a guess", "no difference"))
+
+
+def test_no_change_shows_what_stays_and_what_was_considered(
+    served: TuningService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = TuningConfig()
+    tried = tuple(
+        Candidate(replace(at, max_concurrent=n), *change)
+        for n, change in {4: (-0.3, -0.6, 0.1), 6: (-0.04, -0.04, -0.04), 8: (0.2, 0.2, 0.2)}.items()
+    )
+    kept = Decision("d", 0.0, "model", "all", Action.KEEP, at, at, "No change.", 200, candidates=tried)
+    served.take_sample(OPERATOR, "fast")
+    monkeypatch.setattr(served, "preview", lambda *_, **__: kept)
+    for url in ("config", "overview"):
+        page = visit(url)
+        sound(page)
+        shown = words(page)
+        assert "max_concurrent 4" in shown
+        assert "−26 %" in shown
+        assert "−45 % to +11 %" in shown
+        for why in ("the gain is not sure", "gains less than 8%", "no gain"):
+            assert why in shown
+    page = visit("config")
+    assert words(page).count("as it is") >= len(at.to_dict())
+    assert not any(button.label == "Apply the proposal" for button in page.button)
 
 
 def test_an_applied_change_keeps_what_was_foretold_as_its_grounds(served: TuningService) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from athena_tuning.tuning.deadline import DeadlineCurve
@@ -49,11 +50,30 @@ def deadline_trade(curve: DeadlineCurve, in_force_ms: float | None = None) -> Ch
         traces,
         height=330,
         shapes=[_upright(ms) for ms in at],
-        xaxis=axis("deadline of the whole recall, ms", type="log", nticks=8),
-        yaxis=axis("ms", rangemode="tozero"),
-        yaxis2=axis(overlaying="y", side="right", showgrid=False, tickformat=".0%", range=[0, 1]),
+        xaxis=axis("deadline of the whole recall, ms", type="log", **_ticks(x)),
+        yaxis=axis("p50 and p99, ms", rangemode="tozero", nticks=6),
+        yaxis2=axis(
+            "share of recalls or layers",
+            overlaying="y",
+            side="right",
+            showgrid=False,
+            tickformat=".0%",
+            range=[0, 1],
+            tickmode="linear",
+            dtick=0.2,
+        ),
     )
     return Chart(spec, f"Latency and partial answers by deadline. {_said(curve)}")
+
+
+def _ticks(values: Sequence[float]) -> dict[str, Any]:
+    """Return ticks at 1, 2 and 5 of each decade, in full: left alone, Plotly writes 0.5 as a small 5."""
+    positive = [value for value in values if value > 0]
+    if not positive:
+        return {}
+    decades = range(math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive))) + 1)
+    ticks = [step * 10.0**decade for decade in decades for step in (1, 2, 5)]
+    return {"tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
 
 
 def _said(curve: DeadlineCurve) -> str:
