@@ -51,13 +51,13 @@ def browser_type_launch_args() -> dict[str, Any]:
 Serve = Callable[..., str]
 
 
-@pytest.fixture(scope="session")
-def serve(tmp_path_factory: pytest.TempPathFactory, sample_memory: Path) -> Iterator[Serve]:
-    """Start the app with these settings, over a memory of its own, and give its address."""
+@contextlib.contextmanager
+def serving(folders: pytest.TempPathFactory, sample_memory: Path) -> Iterator[Serve]:
+    """Give what starts the app with some settings, over a memory of its own, and tells its address."""
     running: list[subprocess.Popen[bytes]] = []
 
     def start(**settings: str) -> str:
-        home = tmp_path_factory.mktemp("home")
+        home = folders.mktemp("home")
         shutil.copy(sample_memory, home / "memory.db")
         (home / "memory.db.sample").touch()
         with socket.socket() as probe:
@@ -80,17 +80,33 @@ def serve(tmp_path_factory: pytest.TempPathFactory, sample_memory: Path) -> Iter
         until(answers)
         return f"http://127.0.0.1:{port}"
 
-    yield start
-    for server in running:
-        server.terminate()
-    for server in running:
-        server.wait(30)
+    try:
+        yield start
+    finally:
+        for server in running:
+            server.terminate()
+        for server in running:
+            server.wait(30)
+
+
+@pytest.fixture
+def serve(tmp_path_factory: pytest.TempPathFactory, sample_memory: Path) -> Iterator[Serve]:
+    """Start apps that end with the test: many at once would slow each other down."""
+    with serving(tmp_path_factory, sample_memory) as start:
+        yield start
 
 
 @pytest.fixture(scope="session")
-def address(serve: Serve) -> str:
+def serve_on(tmp_path_factory: pytest.TempPathFactory, sample_memory: Path) -> Iterator[Serve]:
+    """Start apps that several tests share."""
+    with serving(tmp_path_factory, sample_memory) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def address(serve_on: Serve) -> str:
     """One app for all tests that leave it as they found it."""
-    return serve()
+    return serve_on()
 
 
 @dataclass
