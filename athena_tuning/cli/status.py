@@ -7,8 +7,9 @@ from dataclasses import asdict
 import click
 from rich.text import Text
 
-from athena_tuning.cli.access import attached, moment
+from athena_tuning.cli.access import attached
 from athena_tuning.cli.output import as_json, console, print_json, print_table, store_option
+from athena_tuning.ui import units
 
 _COLUMNS = {
     "worker_id": "worker",
@@ -62,6 +63,7 @@ def status(minutes: float, store: str | None, as_json: bool) -> None:
 def workers(store: str | None, as_json: bool) -> None:
     """List the managers that share the store, last seen first."""
     with attached(store) as service:
+        now = service.now
         known = [(worker, service.is_alive(worker)) for worker in service.workers()]
     if as_json:
         print_json([{**worker.to_dict(), "alive": alive} for worker, alive in known])
@@ -70,7 +72,7 @@ def workers(store: str | None, as_json: bool) -> None:
     for worker, alive in known:
         told = worker.to_dict() | {
             "alive": "alive" if alive else "gone",
-            "last_seen": moment(worker.last_seen),
+            "last_seen": units.ago(now - worker.last_seen),
         }
         rows.append([told[name] for name in _COLUMNS])
     print_table(list(_COLUMNS.values()), rows)
