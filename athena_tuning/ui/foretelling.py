@@ -143,8 +143,11 @@ def considered(decision: Decision) -> None:
 def _why_not(candidate: Candidate) -> str:
     if candidate.predicted >= 0:
         return "no gain"
-    least = -math.expm1(-GAIN)
-    return f"gains less than {least:.0%}" if candidate.predicted > -GAIN else "the gain is not sure"
+    return (
+        f"gains less than {units.percent(-math.expm1(-GAIN), 0)}"
+        if candidate.predicted > -GAIN
+        else "the gain is not sure"
+    )
 
 
 def grounds(found: WhatIf, *, as_recorded: bool = True) -> str:

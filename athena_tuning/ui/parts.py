@@ -178,13 +178,13 @@ def change_of(log_ratio: float | None) -> str:
 
     Example:
         >>> import math
-        >>> change_of(math.log(0.8)), change_of(math.log(1.1)), change_of(None)
-        ('−20 %', '+10 %', '–')
+        >>> change_of(math.log(0.8)), change_of(math.log(1.1)), change_of(0.001), change_of(None)
+        ('−20 %', '+10 %', '±0 %', '–')
     """
     if log_ratio is None or not math.isfinite(log_ratio):
         return units.UNKNOWN
-    change = math.expm1(log_ratio) * 100
-    return f"{'+' if change > 0 else '−'}{abs(change):.0f} %"
+    change = round(math.expm1(log_ratio) * 100)
+    return f"{'±' if change == 0 else '+' if change > 0 else '−'}{abs(change)} %"
 
 
 def chosen_cell(event: Any, chart: Chart) -> tuple[int, int] | None:
@@ -216,7 +216,7 @@ def nothing_yet(here: Here) -> None:
             st.page_link(
                 page_file("workloads"), label="Bring a file, or ask the memory", icon=":material/upload_file:"
             )
-            if service.embedded is not None and not service.embedded.demo_is_on:
+            if here.can_write and service.embedded is not None and not service.embedded.demo_is_on:
                 st.page_link(page_file("system"), label="Start the demo load", icon=":material/play_arrow:")
 
 

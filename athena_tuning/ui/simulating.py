@@ -119,8 +119,9 @@ def progress(here: Here, run: Run) -> None:
     told = f"{run.spec.pattern} at {units.rate(run.spec.rate_per_s)}"
     if run.spec.pattern == "replay":
         told = f"replay of {text.markdown(run.spec.replay_of, 40)} at {run.spec.speed:g}x"
+    share = 1.0 if at.state is State.FINISHED else at.share or 0.0
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(at.share or 0.0, text=f"{at.state.value.capitalize()}: {told}, {at.elapsed_s:.0f} s")
+        st.progress(share, text=f"{at.state.value.capitalize()}: {told}, {at.elapsed_s:.0f} s")
         if at.state in UNDER_WAY:
             service, paused = here.service, at.state is State.PAUSED
             _steer(

@@ -19,23 +19,22 @@ def ms(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return UNKNOWN
     size = abs(value)
+    if size >= 7_200_000:
+        return f"{value / 3_600_000:.1f} h"
     if size >= 60_000:
         return f"{value / 60_000:.1f} min"
     if size >= 1000:
         return f"{value / 1000:.2f} s"
-    if size >= 100:
-        return f"{value:.0f} ms"
-    if size == 0:
-        return "0 ms"
-    return f"{value:.1f} ms" if size >= 1 else f"{value:.2f} ms"
+    digits = 0 if size >= 100 or size == 0 else 1 if size >= 1 else 2
+    return f"{value:.{digits}f} ms"
 
 
 def seconds(value: float | None) -> str:
     """Write a duration given in seconds.
 
     Example:
-        >>> seconds(5), seconds(6.25), seconds(4000)
-        ('5.00 s', '6.25 s', '66.7 min')
+        >>> seconds(5), seconds(6.25), seconds(4000), seconds(22_602)
+        ('5.00 s', '6.25 s', '66.7 min', '6.3 h')
     """
     return ms(None if value is None else value * 1000)
 

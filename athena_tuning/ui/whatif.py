@@ -177,7 +177,7 @@ def _conclusion(asked: Asked, found: WhatIf) -> str:
 
 def _case_name(asked: Asked, name: str) -> str:
     if asked.over == "limit":
-        return f"{name} tasks in flight"
+        return f"{name} task{'' if name == '1' else 's'} in flight"
     return f"a timeout of {name} s" if asked.over == "timeout" else name
 
 

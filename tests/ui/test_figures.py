@@ -229,6 +229,14 @@ def test_change_ticks_are_round_percents_around_none() -> None:
     assert axis["tickvals"] == sorted(axis["tickvals"])
 
 
+def test_small_charts_share_the_scale_that_the_first_of_a_row_is_labelled_with() -> None:
+    layout = PLOTLY["multiples"].spec["layout"]
+    scales = {name: scale for name, scale in layout.items() if name.startswith("yaxis")}
+    assert len({tuple(scale["range"]) for scale in scales.values()}) == 1
+    assert layout["yaxis"]["showticklabels"] is True
+    assert [scale["showticklabels"] for scale in scales.values()] == [True, False]
+
+
 def test_the_deadline_chart_says_what_the_shortest_harmless_one_would_do() -> None:
     drawn = figures.deadline_trade(TRADE, 50.0)
     assert "On 1,234 recalls a deadline of 50" in drawn.alt

@@ -94,7 +94,7 @@ def test_no_change_shows_what_stays_and_what_was_considered(
         assert "max_concurrent 4" in shown
         assert "−26 %" in shown
         assert "−45 % to +11 %" in shown
-        for why in ("the gain is not sure", "gains less than 8%", "no gain"):
+        for why in ("the gain is not sure", "gains less than 8 %", "no gain"):
             assert why in shown
     page = visit("config")
     assert words(page).count("as it is") >= len(at.to_dict())

@@ -182,8 +182,10 @@ def small_multiples(series: Mapping[str, Any], *, timezone: str) -> Chart:
             }
             for label in ("p50", "p99")
         ]
-        layout[f"xaxis{suffix}"] = axis(type="date", nticks=4, range=span)
-        layout[f"yaxis{suffix}"] = axis(range=[0, top * 1.05], nticks=4, ticksuffix=" ms")
+        layout[f"xaxis{suffix}"] = axis(type="date", nticks=3, tickangle=0, range=span)
+        layout[f"yaxis{suffix}"] = axis(
+            range=[0, top * 1.05], nticks=4, ticksuffix=" ms", showticklabels=index % columns == 1 % columns
+        )
         notes.append(
             {
                 "text": f"<b>{text.plotly(name, 24)}</b>",
