@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -57,6 +58,9 @@ class Advice:
 
 class Advisor(ABC):
     """Advises on one part of a config. Calls never overlap."""
+
+    at_once = False
+    """Whether a proposal that cannot wait for its turn may have it review in one go."""
 
     def wakes(self, evidence: Evidence, telemetry: Telemetry) -> bool:
         """Note that recalls came; whether to be asked now, out of turn. Asked at every step: cheap."""
@@ -183,10 +187,16 @@ class Board:
                 found.append(decision(self.policy, evidence, query_type, after, told, made.samples))
         return tuple(found)
 
-    def dressed(self, evidence: Evidence, made: Decision) -> Decision:
-        """Return a proposal with what the advisors hold right for its scope after their last review."""
+    def dressed(self, evidence: Evidence, telemetry: Telemetry, made: Decision) -> Decision:
+        """Return a proposal with what the advisors hold right for its scope.
+
+        Those that may, review at once; the others tell what their last review came to.
+        """
         after, reasons = made.after, made.reasons
+        under_review = self._reviewing[0] if self._reviewing else None
         for advisor in self.advisors:
+            if advisor.at_once and advisor is not under_review:
+                deque(advisor.review(evidence, telemetry), maxlen=0)
             advice = self._advice(evidence, advisor, made.scope)
             if advice is not None:
                 after, reasons = replace(after, **advice.values), (*reasons, *advice.reasons)

@@ -93,7 +93,8 @@ class ModelPolicy(Policy):
         self._telemetry.take(evidence.profiler)
         if self._telemetry.measured < LEAST:
             return self._rules.propose(evidence, scope)
-        return self._board.dressed(evidence, self._conclusion(evidence, self._searched(evidence), scope))
+        found = self._conclusion(evidence, self._searched(evidence), scope)
+        return self._board.dressed(evidence, self._telemetry, found)
 
     def _searched(self, evidence: Evidence) -> Found:
         """Return what a search in one go comes to; the last one's answer until there is half as much more."""
@@ -102,7 +103,7 @@ class ModelPolicy(Policy):
             at, before, found = self._proposed
             if before == asked and position < at + max(LEAST, at // 2):
                 return found
-        found = run_through(self._begin(evidence, AT_ONCE))
+        found = run_through(self._begin(evidence, self._telemetry.asking(AT_ONCE)))
         self._proposed = position, asked, found
         return found
 
@@ -278,7 +279,9 @@ class ModelPolicy(Policy):
                 position < self._next_review and not self._shifted(evidence)
             ):
                 return None
-            self._search = self._begin(evidence, min(LONGEST_TRACE, max(300, position // 2)))
+            self._search = self._begin(
+                evidence, self._telemetry.newest(min(LONGEST_TRACE, max(300, position // 2)))
+            )
             self._reviewed = position
             self._next_review = position + min(max(3 * position // 2, LEAST), LAST_REVIEW_GAP)
         simulated = 0
@@ -290,11 +293,11 @@ class ModelPolicy(Policy):
                 return self._conclusion(evidence, end.value, "all")
         return None
 
-    def _begin(self, evidence: Evidence, recalls: int) -> Steps:
+    def _begin(self, evidence: Evidence, recalls: list[Seen]) -> Steps:
         telemetry = self._telemetry
         laws = telemetry.laws()
         refits = [telemetry.refitted(self._random) for _ in range(REFITS)]
-        trace = telemetry.trace(telemetry.newest(recalls), laws)
+        trace = telemetry.trace(recalls, laws)
         incumbent = replace(evidence.incumbent("all"), strategy=evidence.strategy)
         most = max((law.trusted for law in laws.values()), default=2)
         grid = candidates(incumbent, evidence.bounds, most)

@@ -76,6 +76,10 @@ class Telemetry:
         """Return up to ``count`` of the newest recalls, oldest first."""
         return list(islice(reversed(self.seen), count))[::-1]
 
+    def asking(self, count: int) -> list[Seen]:
+        """Return up to ``count`` of the newest recalls that asked layers, oldest first."""
+        return list(islice((s for s in reversed(self.seen) if s.tasks), count))[::-1]
+
     def since(self, time: float) -> list[Seen]:
         """Return the recalls that began at ``time`` or later, in the order in which they ended."""
         found = []

@@ -126,6 +126,8 @@ class TimeoutAdvisor(Advisor):
     layer to show another one.
     """
 
+    at_once = True
+
     def __init__(self, *, seed: int = 0) -> None:
         self._random = np.random.default_rng(seed)
         self._layers: dict[str, Needed] = {}

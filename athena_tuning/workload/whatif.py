@@ -83,7 +83,7 @@ def sweep(question: Question, records: Sequence[QueryMetrics]) -> dict[str, Conf
     """Return the cases that a question's ``over`` means, what is in force left out.
 
     A limit is all types' business whatever the scope. Timeouts lie between what nine in ten layer tasks
-    take and half a minute. Strategies are what the rules would set under each on these recalls.
+    take and half a minute. Strategies are what the tuner would set under each on these recalls.
 
     Example:
         >>> list(sweep(Question(ConfigSet(), over="limit"), []))[:4]

@@ -38,7 +38,8 @@ def test_the_sweeps_are_the_ones_that_people_expect():
     assert list(sweep(Question(ConfigSet(), over="limit"), [])) == [str(n) for n in LIMITS if n != 5]
     strategies = sweep(Question(ConfigSet(), over="strategy"), load_records("fast")[-300:])
     assert set(strategies) == set(TuningStrategy)
-    assert len({c.default.config.max_concurrent for c in strategies.values()}) == 4
+    waits = {name: c.default.config.timeout_seconds for name, c in strategies.items()}
+    assert waits["latency"] < waits["balanced"] <= waits["cost"] < waits["throughput"]
     timeouts = sweep(Question(ConfigSet(), over="timeout", scope="meta"), load_records("mixed")[-300:])
     seconds = [c.for_type("meta").timeout_seconds for c in timeouts.values()]
     assert seconds == sorted(seconds)
