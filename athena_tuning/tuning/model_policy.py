@@ -38,7 +38,7 @@ AT_ONCE, LONGEST_TRACE = 300, 1000
 """Recalls to simulate for somebody who waits for the answer, and in steps."""
 
 REPEATED = 1000
-"""Recalls until a change that nobody carried out is proposed again."""
+"""Recalls until a change that nobody carried out is proposed again; another one comes after half as many."""
 
 LAST_REVIEW_GAP = 4000
 
@@ -125,8 +125,10 @@ class ModelPolicy(Policy):
         if made.action is not Action.CANARY:
             return False
         position, told = self._telemetry.position, self._told
-        if told is not None and told[1:] == (made.before, made.after) and position < told[0] + REPEATED:
-            return True
+        if told is not None and told[1] == made.before:
+            again = REPEATED if told[2] == made.after else REPEATED // 2
+            if position < told[0] + again:
+                return True
         self._told = position, made.before, made.after
         return False
 
