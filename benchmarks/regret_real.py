@@ -138,7 +138,7 @@ def main() -> int:
         memory = Path(folder) / "memory.db"
         questions = fill(memory)
         worlds = WORLDS[1:3] if asked.quick else WORLDS
-        results = [run(world, memory, questions, 0.7 if asked.quick else 4.0) for world in worlds]
+        results = [run(world, memory, questions, 0.6 if asked.quick else 4.0) for world in worlds]
     return report(figures(results), asked)
 
 

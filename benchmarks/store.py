@@ -161,7 +161,7 @@ def exact(found: Sequence[QueryMetrics]) -> list[float]:
 
 def reading(url: str, path: Path, quick: bool) -> Iterator[Figure]:
     """What a dashboard asks of a store with a day of raw records and a month of roll-ups."""
-    raw = 160_000 if quick else 1_000_000
+    raw = 100_000 if quick else 1_000_000
     now = time.time()
     progress(f"a store of {raw:,} raw records and a month of roll-ups")
     at_once(write, url, 2, raw // 8, 1000, 0, now - 30 * DAY, now - 4 * DAY, "records")

@@ -41,10 +41,10 @@ def status(minutes: float, store: str | None, as_json: bool) -> None:
         print_json({"standing": asdict(standing), "recent": asdict(recent)})
         return
     told = f"{standing.strategy} · {standing.mode} · config version {standing.version}"
-    console().print(Text(f"{told} · {standing.workers_alive} managers alive"))
+    console().print(Text(f"{told} · managers alive: {standing.workers_alive}"))
     if standing.blocked:
         console().print(Text(f"read-only: {standing.blocked}"))
-    console().print(Text(f"\nlast {minutes:g} minutes: {recent.count} recalls"))
+    console().print(Text(f"\nrecalls in the last {minutes:g} minutes: {recent.count}"))
     if recent.count:
         row = [
             recent.p50_latency_ms,

@@ -316,14 +316,9 @@ class ModelPolicy(Policy):
         incumbent = evidence.incumbent(scope)
         if found.best is None:
             after = replace(incumbent, strategy=evidence.strategy)
-            best = (
-                f"; the best gives {math.expm1(found.candidates[0].predicted):+.0%}"
-                if found.candidates
-                else ""
-            )
             told = (
                 f"No change: nothing else is surely better for {evidence.strategy} "
-                f"on {found.recalls} recalls{best}."
+                f"on {found.recalls} recalls{_nearest(incumbent, found)}."
             )
             return decision(
                 self,
@@ -342,7 +337,7 @@ class ModelPolicy(Policy):
             max_concurrent=chosen.config.max_concurrent,
             enable_parallel=chosen.config.enable_parallel,
         )
-        changes = ", ".join(f"{k} {a} → {b}" for k, (a, b) in incumbent.changes_to(after).items())
+        changes = _changes(incumbent, after)
         return decision(
             self,
             evidence,
@@ -381,3 +376,20 @@ class ModelPolicy(Policy):
 
 def _bad(recalls: list[Seen]) -> int:
     return sum(s.partial or not s.success for s in recalls)
+
+
+def _nearest(incumbent: TuningConfig, found: Found) -> str:
+    """Return what the best candidate would have given, with its interval where one was computed."""
+    if not found.candidates:
+        return ""
+    best = found.candidates[0]
+    low, high = math.expm1(best.low), math.expm1(best.high)
+    interval = f" ({low:+.0%} to {high:+.0%})" if low < high else ""
+    changes = _changes(replace(incumbent, strategy=best.config.strategy), best.config)
+    return (
+        f"; the best of them, {changes}, changes the objective by {math.expm1(best.predicted):+.0%}{interval}"
+    )
+
+
+def _changes(before: TuningConfig, after: TuningConfig) -> str:
+    return ", ".join(f"{name} {was} → {then}" for name, (was, then) in before.changes_to(after).items())
