@@ -35,7 +35,8 @@ soak: $(READY)
 	$(BIN)/pytest -m soak
 
 bench: $(READY)
-	for b in benchmarks/*.py; do $(BIN)/python $$b --quick || exit 1; done
+	missed=; for b in $$(grep -l __main__ benchmarks/*.py); do echo "== $$b"; $(BIN)/python $$b --quick || missed="$$missed $$b"; done; \
+		[ -z "$$missed" ] || { echo "targets missed in:$$missed"; exit 1; }
 
 shots: $(READY) browser
 	$(BIN)/python docs/screenshots.py
