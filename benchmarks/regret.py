@@ -4,12 +4,12 @@ The regret of a policy is its objective over that of the best fixed config found
 layers of a recall side by side and in turn): 1.0 is as good as knowing the answer beforehand. Recalls under
 THROUGHPUT come in a closed loop, so that there is a throughput to raise; else at the trace's own times.
 
-Run ``regret.py`` for everything (some ten minutes on two cores), ``--quick`` for three scenarios of them,
+Run ``regret.py`` for everything (five minutes on two cores), ``--quick`` for three scenarios of them,
 ``--json`` for machines. ``regret_real.py`` does it where nothing is simulated.
 
-Not always met: the worst whole run, seen at 3.6 in "thrashes beyond 8" where 3 is wanted (that run is at 1.0
-after warm-up). Of 12,000 recalls the 120 slowest are the p99, so a single step over a cliff that no level has
-shown yet, and the backlog it leaves, decide it, although a step that does not pay is taken back.
+Not always met: the worst whole run, seen between 3.1 and 3.6 in "thrashes beyond 8" where 3 is wanted (that
+run is at 1.0 after warm-up). Of 12,000 the 120 slowest are the p99, so a single step over a cliff that
+no level has shown yet, and the backlog it leaves, decide it, although a step that does not pay is taken back.
 """
 
 from __future__ import annotations
