@@ -73,14 +73,14 @@ def send_at_once() -> None:
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     """Open the service while the server starts, so that the first visitor does not wait for it; close it."""
-    from athena_tuning.ui import shell
+    from athena_tuning.ui.frame import page_context
 
     send_at_once()
-    warm = threading.Thread(target=shell.warm_up, name="warm up", daemon=True)
+    warm = threading.Thread(target=page_context.warm_up, name="warm up", daemon=True)
     warm.start()
     yield {}
     warm.join(30)
-    shell.shut_down()
+    page_context.shut_down()
 
 
 def to_first_page(request: Request) -> RedirectResponse:

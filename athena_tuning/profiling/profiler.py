@@ -12,14 +12,21 @@ import numpy as np
 import numpy.typing as npt
 
 from athena_tuning.model import LayerMetrics, QueryMetrics, QueryTypeMetrics
-from athena_tuning.profiling import cache, concurrency, sources, statistics, temporal, trending
-from athena_tuning.profiling.columnar import Columns, WindowColumns, columns_of
-from athena_tuning.profiling.fold import fold, fold_columns
+from athena_tuning.profiling.columns.column_batch import Columns, WindowColumns, columns_of
+from athena_tuning.profiling.columns.fold import fold, fold_columns
+from athena_tuning.profiling.columns.incremental import Upkeep
+from athena_tuning.profiling.columns.records import numbered, page, records_of, rows_from
+from athena_tuning.profiling.columns.selection import Filter, Selection
+from athena_tuning.profiling.columns.window import View, Window
 from athena_tuning.profiling.measure import Measure, MeasuredQuery
-from athena_tuning.profiling.records import numbered, page, records_of, rows_from
-from athena_tuning.profiling.selection import Filter, Selection
-from athena_tuning.profiling.upkeep import Upkeep
-from athena_tuning.profiling.window import View, Window
+from athena_tuning.profiling.questions import (
+    cache_effectiveness,
+    concurrency,
+    sources,
+    statistics,
+    temporal,
+    trending,
+)
 
 _CHUNK = 1024  # records folded at once; longer would hold the interpreter too long
 _SLACK = 256  # unread records above the window's size before some are dropped
@@ -249,10 +256,10 @@ class PerformanceProfiler:
         with self._lock:
             return temporal.hour_weekday(self._upkeep, self._refresh(), Selection(**chosen), timezone)
 
-    def cache_report(self, **chosen: Unpack[Filter]) -> cache.CacheReport:
+    def cache_report(self, **chosen: Unpack[Filter]) -> cache_effectiveness.CacheReport:
         """Return hits, misses, their latencies and the time saved: over all, by layer and by type."""
         with self._lock:
-            return cache.cache_report(self._upkeep, self._refresh(), Selection(**chosen))
+            return cache_effectiveness.cache_report(self._upkeep, self._refresh(), Selection(**chosen))
 
     def concurrency_report(self, **chosen: Unpack[Filter]) -> concurrency.ConcurrencyReport:
         """Return speed-up, queue waits and figures by tasks in flight."""

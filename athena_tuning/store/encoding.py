@@ -29,7 +29,7 @@ from athena_tuning.store.segment import (
     VERSION,
     Segment,
 )
-from athena_tuning.store.text import TextPolicy, text_id, without_quotes
+from athena_tuning.store.text_policy import TextPolicy, text_id, without_quotes
 
 logger = logging.getLogger(__name__)
 

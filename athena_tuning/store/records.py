@@ -11,10 +11,10 @@ import numpy as np
 
 from athena_tuning.model import QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.profiling.columnar import WindowColumns
+from athena_tuning.profiling.columns.column_batch import WindowColumns
 from athena_tuning.store.encoding import Encoded, encode, encode_columns
 from athena_tuning.store.segment import Segment, joined
-from athena_tuning.store.text import TextPolicy, text_id
+from athena_tuning.store.text_policy import TextPolicy, text_id
 
 
 def encoded(records: Sequence[QueryMetrics], policy: TextPolicy) -> Encoded:

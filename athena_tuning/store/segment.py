@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
-from athena_tuning.profiling.columnar import Columns
+from athena_tuning.profiling.columns.column_batch import Columns
 from athena_tuning.store.packing import Floats, Ints, Unpacker
-from athena_tuning.store.text import hash_shown
+from athena_tuning.store.text_policy import hash_shown
 
 VERSION = 2
 HEAD = struct.Struct("<BI")

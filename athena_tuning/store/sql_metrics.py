@@ -20,7 +20,7 @@ from athena_tuning.store.retention import DEFAULT, Level, Retention, spans_of
 from athena_tuning.store.rollup import Rollups, chosen_keys
 from athena_tuning.store.segment import Segment
 from athena_tuning.store.sql_configs import SqlConfigs
-from athena_tuning.store.text import TextPolicy, storable
+from athena_tuning.store.text_policy import TextPolicy, storable
 
 logger = logging.getLogger(__name__)
 

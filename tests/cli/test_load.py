@@ -13,12 +13,12 @@ from click.testing import CliRunner, Result
 
 from athena_tuning.cli import main
 from athena_tuning.cli.load_options import spec_of
+from athena_tuning.load.remote_run import OrderedRun
+from athena_tuning.load.run import State
+from athena_tuning.load.spec import LoadSpec
 from athena_tuning.recall import MemoryManager
+from athena_tuning.service.embedded import Embedded
 from athena_tuning.store import open_store
-from athena_tuning.ui.embedded import Embedded
-from athena_tuning.workload.ordered import OrderedRun
-from athena_tuning.workload.run import State
-from athena_tuning.workload.spec import LoadSpec
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
 from athena_tuning.store.encoding import encode
 from athena_tuning.store.segment import Segment
-from athena_tuning.store.text import TextPolicy, text_id
+from athena_tuning.store.text_policy import TextPolicy, text_id
 
 Recalls = Callable[..., list[QueryMetrics]]
 
