@@ -1,4 +1,4 @@
-"""Shares metrics, config versions, decisions and workers among processes: one contract, three stores."""
+"""Shares metrics, configs, decisions and workers among processes: one contract, three stores."""
 
 from __future__ import annotations
 
