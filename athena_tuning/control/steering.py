@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from athena_tuning.control.shared_window import Gathering
 from athena_tuning.model import ConfigSet, ConfigVersion, Decision, Mode, TuningConfig, TuningStrategy
-from athena_tuning.store import ConfigConflict, Store, StoreError
+from athena_tuning.store import ConfigChange, ConfigConflict, Store, StoreError
 from athena_tuning.tuning import AutoTuner
 
 logger = logging.getLogger(__name__)
@@ -83,20 +83,22 @@ class Steering:
             self._obey(configs)
         self._token = token
 
-    def apply(self, config: TuningConfig, **how: Any) -> ConfigVersion:
-        """Write a config version (see ``Store.apply_config``) and obey it from now on.
+    def apply(self, changes: Sequence[ConfigChange]) -> list[ConfigVersion]:
+        """Write config versions, all or none (see ``Store.apply_configs``), and obey them from now on.
 
         Raises:
             ConfigConflict: if another version is in force by now; it is obeyed from now on.
-            StoreError: if it could not be stored.
+            StoreError: if they could not be stored.
         """
+        now = self._clock()
+        dated = [replace(change, time=now) if change.time is None else change for change in changes]
         try:
-            version = self._store.apply_config(config, time=self._clock(), **how)
+            versions = self._store.apply_configs(dated)
         except ConfigConflict:
             self._obey(self._store.config_set())
             raise
         self._obey(self._store.config_set())
-        return version
+        return versions
 
     def set_mode(self, mode: Mode, *, actor: str, reason: str) -> None:
         """Say who steers, for all types and for each exception."""
@@ -155,7 +157,15 @@ class Steering:
         start = self._start.default
         try:
             self.apply(
-                start.config, expected_version=0, actor="manager", reason="as started", mode=start.mode
+                [
+                    ConfigChange(
+                        start.config,
+                        expected_version=0,
+                        actor="manager",
+                        reason="as started",
+                        mode=start.mode,
+                    )
+                ]
             )
         except ConfigConflict:
             logger.info("configs were written while this manager started: they hold")
@@ -178,7 +188,7 @@ class Steering:
             if at is None:
                 return  # the exception is gone
             try:
-                self.apply(change(at), expected_version=at.version, scope=scope, **how)
+                self.apply([ConfigChange(change(at), expected_version=at.version, scope=scope, **how)])
             except ConfigConflict:
                 if attempt == 4:
                     raise
@@ -197,14 +207,18 @@ class Steering:
         mode = (at or self.configs.default).mode
         if mode is Mode.AUTO and decision.after != decision.before:
             try:
-                version = self.apply(
-                    decision.after,
-                    expected_version=at.version if at else 0,
-                    actor="tuner",
-                    reason=decision.summary,
-                    scope=decision.scope,
-                    mode=None if at else mode,
-                    idempotency_key=decision.decision_id,
+                [version] = self.apply(
+                    [
+                        ConfigChange(
+                            decision.after,
+                            expected_version=at.version if at else 0,
+                            actor="tuner",
+                            reason=decision.summary,
+                            scope=decision.scope,
+                            mode=None if at else mode,
+                            idempotency_key=decision.decision_id,
+                        )
+                    ]
                 )
             except StoreError as exc:
                 logger.warning("decision %s was not applied: %s", decision.decision_id, exc)
