@@ -6,15 +6,16 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Unpack, overload
+from typing import Any, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from athena_tuning.model import LayerMetrics, QueryMetrics, QueryTypeMetrics
-from athena_tuning.profiling.columns.column_batch import Columns, WindowColumns, columns_of
+from athena_tuning.profiling.columns.column_batch import columns_of
 from athena_tuning.profiling.columns.fold import fold, fold_columns
 from athena_tuning.profiling.columns.incremental import Upkeep
+from athena_tuning.profiling.columns.recall_columns import RecallColumns
 from athena_tuning.profiling.columns.records import numbered, page, records_of, rows_from
 from athena_tuning.profiling.columns.selection import Filter, Selection
 from athena_tuning.profiling.columns.window import View, Window
@@ -129,7 +130,7 @@ class PerformanceProfiler:
                 return records_of(rows)[0]
         return None
 
-    def record_columns(self, columns: Columns, texts: Sequence[str]) -> bool:
+    def record_columns(self, columns: RecallColumns[Any], texts: Sequence[str]) -> bool:
         """Take finished recalls that are in columns already, as a store gives them: at once, not later.
 
         Args:
@@ -314,7 +315,9 @@ class PerformanceProfiler:
             records, position = page(view, start, view.end, max(limit, 0))
             return records, position, position - start - len(records)
 
-    def columns_since(self, cursor: int = 0, limit: int = 10_000) -> tuple[list[WindowColumns], int, int]:
+    def columns_since(
+        self, cursor: int = 0, limit: int = 10_000
+    ) -> tuple[list[RecallColumns[str]], int, int]:
         """Return what ``read_since`` returns, its records as columns."""
         with self._lock:
             view = self._refresh()

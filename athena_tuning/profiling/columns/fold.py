@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from athena_tuning.profiling.columns import validation
 from athena_tuning.profiling.columns.block import BLOCK_ROWS
-from athena_tuning.profiling.columns.column_batch import ColumnBatch, Columns
+from athena_tuning.profiling.columns.column_batch import ColumnBatch
+from athena_tuning.profiling.columns.recall_columns import RecallColumns
 from athena_tuning.profiling.columns.record_batch import Batch, Odd
 from athena_tuning.profiling.columns.rows import record_row, task_rows
 from athena_tuning.profiling.columns.table import Column
@@ -50,7 +52,7 @@ def fold(window: Window, records: Sequence[object], now: float, counters: Counte
 
 
 def fold_columns(
-    window: Window, columns: Columns, texts: Sequence[str], now: float, counters: Counter[str]
+    window: Window, columns: RecallColumns[Any], texts: Sequence[str], now: float, counters: Counter[str]
 ) -> bool:
     """Put recalls that are in columns already into the window; False if one is not as the rules want it.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 from athena_tuning.model import LayerTask, QueryMetrics
 from athena_tuning.profiling.columns.block import One, Rows
+from athena_tuning.profiling.columns.column_batch import columns_of
 from athena_tuning.profiling.columns.names import Names
 from athena_tuning.profiling.columns.rows import OUTCOMES
 from athena_tuning.profiling.columns.table import (
@@ -16,7 +16,6 @@ from athena_tuning.profiling.columns.table import (
     PARTIAL,
     SUCCESS,
     SUCCESS_KNOWN,
-    RecordRow,
     TaskRow,
 )
 from athena_tuning.profiling.columns.window import FEW, View
@@ -24,9 +23,11 @@ from athena_tuning.profiling.columns.window import FEW, View
 
 def records_of(rows: Rows) -> list[QueryMetrics]:
     """Rebuild the records of some rows, as they were after the rules; waits and offsets to the µs."""
+    if len(rows) > FEW:
+        columns = columns_of(rows)
+        return columns.records(columns.texts)
     ids = rows.block.ids(rows.places().tolist())
-    ones = rows.ones() if len(rows) <= FEW else _all(rows)
-    return [_record(query_id, one, rows.block.names) for query_id, one in zip(ids, ones, strict=True)]
+    return [_record(query_id, one, rows.block.names) for query_id, one in zip(ids, rows.ones(), strict=True)]
 
 
 def _record(query_id: str, one: One, names: Names) -> QueryMetrics:
@@ -63,20 +64,6 @@ def _known(value: float) -> float | None:
 def _task(layer: str, row: TaskRow) -> LayerTask:
     service, queue, offset, in_flight, outcome, results = row
     return LayerTask(layer, offset / 1000, queue / 1000, service, in_flight, OUTCOMES[outcome], results)
-
-
-def _all(rows: Rows) -> Iterator[One]:
-    """Yield many records; faster than one by one."""
-    names = rows.block.names
-    of_layer = {}
-    for layer, table in rows.block.tasks.items():
-        asked = rows.of_layer(layer)
-        of_layer[layer] = zip(*(asked.task(name).tolist() for name in table.columns), strict=True)
-    columns = (rows[name].tolist() for name in rows.block.records.columns)
-    for record in map(RecordRow._make, zip(*columns, strict=True)):
-        shape = names.shapes[record.shape]
-        tasks = {layer: TaskRow._make(next(of_layer[layer])) for layer in shape.layers}
-        yield One(record, tasks, shape, names.types[record.type])
 
 
 def page(view: View, position: int, end: int, limit: int) -> tuple[list[QueryMetrics], int]:
