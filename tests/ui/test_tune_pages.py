@@ -16,7 +16,7 @@ from athena_tuning.ui.read_service import NOW
 from athena_tuning.ui.service import TuningService
 from athena_tuning.ui.tail import Tail
 from tests.ui.conftest import OPERATOR, until
-from tests.ui.test_pages import _loopback, served, sound, visit, words
+from tests.ui.test_pages import served, sound, visit, words
 
 __all__ = ["served"]  # the fixture
 
@@ -248,7 +248,7 @@ def test_a_what_if_needs_no_manager_here_but_applying_needs_one_somewhere(
     store = open_store(f"sqlite:///{tmp_path / 's.db'}")
     watching = TuningService(store, Tail(store))
     monkeypatch.setattr(shell, "service", lambda: watching)
-    monkeypatch.setattr("streamlit.get_option", _loopback)
+    monkeypatch.setattr(shell, "listens_on_loopback", lambda: True)
     at = simulated(what_if("switches", "mixed"))
     sound(at)
     assert next(button for button in at.button if button.label == "Apply this…").disabled
