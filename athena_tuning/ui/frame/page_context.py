@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
+from streamlit import config
 
 from athena_tuning.model import Mode
 from athena_tuning.service import text, units, window_reads
@@ -22,6 +23,7 @@ from athena_tuning.ui.frame.chips import Chip, chips
 from athena_tuning.ui.frame.navigation import SECTIONS
 
 STALE_SECONDS = 60.0
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _opened: dict[str, TuningService] = {}
 
 logger = logging.getLogger(__name__)
@@ -62,8 +64,16 @@ def actor() -> Actor:
     """Return who is at the page."""
     sign_in = sign_in_is_configured()
     claims = dict(st.user) if sign_in and st.user.is_logged_in else None
-    address = st.get_option("server.address") or ""
-    return actor_from(claims, sign_in=sign_in, loopback=address in {"127.0.0.1", "localhost", "::1"})
+    return actor_from(claims, sign_in=sign_in, loopback=listens_on_loopback())
+
+
+def listens_on_loopback() -> bool:
+    """Whether only this machine reaches the app.
+
+    Streamlit's address tells it under ``streamlit run`` alone: with ``uvicorn app:app`` another server opens
+    the socket, wherever it was told to, while the setting reads the same.
+    """
+    return config._server_mode == "starlette-app" and config.get_option("server.address") in LOOPBACK
 
 
 def sign_in_is_configured() -> bool:
