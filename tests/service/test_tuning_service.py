@@ -9,7 +9,7 @@ import pytest
 
 from athena_tuning.interchange import Import
 from athena_tuning.load.fast_forward import mix_of
-from athena_tuning.load.run import State
+from athena_tuning.load.run_handle import State
 from athena_tuning.load.spec import LoadSpec
 from athena_tuning.load.whatif_run import Question
 from athena_tuning.model import ConfigSet, Mode, TuningConfig, TuningStrategy
