@@ -30,7 +30,7 @@ from athena_tuning.recall.ingest import ingest_file
 from athena_tuning.samples import sample_workloads
 from athena_tuning.samples.queries import sample_queries
 from athena_tuning.service.store_follower import Tail
-from athena_tuning.store import Level, Store, StoredRecords, open_store
+from athena_tuning.store import ConfigChange, Level, Store, StoredRecords, open_store
 from athena_tuning.store.sqlite import SqliteStore
 
 DAY = 86_400.0
@@ -303,7 +303,9 @@ def propagation(name: str, url: str, quick: bool) -> Iterator[Figure]:
             time.sleep(0.013 * (version % 7))
             began = time.monotonic()
             config = TuningConfig(max_concurrent=2 + version % 2)
-            store.apply_config(config, expected_version=version, actor="benchmark", reason="how soon")
+            store.apply_config(
+                ConfigChange(config, expected_version=version, actor="benchmark", reason="how soon")
+            )
             _, at = here.recv()
             took.append((at - began) * 1000)
     process.join()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from athena_tuning.model import ConfigSet, ConfigVersion, Mode, TuningConfig, TuningStrategy
-from athena_tuning.store import ConfigConflict, Store
+from athena_tuning.store import ConfigChange, ConfigConflict, Store
 
 logger = logging.getLogger(__name__)
 
@@ -62,20 +62,22 @@ class ConfigFollower:
             self._take(configs)
         self._token = token
 
-    def apply(self, config: TuningConfig, **how: Any) -> ConfigVersion:
-        """Write a config version (see ``Store.apply_config``) and obey it from now on.
+    def apply(self, changes: Sequence[ConfigChange]) -> list[ConfigVersion]:
+        """Write config versions, all or none (see ``Store.apply_configs``), and obey them from now on.
 
         Raises:
             ConfigConflict: if another version is in force by now; it is obeyed from now on.
-            StoreError: if it could not be stored.
+            StoreError: if they could not be stored.
         """
+        now = self._clock()
+        dated = [replace(change, time=now) if change.time is None else change for change in changes]
         try:
-            version = self._store.apply_config(config, time=self._clock(), **how)
+            versions = self._store.apply_configs(dated)
         except ConfigConflict:
             self._take(self._store.config_set())
             raise
         self._take(self._store.config_set())
-        return version
+        return versions
 
     def rewrite(self, change: Callable[[ConfigVersion], TuningConfig], **how: Any) -> None:
         """Write changed configs over whatever is in force, for all types and for each exception.
@@ -93,7 +95,7 @@ class ConfigFollower:
             if at is None:
                 return  # the exception is gone
             try:
-                self.apply(change(at), expected_version=at.version, scope=scope, **how)
+                self.apply([ConfigChange(change(at), expected_version=at.version, scope=scope, **how)])
             except ConfigConflict:
                 if attempt == 4:
                     raise
@@ -117,7 +119,15 @@ class ConfigFollower:
         start = self._start.default
         try:
             self.apply(
-                start.config, expected_version=0, actor="manager", reason="as started", mode=start.mode
+                [
+                    ConfigChange(
+                        start.config,
+                        expected_version=0,
+                        actor="manager",
+                        reason="as started",
+                        mode=start.mode,
+                    )
+                ]
             )
         except ConfigConflict:
             logger.info("configs were written while this worker started: they hold")

@@ -12,7 +12,7 @@ from athena_tuning.control.config_follower import ConfigFollower
 from athena_tuning.control.lease import TuningLease
 from athena_tuning.control.shared_window import SharedWindow
 from athena_tuning.model import Decision, Mode
-from athena_tuning.store import Store, StoreError
+from athena_tuning.store import ConfigChange, Store, StoreError
 from athena_tuning.tuning import AutoTuner
 
 logger = logging.getLogger(__name__)
@@ -83,14 +83,18 @@ class TunerLoop:
         mode = (at or self._follower.configs.default).mode
         if mode is Mode.AUTO and decision.after != decision.before:
             try:
-                version = self._follower.apply(
-                    decision.after,
-                    expected_version=at.version if at else 0,
-                    actor="tuner",
-                    reason=decision.summary,
-                    scope=decision.scope,
-                    mode=None if at else mode,
-                    idempotency_key=decision.decision_id,
+                [version] = self._follower.apply(
+                    [
+                        ConfigChange(
+                            decision.after,
+                            expected_version=at.version if at else 0,
+                            actor="tuner",
+                            reason=decision.summary,
+                            scope=decision.scope,
+                            mode=None if at else mode,
+                            idempotency_key=decision.decision_id,
+                        )
+                    ]
                 )
             except StoreError as exc:
                 logger.warning("decision %s was not applied: %s", decision.decision_id, exc)

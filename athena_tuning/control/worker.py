@@ -8,7 +8,7 @@ import socket
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -19,9 +19,9 @@ from athena_tuning.control.metric_sink import MetricSink
 from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
 from athena_tuning.control.shared_window import SharedWindow
 from athena_tuning.control.tuner_loop import TunerLoop
-from athena_tuning.model import ConfigSet, Decision, Mode, TuningStrategy, WorkerStatus
+from athena_tuning.model import ConfigSet, ConfigVersion, Decision, Mode, TuningStrategy, WorkerStatus
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.store import MemoryStore, Store
+from athena_tuning.store import ConfigChange, MemoryStore, Store
 from athena_tuning.tuning import AutoTuner
 
 logger = logging.getLogger(__name__)
@@ -84,6 +84,13 @@ class Worker(ABC):
     def configs(self) -> ConfigSet:
         """The configs in force here."""
         return self._follower.configs
+
+    def apply_configs(self, changes: Sequence[ConfigChange]) -> list[ConfigVersion]:
+        """Write config versions, all or none; they are in force here when this returns.
+
+        Raises: as ``Store.apply_configs`` does; after a ``ConfigConflict`` what is in force is obeyed.
+        """
+        return self._follower.apply(changes)
 
     @property
     def latest_decisions(self) -> Mapping[str, Decision]:

@@ -21,7 +21,7 @@ from athena_tuning.recall.layers.base import Layer
 from athena_tuning.recall.memory import Memory
 from athena_tuning.recall.recaller import Recaller
 from athena_tuning.recall.request import Answer
-from athena_tuning.store import Store
+from athena_tuning.store import ConfigChange, Store
 from athena_tuning.tuning import AutoTuner
 
 LONGEST_TIMEOUT_SECONDS = 3600.0
@@ -258,22 +258,27 @@ class MemoryManager(Worker):
     ) -> ConfigVersion:
         """Write a config as a new version; it is in force for the next recall when this returns.
 
-        Args: as for ``Store.apply_config``.
+        Args: as for ``ConfigChange``.
 
         Raises:
             ConfigConflict: if another version is in force by now.
             StoreError: if it could not be stored; then nothing changed.
         """
-        return self._follower.apply(
-            config,
-            expected_version=expected_version,
-            actor=actor,
-            reason=reason,
-            scope=scope,
-            mode=mode,
-            restores=restores,
-            idempotency_key=idempotency_key,
+        [version] = self.apply_configs(
+            [
+                ConfigChange(
+                    config,
+                    expected_version=expected_version,
+                    actor=actor,
+                    reason=reason,
+                    scope=scope,
+                    mode=mode,
+                    restores=restores,
+                    idempotency_key=idempotency_key,
+                )
+            ]
         )
+        return version
 
     def set_mode(self, mode: Mode, *, actor: str, reason: str) -> None:
         """Say who steers from now on.

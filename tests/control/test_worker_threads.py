@@ -11,7 +11,7 @@ from athena_tuning.control import Control, worker
 from athena_tuning.model import TuningConfig
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall import MemoryManager
-from athena_tuning.store import MemoryStore
+from athena_tuning.store import ConfigChange, MemoryStore
 from athena_tuning.tuning import AutoTuner
 from tests.support.waiting import until
 
@@ -61,8 +61,13 @@ def quick_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "RENEW_SECONDS", 0.01)
 
 
+def elsewhere(store: MemoryStore, limit: int) -> None:
+    at = store.config_set().default.version
+    store.apply_config(ConfigChange(TuningConfig(limit), expected_version=at, actor="elsewhere", reason="r"))
+
+
 def obeys(manager: MemoryManager, store: MemoryStore, limit: int) -> None:
-    store.apply_config(TuningConfig(limit), expected_version=0, actor="elsewhere", reason="r")
+    elsewhere(store, limit)
     until(lambda: manager.limit == limit)
 
 
@@ -150,8 +155,8 @@ def test_a_listener_that_hangs_keeps_nobody_from_obeying() -> None:
 
     with Control(store) as control:
         control.on_change(listen)
-        store.apply_config(TuningConfig(9), expected_version=0, actor="elsewhere", reason="r")
+        elsewhere(store, 9)
         assert hangs.wait(30)
-        store.apply_config(TuningConfig(11), expected_version=1, actor="elsewhere", reason="r")
+        elsewhere(store, 11)
         until(lambda: control.current_config().max_concurrent == 11)
         released.set()
