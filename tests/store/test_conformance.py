@@ -255,13 +255,14 @@ def test_writers_of_several_scopes_at_once_leave_no_gap_and_readers_see_no_half(
 
     def read() -> None:
         start.wait()
-        last = False
-        while not last:
+        while True:
             last = done.is_set()
             configs = stores[3].config_set()
             values = {found.config for scope in scopes if (found := configs.in_scope(scope))}
             assert len(values) == 1, "some of them without the others"
             assert configs.head % len(scopes) == 0
+            if last:
+                return
 
     with ThreadPoolExecutor(4) as pool:
         reading = pool.submit(read)
