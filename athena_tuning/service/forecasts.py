@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from athena_tuning.load.run import State
+from athena_tuning.load.run_handle import State
 from athena_tuning.load.whatif_run import Question, WhatIfRun
 
 MOST = 32
