@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from athena_tuning.load.run import State
+from athena_tuning.load.run_handle import State
 from athena_tuning.load.whatif_run import Question, WhatIfRun
 from athena_tuning.lru_cache import LruCache
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from athena_tuning.load.run import UNDER_WAY
+from athena_tuning.load.run_handle import UNDER_WAY
 from athena_tuning.service.view import View
 from athena_tuning.ui.config import apply_dialog
 from athena_tuning.ui.frame import components, page_context

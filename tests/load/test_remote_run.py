@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from athena_tuning.load import remote_run
-from athena_tuning.load.remote_run import OrderedRun, OrderTaker, steer
-from athena_tuning.load.run import State
+from athena_tuning.load.remote_run import OrderTaker, RemoteRun, steer
+from athena_tuning.load.run_handle import State
 from athena_tuning.load.spec import LoadSpec
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import StoreError, open_store
@@ -37,7 +37,7 @@ def manager(tmp_path, url):
 def order(store, spec, **options):
     """An ordered run whose waits only let other threads go on."""
     tick = threading.Event()
-    return OrderedRun(store, spec, sleep=lambda seconds: tick.wait(0.01), **options)
+    return RemoteRun(store, spec, sleep=lambda seconds: tick.wait(0.01), **options)
 
 
 def looking(taker):
@@ -176,7 +176,7 @@ def test_nonsense_among_the_orders_is_passed_over(store, manager, caplog):
 
 def test_a_load_without_an_end_is_not_ordered(store):
     with pytest.raises(ValueError, match="needs an end"):
-        OrderedRun(store, LoadSpec(duration_s=None))
+        RemoteRun(store, LoadSpec(duration_s=None))
 
 
 def test_a_store_that_fails_is_asked_again(store, manager, monkeypatch):

@@ -50,14 +50,8 @@ EVIL = (
 def served(service: TuningService, monkeypatch: pytest.MonkeyPatch) -> TuningService:
     """The pages' one service is the test's."""
     monkeypatch.setattr(page_context, "service", lambda: service)
-    monkeypatch.setattr("streamlit.get_option", _loopback)
+    monkeypatch.setattr(page_context, "visitor_is_local", lambda: True)
     return service
-
-
-def _loopback(name: str) -> object:
-    from streamlit import config
-
-    return "127.0.0.1" if name == "server.address" else config.get_option(name)
 
 
 def visit(url: str, **query: str) -> AppTest:
@@ -163,7 +157,7 @@ def test_watching_managers_elsewhere_without_one_alive_is_read_only(
     watching = TuningService(store, Tail(store))
     fill(watching)
     monkeypatch.setattr(page_context, "service", lambda: watching)
-    monkeypatch.setattr("streamlit.get_option", _loopback)
+    monkeypatch.setattr(page_context, "visitor_is_local", lambda: True)
     for url in PAGES:
         at = visit(url)
         sound(at)

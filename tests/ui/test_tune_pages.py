@@ -19,7 +19,7 @@ from athena_tuning.ui.frame import page_context
 from athena_tuning.ui.history import history_tables
 from tests.support.dashboard import OPERATOR
 from tests.support.waiting import until
-from tests.ui.test_pages import _loopback, served, sound, visit, words
+from tests.ui.test_pages import served, sound, visit, words
 
 __all__ = ["served"]  # the fixture
 
@@ -251,7 +251,7 @@ def test_a_what_if_needs_no_manager_here_but_applying_needs_one_somewhere(
     store = open_store(f"sqlite:///{tmp_path / 's.db'}")
     watching = TuningService(store, Tail(store))
     monkeypatch.setattr(page_context, "service", lambda: watching)
-    monkeypatch.setattr("streamlit.get_option", _loopback)
+    monkeypatch.setattr(page_context, "visitor_is_local", lambda: True)
     at = simulated(what_if("switches", "mixed"))
     sound(at)
     assert next(button for button in at.button if button.label == "Apply this…").disabled

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
-from athena_tuning.load.run import State
+from athena_tuning.load.run_handle import State
 from athena_tuning.load.whatif_run import WhatIfRun
 from athena_tuning.model import ConfigSet, ConfigVersion, Mode, TuningConfig, TuningStrategy
 from athena_tuning.service import text, units

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from athena_tuning.load.recordings import FROM_STORE
-from athena_tuning.load.run import UNDER_WAY, Run, State
+from athena_tuning.load.run_handle import UNDER_WAY, Run, State
 from athena_tuning.load.spec import LoadSpec
 from athena_tuning.model import QUERY_TYPES
 from athena_tuning.service import text, units, window_reads

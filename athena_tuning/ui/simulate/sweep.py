@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from athena_tuning.load.run import State
+from athena_tuning.load.run_handle import State
 from athena_tuning.load.whatif_run import WhatIfRun
 from athena_tuning.model import QUERY_TYPES
 from athena_tuning.service import text
