@@ -230,6 +230,13 @@ def each(work: Callable[[int], object], repeats: int) -> float:
     return median(times)
 
 
+def load(manager: MemoryManager) -> tuple[list[dict[str, Any]], bool]:
+    """Load ``memory_items``; return ``memory_questions``, and whether the right answers are known."""
+    items, gold = memory_items()
+    ingest_file(manager, items)
+    return memory_questions(items, gold), gold
+
+
 def memory_items() -> tuple[Path, bool]:
     """Return the shared conversations, or the sample memory, and whether the right answers are known."""
     items = SHARED / "conversation_items.jsonl.gz"
