@@ -13,7 +13,7 @@ from rich.text import Text
 from athena_tuning.cli.access import attached, moment, operator
 from athena_tuning.cli.output import as_json, console, print_json, print_table, store_option
 from athena_tuning.model import ConfigVersion, Mode, TuningConfig, TuningStrategy
-from athena_tuning.ui import units
+from athena_tuning.service import units
 
 _scope = click.option("--scope", default="all", show_default=True, help="'all', or a query type.")
 _reason = click.option("--reason", required=True, help="Why; the history keeps it.")
@@ -201,6 +201,9 @@ def _tell(version: ConfigVersion, as_json: bool) -> None:
         Text(f"version {version.version} for {version.scope} by {version.author} ({version.mode}){restores}")
     )
     console().print(Text(version.reason, style="dim"))
+    if version.unknown_fields:
+        newer = ", ".join(f"{name} = {value!r}" for name, value in version.unknown_fields.items())
+        console().print(Text(f"not obeyed here, because only a newer program knows it: {newer}"))
     print_table(
         ["value", "is"], [[name, units.setting(value)] for name, value in version.config.to_dict().items()]
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from athena_tuning.recall.asking import Asked, records
-from athena_tuning.recall.fanout import ExecutionResult
+from athena_tuning.recall.execution.fanout import ExecutionResult
 from athena_tuning.recall.fusion import additions
+from athena_tuning.recall.request import Asked, records
 from athena_tuning.tuning import Contributions
 
 WAITING = 32
@@ -21,7 +21,7 @@ class ContributionCount:
     """Takes what answered recalls were given, and later counts what each layer added.
 
     ``offer`` is one append. Fusing a list a layer anew takes about as long as a small search, so ``count``,
-    which does it, belongs to housekeeping.
+    which does it, belongs to the upkeep thread.
 
     Args:
         seen: takes the counts.

@@ -20,7 +20,7 @@ from athena_tuning.store.retention import DEFAULT, Level, Retention, spans_of
 from athena_tuning.store.rollup import Rollups, chosen_keys
 from athena_tuning.store.segment import Segment
 from athena_tuning.store.sql_configs import SqlConfigs
-from athena_tuning.store.text import TextPolicy, storable
+from athena_tuning.store.text_policy import TextPolicy, storable
 
 logger = logging.getLogger(__name__)
 
@@ -99,8 +99,8 @@ class SqlStore(SqlConfigs):
             extents = [Extent(segment.records, segment.newest) for segment in listed]
             wanted, done = page(extents, since, limit, newest)
             at.update((segment.worker_id, segment.sequence) for segment in listed[:done])
-            columns = sql_rollups.columns_of(self._database, view, [listed[place] for place in wanted])
-            found = [segment.since(since) for segment in columns]
+            columns = sql_rollups.columns_of(view, [listed[place] for place in wanted], self._unreadable)
+            found = [segment.since(since) for _, segment in columns]
             texts = _texts(view, found)
         return MetricsTail(StoredRecords(found, texts), json.dumps(at))
 
@@ -118,21 +118,21 @@ class SqlStore(SqlConfigs):
         """See ``Store``."""
         spans = spans_of(start, end, level, self._clock(), self._retention)
         chosen = chosen_keys(layer, query_type, config_version, worker_id)
-        found, fresh = sql_rollups.read(self._database, spans, chosen)
+        found, fresh = sql_rollups.read(self._database, self._unreadable, spans, chosen)
         if fresh >= _READER_ROLLS_UP:
-            self._in_passing(sql_rollups.roll_up, self._database)
+            self._in_passing(sql_rollups.roll_up, self._database, self._unreadable)
         return found
 
     def maintain(self) -> None:
         """See ``Store``."""
-        sql_rollups.roll_up(self._database)
+        sql_rollups.roll_up(self._database, self._unreadable)
         sql_rollups.prune(self._database, self._retention, self._clock())
 
     def _keep_house(self, worker_id: str, records: int, now: float) -> None:
         self._not_rolled_up[worker_id] += records
         if self._not_rolled_up[worker_id] >= _WRITER_ROLLS_UP:
             del self._not_rolled_up[worker_id]
-            self._in_passing(sql_rollups.roll_up, self._database, worker_id)
+            self._in_passing(sql_rollups.roll_up, self._database, self._unreadable, worker_id)
         if now - self._pruned >= _PRUNE_SECONDS:
             self._pruned = now
             self._in_passing(self.maintain)
@@ -173,7 +173,7 @@ def _add(transaction: Transaction, worker_id: str, sequence: int, batch: Encoded
 
 def _texts(view: Transaction, segments: Iterable[Segment]) -> dict[int, str]:
     """Return the kept texts that some segments speak of."""
-    keys = list({key for segment in segments for key in segment.text_ids if key})
+    keys = list({key for segment in segments for key in segment.texts if key})
     texts: dict[int, str] = {}
     for first in range(0, len(keys), 500):
         part = keys[first : first + 500]

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import nnls
 
-from athena_tuning.tuning.contention import ContentionLaw, capacity, fit, nonnegative
-from athena_tuning.tuning.levels import Levels
+from athena_tuning.tuning.estimation.concurrency_levels import Levels
+from athena_tuning.tuning.estimation.contention import ContentionLaw, capacity, fit, nonnegative
 
 
 def met(

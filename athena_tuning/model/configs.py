@@ -1,0 +1,262 @@
+"""How recalls are executed: a config as a value, its versions, and the set in force."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, NoReturn, Self
+
+
+class TuningStrategy(StrEnum):
+    """What the operator wants most."""
+
+    LATENCY = "latency"
+    THROUGHPUT = "throughput"
+    COST = "cost"
+    BALANCED = "balanced"
+
+
+class Mode(StrEnum):
+    """Who steers: the tuner applies, it proposes and a person applies, or it only watches."""
+
+    AUTO = "auto"
+    ADVISE = "advise"
+    PINNED = "pinned"
+
+
+@dataclass(frozen=True, slots=True)
+class TuningConfig:
+    """How recalls are executed. A value: immutable, validated, equal only if every field is equal.
+
+    Attributes:
+        max_concurrent: layer tasks in flight over all recalls of a manager, 1 to 1024. It is one shared
+            resource: only the config for all types decides it.
+        timeout_seconds: longest service time of a layer task; queue wait does not count.
+        layer_selection_enabled: ask the layers that the query calls for; else every layer.
+        strategy: what the values were chosen for.
+        enable_cache: answer repeated recalls from the result cache.
+        enable_parallel: run a recall's layers at the same time.
+        deadline_seconds: give a partial answer when the whole recall has taken so long; None: no deadline.
+        layer_timeouts: timeouts in seconds that differ from ``timeout_seconds``, by layer.
+        skipped_layers: layers that selection leaves out.
+
+    Raises:
+        ValueError: if a value is of the wrong kind or out of range; the message names field and value.
+
+    Example:
+        >>> TuningConfig(max_concurrent=8) == TuningConfig(max_concurrent=8, enable_parallel=False)
+        False
+        >>> TuningConfig(layer_timeouts={"graph": 2.0}).timeout_for("graph")
+        2.0
+    """
+
+    max_concurrent: int = 5
+    timeout_seconds: float = 10.0
+    layer_selection_enabled: bool = True
+    strategy: TuningStrategy = TuningStrategy.BALANCED
+    enable_cache: bool = True
+    enable_parallel: bool = True
+    deadline_seconds: float | None = None
+    layer_timeouts: Mapping[str, float] = field(default_factory=dict)
+    skipped_layers: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.max_concurrent, bool) or not isinstance(self.max_concurrent, int):
+            raise ValueError(f"max_concurrent must be a whole number, not {self.max_concurrent!r}")
+        if not 1 <= self.max_concurrent <= 1024:
+            raise ValueError(f"max_concurrent must be 1 to 1024, not {self.max_concurrent}")
+        _check_seconds("timeout_seconds", self.timeout_seconds)
+        if self.deadline_seconds is not None:
+            _check_seconds("deadline_seconds", self.deadline_seconds)
+        for name in ("layer_selection_enabled", "enable_cache", "enable_parallel"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be True or False, not {getattr(self, name)!r}")
+        for layer, seconds in self.layer_timeouts.items():
+            _check_seconds(f"layer_timeouts[{layer!r}]", seconds)
+        object.__setattr__(self, "strategy", TuningStrategy(self.strategy))
+        object.__setattr__(self, "layer_timeouts", _FrozenDict(self.layer_timeouts))
+        object.__setattr__(self, "skipped_layers", frozenset(self.skipped_layers))
+
+    def __hash__(self) -> int:
+        return hash((self.max_concurrent, self.timeout_seconds, self.strategy))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self).from_dict, (self.to_dict(),))
+
+    def timeout_for(self, layer: str) -> float:
+        """Return the service-time limit of ``layer`` in seconds."""
+        return self.layer_timeouts.get(layer, self.timeout_seconds)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values as plain JSON types."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values["strategy"] = self.strategy.value
+        values["layer_timeouts"] = dict(self.layer_timeouts)
+        values["skipped_layers"] = sorted(self.skipped_layers)
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Make a config from plain JSON types.
+
+        Raises:
+            ValueError: if a name is unknown or a value does not fit.
+        """
+        unknown = set(values) - {f.name for f in fields(cls)}
+        if unknown:
+            raise ValueError(f"unknown config fields: {', '.join(sorted(unknown))}")
+        return cls(**values)
+
+    @classmethod
+    def known_part(cls, values: Mapping[str, Any]) -> tuple[Self, dict[str, Any]]:
+        """Make a config of what this program understands of a newer one's; return what is left with it.
+
+        A value that does not fit is left over like a field that is not known: its default holds.
+
+        Raises:
+            TypeError: if ``values`` is no mapping.
+
+        Example:
+            >>> config, left = TuningConfig.known_part({"max_concurrent": 8, "hedge_after_ms": 40})
+            >>> config.max_concurrent, left
+            (8, {'hedge_after_ms': 40})
+        """
+        if not isinstance(values, Mapping):
+            raise TypeError(f"a config has fields, {type(values).__name__} has none")
+        known: dict[str, Any] = {}
+        for name, value in values.items():
+            try:
+                cls.from_dict({name: value})
+            except (ValueError, TypeError, AttributeError):
+                continue
+            known[name] = value
+        return cls(**known), {name: value for name, value in values.items() if name not in known}
+
+    def changes_to(self, other: TuningConfig) -> dict[str, tuple[Any, Any]]:
+        """Return ``{field: (here, there)}`` for the fields that differ, as plain JSON types."""
+        here, there = self.to_dict(), other.to_dict()
+        return {name: (here[name], there[name]) for name in here if here[name] != there[name]}
+
+
+class _FrozenDict(dict[str, Any]):
+    """A dict that stays as it was made; unlike a mapping proxy, ``dataclasses.asdict`` can copy it."""
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise TypeError("a config cannot be changed: make another one")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (dict(self),))
+
+    __setitem__ = __delitem__ = _refuse
+    __ior__ = clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+
+
+def _check_seconds(name: str, value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"{name} must be a number of seconds, not {value!r}")
+    if not (math.isfinite(value) and 0 < value <= 3600):
+        raise ValueError(f"{name} must be above 0 and at most 3600 seconds, not {value}")
+
+
+@dataclass(frozen=True, slots=True)
+class TuningBounds:
+    """The range that tuning may choose from. A person may set values outside it; tuning never does.
+
+    Raises:
+        ValueError: if a lower bound is above its upper bound or not positive.
+    """
+
+    min_concurrent: int = 2
+    max_concurrent: int = 20
+    min_timeout_seconds: float = 5.0
+    max_timeout_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min_concurrent <= self.max_concurrent:
+            raise ValueError(
+                f"concurrency bounds {self.min_concurrent} to {self.max_concurrent} hold nothing"
+            )
+        if not 0 < self.min_timeout_seconds <= self.max_timeout_seconds:
+            raise ValueError(
+                f"timeout bounds {self.min_timeout_seconds} to {self.max_timeout_seconds} s hold nothing"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigVersion:
+    """One entry of the append-only history of configs.
+
+    Versions number all scopes together, from 1, without gaps. ``scope`` is "all" or a query type;
+    ``parent`` is the version that was in force for that scope before (0: none), ``restores`` the version
+    that a rollback brings back. A type's version that restores 0 ends its exception: from then on the type
+    has no config of its own and runs under the one for all types. ``unknown_fields`` are what a newer program
+    wrote and this one does not understand, by name: ``config`` is obeyed without them.
+    """
+
+    version: int
+    parent: int
+    scope: str
+    config: TuningConfig
+    mode: Mode
+    author: str
+    reason: str
+    time: float
+    restores: int | None = None
+    unknown_fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "unknown_fields", _FrozenDict(self.unknown_fields))
+
+    @property
+    def ends_exception(self) -> bool:
+        """Whether the type has no config of its own from this version on."""
+        return self.restores == 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the version as plain JSON types."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return values | {
+            "config": self.config.to_dict(),
+            "mode": self.mode.value,
+            "unknown_fields": dict(self.unknown_fields),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigSet:
+    """The configs in force at one moment: one for all types, and the exceptions by type.
+
+    Example:
+        >>> ConfigSet().for_type("temporal").max_concurrent
+        5
+    """
+
+    head: int = 0
+    default: ConfigVersion = ConfigVersion(
+        0, 0, "all", TuningConfig(), Mode.ADVISE, "athena_tuning", "defaults", 0.0
+    )
+    by_type: Mapping[str, ConfigVersion] = field(default_factory=dict)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.head, self.default, dict(self.by_type)))
+
+    def for_type(self, query_type: str) -> TuningConfig:
+        """Return the config for a query of this type."""
+        return self.by_type.get(query_type, self.default).config
+
+    def in_scope(self, scope: str) -> ConfigVersion | None:
+        """Return the version in force for exactly this scope ("all" or a type), or None."""
+        return self.default if scope == "all" else self.by_type.get(scope)
+
+    def with_version(self, version: ConfigVersion) -> ConfigSet:
+        """Return the set after ``version`` came into force."""
+        head = max(self.head, version.version)
+        if version.scope == "all":
+            return replace(self, head=head, default=version)
+        by_type = {**self.by_type, version.scope: version}
+        if version.ends_exception:
+            del by_type[version.scope]
+        return replace(self, head=head, by_type=MappingProxyType(by_type))
