@@ -98,7 +98,8 @@ def test_answer_that_cannot_be_read_is_that_layers_error(answer: Any) -> None:
 
 def test_answer_may_hold_items_or_mappings_and_equal_ids_in_two_layers_are_two_things() -> None:
     own = StubLayer("items", lambda q, k, d: [Item("x", "items", "as an item", evidence=("e",))])
-    with over(own, StubLayer("one", items("1")), StubLayer("two", items("1"))) as manager:
+    other = StubLayer("two", lambda q, k, d: [{"id": "1", "text": "something else"}])
+    with over(own, StubLayer("one", items("1")), other) as manager:
         answer = manager.recall("x")
         assert answer["items"][0]["text"] == "as an item"
         assert sorted((i["layer"], i["id"]) for i in answer["_fused"]) == [
