@@ -15,7 +15,7 @@ from athena_tuning.interchange.opening import LIMITS, Limits, check_encoding
 from athena_tuning.interchange.plausibility import Doubt
 from athena_tuning.interchange.recognition import OwnReading, Question, Refusal, TableReading
 from athena_tuning.interchange.record_stream import EVERYTHING, RecordStream
-from athena_tuning.interchange.registry import recognise
+from athena_tuning.interchange.registry import Registry, recognise
 from athena_tuning.interchange.report import ImportRefused, ImportReport, Problem
 from athena_tuning.interchange.retrieval_spans import SpanChoice, basis_of
 from athena_tuning.interchange.row_source import Progress, RowSource
@@ -49,6 +49,7 @@ class Import:
             if a row is bad.
         encoding: how text is written; None: by the byte order mark, else UTF-8.
         limits: what is too much.
+        formats: the formats that are known; None: all that are registered.
 
     Attributes:
         format: name of the format.
@@ -93,6 +94,7 @@ class Import:
         on_bad: OnBad = "skip",
         encoding: str | None = None,
         limits: Limits = LIMITS,
+        formats: Registry | None = None,
     ) -> None:
         if on_bad not in ("skip", "refuse"):
             raise ValueError(f"on_bad must be skip or refuse, not {on_bad!r}")
@@ -102,6 +104,7 @@ class Import:
         self.report = ImportReport()
         self.choice = SpanChoice(recall_span, layer_attribute)
         self._limits = limits
+        self._formats = formats
         self._source = RowSource(self.path, layout_of(self.path, encoding, limits), encoding, limits)
         self.shape = self._source.layout.shape
         sample, trouble = self._source.sample()
@@ -199,7 +202,7 @@ class Import:
 
     def _recognise(self, sample: Sample, name: str | None, trouble: str) -> None:
         try:
-            recogniser, found = recognise(sample, name)
+            recogniser, found = recognise(sample, name, self._formats)
         except ValueError as exc:
             if self.shape is Shape.BINARY:
                 raise ValueError(f"{self.path.name} is no text, no Parquet and no gzip of text") from None
@@ -221,7 +224,13 @@ class Import:
         mapping: ColumnMapping | None,
         corrections: Mapping[str, Any],
     ) -> None:
-        self.columns = sample.columns if reading.line is None else tuple(reading.mapping.columns.values())
+        mapped = tuple(reading.mapping.columns.values())
+        if reading.line is not None:
+            self.columns = mapped
+        elif self.shape in (Shape.JSON, Shape.JSONL):  # what a format names may come later in the file
+            self.columns = tuple(dict.fromkeys((*sample.columns, *mapped)))
+        else:
+            self.columns = sample.columns
         if mapping is not None:
             mapping.check(self.columns)
             self.mapping, self.notes = mapping, ()

@@ -99,16 +99,15 @@ class RecordStream:
         self, reading: SpanReading, keep: Container[str], progress: Progress | None
     ) -> Iterator[tuple[int, Span | ValueError | None]]:
         number = 0
-        for at, element in self.source.elements(progress):
-            if isinstance(element, ValueError):
-                number = max(number + 1, at)
-                yield number, element
-                continue
-            for span in reading.read(element, keep):
-                number += 1
-                yield number, span
-            if reading.whole(element):
-                yield number, None
+        try:
+            for _, element in self.source.elements(progress):
+                for span in [element] if isinstance(element, ValueError) else reading.read(element, keep):
+                    number += 1
+                    yield number, span
+                if reading.whole(element):
+                    yield number, None
+        except ValueError as exc:  # traces that are there by now are told nevertheless
+            yield number + 1, ValueError(f"{exc}; the file is not read further")
 
     def _own(self, progress: Progress | None) -> Numbered:
         if self.source.layout.shape is Shape.PARQUET:

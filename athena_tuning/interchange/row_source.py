@@ -8,14 +8,24 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from athena_tuning.interchange import documents, lines, parquet
-from athena_tuning.interchange.opening import Limits, open_bytes
-from athena_tuning.interchange.shape import Layout, Sample, Shape, columns_of, lines_of, members_of
+from athena_tuning.interchange.opening import LIMITS, Limits, open_bytes
+from athena_tuning.interchange.shape import Layout, Sample, Shape, columns_of, layout_of, lines_of, members_of
 
 Progress = Callable[[int, int], None]
 """Told (bytes read, bytes in all)."""
 
 _SAMPLE = 500
 _TOLD_EVERY = 2048
+
+
+def sample_of(path: Path, encoding: str | None = None, limits: Limits = LIMITS) -> Sample:
+    """Return what a recogniser is shown of a file.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is empty, packed in a way that is not read here, or too wide.
+    """
+    return RowSource(path, layout_of(path, encoding, limits), encoding, limits).sample()[0]
 
 
 class RowSource:
@@ -58,6 +68,7 @@ class RowSource:
             self.layout.shape,
             columns_of(self.path, self.layout, rows, self._limits),
             tuple(rows),
+            self.layout.path or (),
             lines_of(text),
             tuple(members_of(text)) if is_json and text[:1] == "{" else (),
             parquet.schema_units(self.path) if self.layout.shape is Shape.PARQUET else {},

@@ -18,8 +18,9 @@ from athena_tuning.interchange.opening import HEAD, LIMITS, Limits, TornFile, en
 
 _LINE_END = re.compile(r"[\r\n]")  # a JSON text may hold what else ``splitlines`` takes for one
 _COLON = re.compile(r"\s*:")
-_WRAPPERS = ("resourceSpans", "resource_spans", "batches")
-"""Members of a document of OpenTelemetry, however few elements they hold."""
+_RESOURCES = ("resourceSpans", "resource_spans", "batches")
+_SCOPES = ("scopeSpans", "scope_spans", "instrumentationLibrarySpans")
+"""Members of a document of OpenTelemetry: spans are in scopes of resources; one may hold them all."""
 
 _LISTS = frozenset(
     {"data", "traces", "observations", "runs", "spans", "items", "results", "rows", "records", "hits"}
@@ -67,6 +68,7 @@ class Sample:
         shape: how the file is built.
         columns: names of the rows' values, those inside objects with dots ("http.status").
         rows: the first rows of a table, or elements of a JSON document; empty if none could be read.
+        path: in JSON, the members that lead to the elements.
         lines: the first lines of a text; of a document without line ends, its beginning.
         members: names of the outermost members of a JSON object, as far as the beginning goes.
         units: units that the file's own schema names, by column ("ms").
@@ -81,6 +83,7 @@ class Sample:
     shape: Shape
     columns: tuple[str, ...] = ()
     rows: tuple[Row, ...] = ()
+    path: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
     members: tuple[str, ...] = ()
     units: Mapping[str, str] = field(default_factory=dict)
@@ -113,6 +116,8 @@ def layout_of(path: Path, encoding: str | None = None, limits: Limits = LIMITS) 
         raise ValueError(f"{path.name} is empty")
     if "\0" in _LINE_END.split(text, 1)[0]:
         return Layout(Shape.BINARY, head=head)
+    if text[0] in "[{" and (spans := _path_to_spans(text)) is not None:
+        return Layout(Shape.JSON, spans, head, text)
     if text[0] == "[":
         return Layout(Shape.JSON, (), head, text)
     if text[0] == "{":
@@ -198,11 +203,6 @@ def _head(stream: Any) -> bytes:
 def _object(text: str, head: bytes) -> Layout:
     """Tell rows, one on each line, from documents around a list of them and from documents that are rows."""
     names = members_of(text)
-    for name in _WRAPPERS:
-        if name in names:
-            return Layout(Shape.JSON, (name,), head, text)
-    if "trace" in names and (inner := next((w for w in _WRAPPERS if f'"{w}"' in text), None)):
-        return Layout(Shape.JSON, ("trace", inner), head, text)
     first = _first_value(_LINE_END.split(text, 1)[0])
     if isinstance(first, Mapping) and not _holds_rows(first):
         return Layout(Shape.JSONL, (), head, text)
@@ -214,6 +214,21 @@ def _object(text: str, head: bytes) -> Layout:
     if first is None and second and not second[0].lstrip().startswith("{"):
         return Layout(Shape.JSON, None, head, text)  # documents over several lines
     return Layout(Shape.JSONL, (), head, text)
+
+
+def _path_to_spans(text: str) -> tuple[str, ...] | None:
+    """Return the way to the spans in a document of OpenTelemetry; None if it is none."""
+    outermost = members_of(text[text.find("{") :])
+    scopes = next((name for name in _SCOPES if f'"{name}"' in text), None)
+    if scopes is None:
+        return None
+    if scopes in outermost:
+        return (scopes, "spans")
+    resources = next((name for name in _RESOURCES if name in outermost), None)
+    if resources is not None:
+        return (resources, scopes, "spans")
+    inner = next((name for name in _RESOURCES if f'"{name}"' in text), None)
+    return ("trace", inner, scopes, "spans") if inner is not None and "trace" in outermost else None
 
 
 def _is_row(names: Collection[str]) -> bool:

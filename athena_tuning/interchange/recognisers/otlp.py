@@ -10,39 +10,22 @@ from athena_tuning.interchange.shape import Sample
 from athena_tuning.interchange.spans import Span, kept
 from athena_tuning.interchange.trace_json import each, first_of, list_in, span_of, whole
 
-_RESOURCES = ("resourceSpans", "resource_spans", "batches")
-_SCOPES = ("scopeSpans", "scope_spans", "instrumentationLibrarySpans")
+_MARKS = ({"traceId", "spanId", "startTimeUnixNano"}, {"trace_id", "span_id", "start_time_unix_nano"})
 _OUTCOMES = {1: True, 2: False, "STATUS_CODE_OK": True, "STATUS_CODE_ERROR": False}
 
 
 def spans(element: Any, keep: Container[str]) -> Iterator[Span | ValueError]:
-    """Give the spans of a whole document, of one of its resources, or of what Tempo puts around them."""
-    for inner in list_in(element, *_RESOURCES):
-        yield from spans(inner, keep)
-    if isinstance(element, Mapping) and isinstance(element.get("trace"), Mapping):
-        yield from spans(element["trace"], keep)
-    for scope in list_in(element, *_SCOPES):
-        yield from each(lambda span: _span(span, keep), list_in(scope, "spans"))
+    """Give the span of an element; the way to it through resources and scopes is the layout's."""
+    yield from each(lambda span: _span(span, keep), [element])
 
 
 def _recognise(sample: Sample) -> Recognition | None:
-    wrapper = next((name for name in _RESOURCES if name in sample.members or sample.has(name)), None)
-    if wrapper is None and "trace" in sample.members and sample.share(_has_scopes) > 0.5:
-        wrapper = "trace"
-    if wrapper is None and sample.share(_has_scopes) < 0.5:
+    wrapped = sample.path[-1:] == ("spans",) and len(sample.path) > 1
+    marked = sample.share(lambda row: any(row.keys() >= marks for marks in _MARKS))
+    if not wrapped and marked < 0.5:
         return None
-    if (
-        wrapper == "batches"
-        and sample.share(lambda row: _has_scopes(row) or bool(list_in(row, wrapper))) < 0.5
-    ):
-        return None
-    return Recognition(
-        CERTAIN, f"spans of scopes of resources, under {wrapper or 'a list'}", SpanReading(spans)
-    )
-
-
-def _has_scopes(row: Any) -> bool:
-    return any(list_in(row, name) for name in _SCOPES)
+    way = " / ".join(sample.path) if wrapped else "spans with traceId, spanId and startTimeUnixNano"
+    return Recognition(CERTAIN, way, SpanReading(spans))
 
 
 def _span(span: Mapping[str, Any], keep: Container[str]) -> Span:
