@@ -254,7 +254,8 @@ def test_an_answer_that_cannot_be_read_is_that_layers_error(answer: Any) -> None
 
 def test_layers_may_give_items_or_mappings_and_equal_ids_in_two_layers_are_two_things() -> None:
     items = Stub("items", lambda q, k, d: [Item("x", "items", "as an item", evidence=("e",))])
-    with over(items, Stub("one", found("1")), Stub("two", found("1"))) as manager:
+    other = Stub("two", lambda q, k, d: [{"id": "1", "text": "something else"}])
+    with over(items, Stub("one", found("1")), other) as manager:
         answer = manager.recall("x")
         assert answer["items"][0]["text"] == "as an item"
         assert sorted((i["layer"], i["id"]) for i in answer["_fused"]) == [
