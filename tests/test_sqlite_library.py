@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -27,16 +28,22 @@ print(held.execute("SELECT x FROM t").fetchall(), apsw.memory_used() > 0)
     assert run(program) == "[(1,)] True"
 
 
+MEMORY = "from athena_tuning.recall.memory import Memory; Memory(':memory:').close()"
+STORE = "from athena_tuning import open_store; open_store('sqlite:///{path}').close()"
+
+
+@pytest.mark.parametrize("opened", [MEMORY, STORE])
 @pytest.mark.parametrize(("before", "off"), [("", True), ("held = apsw.Connection(':memory:')", False)])
-def test_opening_a_memory_stops_the_statistics_unless_sqlite_is_in_use(before: str, off: bool) -> None:
+def test_opening_a_file_stops_the_statistics_unless_sqlite_is_in_use(
+    tmp_path: Path, opened: str, before: str, off: bool
+) -> None:
     program = f"""
 import apsw
 {before}
-from athena_tuning.recall.memory import Memory
-one, two = Memory(":memory:"), Memory(":memory:")
-assert one.counts() == two.counts()
-print(apsw.memory_used() == 0)
-one.close()
-two.close()
+{opened.format(path=tmp_path / "store.db")}
+held = apsw.Connection(":memory:")
+held.execute("CREATE TABLE t(x)")
+{MEMORY}
+print(apsw.memory_used() == 0, held.execute("SELECT * FROM t").fetchall())
 """
-    assert run(program) == str(off)
+    assert run(program) == f"{off} []"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -35,61 +35,73 @@ def fuse(lists: Mapping[str, Sequence[Item]], limit: int) -> list[dict[str, Any]
         >>> [(item["id"], round(item["score"], 4)) for item in fuse({"episodic": [a], "semantic": [b]}, 5)]
         [('t1', 0.0328)]
     """
-    scores, speakers, voices = _rank(lists)
-    fused: list[dict[str, Any]] = []
-    heard: dict[Hashable, tuple[dict[str, Any], int]] = {}
+    return [_record(item, score, others) for score, _, item, others in _best(lists, limit)]
+
+
+_Shown = tuple[float, int, Item, list[Item]]
+"""What is shown: its score, a bit for each layer that it comes from, the item, others that say the same."""
+
+
+def _best(lists: Mapping[str, Sequence[Item]], limit: int) -> list[_Shown]:
+    shown: dict[Hashable, _Shown] = {}
     seen: set[Hashable] = set()
-    for piece in sorted(scores, key=scores.__getitem__, reverse=True):
-        item = speakers[piece][2]
-        identity = _identity(item)
+    for score, layers, _, _, item, scope in sorted(_pieces(lists), key=_SCORE, reverse=True):
+        identity = (item.get("layer"), item["id"], scope)
         if identity in seen:
             continue
         seen.add(identity)
-        said = _said(item) or identity
-        like = heard.get(said)
-        if like is not None and _words(like[0]["text"]) == _words(item["text"]):
-            _take_in(like[0], item)
-            if not like[1] & voices[piece]:
-                like[0]["score"] += scores[piece]
-                heard[said] = (like[0], like[1] | voices[piece])
-        elif len(fused) < limit:
-            shown = {**item, "score": scores[piece], "duplicates": 0}
-            fused.append(shown)
-            heard.setdefault(said, (shown, voices[piece]))
-    fused.sort(key=_SCORE, reverse=True)
-    return fused
+        said = (_fingerprint(item.get("text")), scope)
+        known = shown.get(said)
+        if known is not None and _same_words(known[2], item):
+            known[3].append(item)
+            if not known[1] & layers:
+                shown[said] = (known[0] + score, known[1] | layers, *known[2:])
+        elif len(shown) < limit:
+            shown[said if known is None else identity] = (score, layers, item, [])
+    return sorted(shown.values(), key=_SCORE, reverse=True)
 
 
-_SCORE = itemgetter("score")
+def _record(item: Item, score: float, others: list[Item]) -> dict[str, Any]:
+    if not others:
+        return {**item, "score": score, "duplicates": 0}
+    evidence = (piece for each in (item, *others) for piece in each.get("evidence") or ())
+    return {**item, "evidence": [*dict.fromkeys(evidence)], "score": score, "duplicates": len(others)}
 
-Pieces = tuple[dict[Hashable, float], dict[Hashable, tuple[int, int, Item]], dict[Hashable, int]]
-"""By piece of evidence: its score; who says it most closely; a bit for each layer that has it."""
+
+_SCORE = itemgetter(0)
+
+_Piece = list[Any]
+"""A piece of evidence: its score, a bit for each layer that has it, and who says it most closely: the number
+of pieces that item rests on, its rank, itself, its scope (None if all items are of one)."""
 
 
-def _rank(lists: Mapping[str, Sequence[Item]]) -> Pieces:
-    several = len({_scope(item) for items in lists.values() for item in items}) > 1
-    scores: dict[Hashable, float] = {}
-    speakers: dict[Hashable, tuple[int, int, Item]] = {}
-    voices: dict[Hashable, int] = {}
+def _pieces(lists: Mapping[str, Sequence[Item]]) -> Iterable[_Piece]:
+    several = len({_scope(item) for items in lists.values() for item in items if "scope" in item}) > 1
+    pieces: dict[Hashable, _Piece] = {}
     bit = 1
+    scope = None
     for items in lists.values():
-        for rank, item in enumerate(items, 1):
+        rank = RANK_CONSTANT
+        for item in items:
+            rank += 1
+            score = 1.0 / rank
             evidence = item.get("evidence") or (item["id"],)
+            closeness = len(evidence)
             if several:
                 scope = _scope(item)
-                evidence = [(scope, piece) for piece in evidence]
-            score, closeness = 1.0 / (RANK_CONSTANT + rank), len(evidence)
-            for piece in evidence:
-                if piece not in scores:
-                    scores[piece], voices[piece], speakers[piece] = score, bit, (closeness, rank, item)
+                evidence = [(piece, scope) for piece in evidence]
+            for name in evidence:
+                piece = pieces.get(name)
+                if piece is None:
+                    pieces[name] = [score, bit, closeness, rank, item, scope]
                     continue
-                if not voices[piece] & bit:
-                    voices[piece] |= bit
-                    scores[piece] += score
-                if (closeness, rank) < speakers[piece][:2]:
-                    speakers[piece] = (closeness, rank, item)
+                if not piece[1] & bit:
+                    piece[0] += score
+                    piece[1] |= bit
+                if closeness < piece[2] or (closeness == piece[2] and rank < piece[3]):
+                    piece[2:] = closeness, rank, item, scope
         bit <<= 1
-    return scores, speakers, voices
+    return pieces.values()
 
 
 def _scope(item: Item) -> str | None:
@@ -97,38 +109,27 @@ def _scope(item: Item) -> str | None:
     return scope if isinstance(scope, str) else None
 
 
-def _identity(item: Item) -> Hashable:
-    return item.get("layer"), _scope(item), item["id"]
-
-
-def _said(item: Item) -> Hashable:
-    """Return what items of a scope with the same words have in common; others may have it as well."""
-    text = item.get("text")
-    if not text:
-        return None
-    return _scope(item), _comparable(text).encode("utf-8", "replace").translate(_LOWER, _SILENT)
-
-
-def _words(text: str) -> list[str]:
-    return _comparable(text).casefold().translate(_SPACED).split()
-
-
-def _comparable(text: str) -> str:
-    return text if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
-
-
 _SILENT = b" \t\r\n.,;:!?\"'()[]{}*_`"
 _SPACED = str.maketrans(dict.fromkeys(_SILENT.decode(), " "))
 _LOWER = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"abcdefghijklmnopqrstuvwxyz")
 
 
-def _take_in(shown: dict[str, Any], item: Item) -> None:
-    """Count an item that says the same as one that is shown, and take over its evidence."""
-    shown["duplicates"] += 1
-    evidence = shown.get("evidence") or ()
-    more = [piece for piece in item.get("evidence") or () if piece not in evidence]
-    if more:
-        shown["evidence"] = [*evidence, *more]
+def _fingerprint(text: str | None) -> bytes | None:
+    """Return what texts with the same words have in common; it is cheap, and others may have it as well."""
+    if not text:
+        return None
+    return _comparable(text).encode("utf-8", "replace").translate(_LOWER, _SILENT)
+
+
+def _same_words(one: Item, other: Item) -> bool:
+    words, others = (
+        _comparable(item.get("text") or "").casefold().translate(_SPACED).split() for item in (one, other)
+    )
+    return bool(words) and words == others
+
+
+def _comparable(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
 
 
 def additions(lists: Mapping[str, Sequence[Item]], k: int, selected: Collection[str]) -> dict[str, int]:
@@ -162,5 +163,7 @@ def additions(lists: Mapping[str, Sequence[Item]], k: int, selected: Collection[
 
 def _shown(lists: Mapping[str, Sequence[Item]], layers: set[str], k: int) -> set[Hashable]:
     """Return the evidence of the best k of some layers, which keep their order: it decides ties."""
-    fused = fuse({layer: items for layer, items in lists.items() if layer in layers}, k)
-    return {(_scope(item), piece) for item in fused for piece in item.get("evidence") or (item["id"],)}
+    best = _best({layer: items for layer, items in lists.items() if layer in layers}, k)
+    return {
+        (_scope(item), piece) for _, _, item, _ in best for piece in item.get("evidence") or (item["id"],)
+    }

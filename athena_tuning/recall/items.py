@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time
 from numbers import Real
@@ -90,6 +90,24 @@ class Item:
     def to_dict(self) -> dict[str, Any]:
         """Return the item as plain types."""
         return asdict(self)
+
+
+class BadItems(ValueError):
+    """Some of many items did not fit; the others are kept.
+
+    Attributes:
+        bad: (position from 1, reason) of those that were left out.
+        kept: how many were kept, by layer.
+    """
+
+    def __init__(self, bad: Sequence[tuple[int, str]], kept: Mapping[str, int]) -> None:
+        self.bad = list(bad)
+        self.kept = dict(kept)
+        reasons = "; ".join(f"item {position}: {reason}" for position, reason in self.bad[:3])
+        more = f"; and {len(self.bad) - 3} more" if len(self.bad) > 3 else ""
+        super().__init__(
+            f"{sum(self.kept.values())} items are kept, {len(self.bad)} left out: {reasons}{more}"
+        )
 
 
 class LayerQuery(str):

@@ -17,7 +17,7 @@ from athena_tuning.recall.contribution import ContributionCount
 from athena_tuning.recall.execution.executor import ParallelLayerExecutor
 from athena_tuning.recall.items import Item
 from athena_tuning.recall.layers.base import Layer
-from athena_tuning.recall.memory import Memory
+from athena_tuning.recall.memory import ANY_SCOPE, AnyScope, Memory
 from athena_tuning.recall.recaller import Recaller
 from athena_tuning.recall.request import RecallRequest, takes
 from athena_tuning.recall.result import RecallResult
@@ -109,12 +109,13 @@ class MemoryManager(Worker):
     # Remembering
 
     def remember(self, item: Item | Mapping[str, Any]) -> str:
-        """Keep an item, in place of one with the same id; return its id.
+        """Keep an item, in place of one with the same id in the same scope; return its id.
 
         Raises:
             ValueError: if the item does not fit or is for a layer that the memory does not have.
         """
         kept = item if isinstance(item, Item) else Item.from_dict(item)
+        self.check_layer(kept)
         self.remember_many([kept])
         return kept.id
 
@@ -128,22 +129,29 @@ class MemoryManager(Worker):
             progress: told how many are kept so far.
 
         Raises:
-            ValueError: if an item does not fit; what came before its transaction is kept.
+            BadItems: at the end, if items do not fit; it says which and why, and all others are kept.
         """
-        whole = (item if isinstance(item, Item) else Item.from_dict(item) for item in items)
         try:
-            return self.memory.remember(whole, progress)
+            return self.memory.remember(items, progress)
         finally:
             self._notice_writes()
 
-    def forget(self, item_id: str) -> bool:
-        """Drop an item; False if nobody knew it."""
-        return self.forget_many([item_id]) == 1
+    def forget(self, item_id: str, scope: str | AnyScope | None = ANY_SCOPE) -> bool:
+        """Drop an item; False if nobody knew it. ``scope``: see ``forget_many``."""
+        return self.forget_many([item_id], scope) == 1
 
-    def forget_many(self, item_ids: Iterable[str]) -> int:
-        """Drop items, 500 in a transaction; return how many were known."""
+    def forget_many(self, item_ids: Iterable[str], scope: str | AnyScope | None = ANY_SCOPE) -> int:
+        """Drop items, 500 in a transaction; return how many were known.
+
+        Args:
+            item_ids: their ids.
+            scope: theirs; None: they are in none. Without it, an id may be in any scope, but only in one.
+
+        Raises:
+            ValueError: if ``scope`` is not given and several have an item of one of the ids.
+        """
         try:
-            return self.memory.forget_many(item_ids)
+            return self.memory.forget_many(item_ids, scope)
         finally:
             self._notice_writes()
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
-from athena_tuning.recall.items import Item
+from athena_tuning.recall.items import BadItems, Item
 from athena_tuning.recall.layers import schema
 from athena_tuning.recall.layers.graph import GraphLayer
 from athena_tuning.recall.layers.memory_file import MemoryFile
@@ -22,12 +22,14 @@ BATCH = 500
 """Items written in one transaction."""
 
 
-class _AnyScope(Enum):
+class AnyScope(Enum):
+    """In place of a scope."""
+
     ANY = "any"
 
 
-ANY_SCOPE: Final = _AnyScope.ANY
-"""In place of a scope: the only one that has an item of this id."""
+ANY_SCOPE: Final = AnyScope.ANY
+"""The only scope that has an item of the id."""
 
 _Key = tuple[str, str]
 """What tells items apart: id, and scope or nothing."""
@@ -63,7 +65,7 @@ class Memory:
             raise
 
     def remember(
-        self, items: Iterable[Item], progress: Callable[[int], None] | None = None
+        self, items: Iterable[Item | Mapping[str, Any]], progress: Callable[[int], None] | None = None
     ) -> dict[str, int]:
         """Keep items, in their order, and return how many by layer. An id that its scope knows is replaced.
 
@@ -72,24 +74,35 @@ class Memory:
             progress: told how many are kept so far, after each transaction.
 
         Raises:
-            ValueError: if an item is for a layer that this memory does not have; nothing of its batch is
-                kept.
+            BadItems: at the end, if an item does not fit or is for a layer that this memory does not have;
+                all others are kept.
         """
-        counts: dict[str, int] = defaultdict(int)
-        waiting = iter(items)
+        counts: Counter[str] = Counter()
+        bad: list[tuple[int, str]] = []
+        waiting = self._good(items, bad)
         while batch := list(islice(waiting, BATCH)):
-            for item in batch:
-                self.check_layer(item)
             with self.file.write() as db:
                 self._remember_batch(db, batch)
-            for item in batch:
-                counts[item.layer] += 1
+            counts.update(item.layer for item in batch)
             self.join_parts(1 / 4)
             if progress is not None:
-                progress(sum(counts.values()))
-        if sum(counts.values()) > BATCH:
+                progress(counts.total())
+        if counts.total() > BATCH:
             self.join_parts()
+        if bad:
+            raise BadItems(bad, counts)
         return dict(counts)
+
+    def _good(self, items: Iterable[Item | Mapping[str, Any]], bad: list[tuple[int, str]]) -> Iterator[Item]:
+        """Give the items that fit, and note why the others do not."""
+        for position, given in enumerate(items, 1):
+            try:
+                item = given if isinstance(given, Item) else Item.from_dict(given)
+                self.check_layer(item)
+            except ValueError as exc:
+                bad.append((position, str(exc)))
+            else:
+                yield item
 
     def join_parts(self, share: float = 1 / 64) -> None:
         """Make one part of each index that grew by at least this share since: searches are faster then."""
@@ -113,11 +126,11 @@ class Memory:
             known = ", ".join(self.layers)
             raise ValueError(f"item {item.id!r:.80} is for layer {item.layer!r}; there are {known}")
 
-    def forget(self, item_id: str, scope: str | _AnyScope | None = ANY_SCOPE) -> bool:
+    def forget(self, item_id: str, scope: str | AnyScope | None = ANY_SCOPE) -> bool:
         """Drop an item; False if nobody knew it. See ``forget_many``."""
         return self.forget_many([item_id], scope) == 1
 
-    def forget_many(self, item_ids: Iterable[str], scope: str | _AnyScope | None = ANY_SCOPE) -> int:
+    def forget_many(self, item_ids: Iterable[str], scope: str | AnyScope | None = ANY_SCOPE) -> int:
         """Drop items, 500 in a transaction; return how many were known.
 
         Args:
@@ -132,7 +145,7 @@ class Memory:
         waiting = iter(dict.fromkeys(item_ids))
         while batch := list(islice(waiting, BATCH)):
             with self.file.write() as db:
-                if isinstance(scope, _AnyScope):
+                if isinstance(scope, AnyScope):
                     found = _find_anywhere(db, batch)
                 else:
                     found = _find(db, [_key(item_id, scope) for item_id in batch])

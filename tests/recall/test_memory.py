@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from athena_tuning.recall.items import Item, LayerQuery
+from athena_tuning.recall.items import BadItems, Item, LayerQuery
 from athena_tuning.recall.layers.memory_file import MemoryFile
 from athena_tuning.recall.memory import BATCH, Memory
 
@@ -185,10 +185,27 @@ def test_no_query_is_read_as_syntax(memory: Memory, text: str) -> None:
         assert ask(memory, layer, text) == []
 
 
-def test_an_item_for_an_unknown_layer_is_refused_and_its_batch_with_it(memory: Memory) -> None:
-    with pytest.raises(ValueError, match="'dreams'; there are episodic"):
-        memory.remember([note("a", "tea"), note("b", "tea", "dreams")])
-    assert sum(memory.counts().values()) == 0
+def test_items_that_do_not_fit_are_told_by_position_and_all_others_are_kept(memory: Memory) -> None:
+    items: list[Item | dict[str, object]] = [note(str(n), "tea") for n in range(2 * BATCH)]
+    items.insert(3, note("b", "tea", "dreams"))
+    items.insert(700, {"id": "c", "layer": "semantic"})
+    with pytest.raises(
+        BadItems, match=r"1000 items are kept, 2 left out: item 4: .*'dreams'; there are"
+    ) as told:
+        memory.remember(items)
+    assert memory.counts()["semantic"] == 2 * BATCH
+    assert told.value.kept == {"semantic": 2 * BATCH}
+    assert told.value.bad[1] == (701, "text is missing")
+
+
+def test_a_source_of_items_that_fails_on_the_way_says_so_itself(memory: Memory) -> None:
+    def items() -> Iterator[Item]:
+        yield from (note(str(n), "tea") for n in range(BATCH + 1))
+        raise ValueError("the source broke")
+
+    with pytest.raises(ValueError, match="the source broke"):
+        memory.remember(items())
+    assert memory.counts()["semantic"] == BATCH, "what was written before is kept"
 
 
 def test_progress_is_told_after_each_transaction(memory: Memory) -> None:

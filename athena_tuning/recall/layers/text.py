@@ -22,7 +22,9 @@ _STEP_PAGES = 500
 """Pages of 4 kB that a transaction writes at most to join parts of an index."""
 
 _WIDER = 8
-"""Times as many items that are looked at where some say the same."""
+"""Times as many items that are looked at where some say the same, until enough say something of their own."""
+
+_MOST_LOOKED_AT = 1000
 
 
 class TextLayer:
@@ -62,10 +64,12 @@ class TextLayer:
         match = match_any(query)
         if match is None:
             return []
+        looked_at = k
         rows = self._rows(match, k, query.scope, deadline)
-        if len(rows) == k and len({row[1:3] for row in rows}) < k:
-            rows = _copies_last(self._rows(match, k * _WIDER, query.scope, deadline))[:k]
-        return [record(self.name, row) for row in rows]
+        while len(rows) == looked_at < _MOST_LOOKED_AT and len({row[1:3] for row in rows}) < k:
+            looked_at *= _WIDER
+            rows = self._rows(match, looked_at, query.scope, deadline)
+        return [record(self.name, row) for row in (rows if looked_at == k else _copies_last(rows)[:k])]
 
     def _rows(self, match: str, k: int, scope: str | None, deadline: float) -> list[tuple[Any, ...]]:
         if scope is None:
