@@ -204,7 +204,7 @@ def _preview(found: Import, as_json: bool) -> None:
             }
         )
         return
-    console().print(Text(f"{found.path.name}: {found.title}"))
+    console().print(Text(f"{found.path.name} ({found.shape}): {found.title}"))
     console().print(Text(f"format {found.format}, {found.confidence:.0%} sure: {found.reason}"))
     _show_mapping(found)
     for note in found.notes:

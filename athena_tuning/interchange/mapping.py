@@ -140,15 +140,23 @@ class ColumnMapping:
                 changes[what] = column
         return changes if layers == self.layer_columns else {**changes, "layer_columns": layers}
 
+    def check_columns(self, columns: Collection[str]) -> None:
+        """Refuse a mapping that names a column which the table does not have.
+
+        Raises:
+            ValueError: naming it, and the columns that there are.
+        """
+        for what, column in self.columns.items():
+            if column not in columns:
+                raise ValueError(f"{what} is mapped to {column!r}, which is none of {_listed(columns)}")
+
     def check(self, columns: Collection[str]) -> None:
         """Refuse a mapping that a table cannot satisfy.
 
         Raises:
             ValueError: if a column does not exist or no column holds a time.
         """
-        for what, column in self.columns.items():
-            if column not in columns:
-                raise ValueError(f"{what} is mapped to {column!r}, which is none of {_listed(columns)}")
+        self.check_columns(columns)
         if self.start is None and (self.end is None or self.latency is None):
             raise ValueError(
                 "no column says when a query began: map one to start, or end and latency; "

@@ -241,9 +241,7 @@ class Import:
             reading = self._reading
         self.mapping = reading.mapping.corrected(**corrections)
         if corrections:
-            for what, column in self.mapping.columns.items():
-                if column not in self.columns:
-                    raise ValueError(f"{what} is mapped to {column!r}, which is none of the columns")
+            self.mapping.check_columns(self.columns)
         self.questions = tuple(q for q in reading.questions if q.setting not in corrections)
 
     def _look_at_spans(self) -> None:
