@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     metavar="URL",
     help="Send recalls as OpenTelemetry spans, for instance to http://localhost:4318.",
 )
+@click.option(
+    "--layer", "layers", multiple=True, metavar="NAME", help="Ask a layer of an installed package too."
+)
 @click.option("--otlp-texts", is_flag=True, help="Send with the spans what was asked.")
 def manager(
     memory: str | None,
@@ -51,6 +54,7 @@ def manager(
     metrics_host: str,
     otlp: str | None,
     otlp_texts: bool,
+    layers: tuple[str, ...],
     **values: Any,
 ) -> None:
     """Run a manager that shares its metrics and obeys the store's configs, until Ctrl+C.
@@ -78,6 +82,8 @@ def manager(
     with ExitStack() as until_stopped:
         opened = until_stopped.enter_context(open_store(url))
         here = until_stopped.enter_context(closing(Embedded(path, opened)))
+        for name in layers:
+            _register(here.manager, name)
         if metrics_port is not None:
             served = until_stopped.enter_context(_metrics(here.manager, metrics_port, metrics_host))
             click.echo(f"metrics on http://{metrics_host}:{served.port}/metrics")
@@ -91,6 +97,13 @@ def manager(
         click.echo(f"manager {here.manager.worker_id} over {path} on {url}  (Ctrl+C stops it)")
         stop.wait(seconds)
     click.echo(f"stopped after {here.manager.status().recalls} recalls")
+
+
+def _register(manager: MemoryManager, name: str) -> None:
+    try:
+        manager.register_layer(name)
+    except ValueError as error:
+        raise click.UsageError(f"--layer: {error}") from error
 
 
 def _metrics(manager: MemoryManager, port: int, host: str) -> MetricsServer:
