@@ -89,18 +89,12 @@ def manager(
 
 
 def _metrics(manager: MemoryManager, port: int, host: str) -> MetricsServer:
-    try:
-        from athena_tuning.workload.telemetry.prometheus import MetricsServer
-    except ModuleNotFoundError as error:
-        raise click.ClickException(str(error)) from error
+    from athena_tuning.workload.telemetry.prometheus import MetricsServer
+
     return MetricsServer(manager, port, host)
 
 
 def _spans(manager: MemoryManager, url: str, *, texts: bool) -> SpanExport:
-    try:
-        from athena_tuning.workload.telemetry.span_export import SpanExport, otlp_exporter
+    from athena_tuning.workload.telemetry.span_export import SpanExport, otlp_exporter
 
-        exporter = otlp_exporter(url)
-    except ModuleNotFoundError as error:
-        raise click.ClickException(str(error)) from error
-    return SpanExport(manager.profiler, exporter, manager.worker_id, texts=texts)
+    return SpanExport(manager.profiler, otlp_exporter(url), manager.worker_id, texts=texts)

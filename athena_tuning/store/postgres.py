@@ -9,22 +9,20 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
+from athena_tuning.extras import needs_extra
 from athena_tuning.store.database import Database, Row, Transaction
 from athena_tuning.store.errors import StoreError
+from athena_tuning.store.postgres_listener import HeadListener
 from athena_tuning.store.retention import DEFAULT, Retention
 from athena_tuning.store.schema import CURRENT, MIGRATIONS
 from athena_tuning.store.sql_metrics import SqlStore
 from athena_tuning.store.text import TextPolicy
 
-try:
+with needs_extra("postgres", "PostgreSQL"):
     import psycopg
     import psycopg_pool
     from psycopg import errors
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
-except ImportError as exc:
-    raise StoreError(f"PostgreSQL needs psycopg: pip install 'athena-tuning[postgres]' ({exc})") from exc
-
-from athena_tuning.store.postgres_listener import HeadListener
 
 SCHEMA = "athena_tuning"
 CONNECT_SECONDS = 5

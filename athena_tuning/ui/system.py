@@ -11,7 +11,7 @@ import streamlit as st
 from athena_tuning.ui import notices, parts, text, units
 from athena_tuning.ui.shell import Here
 
-_PACKAGES = ("athena-tuning", "streamlit", "plotly", "numpy", "pandas", "scipy", "apsw")
+_PACKAGES = ("athena-tuning", "streamlit", "plotly", "numpy", "pandas", "apsw")
 
 
 def health(here: Here) -> None:

@@ -60,6 +60,7 @@ def kind_of(path: Path, encoding: str | None = None, limits: Limits = LIMITS) ->
     Raises:
         OSError: if it cannot be read.
         ValueError: if it is empty or nothing that is read here.
+        MissingExtra: if it is Parquet and the extra ``files`` is not installed.
     """
     with path.open("rb") as raw:
         if raw.read(4) == b"PAR1":
