@@ -195,6 +195,12 @@ def test_the_command_line_names_the_extra_that_is_missing(
     [
         ("otel", "opentelemetry", "from athena_tuning import QuerySpanProcessor"),
         ("prometheus", "prometheus_client", "import athena_tuning.workload.telemetry.prometheus"),
+        ("pandas", "pandas", "from athena_tuning import PerformanceProfiler as P; P().to_pandas()"),
+        (
+            "pandas",
+            "pandas",
+            "from athena_tuning import open_store as o; o('memory://').workers().to_pandas()",
+        ),
     ],
 )
 def test_what_is_missing_for_a_program_is_an_import_error_that_names_the_extra(

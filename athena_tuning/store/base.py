@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from athena_tuning.frames import Records
 from athena_tuning.model import (
     Annotation,
     ConfigSet,
@@ -154,23 +155,41 @@ class Store(ABC):
         """Return the configs in force."""
 
     @abstractmethod
-    def config_history(self, *, limit: int = 200, scope: str | None = None) -> list[ConfigVersion]:
-        """Return versions, newest first."""
+    def config_history(self, *, limit: int = 200, scope: str | None = None) -> Records[ConfigVersion]:
+        """Return versions, newest first.
+
+        ``to_pandas`` makes a table of them: version, parent, scope, ``config_…`` for each value of the config
+        (``config_timeout_seconds``), mode, author, reason, time and restores.
+
+        Example:
+            >>> from athena_tuning import TuningConfig, open_store
+            >>> with open_store("memory://") as store:
+            ...     _ = store.apply_config(
+            ...         TuningConfig(max_concurrent=8), expected_version=0, actor="me", reason="more cores"
+            ...     )
+            ...     table = store.config_history().to_pandas()
+            >>> table[["version", "config_max_concurrent", "config_timeout_seconds"]].values.tolist()
+            [[1.0, 8.0, 10.0]]
+        """
 
     @abstractmethod
     def append_decision(self, decision: Decision) -> None:
         """Keep a decision; one with the same id is replaced (a verdict may be filled in)."""
 
     @abstractmethod
-    def decisions(self, *, limit: int = 200) -> list[Decision]:
-        """Return decisions, newest first."""
+    def decisions(self, *, limit: int = 200) -> Records[Decision]:
+        """Return decisions, newest first.
+
+        ``to_pandas`` makes a table of them, with the configs as ``before_…`` and ``after_…``; predicted and
+        observed are log ratios of the objective.
+        """
 
     @abstractmethod
     def report_worker(self, status: WorkerStatus) -> None:
         """Insert or replace a worker's status."""
 
     @abstractmethod
-    def workers(self) -> list[WorkerStatus]:
+    def workers(self) -> Records[WorkerStatus]:
         """Return all known workers, last seen first."""
 
     @abstractmethod

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from athena_tuning.frames import Records
 from athena_tuning.model import (
     Annotation,
     ConfigSet,
@@ -213,11 +214,11 @@ class ReadService:
         """Return the sample workloads."""
         return samples.list_samples()
 
-    def workers(self) -> list[WorkerStatus]:
+    def workers(self) -> Records[WorkerStatus]:
         """Return all known managers, last seen first."""
         return self.store.workers()
 
-    def history(self, limit: int = 200, scope: str | None = None) -> list[ConfigVersion]:
+    def history(self, limit: int = 200, scope: str | None = None) -> Records[ConfigVersion]:
         """Return config versions, newest first."""
         return self.store.config_history(limit=limit, scope=scope)
 
@@ -225,7 +226,7 @@ class ReadService:
         """Return what people noted and did beside configs, oldest first."""
         return self.store.annotations()
 
-    def decisions(self, limit: int = 200) -> list[Decision]:
+    def decisions(self, limit: int = 200) -> Records[Decision]:
         """Return the tuner's decisions, newest first."""
         return self.store.decisions(limit=limit)
 
