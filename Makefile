@@ -1,4 +1,4 @@
-# make run: the app on 127.0.0.1:8501 · make test: everything that must hold · make bench, make shots, make soak
+# make run: the app on 127.0.0.1:8501 · make test: everything that must hold · make bench, make shots, make soak, make docs
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -6,7 +6,7 @@ READY  := .make/ready
 PORT   ?= 8501
 
 .DEFAULT_GOAL := run
-.PHONY: run test check bench shots soak browser clean
+.PHONY: run test check bench shots soak browser docs clean
 
 run: $(READY)
 	$(BIN)/athena-tuning dashboard --port $(PORT)
@@ -40,6 +40,10 @@ bench: $(READY)
 
 shots: $(READY) browser
 	$(BIN)/python docs/screenshots.py
+
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/zensical build --strict
 
 clean:
 	rm -rf $(VENV) .make build dist

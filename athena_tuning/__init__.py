@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from athena_tuning.control import Control
+    from athena_tuning.integrations.span_processor import QuerySpanProcessor
     from athena_tuning.model import (
         ConfigVersion,
         Decision,
@@ -22,16 +24,15 @@ if TYPE_CHECKING:
         TuningStrategy,
     )
     from athena_tuning.profiling import PerformanceProfiler
-    from athena_tuning.recall import Control, ExecutionResult, MemoryManager, ParallelLayerExecutor, QueryTask
+    from athena_tuning.recall import ExecutionResult, MemoryManager, ParallelLayerExecutor, QueryTask
     from athena_tuning.store import ConfigConflict, open_store
     from athena_tuning.tuning import AutoTuner
-    from athena_tuning.workload.telemetry.span_processor import QuerySpanProcessor
 
 _HOMES = {
     "AutoTuner": "tuning",
     "ConfigConflict": "store",
     "ConfigVersion": "model",
-    "Control": "recall",
+    "Control": "control",
     "Decision": "model",
     "ExecutionResult": "recall",
     "LayerMetrics": "model",
@@ -41,7 +42,7 @@ _HOMES = {
     "ParallelLayerExecutor": "recall",
     "PerformanceProfiler": "profiling",
     "QueryMetrics": "model",
-    "QuerySpanProcessor": "workload.telemetry.span_processor",
+    "QuerySpanProcessor": "integrations.span_processor",
     "QueryTask": "recall",
     "QueryTypeMetrics": "model",
     "TuningBounds": "model",

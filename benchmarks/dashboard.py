@@ -26,7 +26,7 @@ from harness import Figure, median, options, progress, quantile, report
 from profiler import records
 from sessions import Ran, Session
 
-from athena_tuning.ui.navigation import SECTIONS
+from athena_tuning.ui.frame.navigation import SECTIONS
 
 PAGES = [entry.url for entries in SECTIONS.values() for entry in entries]
 LOOK = "range=24h&refresh=every+2+s"
@@ -52,10 +52,10 @@ def serve(port: int, size: int) -> None:
     from streamlit.web import cli
 
     from athena_tuning import locations
+    from athena_tuning.service.embedded import Embedded
+    from athena_tuning.service.store_follower import Tail
+    from athena_tuning.service.tuning_service import TuningService
     from athena_tuning.store import open_store
-    from athena_tuning.ui.embedded import Embedded
-    from athena_tuning.ui.service import TuningService
-    from athena_tuning.ui.tail import Tail
 
     store = open_store(None)
     embedded = Embedded(locations.default_memory(), store)

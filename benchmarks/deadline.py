@@ -20,11 +20,11 @@ from typing import Any
 from harness import Figure, median, options, progress, quantile, report
 from recall import load
 
+from athena_tuning.load.simulated_layer import RemoteLayer
 from athena_tuning.model import TuningConfig
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall import MemoryManager
-from athena_tuning.tuning.deadline import DeadlineCurve, deadline_curve
-from athena_tuning.workload.remote import RemoteLayer
+from athena_tuning.tuning.estimation.deadline_curve import DeadlineCurve, deadline_curve
 
 DEADLINES_MS = (100, 75, 50, 40, 30, 20)
 TARGET_MS, REPEATS = 50, 3

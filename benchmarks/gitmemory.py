@@ -16,8 +16,8 @@ from pathlib import Path
 
 from harness import Figure, options, progress, report
 
+from athena_tuning.integrations.git.ingest import ingest_git
 from athena_tuning.recall import MemoryManager
-from athena_tuning.workload.gitmemory.ingest import ingest_git
 
 PACKAGES = 40
 MODULES = 15

@@ -17,13 +17,13 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from profiler import records
 
+from athena_tuning.integrations.prometheus import MetricsServer
+from athena_tuning.integrations.span_export import SpanExport, spans_of
+from athena_tuning.integrations.span_processor import QuerySpanProcessor
+from athena_tuning.integrations.totals import Totals
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall import MemoryManager
-from athena_tuning.workload.memory import generate
-from athena_tuning.workload.telemetry.prometheus import MetricsServer
-from athena_tuning.workload.telemetry.span_export import SpanExport, spans_of
-from athena_tuning.workload.telemetry.span_processor import QuerySpanProcessor
-from athena_tuning.workload.telemetry.totals import Totals
+from athena_tuning.samples.sample_memory import generate
 
 
 class Nowhere(SpanExporter):

@@ -32,8 +32,8 @@ from virtual import run_policy, run_static
 from athena_tuning.model import TuningConfig, TuningStrategy
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.tuning import AutoTuner
-from athena_tuning.tuning.objective import objective, p99, score
-from athena_tuning.tuning.simulator import SimulatedRun, simulate
+from athena_tuning.tuning.simulation.objective import objective, p99, score
+from athena_tuning.tuning.simulation.simulator import SimulatedRun, simulate
 from athena_tuning.tuning.trace import Trace
 
 OURS = "model"

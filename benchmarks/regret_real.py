@@ -18,9 +18,9 @@ from harness import Figure, options, progress, report
 from rig import WORLDS, World, drive, fill, manager, measured
 
 from athena_tuning.model import Mode, TuningConfig, TuningStrategy
-from athena_tuning.tuning.contention import capacity
-from athena_tuning.tuning.search import mean_work
-from athena_tuning.tuning.telemetry import KEPT, Telemetry
+from athena_tuning.tuning.estimation.contention import capacity
+from athena_tuning.tuning.estimation.telemetry import KEPT, Telemetry
+from athena_tuning.tuning.simulation.search import mean_work
 
 SEEN = (2, 5, 10, 20)
 LIMITS = (2, 3, 4, 5, 6, 8, 10, 13, 16, 20)

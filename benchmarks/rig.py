@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from athena_tuning import locations
+from athena_tuning.load.simulated_layer import RemoteLayer
 from athena_tuning.model import Mode, QueryMetrics, TuningConfig, TuningStrategy
 from athena_tuning.recall import MemoryManager
 from athena_tuning.recall.ingest import ingest_file
 from athena_tuning.recall.layers.base import Layer
-from athena_tuning.workload.remote import RemoteLayer
 
 Slow = Callable[[int], float]
 """How many times longer a backend waits with n calls in it."""

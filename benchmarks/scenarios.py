@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from athena_tuning.tuning.simulator import Slowdown
+from athena_tuning.tuning.simulation.simulator import Slowdown
 from athena_tuning.tuning.trace import Ask, Trace
 
 ASKED: Mapping[str, tuple[str, ...]] = {

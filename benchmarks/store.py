@@ -27,16 +27,18 @@ from athena_tuning.model import QueryMetrics, TuningConfig
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall import MemoryManager
 from athena_tuning.recall.ingest import ingest_file
+from athena_tuning.samples import sample_workloads
+from athena_tuning.samples.queries import sample_queries
+from athena_tuning.service.store_follower import Tail
 from athena_tuning.store import Level, Store, StoredRecords, open_store
 from athena_tuning.store.sqlite import SqliteStore
-from athena_tuning.ui.tail import Tail
-from athena_tuning.workload import samples
-from athena_tuning.workload.queries import sample_queries
 
 DAY = 86_400.0
 WORKLOADS = ("mixed", "bursty", "fast", "slow")
 APART = multiprocessing.get_context("forkserver")  # processes without our threads, quick to start
-APART.set_forkserver_preload(["athena_tuning.recall", "athena_tuning.store.sqlite", "athena_tuning.ui.tail"])
+APART.set_forkserver_preload(
+    ["athena_tuning.recall", "athena_tuning.store.sqlite", "athena_tuning.service.store_follower"]
+)
 QS = (0.5, 0.95, 0.99)
 SQLITE_INGEST = ((100, "columns", 250_000), (1000, "columns", 1_000_000), (1000, "records", None))
 POSTGRES_INGEST = ((100, "columns", None), (1000, "columns", 200_000))
@@ -46,7 +48,9 @@ Job = Callable[..., object]
 
 def records(n: int, worker: str, start: float, end: float) -> list[QueryMetrics]:
     """Return recorded recalls with ids of ``worker``, evenly from ``start`` to ``end`` (Unix seconds)."""
-    known = itertools.cycle(list(itertools.chain.from_iterable(map(samples.load_records, WORKLOADS))))
+    known = itertools.cycle(
+        list(itertools.chain.from_iterable(map(sample_workloads.load_records, WORKLOADS)))
+    )
     step = (end - start) / n
     return [
         m._replace(query_id=f"{worker}-{i}", timestamp=start + i * step, config_version=3, source="live")
@@ -246,7 +250,7 @@ def recalling(folder: Path, quick: bool) -> Iterator[Figure]:
         open_store(f"sqlite:///{folder / 'recalls.db'}") as store,
         MemoryManager(memory, store=store) as manager,
     ):
-        ingest_file(manager, samples.sample_memory())
+        ingest_file(manager, sample_workloads.sample_memory())
         asked = itertools.cycle(texts)
         deliver, rest = manager._delivery._take, lambda: False
         ratios, took = [], []

@@ -27,16 +27,16 @@ from typing import Any
 import numpy as np
 from harness import Figure, median, no_gc, options, progress, report, timed
 
+from athena_tuning.interchange import Import
+from athena_tuning.interchange.export import export_records
+from athena_tuning.load.bursts import Burstiness
+from athena_tuning.load.fast_forward import fast_forward, mix_of
+from athena_tuning.load.patterns import bursty, spacing
+from athena_tuning.load.run import LoadRun
+from athena_tuning.load.spec import LoadSpec
 from athena_tuning.model import LayerTask, QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.workload.bursts import Burstiness
-from athena_tuning.workload.export import export_records
-from athena_tuning.workload.forward import fast_forward, mix_of
-from athena_tuning.workload.importing import Import
-from athena_tuning.workload.patterns import bursty, spacing
-from athena_tuning.workload.run import LoadRun
-from athena_tuning.workload.samples import load_records
-from athena_tuning.workload.spec import LoadSpec
+from athena_tuning.samples.sample_workloads import load_records
 
 LAYERS = ("episodic", "semantic", "graph")
 T0 = 1_700_000_000
@@ -44,7 +44,7 @@ DAY_S = 86_400.0
 _PEAK = """
 import sys
 from pathlib import Path
-from athena_tuning.workload.importing import Import
+from athena_tuning.interchange import Import
 print(sum(1 for _ in Import(sys.argv[1]).records()))
 print(*[line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")])
 """

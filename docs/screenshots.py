@@ -23,7 +23,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from athena_tuning.locations import dashboard
-from athena_tuning.ui.navigation import SECTIONS
+from athena_tuning.ui.frame.navigation import SECTIONS
 
 HOST = "127.0.0.1"
 CHROMIUM = "/usr/bin/chromium"

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from athena_tuning.ui import notices, shell
-from athena_tuning.ui.navigation import SECTIONS
+from athena_tuning.ui.frame import notices, page_context
+from athena_tuning.ui.frame.navigation import SECTIONS
 from athena_tuning.ui.theme import ICON, MARK_AND_NAME, STYLE
 
 st.set_page_config(page_title="athena_tuning", page_icon=ICON, layout="wide")
@@ -26,5 +26,5 @@ page = st.navigation(
     },
     expanded=True,
 )
-if shell.admitted():
+if page_context.admitted():
     notices.guarded(page.run)

@@ -194,7 +194,7 @@ def test_the_command_line_names_the_extra_that_is_missing(
     ("extra", "absent", "program"),
     [
         ("otel", "opentelemetry", "from athena_tuning import QuerySpanProcessor"),
-        ("prometheus", "prometheus_client", "import athena_tuning.workload.telemetry.prometheus"),
+        ("prometheus", "prometheus_client", "import athena_tuning.integrations.prometheus"),
         ("pandas", "pandas", "from athena_tuning import PerformanceProfiler as P; P().to_pandas()"),
         (
             "pandas",

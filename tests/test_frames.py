@@ -8,6 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from athena_tuning.frames import Records
+from athena_tuning.load.archive import RunArchive
+from athena_tuning.load.blocks import RecallOutcome, Tally
+from athena_tuning.load.spec import LoadSpec
+from athena_tuning.load.summary import LoadSummary, summarize
 from athena_tuning.model import (
     Action,
     Candidate,
@@ -19,10 +23,6 @@ from athena_tuning.model import (
     TuningStrategy,
     WorkerStatus,
 )
-from athena_tuning.workload.archive import RunArchive
-from athena_tuning.workload.spec import LoadSpec
-from athena_tuning.workload.summary import LoadSummary, summarize
-from athena_tuning.workload.tally import Asked, Tally
 
 CONFIG = TuningConfig(
     max_concurrent=9,
@@ -40,7 +40,7 @@ VERSIONS = [
 def run(name: str, n: int) -> LoadSummary:
     tally = Tally()
     for i in range(n):
-        tally.record(Asked("factual", i * 0.4, 10.0 + i, 9.0, "", False, True, 7))
+        tally.record(RecallOutcome("factual", i * 0.4, 10.0 + i, 9.0, "", False, True, 7))
     started = 1_750_000_000.0 if n else None
     return summarize(name, LoadSpec("bursty", clients=None if n else 3), "finished", started, 2.0, n, tally)
 

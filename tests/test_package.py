@@ -72,6 +72,12 @@ def test_constraints_pin_names_and_versions_only() -> None:
         assert re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line), line
 
 
+def test_the_requirements_are_what_the_dashboard_needs() -> None:
+    assert (ROOT / "requirements.txt").read_text() == "-e .[dashboard]\n"
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {"streamlit", "plotly"} <= {re.split(r"[><=~!]", wanted)[0] for wanted in extras["dashboard"]}
+
+
 def test_every_direct_dependency_is_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from athena_tuning import locations
-from athena_tuning.ui.roles import Actor, Role
+from athena_tuning.service.roles import Actor, Role
 
 if TYPE_CHECKING:
-    from athena_tuning.ui.service import TuningService
+    from athena_tuning.service.tuning_service import TuningService
 
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -28,9 +28,9 @@ def attached(store: str | None, *, hours: float = 24.0) -> Iterator[TuningServic
         store: its URL; None: the default, which is made if it is missing.
         hours: how far back its window looks, once it is told to.
     """
+    from athena_tuning.service.store_follower import Tail
+    from athena_tuning.service.tuning_service import TuningService
     from athena_tuning.store import open_store
-    from athena_tuning.ui.service import TuningService
-    from athena_tuning.ui.tail import Tail
 
     opened = open_store(store or locations.default_store_url(), create=store is None)
     service = TuningService(opened, Tail(opened, hours=hours))

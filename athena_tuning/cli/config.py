@@ -13,7 +13,7 @@ from rich.text import Text
 from athena_tuning.cli.access import attached, moment, operator
 from athena_tuning.cli.output import as_json, console, print_json, print_table, store_option
 from athena_tuning.model import ConfigVersion, Mode, TuningConfig, TuningStrategy
-from athena_tuning.ui import units
+from athena_tuning.service import units
 
 _scope = click.option("--scope", default="all", show_default=True, help="'all', or a query type.")
 _reason = click.option("--reason", required=True, help="Why; the history keeps it.")

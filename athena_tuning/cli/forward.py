@@ -65,13 +65,13 @@ def forward(
 
     What recalls cost is taken from evidence; every record is marked as simulated.
     """
+    from athena_tuning.interchange.export import export_records
+    from athena_tuning.load.fast_forward import fast_forward, mix_of, store_forward, usual_evidence
+    from athena_tuning.samples import sample_workloads
     from athena_tuning.store import open_store
-    from athena_tuning.workload import samples
-    from athena_tuning.workload.export import export_records
-    from athena_tuning.workload.forward import fast_forward, mix_of, store_forward, usual_evidence
 
     with open_store(store or locations.default_store_url()) as opened:
-        known = samples.load_records(evidence) if evidence else usual_evidence(opened)
+        known = sample_workloads.load_records(evidence) if evidence else usual_evidence(opened)
         spec = replace(spec_of(rate, hours * 3600, values), mix=weights_of(mix) if mix else mix_of(known))
         changes = {"max_concurrent": max_concurrent, "timeout_seconds": timeout_seconds}
         config = _changed(opened.config_set(), {name: v for name, v in changes.items() if v is not None})

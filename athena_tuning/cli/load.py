@@ -26,11 +26,11 @@ from athena_tuning.cli.output import (
 )
 
 if TYPE_CHECKING:
+    from athena_tuning.load.compare import Comparison
+    from athena_tuning.load.run_handle import LoadProgress, Run
+    from athena_tuning.load.spec import LoadSpec
+    from athena_tuning.load.summary import LoadSummary
     from athena_tuning.store import Store
-    from athena_tuning.workload.compare import Comparison
-    from athena_tuning.workload.run import LoadProgress, Run
-    from athena_tuning.workload.spec import LoadSpec
-    from athena_tuning.workload.summary import LoadSummary
 
 _LOOK_S = 0.2
 _RUN = click.argument("run_id", metavar="RUN")
@@ -98,9 +98,9 @@ def run(
     the exit code is 1. Where the memory file is missing it is made from the sample memory, whose questions
     are asked.
     """
+    from athena_tuning.load.archive import RunArchive
+    from athena_tuning.load.remote_run import RemoteRun
     from athena_tuning.store import open_store
-    from athena_tuning.workload.archive import RunArchive
-    from athena_tuning.workload.ordered import OrderedRun
 
     archive = RunArchive()
     before = archive.find(compare_with) if compare_with else None
@@ -114,7 +114,7 @@ def run(
     path = Path(memory) if memory else locations.default_memory()
     with open_store(store or locations.default_store_url()) as opened:
         if worker is not None:
-            came = _watched(OrderedRun(opened, spec, worker="" if worker == "any" else worker).start())
+            came = _watched(RemoteRun(opened, spec, worker="" if worker == "any" else worker).start())
         else:
             came = _run_here(path, opened, spec, texts)
     archive.save(came)
@@ -128,7 +128,7 @@ def run(
 @as_json
 def list_runs(limit: int, as_json: bool) -> None:
     """List the runs that are kept, newest first."""
-    from athena_tuning.workload.archive import RunArchive
+    from athena_tuning.load.archive import RunArchive
 
     runs = RunArchive().newest(limit)
     if as_json:
@@ -155,7 +155,7 @@ def list_runs(limit: int, as_json: bool) -> None:
 @as_json
 def show(run_id: str, as_json: bool) -> None:
     """Show what came out of RUN."""
-    from athena_tuning.workload.archive import RunArchive
+    from athena_tuning.load.archive import RunArchive
 
     _tell(RunArchive().find(run_id), None, as_json)
 
@@ -166,8 +166,8 @@ def show(run_id: str, as_json: bool) -> None:
 @as_json
 def compare(before: str, after: str, as_json: bool) -> None:
     """Say whether AFTER was better than BEFORE, with intervals."""
-    from athena_tuning.workload.archive import RunArchive
-    from athena_tuning.workload.compare import compare as compared
+    from athena_tuning.load.archive import RunArchive
+    from athena_tuning.load.compare import compare as compared
 
     archive = RunArchive()
     found = compared(archive.find(before), archive.find(after))
@@ -183,8 +183,8 @@ def compare(before: str, after: str, as_json: bool) -> None:
 @as_json
 def export(file: Path, limit: int, as_json: bool) -> None:
     """Write the runs that are kept to FILE, whose ending is the format: .csv, .jsonl or .parquet."""
-    from athena_tuning.workload.archive import RunArchive
-    from athena_tuning.workload.export_runs import export_runs
+    from athena_tuning.load.archive import RunArchive
+    from athena_tuning.load.export_runs import export_runs
 
     count = export_runs(RunArchive().newest(limit), file)
     if as_json:
@@ -197,7 +197,7 @@ def export(file: Path, limit: int, as_json: bool) -> None:
 @_RUN
 def delete(run_id: str) -> None:
     """Forget RUN."""
-    from athena_tuning.workload.archive import RunArchive
+    from athena_tuning.load.archive import RunArchive
 
     if not RunArchive().delete(run_id):
         raise click.ClickException(f"there is no run {run_id}")
@@ -210,12 +210,12 @@ def delete(run_id: str) -> None:
 @store_option
 def steer(run_id: str, state: str, store: str | None) -> None:
     """Pause, resume or stop RUN, which a manager elsewhere was ordered to make."""
+    from athena_tuning.load import remote_run
     from athena_tuning.store import open_store
-    from athena_tuning.workload import ordered
 
     with open_store(store or locations.default_store_url()) as opened:
         try:
-            ordered.steer(opened, run_id, "run" if state == "resume" else state)
+            remote_run.steer(opened, run_id, "run" if state == "resume" else state)
         except KeyError:
             raise click.ClickException(f"no load run {run_id} was ordered through this store") from None
     click.echo(f"run {run_id} is told to {state}")
@@ -223,7 +223,7 @@ def steer(run_id: str, state: str, store: str | None) -> None:
 
 def _asked(file: Path) -> dict[str, list[str]]:
     """Return the questions of a file by type."""
-    from athena_tuning.workload.queries import questions_from
+    from athena_tuning.samples.queries import questions_from
 
     with file.open(encoding="utf-8", errors="replace") as lines:
         found = questions_from(lines)
@@ -236,9 +236,9 @@ def _run_here(
     memory: Path, store: Store, spec: LoadSpec, questions: Mapping[str, Sequence[str]] | None
 ) -> LoadSummary:
     """Run a load on a manager of this process."""
-    from athena_tuning.ui.embedded import Embedded
-    from athena_tuning.workload.recordings import recorded_for
-    from athena_tuning.workload.run import LoadRun
+    from athena_tuning.load.recordings import recorded_for
+    from athena_tuning.load.run import LoadRun
+    from athena_tuning.service.embedded import Embedded
 
     here = Embedded(memory, store)
     try:
@@ -280,7 +280,7 @@ def _said(at: LoadProgress) -> str:
 
 
 def _tell(came: LoadSummary, before: LoadSummary | None, as_json: bool) -> None:
-    from athena_tuning.workload.compare import compare as compared
+    from athena_tuning.load.compare import compare as compared
 
     comparison = compared(before, came) if before is not None else None
     if as_json:

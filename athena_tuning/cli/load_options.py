@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from athena_tuning.workload.spec import LoadSpec
+    from athena_tuning.load.spec import LoadSpec
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -83,7 +83,7 @@ def spec_of(rate_per_s: float, seconds: float | None, values: Mapping[str, Any])
         >>> spec_of(5.0, 60.0, {"pattern": "day", "mix": "factual=3,temporal=1"}).mix["factual"]
         3.0
     """
-    from athena_tuning.workload.spec import LoadSpec
+    from athena_tuning.load.spec import LoadSpec
 
     names = ("clients", "think_s", "repetition", "k", "seed", "speed", "cv", "dispersion", "window_s")
     given = {name: values[name] for name in names if values.get(name) is not None}

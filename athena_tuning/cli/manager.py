@@ -15,9 +15,9 @@ from athena_tuning.cli.load_options import load_options, spec_of
 from athena_tuning.cli.output import memory_option, store_option
 
 if TYPE_CHECKING:
+    from athena_tuning.integrations.prometheus import MetricsServer
+    from athena_tuning.integrations.span_export import SpanExport
     from athena_tuning.recall import MemoryManager
-    from athena_tuning.workload.telemetry.prometheus import MetricsServer
-    from athena_tuning.workload.telemetry.span_export import SpanExport
 
 
 @click.command()
@@ -58,10 +58,10 @@ def manager(
     It takes load orders too (`athena-tuning load run --on`). Where the memory file is missing it is made from
     the sample memory; --load, --clients or --replay ask the sample's questions meanwhile.
     """
+    from athena_tuning.load.recordings import recorded_for
+    from athena_tuning.load.run import LoadRun
+    from athena_tuning.service.embedded import Embedded
     from athena_tuning.store import open_store
-    from athena_tuning.ui.embedded import Embedded
-    from athena_tuning.workload.recordings import recorded_for
-    from athena_tuning.workload.run import LoadRun
 
     loaded = load is not None or values["clients"] or values["replay_of"]
     spec = spec_of(load or 10.0, seconds, values) if loaded else None
@@ -89,12 +89,12 @@ def manager(
 
 
 def _metrics(manager: MemoryManager, port: int, host: str) -> MetricsServer:
-    from athena_tuning.workload.telemetry.prometheus import MetricsServer
+    from athena_tuning.integrations.prometheus import MetricsServer
 
     return MetricsServer(manager, port, host)
 
 
 def _spans(manager: MemoryManager, url: str, *, texts: bool) -> SpanExport:
-    from athena_tuning.workload.telemetry.span_export import SpanExport, otlp_exporter
+    from athena_tuning.integrations.span_export import SpanExport, otlp_exporter
 
     return SpanExport(manager.profiler, otlp_exporter(url), manager.worker_id, texts=texts)

@@ -45,8 +45,8 @@ def export(
     .csv.gz and .jsonl.gz are packed. A FILE that is there is replaced once the new one is whole.
     `athena-tuning import` reads all of them back.
     """
+    from athena_tuning.interchange.export import export_records, stored_records
     from athena_tuning.store import open_store
-    from athena_tuning.workload.export import export_records, stored_records
 
     now = time.time()
     first = instant(since, now, "--since") if since else 0.0

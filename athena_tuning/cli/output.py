@@ -70,8 +70,8 @@ def progress_bar(what: str) -> Progress:
 def told() -> Iterator[None]:
     """Turn an expected failure into one line on standard error and exit code 1."""
     from athena_tuning.extras import MissingExtra
+    from athena_tuning.service.roles import NotAllowed
     from athena_tuning.store import StoreError
-    from athena_tuning.ui.roles import NotAllowed
 
     try:
         yield

@@ -24,8 +24,8 @@ def report(run_id: str, after_id: str | None, out: Path | None, as_json: bool) -
 
     "newest" stands for the run that was kept last. `athena-tuning load list` names them all.
     """
-    from athena_tuning.workload.archive import RunArchive
-    from athena_tuning.workload.report.writing import write_report
+    from athena_tuning.load.archive import RunArchive
+    from athena_tuning.load.report.writing import write_report
 
     archive = RunArchive()
     before = archive.find(run_id)

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from athena_tuning.cli.access import attached
 from athena_tuning.cli.output import as_json, console, print_json, print_table, store_option
-from athena_tuning.ui import units
+from athena_tuning.service import units
 
 _COLUMNS = {
     "worker_id": "worker",

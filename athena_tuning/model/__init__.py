@@ -6,7 +6,7 @@ by a person, becomes a ``ConfigVersion`` in the store, and is obeyed by a manage
 
 from __future__ import annotations
 
-from athena_tuning.model.config import (
+from athena_tuning.model.configs import (
     ConfigSet,
     ConfigVersion,
     Mode,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, Self
 
-from athena_tuning.model.config import TuningConfig
+from athena_tuning.model.configs import TuningConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
 """Measures: the columnar window of recalls and the statistics over it."""
 
-from athena_tuning.profiling.cache import CacheReport, CacheRow
-from athena_tuning.profiling.concurrency import ConcurrencyReport, ConcurrencyRow, TaskTable
+from athena_tuning.profiling.columns.selection import Filter
 from athena_tuning.profiling.histogram import LatencyHistogram
 from athena_tuning.profiling.profiler import MetricsSequence, PerformanceProfiler
-from athena_tuning.profiling.selection import Filter
-from athena_tuning.profiling.statistics import WindowSummary
-from athena_tuning.profiling.temporal import HourWeekday, TimeSeries
-from athena_tuning.profiling.trending import TrendingQuery
+from athena_tuning.profiling.questions.cache_effectiveness import CacheReport, CacheRow
+from athena_tuning.profiling.questions.concurrency import ConcurrencyReport, ConcurrencyRow, TaskTable
+from athena_tuning.profiling.questions.statistics import WindowSummary
+from athena_tuning.profiling.questions.temporal import HourWeekday, TimeSeries
+from athena_tuning.profiling.questions.trending import TrendingQuery
 
 __all__ = [
     "CacheReport",

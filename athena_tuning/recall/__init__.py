@@ -1,14 +1,12 @@
 """Acts: runs recalls over the layers of a memory, under the config in force."""
 
-from athena_tuning.recall.control import Control
-from athena_tuning.recall.executor import ParallelLayerExecutor
-from athena_tuning.recall.fanout import ExecutionResult, QueryTask
+from athena_tuning.recall.execution.executor import ParallelLayerExecutor
+from athena_tuning.recall.execution.fanout import ExecutionResult, QueryTask
 from athena_tuning.recall.items import Item, LayerQuery
 from athena_tuning.recall.layers.base import Layer
 from athena_tuning.recall.manager import MemoryManager
 
 __all__ = [
-    "Control",
     "ExecutionResult",
     "Item",
     "Layer",

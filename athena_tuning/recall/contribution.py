@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from athena_tuning.recall.asking import Asked, records
-from athena_tuning.recall.fanout import ExecutionResult
+from athena_tuning.recall.execution.fanout import ExecutionResult
 from athena_tuning.recall.fusion import additions
+from athena_tuning.recall.request import Asked, records
 from athena_tuning.tuning import Contributions
 
 WAITING = 32

@@ -8,18 +8,18 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from athena_tuning.control.periodic import Duty
+from athena_tuning.control.worker import Worker
 from athena_tuning.model import ConfigSet, ConfigVersion, Mode, TuningConfig, TuningStrategy
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.recall.asking import Answer
 from athena_tuning.recall.cache import AnswerCache, CacheLosses
 from athena_tuning.recall.contribution import ContributionCount
-from athena_tuning.recall.executor import ParallelLayerExecutor
-from athena_tuning.recall.housekeeping import Duty
+from athena_tuning.recall.execution.executor import ParallelLayerExecutor
 from athena_tuning.recall.items import Item
 from athena_tuning.recall.layers.base import Layer
 from athena_tuning.recall.memory import Memory
 from athena_tuning.recall.recaller import Recaller
-from athena_tuning.recall.worker import Worker
+from athena_tuning.recall.request import Answer
 from athena_tuning.store import Store
 from athena_tuning.tuning import AutoTuner
 

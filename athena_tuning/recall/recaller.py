@@ -10,18 +10,18 @@ from typing import Any
 
 from athena_tuning.model import ConfigSet, QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.recall import asking
-from athena_tuning.recall.asking import Answer, Asked
+from athena_tuning.recall import request
 from athena_tuning.recall.cache import AnswerCache
 from athena_tuning.recall.classification import classify
 from athena_tuning.recall.contribution import HOLDBACK, ContributionCount
-from athena_tuning.recall.executor import ParallelLayerExecutor
-from athena_tuning.recall.fanout import ExecutionResult, QueryTask
-from athena_tuning.recall.flight import Flight, Flights
+from athena_tuning.recall.execution.executor import ParallelLayerExecutor
+from athena_tuning.recall.execution.fanout import ExecutionResult, QueryTask
 from athena_tuning.recall.items import LayerQuery
 from athena_tuning.recall.layers.base import Layer
 from athena_tuning.recall.peak import PeakMemory
-from athena_tuning.recall.selection import select_layers
+from athena_tuning.recall.request import Answer, Asked
+from athena_tuning.recall.routing import select_layers
+from athena_tuning.recall.single_flight import Flight, Flights
 
 
 class Recaller:
@@ -141,8 +141,8 @@ class Recaller:
         use_parallel: bool,
     ) -> Asked:
         started = time.monotonic()
-        asking.check(query, context, k, scope)
-        context = dict(context) if context else asking.NO_CONTEXT
+        request.check(query, context, k, scope)
+        context = dict(context) if context else request.NO_CONTEXT
         query_type = classify(query)
         configs = self._configs()
         version = configs.by_type.get(query_type, configs.default)
@@ -166,7 +166,7 @@ class Recaller:
             config=config,
             config_version=version.version,
             parallel=use_parallel and config.enable_parallel,
-            cached=use_cache and config.enable_cache and not track and len(query) <= asking.MAX_CACHED_TEXT,
+            cached=use_cache and config.enable_cache and not track and len(query) <= request.MAX_CACHED_TEXT,
             timestamp=self._clock(),
             started=started,
             key=(query, scope, k, names, tuple(sorted((n, repr(v)) for n, v in context.items()))),
@@ -179,7 +179,7 @@ class Recaller:
         return self._flights.board((asked.key, asked.stamp)) if asked.cached else (None, False)
 
     def _answer(self, asked: Asked, results: list[ExecutionResult]) -> Answer:
-        given = asking.answer(results, asked.k, asked.parallel and len(results) > 1)
+        given = request.answer(results, asked.k, asked.parallel and len(results) > 1)
         if given.complete:
             self._contributions.offer(asked, results)
         if asked.cached and given.complete:
@@ -193,13 +193,13 @@ class Recaller:
         if given is None:
             if asked.peak is not None:
                 asked.peak.stop()
-            self._record(asking.cancelled(asked))
+            self._record(request.cancelled(asked))
 
     def _finish(self, asked: Asked, given: Answer, *, shared: bool) -> dict[str, Any]:
         memory_mb = asked.peak.stop() if asked.peak is not None else None
         latency_ms = (time.monotonic() - asked.started) * 1000
-        self._record(asking.metrics(asked, given, latency_ms, memory_mb, shared=shared))
-        return asking.response(asked, given, latency_ms, shared=shared)
+        self._record(request.metrics(asked, given, latency_ms, memory_mb, shared=shared))
+        return request.response(asked, given, latency_ms, shared=shared)
 
     def _record(self, metrics: QueryMetrics) -> None:
         self._profiler.record_query(metrics)
@@ -209,7 +209,7 @@ class Recaller:
 
 def _tasks(asked: Asked) -> list[QueryTask]:
     query = LayerQuery(asked.text, asked.scope, asked.query_type, asked.context)
-    wanted = asking.candidates(asked.k)
+    wanted = request.candidates(asked.k)
     return [
         QueryTask(
             layer.name,

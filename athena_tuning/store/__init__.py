@@ -1,15 +1,15 @@
-"""Shares metrics, config versions, decisions and workers among processes: one contract, three stores."""
+"""Shares metrics, configs, decisions and workers among processes: one contract, three stores."""
 
 from __future__ import annotations
 
 from athena_tuning.store.base import MetricsTail, Store
 from athena_tuning.store.errors import ConfigConflict, StoreError
-from athena_tuning.store.memory import MemoryStore
+from athena_tuning.store.memory_store import MemoryStore
 from athena_tuning.store.opening import open_store
 from athena_tuning.store.records import StoredRecords
 from athena_tuning.store.retention import Level, Retention
 from athena_tuning.store.rollup import RECALLS, Rollups, Summary
-from athena_tuning.store.text import TextPolicy
+from athena_tuning.store.text_policy import TextPolicy
 
 __all__ = [
     "RECALLS",

@@ -11,7 +11,7 @@ from athena_tuning.locations import default_store_url
 from athena_tuning.store.base import Store
 from athena_tuning.store.errors import StoreError
 from athena_tuning.store.retention import DEFAULT, Retention
-from athena_tuning.store.text import TextPolicy
+from athena_tuning.store.text_policy import TextPolicy
 
 
 def open_store(
@@ -44,7 +44,7 @@ def open_store(
     url = url or default_store_url()
     scheme, found, rest = url.partition("://")
     if found and scheme == "memory":
-        from athena_tuning.store.memory import MemoryStore
+        from athena_tuning.store.memory_store import MemoryStore
 
         return MemoryStore(text=text, retention=retention, clock=clock or time_module.time)
     if found and scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:

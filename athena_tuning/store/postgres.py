@@ -16,7 +16,7 @@ from athena_tuning.store.postgres_listener import HeadListener
 from athena_tuning.store.retention import DEFAULT, Retention
 from athena_tuning.store.schema import CURRENT, MIGRATIONS
 from athena_tuning.store.sql_metrics import SqlStore
-from athena_tuning.store.text import TextPolicy
+from athena_tuning.store.text_policy import TextPolicy
 
 with needs_extra("postgres", "PostgreSQL"):
     import psycopg

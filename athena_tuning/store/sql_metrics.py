@@ -20,7 +20,7 @@ from athena_tuning.store.retention import DEFAULT, Level, Retention, spans_of
 from athena_tuning.store.rollup import Rollups, chosen_keys
 from athena_tuning.store.segment import Segment
 from athena_tuning.store.sql_configs import SqlConfigs
-from athena_tuning.store.text import TextPolicy, storable
+from athena_tuning.store.text_policy import TextPolicy, storable
 
 logger = logging.getLogger(__name__)
 
@@ -173,7 +173,7 @@ def _add(transaction: Transaction, worker_id: str, sequence: int, batch: Encoded
 
 def _texts(view: Transaction, segments: Iterable[Segment]) -> dict[int, str]:
     """Return the kept texts that some segments speak of."""
-    keys = list({key for segment in segments for key in segment.text_ids if key})
+    keys = list({key for segment in segments for key in segment.texts if key})
     texts: dict[int, str] = {}
     for first in range(0, len(keys), 500):
         part = keys[first : first + 500]

@@ -18,7 +18,7 @@ from athena_tuning.store.errors import StoreError
 from athena_tuning.store.retention import DEFAULT, Retention
 from athena_tuning.store.schema import CURRENT, MIGRATIONS
 from athena_tuning.store.sql_metrics import SqlStore
-from athena_tuning.store.text import TextPolicy
+from athena_tuning.store.text_policy import TextPolicy
 
 APPLICATION_ID = 0x41545354
 BUSY_SECONDS = 5.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from athena_tuning.model import ConfigSet, QueryMetrics, TuningBounds, TuningConfig, TuningStrategy
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.tuning.contributions import Contributions
+from athena_tuning.tuning.estimation.contributions import Contributions
 
 RECENT = 300
 """Recalls that speed-up is drawn from: the newest, so that its cost does not grow with the window."""

@@ -18,10 +18,10 @@ from athena_tuning.model import (
     TuningStrategy,
 )
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.tuning.contributions import Contributions
+from athena_tuning.tuning.estimation.contributions import Contributions
 from athena_tuning.tuning.evidence import Evidence, figures
-from athena_tuning.tuning.policies import make_policy
-from athena_tuning.tuning.policy import Policy, with_shared_limit
+from athena_tuning.tuning.policies.base import Policy, with_shared_limit
+from athena_tuning.tuning.policies.registry import make_policy
 
 
 class AutoTuner:

@@ -1,1 +1,1 @@
-"""Exercises a manager: sample memory, load patterns and runs, recorded workloads."""
+"""An older path to ``athena_tuning.integrations.prometheus``, kept importable."""

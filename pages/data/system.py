@@ -2,25 +2,26 @@
 
 import streamlit as st
 
-from athena_tuning.ui import parts, shell, system
-from athena_tuning.ui.view import View
+from athena_tuning.service.view import View
+from athena_tuning.ui.frame import components, page_context
+from athena_tuning.ui.system import system_tables
 
-here = shell.open_page("system", live=True)
+here = page_context.open_page("system", live=True)
 
 
 def body(_: View) -> None:
-    system.health(here)
+    system_tables.health(here)
     with st.grid(2, min_column_width=420, gap="small"):
-        with parts.card("sys-workers", "Managers"):
-            system.workers(here)
-        with parts.card("sys-arrival", "What arrives"):
-            system.arrival(here)
-        with parts.card("sys-memory", "Memory of this manager"):
-            system.memory(here)
-        with parts.card("sys-versions", "Versions"):
-            system.versions()
+        with components.card("sys-workers", "Managers"):
+            system_tables.workers(here)
+        with components.card("sys-arrival", "What arrives"):
+            system_tables.arrival(here)
+        with components.card("sys-memory", "Memory of this manager"):
+            system_tables.memory(here)
+        with components.card("sys-versions", "Versions"):
+            system_tables.versions()
 
 
 here.live(body)
-with parts.card("sys-demo", "Demo load"):
-    system.demo(here)
+with components.card("sys-demo", "Demo load"):
+    system_tables.demo(here)

@@ -2,11 +2,14 @@
 
 import streamlit as st
 
-from athena_tuning.ui import figures, live, parts, reads, shell, units
+from athena_tuning.service import units, window_reads
+from athena_tuning.ui import charts
+from athena_tuning.ui.charts import live_charts
+from athena_tuning.ui.frame import components, page_context
 
-here = shell.open_page("cache")
-if not here.ask(reads.summary).count:
-    parts.nothing_yet(here)
+here = page_context.open_page("cache")
+if not here.ask(window_reads.summary).count:
+    components.nothing_yet(here)
     st.stop()
 
 
@@ -18,8 +21,8 @@ def losses(each_ms: float) -> None:
         ("a layer was written to", lost and lost.written, each_ms),
         ("pushed out by newer ones", lost and lost.displaced, None),
     )
-    parts.sheet(
-        ["Gone because", parts.Cell("Answers", "n"), parts.Cell("Cost", "n")],
+    components.sheet(
+        ["Gone because", components.Cell("Answers", "n"), components.Cell("Cost", "n")],
         [
             (reason, units.count(n), units.ms(None if n is None or cost is None else n * cost if n else 0.0))
             for reason, n, cost in reasons
@@ -31,7 +34,7 @@ def losses(each_ms: float) -> None:
         st.caption("Whether anybody would have asked for what was pushed out is unknown.")
 
 
-report = here.ask(reads.cache_report)
+report = here.ask(window_reads.cache_report)
 whole = report.overall
 if not here.service.configs().default.config.enable_cache:
     st.info("The cache is off in the config in force; hits below are from before.", icon=":material/bolt:")
@@ -47,39 +50,46 @@ with st.grid(5, min_column_width=165, gap="small"):
     st.metric("Median hit", units.ms(whole.hit_p50_ms), height="stretch")
     st.metric("Median miss", units.ms(whole.miss_p50_ms), height="stretch")
 
-types = reads.hit_rows(report.by_type)
+types = window_reads.hit_rows(report.by_type)
 left, right = st.columns(2, gap="small")
-with left, parts.card("bytype", "Hit rate by query type"):
-    parts.analysis_chart(figures.hit_rates(types, what="query type"), "cache-types")
+with left, components.card("bytype", "Hit rate by query type"):
+    components.analysis_chart(charts.hit_rates(types, what="query type"), "cache-types")
 with (
     right,
-    parts.card(
+    components.card(
         "bylayer",
         "Calls by layer",
         "A cached answer asks no layer. What it saved is an estimate: its type's usual layers.",
     ),
 ):
-    parts.analysis_chart(figures.calls_saved(here.ask(reads.calls_saved), beside=len(types)), "cache-layers")
+    components.analysis_chart(
+        charts.calls_saved(here.ask(window_reads.calls_saved), beside=len(types)), "cache-layers"
+    )
 
 left, right = st.columns(2, gap="small")
-with left, parts.card("latency", "Hits against misses", "Median, whisker to p95, on a log scale."):
-    parts.analysis_chart(figures.hits_and_misses(types), "cache-latency")
-with right, parts.card("over", "Hit rate over time"):
-    series = here.ask(reads.over_time, reads.bucket_for(here.ask(reads.summary), here.view, 48))
+with left, components.card("latency", "Hits against misses", "Median, whisker to p95, on a log scale."):
+    components.analysis_chart(charts.hits_and_misses(types), "cache-latency")
+with right, components.card("over", "Hit rate over time"):
+    series = here.ask(
+        window_reads.over_time, window_reads.bucket_for(here.ask(window_reads.summary), here.view, 48)
+    )
     rates = [
         (float(t), h / n * 100)
         for t, h, n in zip(series.time, series.cache_hits, series.count, strict=True)
         if n
     ]
-    chart = live.lines_over_time({"hit rate": rates}, timezone=here.view.timezone, unit=" %")
-    parts.live_chart(chart, "cache-over", height=300)
+    chart = live_charts.lines_over_time({"hit rate": rates}, timezone=here.view.timezone, unit=" %")
+    components.live_chart(chart, "cache-over", height=300)
 
 left, right = st.columns([2.1, 1], gap="small")
-with left, parts.card("table", "All figures"):
-    parts.sheet(
-        ["Query type", parts.Cell("n", "n"), parts.Cell("Hits", "n"), parts.Cell("Hit rate", "n"),
-         parts.Cell("Hit p50", "n wide"), parts.Cell("Hit p95", "n wide"), parts.Cell("Miss p50", "n wide"),
-         parts.Cell("Miss p95", "n wide"), parts.Cell("Saved", "n")],
+with left, components.card("table", "All figures"):
+    components.sheet(
+        [
+            "Query type",
+            *(components.Cell(name, "n") for name in ("n", "Hits", "Hit rate")),
+            *(components.Cell(name, "n wide") for name in ("Hit p50", "Hit p95", "Miss p50", "Miss p95")),
+            components.Cell("Saved", "n"),
+        ],
         [
             (name, units.count(r.n), units.count(r.hits), units.percent(r.hit_rate), units.ms(r.hit_p50_ms),
              units.ms(r.hit_p95_ms), units.ms(r.miss_p50_ms), units.ms(r.miss_p95_ms),
@@ -89,7 +99,7 @@ with left, parts.card("table", "All figures"):
     )  # fmt: skip
 with (
     right,
-    parts.card(
+    components.card(
         "losses",
         "What ended answers cost",
         "Recalls that asked again for an answer that had ended, since this manager started. The cost is "

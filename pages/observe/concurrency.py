@@ -2,16 +2,18 @@
 
 import streamlit as st
 
-from athena_tuning.ui import deadlines, figures, parts, reads, shell, units
-from athena_tuning.ui.capacity import Curve
+from athena_tuning.service import deadlines, units, window_reads
+from athena_tuning.service.capacity import Curve
+from athena_tuning.ui import charts
+from athena_tuning.ui.frame import components, page_context
 
-here = shell.open_page("concurrency")
+here = page_context.open_page("concurrency")
 view, service = here.view, here.service
-if not here.ask(reads.summary).count:
-    parts.nothing_yet(here)
+if not here.ask(window_reads.summary).count:
+    components.nothing_yet(here)
     st.stop()
 
-report = here.ask(reads.concurrency_report)
+report = here.ask(window_reads.concurrency_report)
 limit = service.configs().default.config.max_concurrent
 
 
@@ -61,12 +63,12 @@ def gauges(_: object) -> None:
 
 
 here.live(gauges)
-rows = reads.level_rows(report.levels)
+rows = window_reads.level_rows(report.levels)
 curve = service.capacity()
 left, right = st.columns(2, gap="small")
 with (
     left,
-    parts.card(
+    components.card(
         "capacity",
         "Throughput against tasks in flight",
         "With so many tasks always in flight. Dots: from the time that tasks really spent beside so many "
@@ -74,8 +76,8 @@ with (
     ),
 ):
     chosen = chosen_limit()
-    parts.analysis_chart(
-        figures.throughput(
+    components.analysis_chart(
+        charts.throughput(
             curve.met if curve else (),
             curve.per_second if curve else (),
             seen_to=curve.seen_to if curve else 1,
@@ -87,53 +89,53 @@ with (
     st.caption(said_of(curve))
 with (
     right,
-    parts.card(
+    components.card(
         "levels",
         "Latency against tasks in flight",
         "Hollow dots rest on fewer than five recalls; grey bars are the recalls at a level.",
     ),
 ):
-    parts.analysis_chart(figures.by_level(rows, limit), "conc-levels")
+    components.analysis_chart(charts.by_level(rows, limit), "conc-levels")
 
 left, right = st.columns([1.5, 1], gap="small")
 with (
     left,
-    parts.card(
+    components.card(
         "queue", "Queue wait over time", "How long layer tasks waited for a slot under the shared limit."
     ),
 ):
-    parts.analysis_chart(
-        figures.queue_wait(here.ask(reads.queue_over_time), timezone=view.timezone), "conc-queue"
+    components.analysis_chart(
+        charts.queue_wait(here.ask(window_reads.queue_over_time), timezone=view.timezone), "conc-queue"
     )
 with (
     right,
-    parts.card(
+    components.card(
         "together", "Layers that run together", "Share of recalls; the diagonal is a layer's own share."
     ),
 ):
-    layers, matrix = here.ask(reads.co_occurrence)
-    parts.analysis_chart(figures.co_occurrence(layers, matrix), "conc-together")
+    layers, matrix = here.ask(window_reads.co_occurrence)
+    components.analysis_chart(charts.co_occurrence(layers, matrix), "conc-together")
 
 deadline = service.configs().default.config.deadline_seconds
-with parts.card(
+with components.card(
     "deadline",
     "What a deadline would do",
     "On the newest recalls: a recall goes on with the layers that have answered by then. The dashed line is "
     "the deadline in force.",
 ):
-    parts.analysis_chart(
-        figures.deadline_trade(here.ask(deadlines.trade), deadline and deadline * 1000), "conc-deadline"
+    components.analysis_chart(
+        charts.deadline_trade(here.ask(deadlines.trade), deadline and deadline * 1000), "conc-deadline"
     )
 
-with parts.card("table", "By tasks in flight"):
-    parts.sheet(
+with components.card("table", "By tasks in flight"):
+    components.sheet(
         [
             "In flight",
-            parts.Cell("Recalls", "n"),
-            parts.Cell("p50", "n"),
-            parts.Cell("p99", "n"),
-            parts.Cell("Tasks /s", "n"),
-            parts.Cell("By the law", "n wide"),
+            components.Cell("Recalls", "n"),
+            components.Cell("p50", "n"),
+            components.Cell("p99", "n"),
+            components.Cell("Tasks /s", "n"),
+            components.Cell("By the law", "n wide"),
         ],
         [
             (

@@ -2,34 +2,37 @@
 
 import streamlit as st
 
-from athena_tuning.ui import figures, parts, reads, shell, units
+from athena_tuning.service import units, window_reads
+from athena_tuning.service.chart_rows import trusted
+from athena_tuning.ui import charts
+from athena_tuning.ui.frame import components, page_context
 
-here = shell.open_page("latency")
+here = page_context.open_page("latency")
 view = here.view
-now = here.ask(reads.summary)
+now = here.ask(window_reads.summary)
 
 if not now.count:
-    parts.nothing_yet(here)
+    components.nothing_yet(here)
     st.stop()
 
-current, count = here.ask(reads.percentile_curve)
-previous, count_before = here.service.ask(reads.percentile_curve, view.before)
-before = here.service.ask(reads.summary, view.before)
+current, count = here.ask(window_reads.percentile_curve)
+previous, count_before = here.service.ask(window_reads.percentile_curve, view.before)
+before = here.service.ask(window_reads.summary, view.before)
 
 left, right = st.columns([2.1, 1], gap="small")
 with (
     left,
-    parts.card(
+    components.card(
         "percentiles",
         "Latency by percentile",
         "The axis is stretched towards the tail. Where fewer than five recalls lie beyond, nothing is drawn.",
     ),
 ):
-    parts.analysis_chart(
-        figures.percentile_plot(current, previous, counts=(count, count_before), slo_ms=here.slo_ms),
+    components.analysis_chart(
+        charts.percentile_plot(current, previous, counts=(count, count_before), slo_ms=here.slo_ms),
         "lat-percentiles",
     )
-with right, parts.card("figures", "In figures", "The period before has the same length."):
+with right, components.card("figures", "In figures", "The period before has the same length."):
     FIGURES = {
         "mean": ("mean_latency_ms", 0.0),
         "p50": ("p50_latency_ms", 0.5),
@@ -40,13 +43,13 @@ with right, parts.card("figures", "In figures", "The period before has the same 
         "queue wait, mean": ("mean_queue_ms", 0.0),
         "queue wait, p99": ("p99_queue_ms", 0.99),
     }
-    parts.sheet(
-        ["", parts.Cell("Now", "n"), parts.Cell("Before", "n was")],
+    components.sheet(
+        ["", components.Cell("Now", "n"), components.Cell("Before", "n was")],
         [
             (
                 name,
                 *(
-                    units.ms(getattr(s, field)) if figures.trusted(q, s.count) or not s.count else "too few"
+                    units.ms(getattr(s, field)) if trusted(q, s.count) or not s.count else "too few"
                     for s in (now, before)
                 ),
             )
@@ -56,15 +59,18 @@ with right, parts.card("figures", "In figures", "The period before has the same 
     st.caption(f"{units.count(now.count)} recalls now, {units.count(before.count)} before")
 
 left, right = st.columns(2, gap="small")
-by_layer, by_type = here.ask(reads.rows_by_layer), here.ask(reads.rows_by_type)
-with left, parts.card("layers", "By layer", "A layer's own service time; the wait for a slot is left out."):
-    parts.analysis_chart(figures.by_name(by_layer, what="layer", beside=len(by_type)), "lat-layers")
-with right, parts.card("types", "By query type", "Whole recalls, queue waits included."):
-    parts.analysis_chart(
-        figures.by_name(by_type, what="query type", slo_ms=here.slo_ms, beside=len(by_layer)), "lat-types"
+by_layer, by_type = here.ask(window_reads.rows_by_layer), here.ask(window_reads.rows_by_type)
+with (
+    left,
+    components.card("layers", "By layer", "A layer's own service time; the wait for a slot is left out."),
+):
+    components.analysis_chart(charts.by_name(by_layer, what="layer", beside=len(by_type)), "lat-layers")
+with right, components.card("types", "By query type", "Whole recalls, queue waits included."):
+    components.analysis_chart(
+        charts.by_name(by_type, what="query type", slo_ms=here.slo_ms, beside=len(by_layer)), "lat-types"
     )
 
-with parts.card("multiples", "Over time, side by side"):
+with components.card("multiples", "Over time, side by side"):
     split = st.segmented_control(
         "Split by",
         ["layer", "query type"],
@@ -74,15 +80,15 @@ with parts.card("multiples", "Over time, side by side"):
         bind="query-params",
         label_visibility="collapsed",
     )
-    series = here.ask(reads.series_by_layer if split == "layer" else reads.series_by_type)
-    parts.analysis_chart(figures.small_multiples(series, timezone=view.timezone), "lat-multiples")
+    series = here.ask(window_reads.series_by_layer if split == "layer" else window_reads.series_by_type)
+    components.analysis_chart(charts.small_multiples(series, timezone=view.timezone), "lat-multiples")
 
-slow = here.ask(reads.slowest, 25)
+slow = here.ask(window_reads.slowest, 25)
 left, right = st.columns([1.35, 1], gap="small")
-with left, parts.card("slow", "Slowest recalls", "Choose one to see where its time went."):
-    chosen = parts.records(
+with left, components.card("slow", "Slowest recalls", "Choose one to see where its time went."):
+    chosen = components.records(
         slow, view.timezone, key="lat-slow", on_select="rerun", selection_mode="single-row-required"
     )
-with right, parts.card("waterfall", "Where its time went"):
+with right, components.card("waterfall", "Where its time went"):
     picked = [row for row in chosen.selection.rows if row < len(slow)] or [0]
-    parts.waterfall(slow[picked[0]], view.timezone)
+    components.waterfall(slow[picked[0]], view.timezone)

@@ -2,83 +2,89 @@
 
 import streamlit as st
 
-from athena_tuning.ui import foretelling, live, parts, reads, shell, text, units
-from athena_tuning.ui.navigation import page_file
-from athena_tuning.ui.view import View
+from athena_tuning.service import text, units, window_reads
+from athena_tuning.service.view import View
+from athena_tuning.ui.charts import live_charts
+from athena_tuning.ui.config import predictions
+from athena_tuning.ui.frame import components, page_context
+from athena_tuning.ui.frame.chips import Chip, chips
+from athena_tuning.ui.frame.navigation import page_file
 
-here = shell.open_page("overview", live=True)
+here = page_context.open_page("overview", live=True)
 service = here.service
 
 
 def now(view: View) -> None:
     """Draw what people watch: the figures and how they move."""
-    shown = service.ask(reads.summary, view)
+    shown = service.ask(window_reads.summary, view)
     if not shown.count:
-        parts.nothing_yet(here)
+        components.nothing_yet(here)
         return
-    state = service.ask(reads.health, view, here.slo_ms)
-    parts.chips([parts.Chip(state.words, "", state.level.replace("quiet", ""))])
+    state = service.ask(window_reads.health, view, here.slo_ms)
+    chips([Chip(state.words, "", state.level.replace("quiet", ""))])
     with st.grid(6, min_column_width=165, gap="small"):
-        for kpi in service.ask(reads.kpis, view):
-            parts.kpi(kpi)
+        for kpi in service.ask(window_reads.kpis, view):
+            components.kpi(kpi)
     period = (max(view.start, shown.first_timestamp), view.end)
-    bucket = reads.bucket_for(shown, view)
-    series = service.ask(reads.over_time, view, bucket)
-    with parts.card("latency", "Latency and recalls over time", "Dotted lines are config changes and notes."):
-        latency = live.latency_over_time(
+    bucket = window_reads.bucket_for(shown, view)
+    series = service.ask(window_reads.over_time, view, bucket)
+    with components.card(
+        "latency", "Latency and recalls over time", "Dotted lines are config changes and notes."
+    ):
+        latency = live_charts.latency_over_time(
             series,
             timezone=view.timezone,
-            marks=reads.marks(service.history(50), service.store.annotations(since=view.start), view),
+            marks=window_reads.marks(service.history(50), service.store.annotations(since=view.start), view),
             slo_ms=here.slo_ms,
             period=period,
         )
-        recalls = live.throughput_over_time(
+        recalls = live_charts.throughput_over_time(
             series, bucket_seconds=bucket, timezone=view.timezone, period=period
         )
-        parts.live_chart(live.stacked(latency, recalls), "over-time", height=400)
+        components.live_chart(live_charts.stacked(latency, recalls), "over-time", height=400)
 
 
 def why(view: View) -> None:
     """Draw what people read: what is advised, where time goes, what was slow."""
-    if not service.ask(reads.summary, view).count:
+    if not service.ask(window_reads.summary, view).count:
         return
     left, middle, right = st.columns([1.7, 1, 1], gap="small")
-    with left, parts.card("advice", "What the tuner recommends"):
+    with left, components.card("advice", "What the tuner recommends"):
         recommendation()
-    with middle, parts.card("layers", "Layers by p99", "Each layer's own time, queue wait left out."):
-        rows = service.ask(reads.rows_by_layer, view)
-        parts.live_chart(
-            live.ranked([(row.name, row.p99, row.n) for row in rows]),
+    with middle, components.card("layers", "Layers by p99", "Each layer's own time, queue wait left out."):
+        rows = service.ask(window_reads.rows_by_layer, view)
+        components.live_chart(
+            live_charts.ranked([(row.name, row.p99, row.n) for row in rows]),
             "over-layers",
             height=max(90, 36 * len(rows)),
         )
-    with right, parts.card("inforce", "In force"):
+    with right, components.card("inforce", "In force"):
         in_force()
-    with parts.card("slow", "Slowest recalls"):
-        parts.slow_sheet(service.ask(reads.slowest, view, 8), view.timezone)
+    with components.card("slow", "Slowest recalls"):
+        components.slow_sheet(service.ask(window_reads.slowest, view, 8), view.timezone)
         st.page_link(page_file("latency"), label="Where their time went", icon=":material/arrow_forward:")
 
 
 def recommendation() -> None:
     seen, needed = service.enough()
     if seen < needed:
-        parts.empty(f"{seen} of {needed} recalls needed before anything is concluded.")
+        components.empty(f"{seen} of {needed} recalls needed before anything is concluded.")
         return
     decision = service.preview()
     st.text(text.plain(decision.summary, 300))
-    found = reads.proposal_rows(decision)
+    found = window_reads.proposal_rows(decision)
     rows = [row for row in found if row[-1]]
     if not rows:
-        parts.sheet(
-            ["Parameter", parts.Cell("Stays", "n"), parts.Cell("Why", "why")],
+        components.sheet(
+            ["Parameter", components.Cell("Stays", "n"), components.Cell("Why", "why")],
             [(name, was, why or units.UNKNOWN) for name, was, _, why, _ in found[:4]],
         )
-        foretelling.considered(decision)
+        predictions.considered(decision)
     else:
-        parts.sheet(
-            ["Parameter", "Now", "Proposed", parts.Cell("Why", "why")],
+        components.sheet(
+            ["Parameter", "Now", "Proposed", components.Cell("Why", "why")],
             [
-                (name, parts.Cell(was, "was"), parts.Cell(then, "now"), why)
+                (name, components.Cell(was, "was"), components.Cell(then, "now"), why)
                 for name, was, then, why, _ in rows
             ],
         )
@@ -92,8 +98,8 @@ def recommendation() -> None:
 def in_force() -> None:
     version = service.configs().default
     config = version.config
-    parts.sheet(
-        ["Parameter", parts.Cell("Value", "n")],
+    components.sheet(
+        ["Parameter", components.Cell("Value", "n")],
         [
             ("Layer tasks in flight, at most", config.max_concurrent),
             ("Timeout of a layer task", units.seconds(config.timeout_seconds)),

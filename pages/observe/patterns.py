@@ -2,25 +2,28 @@
 
 import streamlit as st
 
-from athena_tuning.ui import live, parts, patterns, reads, shell
+from athena_tuning.service import busy_hours, window_reads
+from athena_tuning.service.chart_rows import LONG_DAYS
+from athena_tuning.ui.charts import live_charts
+from athena_tuning.ui.frame import components, page_context
 
 MEASURES = {"p99": "ms", "p95": "ms", "p50": "ms", "volume": "recalls", "errors": "%"}
 
-here = shell.open_page("patterns")
+here = page_context.open_page("patterns")
 view = here.view
-if not here.ask(reads.summary).count:
-    parts.nothing_yet(here)
+if not here.ask(window_reads.summary).count:
+    components.nothing_yet(here)
     st.stop()
 
-grid = here.ask(patterns.hour_weekday)
-worst, busiest = here.ask(patterns.in_words)
+grid = here.ask(busy_hours.hour_weekday)
+worst, busiest = here.ask(busy_hours.in_words)
 with st.grid(2, min_column_width=330, gap="small"):
-    with parts.card("worst", "Worst hour"):
+    with components.card("worst", "Worst hour"):
         st.text(worst)
-    with parts.card("busiest", "Busiest hour"):
+    with components.card("busiest", "Busiest hour"):
         st.text(busiest)
 
-with parts.card("heat", "Hour of day by weekday", "Choose a cell to see its slowest recalls."):
+with components.card("heat", "Hour of day by weekday", "Choose a cell to see its slowest recalls."):
     with st.container(horizontal=True, vertical_alignment="center"):
         measure = st.segmented_control(
             "Measure",
@@ -39,18 +42,18 @@ with parts.card("heat", "Hour of day by weekday", "Choose a cell to see its slow
                 on_click=lambda: st.session_state.update(range="7d"),
                 help="A pattern over the week needs more than the chosen period.",
             )
-    values = patterns.measure_of(grid, measure)
-    chart = live.hour_weekday(
+    values = busy_hours.measure_of(grid, measure)
+    chart = live_charts.hour_weekday(
         values, unit=MEASURES[measure], name=measure, counts=grid.count, least=1 if measure == "volume" else 5
     )
-    event = parts.live_chart(chart, "pattern-heat", height=330, on_select="rerun")
+    event = components.live_chart(chart, "pattern-heat", height=330, on_select="rerun")
     st.caption(f"{chart.alt} Times are {view.timezone}. Cells with fewer than five recalls stay empty.")
 
-cell = parts.chosen_cell(event, chart)
+cell = components.chosen_cell(event, chart)
 if cell is not None:
     hour, day = cell
-    found = here.ask(patterns.in_hour, day, hour, 25)
-    with parts.card(
-        "cell", f"Slowest recalls on {live.LONG_DAYS[day]}, {hour:02d}:00 to {(hour + 1) % 24:02d}:00"
+    found = here.ask(busy_hours.in_hour, day, hour, 25)
+    with components.card(
+        "cell", f"Slowest recalls on {LONG_DAYS[day]}, {hour:02d}:00 to {(hour + 1) % 24:02d}:00"
     ):
-        parts.records(found, view.timezone, key="pattern-cell")
+        components.records(found, view.timezone, key="pattern-cell")

@@ -3,8 +3,10 @@
 import streamlit as st
 
 from athena_tuning.model import QUERY_TYPES, Mode, TuningStrategy
-from athena_tuning.ui import applying, editing, foretelling, parts, proposing, shell, text, units
-from athena_tuning.ui.applying import Change
+from athena_tuning.service import text, units
+from athena_tuning.ui.config import apply_dialog, config_form, predictions, proposal_table
+from athena_tuning.ui.config.apply_dialog import Change
+from athena_tuning.ui.frame import components, page_context
 
 MODES = {
     Mode.AUTO: "The tuner decides and applies. Every change has its reason in the history.",
@@ -12,7 +14,7 @@ MODES = {
     Mode.PINNED: "A person's values hold. The tuner only watches.",
 }
 
-here = shell.open_page("config", live=True)
+here = page_context.open_page("config", live=True)
 service = here.service
 configs = service.configs()
 
@@ -38,42 +40,44 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         icon=":material/undo:",
         disabled=not past or not here.can_write,
         help=f"Takes version {past[0].version} back" if past else "Nothing was changed yet",
-        on_click=lambda: applying.undo(here, scope, base),
+        on_click=lambda: apply_dialog.undo(here, scope, base),
     )
 
 seen, needed = service.enough()
 enough = seen >= needed
-strategies = proposing.strategies_of(here) if enough else {}
+strategies = proposal_table.strategies_of(here) if enough else {}
 decision = service.preview(scope=scope) if enough else None
 proposed_run, strategies_run = (
-    proposing.forecasts(here, decision, strategies, scope) if decision else (None, None)
+    proposal_table.forecasts(here, decision, strategies, scope) if decision else (None, None)
 )
 
 left, right = st.columns([2.1, 1], gap="small")
-with left, parts.card("proposal", "In force and proposed"):
+with left, components.card("proposal", "In force and proposed"):
     if decision is None:
-        proposing.in_force(at)
+        proposal_table.in_force(at)
         st.text(f"{seen} of {needed} recalls needed before anything is proposed.")
-        parts.samples_menu(here, "config")
+        components.samples_menu(here, "config")
     else:
         st.text(text.plain(decision.summary, 300))
-        proposing.table(decision, proposed_run)
+        proposal_table.table(decision, proposed_run)
         st.caption(f"Policy {text.markdown(decision.policy, 30)} · {units.count(decision.samples)} recalls")
         if decision.before != decision.after:
-            proposing.button(here, decision, base, scope)
+            proposal_table.button(here, decision, base, scope)
 with right:
-    with parts.card("effect", "What the proposal would bring"):
+    with components.card("effect", "What the proposal would bring"):
         if decision is None:
-            parts.empty("Nothing is proposed yet.")
+            components.empty("Nothing is proposed yet.")
         elif decision.before == decision.after:
-            parts.empty("Nothing changes: what is in force is what the tuner wants.", icon="check_circle")
+            components.empty(
+                "Nothing changes: what is in force is what the tuner wants.", icon="check_circle"
+            )
         elif proposed_run is None:
-            parts.empty("Too many simulations are waiting.")
+            components.empty("Too many simulations are waiting.")
         else:
-            foretelling.effect(proposed_run, proposing.PROPOSAL)
+            predictions.effect(proposed_run, proposal_table.PROPOSAL)
             if proposed_run.found:
-                st.caption(foretelling.grounds(proposed_run.found))
-    with parts.card("mode", "Who steers"):
+                st.caption(predictions.grounds(proposed_run.found))
+    with components.card("mode", "Who steers"):
         mode = st.segmented_control(
             "Mode",
             list(Mode),
@@ -89,26 +93,28 @@ with right:
             st.button(
                 f"Change to {mode.value}",
                 icon=":material/swap_horiz:",
-                on_click=applying.ask,
+                on_click=apply_dialog.ask,
                 args=(Change(f"Mode {mode.value}", base, at.config, scope, f"mode {mode.value}", mode=mode),),
             )
 
 st.subheader("Strategy", anchor=False)
 with st.grid(4, min_column_width=250, gap="small"):
     for strategy in TuningStrategy:
-        with parts.card(f"strategy-{strategy.value}"):
-            editing.strategy_card(here, strategy, configs.default, strategies.get(strategy), strategies_run)
+        with components.card(f"strategy-{strategy.value}"):
+            config_form.strategy_card(
+                here, strategy, configs.default, strategies.get(strategy), strategies_run
+            )
 
 left, right = st.columns([1.6, 1], gap="small")
-with left, parts.card("edit", "Edit by hand"):
-    editing.form(here, at, base, scope)
+with left, components.card("edit", "Edit by hand"):
+    config_form.form(here, at, base, scope)
 with right:
-    with parts.card("overrides", "Exceptions by query type"):
-        editing.exceptions(here, configs)
-    with parts.card("workers", "Where it is in force"):
-        here.live(lambda _: parts.workers_in_force(service))
+    with components.card("overrides", "Exceptions by query type"):
+        config_form.exceptions(here, configs)
+    with components.card("workers", "Where it is in force"):
+        here.live(lambda _: components.workers_in_force(service))
 
 for run in dict.fromkeys((proposed_run, strategies_run)):
     if run is not None:
-        foretelling.wait(here, run, unless=applying.is_open)
-applying.dialog(here)
+        predictions.wait(here, run, unless=apply_dialog.is_open)
+apply_dialog.dialog(here)

@@ -2,11 +2,13 @@
 
 import streamlit as st
 
-from athena_tuning.ui import applying, parts, runs, shell, simulating, whatif
-from athena_tuning.ui.view import View
-from athena_tuning.workload.run import UNDER_WAY
+from athena_tuning.load.run_handle import UNDER_WAY
+from athena_tuning.service.view import View
+from athena_tuning.ui.config import apply_dialog
+from athena_tuning.ui.frame import components, page_context
+from athena_tuning.ui.simulate import load_form, run_results, sweep
 
-here = shell.open_page("simulate", live=True)
+here = page_context.open_page("simulate", live=True)
 loads = here.service.loads
 way = st.segmented_control(
     "What to simulate",
@@ -21,34 +23,34 @@ way = st.segmented_control(
 
 def run(view: View) -> None:
     load = loads.newest
-    with parts.card("sim-run", "Run"):
+    with components.card("sim-run", "Run"):
         if load is None:
             way_on = "Set one up and press start." if here.can_write else "An operator can start one."
-            parts.empty(f"No load was started yet. {way_on}", icon="science")
+            components.empty(f"No load was started yet. {way_on}", icon="science")
         else:
-            simulating.progress(here, load)
-    simulating.charts(here, view)
+            load_form.progress(here, load)
+    load_form.charts(here, view)
     if load is not None and load.state not in UNDER_WAY:
-        with parts.card("sim-outcome", "What came out of it"):
-            simulating.outcome(load)
+        with components.card("sim-outcome", "What came out of it"):
+            load_form.outcome(load)
 
 
 if way == "Runs":
-    with parts.card("sim-runs", "Load runs that are kept"):
-        runs.kept(here)
+    with components.card("sim-runs", "Load runs that are kept"):
+        run_results.kept(here)
 elif way == "What-if":
     left, right = st.columns([1, 2.6], gap="small")
-    with left, parts.card("what-form", "What if"):
-        whatif.form(here)
+    with left, components.card("what-form", "What if"):
+        sweep.form(here)
     with right:
-        whatif.result(here)
+        sweep.result(here)
 else:
     left, right = st.columns([1, 2.6], gap="small")
     whose = "this manager" if here.service.embedded else "a manager on this store"
-    with left, parts.card("sim-form", f"Load on {whose}"):
-        simulating.form(here)
+    with left, components.card("sim-form", f"Load on {whose}"):
+        load_form.form(here)
     with right:
         under_way = loads.newest is not None and loads.newest.state in UNDER_WAY
         here.live(run, every=1.0 if under_way else here.every)
 
-applying.dialog(here)
+apply_dialog.dialog(here)

@@ -15,9 +15,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from athena_tuning.cli import main
+from athena_tuning.interchange import Import
 from athena_tuning.model import QueryMetrics, TuningConfig
 from athena_tuning.store import open_store
-from athena_tuning.workload.importing import Import
 
 ITEMS = [
     {"id": "e1", "layer": "episodic", "text": "The billing deploy failed on Friday."},

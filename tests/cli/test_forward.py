@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from athena_tuning.cli import main
+from athena_tuning.interchange import Import
 from athena_tuning.store import open_store
-from athena_tuning.workload.importing import Import
 
 
 @pytest.fixture(autouse=True)

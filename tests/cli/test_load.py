@@ -13,12 +13,12 @@ from click.testing import CliRunner, Result
 
 from athena_tuning.cli import main
 from athena_tuning.cli.load_options import spec_of
+from athena_tuning.load.remote_run import RemoteRun
+from athena_tuning.load.run_handle import State
+from athena_tuning.load.spec import LoadSpec
 from athena_tuning.recall import MemoryManager
+from athena_tuning.service.embedded import Embedded
 from athena_tuning.store import open_store
-from athena_tuning.ui.embedded import Embedded
-from athena_tuning.workload.ordered import OrderedRun
-from athena_tuning.workload.run import State
-from athena_tuning.workload.spec import LoadSpec
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +98,7 @@ def test_a_manager_elsewhere_asks_itself_and_can_be_stopped_from_here(home: Path
         there = Embedded(home / "memory.db", store)
         came = made("--on", there.manager.worker_id, "--pattern", "steady")
         assert came["finished"] == there.manager.status().recalls > 10
-        long = OrderedRun(store, LoadSpec(rate_per_s=20, duration_s=600)).start()
+        long = RemoteRun(store, LoadSpec(rate_per_s=20, duration_s=600)).start()
         while long.progress().finished == 0:
             assert long.state is State.RUNNING
         assert run("steer", long.id, "stop").exit_code == 0

@@ -8,18 +8,9 @@ from typing import Any
 import pytest
 
 from athena_tuning.model import QueryMetrics
+from tests.support.clock import Clock
 
 Recall = Callable[..., QueryMetrics]
-
-
-class Clock:
-    """Unix seconds that stand still until a test moves them."""
-
-    def __init__(self) -> None:
-        self.now = 1_750_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_tuning.profiling.dictionary import Dictionary
+from athena_tuning.profiling.columns.dictionary import Dictionary
 
 words = st.lists(st.sampled_from(["", "a", "b", "c", "über", "d" * 50]), min_size=1, max_size=8)
 

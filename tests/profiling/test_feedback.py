@@ -8,7 +8,7 @@ import pytest
 
 from athena_tuning.model import QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.profiling.block import BLOCK_ROWS
+from athena_tuning.profiling.columns.block import BLOCK_ROWS
 
 NOW = 1_750_000_000.0
 

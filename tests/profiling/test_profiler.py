@@ -162,7 +162,7 @@ def test_a_percentile_is_the_value_at_int_of_q_times_n(recall, clock, values):
 
 
 def test_percentiles_stay_exact_when_all_latencies_share_a_bucket(recall, clock, monkeypatch):
-    monkeypatch.setattr("athena_tuning.profiling.statistics._MOST_MEMBERS", 100)
+    monkeypatch.setattr("athena_tuning.profiling.questions.statistics._MOST_MEMBERS", 100)
     profiler = PerformanceProfiler(max_metrics=400, clock=clock)
     held: list[float] = []
     for i in range(900):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.profiling.groups import Groups
+from athena_tuning.profiling.questions.groups import Groups
 
 NOW = 1_750_000_000.0
 

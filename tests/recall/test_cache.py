@@ -6,13 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_tuning.recall.cache import LIFETIMES, AnswerCache
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.clock import Clock
 
 
 def put(cache: AnswerCache[str], key: str, *layers: str) -> None:
@@ -20,7 +14,7 @@ def put(cache: AnswerCache[str], key: str, *layers: str) -> None:
 
 
 def test_an_answer_lives_as_long_as_its_shortest_lived_layer() -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     cache: AnswerCache[str] = AnswerCache(clock=clock)
     put(cache, "q", "graph", "episodic")
     clock.now += LIFETIMES["episodic"] - 0.001
@@ -31,7 +25,7 @@ def test_an_answer_lives_as_long_as_its_shortest_lived_layer() -> None:
 
 
 def test_a_layer_of_ones_own_has_the_lifetime_it_names() -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     cache: AnswerCache[str] = AnswerCache(clock=clock)
     cache.set_lifetime("tickets", 5.0)
     put(cache, "q", "tickets")
@@ -83,7 +77,7 @@ ACTIONS = st.one_of(
 def test_a_hit_is_never_older_than_a_write_or_than_its_lifetime(
     actions: list[tuple[str, object, set[str]]],
 ) -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     cache: AnswerCache[str] = AnswerCache(2, {"x": 50, "y": 100}, clock=clock)
     life = {"x": 50, "y": 100, "z": 300}
     made: dict[object, tuple[float, set[str]]] = {}
@@ -106,7 +100,7 @@ def test_a_hit_is_never_older_than_a_write_or_than_its_lifetime(
 
 
 def test_what_ended_answers_cost_is_counted_by_reason() -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     cache: AnswerCache[str] = AnswerCache(2, clock=clock)
     assert cache.losses == (0, 0, 0)
     put(cache, "old", "semantic")

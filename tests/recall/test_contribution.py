@@ -15,6 +15,7 @@ from athena_tuning.recall import MemoryManager
 from athena_tuning.recall.contribution import HOLDBACK
 from athena_tuning.recall.fusion import additions, fuse
 from athena_tuning.tuning import AutoTuner
+from tests.support.waiting import until
 
 lists = st.dictionaries(
     st.sampled_from(["semantic", "graph", "episodic", "own"]),
@@ -60,13 +61,6 @@ class Notes:
     def search(self, query: Any, k: int, deadline: float) -> list[dict[str, Any]]:
         self.calls += 1
         return [{"id": i, "text": i, "evidence": [i]} for i in self.ids]
-
-
-def until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it never came to hold"
-        time.sleep(0.01)
 
 
 def test_a_manager_counts_what_layers_add_off_the_recalls_thread() -> None:

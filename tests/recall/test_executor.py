@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from athena_tuning.model import TaskOutcome
-from athena_tuning.recall.executor import ParallelLayerExecutor
-from athena_tuning.recall.fanout import QueryTask
+from athena_tuning.recall.execution.executor import ParallelLayerExecutor
+from athena_tuning.recall.execution.fanout import QueryTask
+from tests.support.waiting import until
 
 WAIT = 30.0
 
@@ -47,15 +48,6 @@ class Hung:
         assert self.end.wait(WAIT)
         self.ended.set()
         return "late"
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait for another thread, not for time."""
-    give_up = time.monotonic() + WAIT
-    pause = threading.Event()
-    while not holds():
-        assert time.monotonic() < give_up, "it never came true"
-        pause.wait(0.001)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from athena_tuning.recall.limiter import SharedLimit
+from athena_tuning.recall.execution.limiter import SharedLimit
 
 
 class Waiter:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 
 from athena_tuning.model import LAYERS, QueryMetrics, TaskOutcome, TuningConfig
 from athena_tuning.recall import Item, MemoryManager
+from tests.support.waiting import until
 
 WAIT = 30.0
 NOTES = [
@@ -58,14 +58,6 @@ def found(*ids: str) -> Callable[[Any, int, float], list[dict[str, str]]]:
 
 def failing(query: Any, k: int, deadline: float) -> Any:
     raise ConnectionError("no route")
-
-
-def until(holds: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + WAIT
-    pause = threading.Event()
-    while not holds():
-        assert time.monotonic() < give_up, "it never came true"
-        pause.wait(0.001)
 
 
 @pytest.fixture

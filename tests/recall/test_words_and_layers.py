@@ -6,7 +6,7 @@ import pytest
 
 from athena_tuning.model import LAYERS, QUERY_TYPES
 from athena_tuning.recall.classification import classify
-from athena_tuning.recall.selection import DEFAULTS, select_layers
+from athena_tuning.recall.routing import DEFAULTS, select_layers
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from athena_tuning.model import LayerTask, QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.profiling.columns.recall_columns import joined
 from athena_tuning.store import MemoryStore, Store, TextPolicy
 from athena_tuning.store.encoding import encode
 from athena_tuning.store.records import StoredRecords, encoded
-from athena_tuning.store.segment import Segment, joined
+from athena_tuning.store.segment import Segment, records_of
 
 from .conftest import made
 
@@ -137,7 +138,7 @@ def test_joined_segments_hold_the_records_of_all(sizes: list[int]) -> None:
     encoded = [encode(batch) for batch in batches]
     texts = {key: text for batch in encoded for key, text in batch.texts.items()}
     whole = joined([Segment(batch.data) for batch in encoded])
-    assert whole.records(texts) == [m for batch in batches for m in batch]
+    assert records_of(whole, texts) == [m for batch in batches for m in batch]
 
 
 @settings(max_examples=25, deadline=None)
@@ -158,7 +159,7 @@ def test_a_window_gives_as_columns_what_it_gives_as_records(sizes: list[int], se
         if not records:
             return
         stored = encoded(given, TextPolicy.KEEP)
-        assert Segment(stored.data).records(stored.texts) == records
+        assert records_of(Segment(stored.data), stored.texts) == records
         plain = encode(records)
         assert (stored.oldest, stored.newest, stored.texts) == (plain.oldest, plain.newest, plain.texts)
         assert len(stored.data) <= len(plain.data) + 64

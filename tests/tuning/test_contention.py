@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from athena_tuning.tuning.contention import ContentionLaw, capacity, fit, nonnegative
-from athena_tuning.tuning.levels import Levels
+from athena_tuning.tuning.estimation.concurrency_levels import Levels
+from athena_tuning.tuning.estimation.contention import ContentionLaw, capacity, fit, nonnegative
 
 
 def met(

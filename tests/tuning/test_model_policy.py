@@ -10,8 +10,8 @@ import pytest
 from athena_tuning.model import Action, ConfigSet, ConfigVersion, Decision, Mode, TuningConfig, TuningStrategy
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.tuning import AutoTuner
-from athena_tuning.tuning.model_policy import LEAST, REPEATED, ModelPolicy
-from athena_tuning.tuning.simulator import Simulation, Slowdown
+from athena_tuning.tuning.policies.model_policy import LEAST, REPEATED, ModelPolicy
+from athena_tuning.tuning.simulation.simulator import Simulation, Slowdown
 from athena_tuning.tuning.trace import Ask, Trace
 
 EPOCH = 1_750_000_000.0

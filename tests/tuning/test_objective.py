@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_tuning.model import TuningConfig, TuningStrategy
-from athena_tuning.tuning.objective import Score, objective, p99, score
-from athena_tuning.tuning.simulator import simulate
+from athena_tuning.tuning.simulation.objective import Score, objective, p99, score
+from athena_tuning.tuning.simulation.simulator import simulate
 from athena_tuning.tuning.trace import Ask, Trace
 
 BASE = Score(p99_ms=100, per_second=50, slot_seconds=0.02)

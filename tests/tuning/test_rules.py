@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from athena_tuning.model import QueryMetrics, TuningBounds, TuningStrategy
 from athena_tuning.tuning.evidence import Figures, SpeedUp, speed_up
-from athena_tuning.tuning.rules import concurrency, parallel, timeout
+from athena_tuning.tuning.policies.rules import concurrency, parallel, timeout
 
 L, B, C, T = (
     TuningStrategy.LATENCY,

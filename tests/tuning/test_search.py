@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_tuning.model import TuningBounds, TuningConfig, TuningStrategy
-from athena_tuning.tuning.contention import ContentionLaw
-from athena_tuning.tuning.search import (
+from athena_tuning.tuning.estimation.contention import ContentionLaw
+from athena_tuning.tuning.simulation.search import (
     Found,
     candidates,
     mean_work,

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_tuning.model import ConfigSet, ConfigVersion, Mode, TaskOutcome, TuningConfig
-from athena_tuning.tuning.simulator import Simulation, simulate
+from athena_tuning.tuning.simulation.simulator import Simulation, simulate
 from athena_tuning.tuning.trace import Ask, Trace, joined
 
 LAYERS = ("semantic", "graph", "episodic")

@@ -4,8 +4,8 @@ import pytest
 
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.tuning.contention import ContentionLaw
-from athena_tuning.tuning.telemetry import SETTLING, Telemetry
+from athena_tuning.tuning.estimation.contention import ContentionLaw
+from athena_tuning.tuning.estimation.telemetry import SETTLING, Telemetry
 
 
 def recall(

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_tuning.model import TuningBounds, TuningStrategy
-from athena_tuning.tuning.lognormal import LogNormal, Times
-from athena_tuning.tuning.timeouts import LOST, MARGIN, Needed, needed, tail_of, timeouts
+from athena_tuning.tuning.estimation.censored_lognormal import LogNormal, Times
+from athena_tuning.tuning.policies.timeouts import LOST, MARGIN, Needed, needed, tail_of, timeouts
 
 ORDER = (TuningStrategy.LATENCY, TuningStrategy.BALANCED, TuningStrategy.COST, TuningStrategy.THROUGHPUT)
 TRUE_P99 = 16_900.0

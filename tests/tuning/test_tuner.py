@@ -18,7 +18,7 @@ from athena_tuning.model import (
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.tuning import AutoTuner, Policy
 from athena_tuning.tuning.evidence import Evidence
-from athena_tuning.tuning.rules import RulePolicy
+from athena_tuning.tuning.policies.rules import RulePolicy
 
 NOW = 1_750_000_000.0
 

@@ -11,8 +11,8 @@ import pytest
 from starlette.requests import Request
 
 from athena_tuning.locations import dashboard
-from athena_tuning.ui import shell
-from athena_tuning.ui.service import TuningService
+from athena_tuning.service.tuning_service import TuningService
+from athena_tuning.ui.frame import page_context
 
 
 def test_whoever_connects_gets_messages_at_once() -> None:
@@ -43,19 +43,19 @@ def test_opening_before_the_first_visitor_warns_of_nothing(
 ) -> None:
     """A spinner would look for a page in a thread that has none."""
     monkeypatch.setattr(TuningService, "open", lambda: service)
-    monkeypatch.setattr(shell, "_opened", {})
+    monkeypatch.setattr(page_context, "_opened", {})
     told: list[logging.LogRecord] = []
     listener = logging.Handler()
     monkeypatch.setattr(listener, "emit", told.append)
     contexts = logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context")
     contexts.addHandler(listener)
-    shell.service.clear()
+    page_context.service.clear()
     try:
-        warm = threading.Thread(target=shell.warm_up)
+        warm = threading.Thread(target=page_context.warm_up)
         warm.start()
         warm.join(30)
     finally:
         contexts.removeHandler(listener)
-        shell.service.clear()
-    assert shell._opened == {"service": service}
+        page_context.service.clear()
+    assert page_context._opened == {"service": service}
     assert not told

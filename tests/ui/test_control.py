@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from athena_tuning.control import Control
 from athena_tuning.model import Mode, TuningConfig, TuningStrategy
-from athena_tuning.recall import Control
+from athena_tuning.service.roles import Actor, Role
+from athena_tuning.service.store_follower import Tail
+from athena_tuning.service.tuning_service import TuningService
 from athena_tuning.store import open_store
-from athena_tuning.ui.roles import Actor, Role
-from athena_tuning.ui.service import TuningService
-from athena_tuning.ui.tail import Tail
 
 ANA = Actor("ana", Role.OPERATOR)
 

@@ -9,16 +9,18 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from athena_tuning.load.spec import LoadSpec
 from athena_tuning.locations import dashboard
 from athena_tuning.model import LayerTask, Mode, QueryMetrics, TuningConfig, TuningStrategy
+from athena_tuning.service.store_follower import Tail
+from athena_tuning.service.tuning_service import TuningService
+from athena_tuning.service.view import View
 from athena_tuning.store import open_store
-from athena_tuning.ui import controls, runs, shell
-from athena_tuning.ui.navigation import SECTIONS
-from athena_tuning.ui.service import TuningService
-from athena_tuning.ui.tail import Tail
-from athena_tuning.ui.view import View
-from athena_tuning.workload.spec import LoadSpec
-from tests.ui.conftest import OPERATOR, fill, until
+from athena_tuning.ui.frame import controls, page_context
+from athena_tuning.ui.frame.navigation import SECTIONS
+from athena_tuning.ui.simulate import run_results
+from tests.support.dashboard import OPERATOR, fill
+from tests.support.waiting import until
 
 PAGES = {entry.url: entry for entries in SECTIONS.values() for entry in entries}
 WRITING = (
@@ -47,15 +49,9 @@ EVIL = (
 @pytest.fixture
 def served(service: TuningService, monkeypatch: pytest.MonkeyPatch) -> TuningService:
     """The pages' one service is the test's."""
-    monkeypatch.setattr(shell, "service", lambda: service)
-    monkeypatch.setattr("streamlit.get_option", _loopback)
+    monkeypatch.setattr(page_context, "service", lambda: service)
+    monkeypatch.setattr(page_context, "visitor_is_local", lambda: True)
     return service
-
-
-def _loopback(name: str) -> object:
-    from streamlit import config
-
-    return "127.0.0.1" if name == "server.address" else config.get_option(name)
 
 
 def visit(url: str, **query: str) -> AppTest:
@@ -160,8 +156,8 @@ def test_watching_managers_elsewhere_without_one_alive_is_read_only(
     store = open_store(f"sqlite:///{tmp_path / 's.db'}")
     watching = TuningService(store, Tail(store))
     fill(watching)
-    monkeypatch.setattr(shell, "service", lambda: watching)
-    monkeypatch.setattr("streamlit.get_option", _loopback)
+    monkeypatch.setattr(page_context, "service", lambda: watching)
+    monkeypatch.setattr(page_context, "visitor_is_local", lambda: True)
     for url in PAGES:
         at = visit(url)
         sound(at)
@@ -295,7 +291,7 @@ def test_kept_runs_are_listed_and_two_are_compared_with_what_is_too_little_said(
     table = at.dataframe[0].value
     assert table["load"].str.startswith("steady at 40 /s").tolist() == [True, True]
     assert [table.dtypes[name].kind for name in ("started", "p99_ms", "errors")] == ["M", "f", "i"]
-    monkeypatch.setattr(runs, "_chosen", lambda here, found: list(reversed(found)))
+    monkeypatch.setattr(run_results, "_chosen", lambda here, found: list(reversed(found)))
     at.run()
     sound(at)
     shown = words(at)

@@ -9,14 +9,17 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from athena_tuning.model import Action, Candidate, ConfigVersion, Decision, Mode, TuningConfig
+from athena_tuning.service.read_service import NOW
+from athena_tuning.service.store_follower import Tail
+from athena_tuning.service.tuning_service import TuningService
 from athena_tuning.store import open_store
-from athena_tuning.tuning.policies import make_policy
-from athena_tuning.ui import applying, comparing, shell
-from athena_tuning.ui.read_service import NOW
-from athena_tuning.ui.service import TuningService
-from athena_tuning.ui.tail import Tail
-from tests.ui.conftest import OPERATOR, until
-from tests.ui.test_pages import _loopback, served, sound, visit, words
+from athena_tuning.tuning.policies.registry import make_policy
+from athena_tuning.ui.config import apply_dialog
+from athena_tuning.ui.frame import page_context
+from athena_tuning.ui.history import history_tables
+from tests.support.dashboard import OPERATOR
+from tests.support.waiting import until
+from tests.ui.test_pages import served, sound, visit, words
 
 __all__ = ["served"]  # the fixture
 
@@ -206,10 +209,10 @@ def test_a_refused_change_can_be_dropped(served: TuningService) -> None:
 def test_rebasing_puts_only_ones_own_changes_on_top() -> None:
     seen, theirs = TuningConfig(5, 10.0), TuningConfig(9, 10.0, skipped_layers=frozenset({"graph"}))
     mine = TuningConfig(7, 10.0, enable_cache=False)
-    both = applying.rebased(seen, theirs, mine)
+    both = apply_dialog.rebased(seen, theirs, mine)
     assert both == TuningConfig(7, 10.0, enable_cache=False, skipped_layers=frozenset({"graph"}))
-    assert applying.rebased(seen, theirs, seen) == theirs
-    assert applying.rebased(seen, seen, mine) == mine
+    assert apply_dialog.rebased(seen, theirs, seen) == theirs
+    assert apply_dialog.rebased(seen, seen, mine) == mine
 
 
 @pytest.mark.parametrize(("over", "chart"), [("limit", "best"), ("switches", "cache off")])
@@ -247,8 +250,8 @@ def test_a_what_if_needs_no_manager_here_but_applying_needs_one_somewhere(
 ) -> None:
     store = open_store(f"sqlite:///{tmp_path / 's.db'}")
     watching = TuningService(store, Tail(store))
-    monkeypatch.setattr(shell, "service", lambda: watching)
-    monkeypatch.setattr("streamlit.get_option", _loopback)
+    monkeypatch.setattr(page_context, "service", lambda: watching)
+    monkeypatch.setattr(page_context, "visitor_is_local", lambda: True)
     at = simulated(what_if("switches", "mixed"))
     sound(at)
     assert next(button for button in at.button if button.label == "Apply this…").disabled
@@ -302,7 +305,7 @@ def test_versions_are_compared_and_brought_back(
     def choose(_: object, found: list[ConfigVersion]) -> list[ConfigVersion]:
         return sorted((v for v in found if v.version in chosen), key=lambda v: v.version)
 
-    monkeypatch.setattr(comparing, "versions", choose)
+    monkeypatch.setattr(history_tables, "versions", choose)
     at = visit("history")
     sound(at)
     assert "Version 1 against 3" in words(at)

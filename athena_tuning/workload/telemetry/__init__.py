@@ -1,1 +1,1 @@
-"""Other monitoring systems: what they have measured comes in, what we have measured goes out."""
+"""An older path to ``athena_tuning.integrations.prometheus``, kept importable."""

@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from athena_tuning.locations import dashboard
-from tests.ui.conftest import until
+from tests.support.waiting import until
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 ARGUMENTS = [
@@ -49,25 +49,31 @@ def browser_type_launch_args() -> dict[str, Any]:
 
 
 Serve = Callable[..., str]
+STREAMLIT = ("streamlit", "run", "app.py", "--server.port")
 
 
 @contextlib.contextmanager
 def serving(folders: pytest.TempPathFactory, sample_memory: Path) -> Iterator[Serve]:
-    """Give what starts the app with some settings, over a memory of its own, and tells its address."""
+    """Give what starts the app with some settings, over a memory of its own, and tells its address.
+
+    The command is what people type in a checkout; it ends with the option that takes the port.
+    """
     running: list[subprocess.Popen[bytes]] = []
 
-    def start(**settings: str) -> str:
+    def start(*command: str, folder: Path | None = None, **settings: str) -> str:
         home = folders.mktemp("home")
         shutil.copy(sample_memory, home / "memory.db")
         (home / "memory.db.sample").touch()
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        command = [sys.executable, "-m", "streamlit", "run", str(dashboard() / "app.py")]
-        command += ["--server.address", "127.0.0.1", "--server.port", str(port)]
-        environment = {**os.environ, "ATHENA_TUNING_HOME": str(home), **settings}
+        program, *options = command or STREAMLIT
         server = subprocess.Popen(
-            command, env=environment, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [Path(sys.executable).with_name(program), *options, str(port)],
+            env={**os.environ, "ATHENA_TUNING_HOME": str(home), **settings},
+            cwd=folder or dashboard(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         running.append(server)
 

@@ -15,11 +15,11 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from athena_tuning.model import LayerTask, QueryMetrics
 from athena_tuning.recall import MemoryManager
+from athena_tuning.samples.sample_workloads import load_records
 from athena_tuning.store import open_store
-from athena_tuning.ui.navigation import SECTIONS
-from athena_tuning.workload.samples import load_records
+from athena_tuning.ui.frame.navigation import SECTIONS
+from tests.support.waiting import until
 from tests.ui.browser.conftest import Seen, Serve
-from tests.ui.conftest import until
 
 Look = Callable[..., Seen]
 PAGES = [(entry.url, entry.title) for entries in SECTIONS.values() for entry in entries]

@@ -13,11 +13,11 @@ import pytest
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from playwright.sync_api import expect
 
+from athena_tuning.interchange import Import
 from athena_tuning.store import open_store
-from athena_tuning.workload.importing import Import
+from tests.support.waiting import until
 from tests.ui.browser.conftest import Seen, Serve
 from tests.ui.browser.test_app import EVIL, SLOW, press
-from tests.ui.conftest import until
 
 Look = Callable[..., Seen]
 

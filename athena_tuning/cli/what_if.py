@@ -1,0 +1,74 @@
+"""``athena-tuning what-if``: what other configs would have brought, simulated on recorded recalls."""
+
+from __future__ import annotations
+
+import click
+from rich.text import Text
+
+from athena_tuning.cli.access import attached
+from athena_tuning.cli.output import as_json, console, print_json, print_table, store_option
+from athena_tuning.tuning.simulation.what_if import WhatIf
+
+
+@click.command(name="what-if")
+@click.option(
+    "--over",
+    type=click.Choice(["limit", "timeout", "strategy", "switches"]),
+    default="limit",
+    show_default=True,
+    help="What to vary against what is in force.",
+)
+@click.option("--sample", metavar="NAME", help="A sample workload in place of the store's newest recalls.")
+@click.option("--scope", default="all", show_default=True, help="'all', or a query type.")
+@click.option("--speed", default=1.0, show_default=True, help="Arrivals so many times as fast.")
+@store_option
+@as_json
+def what_if(
+    over: str, sample: str | None, scope: str, speed: float, store: str | None, as_json: bool
+) -> None:
+    """Simulate recorded recalls under other configs; nothing is asked of any manager.
+
+    Changes are against what is in force, with their 95 % intervals.
+    """
+    from athena_tuning.service.read_service import NOW
+
+    with attached(store) as service:
+        while not (sample or service.tail.caught_up):
+            service.tail.look()
+            if service.tail.problem:
+                raise click.ClickException(service.tail.problem)
+        run = service.sweep(sample or NOW, over, scope=scope, speed=speed)
+        run.wait()
+    if run.found is None:
+        raise click.ClickException(run.failure or "the simulation was stopped")
+    if as_json:
+        print_json(run.found.to_dict())
+    else:
+        _tell(run.found)
+
+
+def _tell(found: WhatIf) -> None:
+    from athena_tuning.service import units
+    from athena_tuning.service.chart_rows import told_change
+
+    rows = [
+        [
+            outcome.name or "in force",
+            units.ms(outcome.p99_ms.value),
+            told_change(outcome.p99_change),
+            told_change(outcome.capacity_change),
+            told_change(outcome.cost_change),
+            units.percent(outcome.full_rate.value),
+            "a guess" if outcome.beyond else "",
+        ]
+        for outcome in (found.base, *found.outcomes)
+    ]
+    print_table(["", "p99", "p99 change", "capacity", "slot time", "full answers", ""], rows)
+    best = f"best for {found.strategy}: {found.best.name}" if found.best else "nothing is surely better"
+    console().print(
+        Text(
+            f"{found.recalls} recalls; p99 of what is in force {units.ms(found.base.p99_ms.value)}, "
+            f"measured {units.ms(found.measured_p99_ms)}; {best}"
+        ),
+        soft_wrap=True,
+    )

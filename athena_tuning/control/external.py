@@ -1,0 +1,126 @@
+"""The control of a system of one's own: it obeys the configs of a store, as a manager does."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from athena_tuning.control.worker import Worker
+from athena_tuning.model import ConfigSet, Mode, TuningConfig, TuningStrategy
+from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.store import Store, open_store
+
+logger = logging.getLogger(__name__)
+
+Listener = Callable[[TuningConfig], object]
+
+
+class Control(Worker):
+    """Attaches a retrieval system that is not our manager: it is measured, advised, and told its configs.
+
+    It is a worker like a manager: its metrics go to the store, it tells which config version it runs, and
+    where it has the lease the tuner decides for it. The system obeys by asking ``current_config`` before a
+    query, or by what it does in ``on_change``. All methods may be called from any thread. Close it, or use
+    it in a ``with`` statement: it has a thread.
+
+    Args:
+        store: where metrics, configs and decisions are shared: a store, which stays open, or its URL (None:
+            the default).
+        profiler: measures; None: one with its defaults.
+        tune: whether the tuner may decide here; else somebody else on the store has to.
+        strategy: what the operator wants most, as long as the store holds no config.
+        mode: who steers, as long as the store holds no config.
+        worker_id: unique name of this system among those that share the store.
+        clock: Unix seconds, for records.
+
+    Attributes:
+        measure: measures queries for the profiler, and notes the config version in each.
+
+    Raises:
+        StoreError: if the store cannot be opened.
+
+    Example:
+        >>> with Control("memory://") as control:
+        ...     with control.measure("last deploy?", "temporal") as query:
+        ...         with query.layer("semantic"):
+        ...             limit = control.current_config("temporal").max_concurrent
+        >>> limit, control.profiler.metrics[0].layers_queried
+        (5, ['semantic'])
+    """
+
+    def __init__(
+        self,
+        store: Store | str | None = None,
+        *,
+        profiler: PerformanceProfiler | None = None,
+        tune: bool = True,
+        strategy: TuningStrategy = TuningStrategy.BALANCED,
+        mode: Mode = Mode.ADVISE,
+        worker_id: str | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._owned = not isinstance(store, Store)
+        super().__init__(
+            store if isinstance(store, Store) else open_store(store),
+            strategy=strategy,
+            mode=mode,
+            profiler=profiler,
+            tuner=None,
+            worker_id=worker_id,
+            clock=clock,
+        )
+        self.measure = self.profiler.measure
+        self._listeners: list[tuple[Listener, str | None, TuningConfig]] = []
+        self._telling = threading.RLock()
+        self._begin(tune=tune)
+
+    def current_config(self, query_type: str | None = None) -> TuningConfig:
+        """Return the config in force for a type of query; None: for all. It is a look, it never waits."""
+        configs = self.configs
+        return configs.default.config if query_type is None else configs.for_type(query_type)
+
+    def on_change(self, listener: Listener, query_type: str | None = None) -> Listener:
+        """Call ``listener`` with the config in force, now and whenever it has changed.
+
+        Later calls come from the control's own thread, so a listener should be quick. If it fails, that is
+        logged, and the system runs on with what it has.
+
+        Args:
+            listener: told the config.
+            query_type: whose config; None: that for all types.
+
+        Returns:
+            The listener, so that this can be a decorator.
+        """
+        with self._telling:
+            config = self.current_config(query_type)
+            listener(config)
+            self._listeners.append((listener, query_type, config))
+        return listener
+
+    def close(self) -> None:
+        """Deliver what is left and end the thread. May be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._end()
+        if self._owned:
+            self.store.close()
+
+    def _recalls(self) -> int:
+        return self.profiler.counters.get("recorded", 0)
+
+    def _obey(self, configs: ConfigSet) -> None:
+        """Let the measure and the listeners know what is in force."""
+        self.measure.configs = configs
+        with self._telling:
+            told = [(*entry, self.current_config(entry[1])) for entry in self._listeners]
+            self._listeners = [(listener, query_type, now) for listener, query_type, _, now in told]
+            for listener, _, before, now in told:
+                if now != before:
+                    try:
+                        listener(now)
+                    except Exception:
+                        logger.exception("a listener for configs failed on %s", now)

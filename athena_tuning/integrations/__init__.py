@@ -1,0 +1,1 @@
+"""Attaches other systems: Prometheus, OpenTelemetry and git repositories."""

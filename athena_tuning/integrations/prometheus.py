@@ -1,0 +1,222 @@
+"""Prometheus metrics of a manager; it needs the extra ``prometheus``.
+
+Names follow Prometheus's own rules: base units (seconds), ``_total`` for counters, no label without bound. In
+many processes each has an endpoint of its own, and Prometheus adds them up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import version
+from itertools import accumulate
+from types import TracebackType
+from typing import Self
+
+from athena_tuning.extras import needs_extra
+
+with needs_extra("prometheus", "The endpoint for Prometheus"):
+    from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+    from prometheus_client.core import (
+        CounterMetricFamily,
+        GaugeMetricFamily,
+        HistogramMetricFamily,
+        InfoMetricFamily,
+    )
+    from prometheus_client.metrics_core import Metric
+    from prometheus_client.registry import Collector
+
+from athena_tuning.control.periodic import Duty, Housekeeping
+from athena_tuning.control.worker import Worker
+from athena_tuning.integrations.totals import BOUNDS_SECONDS, Counted, Durations, Labels, Totals
+from athena_tuning.model import ConfigSet
+
+PREFIX = "athena_tuning_"
+FOLLOW_SECONDS = 1.0
+"""How often the totals follow the window between two scrapes."""
+
+
+class ManagerCollector(Collector):
+    """Gives the metrics of a manager when they are asked for.
+
+    Nothing is counted on a recall's way: a scrape reads what the profiler recorded since the last one. The
+    window forgets; the totals do not, so counters only grow.
+
+    Args:
+        measured: a manager or a control.
+        totals: follows its profiler; None: one of its own, which only a scrape keeps up to date.
+    """
+
+    def __init__(self, measured: Worker, totals: Totals | None = None) -> None:
+        self._measured = measured
+        self._totals = totals or Totals(measured.profiler)
+
+    def collect(self) -> Iterable[Metric]:
+        """Give all metrics as they are now."""
+        self._totals.catch_up()
+        counted = self._totals.counted()
+        yield from _traffic(counted)
+        yield from _losses(self._measured, counted)
+        yield from _configs(self._measured.configs)
+        yield from _slots(self._measured)
+
+    def describe(self) -> Iterable[Metric]:
+        """Give nothing: names are checked when they are collected."""
+        return ()
+
+
+class MetricsServer:
+    """An endpoint for Prometheus, ``http://HOST:PORT/metrics``, with the process's own metrics beside.
+
+    Args:
+        measured: a manager or a control.
+        port: to listen on; 0: a free one.
+        host: address to listen on.
+
+    Attributes:
+        port: it listens on.
+
+    Raises:
+        OSError: if it cannot listen there.
+    """
+
+    def __init__(self, measured: Worker, port: int, host: str = "127.0.0.1") -> None:
+        totals = Totals(measured.profiler)
+        registry = CollectorRegistry()
+        registry.register(ManagerCollector(measured, totals))
+        ProcessCollector(registry=registry)
+        try:
+            self._server, self._thread = start_http_server(port, host, registry)
+        except OSError as error:
+            raise OSError(f"metrics cannot be served on {host}:{port}: {error}") from error
+        self.port = int(self._server.server_port)
+        self._following = Housekeeping([Duty("metrics", FOLLOW_SECONDS, totals.catch_up)])
+        self._following.start()
+
+    def close(self) -> None:
+        """Stop listening. May be called twice."""
+        self._following.close()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _traffic(counted: Counted) -> Iterator[Metric]:
+    yield _counter("recalls", "Recalls by type and outcome.", ("type", "outcome"), counted.recalls)
+    yield _histogram(
+        "recall_duration_seconds",
+        "Whole recalls, queue waits included.",
+        ("type", "outcome"),
+        counted.recall_seconds,
+    )
+    yield _histogram(
+        "layer_duration_seconds",
+        "A layer's own time once it had a slot.",
+        ("layer", "outcome"),
+        counted.layer_seconds,
+    )
+    yield _histogram(
+        "layer_queue_duration_seconds", "A layer's wait for a slot.", ("layer",), counted.queue_seconds
+    )
+    yield _counter(
+        "cache_lookups", "Recalls by whether the cache answered.", ("type", "result"), counted.cache
+    )
+
+
+def _losses(measured: Worker, counted: Counted) -> Iterator[Metric]:
+    counters, status = measured.profiler.counters, measured.status()
+    dropped = {
+        ("window", ""): counters.get("dropped_unread", 0),
+        ("store", ""): status.dropped_metrics,
+        ("endpoint", ""): counted.missed,
+    }
+    yield _counter("records_dropped", "Records that did not get there.", ("to",), dropped)
+    for what, told in (("rejected", "refused as impossible"), ("normalised", "made normal")):
+        found = {
+            (name.removeprefix(f"{what}_"), ""): n
+            for name, n in counters.items()
+            if name.startswith(f"{what}_")
+        }
+        yield _counter(f"records_{what}", f"Records {told}.", ("reason",), found)
+    failures = {(duty, ""): n for duty, n in measured.housekeeping_failures.items()}
+    yield _counter("housekeeping_failures", "Background duties that failed.", ("duty",), failures)
+    yield InfoMetricFamily(
+        f"{PREFIX}worker",
+        "Which manager this is.",
+        {"worker": status.worker_id, "version": version("athena-tuning")},
+    )
+
+
+def _configs(configs: ConfigSet) -> Iterator[Metric]:
+    at = {"all": configs.default, **configs.by_type}
+    told: dict[str, tuple[str, Mapping[str, float]]] = {
+        "config_version": ("Config version in force.", {s: v.version for s, v in at.items()}),
+        "config_max_concurrent": (
+            "Layer tasks that may run at once.",
+            {"all": configs.default.config.max_concurrent},
+        ),
+        "config_timeout_seconds": (
+            "Longest service time of a layer task.",
+            {s: v.config.timeout_seconds for s, v in at.items()},
+        ),
+        "config_deadline_seconds": (
+            "Longest whole recall, where there is a bound.",
+            {s: d for s, v in at.items() if (d := v.config.deadline_seconds) is not None},
+        ),
+        "config_cache_enabled": (
+            "1 if the cache may answer.",
+            {s: v.config.enable_cache for s, v in at.items()},
+        ),
+        "config_parallel_enabled": (
+            "1 if layers run at the same time.",
+            {s: v.config.enable_parallel for s, v in at.items()},
+        ),
+        "config_layer_selection_enabled": (
+            "1 if only the layers are asked that a query calls for.",
+            {s: v.config.layer_selection_enabled for s, v in at.items()},
+        ),
+    }
+    for name, (words, values) in told.items():
+        gauge = GaugeMetricFamily(f"{PREFIX}{name}", words, labels=("scope",))
+        for scope, value in values.items():
+            gauge.add_metric((scope,), float(value))
+        yield gauge
+    chosen = InfoMetricFamily(f"{PREFIX}config", "Strategy, and who steers.", labels=("scope",))
+    for scope, in_force in at.items():
+        chosen.add_metric((scope,), {"strategy": in_force.config.strategy.value, "mode": in_force.mode.value})
+    yield chosen
+
+
+def _slots(measured: Worker) -> Iterator[Metric]:
+    """Give the slots for layer tasks, where the manager is ours and has them."""
+    told = {
+        "limit": "Layer tasks that may hold a slot.",
+        "in_flight": "Layer tasks that hold a slot.",
+        "waiting": "Layer tasks that wait for a slot.",
+    }
+    for name, words in told.items():
+        if (value := getattr(measured, name, None)) is not None:
+            yield GaugeMetricFamily(f"{PREFIX}layer_tasks_{name}", words, value)
+
+
+def _counter(name: str, words: str, labels: tuple[str, ...], values: Mapping[Labels, int]) -> Metric:
+    family = CounterMetricFamily(f"{PREFIX}{name}", words, labels=labels)
+    for key, value in values.items():
+        family.add_metric(key[: len(labels)], value)
+    return family
+
+
+def _histogram(name: str, words: str, labels: tuple[str, ...], values: Mapping[Labels, Durations]) -> Metric:
+    family = HistogramMetricFamily(f"{PREFIX}{name}", words, labels=labels)
+    bounds = [*(f"{bound:g}" for bound in BOUNDS_SECONDS), "+Inf"]
+    for key, durations in values.items():
+        counts = list(zip(bounds, accumulate(durations.counts), strict=True))
+        family.add_metric(key[: len(labels)], counts, durations.sum)
+    return family

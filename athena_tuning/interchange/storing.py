@@ -1,0 +1,139 @@
+"""Brings a file of measurements into a store: every record once, whatever interrupts it.
+
+A note in the data folder says how far an import's times were moved, and each batch has a number that the
+store takes once. So an import that was cut off is finished by the same call, and a file that is in the store
+does not come in twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Self
+
+from athena_tuning import locations
+from athena_tuning.interchange.reading import Import, ImportRefused, ImportReport, Progress
+from athena_tuning.store import Store
+from athena_tuning.store.retention import DEFAULT
+
+BATCH = 8192
+_AHEAD_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of an import.
+
+    Attributes:
+        report: what is in the file.
+        moved_s: seconds by which all times were moved.
+        earlier: Unix seconds at which the same file had been imported; then nothing was done. Else None.
+    """
+
+    report: ImportReport
+    moved_s: float
+    earlier: float | None = None
+
+
+def store_import(
+    found: Import,
+    store: Store,
+    *,
+    keep_times: bool = False,
+    again: bool = False,
+    progress: Progress | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Stored:
+    """Put a file's records into a store.
+
+    The file is read once to see whether and when, then again to store it. Where its newest record is older
+    than what a store keeps, or lies ahead, all times are moved so that it is now.
+
+    Args:
+        found: the file, with its mapping; if it was opened to be refused, one bad row refuses it.
+        store: takes the records.
+        keep_times: move nothing.
+        again: import a file once more that has been imported.
+        progress: told (bytes done, bytes to do) over both readings.
+        clock: Unix seconds.
+
+    Raises:
+        ImportRefused: if a row is bad and the file is to be whole; nothing was stored.
+        ValueError: if there is no query in it.
+        StoreError: if the store did not take it all; the same call goes on where it ended.
+    """
+    key = _key(found, store)
+    note = _Note.of(key)
+    if note.done is not None and not again:
+        return Stored(found.report, note.moved_s, note.done)
+    report = found.scan(_half(progress, 0))
+    if report.bad and found.on_bad == "refuse":
+        raise ImportRefused(found.path.name, report)
+    if not report.records:
+        worst = f": row {report.problems[0].row:,}: {report.problems[0].reason}" if report.problems else ""
+        raise ValueError(f"{found.path.name} holds no query that can be read{worst}")
+    if note.round == 0 or note.done is not None:
+        note = _Note(note.round + 1, 0.0 if keep_times else _move(report, clock()))
+        note.write(key)
+    records = found.stream(_half(progress, 1), shift=note.moved_s)
+    number = 0
+    while batch := list(islice(records, BATCH)):
+        number += 1
+        store.append_metrics(f"import-{key[:12]}-{note.round}", number, batch)
+    _Note(note.round, note.moved_s, clock()).write(key)
+    return Stored(found.report, note.moved_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Note:
+    """What is known of the imports of one file into one store."""
+
+    round: int = 0
+    moved_s: float = 0.0
+    done: float | None = None
+
+    @classmethod
+    def of(cls, key: str) -> Self:
+        try:
+            return cls(**json.loads(_place(key).read_text("utf-8")))
+        except FileNotFoundError:
+            return cls()
+
+    def write(self, key: str) -> None:
+        place = _place(key)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        new = place.with_suffix(f".{os.getpid()}.part")
+        new.write_text(json.dumps(asdict(self)), "utf-8")
+        new.replace(place)
+
+
+def _place(key: str) -> Path:
+    return locations.home() / "imports" / f"{key}.json"
+
+
+def _key(found: Import, store: Store) -> str:
+    """Return a name for the same content, read in the same way, into the same store."""
+    mapping = found.mapping.to_dict() if found.mapping else None
+    place = store.url or f"{os.getpid()} {id(store)}"  # a store of this process is gone with it
+    told = hashlib.sha256(json.dumps([place, mapping, found.on_bad]).encode())
+    with found.path.open("rb") as file:
+        told.update(hashlib.file_digest(file, "sha256").digest())
+    return told.hexdigest()[:32]
+
+
+def _move(report: ImportReport, now: float) -> float:
+    assert report.last is not None  # noqa: S101 (there are records)
+    return 0.0 if now - DEFAULT.raw <= report.last <= now + _AHEAD_S else now - report.last
+
+
+def _half(progress: Progress | None, half: int) -> Progress | None:
+    """Return what tells the progress of one of the two readings as that of both."""
+    if progress is None:
+        return None
+    return lambda done, size: progress(half * size + done, 2 * size)

@@ -1,0 +1,1 @@
+"""Drives a manager: load patterns, runs, comparisons and their reports."""

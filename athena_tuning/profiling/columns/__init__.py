@@ -1,0 +1,1 @@
+"""The column store: records in columns, in order of arrival, within a window."""

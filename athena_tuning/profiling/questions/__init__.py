@@ -1,0 +1,1 @@
+"""The questions asked of the column store, each a pure reading of its rows."""

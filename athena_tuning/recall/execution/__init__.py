@@ -1,0 +1,1 @@
+"""How the layer tasks of recalls run: threads, one event loop and one shared limit."""

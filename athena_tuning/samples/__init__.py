@@ -1,0 +1,1 @@
+"""The sample memory, its generator and the recorded workloads."""

@@ -1,0 +1,107 @@
+"""The rows that charts draw and tables list: percentiles, hit rates, levels, marks, expected and observed."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from athena_tuning.service import units
+from athena_tuning.tuning.simulation.what_if import Estimate
+
+QUANTILES = tuple(float(q) for q in np.unique(np.r_[np.linspace(0, 0.9, 37), 1 - np.logspace(-1, -3.3, 40)]))
+"""What the percentile plot asks for: evenly up to p90, then evenly on its axis up to p99.95."""
+
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+LONG_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+_BEYOND = 5
+
+
+class Row(NamedTuple):
+    """Percentiles of one layer or query type, in ms."""
+
+    name: str
+    n: int
+    p50: float
+    p95: float
+    p99: float
+
+
+def trusted(quantile: float, count: int) -> bool:
+    """Whether ``count`` samples carry that quantile: at least five of them must lie beyond it.
+
+    Example:
+        >>> trusted(0.95, 100), trusted(0.99, 100), trusted(0.99, 500)
+        (True, False, True)
+    """
+    return count * (1 - quantile) >= _BEYOND - 1e-9
+
+
+class HitRow(NamedTuple):
+    """Cache figures of one layer or query type; latencies in ms, NaN where unknown."""
+
+    name: str
+    n: int
+    hits: int
+    hit_rate: float
+    hit_p50: float
+    hit_p95: float
+    miss_p50: float
+    miss_p95: float
+
+
+class LevelRow(NamedTuple):
+    """Recalls that saw at most ``level`` layer tasks in flight; ms and layer tasks/s."""
+
+    level: int
+    n: int
+    p50: float
+    p99: float
+    throughput: float
+
+
+class Mark(NamedTuple):
+    """A moment to mark on a time axis: a config version or a note."""
+
+    time: float
+    label: str
+
+
+class Foretold(NamedTuple):
+    """A change that was expected, and what came: log ratios, each with its 95 % interval."""
+
+    name: str
+    expected: Estimate
+    came: Estimate
+    n: int
+
+
+def percent_change(log_ratio: float) -> float | None:
+    """Return a log ratio as percent; None if it is none."""
+    return round(math.expm1(log_ratio) * 100, 3) if math.isfinite(log_ratio) else None
+
+
+def told_change(estimate: Estimate) -> str:
+    """Write a change with its 95 % interval.
+
+    Example:
+        >>> told_change(Estimate(math.log(0.8), math.log(0.7), math.log(1.05)))
+        '−20 % (−30 to +5)'
+        >>> told_change(Estimate(0.0, 0.0, 0.0))
+        'unchanged'
+    """
+    if estimate == (0.0, 0.0, 0.0):
+        return "unchanged"
+    low, high = (percent(v).removesuffix(" %") for v in (estimate.low, estimate.high))
+    return f"{percent(estimate.value)} ({low} to {high})"
+
+
+def percent(log_ratio: float) -> str:
+    """Write a log ratio as a change in whole percent, with its sign."""
+    change = percent_change(log_ratio)
+    if change is None:
+        return units.UNKNOWN
+    sign = "+" if change >= 0.5 else "−" if change <= -0.5 else "±"
+    return f"{sign}{abs(change):,.0f} %"

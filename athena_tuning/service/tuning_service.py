@@ -1,0 +1,439 @@
+"""Everything that a page or a command may ask or do, in one place and without streamlit.
+
+Reads are ``ReadService``'s. Writes go through the manager of this process, or through the store that other
+processes' managers obey; each asks for a role, an actor's name and a reason, and most for the version that
+the writer saw.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from athena_tuning import locations
+from athena_tuning.interchange import Import, Stored, store_import
+from athena_tuning.load import fast_forward
+from athena_tuning.load.spec import LoadSpec
+from athena_tuning.model import (
+    Annotation,
+    ConfigSet,
+    ConfigVersion,
+    Decision,
+    Mode,
+    TuningConfig,
+    TuningStrategy,
+)
+from athena_tuning.samples import sample_workloads
+from athena_tuning.service import audit
+from athena_tuning.service.embedded import Embedded
+from athena_tuning.service.read_service import ReadService
+from athena_tuning.service.roles import Actor, NotAllowed
+from athena_tuning.service.store_follower import Tail
+from athena_tuning.store import StoreError, open_store
+from athena_tuning.tuning.simulation.what_if import WhatIf
+
+MAX_QUERY_CHARACTERS = 10_000
+MAX_REASON_CHARACTERS = 500
+_ARRIVES_WITHIN_SECONDS = 10.0
+
+logger = logging.getLogger(__name__)
+
+
+class TuningService(ReadService):
+    """The dashboard's and the command line's one way to the system. All methods are thread-safe."""
+
+    @classmethod
+    def open(cls, environ: Mapping[str, str] = os.environ) -> TuningService:
+        """Open what the settings name and start it.
+
+        ``ATHENA_TUNING_STORE`` is the store, ``ATHENA_TUNING_ATTACH=1`` watches other processes' managers
+        in place of running one, ``ATHENA_TUNING_MEMORY`` is the embedded manager's memory and
+        ``ATHENA_TUNING_DEMO=0`` leaves its demo load off.
+
+        Raises:
+            StoreError: if the store cannot be opened.
+        """
+        store = open_store(environ.get("ATHENA_TUNING_STORE"))
+        embedded = None
+        if environ.get("ATHENA_TUNING_ATTACH") != "1":
+            named = environ.get("ATHENA_TUNING_MEMORY")
+            embedded = Embedded(Path(named) if named else locations.default_memory(), store)
+            if embedded.has_sample and environ.get("ATHENA_TUNING_DEMO") != "0":
+                embedded.start_demo()
+        tail = Tail(store)
+        tail.start()
+        return cls(store, tail, embedded)
+
+    def close(self) -> None:
+        """End loads, the manager and the store."""
+        self._forecasts.close()
+        self.loads.stop()
+        self.tail.close()
+        if self.embedded is not None:
+            self.embedded.close()
+        self.store.close()
+
+    # Writing
+
+    def apply(
+        self,
+        actor: Actor,
+        config: TuningConfig,
+        *,
+        expected_version: int,
+        reason: str,
+        scope: str = "all",
+        mode: Mode | None = None,
+        restores: int | None = None,
+        foretold: WhatIf | None = None,
+    ) -> ConfigVersion:
+        """Put a config in force.
+
+        Args:
+            actor: who does it.
+            config: the values.
+            expected_version: the version in force for the scope that the actor saw; 0 for none.
+            reason: why, for the history.
+            scope: "all" or a query type.
+            mode: who steers from now on; None leaves it.
+            restores: the version that it brings back; 0 ends a type's exception.
+            foretold: what a simulation said that the config brings, its only outcome: it is kept as a
+                decision, so that what came can be held against it.
+
+        Raises:
+            NotAllowed: if the actor is no operator, or nobody would obey.
+            ValueError: if the reason is missing or too long.
+            ConfigConflict: if another version is in force by now.
+            StoreError: if it could not be stored.
+        """
+        self._may_write(actor, "apply a config")
+        writer = self.embedded.manager if self.embedded else self.store
+        before = self.configs().for_type(scope) if scope != "all" else self.configs().default.config
+        version = writer.apply_config(
+            config,
+            expected_version=expected_version,
+            actor=actor.name,
+            reason=_checked(reason),
+            scope=scope,
+            mode=mode,
+            restores=restores,
+        )
+        if foretold is not None:
+            self._keep(audit.decided(version, before, foretold))
+        return version
+
+    def switch_strategy(
+        self,
+        actor: Actor,
+        strategy: TuningStrategy,
+        *,
+        expected_version: int,
+        reason: str,
+        config: TuningConfig | None = None,
+        foretold: WhatIf | None = None,
+    ) -> ConfigVersion:
+        """Put another strategy in force for all types and for their exceptions.
+
+        Args:
+            actor: who does it.
+            strategy: what is wanted most from now on.
+            expected_version: as in ``apply``.
+            reason: as in ``apply``.
+            config: the values for all types that the actor saw; None: what ``under_strategy`` says now.
+                Exceptions get what it says of them.
+            foretold: as in ``apply``.
+
+        Raises: as ``apply`` does.
+        """
+        self._may_write(actor, "switch the strategy")
+        configs = self.configs()
+        written = self.apply(
+            actor,
+            replace(config, strategy=strategy) if config else self.under_strategy(strategy, configs.default),
+            expected_version=expected_version,
+            reason=reason,
+            foretold=foretold,
+        )
+        for scope, at in configs.by_type.items():
+            self.apply(
+                actor,
+                self.under_strategy(strategy, at),
+                expected_version=at.version,
+                reason=reason,
+                scope=scope,
+            )
+        return written
+
+    def set_mode(self, actor: Actor, mode: Mode, *, expected_version: int, reason: str) -> ConfigVersion:
+        """Say who steers from now on; the values stay. Raises as ``apply`` does."""
+        at = self.configs().default
+        return self.apply(actor, at.config, expected_version=expected_version, reason=reason, mode=Mode(mode))
+
+    def roll_back(self, actor: Actor, version: int, *, expected_version: int, reason: str) -> ConfigVersion:
+        """Put an earlier version's config in force again, as a new version.
+
+        Raises:
+            ValueError: if there is no such version.
+            Others: as ``apply`` does.
+        """
+        found = next((v for v in self.history(limit=10_000) if v.version == version), None)
+        if found is None:
+            raise ValueError(f"there is no version {version}")
+        if found.ends_exception:
+            return self.end_exception(actor, found.scope, expected_version=expected_version, reason=reason)
+        return self.apply(
+            actor,
+            found.config,
+            expected_version=expected_version,
+            reason=reason,
+            scope=found.scope,
+            restores=version,
+        )
+
+    def undo(self, actor: Actor, *, expected_version: int, scope: str = "all") -> ConfigVersion:
+        """Take back the newest change of a scope.
+
+        Raises:
+            ValueError: if there is nothing to take back.
+            Others: as ``apply`` does.
+        """
+        past = self.history(limit=2, scope=scope)
+        if not past:
+            raise ValueError("there is no change to take back")
+        newest, before = past[0], past[1] if len(past) > 1 else None
+        reason = f"undo of version {newest.version}"
+        if before is None or before.ends_exception:
+            if scope != "all":
+                return self.end_exception(actor, scope, expected_version=expected_version, reason=reason)
+            before = ConfigSet().default
+        return self.apply(
+            actor,
+            before.config,
+            expected_version=expected_version,
+            reason=reason if before.version else f"{reason}: back to the defaults",
+            scope=scope,
+            mode=before.mode,
+            restores=before.version or None,
+        )
+
+    def end_exception(self, actor: Actor, scope: str, *, expected_version: int, reason: str) -> ConfigVersion:
+        """Let a query type run under the config for all from now on.
+
+        Raises:
+            ValueError: if the type has no config of its own.
+            Others: as ``apply`` does.
+        """
+        return self.apply(
+            actor,
+            self.configs().default.config,
+            expected_version=expected_version,
+            reason=reason,
+            scope=scope,
+            restores=0,
+        )
+
+    def annotate(self, actor: Actor, words: str) -> None:
+        """Keep a note for the charts, at this moment. Raises as ``apply`` does, save for a conflict."""
+        actor.must_be_operator("leave a note")
+        self.store.annotate(Annotation(self.now, _checked(words), actor.name))
+
+    # Load, and the manager of this process
+
+    def start_load(self, actor: Actor, spec: LoadSpec) -> None:
+        """Start a load run, on the manager here or else on one that shares the store; charts get a note.
+
+        Raises:
+            NotAllowed: if the actor is no operator, or no manager is running.
+            ValueError: if one is under way, or the load cannot be made.
+            StoreError: if it could not be ordered from a manager elsewhere.
+        """
+        self._may_write(actor, "start a load")
+        self.loads.start(spec)
+        self._note(actor, f"load started: {audit.told(spec)}")
+
+    def pause_load(self, actor: Actor) -> None:
+        """Let the load run ask nothing for now. Raises ``NotAllowed`` if the actor is no operator."""
+        actor.must_be_operator("pause a load")
+        self.loads.pause()
+        self._note(actor, "load paused")
+
+    def resume_load(self, actor: Actor) -> None:
+        """Let a paused load run go on. Raises ``NotAllowed`` if the actor is no operator."""
+        actor.must_be_operator("resume a load")
+        self.loads.resume()
+        self._note(actor, "load resumed")
+
+    def stop_load(self, actor: Actor) -> None:
+        """Stop the load run. Raises ``NotAllowed`` if the actor is no operator."""
+        actor.must_be_operator("stop a load")
+        self.loads.stop()
+        self._note(actor, "load stopped")
+
+    def set_demo(self, actor: Actor, on: bool) -> None:
+        """Start or stop the demo load.
+
+        Raises:
+            NotAllowed: if the actor is no operator, or there is no manager in this process.
+        """
+        here = self._here(actor, "steer the demo load")
+        if on:
+            here.start_demo()
+        else:
+            here.stop_demo()
+        self._note(actor, f"demo load {'started' if on else 'stopped'}")
+
+    def take_sample(self, actor: Actor, name: str) -> int:
+        """Record a sample workload as if it had just ended; return how many recalls that was.
+
+        It reaches the window as all recalls do, through the store; this waits a moment for it.
+
+        Raises:
+            NotAllowed: as ``set_demo`` does.
+            ValueError: if there is no such workload.
+        """
+        here = self._here(actor, "load a workload")
+        before = self.tail.taken
+        taken = here.take_sample(name, ending_at=self.now)
+        self.tail.wait_for(before + taken, _ARRIVES_WITHIN_SECONDS)
+        self._remembered.forget()
+        self._note(actor, f"sample workload {name} loaded")
+        return taken
+
+    def fast_forward(
+        self,
+        actor: Actor,
+        spec: LoadSpec,
+        *,
+        evidence: str | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> int:
+        """Simulate a load on the configs in force as if it had just ended; return how many recalls that was.
+
+        The records are marked as simulated, in the store and wherever they are shown.
+
+        Args:
+            actor: who asks for it.
+            spec: the load; its mix of types is that of the evidence.
+            evidence: sample workload to take costs from; None: what the managers measured, else "mixed".
+            progress: told the share that is simulated.
+
+        Raises:
+            NotAllowed: if the actor is no operator.
+            ValueError: if the load cannot be simulated.
+            StoreError: if it could not be stored.
+        """
+        actor.must_be_operator("simulate a load")
+        known = (
+            sample_workloads.load_records(evidence) if evidence else fast_forward.usual_evidence(self.store)
+        )
+        before = self.tail.taken
+        made = fast_forward.fast_forward(
+            known,
+            replace(spec, mix=fast_forward.mix_of(known)),
+            config=self.configs(),
+            ending_at=self.now,
+            progress=progress,
+        )
+        count = fast_forward.store_forward(made, self.store)
+        self.tail.wait_for(before + count, _ARRIVES_WITHIN_SECONDS)
+        self._remembered.forget()
+        self._note(actor, f"fast forward of {audit.told(spec)}: {count:,} simulated recalls")
+        return count
+
+    def import_file(
+        self,
+        actor: Actor,
+        found: Import,
+        *,
+        keep_times: bool = False,
+        again: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Stored:
+        """Bring a file of measurements into the store, as ``athena-tuning import`` does.
+
+        Args:
+            actor: who brings it.
+            found: the file, looked at and with its mapping.
+            keep_times: leave its times as they are; else old ones are moved up to now.
+            again: bring it in once more if it was imported before.
+            progress: told (bytes done, bytes to do).
+
+        Raises:
+            NotAllowed: if the actor is no operator.
+            ImportRefused: if a row is bad and the file is to be whole.
+            ValueError: if there is no query in it.
+            StoreError: if the store did not take it all; the same call goes on where it ended.
+        """
+        actor.must_be_operator("import a file")
+        before = self.tail.taken
+        came = store_import(
+            found, self.store, keep_times=keep_times, again=again, progress=progress, clock=self._clock
+        )
+        if came.earlier is None:
+            self.tail.wait_for(before + came.report.records, _ARRIVES_WITHIN_SECONDS)
+            self._remembered.forget()
+            self._note(actor, f"{came.report.records:,} queries imported from {found.path.name}")
+        return came
+
+    def recall(
+        self, actor: Actor, text: str, *, k: int = 5, scope: str | None = None, use_cache: bool = True
+    ) -> Mapping[str, Any]:
+        """Ask the memory, as an agent would; it is measured and recorded like any recall.
+
+        Raises:
+            NotAllowed: as ``set_demo`` does.
+            ValueError: if the text is empty or too long.
+        """
+        here = self._here(actor, "ask the memory")
+        if not text.strip() or len(text) > MAX_QUERY_CHARACTERS:
+            raise ValueError(f"a query has 1 to {MAX_QUERY_CHARACTERS:,} characters, not {len(text):,}")
+        return here.recall(text, k=k, scope=scope, use_cache=use_cache)
+
+    def give_feedback(self, actor: Actor, query_id: str, score: float) -> bool:
+        """Note how good an answer was, 0 (useless) to 1 (just right); False if it is not known any more.
+
+        Raises:
+            NotAllowed: as ``start_load`` does.
+            ValueError: if the score is none.
+        """
+        return self._here(actor, "judge an answer").manager.record_feedback(query_id, score)
+
+    # How it is done
+
+    def _may_write(self, actor: Actor, what: str) -> None:
+        actor.must_be_operator(what)
+        if reason := self.blocked():
+            raise NotAllowed(f"Not now: {reason}")
+
+    def _keep(self, decision: Decision) -> None:
+        """Keep the grounds of a change; it is in force, so a store that fails is only logged."""
+        try:
+            self.store.append_decision(decision)
+        except StoreError as failure:
+            logger.warning("the grounds of version %s are not kept: %s", decision.config_version, failure)
+
+    def _note(self, actor: Actor, words: str) -> None:
+        """Put what was done into the audit trail; it is done, so a store that fails is only logged."""
+        try:
+            self.store.annotate(Annotation(self.now, words, actor.name))
+        except StoreError as failure:
+            logger.warning("not in the audit trail: %s by %s (%s)", words, actor.name, failure)
+
+    def _here(self, actor: Actor, what: str) -> Embedded:
+        actor.must_be_operator(what)
+        if self.embedded is None:
+            raise NotAllowed(f"Nobody can {what} here: the managers run in other processes")
+        return self.embedded
+
+
+def _checked(reason: str) -> str:
+    words = reason.strip()
+    if not words:
+        raise ValueError("a reason is needed: it is what the history will say")
+    if len(words) > MAX_REASON_CHARACTERS:
+        raise ValueError(f"a reason has at most {MAX_REASON_CHARACTERS} characters, not {len(words)}")
+    return words

@@ -1,0 +1,375 @@
+"""What pages ask of a window: pure functions from a profiler and a view to rows and sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from athena_tuning.model import Annotation, ConfigVersion, Decision, QueryMetrics
+from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.profiling.questions.cache_effectiveness import CacheReport, CacheRow
+from athena_tuning.profiling.questions.concurrency import ConcurrencyReport, ConcurrencyRow
+from athena_tuning.profiling.questions.statistics import WindowSummary
+from athena_tuning.profiling.questions.temporal import TimeSeries
+from athena_tuning.samples.sample_workloads import load_records
+from athena_tuning.service import text, units
+from athena_tuning.service.chart_rows import QUANTILES, HitRow, LevelRow, Mark, Row, trusted
+from athena_tuning.service.view import View
+
+_ENOUGH = 10
+"""Recalls in a bucket below which its percentiles are one and the same."""
+
+_COMPARABLE = 30
+"""Recalls that a period needs for its rates to be compared with."""
+
+SAME = "unchanged"
+"""The delta of a figure that is as it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kpi:
+    """One figure against the period before.
+
+    Attributes:
+        label: what it is.
+        value: as written, with unit.
+        delta: the change as written; None where there is nothing to compare with.
+        worse: whether the change is for the worse; None where it is neither.
+        trend: the figure over the period, oldest first, unknown buckets left out.
+    """
+
+    label: str
+    value: str
+    delta: str | None
+    worse: bool | None
+    trend: tuple[float, ...]
+
+
+def kpis(profiler: PerformanceProfiler, view: View) -> list[Kpi]:
+    """Return the six figures of the overview, each against the period before if that has recalls enough.
+
+    Rates are over the part of a period that the window covers: what was before its first recall is unknown.
+    """
+    now, then = profiler.summary(**view.where), profiler.summary(**view.before.where)
+    began = profiler.summary().first_timestamp
+    bucket = bucket_for(now, view, points=20)
+    series = profiler.time_series(bucket, **view.where)
+    per_second = [n / bucket for n in series.count]
+    hits = [h / n for h, n in zip(series.cache_hits, series.count, strict=True) if n]
+    failed = [e / n for e, n in zip(series.errors, series.count, strict=True) if n]
+    rate_now, rate_then = (_rate(s.count, v, began) for s, v in ((now, view), (then, view.before)))
+    return [
+        *(
+            _duration(
+                f"{name} latency",
+                getattr(now, f"{name}_latency_ms"),
+                getattr(then, f"{name}_latency_ms") if trusted(q, then.count) else math.nan,
+                getattr(series, name),
+            )
+            for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
+        ),
+        Kpi(
+            "Throughput",
+            units.rate(rate_now),
+            _relative(rate_now, rate_then if then.count >= _COMPARABLE else math.nan),
+            None,
+            _known(per_second),
+        ),
+        _share(
+            "Cache hit rate",
+            _ratio(now.cache_hits, now.cache_known),
+            _ratio(then.cache_hits, then.cache_known if then.cache_known >= _COMPARABLE else 0),
+            hits,
+            up=True,
+        ),
+        _share(
+            "Error rate",
+            _ratio(now.errors, now.known_success),
+            _ratio(then.errors, then.known_success if then.known_success >= _COMPARABLE else 0),
+            failed,
+            up=False,
+        ),
+    ]
+
+
+def summary(profiler: PerformanceProfiler, view: View) -> WindowSummary:
+    """Return the figures of a view."""
+    return profiler.summary(**view.where)
+
+
+def sources(profiler: PerformanceProfiler, view: View) -> dict[str, int]:
+    """Return how many recalls of a view came from each source ("live", "sample", …)."""
+    return profiler.sources(**view.where)
+
+
+def over_time(profiler: PerformanceProfiler, view: View, bucket_seconds: float) -> TimeSeries:
+    """Return a view's figures over time."""
+    return profiler.time_series(bucket_seconds, **view.where)
+
+
+def bucket_for(shown: WindowSummary, view: View, points: int = 60) -> float:
+    """Return a bucket in seconds that leaves enough recalls in each for its percentiles to differ.
+
+    Args:
+        shown: the figures of the view.
+        view: what is looked at.
+        points: buckets at most.
+    """
+    span = view.end - max(view.start, shown.first_timestamp) if shown.count else view.seconds
+    return view.bucket_seconds(min(points, max(12, shown.count // _ENOUGH)), span)
+
+
+def slowest(profiler: PerformanceProfiler, view: View, limit: int) -> list[QueryMetrics]:
+    """Return a view's slowest recalls, slowest first."""
+    return profiler.slow_records(limit, percentile=0, **view.where)
+
+
+def marks(history: Sequence[ConfigVersion], notes: Sequence[Annotation], view: View) -> list[Mark]:
+    """Return the config changes and notes of a period as marks for a chart, newest eight of each."""
+    changed = [Mark(v.time, f"v{v.version}") for v in history if view.start <= v.time < view.end]
+    said = [Mark(n.time, n.text) for n in notes if view.start <= n.time < view.end]
+    return changed[:8] + said[-8:]
+
+
+def recorded(name: str) -> list[QueryMetrics]:
+    """Return a sample workload's records as they were recorded."""
+    return load_records(name)
+
+
+def percentile_curve(profiler: PerformanceProfiler, view: View) -> tuple[list[float], int]:
+    """Return the latency at each of ``QUANTILES`` in ms, and the recalls with a known latency behind it."""
+    return [float(v) for v in profiler.percentiles(QUANTILES, **view.where)], known_latencies(profiler, view)
+
+
+def known_latencies(profiler: PerformanceProfiler, view: View) -> int:
+    """Return how many recalls of a view there are."""
+    return profiler.summary(**view.where).count
+
+
+def rows_by_layer(profiler: PerformanceProfiler, view: View) -> list[Row]:
+    """Return the service-time percentiles of each layer; with a layer in the view, of that one."""
+    layers = [view.layer] if view.layer else profiler.layers()
+    return [row for layer in layers if (row := _row(profiler, view.only(layer=layer), layer)).n]
+
+
+def rows_by_type(profiler: PerformanceProfiler, view: View) -> list[Row]:
+    """Return the latency percentiles of each query type; with a type in the view, of that one."""
+    types = [view.query_type] if view.query_type else profiler.query_types()
+    return [row for kind in types if (row := _row(profiler, view.only(query_type=kind), kind)).n]
+
+
+def series_by_layer(profiler: PerformanceProfiler, view: View) -> dict[str, Any]:
+    """Return each layer's latency over time."""
+    names = [row.name for row in rows_by_layer(profiler, view)]
+    bucket = bucket_for(summary(profiler, view), view, 48)
+    return {name: profiler.time_series(bucket, **view.only(layer=name).where) for name in names}
+
+
+def series_by_type(profiler: PerformanceProfiler, view: View) -> dict[str, Any]:
+    """Return each query type's latency over time."""
+    names = [row.name for row in rows_by_type(profiler, view)]
+    bucket = bucket_for(summary(profiler, view), view, 48)
+    return {name: profiler.time_series(bucket, **view.only(query_type=name).where) for name in names}
+
+
+def hit_rows(rows: Mapping[str, CacheRow]) -> list[HitRow]:
+    """Return the profiler's cache rows as a chart wants them."""
+    return [
+        HitRow(name, r.n, r.hits, r.hit_rate, r.hit_p50_ms, r.hit_p95_ms, r.miss_p50_ms, r.miss_p95_ms)
+        for name, r in rows.items()
+    ]
+
+
+class Saved(NamedTuple):
+    """A layer's calls: those that ran, and those that a cached answer made unnecessary."""
+
+    layer: str
+    ran: int
+    saved: float
+
+
+def calls_saved(profiler: PerformanceProfiler, view: View) -> list[Saved]:
+    """Return what the cache saved each layer.
+
+    A cached answer asks no layer, so its calls are an estimate: hits of a type times the share of that type's
+    misses that asked the layer, summed over types.
+    """
+    by_type = profiler.cache_report(**view.where).by_type
+    rows = []
+    for layer in profiler.layers():
+        saved = 0.0
+        for kind, row in by_type.items():
+            asked = profiler.summary(**view.only(layer=layer, query_type=kind).where).count
+            misses = row.n - row.hits
+            saved += row.hits * asked / misses if misses else 0.0
+        rows.append(Saved(layer, profiler.summary(**view.only(layer=layer).where).count, saved))
+    return [row for row in rows if row.ran or row.saved]
+
+
+def level_rows(rows: Sequence[ConcurrencyRow]) -> list[LevelRow]:
+    """Return the profiler's rows by tasks in flight as a chart wants them."""
+    return [LevelRow(r.level, r.n, r.p50_latency_ms, r.p99_latency_ms, r.throughput_per_s) for r in rows]
+
+
+class Waits(NamedTuple):
+    """Queue waits of layer tasks by bucket: Unix seconds, median and p99 in ms."""
+
+    time: list[float]
+    p50: list[float]
+    p99: list[float]
+
+
+def queue_over_time(profiler: PerformanceProfiler, view: View) -> Waits:
+    """Return how long layer tasks waited for a slot, over time; a percentile of n is ``s[int(q · n)]``."""
+    tasks = profiler.tasks(**view.where)
+    bucket = bucket_for(summary(profiler, view), view)
+    slices = np.floor_divide(tasks.time, bucket)
+    waits = Waits([], [], [])
+    for piece in np.unique(slices):
+        own = np.sort(tasks.queue_ms[slices == piece])
+        waits.time.append(float(piece * bucket))
+        waits.p50.append(float(own[len(own) // 2]))
+        waits.p99.append(float(own[int(0.99 * len(own))]))
+    return waits
+
+
+def cache_report(profiler: PerformanceProfiler, view: View) -> CacheReport:
+    """Return what the cache did."""
+    return profiler.cache_report(**view.where)
+
+
+def concurrency_report(profiler: PerformanceProfiler, view: View) -> ConcurrencyReport:
+    """Return what running layers at the same time brought."""
+    return profiler.concurrency_report(**view.where)
+
+
+def co_occurrence(profiler: PerformanceProfiler, view: View) -> tuple[list[str], Any]:
+    """Return layers and the share of recalls that asked each two of them."""
+    return profiler.co_occurrence(**view.where)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Is it healthy, and is it getting worse? In words, with the figure that says so.
+
+    ``level`` is "good", "warn", "bad" or "quiet".
+    """
+
+    level: str
+    words: str
+
+
+def health(profiler: PerformanceProfiler, view: View, slo_ms: float | None) -> Health:
+    """Judge a view by its promise, its errors and the period before."""
+    now, then = profiler.summary(**view.where), profiler.summary(**view.before.where)
+    if not now.count:
+        return Health("quiet", "No recalls in this period")
+    errors = _ratio(now.errors, now.known_success)
+    if errors > 0.01:
+        return Health("bad", f"{units.percent(errors)} of recalls fail")
+    if slo_ms and now.p99_latency_ms > slo_ms:
+        return Health("bad", f"p99 {units.ms(now.p99_latency_ms)} is above the SLO of {units.ms(slo_ms)}")
+    if now.partial / now.count > 0.02:
+        return Health("warn", f"{units.percent(now.partial / now.count)} of answers lack a layer")
+    change = now.p95_latency_ms / then.p95_latency_ms - 1 if then.count >= 200 and now.count >= 200 else 0.0
+    if change > 0.25:
+        return Health("warn", f"p95 is {change * 100:.0f} % above the period before")
+    return Health("good", "Healthy")
+
+
+def proposal_rows(decision: Decision) -> list[tuple[str, str, str, str, bool]]:
+    """Return (parameter, current, proposed, why, differs) for every reason that a decision gives."""
+    before, after = decision.before.to_dict(), decision.after.to_dict()
+    reasons = {reason.parameter: reason for reason in decision.reasons}
+    shown = [name for name in before if name in reasons or before[name] != after[name]]
+    rows = []
+    for name in shown:
+        reason = reasons.get(name)
+        why = ""
+        if reason:
+            why = text.plain(reason.rule, 240)
+            if reason.bound:
+                why += f" · decided by the bound: {text.plain(reason.bound, 80)}"
+            if reason.samples:
+                why += f" · n = {units.count(reason.samples)}"
+        rows.append(
+            (name, units.setting(before[name]), units.setting(after[name]), why, before[name] != after[name])
+        )
+    return rows
+
+
+def record_row(record: QueryMetrics, timezone: str) -> dict[str, Any]:
+    """Return a recall as a table shows it."""
+    return {
+        "Latency": record.latency_ms,
+        "Type": text.plain(record.query_type, 24),
+        "Query": text.plain(record.query_text, 200) or units.UNKNOWN,
+        "Layers": ", ".join(text.plain(layer, 24) for layer in record.layers_queried),
+        "When": units.moment(record.timestamp, timezone),
+        "Config": record.config_version,
+        "Answer": "cache"
+        if record.cache_hit
+        else "partial"
+        if record.partial
+        else "failed"
+        if record.success is False
+        else "full",
+    }
+
+
+def _row(profiler: PerformanceProfiler, view: View, name: str) -> Row:
+    s = profiler.summary(**view.where)
+    return Row(name, s.count, s.p50_latency_ms, s.p95_latency_ms, s.p99_latency_ms)
+
+
+def _duration(label: str, now: float, then: float, trend: Iterable[float]) -> Kpi:
+    if not (math.isfinite(now) and math.isfinite(then)):
+        return Kpi(label, units.ms(now), None, None, _known(trend))
+    change = now - then
+    if abs(change) < 0.05:
+        return Kpi(label, units.ms(now), SAME, None, _known(trend))
+    flat = abs(change) < 0.02 * then
+    sign = "+" if change > 0 else "-"
+    delta = f"{sign}{units.ms(abs(change))}"
+    return Kpi(label, units.ms(now), delta, None if flat else change > 0, _known(trend))
+
+
+def _share(label: str, now: float, then: float, trend: Iterable[float], *, up: bool) -> Kpi:
+    if not math.isfinite(now):
+        return Kpi(label, units.UNKNOWN, None, None, ())
+    if not math.isfinite(then):
+        return Kpi(label, units.percent(now), None, None, _known(trend))
+    points = (now - then) * 100
+    if abs(points) < 0.05:
+        return Kpi(label, units.percent(now), SAME, None, _known(trend))
+    sign = "+" if points > 0 else "-"
+    worse = (points < 0) is up
+    return Kpi(label, units.percent(now), f"{sign}{abs(points):.1f} pp", worse, _known(trend))
+
+
+def _rate(count: int, view: View, began: float) -> float:
+    covered = view.end - max(view.start, began)
+    return count / covered if covered > 0 else math.nan
+
+
+def _relative(now: float, then: float) -> str | None:
+    if not then or not math.isfinite(then):
+        return None
+    change = now / then - 1
+    if abs(change) < 0.005:
+        return SAME
+    if change > 9:
+        return f"+{now / then:.0f}x"
+    return f"{'+' if change > 0 else '-'}{abs(change) * 100:.0f} %"
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else math.nan
+
+
+def _known(values: Iterable[float]) -> tuple[float, ...]:
+    return tuple(round(float(v), 4) for v in values if math.isfinite(v))

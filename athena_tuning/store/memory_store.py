@@ -1,0 +1,286 @@
+"""The store of a manager that shares with nobody: everything in this process, gone with it."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time as time_module
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import islice, takewhile
+
+from athena_tuning.frames import Records
+from athena_tuning.model import (
+    Annotation,
+    ConfigSet,
+    ConfigVersion,
+    Decision,
+    Feedback,
+    Mode,
+    QueryMetrics,
+    TuningConfig,
+    WorkerStatus,
+)
+from athena_tuning.store.base import MetricsTail, Store
+from athena_tuning.store.configs import Change
+from athena_tuning.store.encoding import Encoded
+from athena_tuning.store.errors import StoreError
+from athena_tuning.store.paging import Extent, page
+from athena_tuning.store.records import StoredRecords, encoded
+from athena_tuning.store.retention import DEFAULT, Level, Retention, spans_of
+from athena_tuning.store.rollup import Rollups, chosen_keys
+from athena_tuning.store.rollup_shelf import RollupShelf
+from athena_tuning.store.segment import Segment
+from athena_tuning.store.text_policy import TextPolicy
+
+_MAINTAIN_SECONDS = 3600.0
+
+
+class MemoryStore(Store):
+    """A store in this process. Raw records are bounded by ``max_records``; the oldest go first.
+
+    Args:
+        text: what to keep of query texts.
+        retention: how long what is kept.
+        max_records: raw records kept, about 60 bytes each.
+        clock: Unix seconds; decides when a lease ends and stamps what comes without a time.
+    """
+
+    def __init__(
+        self,
+        *,
+        text: TextPolicy | str = TextPolicy.KEEP,
+        retention: Retention = DEFAULT,
+        max_records: int = 1_000_000,
+        clock: Callable[[], float] = time_module.time,
+    ) -> None:
+        self._text = TextPolicy(text)
+        self._retention = retention
+        self._max_records = max_records
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._closed = False
+        self._batches: deque[tuple[int, str, Encoded]] = deque()
+        self._kept = self._newest = 0
+        self._sequences: dict[str, int] = {}
+        self._shelf = RollupShelf()
+        self._maintained = clock()
+        self._versions: list[ConfigVersion] = []
+        self._in_force = ConfigSet()
+        self._by_key: dict[str, ConfigVersion] = {}
+        self._decisions: dict[str, Decision] = {}
+        self._workers: dict[str, WorkerStatus] = {}
+        self._annotations: list[Annotation] = []
+        self._feedback: dict[str, Feedback] = {}
+        self._messages: dict[tuple[str, str], tuple[float, str]] = {}
+        self._leases: dict[str, tuple[str, float]] = {}
+
+    def append_metrics(self, worker_id: str, sequence: int, records: Sequence[QueryMetrics]) -> None:
+        """See ``Store``."""
+        batch = encoded(records, self._text)
+        with self._open():
+            if sequence <= self._sequences.get(worker_id, -1):
+                return
+            self._sequences[worker_id] = sequence
+            if not batch.records:
+                return
+            self._newest += 1
+            self._batches.append((self._newest, worker_id, batch))
+            self._shelf.add(worker_id, batch)
+            self._kept += batch.records
+            while self._kept > self._max_records and len(self._batches) > 1:
+                self._kept -= self._batches.popleft()[2].records
+            if self._clock() - self._maintained >= _MAINTAIN_SECONDS:
+                self._maintained = self._clock()
+                self.maintain()
+
+    def tail_metrics(
+        self,
+        cursor: str = "",
+        *,
+        since: float = 0.0,
+        limit: int = 100_000,
+        newest: int | None = None,
+        without: str | None = None,
+    ) -> MetricsTail:
+        """See ``Store``."""
+        seen = int(cursor or 0)
+        with self._open():
+            new = list(takewhile(lambda entry: entry[0] > seen, reversed(self._batches)))[::-1]
+        others = [(number, batch) for number, worker, batch in new if worker != without]
+        wanted, done = page([Extent(b.records, b.newest) for _, b in others], since, limit, newest)
+        found = [others[place][1] for place in wanted]
+        if done == len(others):
+            seen = new[-1][0] if new else seen
+        elif done:
+            seen = others[done - 1][0]
+        texts = {key: text for batch in found for key, text in batch.texts.items()}
+        segments = [Segment(batch.data).since(since) for batch in found]
+        return MetricsTail(StoredRecords(segments, texts), str(seen))
+
+    def rollups(
+        self,
+        start: float,
+        end: float,
+        *,
+        level: Level | None = None,
+        layer: str | None = None,
+        query_type: str | None = None,
+        config_version: int | None = None,
+        worker_id: str | None = None,
+    ) -> Rollups:
+        """See ``Store``."""
+        spans = spans_of(start, end, level, self._clock(), self._retention)
+        chosen = chosen_keys(layer, query_type, config_version, worker_id)
+        with self._open():
+            self._shelf.roll_up()
+            return self._shelf.read(spans, chosen)
+
+    def maintain(self) -> None:
+        """See ``Store``."""
+        now = self._clock()
+        keep = self._retention
+        with self._open():
+            self._shelf.roll_up()
+            self._shelf.forget(keep, now)
+            while self._batches and self._batches[0][2].newest < now - keep.raw:
+                self._kept -= self._batches.popleft()[2].records
+            for decision in [d for d in self._decisions.values() if d.time < now - keep.decisions]:
+                del self._decisions[decision.decision_id]
+            for given in [f for f in self._feedback.values() if f.time < now - keep.raw]:
+                del self._feedback[given.query_id]
+            for place in [p for p, (time, _) in self._messages.items() if time < now - keep.workers]:
+                del self._messages[place]
+            for status in [w for w in self._workers.values() if w.last_seen < now - keep.workers]:
+                del self._workers[status.worker_id]
+
+    def apply_config(
+        self,
+        config: TuningConfig,
+        *,
+        expected_version: int,
+        actor: str,
+        reason: str,
+        scope: str = "all",
+        mode: Mode | None = None,
+        restores: int | None = None,
+        idempotency_key: str | None = None,
+        time: float | None = None,
+    ) -> ConfigVersion:
+        """See ``Store``."""
+        at = self._clock() if time is None else time
+        change = Change(config, expected_version, actor, reason, scope, mode, restores, at)
+        with self._open():
+            if idempotency_key is not None and idempotency_key in self._by_key:
+                return self._by_key[idempotency_key]
+            current = self._in_force.in_scope(scope)
+            head = self._in_force.head
+            version = change.version_after(head, current if current and current.version else None)
+            self._versions.append(version)
+            self._in_force = self._in_force.with_version(version)
+            if idempotency_key is not None:
+                self._by_key[idempotency_key] = version
+            return version
+
+    def config_set(self) -> ConfigSet:
+        """See ``Store``."""
+        with self._open():
+            return self._in_force
+
+    def config_history(self, *, limit: int = 200, scope: str | None = None) -> Records[ConfigVersion]:
+        """See ``Store``."""
+        with self._open():
+            newest_first = (v for v in reversed(self._versions) if scope in (None, v.scope))
+            return Records(ConfigVersion, islice(newest_first, limit))
+
+    def append_decision(self, decision: Decision) -> None:
+        """See ``Store``."""
+        with self._open():
+            self._decisions[decision.decision_id] = decision
+
+    def decisions(self, *, limit: int = 200) -> Records[Decision]:
+        """See ``Store``."""
+        with self._open():
+            found = list(self._decisions.values())
+        newest_first = sorted(found, key=lambda d: (d.time, d.decision_id), reverse=True)
+        return Records(Decision, newest_first[:limit])
+
+    def report_worker(self, status: WorkerStatus) -> None:
+        """See ``Store``."""
+        with self._open():
+            self._workers[status.worker_id] = status
+
+    def workers(self) -> Records[WorkerStatus]:
+        """See ``Store``."""
+        with self._open():
+            found = list(self._workers.values())
+        last_seen_first = sorted(found, key=lambda status: (-status.last_seen, status.worker_id))
+        return Records(WorkerStatus, last_seen_first)
+
+    def annotate(self, annotation: Annotation) -> None:
+        """See ``Store``."""
+        with self._open():
+            self._annotations.append(annotation)
+
+    def annotations(self, *, since: float = 0.0) -> list[Annotation]:
+        """See ``Store``."""
+        with self._open():
+            found = [note for note in self._annotations if note.time >= since]
+        return sorted(found, key=lambda note: note.time)
+
+    def append_feedback(self, given: Sequence[Feedback]) -> None:
+        """See ``Store``."""
+        with self._open():
+            self._feedback.update((feedback.query_id, feedback) for feedback in given)
+
+    def feedback(self, *, since: float = 0.0) -> list[Feedback]:
+        """See ``Store``."""
+        with self._open():
+            found = [feedback for feedback in self._feedback.values() if feedback.time >= since]
+        return sorted(found, key=lambda feedback: (feedback.time, feedback.query_id))
+
+    def post(self, topic: str, key: str, text: str) -> None:
+        """See ``Store``."""
+        with self._open():
+            self._messages[topic, key] = self._clock(), text
+
+    def posted(self, topic: str, *, within: float = math.inf) -> dict[str, str]:
+        """See ``Store``."""
+        since = self._clock() - within
+        with self._open():
+            found = [
+                (time, key, text)
+                for (about, key), (time, text) in self._messages.items()
+                if about == topic and time >= since
+            ]
+        return {key: text for _, key, text in sorted(found)}
+
+    def acquire_lease(self, name: str, holder: str, ttl_seconds: float) -> bool:
+        """See ``Store``."""
+        now = self._clock()
+        with self._open():
+            owner, ends = self._leases.get(name, (holder, now))
+            if owner != holder and ends > now:
+                return False
+            self._leases[name] = (holder, now + ttl_seconds)
+            return True
+
+    def release_lease(self, name: str, holder: str) -> None:
+        """See ``Store``."""
+        with self._open():
+            if self._leases.get(name, ("", 0.0))[0] == holder:
+                del self._leases[name]
+
+    def change_token(self) -> str:
+        """See ``Store``."""
+        with self._open():
+            return str(self._in_force.head)
+
+    def close(self) -> None:
+        """See ``Store``."""
+        self._closed = True
+
+    def _open(self) -> threading.RLock:
+        if self._closed:
+            raise StoreError("memory://: the store is closed")
+        return self._lock

@@ -1,0 +1,1 @@
+"""Estimates from what was measured: contention, service times, contributions of layers."""

@@ -1,0 +1,1 @@
+"""Policies: from evidence to a decision with its reason."""

@@ -1,0 +1,1 @@
+"""Recorded recalls run again in virtual time under other configs."""

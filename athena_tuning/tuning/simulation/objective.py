@@ -1,0 +1,115 @@
+"""What a strategy wants, as one number: log ratios to a reference on the same recalls."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from athena_tuning.model import TuningStrategy
+from athena_tuning.tuning.simulation.simulator import SimulatedRun
+
+P99_MAY_GROW = {TuningStrategy.THROUGHPUT: 1.5, TuningStrategy.COST: 1.25}
+RATES_MAY_FALL = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a config achieved on some recalls.
+
+    Attributes:
+        p99_ms: of whole recalls, cache hits left out.
+        per_second: recalls a second: the capacity, or what was really completed under saturation.
+        slot_seconds: slot time per success; work that timed out is paid for too.
+        success_rate: share of recalls with an answer.
+        full_rate: share of recalls with every layer they asked.
+    """
+
+    p99_ms: float
+    per_second: float
+    slot_seconds: float
+    success_rate: float = 1.0
+    full_rate: float = 1.0
+
+
+def objective(strategy: TuningStrategy, score: Score, reference: Score) -> float:
+    """Return how ``score`` compares with ``reference`` for a strategy; below 0 is better, in log ratios.
+
+    LATENCY ``ln(p99/p99₀)``; THROUGHPUT ``−ln(X/X₀)``; COST ``ln(s/s₀)`` with s the slot seconds per
+    success; BALANCED 0.7, 0.2 and 0.1 of these. A p99 beyond 1.5 (THROUGHPUT) or 1.25 times (COST) the
+    reference's costs its excess on top, in log ratio.
+
+    Args:
+        strategy: what is wanted.
+        score: what was achieved.
+        reference: on the same recalls.
+
+    Returns:
+        The log ratio; infinite if success or full answers fall by more than 0.01: no gain buys that.
+
+    Example:
+        >>> fast, slow = Score(100, 50, 0.02), Score(200, 50, 0.02)
+        >>> round(objective(TuningStrategy.LATENCY, fast, slow), 3)
+        -0.693
+    """
+    if breaks_hard_limit(score, reference):
+        return math.inf
+    latency = _log_ratio(score.p99_ms, reference.p99_ms)
+    throughput = -_log_ratio(score.per_second, reference.per_second)
+    cost = _log_ratio(score.slot_seconds, reference.slot_seconds)
+    if strategy is TuningStrategy.LATENCY:
+        return latency
+    if strategy is TuningStrategy.BALANCED:
+        return 0.7 * latency + 0.2 * throughput + 0.1 * cost
+    excess = max(0.0, latency - math.log(P99_MAY_GROW[strategy]))
+    return (throughput if strategy is TuningStrategy.THROUGHPUT else cost) + excess
+
+
+def breaks_hard_limit(score: Score, reference: Score) -> bool:
+    """Whether success or full answers are rarer than in the reference by more than ``RATES_MAY_FALL``."""
+    return (
+        score.success_rate < reference.success_rate - RATES_MAY_FALL
+        or score.full_rate < reference.full_rate - RATES_MAY_FALL
+    )
+
+
+def score(run: SimulatedRun, per_second: float | None = None, first: int = 0) -> Score:
+    """Return the score of a run.
+
+    Args:
+        run: what the recalls met.
+        per_second: the capacity where it is known; else recalls completed by the time they took.
+        first: leave out the recalls before this one (a warm-up).
+    """
+    latency, ended = run.latency_ms[first:], run.ended[first:]
+    over = ~np.isnan(latency)
+    n = int(over.sum())
+    if not n:
+        return Score(math.nan, math.nan, math.nan)
+    succeeded = max(1, n - int(run.failed[first:][over].sum()))
+    if per_second is None:
+        begun = ended[over] - latency[over] / 1000
+        per_second = n / max(float(ended[over].max() - begun.min()), 1e-9)
+    return Score(
+        p99(latency[over & ~run.hits[first:]]),
+        per_second,
+        float(run.held_ms[first:].sum()) / 1000 / succeeded,
+        succeeded / n,
+        1.0 - float(run.partial[first:][over].mean()),
+    )
+
+
+def p99(latencies: npt.NDArray[np.float64]) -> float:
+    """Return ``sorted(latencies)[int(0.99 n)]``, NaN without any."""
+    if not len(latencies):
+        return math.nan
+    k = min(int(0.99 * len(latencies)), len(latencies) - 1)
+    return float(np.partition(latencies, k)[k])
+
+
+def _log_ratio(a: float, b: float) -> float:
+    if not (math.isfinite(a) and math.isfinite(b) and a > 0 and b > 0):
+        return 0.0
+    return math.log(a / b)

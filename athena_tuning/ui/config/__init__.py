@@ -1,0 +1,1 @@
+"""The config page: what is in force, what is proposed, and how a person changes it."""

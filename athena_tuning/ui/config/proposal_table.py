@@ -1,0 +1,132 @@
+"""What the tuner proposes on the Config page: parameter by parameter, with what a simulation says of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from athena_tuning.load.whatif_run import WhatIfRun
+from athena_tuning.model import ConfigVersion, Decision, TuningConfig, TuningStrategy
+from athena_tuning.service import text, units, window_reads
+from athena_tuning.ui.config import apply_dialog, predictions
+from athena_tuning.ui.config.apply_dialog import Change
+from athena_tuning.ui.frame import components
+from athena_tuning.ui.frame.components import Cell
+from athena_tuning.ui.frame.page_context import Here
+
+PROPOSAL = "proposal"
+
+
+def cases(decision: Decision) -> dict[str, TuningConfig]:
+    """Return what to simulate of a proposal: all of it, and each changed parameter by itself.
+
+    Example:
+        >>> from athena_tuning.model import Action
+        >>> before, after = TuningConfig(), TuningConfig(max_concurrent=8, timeout_seconds=6.0)
+        >>> decision = Decision("d", 0.0, "rules", "all", Action.CHANGE, before, after, "", 100)
+        >>> list(cases(decision))
+        ['proposal', 'max_concurrent', 'timeout_seconds']
+    """
+    changed = decision.before.changes_to(decision.after)
+    alone = {
+        name: TuningConfig.from_dict({**decision.before.to_dict(), name: then})
+        for name, (_, then) in changed.items()
+    }
+    return {PROPOSAL: decision.after, **(alone if len(alone) > 1 else {})}
+
+
+def forecasts(
+    here: Here, decision: Decision, strategies: Mapping[TuningStrategy, TuningConfig], scope: str
+) -> tuple[WhatIfRun | None, WhatIfRun | None]:
+    """Return the runs that simulate the proposal and the strategies; one run for both where it can be."""
+    by_strategy = {strategy.value: config for strategy, config in strategies.items()}
+    proposed = cases(decision)
+    try:
+        if scope == "all":
+            run = here.service.forecast({**proposed, **by_strategy})
+            return run, run
+        return here.service.forecast(proposed, scope), here.service.forecast(by_strategy)
+    except ValueError:  # too many wait: the page says that nothing is predicted
+        return None, None
+
+
+def table(decision: Decision, run: WhatIfRun | None) -> None:
+    """Draw current, proposed, change, why and confidence of every parameter, and what was considered."""
+    if decision.before == decision.after:
+        _stays(decision)
+        return
+    before, after = decision.before.to_dict(), decision.after.to_dict()
+    alone = decision.before.changes_to(decision.after)
+    components.sheet(
+        [
+            "Parameter",
+            "In force",
+            "Proposed",
+            Cell("Change", "wide"),
+            Cell("Why", "why"),
+            Cell("Confidence", "why"),
+        ],
+        [
+            (
+                name,
+                Cell(was, "was" if differs else ""),
+                Cell(then if differs else "as it is", "now" if differs else "was"),
+                Cell(units.step(before[name], after[name]), "wide" if differs else "wide was"),
+                why,
+                _confidence(run, name if len(alone) > 1 else PROPOSAL) if differs else "",
+            )
+            for name, was, then, why, differs in window_reads.proposal_rows(decision)
+        ],
+        limit=320,
+    )
+
+
+def _stays(decision: Decision) -> None:
+    why = {reason.parameter: reason.rule for reason in decision.reasons}
+    told = [Cell("Why", "why")] if why else []
+    components.sheet(
+        ["Parameter", "In force", "Proposed", *told],
+        [
+            (name, units.setting(value), Cell("as it is", "was"), *([why.get(name, "")] if why else []))
+            for name, value in decision.before.to_dict().items()
+        ],
+    )
+    predictions.considered(decision)
+
+
+def button(here: Here, decision: Decision, base: int, scope: str) -> None:
+    """Draw the button that opens the dialog for a proposal."""
+    st.button(
+        "Apply the proposal",
+        type="primary",
+        icon=":material/check:",
+        disabled=not here.can_write,
+        on_click=apply_dialog.ask,
+        args=(
+            Change(
+                "Apply the tuner's proposal",
+                base,
+                decision.after,
+                scope,
+                text.plain(decision.summary, 300),
+            ),
+        ),
+    )
+
+
+def strategies_of(here: Here) -> dict[TuningStrategy, TuningConfig]:
+    """Return what each strategy would set for all types on today's evidence."""
+    at = here.service.configs().default
+    return {strategy: here.service.under_strategy(strategy, at) for strategy in TuningStrategy}
+
+
+def in_force(at: ConfigVersion) -> None:
+    """Draw what is in force, for as long as nothing is proposed."""
+    components.sheet(
+        ["Parameter", "In force"], [(n, units.setting(v)) for n, v in at.config.to_dict().items()]
+    )
+
+
+def _confidence(run: WhatIfRun | None, name: str) -> Cell:
+    return Cell("not simulated", "was") if run is None else predictions.confidence(run, name)

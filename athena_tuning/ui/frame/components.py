@@ -1,0 +1,279 @@
+"""The small pieces that pages are made of: chips, cards, tables, charts, designed emptiness."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import streamlit as st
+
+from athena_tuning.model import QueryMetrics
+from athena_tuning.service import text, units
+from athena_tuning.service.window_reads import SAME, Kpi, record_row
+from athena_tuning.ui import charts
+from athena_tuning.ui.charts.chart import Chart
+from athena_tuning.ui.frame import notices
+from athena_tuning.ui.frame.navigation import page_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from athena_tuning.service.tuning_service import TuningService
+    from athena_tuning.ui.frame.page_context import Here
+
+
+class Cell(NamedTuple):
+    """A table cell with a class: "n" number, "was", "now", "wide" (left out on narrow screens)."""
+
+    value: object
+    kind: str = ""
+
+
+def sheet(columns: Sequence[str | Cell], rows: Sequence[Sequence[object]], *, limit: int = 240) -> None:
+    """Draw a small table, if it has rows. Text is shown as it is, at most ``limit`` characters of it."""
+    if not rows:
+        return
+    heads = [column if isinstance(column, Cell) else Cell(column) for column in columns]
+    top = "".join(f'<th class="{head.kind}">{_safe(head.value)}</th>' for head in heads)
+    body = "".join(
+        "<tr>"
+        + "".join(_cell(value, head.kind, limit) for value, head in zip(row, heads, strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    head = f"<thead><tr>{top}</tr></thead>" if any(head.value for head in heads) else ""
+    st.html(f'<div class="scroll"><table class="sheet">{head}<tbody>{body}</tbody></table></div>')
+
+
+def table(
+    frame: pd.DataFrame, columns: Mapping[str, Any], key: str, *, alt: str, tall: int = 420, **more: Any
+) -> Any:
+    """Draw columns of a table, which a reader may sort. Texts are shown as they are.
+
+    Args:
+        frame: what to show.
+        columns: by the name of a column its label, or how it is shown.
+        key: of the widget.
+        alt: what the table is, in words.
+        tall: largest height in pixels; beyond it the table scrolls.
+        more: as ``st.dataframe`` takes it.
+    """
+    shown = frame[list(columns)]
+    known = shown.notna()
+    texts = {
+        name: [text.plain(value, 240) for value in shown[name].astype(object).where(known[name], "")]
+        for name in columns
+        if shown.dtypes[name].kind == "O"
+    }
+    return st.dataframe(
+        shown.assign(**texts),
+        hide_index=True,
+        key=key,
+        height=min(tall, 38 + 35 * len(shown)),
+        column_config=dict(columns),
+        placeholder="",
+        alt=alt,
+        **more,
+    )
+
+
+def moment_column(label: str, timezone: str) -> Any:
+    """Return how a column of times is shown."""
+    return st.column_config.DatetimeColumn(label, format="YYYY-MM-DD HH:mm:ss", timezone=timezone)
+
+
+@contextmanager
+def card(key: str, title: str | None = None, note: str | None = None) -> Iterator[None]:
+    """A card with a title and a line that says how to read it. Both are the project's own words."""
+    with st.container(key=f"card-{key}", gap="small", height="stretch"):
+        if title:
+            st.markdown(f"#### {title}", help=note)
+        yield
+
+
+def live_chart(chart: Chart, key: str, *, height: int = 260, **more: Any) -> Any:
+    """Draw an ECharts chart that updates in place."""
+    return st.echarts_chart(chart.spec, height=height, key=key, alt=chart.alt, **more)
+
+
+def analysis_chart(chart: Chart, key: str, **more: Any) -> Any:
+    """Draw a Plotly chart."""
+    return st.plotly_chart(chart.spec, key=key, config=charts.CONFIG, alt=chart.alt, **more)
+
+
+def kpi(item: Kpi) -> None:
+    """Draw one figure with its change and its trend."""
+    rises = (item.delta or "").startswith("+")
+    colour: Literal["off", "inverse", "normal"] = (
+        "off" if item.worse is None else "inverse" if item.worse is rises else "normal"
+    )
+    st.metric(
+        item.label,
+        item.value,
+        item.delta,
+        colour,
+        delta_arrow="off" if item.delta == SAME else "auto",
+        chart_data=item.trend if len(item.trend) > 1 else None,
+        height="stretch",
+    )
+
+
+def records(found: Sequence[QueryMetrics], timezone: str, key: str, **more: Any) -> Any:
+    """Draw recalls as a table. The texts are shown as they are."""
+    return st.dataframe(
+        [record_row(record, timezone) for record in found],
+        hide_index=True,
+        key=key,
+        column_config={
+            "Latency": st.column_config.NumberColumn("ms", format="%.1f", width=70),
+            "Type": st.column_config.TextColumn(width=90),
+            "Query": st.column_config.TextColumn(width="large"),
+            "Config": st.column_config.NumberColumn("v", format="%d", width=50),
+        },
+        alt=f"{len(found)} recalls, slowest {units.ms(found[0].latency_ms) if found else '–'}",
+        **more,
+    )
+
+
+def slow_sheet(found: Sequence[QueryMetrics], timezone: str) -> None:
+    """Draw recalls as a small table that costs few bytes to renew."""
+    rows = [record_row(record, timezone) for record in found]
+    sheet(
+        [Cell("Latency", "n"), "Query", Cell("Type", "wide"), Cell("Layers", "wide"), Cell("Answer", "wide"),
+         Cell("Config", "n wide"), Cell("When", "n wide")],
+        [
+            (units.ms(r["Latency"]), r["Query"], r["Type"], r["Layers"], r["Answer"], f"v{r['Config']}",
+             r["When"])
+            for r in rows
+        ],
+        limit=120,
+    )  # fmt: skip
+
+
+def waterfall(record: QueryMetrics, timezone: str) -> None:
+    """Draw one recall: its text, what became of it, and its layers along its time."""
+    st.code(text.plain(record.query_text, 400), language=None, wrap_lines=True)
+    if record.tasks:
+        analysis_chart(charts.waterfall(record), f"waterfall-{record.query_id}")
+    elif record.cache_hit:
+        empty("The cache answered: no layer ran.", icon="bolt")
+    else:
+        empty("Nothing was measured of its layers.")
+    answer = record_row(record, timezone)
+    st.caption(
+        f"{units.ms(record.latency_ms)} · {answer['Answer']} answer · {answer['When']} · "
+        f"config v{record.config_version} · {units.count(record.result_count)} results"
+    )
+    if record.error:
+        st.text(text.plain(record.error, 300))
+
+
+def workers_in_force(service: TuningService) -> None:
+    """Draw which manager runs which version."""
+    head, workers = service.configs().head, service.workers()
+    alive = [worker for worker in workers if service.is_alive(worker)]
+    sheet(
+        ["Manager", Cell("Version", "n"), Cell("Seen", "n")],
+        [
+            (
+                Cell(worker.worker_id),
+                Cell(f"v{worker.config_version}", "now" if worker.config_version == head else "was"),
+                units.age(service.now - worker.last_seen),
+            )
+            for worker in alive[:8]
+        ],
+        limit=40,
+    )
+    behind = sum(worker.config_version != head for worker in alive)
+    st.caption(
+        f"{len(alive)} alive, {len(workers) - len(alive)} gone"
+        + (f", {behind} not yet at v{head}" if behind else f", all at v{head}" if alive else "")
+    )
+
+
+def change_of(log_ratio: float | None) -> str:
+    """Write a log ratio of the objective as a change in percent; lower is better.
+
+    Example:
+        >>> import math
+        >>> change_of(math.log(0.8)), change_of(math.log(1.1)), change_of(0.001), change_of(None)
+        ('−20 %', '+10 %', '±0 %', '–')
+    """
+    if log_ratio is None or not math.isfinite(log_ratio):
+        return units.UNKNOWN
+    change = round(math.expm1(log_ratio) * 100)
+    return f"{'±' if change == 0 else '+' if change > 0 else '−'}{abs(change)} %"
+
+
+def chosen_cell(event: Any, chart: Chart) -> tuple[int, int] | None:
+    """Return hour and weekday of the heatmap's chosen cell; None without one."""
+    cells = chart.spec["series"][0]["data"]
+    for group in event.selection.selected:
+        for index in group["data_indices"]:
+            if 0 <= index < len(cells):
+                return int(cells[index][0]), int(cells[index][1])
+    return None
+
+
+def nothing_yet(here: Here) -> None:
+    """Say that the view is empty and offer what fills it."""
+    service = here.service
+    seen, needed = service.enough()
+    with card("empty", "Nothing to show for this view"):
+        if seen < needed:
+            st.text(f"{seen} of {needed} recalls needed before anything can be concluded.")
+            if seen:  # an empty bar is drawn as a stray dot
+                st.progress(seen / needed)
+        else:
+            st.text(
+                "There are recalls, but none in this period with this filter. "
+                "Take a longer period, or all queries."
+            )
+        samples_menu(here, "empty")
+        with st.container(horizontal=True):
+            st.page_link(
+                page_file("workloads"), label="Bring a file, or ask the memory", icon=":material/upload_file:"
+            )
+            if here.can_write and service.embedded is not None and not service.embedded.demo_is_on:
+                st.page_link(page_file("system"), label="Start the demo load", icon=":material/play_arrow:")
+
+
+def samples_menu(here: Here, key: str) -> None:
+    """Offer a sample workload to load."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        names = {sample.name: sample.title for sample in here.service.samples()}
+        chosen = st.selectbox(
+            "Sample workload", list(names), format_func=names.__getitem__, key=f"{key}-sample", width=340
+        )
+        st.button(
+            "Load a sample",
+            key=f"{key}-load",
+            type="primary",
+            icon=":material/download:",
+            disabled=not here.can_write or here.service.embedded is None,
+            on_click=lambda: notices.act(
+                lambda: here.service.take_sample(here.actor, st.session_state[f"{key}-sample"]),
+                f"Loaded “{names.get(chosen, chosen)}” as if it had just ended",
+            ),
+        )
+
+
+def empty(words: str, *, icon: str = "hourglass_empty") -> None:
+    """Say in a card's place why there is nothing yet. The words are the project's own."""
+    with st.container(horizontal_alignment="center", gap="small"):
+        st.space("small")
+        st.markdown(f":material/{icon}: {words}", text_alignment="center")
+        st.space("small")
+
+
+def _cell(value: object, kind: str, limit: int) -> str:
+    cell = value if isinstance(value, Cell) else Cell(value)
+    kinds = " ".join(filter(None, (kind, cell.kind)))
+    return f'<td class="{kinds}">{html.escape(text.plain(cell.value, limit))}</td>'
+
+
+def _safe(value: object) -> str:
+    return html.escape(text.plain(value, 120))

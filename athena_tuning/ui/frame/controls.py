@@ -1,0 +1,182 @@
+"""The controls in every page's bar: period, filter, clock, promise, refresh; all in the address."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from urllib.parse import urlencode, urlsplit
+
+import streamlit as st
+
+from athena_tuning.model import LAYERS, QUERY_TYPES
+from athena_tuning.service import text, units
+from athena_tuning.service.read_service import ReadService
+from athena_tuning.service.view import DEFAULT_RANGE, RANGES, View, view_of
+
+ALL = "all"
+REFRESH = {"no refresh": None, "every 2 s": 2.0, "every 5 s": 5.0, "every 30 s": 30.0}
+ZONES = (
+    "UTC", "Africa/Cairo", "Africa/Johannesburg", "Africa/Lagos", "America/Bogota", "America/Chicago",
+    "America/Denver", "America/Los_Angeles", "America/Mexico_City", "America/New_York", "America/Sao_Paulo",
+    "Asia/Dubai", "Asia/Hong_Kong", "Asia/Jakarta", "Asia/Kolkata", "Asia/Seoul", "Asia/Shanghai",
+    "Asia/Singapore", "Asia/Tokyo", "Australia/Sydney", "Europe/Berlin", "Europe/Istanbul", "Europe/London",
+    "Europe/Moscow", "Europe/Paris", "Pacific/Auckland",
+)  # fmt: skip
+_WRITTEN = "%Y-%m-%dT%H:%M"
+
+
+def periods() -> None:
+    """Draw the choice of a period."""
+    st.segmented_control(
+        "Time range",
+        [*RANGES, "custom"],
+        default=DEFAULT_RANGE,
+        required=True,
+        key="range",
+        bind="query-params",
+        label_visibility="collapsed",
+        on_change=renew,
+    )
+
+
+def custom_period(service: ReadService) -> None:
+    """Draw start and end of a custom period, if that is what was chosen."""
+    if st.session_state.get("range") != "custom":
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        now = datetime.fromtimestamp(service.now, units.zone(zone())).replace(tzinfo=None, second=0)
+        now = now.replace(microsecond=0)
+        for label, key, default in (("From", "from", now - timedelta(hours=24)), ("To", "to", now)):
+            st.datetime_input(
+                f"{label} ({zone()})", default, key=key, bind="query-params", width=230, on_change=renew
+            )
+
+
+def filters(service: ReadService) -> None:
+    """Draw query type, layer, timezone and the promised p99."""
+    types = list(dict.fromkeys([ALL, *QUERY_TYPES, *service.window.query_types()]))
+    layers = list(dict.fromkeys([ALL, *LAYERS, *service.window.layers()]))
+    zones = list(dict.fromkeys([*ZONES, _browser_zone()]))
+    chosen = [name for name in (_chosen("type", types), _chosen("layer", layers)) if name != ALL]
+    label = " · ".join(text.markdown(name, 24) for name in chosen) or "All queries"
+    with st.popover(label, icon=":material/filter_alt:"):
+        st.selectbox("Query type", types, key="type", bind="query-params", on_change=renew, format_func=_name)
+        st.selectbox("Layer", layers, key="layer", bind="query-params", on_change=renew, format_func=_name)
+        st.selectbox("Timezone", zones, key="tz", bind="query-params", index=zones.index(_browser_zone()))
+        st.number_input(
+            "SLO: p99 at most, ms",
+            min_value=0,
+            value=_default_slo(),
+            step=10,
+            key="slo",
+            bind="query-params",
+            help="Drawn on the charts and judged on the overview. It travels with the link; 0 is none. "
+            "ATHENA_TUNING_SLO_MS sets it for everybody.",
+        )
+
+
+def refresh() -> None:
+    """Draw the choice of how often a live page renews itself."""
+    st.selectbox(
+        "Refresh",
+        list(REFRESH),
+        index=2,
+        key="refresh",
+        bind="query-params",
+        label_visibility="collapsed",
+        width=132,
+    )
+
+
+def moment(service: ReadService) -> None:
+    """Draw the moment that a page keeps, and the button that leaves it."""
+    at = st.session_state.get("as_of", service.now)
+    st.button(
+        f"As of {units.moment(at, zone(), date=False)}",
+        icon=":material/refresh:",
+        on_click=renew,
+        help="This page keeps its moment while you read it. Press to look at now.",
+        type="tertiary",
+    )
+
+
+def renew() -> None:
+    """Leave the moment that a page keeps."""
+    st.session_state.pop("as_of", None)
+
+
+def view(service: ReadService, *, fresh: bool) -> View:
+    """Return the chosen view, of this moment or of the one that the page keeps."""
+    state = st.session_state
+    if not fresh:
+        state.setdefault("as_of", service.now)
+    kind, layer = state.get("type", ALL), state.get("layer", ALL)
+    return view_of(
+        state.get("range", DEFAULT_RANGE),
+        service.now if fresh else state["as_of"],
+        custom=_custom(),
+        query_type=None if kind == ALL else kind,
+        layer=None if layer == ALL else layer,
+        timezone=zone(),
+    )
+
+
+def every() -> float | None:
+    """Return the seconds between two refreshes; None for none."""
+    return REFRESH.get(st.session_state.get("refresh", ""), 5.0)
+
+
+def slo() -> float | None:
+    """Return the promised p99 in ms; None for none."""
+    return float(st.session_state.get("slo", _default_slo())) or None
+
+
+def zone() -> str:
+    """Return whose clock everything is told by."""
+    return str(st.session_state.get("tz") or _browser_zone())
+
+
+def links(shown: View) -> tuple[str, str]:
+    """Return two addresses of this page: one that moves on with time, and one of exactly this period."""
+    return links_of(shown, st.context.url or "", {key: st.query_params[key] for key in st.query_params})
+
+
+def links_of(shown: View, url: str, chosen: Mapping[str, str]) -> tuple[str, str]:
+    """Return a page's address with what was chosen, and the same with exactly the period that is shown."""
+    parts = urlsplit(url)
+    clock = units.zone(shown.timezone)
+    start, end = (datetime.fromtimestamp(t, clock).strftime(_WRITTEN) for t in (shown.start, shown.end + 59))
+    held = {**chosen, "range": "custom", "from": start, "to": end, "tz": shown.timezone}
+    if chosen.get("range") != "custom":
+        chosen = {key: value for key, value in chosen.items() if key not in {"from", "to"}}
+    page = parts._replace(path=parts.path or "/", fragment="")
+    return page._replace(query=urlencode(chosen)).geturl(), page._replace(query=urlencode(held)).geturl()
+
+
+def _name(value: str) -> str:
+    return "All" if value == ALL else text.plain(value, 40)
+
+
+def _chosen(key: str, options: Sequence[str]) -> str:
+    """Return what a selectbox further down says: before its first run only the address knows."""
+    value = st.session_state.get(key, st.query_params.get(key, ALL))
+    return value if value in options else ALL
+
+
+def _custom() -> tuple[float, float] | None:
+    start, end = st.session_state.get("from"), st.session_state.get("to")
+    if not (isinstance(start, datetime) and isinstance(end, datetime)):
+        return None
+    clock = units.zone(zone())
+    return start.replace(tzinfo=clock).timestamp(), end.replace(tzinfo=clock).timestamp()
+
+
+def _browser_zone() -> str:
+    name = st.context.timezone or "UTC"
+    return name if str(units.zone(name)) == name else "UTC"
+
+
+def _default_slo() -> int:
+    named = os.environ.get("ATHENA_TUNING_SLO_MS", "")
+    return int(named) if named.isdigit() else 0

@@ -1,0 +1,244 @@
+"""The frame of every page: what is looked at, how things stand, and who looks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import streamlit as st
+from streamlit import config
+
+from athena_tuning.model import Mode
+from athena_tuning.service import text, units, window_reads
+from athena_tuning.service.access import COOKIE, LOOPBACK, OperatorToken, is_local_request
+from athena_tuning.service.roles import Actor, Role, actor_from
+from athena_tuning.service.status import Standing
+from athena_tuning.service.tuning_service import TuningService
+from athena_tuning.service.view import View
+from athena_tuning.store import StoreError
+from athena_tuning.ui.frame import controls, notices, sharing
+from athena_tuning.ui.frame.chips import Chip, chips
+from athena_tuning.ui.frame.navigation import SECTIONS
+
+STALE_SECONDS = 60.0
+_opened: dict[str, TuningService] = {}
+
+logger = logging.getLogger(__name__)
+
+
+@st.cache_resource(show_spinner=False)  # a spinner needs a page, and the server opens it before there is one
+def service() -> TuningService:
+    """Return this process' one service."""
+    _opened["service"] = TuningService.open()
+    return _opened["service"]
+
+
+def warm_up() -> None:
+    """Open the service before somebody asks for it; a failure shows on the page."""
+    try:
+        service()
+    except (StoreError, OSError, ValueError):
+        logger.exception("the dashboard cannot open its store or its memory")
+
+
+def shut_down() -> None:
+    """Close the service, if it was opened."""
+    if (opened := _opened.pop("service", None)) is not None:
+        opened.close()
+
+
+def admitted() -> bool:
+    """Whether to show pages: without sign-in to everybody, else to whoever has signed in."""
+    if not sign_in_is_configured() or st.user.is_logged_in:
+        return True
+    st.title("athena_tuning", anchor=False)
+    st.text("Sign in to see how the memory does.")
+    st.button("Sign in", on_click=st.login, type="primary", icon=":material/login:")
+    return False
+
+
+def actor() -> Actor:
+    """Return who is at the page."""
+    sign_in = sign_in_is_configured()
+    claims = dict(st.user) if sign_in and st.user.is_logged_in else None
+    by_link = operator_token().admits(st.context.cookies.to_dict().get(COOKIE))
+    return actor_from(claims, sign_in=sign_in, local=visitor_is_local(), admitted=by_link)
+
+
+@cache
+def operator_token() -> OperatorToken:
+    """Return this process' one operator's token."""
+    return OperatorToken()
+
+
+def visitor_is_local() -> bool:
+    """Whether the visitor is surely on this machine: only it reaches the app, and no proxy stands between."""
+    return listens_on_loopback() and is_local_request(st.context.headers.to_dict())
+
+
+def listens_on_loopback() -> bool:
+    """Whether only this machine reaches the app.
+
+    Streamlit's address tells it under ``streamlit run`` alone: with ``uvicorn app:app`` another server opens
+    the socket, wherever it was told to, while the setting reads the same.
+    """
+    return config._server_mode == "starlette-app" and config.get_option("server.address") in LOOPBACK
+
+
+def sign_in_is_configured() -> bool:
+    """Whether people have to sign in: a section ``[auth]`` in Streamlit's secrets."""
+    try:
+        return "auth" in st.secrets
+    except FileNotFoundError:
+        return False
+
+
+@dataclass(frozen=True)
+class Here:
+    """What a page works with.
+
+    Attributes:
+        service: all reads and writes.
+        actor: who looks.
+        view: what is looked at.
+        slo_ms: the promised p99 in ms, as this view has it; None for none.
+        every: seconds between two refreshes; None for none.
+    """
+
+    service: TuningService
+    actor: Actor
+    view: View
+    slo_ms: float | None
+    every: float | None
+
+    @property
+    def can_write(self) -> bool:
+        """Whether a write by this person would be taken now."""
+        return self.actor.role is Role.OPERATOR and self.service.blocked() is None
+
+    def ask(self, read: Callable[..., Any], *more: Any) -> Any:
+        """Return a read of this page's view."""
+        return self.service.ask(read, self.view, *more)
+
+    def live(self, body: Callable[[View], None], every: float | None = None, *, calmly: bool = False) -> None:
+        """Draw a part that renews itself, with the period moved up to now each time.
+
+        Args:
+            body: draws the part.
+            every: seconds between two renewals; None: as the person chose.
+            calmly: renew it at most every ten seconds: what people read rather than watch.
+        """
+
+        def draw() -> None:
+            notices.guarded(body, controls.view(self.service, fresh=True))
+
+        chosen = every or self.every
+        st.fragment(draw, run_every=max(10.0, chosen) if calmly and chosen else chosen)()
+
+
+def open_page(url: str, *, live: bool = False) -> Here:
+    """Draw the frame of a page and return what it works with.
+
+    Args:
+        url: the page's address.
+        live: whether the page renews itself; else it keeps its moment until asked for a newer one.
+    """
+    entry = next(entry for entries in SECTIONS.values() for entry in entries if entry.url == url)
+    opening = nullcontext() if _opened else st.spinner("Opening the memory and the store…")
+    try:
+        with opening:
+            here = service()
+    except (StoreError, OSError, ValueError) as failure:
+        st.title(entry.title)
+        st.error("The dashboard cannot start: its store or its memory cannot be opened.")
+        st.text(text.plain(failure, 400))
+        if st.button("Try again", icon=":material/refresh:"):
+            st.rerun()
+        st.stop()
+    if st.session_state.get("page") != url:
+        st.session_state["page"] = url
+        controls.renew()
+    who = actor()
+    heading = st.container(key="heading", horizontal=True, vertical_alignment="center", gap="medium")
+    _bar(here, live=live)
+    every = controls.every()
+    with heading:
+        st.title(entry.title, anchor=False, width="content")
+        st.fragment(_standing, run_every=every)(here, who)
+    notices.show()
+    _read_only(here)
+    return Here(here, who, controls.view(here, fresh=live), controls.slo(), every)
+
+
+def _standing(service: TuningService, who: Actor) -> None:
+    def draw() -> None:
+        origins = service.ask(window_reads.sources, controls.view(service, fresh=True))
+        chips(_chips(service.standing(), who) + _origins(origins))
+
+    notices.guarded(draw)
+
+
+def _chips(stands: Standing, who: Actor) -> list[Chip]:
+    modes = {
+        Mode.AUTO: "the tuner applies",
+        Mode.ADVISE: "the tuner proposes, a person applies",
+        Mode.PINNED: "a person's values hold, the tuner only watches",
+    }
+    chips = [
+        Chip(stands.strategy.value, "strategy", "accent", "what the operator wants most"),
+        Chip(stands.mode.value, "mode", "", modes[stands.mode]),
+        Chip(f"v{stands.version}", "config", "", "the version in force for all types"),
+    ]
+    if stands.behind:
+        chips.append(Chip("store unreachable", "", "bad", "shown is what was read before"))
+    elif stands.data_age is None:
+        chips.append(Chip("no data yet", "", "warn", "no recall has been recorded"))
+    else:
+        old = stands.data_age > STALE_SECONDS
+        chips.append(
+            Chip(units.age(stands.data_age), "data", "warn" if old else "good", "age of the newest recall")
+        )
+    if stands.demo:
+        chips.append(Chip("demo load", "", "accent", "a gentle load on the sample memory; stop it on System"))
+    if stands.blocked:
+        chips.append(Chip("no manager alive", "", "bad", stands.blocked))
+    if who.role is Role.VIEWER:
+        chips.append(Chip("read only", "", "warn", "viewers look; operators write"))
+    return chips
+
+
+def _origins(counted: Mapping[str, int]) -> list[Chip]:
+    """Say what in the view was not measured live: nobody should take it for the running system."""
+    told = {
+        "sample": "recorded earlier, loaded from a sample workload",
+        "imported": "from a file that somebody brought",
+        "simulated": "computed, never run",
+    }
+    return [
+        Chip(units.count(n), text.plain(name, 24), "warn", f"recalls in this view: {told.get(name, name)}")
+        for name, n in counted.items()
+        if name != "live"
+    ][:4]
+
+
+def _bar(service: TuningService, *, live: bool) -> None:
+    with st.container(key="bar", horizontal=True, vertical_alignment="center", gap="small"):
+        controls.periods()
+        controls.filters(service)
+        controls.refresh()
+        sharing.menu(service, controls.view(service, fresh=live))
+        if not live:
+            controls.moment(service)
+    controls.custom_period(service)
+
+
+def _read_only(service: TuningService) -> None:
+    if reason := service.blocked():
+        st.info(
+            f"Read only: {reason}. What was measured before can still be looked at.",
+            icon=":material/link_off:",
+        )

@@ -1,0 +1,1 @@
+"""The simulate page: load runs, sweeps over configs, and their results."""

@@ -1,0 +1,1 @@
+"""The system page: managers, store, delivery and versions."""

@@ -1,0 +1,1 @@
+"""The workloads page: samples, uploads, simulated days and a memory to ask."""

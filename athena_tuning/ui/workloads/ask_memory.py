@@ -1,0 +1,185 @@
+"""Sample workloads to look at and load, and a memory to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from athena_tuning.model import QueryMetrics
+from athena_tuning.samples.sample_workloads import SampleWorkload
+from athena_tuning.service import text, units, window_reads
+from athena_tuning.ui.frame import components, notices
+from athena_tuning.ui.frame.chips import Chip, chips
+from athena_tuning.ui.frame.page_context import Here
+
+_ANSWER = "answer"
+
+
+def ask(here: Here) -> None:
+    """Draw the field for a query, and the answer to the last one."""
+    with st.form("ask", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+        st.text_input(
+            "Query", key="ask-text", placeholder="When did the billing deploy fail?", max_chars=10_000
+        )
+        st.number_input("Results", 1, 50, 5, key="ask-k", width=110)
+        st.toggle("Cache", True, key="ask-cache", help="Off asks the layers even if the answer is known.")
+        st.form_submit_button(
+            "Ask",
+            type="primary",
+            icon=":material/search:",
+            disabled=not here.can_write,
+            on_click=lambda: notices.act(lambda: _ask(here)),
+        )
+    kept = st.session_state.get(_ANSWER)
+    if kept is not None:
+        _answer(here, *kept)
+
+
+def sample(here: Here, workload: SampleWorkload) -> None:
+    """Draw what a sample workload teaches, how it looks, and the button that loads it."""
+    st.text(text.plain(workload.teaches, 400))
+    st.caption(_size(workload))
+    st.space("stretch")
+    with st.container(horizontal=True):
+        st.button(
+            "Load",
+            key=f"load-{workload.name}",
+            icon=":material/download:",
+            disabled=not here.can_write or here.service.embedded is None,
+            on_click=lambda: notices.act(
+                lambda: here.service.take_sample(here.actor, workload.name),
+                f"Loaded “{workload.title}”: {units.count(workload.recalls)} recalls",
+            ),
+        )
+        st.button(
+            "Look at it",
+            key=f"look-{workload.name}",
+            icon=":material/visibility:",
+            on_click=lambda: st.session_state.update({"looked at": workload.name}),
+        )
+
+
+def look(here: Here) -> None:
+    """Open the drawer of the workload that somebody wants to look at."""
+    name = st.session_state.get("looked at")
+    found = next((known for known in here.service.samples() if known.name == name), None)
+    if found is not None:
+        st.dialog(found.title, position="right", width="large", on_dismiss=_look_away)(_looked_at)(
+            here, found
+        )
+
+
+def trending(here: Here) -> None:
+    """Draw what is asked most."""
+    asked = here.service.window.trending(1, 10)
+    if not asked:
+        components.empty("Nothing was asked in the last hour.")
+        return
+    most = max(query.count for query in asked)
+    st.dataframe(
+        [{"Asked": query.count, "Query": text.plain(query.text, 200) or units.UNKNOWN} for query in asked],
+        hide_index=True,
+        key="trending",
+        column_config={
+            "Asked": st.column_config.ProgressColumn(width=120, min_value=0, max_value=most, format="%d"),
+            "Query": st.column_config.TextColumn(width="large"),
+        },
+        alt=f"The query asked most was asked {most} times",
+    )
+
+
+def _ask(here: Here) -> None:
+    state = st.session_state
+    answer = here.service.recall(
+        here.actor, state["ask-text"], k=int(state["ask-k"]), use_cache=bool(state["ask-cache"])
+    )
+    manager = here.service.embedded.manager if here.service.embedded else None
+    newest = manager.profiler.metrics[-50:] if manager else []
+    record = next((m for m in reversed(newest) if m.query_id == answer["_query_id"]), None)
+    state[_ANSWER] = (answer, record)
+
+
+def _answer(here: Here, answer: Mapping[str, Any], record: QueryMetrics | None) -> None:
+    chips(
+        [
+            Chip(answer["_query_type"], "type"),
+            Chip(", ".join(answer["_layers"]) or "none", "layers"),
+            Chip(units.ms(answer["_latency_ms"]), "took", "accent"),
+            Chip("the cache" if answer["_cache_hit"] else "the layers", "answered by"),
+            Chip(f"v{answer['_config_version']}", "config"),
+            *(Chip(f"{layer}: {why}", "no answer from", "bad") for layer, why in answer["_errors"].items()),
+        ]
+    )
+    left, right = st.columns([1.5, 1], gap="small")
+    with left:
+        _feedback(here, answer["_query_id"])
+        if answer["_fused"]:
+            components.sheet(
+                [components.Cell("", "n"), "Layer", "Item"],
+                [(n, item["layer"], item["text"]) for n, item in enumerate(answer["_fused"], start=1)],
+                limit=400,
+            )
+        else:
+            components.empty("Nothing was found.", icon="search_off")
+    with right:
+        if record is not None:
+            components.waterfall(record, here.view.timezone)
+
+
+def _feedback(here: Here, query_id: str) -> None:
+    key = f"feedback-{query_id}"
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption("Was that the answer?", width="content")
+        st.feedback(
+            "thumbs",
+            key=key,
+            disabled=not here.can_write,
+            on_change=lambda: notices.act(lambda: _judge(here, query_id, st.session_state[key])),
+        )
+
+
+def _judge(here: Here, query_id: str, thumb: int | None) -> None:
+    if thumb is not None and not here.service.give_feedback(here.actor, query_id, float(thumb)):
+        raise ValueError("That answer is not known any more, so nobody can judge it.")
+
+
+def _looked_at(here: Here, workload: SampleWorkload) -> None:
+    records = load(workload.name)
+    st.text(text.plain(workload.teaches, 400))
+    st.caption(_size(workload))
+    slow = sorted(records, key=lambda record: -(record.latency_ms or 0.0))
+    counted: dict[str, list[float]] = {}
+    for record in records:
+        counted.setdefault(record.query_type, []).append(record.latency_ms or 0.0)
+    components.sheet(
+        ["Type", components.Cell("Recalls", "n"), components.Cell("p50", "n"), components.Cell("p99", "n")],
+        [
+            (kind, units.count(len(ms)), units.ms(_rank(ms, 0.5)), units.ms(_rank(ms, 0.99)))
+            for kind, ms in sorted(counted.items())
+        ],
+    )
+    st.markdown("#### Its slowest recalls")
+    components.records(slow[:15], here.view.timezone, key="look-slow")
+    st.markdown("#### How it was made")
+    st.json(dict(workload.made), expanded=False)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def load(name: str) -> list[QueryMetrics]:
+    """Return a sample workload's records as they were recorded."""
+    return window_reads.recorded(name)
+
+
+def _look_away() -> None:
+    st.session_state.pop("looked at", None)
+
+
+def _size(workload: SampleWorkload) -> str:
+    told = f"{units.count(workload.recalls)} recalls in {units.seconds(workload.seconds)}"
+    return told + (f" · a day, time-compressed {workload.stretch:.0f}-fold" if workload.stretch > 1 else "")
+
+
+def _rank(values: list[float], quantile: float) -> float:
+    return sorted(values)[int(quantile * len(values))]

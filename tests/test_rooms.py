@@ -1,0 +1,36 @@
+"""The rooms of the package: what ``lint-imports`` cannot say of sizes and file names."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import athena_tuning
+
+PACKAGE = Path(athena_tuning.__file__).parent
+LARGEST_SHARE = 0.15
+MAY_REPEAT = {"__init__", "base"}
+
+
+def files() -> list[Path]:
+    return sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    return path.parts[0] if len(path.parts) > 1 else ""
+
+
+def test_no_room_is_larger_than_its_share() -> None:
+    lines: dict[str, int] = defaultdict(int)
+    for path in files():
+        lines[room_of(path)] += len((PACKAGE / path).read_text("utf-8").splitlines())
+    total = sum(lines.values())
+    assert {room: n for room, n in lines.items() if n > LARGEST_SHARE * total} == {}
+
+
+def test_no_file_name_stands_in_more_than_two_rooms() -> None:
+    rooms: dict[str, set[str]] = defaultdict(set)
+    for path in files():
+        rooms[path.stem].add(room_of(path))
+    repeated = {name: found for name, found in rooms.items() if len(found) > 2 and name not in MAY_REPEAT}
+    assert repeated == {}

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from athena_tuning.model import TuningConfig
+from athena_tuning.tuning.policies.canary import (
+    BLOCK,
+    FIRST_BAN,
+    LONGEST_BAN,
+    Bans,
+    Verdict,
+    judge,
+    look_due,
+    rates_fell,
+)
+
+
+def blocks(*means: float) -> list[float]:
+    return [mean for mean in means for _ in range(BLOCK)]
+
+
+def test_nothing_is_said_before_ten_blocks() -> None:
+    judged = judge(blocks(*[2.0] * 9), 0)
+    assert judged.verdict is Verdict.OPEN
+    assert math.isnan(judged.mean)
+    assert not look_due(10 * BLOCK - 1, 0)
+    assert look_due(10 * BLOCK, 0)
+
+
+def test_worse_in_every_block_is_bad_and_better_in_every_block_is_good() -> None:
+    assert judge(blocks(*[0.1, 0.12] * 5), 0).verdict is Verdict.BAD
+    assert judge(blocks(*[-0.1, -0.12] * 5), 0).verdict is Verdict.GOOD
+
+
+def test_the_interval_is_students_over_block_means() -> None:
+    judged = judge(blocks(*[0.0, 0.2] * 5), 0)
+    half = 2.9 * math.sqrt(10 / 9) * 0.1 / math.sqrt(10)
+    assert (judged.mean, judged.high) == (pytest.approx(0.1), pytest.approx(0.1 + half))
+    assert judged.verdict is Verdict.BAD
+
+
+def test_a_single_bad_block_is_chance() -> None:
+    assert judge(blocks(3.0, *[0.0] * 9), 0).verdict is Verdict.OPEN
+
+
+def test_a_little_worse_for_sure_is_tolerated() -> None:
+    assert judge(blocks(*[0.019, 0.021] * 5), 0).verdict is Verdict.OPEN
+    assert judge(blocks(*[0.059, 0.061] * 5), 0, tolerated=0.08).verdict is Verdict.OPEN
+    assert judge(blocks(*[0.059, 0.061] * 5), 0).verdict is Verdict.BAD
+
+
+def test_what_four_looks_did_not_find_bad_is_good() -> None:
+    undecided = blocks(*[-0.5, 0.5] * 20)
+    assert judge(undecided, 2).verdict is Verdict.OPEN
+    assert judge(undecided, 3).verdict is Verdict.GOOD
+    assert not look_due(10_000, 4)
+
+
+@given(st.lists(st.floats(-3, 3), min_size=250, max_size=1200), st.integers(0, 3))
+def test_a_verdict_follows_from_its_interval(ratios: list[float], looks: int) -> None:
+    judged = judge(ratios, looks)
+    if judged.verdict is Verdict.BAD:
+        assert judged.low > 0
+    if judged.verdict is Verdict.GOOD and looks < 3:
+        assert judged.high < 0
+
+
+def test_failures_count_beyond_what_is_allowed_and_chance() -> None:
+    assert rates_fell(0, 500, 20, 100)
+    assert not rates_fell(0, 500, 1, 100)
+    assert not rates_fell(50, 500, 12, 100)
+    assert not rates_fell(0, 500, 19, 19)
+
+
+def test_bans_double_up_to_a_longest_one() -> None:
+    bans, config = Bans(), TuningConfig(max_concurrent=9)
+    lengths = [bans.ban(config, 0) for _ in range(9)]
+    assert lengths[:3] == [FIRST_BAN, 2 * FIRST_BAN, 4 * FIRST_BAN]
+    assert lengths[-1] == LONGEST_BAN
+
+
+def test_a_ban_ends_and_is_for_one_limit_and_way_only() -> None:
+    bans, config = Bans(), TuningConfig(max_concurrent=9)
+    bans.ban(config, 100)
+    assert bans.holds(config, 100 + FIRST_BAN - 1)
+    assert not bans.holds(config, 100 + FIRST_BAN)
+    assert bans.holds(TuningConfig(max_concurrent=9, timeout_seconds=20), 100)
+    assert not bans.holds(TuningConfig(max_concurrent=8), 100)
+    assert not bans.holds(TuningConfig(max_concurrent=9, enable_parallel=False), 100)
