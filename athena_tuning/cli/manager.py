@@ -107,18 +107,12 @@ def _register(manager: MemoryManager, name: str) -> None:
 
 
 def _metrics(manager: MemoryManager, port: int, host: str) -> MetricsServer:
-    try:
-        from athena_tuning.integrations.prometheus import MetricsServer
-    except ModuleNotFoundError as error:
-        raise click.ClickException(str(error)) from error
+    from athena_tuning.integrations.prometheus import MetricsServer
+
     return MetricsServer(manager, port, host)
 
 
 def _spans(manager: MemoryManager, url: str, *, texts: bool) -> SpanExport:
-    try:
-        from athena_tuning.integrations.span_export import SpanExport, otlp_exporter
+    from athena_tuning.integrations.span_export import SpanExport, otlp_exporter
 
-        exporter = otlp_exporter(url)
-    except ModuleNotFoundError as error:
-        raise click.ClickException(str(error)) from error
-    return SpanExport(manager.profiler, exporter, manager.worker_id, texts=texts)
+    return SpanExport(manager.profiler, otlp_exporter(url), manager.worker_id, texts=texts)
