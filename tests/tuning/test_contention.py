@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_tuning.tuning.estimation.concurrency_levels import Levels
-from athena_tuning.tuning.estimation.contention import ContentionLaw, capacity, fit, nonnegative
+from athena_tuning.tuning.estimation.contention import Contention, ContentionLaw, capacity, nonnegative
 
 
 def met(
@@ -21,8 +21,12 @@ def met(
     for n in seen:
         beside = np.zeros((tasks, n))
         beside[:, n - 1] = [10 * law(n) * math.exp(rng.gauss(0, 0.3) - 0.045) for _ in range(tasks)]
-        levels.add([n] * tasks, beside, range(tasks))
+        levels = levels.after([n] * tasks, beside, range(tasks))
     return {"semantic": levels}
+
+
+def fit(levels: dict[str, Levels]) -> Mapping[str, ContentionLaw]:
+    return Contention(levels).laws
 
 
 @pytest.mark.parametrize(
@@ -75,7 +79,7 @@ def test_a_layer_that_feels_nothing_is_told_from_one_that_feels_all() -> None:
 def test_laws_drawn_by_chance_lie_around_the_fitted_one() -> None:
     truth = ContentionLaw(sigma=0.3)
     seen, rng = met(truth.factor, range(1, 9)), np.random.default_rng(1)
-    drawn = [fit(seen, rng)["semantic"].factor(8) for _ in range(40)]
+    drawn = [Contention(seen).drawn(rng)["semantic"].factor(8) for _ in range(40)]
     assert min(drawn) < fit(seen)["semantic"].factor(8) < max(drawn)
     assert float(np.mean(drawn)) == pytest.approx(truth.factor(8), rel=0.2)
 
