@@ -155,8 +155,8 @@ def test_the_type_meta_works_without_a_layer_of_that_name(manager: MemoryManager
 
 
 def test_debugging_asks_the_episodes_too(manager: MemoryManager) -> None:
-    assert "episodic" not in manager.recall("billing")["_layers"]
-    assert "episodic" in manager.recall("billing", {"phase": "debugging"})["_layers"]
+    assert "episodic" not in manager.recall("what uses billing")["_layers"]
+    assert "episodic" in manager.recall("what uses billing", {"phase": "debugging"})["_layers"]
 
 
 # What is recorded
@@ -306,12 +306,12 @@ def test_a_recall_that_its_caller_gave_up_counts_as_unknown() -> None:
 
 def test_a_write_ends_cached_answers_of_its_layer_only(manager: MemoryManager) -> None:
     manager.recall("When did billing fail?")
-    manager.recall("billing")
+    manager.recall("what uses billing")
     manager.remember({"id": "e2", "layer": "episodic", "text": "Billing failed again"})
     again = manager.recall("When did billing fail?")
     assert not again["_cache_hit"]
     assert "e2" in {i["id"] for i in again["episodic"]}
-    assert manager.recall("billing")["_cache_hit"], "semantic and graph were not written to"
+    assert manager.recall("what uses billing")["_cache_hit"], "semantic and graph were not written to"
     assert manager.forget("e2")
     assert "e2" not in {i["id"] for i in manager.recall("When did billing fail?")["episodic"]}
 
@@ -401,14 +401,14 @@ def test_a_config_acts_on_the_next_recall_and_is_recorded_with_it(manager: Memor
     assert answer["_config_version"] == last(manager).config_version == 1
     apply(manager, skipped_layers=["graph"])
     answer = manager.recall("billing")
-    assert answer["_layers"] == ["semantic"]
+    assert answer["_layers"] == ["episodic", "semantic"]
     assert answer["_config_version"] == 2
 
 
 def test_a_types_own_config_acts_on_that_type_only(manager: MemoryManager) -> None:
     apply(manager, "temporal", layer_selection_enabled=False)
     assert len(manager.recall("When did billing fail?")["_layers"]) == 5
-    assert len(manager.recall("billing")["_layers"]) == 2
+    assert len(manager.recall("what uses billing")["_layers"]) == 2
 
 
 def test_enable_cache_off_answers_nothing_from_the_cache(manager: MemoryManager) -> None:

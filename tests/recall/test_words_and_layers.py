@@ -47,10 +47,10 @@ def test_every_type_has_learned_defaults() -> None:
         ("When did it fail?", {"episodic", "semantic"}),
         ("which error was it", {"semantic", "graph", "episodic"}),
         ("How do we build it?", {"procedural", "semantic"}),
-        ("what should be next", {"semantic", "graph", "prospective"}),
+        ("what should be next", {"episodic", "semantic", "graph", "prospective"}),
         ("which services are linked", {"graph", "semantic"}),
-        ("Who is Ana?", {"semantic", "graph"}),
-        ("the whenever errorless doer", {"semantic", "graph"}),
+        ("Who is Ana?", {"episodic", "semantic", "graph"}),
+        ("the whenever errorless doer", {"episodic", "semantic", "graph"}),
     ],
 )
 def test_layers_are_called_by_whole_words_and_by_type(text: str, layers: set[str]) -> None:
@@ -58,7 +58,8 @@ def test_layers_are_called_by_whole_words_and_by_type(text: str, layers: set[str
 
 
 def test_debugging_calls_for_the_episodes() -> None:
-    chosen = select_layers("Who is Ana?", "factual", LAYERS, context={"phase": "debugging"})
+    assert "episodic" not in select_layers("what uses it", "relational", LAYERS)
+    chosen = select_layers("what uses it", "relational", LAYERS, context={"phase": "debugging"})
     assert chosen == ("episodic", "semantic", "graph")
 
 
