@@ -8,7 +8,7 @@ from typing import Any
 
 import apsw
 
-from athena_tuning.recall.items import LayerQuery
+from athena_tuning.recall.items import LayerQuery, half_character
 from athena_tuning.recall.layers.memory_file import MemoryFile
 from athena_tuning.recall.layers.query_terms import match_any
 from athena_tuning.recall.layers.rows import COLUMNS, neighbours, record, within, words
@@ -22,7 +22,7 @@ _STEP_PAGES = 500
 """Pages of 4 kB that a transaction writes at most to join parts of an index."""
 
 _WIDER = 8
-"""Times as many items that are looked at where some say the same, until enough say something of their own."""
+"""Times as many items that are looked at while fewer than two thirds of those wanted say different things."""
 
 _MOST_LOOKED_AT = 1000
 
@@ -45,6 +45,7 @@ class TextLayer:
     def __init__(self, file: MemoryFile, name: str, *, around: bool = True) -> None:
         self.name = name
         self._around = around
+        self._looks = 1
         self._indexes: tuple[str, ...] = (f"{name}_text",)
         self._grown = 0
         self._size = 0
@@ -62,14 +63,14 @@ class TextLayer:
     def search(self, query: LayerQuery, k: int, deadline: float) -> list[dict[str, Any]]:
         """Return the ``k`` best items. See ``Layer``."""
         match = match_any(query)
-        if match is None:
+        if match is None or half_character(query.scope or ""):
             return []
-        looked_at = k
-        rows = self._rows(match, k, query.scope, deadline)
-        while len(rows) == looked_at < _MOST_LOOKED_AT and len({row[1:3] for row in rows}) < k:
+        looked_at = k * self._looks
+        rows = self._rows(match, looked_at, query.scope, deadline)
+        while len(rows) == looked_at < _MOST_LOOKED_AT and len({row[1:3] for row in rows}) * 3 < k * 2:
             looked_at *= _WIDER
             rows = self._rows(match, looked_at, query.scope, deadline)
-        return [record(self.name, row) for row in (rows if looked_at == k else _copies_last(rows)[:k])]
+        return [record(self.name, row) for row in (rows if len(rows) <= k else _copies_last(rows)[:k])]
 
     def _rows(self, match: str, k: int, scope: str | None, deadline: float) -> list[tuple[Any, ...]]:
         if scope is None:
