@@ -166,6 +166,19 @@ def test_an_index_is_in_one_part_after_much_was_written_and_in_few_after_little_
     assert ask(memory, layer, "tea 1599", "s")[0] == "n1599"
 
 
+def test_a_write_is_kept_also_where_the_parts_of_its_index_cannot_be_joined(
+    memory: Memory, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise TimeoutError("another process is writing")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(memory.layers["semantic"], "joining_steps", fail)
+        assert memory.remember([note("a", "tea")]) == {"semantic": 1}
+    assert "index semantic" in caplog.text
+    assert ask(memory, "semantic", "tea") == ["a"]
+
+
 def test_of_one_id_twice_in_a_batch_the_last_is_kept(memory: Memory) -> None:
     assert memory.remember([note("a", "tea"), note("b", "x"), note("a", "moon", "graph")]) == {
         "semantic": 2,

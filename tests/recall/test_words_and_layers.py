@@ -37,6 +37,29 @@ def test_a_query_has_the_type_of_its_first_matching_whole_words(text: str, query
     assert classify(text) == query_type
 
 
+LOG = "GET /task when=last error failed, date time week, process linked\n" * 100
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{LOG}How to rotate keys?",
+        f"How to rotate keys?\n{LOG}",
+        f"{LOG}\nHow to rotate keys? Thank you.",
+        f"{LOG}密钥呢？ How to rotate keys?",
+    ],
+)
+def test_the_question_beside_a_long_paste_tells_its_type_and_its_layers(text: str) -> None:
+    assert classify(text) == "procedural"
+    assert set(select_layers(text, "procedural", LAYERS)) == {"procedural", "semantic"}
+
+
+def test_a_long_paste_without_a_question_is_told_by_its_ends() -> None:
+    middle = "nothing of interest here. " * 100
+    assert classify(f"{middle}\nremind me of the keys") == "prospective"
+    assert classify(f"{middle}remind me of the keys{middle}") == "factual"
+
+
 def test_every_type_has_learned_defaults() -> None:
     assert set(DEFAULTS) == set(QUERY_TYPES)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, repeat
 from typing import Any
@@ -15,6 +16,8 @@ from athena_tuning.recall.layers.rows import COLUMNS, neighbours, record, within
 
 WEIGHTS = "1.0, 0.4, 0.3, 0.4"
 """What a word counts in an item's text, around it, in its date, in its names."""
+
+_log = logging.getLogger(__name__)
 
 INDEX_OPTIONS = "content='', contentless_delete=1, tokenize='porter ascii'"
 
@@ -102,18 +105,22 @@ class TextLayer:
     def join_parts(self, share: float) -> None:
         """Make one part of the index's parts, as a search looks into each, if it grew by this share of it.
 
-        That is done in steps between which others may write.
+        That is done in steps between which others may write. Where it fails searches are slower, no more:
+        it is logged, and tried again after more was written.
         """
         if self._grown <= share * self._size:
             return
-        [(self._size,)] = self._file.read("SELECT count(*) FROM item WHERE layer = ?", (self.name,))
-        if self._grown <= share * self._size:
-            return
-        self._grown = 0
-        step, more = self.joining_steps(), True
-        while more:
-            with self._file.write() as db:
-                more = step(db)
+        try:
+            [(self._size,)] = self._file.read("SELECT count(*) FROM item WHERE layer = ?", (self.name,))
+            if self._grown <= share * self._size:
+                return
+            self._grown = 0
+            step, more = self.joining_steps(), True
+            while more:
+                with self._file.write() as db:
+                    more = step(db)
+        except (apsw.Error, TimeoutError) as exc:
+            _log.warning("the parts of index %s in %s are not joined: %s", self.name, self._file.path, exc)
 
     def joining_steps(self) -> Callable[[apsw.Connection], bool]:
         """Return what does a step towards one part, and says whether there is more to do."""
