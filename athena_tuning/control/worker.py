@@ -7,8 +7,8 @@ import os
 import socket
 import time
 import uuid
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -18,16 +18,25 @@ from athena_tuning.control.lease import RENEW_SECONDS, TuningLease
 from athena_tuning.control.metric_sink import MetricSink
 from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
 from athena_tuning.control.shared_window import SharedWindow
+from athena_tuning.control.steerable import Steerable
 from athena_tuning.control.tuner_loop import TunerLoop
-from athena_tuning.model import ConfigSet, ConfigVersion, Decision, Mode, TuningStrategy, WorkerStatus
+from athena_tuning.model import (
+    ConfigSet,
+    ConfigVersion,
+    Decision,
+    Mode,
+    TuningConfig,
+    TuningStrategy,
+    WorkerStatus,
+)
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.store import ConfigChange, MemoryStore, Store
+from athena_tuning.store import MemoryStore, Store
 from athena_tuning.tuning import AutoTuner
 
 logger = logging.getLogger(__name__)
 
 
-class Worker(ABC):
+class Worker(Steerable):
     """A system's part in a store: its metrics go there, configs come from there, the tuner decides on both.
 
     ``MemoryManager`` is one that recalls, ``Control`` one for a system of one's own. A kind of worker sets
@@ -79,18 +88,6 @@ class Worker(ABC):
         self._feedback = FeedbackRecorder(self.profiler, self.tuner.contributions, self.store, clock)
         self._sink = MetricSink(self.profiler, self.store, self.worker_id, int(clock() * 1000))
         self._threads: list[PeriodicThread] = []
-
-    @property
-    def configs(self) -> ConfigSet:
-        """The configs in force here."""
-        return self._follower.configs
-
-    def apply_configs(self, changes: Sequence[ConfigChange]) -> list[ConfigVersion]:
-        """Write config versions, all or none; they are in force here when this returns.
-
-        Raises: as ``Store.apply_configs`` does; after a ``ConfigConflict`` what is in force is obeyed.
-        """
-        return self._follower.apply(changes)
 
     @property
     def latest_decisions(self) -> Mapping[str, Decision]:
@@ -157,6 +154,11 @@ class Worker(ABC):
     @abstractmethod
     def _recalls(self) -> int:
         """Return how many recalls there were here."""
+
+    def _propose(self, at: ConfigVersion) -> TuningConfig:
+        if self._shared is not None:
+            self._shared.take_own()
+        return self.tuner.propose(None if at.scope == "all" else at.scope).after
 
     def _come_into_force(self, configs: ConfigSet) -> None:
         self._obey(configs)

@@ -94,7 +94,7 @@ class PerformanceProfiler:
     def record_query(self, metrics: QueryMetrics | MeasuredQuery) -> None:
         """Take the record of a finished recall, or a measured query that has ended.
 
-        Never raises and never waits; the rules are applied later.
+        Never raises and never waits; the rules are applied later, by the next ``fold``.
         """
         pending = self._pending
         pending.append(metrics)

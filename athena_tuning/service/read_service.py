@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from athena_tuning.control import operations
 from athena_tuning.load.whatif_run import MOST_RECALLS, Question, WhatIfRun
 from athena_tuning.model import (
     Annotation,
@@ -220,6 +221,10 @@ class ReadService:
     def history(self, limit: int = 200, scope: str | None = None) -> list[ConfigVersion]:
         """Return config versions, newest first."""
         return self.store.config_history(limit=limit, scope=scope)
+
+    def undo_reason(self, scope: str = "all") -> str | None:
+        """Return what ``undo`` would do for a scope, in words; None where there is nothing to take back."""
+        return operations.undo_reason(self.history(2, scope))
 
     def notes(self) -> list[Annotation]:
         """Return what people noted and did beside configs, oldest first."""

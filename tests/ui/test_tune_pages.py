@@ -171,11 +171,37 @@ def test_an_exception_for_a_type_is_made_changed_and_ended(served: TuningService
     assert served.configs().by_type["meta"].config.timeout_seconds == 3.0
 
 
-def test_the_mode_is_changed_with_a_reason(served: TuningService) -> None:
+def test_the_mode_is_changed_with_a_reason_for_exceptions_too(served: TuningService) -> None:
+    served.apply(OPERATOR, TuningConfig(timeout_seconds=3.0), expected_version=0, reason="x", scope="meta")
     at = visit("config")
     at.segmented_control(key="mode-all-0").set_value(Mode.PINNED).run()
     apply_with(press(at, "Change to pinned"), "hands off")
-    assert served.configs().default.mode is Mode.PINNED
+    assert served.configs().default.mode is served.configs().by_type["meta"].mode is Mode.PINNED
+
+
+def test_a_strategy_on_top_of_anothers_change_reaches_the_exceptions_and_is_undone_and_redone(
+    served: TuningService,
+) -> None:
+    served.apply(OPERATOR, TuningConfig(timeout_seconds=3.0), expected_version=0, reason="x", scope="meta")
+    at = visit("config")
+    at.button(key="switch-cost").click().run()
+    served.apply(OPERATOR, TuningConfig(11), expected_version=0, reason="ben was quicker")
+    apply_with(at, "cheap")
+    press(at, "Apply mine on top")
+    press(at, "Apply")
+    sound(at)
+
+    def strategies() -> list[str]:
+        configs = served.configs()
+        return [configs.default.config.strategy.value, configs.for_type("meta").strategy.value]
+
+    assert strategies() == ["cost", "cost"]
+    assert served.configs().default.config.max_concurrent == 11
+    at = press(visit("config"), "Undo")
+    assert "undo of version 3: cheap" in words(at)
+    assert strategies() == ["balanced", "balanced"]
+    press(at, "Redo")
+    assert strategies() == ["cost", "cost"]
 
 
 def test_a_change_on_top_of_another_keeps_what_the_other_changed(served: TuningService) -> None:
@@ -283,7 +309,13 @@ def test_versions_are_compared_and_brought_back(
 ) -> None:
     for limit in (4, 8, 12):
         at_version = served.configs().default.version
-        served.apply(OPERATOR, TuningConfig(limit), expected_version=at_version, reason=f"limit {limit}")
+        served.apply(
+            OPERATOR,
+            TuningConfig(limit),
+            expected_version=at_version,
+            reason=f"limit {limit}",
+            mode=Mode.PINNED if limit == 4 else Mode.ADVISE,
+        )
         served.recall(OPERATOR, f"Which service uses postgres-ledger {limit}?")
 
     def choose(_: object, found: list[ConfigVersion]) -> list[ConfigVersion]:
@@ -295,6 +327,8 @@ def test_versions_are_compared_and_brought_back(
     assert "Version 1 against 3" in words(at)
     if len(chosen) == 1:
         press(at, "Roll back to version 1…")
+        assert '>mode</td><td class="was">advise</td><td class="now">pinned<' in words(at)
         apply_with(at, "it was better")
         newest = served.history()[0]
         assert (newest.config.max_concurrent, newest.restores, newest.reason) == (4, 1, "it was better")
+        assert newest.mode is Mode.PINNED

@@ -59,12 +59,19 @@ def is_open() -> bool:
     return st.session_state.get(_PENDING) is not None or notices.CONFLICT in st.session_state
 
 
-def undo(here: Here, scope: str, version: int) -> None:
-    """Take back the newest change of a scope; meant for ``on_click``."""
+def undo(here: Here, scope: str, version: int, reason: str) -> None:
+    """Take back the newest change of a scope; meant for ``on_click``.
+
+    Args:
+        here: the page.
+        scope: "all" or a query type.
+        version: in force for it, as the person saw it.
+        reason: what is taken back, in the service's words.
+    """
     st.session_state.pop(_WRITING, None)
     notices.act(
         lambda: here.service.undo(here.actor, expected_version=version, scope=scope),
-        "The last change is undone",
+        f"Done: {text.plain(reason)}",
     )
 
 
@@ -204,27 +211,43 @@ def _apply(here: Here, change: Change) -> None:
 
     def write() -> object:
         st.session_state[_WRITING] = replace(change, reason=reason)
-        if change.strategy is not None:
-            return here.service.switch_strategy(
-                here.actor,
-                change.strategy,
-                expected_version=change.base,
-                reason=reason,
-                config=change.config,
-                foretold=_known(here, change),
-            )
-        return here.service.apply(
-            here.actor,
-            change.config,
-            expected_version=change.base,
-            reason=reason,
-            scope=change.scope,
-            mode=change.mode,
-            restores=change.restores,
-            foretold=_known(here, change),
-        )
+        return _written(here, change, reason)
 
     _and_forget(write, f"{change.title}: in force for the next recall")
+
+
+def _written(here: Here, change: Change, reason: str) -> object:
+    service, actor, base = here.service, here.actor, change.base
+    if change.strategy is not None:
+        return service.switch_strategy(
+            actor,
+            change.strategy,
+            expected_version=base,
+            reason=reason,
+            config=change.config,
+            foretold=_known(here, change),
+        )
+    if change.restores is not None:
+        foretold = _known(here, change)
+        if change.restores == 0:
+            return service.end_exception(
+                actor, change.scope, expected_version=base, reason=reason, foretold=foretold
+            )
+        return service.roll_back(
+            actor, change.restores, expected_version=base, reason=reason, foretold=foretold
+        )
+    at = service.configs().in_scope(change.scope) or service.configs().default
+    if change.mode is not None and change.config == at.config:
+        return service.set_mode(actor, change.mode, expected_version=base, reason=reason, scope=change.scope)
+    return service.apply(
+        actor,
+        change.config,
+        expected_version=base,
+        reason=reason,
+        scope=change.scope,
+        mode=change.mode,
+        foretold=_known(here, change),
+    )
 
 
 def _and_forget(write: Callable[[], object], done: str) -> None:
@@ -277,6 +300,6 @@ def _rebase(here: Here, found: ConfigConflict) -> None:
             title="Apply on top of the newest version",
             base=at.version if at else 0,
             config=merged,
-            strategy=None,
+            restores=0 if wanted.restores == 0 else None,  # what is merged is no earlier version
         )
     )

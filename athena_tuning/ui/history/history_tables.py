@@ -66,6 +66,7 @@ def roll_back_button(here: Here, chosen: Sequence[ConfigVersion]) -> None:
                 version.config,
                 version.scope,
                 f"back to version {version.version}",
+                mode=None if version.ends_exception else version.mode,
                 restores=0 if version.ends_exception else version.version,
             )
             if version
