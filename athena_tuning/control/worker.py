@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
+from athena_tuning.control import process_end
 from athena_tuning.control.config_follower import ConfigFollower, first_configs
 from athena_tuning.control.feedback import FeedbackRecorder
 from athena_tuning.control.lease import RENEW_SECONDS, TuningLease
@@ -193,6 +194,7 @@ class Worker(Steerable):
             thread.tick(time.monotonic())
         for thread in (watch, upkeep, self._exchange, self._presence):
             self._start(thread)
+        process_end.enrol(self)
 
     def _start(self, thread: PeriodicThread) -> None:
         self._threads.append(thread)
@@ -216,6 +218,7 @@ class Worker(Steerable):
         Args:
             until: monotonic seconds.
         """
+        process_end.dismiss(self)
         self._exchange.join(until - time.monotonic())
         records, scores = self._sink.give_up(), self._feedback.waiting
         if records or scores:
