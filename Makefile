@@ -6,7 +6,7 @@ READY  := .make/ready
 PORT   ?= 8501
 
 .DEFAULT_GOAL := run
-.PHONY: run test check bench shots soak browser docs clean
+.PHONY: run test check bench shots soak browser pooler docs clean
 
 run: $(READY)
 	$(BIN)/athena-tuning dashboard --port $(PORT)
@@ -23,12 +23,19 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-browser:
-	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-		&& apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
-		|| echo 'No chromium, and it cannot be installed here (root and apt are needed): browser tests will skip.'
+define from-apt
+	@PATH="$$PATH:/usr/sbin" command -v $(1) >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+		&& apt-get update -qq && apt-get install -y -qq $(1) >/dev/null; } \
+		|| echo 'No $(1), and it cannot be installed here (root and apt are needed): $(2) will skip.'
+endef
 
-test: check browser
+browser:
+	$(call from-apt,chromium,browser tests)
+
+pooler:
+	$(call from-apt,pgbouncer,tests behind PgBouncer)
+
+test: check browser pooler
 	$(BIN)/pytest -n 2 --dist worksteal -m 'not soak'
 
 soak: $(READY)

@@ -26,7 +26,8 @@ def open_store(
     Args:
         url: ``memory://``, ``sqlite:///relative/path``, ``sqlite:////absolute/path`` or
             ``postgresql://user@host/database``; None: ``ATHENA_TUNING_STORE``, else a file in the data
-            folder. After ``sqlite://`` comes the host, which is empty, and a slash.
+            folder. After ``sqlite://`` comes the host, which is empty, and a slash. White space around it
+            does not count.
         text: what to keep of query texts.
         retention: how long what is kept.
         clock: Unix seconds; None: the machine's clock, for leases in PostgreSQL the server's.
@@ -40,7 +41,7 @@ def open_store(
         ...     store.config_set().head
         0
     """
-    url = url or default_store_url()
+    url = (url or default_store_url()).strip()
     scheme, found, rest = url.partition("://")
     if found and scheme == "memory":
         from athena_tuning.store.memory_store import MemoryStore
@@ -63,6 +64,13 @@ def open_store(
 
 
 def _shown(url: str) -> str:
-    """Return the URL without what may be a password."""
-    before, at, after = url.rpartition("@")
-    return f"{before.partition('://')[0]}://…@{after}" if at else url
+    """Return a URL that is not understood, as much of it as cannot be a password.
+
+    Example:
+        >>> _shown("store.db"), _shown("mysql://me:secret@host/db"), _shown("me:secret@host")
+        ('store.db', 'mysql://…', '…')
+    """
+    if not set("@?:") & set(url.partition("://")[2] or url):
+        return url
+    scheme, found, _ = url.partition("://")
+    return f"{scheme}://…" if found and scheme.isalnum() else "…"

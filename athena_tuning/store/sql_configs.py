@@ -55,7 +55,8 @@ class SqlConfigs(Store):
             versions = versions_after(changes, head, current, written, past, self._clock())
             new = [(c, v) for c, v in zip(changes, versions, strict=True) if v.version > head]
             transaction.run_many(
-                f"INSERT INTO config_versions ({_VERSION}, idempotency_key) VALUES (?,?,?,?,?,?,?,?,?,?)",
+                f"INSERT INTO main.config_versions ({_VERSION}, idempotency_key)"
+                " VALUES (?,?,?,?,?,?,?,?,?,?)",
                 [(*_row_of(version), change.idempotency_key) for change, version in new],
             )
             if new:
@@ -65,8 +66,8 @@ class SqlConfigs(Store):
     def config_set(self) -> ConfigSet:
         """See ``Store``."""
         rows = self._database.read(
-            f"SELECT {_VERSION} FROM config_versions WHERE version IN"
-            " (SELECT max(version) FROM config_versions GROUP BY scope) ORDER BY version"
+            f"SELECT {_VERSION} FROM main.config_versions WHERE version IN"
+            " (SELECT max(version) FROM main.config_versions GROUP BY scope) ORDER BY version"
         )
         configs = ConfigSet()
         for row in rows:
@@ -80,7 +81,7 @@ class SqlConfigs(Store):
         """See ``Store``."""
         where, values = ("WHERE scope = ?", (scope,)) if scope is not None else ("", ())
         rows = self._database.read(
-            f"SELECT {_VERSION} FROM config_versions {where} ORDER BY version DESC LIMIT ?",
+            f"SELECT {_VERSION} FROM main.config_versions {where} ORDER BY version DESC LIMIT ?",
             (*values, limit),
         )
         return [version for row in rows if (version := self._version_of(row))]
@@ -90,7 +91,7 @@ class SqlConfigs(Store):
         record = json.dumps(decision.to_dict(), default=_plain)
         with self._database.write() as transaction:
             transaction.run(
-                "INSERT INTO decisions (decision_id, time, scope, action, record) VALUES (?,?,?,?,?)"
+                "INSERT INTO main.decisions (decision_id, time, scope, action, record) VALUES (?,?,?,?,?)"
                 " ON CONFLICT (decision_id) DO UPDATE SET time = excluded.time, scope = excluded.scope,"
                 " action = excluded.action, record = excluded.record",
                 (decision.decision_id, decision.time, decision.scope, decision.action.value, record),
@@ -99,7 +100,8 @@ class SqlConfigs(Store):
     def decisions(self, *, limit: int = 200) -> list[Decision]:
         """See ``Store``."""
         rows = self._database.read(
-            "SELECT decision_id, record FROM decisions ORDER BY time DESC, decision_id DESC LIMIT ?", (limit,)
+            "SELECT decision_id, record FROM main.decisions ORDER BY time DESC, decision_id DESC LIMIT ?",
+            (limit,),
         )
         return [decision for row in rows if (decision := self._decision_of(row))]
 
@@ -108,28 +110,28 @@ class SqlConfigs(Store):
         updates = ", ".join(f"{name} = excluded.{name}" for name in _WORKER.split(", ")[1:])
         with self._database.write() as transaction:
             transaction.run(
-                f"INSERT INTO workers ({_WORKER}) VALUES (?,?,?,?,?,?,?,?,?)"
+                f"INSERT INTO main.workers ({_WORKER}) VALUES (?,?,?,?,?,?,?,?,?)"
                 f" ON CONFLICT (worker_id) DO UPDATE SET {updates}",
                 astuple(status),
             )
 
     def workers(self) -> list[WorkerStatus]:
         """See ``Store``."""
-        rows = self._database.read(f"SELECT {_WORKER} FROM workers ORDER BY last_seen DESC, worker_id")
+        rows = self._database.read(f"SELECT {_WORKER} FROM main.workers ORDER BY last_seen DESC, worker_id")
         return [WorkerStatus(*row) for row in rows]
 
     def annotate(self, annotation: Annotation) -> None:
         """See ``Store``."""
         with self._database.write() as transaction:
             transaction.run(
-                "INSERT INTO annotations (time, text, author) VALUES (?,?,?)",
+                "INSERT INTO main.annotations (time, text, author) VALUES (?,?,?)",
                 (annotation.time, annotation.text, annotation.author),
             )
 
     def annotations(self, *, since: float = 0.0) -> list[Annotation]:
         """See ``Store``."""
         rows = self._database.read(
-            "SELECT time, text, author FROM annotations WHERE time >= ? ORDER BY time, id", (since,)
+            "SELECT time, text, author FROM main.annotations WHERE time >= ? ORDER BY time, id", (since,)
         )
         return [Annotation(*row) for row in rows]
 
@@ -137,7 +139,7 @@ class SqlConfigs(Store):
         """See ``Store``."""
         with self._database.write() as transaction:
             transaction.run_many(
-                "INSERT INTO feedback (query_id, score, time) VALUES (?,?,?)"
+                "INSERT INTO main.feedback (query_id, score, time) VALUES (?,?,?)"
                 " ON CONFLICT (query_id) DO UPDATE SET score = excluded.score, time = excluded.time",
                 sorted(astuple(feedback) for feedback in {f.query_id: f for f in given}.values()),
             )
@@ -145,7 +147,8 @@ class SqlConfigs(Store):
     def feedback(self, *, since: float = 0.0) -> list[Feedback]:
         """See ``Store``."""
         rows = self._database.read(
-            "SELECT query_id, score, time FROM feedback WHERE time >= ? ORDER BY time, query_id", (since,)
+            "SELECT query_id, score, time FROM main.feedback WHERE time >= ? ORDER BY time, query_id",
+            (since,),
         )
         return [Feedback(*row) for row in rows]
 
@@ -154,7 +157,7 @@ class SqlConfigs(Store):
         now = self._database.now()
         with self._database.write() as transaction:
             transaction.run(
-                "INSERT INTO messages (topic, key, text, time) VALUES (?,?,?,?)"
+                "INSERT INTO main.messages (topic, key, text, time) VALUES (?,?,?,?)"
                 " ON CONFLICT (topic, key) DO UPDATE SET text = excluded.text, time = excluded.time",
                 (topic, key, text, now),
             )
@@ -163,7 +166,8 @@ class SqlConfigs(Store):
         """See ``Store``."""
         since = self._database.now() - within if within < math.inf else 0.0
         rows = self._database.read(
-            "SELECT key, text FROM messages WHERE topic = ? AND time >= ? ORDER BY time, key", (topic, since)
+            "SELECT key, text FROM main.messages WHERE topic = ? AND time >= ? ORDER BY time, key",
+            (topic, since),
         )
         return dict(rows)
 
@@ -172,7 +176,7 @@ class SqlConfigs(Store):
         now = self._database.now()
         with self._database.write() as transaction:
             taken = transaction.execute(
-                "INSERT INTO leases (name, holder, ends) VALUES (?,?,?) ON CONFLICT (name) DO UPDATE"
+                "INSERT INTO main.leases (name, holder, ends) VALUES (?,?,?) ON CONFLICT (name) DO UPDATE"
                 " SET holder = excluded.holder, ends = excluded.ends"
                 " WHERE leases.holder = excluded.holder OR leases.ends <= ? RETURNING holder",
                 (name, holder, now + ttl_seconds, now),
@@ -182,7 +186,7 @@ class SqlConfigs(Store):
     def release_lease(self, name: str, holder: str) -> None:
         """See ``Store``."""
         with self._database.write() as transaction:
-            transaction.run("DELETE FROM leases WHERE name = ? AND holder = ?", (name, holder))
+            transaction.run("DELETE FROM main.leases WHERE name = ? AND holder = ?", (name, holder))
 
     def change_token(self) -> str:
         """See ``Store``."""
@@ -190,7 +194,7 @@ class SqlConfigs(Store):
 
     def health(self) -> StoreHealth:
         """See ``Store``."""
-        return StoreHealth(self._unreadable.found())
+        return StoreHealth(self._unreadable.found(), self._database.config_watch)
 
     def close(self) -> None:
         """See ``Store``."""
@@ -205,10 +209,10 @@ class SqlConfigs(Store):
         restored = [change.restores for change in changes]
         marks = ",".join("?" * len(changes))
         rows = transaction.execute(
-            f"SELECT idempotency_key, {_VERSION} FROM config_versions WHERE idempotency_key IN ({marks})"
-            f" OR version IN ({marks}) OR version IN (SELECT max(version) FROM config_versions"
-            f" UNION ALL SELECT max(version) FROM config_versions WHERE scope IN ({marks}) GROUP BY scope)"
-            " ORDER BY version",
+            f"SELECT idempotency_key, {_VERSION} FROM main.config_versions WHERE idempotency_key IN ({marks})"
+            f" OR version IN ({marks}) OR version IN (SELECT max(version) FROM main.config_versions"
+            f" UNION ALL SELECT max(version) FROM main.config_versions WHERE scope IN ({marks})"
+            " GROUP BY scope) ORDER BY version",
             (*keys, *restored, *scopes),
         )
         written = {row[0]: version for row in rows if row[0] and (version := self._version_of(row[1:]))}
@@ -227,7 +231,7 @@ class SqlConfigs(Store):
         """Return the version of a row, or else its scope's newest one before it that can be read."""
         while (version := self._version_of(row)) is None:
             before = read(
-                f"SELECT {_VERSION} FROM config_versions WHERE scope = ? AND version < ?"
+                f"SELECT {_VERSION} FROM main.config_versions WHERE scope = ? AND version < ?"
                 " ORDER BY version DESC LIMIT 1",
                 (row[2], row[0]),
             )

@@ -67,7 +67,7 @@ class SqlStore(SqlConfigs):
             _add(transaction, worker_id, sequence, batch)
             if unmarked:
                 transaction.run_many(
-                    "INSERT INTO texts (id, text, last_used) VALUES (?,?,?)"
+                    "INSERT INTO main.texts (id, text, last_used) VALUES (?,?,?)"
                     " ON CONFLICT (id) DO UPDATE SET last_used = excluded.last_used",
                     [(key, storable(batch.texts[key]), now) for key in sorted(unmarked)],
                 )
@@ -88,7 +88,7 @@ class SqlStore(SqlConfigs):
         """See ``Store``."""
         seen: dict[str, int] = json.loads(cursor) if cursor else {}
         with self._database.snapshot() as view:
-            writers = view.execute("SELECT worker_id, sequence FROM writers")
+            writers = view.execute("SELECT worker_id, sequence FROM main.writers")
             behind = {
                 worker: seen.get(worker, -1)
                 for worker, last in writers
@@ -149,9 +149,9 @@ def _add(transaction: Transaction, worker_id: str, sequence: int, batch: Encoded
     """Store a batch and note the worker's last sequence, unless it is not above the old one."""
     if batch.records:
         transaction.run(
-            "INSERT INTO segments (worker_id, sequence, records, oldest, newest, data)"
+            "INSERT INTO main.segments (worker_id, sequence, records, oldest, newest, data)"
             " SELECT ?,?,?,?,?,? WHERE NOT EXISTS"
-            " (SELECT 1 FROM writers WHERE worker_id = ? AND sequence >= ?)",
+            " (SELECT 1 FROM main.writers WHERE worker_id = ? AND sequence >= ?)",
             (
                 worker_id,
                 sequence,
@@ -164,7 +164,7 @@ def _add(transaction: Transaction, worker_id: str, sequence: int, batch: Encoded
             ),
         )
     transaction.run(
-        "INSERT INTO writers (worker_id, sequence, rolled, newest) VALUES (?,?,-1,?)"
+        "INSERT INTO main.writers (worker_id, sequence, rolled, newest) VALUES (?,?,-1,?)"
         " ON CONFLICT (worker_id) DO UPDATE SET sequence = excluded.sequence, newest = excluded.newest"
         " WHERE writers.sequence < excluded.sequence",
         (worker_id, sequence, max(batch.newest, 0.0)),
@@ -178,5 +178,5 @@ def _texts(view: Transaction, segments: Iterable[Segment]) -> dict[int, str]:
     for first in range(0, len(keys), 500):
         part = keys[first : first + 500]
         marks = ",".join("?" * len(part))
-        texts.update(dict(view.execute(f"SELECT id, text FROM texts WHERE id IN ({marks})", part)))
+        texts.update(dict(view.execute(f"SELECT id, text FROM main.texts WHERE id IN ({marks})", part)))
     return texts

@@ -23,6 +23,13 @@ from athena_tuning.store.text_policy import TextPolicy
 APPLICATION_ID = 0x41545354
 BUSY_SECONDS = 5.0
 
+_DIALECT = {
+    "schema": "",
+    "blob": "BLOB",
+    "key": "INTEGER PRIMARY KEY AUTOINCREMENT",
+    "compact": " WITHOUT ROWID",
+}
+
 
 class SqliteStore(SqlStore):
     """A store in a SQLite file in WAL mode; it is made if it is missing.
@@ -109,7 +116,7 @@ class SqliteDatabase(Database):
 
     def config_head(self) -> int:
         """See ``Database``."""
-        [(head,)] = self.read("SELECT max(version) FROM config_versions")
+        [(head,)] = self.read("SELECT max(version) FROM main.config_versions")
         return head or 0
 
     def close(self) -> None:
@@ -159,11 +166,7 @@ class SqliteDatabase(Database):
             version = connection.pragma("user_version")
             for step in MIGRATIONS[version:]:
                 for statement in step:
-                    connection.execute(
-                        statement.format(
-                            blob="BLOB", key="INTEGER PRIMARY KEY AUTOINCREMENT", compact=" WITHOUT ROWID"
-                        )
-                    )
+                    connection.execute(statement.format_map(_DIALECT))
             connection.pragma("application_id", APPLICATION_ID)
             connection.pragma("user_version", CURRENT)
             connection.execute("COMMIT")
