@@ -30,7 +30,7 @@ def open_store(
             does not count.
         text: what to keep of query texts.
         retention: how long what is kept.
-        clock: Unix seconds; None: the machine's clock, for leases in PostgreSQL the server's.
+        clock: Unix seconds; None: the machine's clock, for messages in PostgreSQL the server's.
         create: make a SQLite file that is missing; False for who only wants to look.
 
     Raises:
