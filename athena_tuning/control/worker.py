@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from athena_tuning.control import process_end
+from athena_tuning.control.clock_watch import ClockWatch
 from athena_tuning.control.config_follower import ConfigFollower, first_configs
 from athena_tuning.control.feedback import FeedbackRecorder
 from athena_tuning.control.lease import RENEW_SECONDS, TuningLease
@@ -88,6 +89,7 @@ class Worker(Steerable):
         self._tuner_loop = TunerLoop(self.tuner, self._lease, self._follower, self._shared, self.store, clock)
         self._feedback = FeedbackRecorder(self.profiler, self.tuner.contributions, self.store, clock)
         self._sink = MetricSink(self.profiler, self.store, self.worker_id, int(clock() * 1000))
+        self._clock_watch = ClockWatch(self.store, clock)
         self._threads: list[PeriodicThread] = []
 
     @property
@@ -183,7 +185,10 @@ class Worker(Steerable):
             PeriodicTask("metric delivery", 0.25, sink.deliver, sink.deliver),
             PeriodicTask("feedback delivery", 0.25, feedback.deliver, feedback.deliver),
         ]
-        presence = [PeriodicTask("status report", 1.0, self._report, self._report)]
+        presence = [
+            PeriodicTask("clock watch", 1.0, self._clock_watch.look),
+            PeriodicTask("status report", 1.0, self._report, self._report),
+        ]
         if tune:
             exchange.append(PeriodicTask("tuning", 0.25, loop.step))
             exchange.append(PeriodicTask("decision delivery", 0.25, loop.record, loop.record))
