@@ -88,7 +88,7 @@ class Worker(Steerable):
         self._lease = TuningLease(self.store, self.worker_id)
         self._tuner_loop = TunerLoop(self.tuner, self._lease, self._follower, self._shared, self.store, clock)
         self._feedback = FeedbackRecorder(self.profiler, self.tuner.contributions, self.store, clock)
-        self._sink = MetricSink(self.profiler, self.store, self.worker_id, int(clock() * 1000))
+        self._sink = MetricSink(self.profiler, self.store, self.worker_id)
         self._clock_watch = ClockWatch(self.store, clock)
         self._threads: list[PeriodicThread] = []
 

@@ -66,6 +66,10 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def next_sequence(self, worker_id: str) -> int:
+        """Return a sequence for ``append_metrics`` that is above all that a worker has used."""
+
+    @abstractmethod
     def tail_metrics(
         self,
         cursor: str = "",

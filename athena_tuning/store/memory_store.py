@@ -97,6 +97,11 @@ class MemoryStore(Store):
                 self._maintained = self._clock()
                 self.maintain()
 
+    def next_sequence(self, worker_id: str) -> int:
+        """See ``Store``."""
+        with self._open():
+            return self._sequences.get(worker_id, -1) + 1
+
     def tail_metrics(
         self,
         cursor: str = "",

@@ -78,6 +78,11 @@ class SqlStore(SqlConfigs):
         self._texts_marked.update(dict.fromkeys(unmarked, now))
         self._keep_house(worker_id, batch.records, now)
 
+    def next_sequence(self, worker_id: str) -> int:
+        """See ``Store``."""
+        used = self._database.read("SELECT sequence FROM main.writers WHERE worker_id = ?", (worker_id,))
+        return int(used[0][0]) + 1 if used else 0
+
     def tail_metrics(
         self,
         cursor: str = "",
