@@ -62,7 +62,12 @@ def manager(
     from athena_tuning.load.run import LoadRun
     from athena_tuning.service.embedded import Embedded
     from athena_tuning.store import open_store
+    from athena_tuning.store.text_policy import SETTING, TextPolicy, text_policy
 
+    if otlp_texts and (texts := text_policy()) is not TextPolicy.KEEP:
+        raise click.UsageError(
+            f"{SETTING} is {texts}: what was asked may not be sent; leave --otlp-texts out"
+        )
     loaded = load is not None or values["clients"] or values["replay_of"]
     spec = spec_of(load or 10.0, seconds, values) if loaded else None
     url = store or locations.default_store_url()

@@ -31,6 +31,7 @@ from athena_tuning.interchange.spans import (
 )
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
 from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.store.text_policy import TextPolicy, without_quotes
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +138,14 @@ def otlp_exporter(endpoint: str) -> SpanExporter:
 
 
 def spans_of(m: QueryMetrics, resource: Resource, *, texts: bool = False) -> Iterator[ReadableSpan]:
-    """Give the span of a recall, then those of its layers."""
+    """Give the span of a recall, then those of its layers.
+
+    Args:
+        m: the recall.
+        resource: who measured it.
+        texts: whether to send what was asked; without, errors are cut where they may quote it.
+    """
+    policy = TextPolicy.KEEP if texts else TextPolicy.DROP
     trace_id = _number(m.query_id, 16)
     fraction, seconds = math.modf(m.timestamp)
     begun = int(seconds) * 10**9 + round(fraction * 1e9)  # in one product a float would be 200 ns off
@@ -148,7 +156,7 @@ def spans_of(m: QueryMetrics, resource: Resource, *, texts: bool = False) -> Ite
         resource=resource,
         attributes=_told(m, texts=texts),
         kind=SpanKind.INTERNAL,
-        status=_status(failed=m.success is False, words=m.error),
+        status=_status(failed=m.success is False, words=without_quotes(m.error, policy)),
         start_time=begun,
         end_time=begun + round((m.latency_ms or 0.0) * 1e6),
         instrumentation_scope=_SCOPE,

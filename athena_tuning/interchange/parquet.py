@@ -34,13 +34,39 @@ def columns(path: Path, limits: Limits) -> list[str]:
         return names
 
 
+def schema_units(path: Path) -> dict[str, str]:
+    """Return the units that the columns' types bring: durations are read as ms, whatever they are kept in."""
+    import pyarrow as pa
+
+    with _opened(path) as file:
+        return {column.name: "ms" for column in file.schema_arrow if pa.types.is_duration(column.type)}
+
+
 def rows(path: Path, wanted: Sequence[str]) -> Iterator[tuple[Row, float]]:
     """Give rows with the wanted columns, and which share of the file has been read."""
     for first, batch, share in _batches(path, wanted):
         names = batch.schema.names
-        cells = [column.to_pylist() for column in batch.columns]
+        cells = [_plain(column).to_pylist() for column in batch.columns]
         for number, values in enumerate(zip(*cells, strict=True), first):
             yield (number, dict(zip(names, values, strict=True))), share
+
+
+def _plain(column: Any) -> Any:
+    """Return a column in a type that tables of text and JSON have too; durations as ms."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    if pa.types.is_duration(kind):
+        whole = column.cast(pa.int64()).cast(pa.float64(), safe=False)
+        return pc.divide(whole, {"s": 1e-3, "ms": 1.0, "us": 1e3, "ns": 1e6}[kind.unit])
+    if pa.types.is_timestamp(kind) and kind.unit == "ns":  # Python's own times end at µs
+        return column.cast(pa.timestamp("us", kind.tz), safe=False)
+    if pa.types.is_date(kind):
+        return column.cast(pa.timestamp("ms", "UTC"))
+    if pa.types.is_decimal(kind):
+        return column.cast(pa.float64(), safe=False)
+    return column.cast(pa.string()) if pa.types.is_time(kind) else column
 
 
 def own_records(path: Path) -> Iterator[tuple[tuple[int, QueryMetrics | ValueError], float]]:

@@ -17,9 +17,10 @@ from athena_tuning.recall.contribution import ContributionCount
 from athena_tuning.recall.execution.executor import ParallelLayerExecutor
 from athena_tuning.recall.items import Item
 from athena_tuning.recall.layers.base import Layer
-from athena_tuning.recall.memory import Memory
+from athena_tuning.recall.memory import ANY_SCOPE, AnyScope, Memory
 from athena_tuning.recall.recaller import Recaller
-from athena_tuning.recall.request import Answer
+from athena_tuning.recall.request import RecallRequest, takes
+from athena_tuning.recall.result import RecallResult
 from athena_tuning.store import Store
 from athena_tuning.tuning import AutoTuner
 
@@ -84,7 +85,7 @@ class MemoryManager(Worker):
             clock=clock,
         )
         self._executor = ParallelLayerExecutor(timeout_seconds=LONGEST_TIMEOUT_SECONDS)
-        self._cache: AnswerCache[Answer] = AnswerCache(clock=monotonic)
+        self._cache: AnswerCache[RecallResult] = AnswerCache(clock=monotonic)
         self.memory = Memory(memory)
         self._writes = self.memory.writes()
         self._contributions = ContributionCount(self.tuner.contributions)
@@ -108,12 +109,13 @@ class MemoryManager(Worker):
     # Remembering
 
     def remember(self, item: Item | Mapping[str, Any]) -> str:
-        """Keep an item, in place of one with the same id; return its id.
+        """Keep an item, in place of one with the same id in the same scope; return its id.
 
         Raises:
             ValueError: if the item does not fit or is for a layer that the memory does not have.
         """
         kept = item if isinstance(item, Item) else Item.from_dict(item)
+        self.check_layer(kept)
         self.remember_many([kept])
         return kept.id
 
@@ -127,22 +129,29 @@ class MemoryManager(Worker):
             progress: told how many are kept so far.
 
         Raises:
-            ValueError: if an item does not fit; what came before its transaction is kept.
+            BadItems: at the end, if items do not fit; it says which and why, and all others are kept.
         """
-        whole = (item if isinstance(item, Item) else Item.from_dict(item) for item in items)
         try:
-            return self.memory.remember(whole, progress)
+            return self.memory.remember(items, progress)
         finally:
             self._notice_writes()
 
-    def forget(self, item_id: str) -> bool:
-        """Drop an item; False if nobody knew it."""
-        return self.forget_many([item_id]) == 1
+    def forget(self, item_id: str, scope: str | AnyScope | None = ANY_SCOPE) -> bool:
+        """Drop an item; False if nobody knew it. ``scope``: see ``forget_many``."""
+        return self.forget_many([item_id], scope) == 1
 
-    def forget_many(self, item_ids: Iterable[str]) -> int:
-        """Drop items, 500 in a transaction; return how many were known."""
+    def forget_many(self, item_ids: Iterable[str], scope: str | AnyScope | None = ANY_SCOPE) -> int:
+        """Drop items, 500 in a transaction; return how many were known.
+
+        Args:
+            item_ids: their ids.
+            scope: theirs; None: they are in none. Without it, an id may be in any scope, but only in one.
+
+        Raises:
+            ValueError: if ``scope`` is not given and several have an item of one of the ids.
+        """
         try:
-            return self.memory.forget_many(item_ids)
+            return self.memory.forget_many(item_ids, scope)
         finally:
             self._notice_writes()
 
@@ -171,25 +180,13 @@ class MemoryManager(Worker):
 
     # Recalling
 
-    def recall(
-        self,
-        query: str,
-        context: Mapping[str, Any] | None = None,
-        k: int = 5,
-        scope: str | None = None,
-        use_cache: bool = True,
-        use_parallel: bool = True,
-    ) -> dict[str, Any]:
-        """Ask the layers that the query calls for.
+    @takes(RecallRequest)
+    def recall(self, request: RecallRequest) -> dict[str, Any]:
+        """Ask the layers that the query calls for: ``recall("When did the deploy fail?", k=3)``.
 
         Args:
-            query: what to look for.
-            context: ``{"phase": "debugging"}`` asks the episodic layer too; ``{"track_memory": True}``
-                measures the peak of Python memory, which costs. Layers see it as ``query.context``.
-            k: items of each layer.
-            scope: only items of this project or conversation.
-            use_cache: a repeated answer will do. The config must allow it too.
-            use_parallel: ask the layers at the same time. The config must allow it too.
+            request: given as ``query`` and, in this order or by name, ``context=None``, ``k=5``,
+                ``scope=None``, ``use_cache=True``, ``use_parallel=True``; see ``RecallRequest``.
 
         Returns:
             ``{layer: items}``, and beside the layers: ``_fused`` (one list over all, best first),
@@ -201,20 +198,13 @@ class MemoryManager(Worker):
             ValueError: if an argument makes no sense. A layer's failure never raises.
         """
         self._check_open()
-        return self._recaller.recall(query, context, k, scope, use_cache, use_parallel)
+        return self._recaller.recall(request)
 
-    async def arecall(
-        self,
-        query: str,
-        context: Mapping[str, Any] | None = None,
-        k: int = 5,
-        scope: str | None = None,
-        use_cache: bool = True,
-        use_parallel: bool = True,
-    ) -> dict[str, Any]:
-        """Do as ``recall`` does without blocking the running loop."""
+    @takes(RecallRequest)
+    async def arecall(self, request: RecallRequest) -> dict[str, Any]:
+        """Do as ``recall`` does, with the same arguments, without blocking the running loop."""
         self._check_open()
-        return await self._recaller.arecall(query, context, k, scope, use_cache, use_parallel)
+        return await self._recaller.arecall(request)
 
     @property
     def limit(self) -> int:

@@ -366,6 +366,7 @@ class TuningService(ReadService):
         *,
         keep_times: bool = False,
         again: bool = False,
+        confirmed: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> Stored:
         """Bring a file of measurements into the store, as ``athena-tuning import`` does.
@@ -375,18 +376,26 @@ class TuningService(ReadService):
             found: the file, looked at and with its mapping.
             keep_times: leave its times as they are; else old ones are moved up to now.
             again: bring it in once more if it was imported before.
+            confirmed: the actor has said that what is odd about it is right.
             progress: told (bytes done, bytes to do).
 
         Raises:
             NotAllowed: if the actor is no operator.
             ImportRefused: if a row is bad and the file is to be whole.
+            NeedsConfirmation: if something about it is odd and it is not confirmed; nothing was stored.
             ValueError: if there is no query in it.
             StoreError: if the store did not take it all; the same call goes on where it ended.
         """
         actor.must_be_operator("import a file")
         before = self.tail.taken
         came = store_import(
-            found, self.store, keep_times=keep_times, again=again, progress=progress, clock=self._clock
+            found,
+            self.store,
+            keep_times=keep_times,
+            again=again,
+            confirmed=confirmed,
+            progress=progress,
+            clock=self._clock,
         )
         if came.earlier is None:
             self.tail.wait_for(before + came.report.records, _ARRIVES_WITHIN_SECONDS)

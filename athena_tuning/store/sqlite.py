@@ -13,6 +13,7 @@ from typing import Any
 
 import apsw
 
+from athena_tuning.sqlite_library import stop_memory_statistics
 from athena_tuning.store.database import Database, Row, Transaction
 from athena_tuning.store.errors import StoreError
 from athena_tuning.store.retention import DEFAULT, Retention
@@ -70,7 +71,7 @@ class SqliteDatabase(Database):
         self._free: deque[apsw.Connection] = deque()
         self._write_lock = threading.Lock()
         self._closed = False
-        _switch_statistics_off()
+        stop_memory_statistics()
         if not path.parent.is_dir():
             raise StoreError(f"{path}: the folder {path.parent} does not exist; make it or name another file")
         with self._in_our_words():
@@ -247,11 +248,3 @@ def _meaning(error: apsw.Error) -> str:
         if isinstance(error, kind):
             return f"{words} ({error})"
     return str(error)
-
-
-def _switch_statistics_off() -> None:
-    """Switch SQLite's memory statistics off: their lock makes parallel reads take turns."""
-    try:
-        apsw.config(apsw.SQLITE_CONFIG_MEMSTATUS, False)
-    except apsw.MisuseError:
-        return  # SQLite is in use already: it stays as it is
