@@ -366,6 +366,8 @@ class PerformanceProfiler:
 
     def _fold(self) -> int:
         now = self._clock()
+        if self._window.has_gone_back(now):
+            self._settle(now)
         folded, left, size = 0, len(self._pending), min(_CHUNK, self.max_metrics)
         while left > 0:
             left -= self._forget_excess()

@@ -32,7 +32,7 @@ def open_store(
         text: what to keep of query texts; None: what ``ATHENA_TUNING_TEXTS`` says ("keep", "hash" or
             "drop"), else all.
         retention: how long what is kept.
-        clock: Unix seconds; None: the machine's clock, for leases in PostgreSQL the server's.
+        clock: Unix seconds; None: the machine's clock, for messages in PostgreSQL the server's.
         create: make a SQLite file that is missing; False for who only wants to look.
 
     Raises:

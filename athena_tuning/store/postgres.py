@@ -45,7 +45,8 @@ class PostgresStore(SqlStore):
         schema: holds the tables.
         text: what to keep of query texts.
         retention: how long what is kept.
-        clock: Unix seconds; None: the process's clock, and the server's where all must agree (leases).
+        clock: Unix seconds; None: the process's clock, and the server's where all must agree (messages).
+        monotonic: seconds that never jump, for leases.
 
     Raises:
         StoreError: if the server cannot be reached or is too old, or the schema is not ours or newer than
@@ -60,9 +61,12 @@ class PostgresStore(SqlStore):
         text: TextPolicy | str = TextPolicy.KEEP,
         retention: Retention = DEFAULT,
         clock: Callable[[], float] | None = None,
+        monotonic: Callable[[], float] = time_module.monotonic,
     ) -> None:
         database = PostgresDatabase(url, schema, clock)
-        super().__init__(database, text=text, retention=retention, clock=clock or time_module.time)
+        super().__init__(
+            database, text=text, retention=retention, clock=clock or time_module.time, monotonic=monotonic
+        )
         if schema == SCHEMA and self._text is TextPolicy.KEEP:
             self.url = url
 

@@ -25,6 +25,7 @@ from athena_tuning.store.base import Store
 from athena_tuning.store.configs import ConfigChange, check_together, versions_after
 from athena_tuning.store.database import Database, Row, Transaction
 from athena_tuning.store.health import StoreHealth, UnreadableRows
+from athena_tuning.store.leases import NOBODY, UNTAKEN, Lease, LeaseState, LeaseWatch, check_held
 
 logger = logging.getLogger(__name__)
 
@@ -38,20 +39,31 @@ class SqlConfigs(Store):
     Args:
         database: where the tables are.
         clock: Unix seconds for what comes without a time.
+        monotonic: seconds that never jump, for leases.
     """
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time_module.time) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], float] = time_module.time,
+        monotonic: Callable[[], float] = time_module.monotonic,
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._leases = LeaseWatch(monotonic)
         self._unreadable = UnreadableRows(database.name)
         self._newer: set[int] = set()
 
-    def apply_configs(self, changes: Sequence[ConfigChange]) -> list[ConfigVersion]:
+    def apply_configs(
+        self, changes: Sequence[ConfigChange], *, under: Lease | None = None
+    ) -> list[ConfigVersion]:
         """See ``Store``."""
         check_together(changes)
         if not changes:
             return []
         with self._database.write(lock="configs") as transaction:
+            if under is not None:
+                check_held(under, _lease_state(transaction.execute, under.name))
             head, current, written, past = self._standing(transaction, changes)
             versions = versions_after(changes, head, current, written, past, self._clock())
             new = [(c, v) for c, v in zip(changes, versions, strict=True) if v.version > head]
@@ -172,22 +184,33 @@ class SqlConfigs(Store):
         )
         return dict(rows)
 
-    def acquire_lease(self, name: str, holder: str, ttl_seconds: float) -> bool:
-        """See ``Store``."""
-        now = self._database.now()
-        with self._database.write() as transaction:
-            taken = transaction.execute(
-                "INSERT INTO main.leases (name, holder, ends) VALUES (?,?,?) ON CONFLICT (name) DO UPDATE"
-                " SET holder = excluded.holder, ends = excluded.ends"
-                " WHERE leases.holder = excluded.holder OR leases.ends <= ? RETURNING holder",
-                (name, holder, now + ttl_seconds, now),
+    def acquire_lease(self, name: str, holder: str, ttl_seconds: float) -> Lease | None:
+        """See ``Store``. Who only waits for a lease reads, and keeps no writer from its work."""
+        state = _lease_state(self._database.read, name)
+        has_run_out = self._leases.has_run_out(name, state)
+        if state.taken_by(holder, ttl_seconds, has_run_out=has_run_out) is None:
+            return None
+        with self._database.write(
+            lock="configs"
+        ) as transaction:  # a write under the lease is before or after
+            now = _lease_state(transaction.execute, name)
+            taken = now.taken_by(holder, ttl_seconds, has_run_out=has_run_out and now == state)
+            if taken is None:
+                return None
+            transaction.run(
+                "INSERT INTO main.leases (name, holder, number, renewals, seconds) VALUES (?,?,?,?,?)"
+                " ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, number = excluded.number,"
+                " renewals = excluded.renewals, seconds = excluded.seconds",
+                (name, *astuple(taken)),
             )
-        return bool(taken)
+        return Lease(name, holder, taken.number)
 
     def release_lease(self, name: str, holder: str) -> None:
         """See ``Store``."""
         with self._database.write() as transaction:
-            transaction.run("DELETE FROM main.leases WHERE name = ? AND holder = ?", (name, holder))
+            transaction.run(
+                "UPDATE main.leases SET holder = ? WHERE name = ? AND holder = ?", (NOBODY, name, holder)
+            )
 
     def change_token(self) -> str:
         """See ``Store``."""
@@ -273,6 +296,11 @@ class SqlConfigs(Store):
         except (ValueError, TypeError, KeyError, AttributeError) as exc:
             self._unreadable.add("decision", decision_id, exc)
             return None
+
+
+def _lease_state(read: Callable[[str, Sequence[Any]], list[Row]], name: str) -> LeaseState:
+    rows = read("SELECT holder, number, renewals, seconds FROM main.leases WHERE name = ?", (name,))
+    return LeaseState(*rows[0]) if rows else UNTAKEN
 
 
 def _row_of(version: ConfigVersion) -> Row:
