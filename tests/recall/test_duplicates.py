@@ -123,6 +123,7 @@ LISTS = st.dictionaries(
 def test_nothing_is_said_twice_and_nothing_gets_lost(
     lists: dict[str, list[dict[str, object]]], limit: int
 ) -> None:
+    lists = {layer: [{**one, "layer": layer} for one in items] for layer, items in lists.items()}
     fused = fuse(lists, limit)
     said = [(str(one["text"]).strip("!").lower(), one["scope"]) for one in fused if one["text"]]
     assert len(said) == len(set(said))
