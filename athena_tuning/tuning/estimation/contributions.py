@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from athena_tuning import fork
 from athena_tuning.model import QueryMetrics
 
 KEPT = 1000
@@ -83,6 +84,7 @@ class Contributions:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._at_forks = fork.HeldLock(self._lock)
         self._seen: dict[str, dict[str, deque[tuple[float, bool]]]] = {}
         self._scores: dict[str, dict[object, tuple[float, frozenset[str], float]]] = {}
 
