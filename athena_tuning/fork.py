@@ -82,7 +82,7 @@ class HeldLock:
 
 
 class Gate:
-    """Lets threads in to use what must not be used while the process forks.
+    """Lets threads in to use what must not be used while the process forks; who is inside may come in again.
 
     Example:
         >>> gate = Gate()
@@ -95,35 +95,44 @@ class Gate:
     """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._inside = 0
+        self._inside: dict[int, int] = {}  # by thread, how often; to enter is no more than to note it here
         self._is_shut = False
+        self._opened = threading.Event()
 
     def __enter__(self) -> None:
-        with self._changed:
-            while self._is_shut:
-                self._changed.wait()
-            self._inside += 1
+        inside, thread = self._inside, threading.get_ident()
+        while True:
+            depth = inside.get(thread, 0)
+            inside[thread] = depth + 1
+            if depth or not self._is_shut:  # looked at last: whoever shuts the gate looks who is inside last
+                return
+            del inside[thread]
+            self._opened.wait()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._changed:
-            self._inside -= 1
-            if not self._inside:
-                self._changed.notify_all()
+        thread = threading.get_ident()
+        depth = self._inside[thread]
+        if depth > 1:
+            self._inside[thread] = depth - 1
+        else:
+            del self._inside[thread]
 
     def shut(self, until: float) -> bool:
         """Let nobody in any more and wait until nobody is inside; False if somebody is at ``until``."""
-        with self._changed:
-            self._is_shut = True
-            return self._changed.wait_for(lambda: not self._inside, max(0.0, until - time.monotonic()))
+        self._opened.clear()
+        self._is_shut = True
+        while self._inside:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.001)
+        return True
 
     def open(self) -> None:
         """Let threads in again."""
-        with self._changed:
-            self._is_shut = False
-            self._changed.notify_all()
+        self._is_shut = False
+        self._opened.set()
 
 
 def _before() -> None:
