@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Any, Protocol, runtime_checkable
 from weakref import WeakValueDictionary
 
-
 LONGEST_SECONDS = 2.0
 """So long a fork waits for what is under way."""
 
