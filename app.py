@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
-import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -58,24 +55,11 @@ class SafeHeaders:
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
-def send_at_once() -> None:
-    """Switch Nagle's algorithm off for all who will connect.
-
-    Streamlit binds its socket under protocol 0, for which asyncio leaves it on: every answer of more than one
-    message then waits 40 ms for the acknowledgement of the first. Connections inherit the option.
-    """
-    for bound in gc.get_objects():
-        if type(bound) is socket.socket and bound.family in {socket.AF_INET, socket.AF_INET6}:
-            with contextlib.suppress(OSError):
-                bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     """Open the service while the server starts, so that the first visitor does not wait for it; close it."""
     from athena_tuning.ui.frame import page_context
 
-    send_at_once()
     warm = threading.Thread(target=page_context.warm_up, name="warm up", daemon=True)
     warm.start()
     yield {}

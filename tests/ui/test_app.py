@@ -2,30 +2,81 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import runpy
 import socket
 import threading
 
 import pytest
+import uvicorn
 from starlette.requests import Request
+from streamlit import config
 
 from athena_tuning.locations import dashboard
+from athena_tuning.service.roles import Role
 from athena_tuning.service.tuning_service import TuningService
 from athena_tuning.ui.frame import page_context
 
 
-def test_whoever_connects_gets_messages_at_once() -> None:
-    """Two small messages in a row would wait 40 ms for each other, at every refresh of every page."""
-    send_at_once = runpy.run_path(str(dashboard() / "app.py"))["send_at_once"]
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as bound, socket.socket() as client:
-        bound.bind(("127.0.0.1", 0))
-        send_at_once()
-        bound.listen()
-        client.connect(bound.getsockname())
-        accepted, _ = bound.accept()
-        with accepted:
-            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+def test_app_sends_small_messages_at_once() -> None:
+    """Two small messages in a row would wait 40 ms for each other, at every refresh of every page.
+
+    Streamlit binds its socket under protocol 0, for which asyncio itself leaves Nagle's algorithm on.
+    """
+    server = uvicorn.Config("app:app")
+
+    async def option_of_a_connection() -> int:
+        loop = asyncio.get_running_loop()
+        connected: asyncio.Future[asyncio.BaseTransport] = loop.create_future()
+
+        class Protocol(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                connected.set_result(transport)
+
+        with socket.socket(socket.AF_INET) as bound, socket.socket() as client:
+            bound.bind(("127.0.0.1", 0))
+            listening = await loop.create_server(Protocol, sock=bound)
+            await loop.run_in_executor(None, client.connect, bound.getsockname())
+            accepted: socket.socket = (await connected).get_extra_info("socket")
+            option = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            listening.close()
+        return option
+
+    with asyncio.Runner(loop_factory=server.get_loop_factory()) as runner:
+        assert runner.run(option_of_a_connection())
+
+
+def listen_on(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = config.get_option
+    monkeypatch.setattr(
+        config, "get_option", lambda name: address if name == "server.address" else real(name)
+    )
+
+
+@pytest.mark.parametrize(
+    ("started_by", "address", "writable"),
+    [
+        ("starlette-app", "127.0.0.1", True),
+        ("starlette-app", "0.0.0.0", False),
+        ("asgi-server", "127.0.0.1", False),
+        (None, "127.0.0.1", False),
+    ],
+)
+def test_app_is_writable_only_if_streamlit_itself_listens_on_loopback(
+    started_by: str | None, address: str, writable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "_server_mode", started_by)
+    listen_on(address, monkeypatch)
+    assert page_context.listens_on_loopback() is writable
+
+
+def test_app_is_read_only_if_streamlit_does_not_tell_how_it_was_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(config, "_server_mode")
+    listen_on("127.0.0.1", monkeypatch)
+    assert page_context.actor().role is Role.VIEWER
 
 
 @pytest.mark.parametrize(("query", "led_to"), [(b"", "./"), (b"range=1h", "./?range=1h")])

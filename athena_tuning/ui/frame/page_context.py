@@ -71,9 +71,11 @@ def listens_on_loopback() -> bool:
     """Whether only this machine reaches the app.
 
     Streamlit's address tells it under ``streamlit run`` alone: with ``uvicorn app:app`` another server opens
-    the socket, wherever it was told to, while the setting reads the same.
+    the socket, wherever it was told to, while the setting reads the same. What tells the two apart is a
+    private name of Streamlit's; without it nothing is known, and an app that may be reached is read-only.
     """
-    return config._server_mode == "starlette-app" and config.get_option("server.address") in LOOPBACK
+    started_by = getattr(config, "_server_mode", None)
+    return started_by == "starlette-app" and config.get_option("server.address") in LOOPBACK
 
 
 def sign_in_is_configured() -> bool:
