@@ -3,8 +3,8 @@
 import streamlit as st
 
 from athena_tuning.service import units, window_reads
-from athena_tuning.ui import charts
-from athena_tuning.ui.charts import live_charts
+from athena_tuning.ui.charts import cache_charts, live_charts
+from athena_tuning.ui.charts.echarts_option import over_time
 from athena_tuning.ui.frame import components, page_context
 
 here = page_context.open_page("cache")
@@ -53,7 +53,7 @@ with st.grid(5, min_column_width=165, gap="small"):
 types = window_reads.hit_rows(report.by_type)
 left, right = st.columns(2, gap="small")
 with left, components.card("bytype", "Hit rate by query type"):
-    components.analysis_chart(charts.hit_rates(types, what="query type"), "cache-types")
+    components.analysis_chart(cache_charts.hit_rates(types, what="query type"), "cache-types")
 with (
     right,
     components.card(
@@ -63,12 +63,12 @@ with (
     ),
 ):
     components.analysis_chart(
-        charts.calls_saved(here.ask(window_reads.calls_saved), beside=len(types)), "cache-layers"
+        cache_charts.calls_saved(here.ask(window_reads.calls_saved), beside=len(types)), "cache-layers"
     )
 
 left, right = st.columns(2, gap="small")
 with left, components.card("latency", "Hits against misses", "Median, whisker to p95, on a log scale."):
-    components.analysis_chart(charts.hits_and_misses(types), "cache-latency")
+    components.analysis_chart(cache_charts.hits_and_misses(types), "cache-latency")
 with right, components.card("over", "Hit rate over time"):
     series = here.ask(
         window_reads.over_time, window_reads.bucket_for(here.ask(window_reads.summary), here.view, 48)
@@ -78,8 +78,8 @@ with right, components.card("over", "Hit rate over time"):
         for t, h, n in zip(series.time, series.cache_hits, series.count, strict=True)
         if n
     ]
-    chart = live_charts.lines_over_time({"hit rate": rates}, timezone=here.view.timezone, unit=" %")
-    components.live_chart(chart, "cache-over", height=300)
+    panel = live_charts.lines_over_time({"hit rate": rates}, timezone=here.view.timezone, unit="%")
+    components.live_chart(over_time(panel), "cache-over", height=300)
 
 left, right = st.columns([2.1, 1], gap="small")
 with left, components.card("table", "All figures"):

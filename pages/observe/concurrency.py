@@ -4,7 +4,7 @@ import streamlit as st
 
 from athena_tuning.service import deadlines, units, window_reads
 from athena_tuning.service.capacity import Curve
-from athena_tuning.ui import charts
+from athena_tuning.ui.charts import concurrency_charts, deadline_charts
 from athena_tuning.ui.frame import components, page_context
 
 here = page_context.open_page("concurrency")
@@ -77,10 +77,10 @@ with (
 ):
     chosen = chosen_limit()
     components.analysis_chart(
-        charts.throughput(
+        concurrency_charts.throughput(
             curve.met if curve else (),
             curve.per_second if curve else (),
-            seen_to=curve.seen_to if curve else 1,
+            measured_to=curve.seen_to if curve else 1,
             limit=limit,
             chosen=chosen,
         ),
@@ -95,7 +95,7 @@ with (
         "Hollow dots rest on fewer than five recalls; grey bars are the recalls at a level.",
     ),
 ):
-    components.analysis_chart(charts.by_level(rows, limit), "conc-levels")
+    components.analysis_chart(concurrency_charts.by_level(rows, limit), "conc-levels")
 
 left, right = st.columns([1.5, 1], gap="small")
 with (
@@ -105,7 +105,8 @@ with (
     ),
 ):
     components.analysis_chart(
-        charts.queue_wait(here.ask(window_reads.queue_over_time), timezone=view.timezone), "conc-queue"
+        concurrency_charts.queue_wait(here.ask(window_reads.queue_over_time), timezone=view.timezone),
+        "conc-queue",
     )
 with (
     right,
@@ -114,7 +115,7 @@ with (
     ),
 ):
     layers, matrix = here.ask(window_reads.co_occurrence)
-    components.analysis_chart(charts.co_occurrence(layers, matrix), "conc-together")
+    components.analysis_chart(concurrency_charts.co_occurrence(layers, matrix), "conc-together")
 
 deadline = service.configs().default.config.deadline_seconds
 with components.card(
@@ -124,7 +125,8 @@ with components.card(
     "the deadline in force.",
 ):
     components.analysis_chart(
-        charts.deadline_trade(here.ask(deadlines.trade), deadline and deadline * 1000), "conc-deadline"
+        deadline_charts.deadline_trade(here.ask(deadlines.trade), deadline and deadline * 1000),
+        "conc-deadline",
     )
 
 with components.card("table", "By tasks in flight"):

@@ -4,7 +4,7 @@ import streamlit as st
 
 from athena_tuning.service import units, window_reads
 from athena_tuning.service.chart_rows import trusted
-from athena_tuning.ui import charts
+from athena_tuning.ui.charts import latency_charts
 from athena_tuning.ui.frame import components, page_context
 
 here = page_context.open_page("latency")
@@ -29,7 +29,7 @@ with (
     ),
 ):
     components.analysis_chart(
-        charts.percentile_plot(current, previous, counts=(count, count_before), slo_ms=here.slo_ms),
+        latency_charts.percentile_plot(current, previous, counts=(count, count_before), slo_ms=here.slo_ms),
         "lat-percentiles",
     )
 with right, components.card("figures", "In figures", "The period before has the same length."):
@@ -64,10 +64,13 @@ with (
     left,
     components.card("layers", "By layer", "A layer's own service time; the wait for a slot is left out."),
 ):
-    components.analysis_chart(charts.by_name(by_layer, what="layer", beside=len(by_type)), "lat-layers")
+    components.analysis_chart(
+        latency_charts.by_name(by_layer, what="layer", beside=len(by_type)), "lat-layers"
+    )
 with right, components.card("types", "By query type", "Whole recalls, queue waits included."):
     components.analysis_chart(
-        charts.by_name(by_type, what="query type", slo_ms=here.slo_ms, beside=len(by_layer)), "lat-types"
+        latency_charts.by_name(by_type, what="query type", slo_ms=here.slo_ms, beside=len(by_layer)),
+        "lat-types",
     )
 
 with components.card("multiples", "Over time, side by side"):
@@ -81,7 +84,7 @@ with components.card("multiples", "Over time, side by side"):
         label_visibility="collapsed",
     )
     series = here.ask(window_reads.series_by_layer if split == "layer" else window_reads.series_by_type)
-    components.analysis_chart(charts.small_multiples(series, timezone=view.timezone), "lat-multiples")
+    components.analysis_chart(latency_charts.small_multiples(series, timezone=view.timezone), "lat-multiples")
 
 slow = here.ask(window_reads.slowest, 25)
 left, right = st.columns([1.35, 1], gap="small")

@@ -1,10 +1,13 @@
 """Overview: is it healthy, and is it getting worse?"""
 
+import math
+
 import streamlit as st
 
 from athena_tuning.service import text, units, window_reads
 from athena_tuning.service.view import View
 from athena_tuning.ui.charts import live_charts
+from athena_tuning.ui.charts.echarts_option import over_time
 from athena_tuning.ui.config import predictions
 from athena_tuning.ui.frame import components, page_context
 from athena_tuning.ui.frame.chips import Chip, chips
@@ -41,7 +44,7 @@ def now(view: View) -> None:
         recalls = live_charts.throughput_over_time(
             series, bucket_seconds=bucket, timezone=view.timezone, period=period
         )
-        components.live_chart(live_charts.stacked(latency, recalls), "over-time", height=400)
+        components.live_chart(over_time(latency, recalls), "over-time", height=400)
 
 
 def why(view: View) -> None:
@@ -52,17 +55,24 @@ def why(view: View) -> None:
     with left, components.card("advice", "What the tuner recommends"):
         recommendation()
     with middle, components.card("layers", "Layers by p99", "Each layer's own time, queue wait left out."):
-        rows = service.ask(window_reads.rows_by_layer, view)
-        components.live_chart(
-            live_charts.ranked([(row.name, row.p99, row.n) for row in rows]),
-            "over-layers",
-            height=max(90, 36 * len(rows)),
-        )
+        layers_by_p99(view)
     with right, components.card("inforce", "In force"):
         in_force()
     with components.card("slow", "Slowest recalls"):
         components.slow_sheet(service.ask(window_reads.slowest, view, 8), view.timezone)
         st.page_link(page_file("latency"), label="Where their time went", icon=":material/arrow_forward:")
+
+
+def layers_by_p99(view: View) -> None:
+    rows = [row for row in service.ask(window_reads.rows_by_layer, view) if math.isfinite(row.p99)]
+    most = max((row.p99 for row in rows), default=1.0)
+    components.sheet(
+        ["Layer", components.Cell("p99", "bar"), components.Cell("Calls", "n")],
+        [
+            (row.name, components.Cell(units.ms(row.p99), share=row.p99 / most), units.count(row.n))
+            for row in sorted(rows, key=lambda row: -row.p99)
+        ],
+    )
 
 
 def recommendation() -> None:

@@ -9,7 +9,7 @@ from athena_tuning.ui.history import history_tables
 here = page_context.open_page("history")
 service = here.service
 versions, decisions = service.history(500), service.decisions(300)
-points = history_tables.held_against(here, decisions, versions)
+points = history_tables.past_predictions(here, decisions, versions)
 
 with components.card("versions", "Config versions", "Choose one to roll back to it, or two to compare them."):
     chosen = history_tables.versions(here, versions) if versions else []
@@ -36,8 +36,8 @@ with (
         history_tables.decisions(here, decisions, points)
     else:
         components.empty("Nothing was decided yet.", icon="psychology")
-with right, components.card("expected", "Expected, and what came"):
-    history_tables.expected_and_came(points)
+with right, components.card("expected", "Expected and observed"):
+    history_tables.expected_and_observed(points)
 
 left, right = st.columns([1.7, 1], gap="small")
 with left, components.card("trail", "Audit trail", "Who did what and why: configs, loads, samples, notes."):

@@ -92,7 +92,7 @@ def test_a_page_with_data_shows_it(served: TuningService, url: str) -> None:
     served.apply(OPERATOR, TuningConfig(7), expected_version=1, reason="second", scope="all")
     at = visit(url)
     sound(at)
-    charts = {"overview": 2, "latency": 4, "patterns": 1, "cache": 4, "concurrency": 5, "simulate": 3}
+    charts = {"overview": 1, "latency": 4, "patterns": 1, "cache": 4, "concurrency": 5, "simulate": 3}
     assert len(at.get("plotly_chart")) + len(at.get("echarts_chart")) >= charts.get(url, 0)
 
 

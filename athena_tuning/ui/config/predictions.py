@@ -12,7 +12,7 @@ from athena_tuning.load.run_handle import State
 from athena_tuning.load.whatif_run import WhatIfRun
 from athena_tuning.model import Candidate, Decision
 from athena_tuning.service import units
-from athena_tuning.service.chart_rows import told_change
+from athena_tuning.service.chart_rows import change_words
 from athena_tuning.tuning.simulation.search import GAIN
 from athena_tuning.tuning.simulation.what_if import Estimate, Outcome, WhatIf
 from athena_tuning.ui.frame import components
@@ -56,8 +56,8 @@ def before_and_after(found: WhatIf, outcome: Outcome) -> tuple[list[Cell], list[
 def toned(change: Estimate, *, more_is_better: bool) -> Cell:
     """Return a change with its interval as a cell, coloured where it is sure."""
     if not change.sure or abs(change.value) < IMMATERIAL:
-        return Cell(told_change(change), "was")
-    return Cell(told_change(change), "good" if (change.value > 0) is more_is_better else "bad")
+        return Cell(change_words(change), "was")
+    return Cell(change_words(change), "good" if (change.value > 0) is more_is_better else "bad")
 
 
 def _capacity(outcome: Outcome) -> Cell:
@@ -72,7 +72,7 @@ def confidence(run: WhatIfRun, name: str) -> Cell:
     outcome = outcome_of(run, name)
     if outcome is None:
         return Cell("not simulated", "was")
-    gain, told = outcome.gain, f"p99 {told_change(outcome.p99_change)}"
+    gain, told = outcome.gain, f"p99 {change_words(outcome.p99_change)}"
     if outcome.beyond:
         return Cell(f"a guess: beyond what was seen; {told}", "was")
     if gain.high < 0:

@@ -13,8 +13,9 @@ import streamlit as st
 from athena_tuning.model import QueryMetrics
 from athena_tuning.service import text, units
 from athena_tuning.service.window_reads import SAME, Kpi, record_row
-from athena_tuning.ui import charts
-from athena_tuning.ui.charts.chart import Chart
+from athena_tuning.ui.charts import latency_charts
+from athena_tuning.ui.charts.panel import Chart
+from athena_tuning.ui.charts.plotly_figure import CONFIG
 from athena_tuning.ui.frame import notices
 from athena_tuning.ui.frame.navigation import page_file
 
@@ -24,10 +25,17 @@ if TYPE_CHECKING:
 
 
 class Cell(NamedTuple):
-    """A table cell with a class: "n" number, "was", "now", "wide" (left out on narrow screens)."""
+    """A table cell.
+
+    Attributes:
+        value: what it says.
+        kind: its classes: "n" number, "was", "now", "wide" (left out on narrow screens).
+        share: length of a bar behind it, of the cell's width; 0 draws none.
+    """
 
     value: object
     kind: str = ""
+    share: float = 0.0
 
 
 def sheet(columns: Sequence[str | Cell], rows: Sequence[Sequence[object]], *, limit: int = 240) -> None:
@@ -62,7 +70,7 @@ def live_chart(chart: Chart, key: str, *, height: int = 260, **more: Any) -> Any
 
 def analysis_chart(chart: Chart, key: str, **more: Any) -> Any:
     """Draw a Plotly chart."""
-    return st.plotly_chart(chart.spec, key=key, config=charts.CONFIG, alt=chart.alt, **more)
+    return st.plotly_chart(chart.spec, key=key, config=CONFIG, alt=chart.alt, **more)
 
 
 def kpi(item: Kpi) -> None:
@@ -118,7 +126,7 @@ def waterfall(record: QueryMetrics, timezone: str) -> None:
     """Draw one recall: its text, what became of it, and its layers along its time."""
     st.code(text.plain(record.query_text, 400), language=None, wrap_lines=True)
     if record.tasks:
-        analysis_chart(charts.waterfall(record), f"waterfall-{record.query_id}")
+        analysis_chart(latency_charts.waterfall(record), f"waterfall-{record.query_id}")
     elif record.cache_hit:
         empty("The cache answered: no layer ran.", icon="bolt")
     else:
@@ -233,7 +241,8 @@ def empty(words: str, *, icon: str = "hourglass_empty") -> None:
 def _cell(value: object, kind: str, limit: int) -> str:
     cell = value if isinstance(value, Cell) else Cell(value)
     kinds = " ".join(filter(None, (kind, cell.kind)))
-    return f'<td class="{kinds}">{html.escape(text.plain(cell.value, limit))}</td>'
+    bar = f' style="--share: {cell.share:.0%}"' if cell.share else ""
+    return f'<td class="{kinds}"{bar}>{html.escape(text.plain(cell.value, limit))}</td>'
 
 
 def _safe(value: object) -> str:

@@ -8,8 +8,8 @@ import streamlit as st
 
 from athena_tuning.model import Action, ConfigSet, ConfigVersion, Decision
 from athena_tuning.service import outcomes, text, units, window_reads
-from athena_tuning.service.chart_rows import Foretold
-from athena_tuning.ui import charts
+from athena_tuning.service.chart_rows import Prediction
+from athena_tuning.ui.charts import latency_charts, what_if_charts
 from athena_tuning.ui.config import apply_dialog, predictions
 from athena_tuning.ui.config.apply_dialog import Change
 from athena_tuning.ui.frame import components, notices
@@ -122,13 +122,15 @@ def compare(here: Here, chosen: Sequence[ConfigVersion]) -> None:
         now, n = service.ask(window_reads.percentile_curve, view.only(config_version=newer.version))
         then, n_then = service.ask(window_reads.percentile_curve, view.only(config_version=older.version))
         if n or n_then:
-            chart = charts.percentile_plot(now, then, counts=(n, n_then), names=names, slo_ms=here.slo_ms)
+            chart = latency_charts.percentile_plot(
+                now, then, counts=(n, n_then), names=names, slo_ms=here.slo_ms
+            )
             components.analysis_chart(chart, "compare-chart")
         else:
             components.empty("Neither ran in this period.")
 
 
-def decisions(here: Here, found: Sequence[Decision], points: Sequence[Foretold]) -> None:
+def decisions(here: Here, found: Sequence[Decision], points: Sequence[Prediction]) -> None:
     """Draw decisions as a table, and the reasons of the chosen one.
 
     Args:
@@ -136,8 +138,8 @@ def decisions(here: Here, found: Sequence[Decision], points: Sequence[Foretold])
         found: the decisions, newest first.
         points: what came of those that expected something.
     """
-    seen = {point.name: point.came.value for point in points}
-    verdicts_on = outcomes.judged(found)
+    seen = {point.name: point.observed.value for point in points}
+    verdicts_on = outcomes.verdicts_of(found)
     changes = [decision for decision in found if decision.action is not Action.KEEP]
     if changes and not st.toggle("“No change” too", key="history-all"):
         found = changes
@@ -187,17 +189,21 @@ def _observed(
     return seen.get(f"v{decision.config_version}") if verdict.observed is None else verdict.observed
 
 
-def held_against(here: Here, found: Sequence[Decision], written: Sequence[ConfigVersion]) -> list[Foretold]:
-    """Return what changes were expected to bring, held against what they brought."""
-    return outcomes.held_against(
-        found, written, lambda before, after: here.service.ask(outcomes.came, here.view, before, after)
+def past_predictions(
+    here: Here, found: Sequence[Decision], written: Sequence[ConfigVersion]
+) -> list[Prediction]:
+    """Return what changes were expected to bring, with what was observed of them."""
+    return outcomes.predictions(
+        found,
+        written,
+        lambda before, after: here.service.ask(outcomes.observed_change, here.view, before, after),
     )
 
 
-def expected_and_came(points: Sequence[Foretold]) -> None:
+def expected_and_observed(points: Sequence[Prediction]) -> None:
     """Draw what changes were expected to bring against what they brought."""
     if points:
-        components.analysis_chart(charts.expected_and_came(points), "history-expected")
+        components.analysis_chart(what_if_charts.expected_and_observed(points), "history-expected")
         st.caption(
             "Latency, type by type, under the version against the one before it, with 95 % intervals. A "
             "point on the line came as expected; another load moves it too."
@@ -250,7 +256,7 @@ def note_form(here: Here) -> None:
 
 
 def _explain(decision: Decision, verdict: Decision | None) -> None:
-    for sentence in outcomes.explained(decision, verdict):
+    for sentence in outcomes.explanation(decision, verdict):
         st.text(sentence)
     components.sheet(
         ["Parameter", "Before", "After", components.Cell("Why", "why")],

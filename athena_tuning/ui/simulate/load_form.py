@@ -15,6 +15,7 @@ from athena_tuning.service import text, units, window_reads
 from athena_tuning.service.roles import Actor
 from athena_tuning.service.view import View
 from athena_tuning.ui.charts import live_charts
+from athena_tuning.ui.charts.echarts_option import over_time
 from athena_tuning.ui.frame import components, notices
 from athena_tuning.ui.frame.page_context import Here
 from athena_tuning.ui.simulate import run_results
@@ -163,25 +164,25 @@ def charts(here: Here, view: View) -> None:
     period = (recent.start, recent.end)
     left, right = st.columns(2, gap="small")
     with left, components.card("sim-latency", "Latency, last 150 s"):
-        chart = live_charts.latency_over_time(
+        panel = live_charts.latency_over_time(
             series,
             timezone=view.timezone,
             slo_ms=here.slo_ms,
             marks=window_reads.marks(service.history(20), (), recent),
             period=period,
         )
-        components.live_chart(chart, "sim-chart-latency", height=240)
+        components.live_chart(over_time(panel), "sim-chart-latency", height=240)
     with right, components.card("sim-throughput", "Recalls per second, last 150 s"):
-        chart = live_charts.throughput_over_time(
+        panel = live_charts.throughput_over_time(
             series, bucket_seconds=bucket, timezone=view.timezone, period=period
         )
-        components.live_chart(chart, "sim-chart-throughput", height=240)
+        components.live_chart(over_time(panel), "sim-chart-throughput", height=240)
     if service.embedded:
         with components.card("sim-gauges", "Layer tasks now: running and waiting under the limit"):
-            chart = live_charts.lines_over_time(
-                _sampled(here), timezone=view.timezone, unit=" tasks", step=True, period=period
+            panel = live_charts.lines_over_time(
+                _sampled(here), timezone=view.timezone, unit="tasks", steps=True, period=period
             )
-            components.live_chart(chart, "sim-chart-gauges", height=190)
+            components.live_chart(over_time(panel), "sim-chart-gauges", height=190)
 
 
 def outcome(run: Run) -> None:

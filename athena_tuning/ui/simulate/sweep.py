@@ -10,11 +10,11 @@ from athena_tuning.load.run_handle import State
 from athena_tuning.load.whatif_run import WhatIfRun
 from athena_tuning.model import QUERY_TYPES
 from athena_tuning.service import text
-from athena_tuning.service.chart_rows import told_change
+from athena_tuning.service.chart_rows import change_words
 from athena_tuning.service.read_service import NOW
 from athena_tuning.tuning.simulation.what_if import Outcome, WhatIf
-from athena_tuning.ui import charts
-from athena_tuning.ui.charts.chart import Chart
+from athena_tuning.ui.charts import what_if_charts
+from athena_tuning.ui.charts.panel import Chart
 from athena_tuning.ui.config import apply_dialog, predictions
 from athena_tuning.ui.config.apply_dialog import Change
 from athena_tuning.ui.frame import components, notices
@@ -106,7 +106,7 @@ def _answer(here: Here, asked: Asked, found: WhatIf) -> None:
         if asked.over in ("limit", "timeout"):
             components.analysis_chart(_curve(asked, found), "what-curve")
         else:
-            components.analysis_chart(charts.changes(found.outcomes), "what-changes")
+            components.analysis_chart(what_if_charts.changes(found.outcomes), "what-changes")
             st.caption("Filled: the 95 % interval leaves out no change. Blue is for the better.")
     with components.card("what-case", "Before and after"):
         _case(here, asked, found)
@@ -155,7 +155,7 @@ def _change(here: Here, asked: Asked, found: WhatIf, outcome: Outcome) -> Change
         at.version if at else 0,
         config,
         scope,
-        f"what-if over {found.recalls} recalls: p99 {told_change(outcome.p99_change)}",
+        f"what-if over {found.recalls} recalls: p99 {change_words(outcome.p99_change)}",
     )
 
 
@@ -164,7 +164,7 @@ def _curve(asked: Asked, found: WhatIf) -> Chart:
     limit = found.base.configs.default.config.max_concurrent
     in_force = float(limit) if asked.over == "limit" else at.timeout_seconds
     points = [(float(outcome.name), outcome) for outcome in found.outcomes]
-    return charts.sweep_curve(
+    return what_if_charts.sweep_curve(
         [*points, (in_force, found.base)],
         what="layer tasks in flight" if asked.over == "limit" else "timeout of a layer task",
         in_force=in_force,
@@ -175,7 +175,7 @@ def _curve(asked: Asked, found: WhatIf) -> Chart:
 def _conclusion(asked: Asked, found: WhatIf) -> str:
     if found.best is None:
         return f"Nothing tried is surely better for {found.strategy.value} than what is in force"
-    told = told_change(found.best.p99_change)
+    told = change_words(found.best.p99_change)
     return f"Best for {found.strategy.value}: {_case_name(asked, found.best.name)}, p99 {told}"
 
 
