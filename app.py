@@ -7,52 +7,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import click
 import streamlit as st
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import RedirectResponse
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from athena_tuning import locations
-
-POLICY = "; ".join(
-    (
-        "default-src 'self'",
-        "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        "font-src 'self' data:",
-        "worker-src 'self' blob:",
-        "connect-src 'self'",
-        "object-src 'none'",
-        "base-uri 'self'",
-        "form-action 'self'",
-        "frame-ancestors 'self'",
-    )
-)
-HEADERS = (
-    (b"content-security-policy", POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-)
-
-
-class SafeHeaders:
-    """Lets a page load from here only: whatever a text on it says, no request leaves this machine."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Add the headers to every answer."""
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *HEADERS]
-            await send(message)
-
-        await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+from athena_tuning.service.access import COOKIE
+from athena_tuning.ui.frame.middleware import KnownHosts, SafeHeaders, UploadQuota
 
 
 @asynccontextmanager
@@ -60,6 +24,8 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     """Open the service while the server starts, so that the first visitor does not wait for it; close it."""
     from athena_tuning.ui.frame import page_context
 
+    if not page_context.listens_on_loopback():
+        click.echo(f"Who opens /{page_context.operator_token().query} becomes an operator; others look only.")
     warm = threading.Thread(target=page_context.warm_up, name="warm up", daemon=True)
     warm.start()
     yield {}
@@ -72,9 +38,25 @@ def to_first_page(request: Request) -> RedirectResponse:
     return RedirectResponse(f"./?{request.url.query}" if request.url.query else "./")
 
 
+def to_operator(request: Request) -> Response:
+    """Make an operator of who has the token, and lead to the first page."""
+    from athena_tuning.ui.frame import page_context
+
+    token = page_context.operator_token()
+    if not token.opens(request.query_params.get("token", "")):
+        return PlainTextResponse(
+            "This link is not valid. The terminal of the app prints the one that is.", 403
+        )
+    answer = RedirectResponse("./", 303)
+    answer.set_cookie(
+        COOKIE, token.cookie, httponly=True, samesite="strict", secure=request.url.scheme == "https"
+    )
+    return answer
+
+
 app = st.App(
     locations.dashboard() / "pages" / "frame.py",
     lifespan=lifespan,
-    routes=[Route("/overview", to_first_page)],
-    middleware=[Middleware(SafeHeaders)],
+    routes=[Route("/overview", to_first_page), Route("/operator", to_operator)],
+    middleware=[Middleware(SafeHeaders), Middleware(KnownHosts), Middleware(UploadQuota)],
 )

@@ -201,6 +201,9 @@ def _tell(version: ConfigVersion, as_json: bool) -> None:
         Text(f"version {version.version} for {version.scope} by {version.author} ({version.mode}){restores}")
     )
     console().print(Text(version.reason, style="dim"))
+    if version.unknown_fields:
+        newer = ", ".join(f"{name} = {value!r}" for name, value in version.unknown_fields.items())
+        console().print(Text(f"not obeyed here, because only a newer program knows it: {newer}"))
     print_table(
         ["value", "is"], [[name, units.setting(value)] for name, value in version.config.to_dict().items()]
     )

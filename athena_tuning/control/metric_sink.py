@@ -12,7 +12,7 @@ BATCH = 5000
 """Records in one batch at most."""
 
 
-class MetricDelivery:
+class MetricSink:
     """Delivers every record once, in batches, for as long as the profiler still has it.
 
     The buffer is the profiler's own bounded window: while the store is down nothing piles up here, and what
@@ -20,7 +20,13 @@ class MetricDelivery:
     its old sequence, so that a lost answer leads to no double.
 
     Args:
+        profiler: whose records.
+        store: where they go.
+        worker_id: who measured them.
         first_sequence: must be above every sequence that this worker id ever used.
+
+    Attributes:
+        dropped: records that can no longer be delivered.
     """
 
     def __init__(
@@ -33,6 +39,8 @@ class MetricDelivery:
         self._sequence = first_sequence
         self._cursor = 0
         self._batch: Sequence[QueryMetrics] = ()
+        self._delivered = 0
+        self._given_up = False
 
     def deliver(self) -> None:
         """Bring what is there to the store.
@@ -40,13 +48,25 @@ class MetricDelivery:
         Raises:
             StoreError: if the store does not take it; call again later.
         """
-        while self._batch or self._take():
+        while not self._given_up and (self._batch or self._take()):
             self._store.append_metrics(self._worker_id, self._sequence, self._batch)
             self._sequence += 1
+            self._delivered += len(self._batch)
             self._batch = ()
 
+    def give_up(self) -> int:
+        """Deliver nothing more; return how many records were not delivered, which now count as dropped.
+
+        A batch that is on its way may still arrive.
+        """
+        self._given_up = True
+        counters = self._profiler.counters
+        left = counters["recorded"] + counters.get("dropped_unread", 0) - self._delivered - self.dropped
+        self.dropped += left
+        return left
+
     def _take(self) -> bool:
-        found, self._cursor, missed = self._profiler.columns_since(self._cursor, BATCH)
+        columns, self._cursor, missed = self._profiler.columns_since(self._cursor, BATCH)
         self.dropped += missed
-        self._batch = StoredRecords.of(found)
+        self._batch = StoredRecords.of(columns)
         return bool(self._batch)

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from athena_tuning.control.feedback import FeedbackDesk
-from athena_tuning.control.metric_sink import MetricDelivery
-from athena_tuning.control.periodic import Duty, Housekeeping
-from athena_tuning.control.shared_window import Gathering
-from athena_tuning.control.steering import Steering, first_configs
-from athena_tuning.model import ConfigSet, Decision, Mode, TuningStrategy, WorkerStatus
+from athena_tuning.control.config_follower import ConfigFollower, first_configs
+from athena_tuning.control.feedback import FeedbackRecorder
+from athena_tuning.control.lease import RENEW_SECONDS, TuningLease
+from athena_tuning.control.metric_sink import MetricSink
+from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
+from athena_tuning.control.shared_window import SharedWindow
+from athena_tuning.control.tuner_loop import TunerLoop
+from athena_tuning.model import ConfigSet, ConfigVersion, Decision, Mode, TuningStrategy, WorkerStatus
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.store import MemoryStore, Store
+from athena_tuning.store import ConfigChange, MemoryStore, Store
 from athena_tuning.tuning import AutoTuner
+
+logger = logging.getLogger(__name__)
 
 
 class Worker(ABC):
@@ -58,40 +63,44 @@ class Worker(ABC):
         self.profiler = PerformanceProfiler(clock=clock) if profiler is None else profiler
         self.store = MemoryStore() if store is None else store
         self.worker_id = worker_id or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self._gathering = None
+        self._shared = None
         if tuner is None and store is not None:
-            self._gathering = Gathering(self.profiler, store, self.worker_id, clock)
-        evidence = self._gathering.window if self._gathering else self.profiler
+            self._shared = SharedWindow(self.profiler, store, self.worker_id, clock)
+        evidence = self._shared.profiler if self._shared else self.profiler
         self.tuner = AutoTuner(evidence, strategy, clock=clock) if tuner is None else tuner
         self._clock = clock
         self._started = clock()
         self._closed = False
-        self._steering = Steering(
-            self.store,
-            self.tuner,
-            self.worker_id,
-            self._gathering,
-            first_configs(strategy, mode),
-            self._obey,
-            clock,
-        )
-        self._feedback = FeedbackDesk(self.profiler, self.tuner.contributions, self.store, clock)
-        self._delivery = MetricDelivery(self.profiler, self.store, self.worker_id, int(clock() * 1000))
+        start = first_configs(strategy, mode)
+        self.tuner.in_force(start)
+        self._follower = ConfigFollower(self.store, start, self._come_into_force, clock)
+        self._lease = TuningLease(self.store, self.worker_id)
+        self._tuner_loop = TunerLoop(self.tuner, self._lease, self._follower, self._shared, self.store, clock)
+        self._feedback = FeedbackRecorder(self.profiler, self.tuner.contributions, self.store, clock)
+        self._sink = MetricSink(self.profiler, self.store, self.worker_id, int(clock() * 1000))
+        self._threads: list[PeriodicThread] = []
 
     @property
     def configs(self) -> ConfigSet:
         """The configs in force here."""
-        return self._steering.configs
+        return self._follower.configs
+
+    def apply_configs(self, changes: Sequence[ConfigChange]) -> list[ConfigVersion]:
+        """Write config versions, all or none; they are in force here when this returns.
+
+        Raises: as ``Store.apply_configs`` does; after a ``ConfigConflict`` what is in force is obeyed.
+        """
+        return self._follower.apply(changes)
 
     @property
     def latest_decisions(self) -> Mapping[str, Decision]:
         """The tuner's newest decision by scope, if it decides here; in mode ADVISE its proposals."""
-        return self._steering.latest_decisions
+        return self._tuner_loop.latest_decisions
 
     @property
     def housekeeping_failures(self) -> Mapping[str, int]:
-        """How often each background duty failed so far."""
-        return dict(self._housekeeping.failures)
+        """How often each background task failed so far."""
+        return {task: n for thread in self._threads for task, n in thread.failures.items()}
 
     def record_feedback(self, query_id: str, score: float) -> bool:
         """Note how good an answer was, so that tuning never trades it away.
@@ -108,7 +117,7 @@ class Worker(ABC):
         Raises:
             ValueError: if the score is no number from 0 to 1.
         """
-        return self._feedback.take(query_id, score)
+        return self._feedback.record(query_id, score)
 
     def status(self) -> WorkerStatus:
         """Return what this worker tells the store about itself."""
@@ -121,13 +130,13 @@ class Worker(ABC):
             self._clock(),
             self.configs.head,
             self._recalls(),
-            self._delivery.dropped,
+            self._sink.dropped,
             sum(rejected),
         )
 
     @abstractmethod
-    def close(self) -> None:
-        """Deliver what is left and end all threads. May be called twice."""
+    def close(self, timeout_seconds: float = 5.0) -> None:
+        """Deliver what is left and end all threads, within the time given. May be called twice."""
 
     def __enter__(self) -> Self:
         return self
@@ -139,31 +148,80 @@ class Worker(ABC):
 
     @abstractmethod
     def _obey(self, configs: ConfigSet) -> None:
-        """Do what configs ask, now that they are in force; told at the beginning and at every change."""
+        """Do what configs ask, now that they are in force; told at the beginning and at every change.
+
+        It is called with the lock on the configs in force, so it must be quick, and call nobody's code but
+        ours: what that may want is done by a task that looks at ``configs``.
+        """
 
     @abstractmethod
     def _recalls(self) -> int:
         """Return how many recalls there were here."""
 
-    def _begin(self, *duties: Duty, tune: bool = True) -> None:
-        """Obey the first configs and start the thread, for this worker's own ``duties`` too."""
-        self._obey(self.configs)
-        tuning = [Duty("tuning", 0.25, self._steering.tune)] if tune else []
-        self._housekeeping = Housekeeping(
-            [
-                Duty("config watch", 0.025, self._steering.watch),
-                Duty("fold", 0.25, self.profiler.fold, at_close=True),
-                *duties,
-                *tuning,
-                Duty("metric delivery", 0.25, self._delivery.deliver, at_close=True),
-                Duty("feedback delivery", 0.25, self._feedback.deliver, at_close=True),
-                Duty("status report", 1.0, lambda: self.store.report_worker(self.status()), at_close=True),
-            ]
-        )
-        self._housekeeping.tick(time.monotonic())
-        self._housekeeping.start()
+    def _come_into_force(self, configs: ConfigSet) -> None:
+        self._obey(configs)
+        self.tuner.in_force(configs)
 
-    def _end(self) -> None:
-        """Deliver what is left, end the thread and let another worker tune."""
-        self._housekeeping.close()
-        self._steering.close()
+    def _begin(self, *own_tasks: PeriodicTask, tune: bool = True) -> None:
+        """Obey the first configs and start the threads.
+
+        Each thread does what may wait for the same thing: so configs are watched and the lease is renewed
+        while the store is slow to take metrics, and the window is kept up while it does not answer at all.
+
+        Args:
+            own_tasks: what this kind of worker has to do beside; they may not use the store.
+            tune: whether the tuner may decide here.
+        """
+        self._obey(self.configs)
+        lease, sink, feedback, loop = self._lease, self._sink, self._feedback, self._tuner_loop
+        watch = PeriodicThread("config watch", [PeriodicTask("config watch", 0.025, self._follower.watch)])
+        upkeep = PeriodicThread("upkeep", [PeriodicTask("fold", 0.25, self.profiler.fold), *own_tasks])
+        exchange = [
+            PeriodicTask("metric delivery", 0.25, sink.deliver, sink.deliver),
+            PeriodicTask("feedback delivery", 0.25, feedback.deliver, feedback.deliver),
+        ]
+        presence = [PeriodicTask("status report", 1.0, self._report, self._report)]
+        if tune:
+            exchange.append(PeriodicTask("tuning", 0.25, loop.step))
+            exchange.append(PeriodicTask("decision delivery", 0.25, loop.record, loop.record))
+            presence.insert(0, PeriodicTask("lease renewal", RENEW_SECONDS, lease.renew, lease.release))
+        self._exchange = PeriodicThread("store exchange", exchange)
+        self._presence = PeriodicThread("presence", presence)
+        for thread in (watch, self._presence):
+            thread.tick(time.monotonic())
+        for thread in (watch, upkeep, self._exchange, self._presence):
+            self._start(thread)
+
+    def _start(self, thread: PeriodicThread) -> None:
+        self._threads.append(thread)
+        thread.start()
+
+    def _report(self) -> None:
+        self.store.report_worker(self.status())
+
+    def _stop(self) -> None:
+        """Let the threads deliver what is left and end; this does not wait for them."""
+        for thread in self._threads:
+            if thread is not self._presence:
+                thread.stop()
+
+    def _end(self, until: float) -> bool:
+        """Wait for the threads, at most until then; return whether all have ended.
+
+        They do the last things themselves, so that nobody is kept here by a store that does not answer.
+        What was not delivered in time is counted and logged.
+
+        Args:
+            until: monotonic seconds.
+        """
+        self._exchange.join(until - time.monotonic())
+        records, scores = self._sink.give_up(), self._feedback.waiting
+        if records or scores:
+            logger.warning(
+                "%s was closed before the store took its last %d records and %d scores: they are lost",
+                self.worker_id,
+                records,
+                scores,
+            )
+        self._presence.stop()  # last, because its report tells of the losses
+        return all(thread.join(until - time.monotonic()) for thread in self._threads)

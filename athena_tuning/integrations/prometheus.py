@@ -27,7 +27,7 @@ except ModuleNotFoundError as error:
         "metrics need the Prometheus client: pip install 'athena-tuning[prometheus]'"
     ) from error
 
-from athena_tuning.control.periodic import Duty, Housekeeping
+from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
 from athena_tuning.control.worker import Worker
 from athena_tuning.integrations.totals import BOUNDS_SECONDS, Counted, Durations, Labels, Totals
 from athena_tuning.model import ConfigSet
@@ -91,7 +91,9 @@ class MetricsServer:
         except OSError as error:
             raise OSError(f"metrics cannot be served on {host}:{port}: {error}") from error
         self.port = int(self._server.server_port)
-        self._following = Housekeeping([Duty("metrics", FOLLOW_SECONDS, totals.catch_up)])
+        self._following = PeriodicThread(
+            "metrics", [PeriodicTask("metrics", FOLLOW_SECONDS, totals.catch_up)]
+        )
         self._following.start()
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("spans need OpenTelemetry: pip install 'athena-tuning[otel]'") from error
 
-from athena_tuning.control.periodic import Duty, Housekeeping
+from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
 from athena_tuning.integrations.span_processor import QUEUE_ATTRIBUTE
 from athena_tuning.integrations.totals import outcome
 from athena_tuning.interchange.spans import (
@@ -73,7 +73,9 @@ class SpanExport:
         self._cursor = 0
         self._batch: list[QueryMetrics] = []
         self._turn = threading.Lock()
-        self._sending = Housekeeping([Duty("span export", EVERY_SECONDS, self.send, at_close=True)])
+        self._sending = PeriodicThread(
+            "span export", [PeriodicTask("span export", EVERY_SECONDS, self.send, self.send)]
+        )
         self._sending.start()
 
     def send(self) -> None:

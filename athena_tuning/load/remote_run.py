@@ -93,8 +93,8 @@ class RemoteRun(RunHandle):
         self._store = store
         self._order = Order(spec.to_dict(), worker)
         self._clock, self._sleep = clock, sleep
-        self._heard = -math.inf
-        self._said = ""
+        self._heard_at = -math.inf
+        self._last_report = ""
         self._progress = LoadProgress(self.id, State.NEW)
         self._summary: LoadSummary | None = None
         self._worker = worker
@@ -115,18 +115,18 @@ class RemoteRun(RunHandle):
 
     def pause(self) -> None:
         """Have nothing asked until ``resume``."""
-        self._want("pause")
+        self._order_state("pause")
 
     def resume(self) -> None:
         """Have it go on where ``pause`` stopped it."""
-        self._want("run")
+        self._order_state("run")
 
     def stop(self) -> None:
         """Have it ended and wait until it has; may be called again and at any time."""
         with self._changed:
             if self._state is State.NEW:
                 self._end(State.STOPPED)
-        self._want("stop")
+        self._order_state("stop")
         self.wait()
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -158,9 +158,9 @@ class RemoteRun(RunHandle):
     def _place(self) -> None:
         self._post(self._order)
         self._store.post(ORDERS, self.id, self._order.worker)
-        self._heard = self._clock()
+        self._heard_at = self._clock()
 
-    def _want(self, state: str) -> None:
+    def _order_state(self, state: str) -> None:
         with self._changed:
             if self._state in UNDER_WAY:
                 self._order = replace(self._order, state=state)
@@ -171,19 +171,19 @@ class RemoteRun(RunHandle):
 
     def _listen(self) -> None:
         try:
-            said = self._store.posted(_topic(self.id)).get(_REPORT, "")
+            report = self._store.posted(_topic(self.id)).get(_REPORT, "")
         except StoreError as exc:
             log.warning("load run %s cannot be followed now: %s", self.id, exc)
-            said = self._said
+            report = self._last_report
         now = self._clock()
-        if said != self._said:
-            self._heard, self._said = now, said
-            self._take(Report(**json.loads(said)))
-        elif now - self._heard > (SILENT_S if said else TAKEN_WITHIN_S):
+        if report != self._last_report:
+            self._heard_at, self._last_report = now, report
+            self._apply(Report(**json.loads(report)))
+        elif now - self._heard_at > (SILENT_S if report else TAKEN_WITHIN_S):
             who = f"the manager {self._worker}" if self._worker else "any manager that takes orders"
-            self._fail(f"{who} was silent for {now - self._heard:.0f} s")
+            self._fail(f"{who} was silent for {now - self._heard_at:.0f} s")
 
-    def _take(self, report: Report) -> None:
+    def _apply(self, report: Report) -> None:
         self._worker = report.worker
         self._progress = _progress_of(report.progress)
         self._state = self._progress.state

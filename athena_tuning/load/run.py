@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from athena_tuning.load.blocks import Asked, Tally
+from athena_tuning.load.blocks import RecallOutcome, Tally
 from athena_tuning.load.mix import Questions
 from athena_tuning.load.run_handle import UNDER_WAY, LoadProgress, RunHandle, State
 from athena_tuning.load.spec import LoadSpec
@@ -257,7 +257,7 @@ class LoadRun(RunHandle):
         if not error and answer.get("_success") is False:
             error = "no layer answered"
         self._tally.record(
-            Asked(
+            RecallOutcome(
                 due.query_type,
                 max(0.0, due.at),
                 (ended - due_at) * 1000,
@@ -294,9 +294,9 @@ def _plan(
     }
     if replayed:
         return _replay(spec, recorded, texts)
-    asked = iter(Questions(texts, spec.mix, repetition=spec.repetition, seed=spec.seed))
+    drawn = iter(Questions(texts, spec.mix, repetition=spec.repetition, seed=spec.seed))
     arrivals = itertools.repeat(0.0) if spec.closed else spec.arrivals()
-    return (_Due(at, *next(asked)) for at in arrivals)
+    return (_Due(at, *next(drawn)) for at in arrivals)
 
 
 def _replay(

@@ -175,21 +175,21 @@ class WhatIfRun(RunHandle):
                 child.stdin.close()
             self._listen(child.stdout)
 
-    def _listen(self, said: IO[bytes]) -> None:
+    def _listen(self, answers: IO[bytes]) -> None:
         while True:
             try:
-                word: Any = pickle.load(said)  # noqa: S301 (our own child says it)
+                message: Any = pickle.load(answers)  # noqa: S301 (our own child says it)
             except (EOFError, pickle.UnpicklingError):
                 self._end(State.FAILED, "the simulation ended without an answer")
                 return
-            if isinstance(word, float):
-                self._share = word
+            if isinstance(message, float):
+                self._share = message
                 continue
-            if isinstance(word, str):
-                self._end(State.FAILED, word)
+            if isinstance(message, str):
+                self._end(State.FAILED, message)
                 return
             with self._changed:
-                self._found, self._share = word, 1.0
+                self._found, self._share = message, 1.0
                 self._end(State.FINISHED)
             return
 
@@ -220,20 +220,20 @@ def _under(
     return with_config(wanted, scope, **{**after.to_dict(), "strategy": strategy})
 
 
-def _child(asked: IO[bytes], said: IO[bytes]) -> None:
+def _child(questions: IO[bytes], answers: IO[bytes]) -> None:
     """Answer one question; whoever waits for recalls on this machine goes first."""
     if hasattr(os, "nice"):
         os.nice(5)
-    question: Question = pickle.load(asked)  # noqa: S301 (our own parent says it)
+    question: Question = pickle.load(questions)  # noqa: S301 (our own parent says it)
 
-    def say(word: object) -> None:
-        pickle.dump(word, said)
-        said.flush()
+    def send(message: object) -> None:
+        pickle.dump(message, answers)
+        answers.flush()
 
     try:
-        say(answer(question, say))
+        send(answer(question, send))
     except ValueError as refused:
-        say(str(refused))
+        send(str(refused))
 
 
 if __name__ == "__main__":

@@ -120,8 +120,8 @@ class Measure:
         """
 
         def asked(args: Any, kwargs: Any) -> _Current:
-            told = text(*args, **kwargs) if text else next(iter((*args, *kwargs.values())), "")
-            return _Current(self(str(told), query_type))
+            label = text(*args, **kwargs) if text else next(iter((*args, *kwargs.values())), "")
+            return _Current(self(str(label), query_type))
 
         return _around(asked)
 
@@ -250,13 +250,18 @@ class MeasuredQuery:
             if started < ended:
                 at_once = 2  # or more
             ended = share._ended
-            name, queue_ms, found, outcome = share._name, share._queue_ms, share.result_count, share._outcome
+            name, queue_ms, results, outcome = (
+                share._name,
+                share._queue_ms,
+                share.result_count,
+                share._outcome,
+            )
             timed[name] = service = (ended - started) * 1000.0
-            count += found
+            count += results
             ok = ok and outcome is _OK
             offset = (started - begun) * 1000.0 - queue_ms
             one_by_one.append(
-                _new(LayerTask, (name, offset, queue_ms, service, share._in_flight, outcome, found))
+                _new(LayerTask, (name, offset, queue_ms, service, share._in_flight, outcome, results))
             )
         if at_once > 1 or len(timed) < len(tasks):
             tasks, at_once = settled(tasks)

@@ -21,7 +21,7 @@ class ContributionCount:
     """Takes what answered recalls were given, and later counts what each layer added.
 
     ``offer`` is one append. Fusing a list a layer anew takes about as long as a small search, so ``count``,
-    which does it, belongs to housekeeping.
+    which does it, belongs to the upkeep thread.
 
     Args:
         seen: takes the counts.

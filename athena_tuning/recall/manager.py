@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from athena_tuning.control.periodic import Duty
+from athena_tuning.control.periodic import PeriodicTask
 from athena_tuning.control.worker import Worker
 from athena_tuning.model import ConfigSet, ConfigVersion, Mode, TuningConfig, TuningStrategy
 from athena_tuning.profiling import PerformanceProfiler
@@ -20,10 +21,13 @@ from athena_tuning.recall.layers.base import Layer
 from athena_tuning.recall.memory import Memory
 from athena_tuning.recall.recaller import Recaller
 from athena_tuning.recall.request import Answer
-from athena_tuning.store import Store
+from athena_tuning.store import ConfigChange, Store
 from athena_tuning.tuning import AutoTuner
 
 LONGEST_TIMEOUT_SECONDS = 3600.0
+
+_DELIVERY_SECONDS = 1.0
+"""Of the time that closing may take, what layer calls that do not end leave for the delivery of metrics."""
 
 
 class MemoryManager(Worker):
@@ -98,8 +102,8 @@ class MemoryManager(Worker):
         for layer in self.memory.layers.values() if layers is None else layers:
             self.register_layer(layer)
         self._begin(
-            Duty("memory watch", 0.25, self._notice_writes),
-            Duty("contribution count", 0.25, self._contributions.count),
+            PeriodicTask("memory watch", 0.25, self._notice_writes),
+            PeriodicTask("contribution count", 0.25, self._contributions.count),
         )
 
     # Remembering
@@ -238,7 +242,7 @@ class MemoryManager(Worker):
     @property
     def mode(self) -> Mode:
         """Who steers."""
-        return self._steering.mode
+        return self.configs.default.mode
 
     def apply_config(
         self,
@@ -254,22 +258,27 @@ class MemoryManager(Worker):
     ) -> ConfigVersion:
         """Write a config as a new version; it is in force for the next recall when this returns.
 
-        Args: as for ``Store.apply_config``.
+        Args: as for ``ConfigChange``.
 
         Raises:
             ConfigConflict: if another version is in force by now.
             StoreError: if it could not be stored; then nothing changed.
         """
-        return self._steering.apply(
-            config,
-            expected_version=expected_version,
-            actor=actor,
-            reason=reason,
-            scope=scope,
-            mode=mode,
-            restores=restores,
-            idempotency_key=idempotency_key,
+        [version] = self.apply_configs(
+            [
+                ConfigChange(
+                    config,
+                    expected_version=expected_version,
+                    actor=actor,
+                    reason=reason,
+                    scope=scope,
+                    mode=mode,
+                    restores=restores,
+                    idempotency_key=idempotency_key,
+                )
+            ]
         )
+        return version
 
     def set_mode(self, mode: Mode, *, actor: str, reason: str) -> None:
         """Say who steers from now on.
@@ -277,7 +286,7 @@ class MemoryManager(Worker):
         Raises:
             StoreError: if it could not be stored.
         """
-        self._steering.set_mode(Mode(mode), actor=actor, reason=reason)
+        self._follower.rewrite(lambda at: at.config, actor=actor, reason=reason, mode=Mode(mode))
 
     def update_tuning_strategy(
         self, strategy: TuningStrategy, *, actor: str = "operator", reason: str | None = None
@@ -291,14 +300,17 @@ class MemoryManager(Worker):
             StoreError: if it could not be stored.
         """
         chosen = TuningStrategy(strategy)
-        self._steering.update_strategy(chosen, actor=actor, reason=reason or f"strategy {chosen.value}")
+        self.tuner.update_strategy(chosen)
+        self._follower.rewrite(
+            lambda at: self._under(chosen, at), actor=actor, reason=reason or f"strategy {chosen.value}"
+        )
 
     # Reports
 
     def get_tuning_report(self) -> dict[str, Any]:
         """Return strategy, current config, figures of the window and recommendations."""
-        if self._gathering is not None:
-            self._gathering.take_own()
+        if self._shared is not None:
+            self._shared.take_own()
         return self.tuner.get_tuning_report()
 
     def get_performance_statistics(self) -> dict[str, Any]:
@@ -321,19 +333,29 @@ class MemoryManager(Worker):
         """Deliver what is left, end all threads and close the memory. May be called twice.
 
         Args:
-            timeout_seconds: how long to wait for layer calls under way; those that do not end are left
-                behind and logged.
+            timeout_seconds: how long it may take. Layer calls that do not end are left behind, and what the
+                store does not take is lost: both are logged.
         """
         if self._closed:
             return
         self._closed = True
-        self._executor.close(timeout_seconds)
-        self._end()
+        until = time.monotonic() + timeout_seconds
+        self._executor.close(timeout_seconds - min(timeout_seconds / 2, _DELIVERY_SECONDS))
+        self._stop()
+        self._end(until)
         self.memory.close()
 
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeError("the manager is closed")
+
+    def _under(self, strategy: TuningStrategy, at: ConfigVersion) -> TuningConfig:
+        if at.mode is Mode.PINNED:
+            return replace(at.config, strategy=strategy)
+        if self._shared is not None:
+            self._shared.take_own()
+        proposal = self.tuner.propose(None if at.scope == "all" else at.scope)
+        return replace(proposal.after, strategy=strategy)
 
     def _obey(self, configs: ConfigSet) -> None:
         self._executor.max_concurrent = configs.default.config.max_concurrent

@@ -33,7 +33,7 @@ from athena_tuning.service.embedded import Embedded
 from athena_tuning.service.read_service import ReadService
 from athena_tuning.service.roles import Actor, NotAllowed
 from athena_tuning.service.store_follower import Tail
-from athena_tuning.store import StoreError, open_store
+from athena_tuning.store import ConfigChange, StoreError, open_store
 from athena_tuning.tuning.simulation.what_if import WhatIf
 
 MAX_QUERY_CHARACTERS = 10_000
@@ -112,8 +112,7 @@ class TuningService(ReadService):
         """
         self._may_write(actor, "apply a config")
         writer = self.embedded.manager if self.embedded else self.store
-        before = self.configs().for_type(scope) if scope != "all" else self.configs().default.config
-        version = writer.apply_config(
+        change = ConfigChange(
             config,
             expected_version=expected_version,
             actor=actor.name,
@@ -122,6 +121,8 @@ class TuningService(ReadService):
             mode=mode,
             restores=restores,
         )
+        before = self.configs().for_type(scope) if scope != "all" else self.configs().default.config
+        [version] = writer.apply_configs([change])
         if foretold is not None:
             self._keep(audit.decided(version, before, foretold))
         return version

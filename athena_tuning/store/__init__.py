@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from athena_tuning.store.base import MetricsTail, Store
+from athena_tuning.store.configs import ConfigChange
 from athena_tuning.store.errors import ConfigConflict, StoreError
+from athena_tuning.store.health import StoreHealth, UnreadableRow
 from athena_tuning.store.memory_store import MemoryStore
 from athena_tuning.store.opening import open_store
 from athena_tuning.store.records import StoredRecords
@@ -13,6 +15,7 @@ from athena_tuning.store.text_policy import TextPolicy
 
 __all__ = [
     "RECALLS",
+    "ConfigChange",
     "ConfigConflict",
     "Level",
     "MemoryStore",
@@ -21,8 +24,10 @@ __all__ = [
     "Rollups",
     "Store",
     "StoreError",
+    "StoreHealth",
     "StoredRecords",
     "Summary",
     "TextPolicy",
+    "UnreadableRow",
     "open_store",
 ]

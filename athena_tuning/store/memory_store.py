@@ -15,15 +15,14 @@ from athena_tuning.model import (
     ConfigVersion,
     Decision,
     Feedback,
-    Mode,
     QueryMetrics,
-    TuningConfig,
     WorkerStatus,
 )
 from athena_tuning.store.base import MetricsTail, Store
-from athena_tuning.store.configs import Change
+from athena_tuning.store.configs import ConfigChange, check_together, versions_after
 from athena_tuning.store.encoding import Encoded
 from athena_tuning.store.errors import StoreError
+from athena_tuning.store.health import StoreHealth
 from athena_tuning.store.paging import Extent, page
 from athena_tuning.store.records import StoredRecords, encoded
 from athena_tuning.store.retention import DEFAULT, Level, Retention, spans_of
@@ -153,33 +152,22 @@ class MemoryStore(Store):
             for status in [w for w in self._workers.values() if w.last_seen < now - keep.workers]:
                 del self._workers[status.worker_id]
 
-    def apply_config(
-        self,
-        config: TuningConfig,
-        *,
-        expected_version: int,
-        actor: str,
-        reason: str,
-        scope: str = "all",
-        mode: Mode | None = None,
-        restores: int | None = None,
-        idempotency_key: str | None = None,
-        time: float | None = None,
-    ) -> ConfigVersion:
+    def apply_configs(self, changes: Sequence[ConfigChange]) -> list[ConfigVersion]:
         """See ``Store``."""
-        at = self._clock() if time is None else time
-        change = Change(config, expected_version, actor, reason, scope, mode, restores, at)
+        check_together(changes)
         with self._open():
-            if idempotency_key is not None and idempotency_key in self._by_key:
-                return self._by_key[idempotency_key]
-            current = self._in_force.in_scope(scope)
-            head = self._in_force.head
-            version = change.version_after(head, current if current and current.version else None)
-            self._versions.append(version)
-            self._in_force = self._in_force.with_version(version)
-            if idempotency_key is not None:
-                self._by_key[idempotency_key] = version
-            return version
+            head, in_force = self._in_force.head, self._in_force
+            current = {c.scope: at for c in changes if (at := in_force.in_scope(c.scope)) and at.version}
+            past = dict(enumerate(self._versions, 1))
+            versions = versions_after(changes, head, current, self._by_key, past, self._clock())
+            for change, version in zip(changes, versions, strict=True):
+                if version.version > head:
+                    self._versions.append(version)
+                    in_force = in_force.with_version(version)
+                if change.idempotency_key is not None:
+                    self._by_key[change.idempotency_key] = version
+            self._in_force = in_force
+            return versions
 
     def config_set(self) -> ConfigSet:
         """See ``Store``."""
@@ -272,6 +260,10 @@ class MemoryStore(Store):
         """See ``Store``."""
         with self._open():
             return str(self._in_force.head)
+
+    def health(self) -> StoreHealth:
+        """See ``Store``."""
+        return StoreHealth()
 
     def close(self) -> None:
         """See ``Store``."""

@@ -27,6 +27,8 @@ def minutes_of(segments: Sequence[tuple[str, Segment]]) -> Rollups:
     Args:
         segments: each batch with the worker it comes from.
     """
+    if not segments:
+        return Rollups.empty()
     batches = _Joined(segments)
     recalls = _recall_rows(batches)
     layers = _layer_rows(batches)

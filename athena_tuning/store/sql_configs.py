@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time as time_module
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, fields
+from dataclasses import astuple, fields, replace
 from typing import Any
 
 from athena_tuning.model import (
@@ -20,8 +21,11 @@ from athena_tuning.model import (
     WorkerStatus,
 )
 from athena_tuning.store.base import Store
-from athena_tuning.store.configs import Change
+from athena_tuning.store.configs import ConfigChange, check_together, versions_after
 from athena_tuning.store.database import Database, Row, Transaction
+from athena_tuning.store.health import StoreHealth, UnreadableRows
+
+logger = logging.getLogger(__name__)
 
 _VERSION = "version, parent, scope, config, mode, author, reason, time, restores"
 _WORKER = ", ".join(field.name for field in fields(WorkerStatus))
@@ -38,34 +42,25 @@ class SqlConfigs(Store):
     def __init__(self, database: Database, clock: Callable[[], float] = time_module.time) -> None:
         self._database = database
         self._clock = clock
+        self._unreadable = UnreadableRows(database.name)
+        self._newer: set[int] = set()
 
-    def apply_config(
-        self,
-        config: TuningConfig,
-        *,
-        expected_version: int,
-        actor: str,
-        reason: str,
-        scope: str = "all",
-        mode: Mode | None = None,
-        restores: int | None = None,
-        idempotency_key: str | None = None,
-        time: float | None = None,
-    ) -> ConfigVersion:
+    def apply_configs(self, changes: Sequence[ConfigChange]) -> list[ConfigVersion]:
         """See ``Store``."""
-        at = self._clock() if time is None else time
-        change = Change(config, expected_version, actor, reason, scope, mode, restores, at)
+        check_together(changes)
+        if not changes:
+            return []
         with self._database.write(lock="configs") as transaction:
-            by_key, current, head = _at(transaction, scope, idempotency_key)
-            if by_key:
-                return by_key
-            version = change.version_after(head, current)
-            transaction.run(
+            head, current, written, past = self._standing(transaction, changes)
+            versions = versions_after(changes, head, current, written, past, self._clock())
+            new = [(c, v) for c, v in zip(changes, versions, strict=True) if v.version > head]
+            transaction.run_many(
                 f"INSERT INTO config_versions ({_VERSION}, idempotency_key) VALUES (?,?,?,?,?,?,?,?,?,?)",
-                (*_row_of(version), idempotency_key),
+                [(*_row_of(version), change.idempotency_key) for change, version in new],
             )
-            self._database.announce(transaction, version.version)
-        return version
+            if new:
+                self._database.announce(transaction, new[-1][1].version)
+        return versions
 
     def config_set(self) -> ConfigSet:
         """See ``Store``."""
@@ -75,8 +70,11 @@ class SqlConfigs(Store):
         )
         configs = ConfigSet()
         for row in rows:
-            configs = configs.with_version(_version_of(row))
-        return configs
+            version = self._readable(self._database.read, row)
+            if version is not None:
+                self._say_what_is_newer(version)
+                configs = configs.with_version(version)
+        return replace(configs, head=rows[-1][0]) if rows else configs
 
     def config_history(self, *, limit: int = 200, scope: str | None = None) -> list[ConfigVersion]:
         """See ``Store``."""
@@ -85,7 +83,7 @@ class SqlConfigs(Store):
             f"SELECT {_VERSION} FROM config_versions {where} ORDER BY version DESC LIMIT ?",
             (*values, limit),
         )
-        return [_version_of(row) for row in rows]
+        return [version for row in rows if (version := self._version_of(row))]
 
     def append_decision(self, decision: Decision) -> None:
         """See ``Store``."""
@@ -101,9 +99,9 @@ class SqlConfigs(Store):
     def decisions(self, *, limit: int = 200) -> list[Decision]:
         """See ``Store``."""
         rows = self._database.read(
-            "SELECT record FROM decisions ORDER BY time DESC, decision_id DESC LIMIT ?", (limit,)
+            "SELECT decision_id, record FROM decisions ORDER BY time DESC, decision_id DESC LIMIT ?", (limit,)
         )
-        return [Decision.from_dict(json.loads(record)) for (record,) in rows]
+        return [decision for row in rows if (decision := self._decision_of(row))]
 
     def report_worker(self, status: WorkerStatus) -> None:
         """See ``Store``."""
@@ -190,32 +188,86 @@ class SqlConfigs(Store):
         """See ``Store``."""
         return str(self._database.config_head())
 
+    def health(self) -> StoreHealth:
+        """See ``Store``."""
+        return StoreHealth(self._unreadable.found())
+
     def close(self) -> None:
         """See ``Store``."""
         self._database.close()
 
+    def _standing(
+        self, transaction: Transaction, changes: Sequence[ConfigChange]
+    ) -> tuple[int, dict[str, ConfigVersion], dict[str, ConfigVersion], dict[int, ConfigVersion]]:
+        """Return what ``versions_after`` wants to know: head, versions in force, by their keys, and past."""
+        scopes = [change.scope for change in changes]
+        keys = [change.idempotency_key for change in changes]
+        restored = [change.restores for change in changes]
+        marks = ",".join("?" * len(changes))
+        rows = transaction.execute(
+            f"SELECT idempotency_key, {_VERSION} FROM config_versions WHERE idempotency_key IN ({marks})"
+            f" OR version IN ({marks}) OR version IN (SELECT max(version) FROM config_versions"
+            f" UNION ALL SELECT max(version) FROM config_versions WHERE scope IN ({marks}) GROUP BY scope)"
+            " ORDER BY version",
+            (*keys, *restored, *scopes),
+        )
+        written = {row[0]: version for row in rows if row[0] and (version := self._version_of(row[1:]))}
+        past = {
+            row[1]: version for row in rows if row[1] in restored and (version := self._version_of(row[1:]))
+        }
+        newest = {row[3]: row[1:] for row in rows if row[3] in scopes}
+        current = {
+            scope: version
+            for scope, row in newest.items()
+            if (version := self._readable(transaction.execute, row))
+        }
+        return rows[-1][1] if rows else 0, current, written, past
 
-def _at(
-    transaction: Transaction, scope: str, key: str | None
-) -> tuple[ConfigVersion | None, ConfigVersion | None, int]:
-    """Return the version with this idempotency key, the one in force for the scope, and the newest number."""
-    rows = transaction.execute(
-        f"SELECT idempotency_key, {_VERSION} FROM config_versions WHERE idempotency_key = ?"
-        " OR version IN (SELECT max(version) FROM config_versions"
-        " UNION ALL SELECT max(version) FROM config_versions WHERE scope = ?) ORDER BY version",
-        (key, scope),
-    )
-    found = [(row[0], _version_of(row[1:])) for row in rows]
-    by_key = [version for its_key, version in found if key is not None and its_key == key]
-    in_scope = [version for _, version in found if version.scope == scope]
-    head = found[-1][1].version if found else 0
-    return by_key[0] if by_key else None, in_scope[-1] if in_scope else None, head
+    def _readable(self, read: Callable[[str, Sequence[Any]], list[Row]], row: Row) -> ConfigVersion | None:
+        """Return the version of a row, or else its scope's newest one before it that can be read."""
+        while (version := self._version_of(row)) is None:
+            before = read(
+                f"SELECT {_VERSION} FROM config_versions WHERE scope = ? AND version < ?"
+                " ORDER BY version DESC LIMIT 1",
+                (row[2], row[0]),
+            )
+            if not before:
+                return None
+            [row] = before
+        return version
 
+    def _version_of(self, row: Row) -> ConfigVersion | None:
+        version, parent, scope, config, mode, author, reason, time, restores = row
+        try:
+            known, unknown = TuningConfig.known_part(json.loads(config))
+        except (ValueError, TypeError) as exc:
+            self._unreadable.add("config version", version, exc)
+            return None
+        if mode not in set(Mode):
+            mode, unknown = Mode.ADVISE, unknown | {"mode": mode}
+        return ConfigVersion(
+            version, parent, scope, known, Mode(mode), author, reason, time, restores, unknown
+        )
 
-def _version_of(row: Row) -> ConfigVersion:
-    version, parent, scope, config, mode, author, reason, time, restores = row
-    values = TuningConfig.from_dict(json.loads(config))
-    return ConfigVersion(version, parent, scope, values, Mode(mode), author, reason, time, restores)
+    def _say_what_is_newer(self, version: ConfigVersion) -> None:
+        if version.unknown_fields and version.version not in self._newer:
+            self._newer.add(version.version)
+            logger.warning(
+                "%s: config version %d for %s sets %s, which only a newer athena_tuning knows; the rest is"
+                " obeyed",
+                self._database.name,
+                version.version,
+                version.scope,
+                ", ".join(sorted(version.unknown_fields)),
+            )
+
+    def _decision_of(self, row: Row) -> Decision | None:
+        decision_id, record = row
+        try:
+            return Decision.from_dict(json.loads(record))
+        except (ValueError, TypeError, KeyError, AttributeError) as exc:
+            self._unreadable.add("decision", decision_id, exc)
+            return None
 
 
 def _row_of(version: ConfigVersion) -> Row:
@@ -223,7 +275,7 @@ def _row_of(version: ConfigVersion) -> Row:
         version.version,
         version.parent,
         version.scope,
-        json.dumps(version.config.to_dict()),
+        json.dumps({**version.unknown_fields, **version.config.to_dict()}),
         version.mode.value,
         version.author,
         version.reason,

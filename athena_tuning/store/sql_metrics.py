@@ -99,8 +99,8 @@ class SqlStore(SqlConfigs):
             extents = [Extent(segment.records, segment.newest) for segment in listed]
             wanted, done = page(extents, since, limit, newest)
             at.update((segment.worker_id, segment.sequence) for segment in listed[:done])
-            columns = sql_rollups.columns_of(self._database, view, [listed[place] for place in wanted])
-            found = [segment.since(since) for segment in columns]
+            columns = sql_rollups.columns_of(view, [listed[place] for place in wanted], self._unreadable)
+            found = [segment.since(since) for _, segment in columns]
             texts = _texts(view, found)
         return MetricsTail(StoredRecords(found, texts), json.dumps(at))
 
@@ -118,21 +118,21 @@ class SqlStore(SqlConfigs):
         """See ``Store``."""
         spans = spans_of(start, end, level, self._clock(), self._retention)
         chosen = chosen_keys(layer, query_type, config_version, worker_id)
-        found, fresh = sql_rollups.read(self._database, spans, chosen)
+        found, fresh = sql_rollups.read(self._database, self._unreadable, spans, chosen)
         if fresh >= _READER_ROLLS_UP:
-            self._in_passing(sql_rollups.roll_up, self._database)
+            self._in_passing(sql_rollups.roll_up, self._database, self._unreadable)
         return found
 
     def maintain(self) -> None:
         """See ``Store``."""
-        sql_rollups.roll_up(self._database)
+        sql_rollups.roll_up(self._database, self._unreadable)
         sql_rollups.prune(self._database, self._retention, self._clock())
 
     def _keep_house(self, worker_id: str, records: int, now: float) -> None:
         self._not_rolled_up[worker_id] += records
         if self._not_rolled_up[worker_id] >= _WRITER_ROLLS_UP:
             del self._not_rolled_up[worker_id]
-            self._in_passing(sql_rollups.roll_up, self._database, worker_id)
+            self._in_passing(sql_rollups.roll_up, self._database, self._unreadable, worker_id)
         if now - self._pruned >= _PRUNE_SECONDS:
             self._pruned = now
             self._in_passing(self.maintain)

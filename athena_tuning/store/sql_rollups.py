@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from athena_tuning.store.database import Database, Row, Transaction
-from athena_tuning.store.errors import StoreError
+from athena_tuning.store.health import UnreadableRows
 from athena_tuning.store.retention import Level, Retention, Span
-from athena_tuning.store.rollup import COUNTS, KEYS, SUMS, Rollups, from_blobs, selected
+from athena_tuning.store.rollup import COUNTS, HISTOGRAM_ENTRY, KEYS, SUMS, Rollups, from_blobs, selected
 from athena_tuning.store.rollup_fold import minutes_of
-from athena_tuning.store.segment import Segment
+from athena_tuning.store.segment import HEAD, Segment
 
 _QUANTILES = ("p50_ms", "p95_ms", "p99_ms")
 _COLUMNS = (*KEYS, *COUNTS, *SUMS, *_QUANTILES, "histogram")
@@ -53,33 +54,27 @@ def listed_after(view: Transaction, behind: Mapping[str, int]) -> list[Listed]:
     return [Listed(*row) for row in rows]
 
 
-def columns_of(database: Database, view: Transaction, wanted: Sequence[Listed]) -> list[Segment]:
-    """Return the columns of some segments.
-
-    Raises:
-        StoreError: if one is damaged.
-    """
+def columns_of(
+    view: Transaction, wanted: Sequence[Listed], unreadable: UnreadableRows
+) -> list[tuple[Listed, Segment]]:
+    """Return some segments with their columns, without those that cannot be read."""
     if not wanted:
         return []
-    numbers = {segment.number: segment for segment in wanted}
+    numbers = {segment.number for segment in wanted}
     rows = view.execute(
         "SELECT id, data FROM segments WHERE id BETWEEN ? AND ?", (min(numbers), max(numbers))
     )
-    columns = {}
-    for number, data in rows:
-        if number in numbers:
-            try:
-                columns[number] = Segment(data)
-            except ValueError as exc:
-                batch = numbers[number]
-                raise StoreError(
-                    f"{database.name}: batch {batch.sequence} of {batch.worker_id} is damaged ({exc});"
-                    " put the store aside and start a new one, or restore a copy"
-                ) from exc
-    return [columns[segment.number] for segment in wanted]
+    blobs = {number: data for number, data in rows if number in numbers}
+    found = []
+    for segment in wanted:
+        try:
+            found.append((segment, _decoded(segment, blobs[segment.number])))
+        except (ValueError, IndexError, struct.error) as exc:
+            unreadable.add("batch", f"{segment.sequence} of {segment.worker_id}", exc)
+    return found
 
 
-def roll_up(database: Database, worker_id: str | None = None) -> None:
+def roll_up(database: Database, unreadable: UnreadableRows, worker_id: str | None = None) -> None:
     """Roll up what is not rolled up yet.
 
     What was read is committed only if nobody else rolled the same up in the meantime: so each record counts
@@ -87,17 +82,24 @@ def roll_up(database: Database, worker_id: str | None = None) -> None:
 
     Args:
         database: where the segments are.
+        unreadable: told what could not be read; it is passed over for good.
         worker_id: whose; None: everybody's. Writers that keep to their own never sum the same in vain.
     """
-    while _roll_up_some(database, worker_id):
+    while _roll_up_some(database, unreadable, worker_id):
         pass
 
 
-def read(database: Database, spans: Sequence[Span], chosen: Mapping[str, str | int]) -> tuple[Rollups, int]:
+def read(
+    database: Database,
+    unreadable: UnreadableRows,
+    spans: Sequence[Span],
+    chosen: Mapping[str, str | int],
+) -> tuple[Rollups, int]:
     """Return the roll-ups of some spans, and how many records had to be rolled up on the way.
 
     Args:
         database: where they are.
+        unreadable: told what could not be read.
         spans: from ``retention.covering``; they do not overlap.
         chosen: wanted values of ``KEYS``.
     """
@@ -113,10 +115,10 @@ def read(database: Database, spans: Sequence[Span], chosen: Mapping[str, str | i
             )
         waiting = listed_after(view, _unrolled(view))
         inside = [s for s in waiting if s.newest >= spans[0].first and s.oldest < spans[-1].end]
-        columns = columns_of(database, view, inside)
-    found = _table(rows)
-    if inside:
-        fresh = minutes_of(list(zip([s.worker_id for s in inside], columns, strict=True)))
+        columns = columns_of(view, inside, unreadable)
+    found = _table(rows, unreadable)
+    if columns:
+        fresh = minutes_of([(listed.worker_id, segment) for listed, segment in columns])
         found = Rollups.joined((found, selected(fresh, spans, chosen))).merged()
     return found, sum(segment.records for segment in waiting)
 
@@ -148,7 +150,7 @@ def _unrolled(view: Transaction, worker_id: str | None = None) -> dict[str, int]
     return dict(view.execute(f"SELECT worker_id, rolled FROM writers WHERE sequence > rolled{where}", values))
 
 
-def _roll_up_some(database: Database, worker_id: str | None) -> bool:
+def _roll_up_some(database: Database, unreadable: UnreadableRows, worker_id: str | None) -> bool:
     """Roll up about ``_AT_ONCE`` records; False if nothing is left or somebody else was quicker."""
     with database.snapshot() as view:
         before = _unrolled(view, worker_id)
@@ -158,10 +160,10 @@ def _roll_up_some(database: Database, worker_id: str | None) -> bool:
                 break
             chosen.append(segment)
             total += segment.records
-        columns = columns_of(database, view, chosen)
+        columns = columns_of(view, chosen, unreadable)
     if not chosen:
         return False
-    minutes = minutes_of(list(zip([s.worker_id for s in chosen], columns, strict=True)))
+    minutes = minutes_of([(listed.worker_id, segment) for listed, segment in columns])
     tables = [minutes, *(minutes.at_level(level) for level in (Level.HOUR, Level.DAY))]
     after = {segment.worker_id: segment.sequence for segment in chosen}
     try:
@@ -169,7 +171,7 @@ def _roll_up_some(database: Database, worker_id: str | None) -> bool:
             for worker in sorted(after):
                 _claim(transaction, worker, before[worker], after[worker])
             for table in tables:
-                _add(transaction, table)
+                _add(transaction, table, unreadable)
     except _Overtaken:
         return False
     return total >= _AT_ONCE
@@ -188,8 +190,10 @@ def _claim(transaction: Transaction, worker: str, before: int, after: int) -> No
         raise _Overtaken
 
 
-def _add(transaction: Transaction, table: Rollups) -> None:
+def _add(transaction: Transaction, table: Rollups, unreadable: UnreadableRows) -> None:
     """Add a table of one level to what is stored."""
+    if not len(table):
+        return
     starts = sorted({key[1] for key in table.keys})
     workers = sorted({key[5] for key in table.keys})
     marks = [",".join("?" * len(values)) for values in (starts, workers)]
@@ -200,7 +204,7 @@ def _add(transaction: Transaction, table: Rollups) -> None:
     )
     wanted = set(table.keys)
     kept = [row for row in rows if row[: len(KEYS)] in wanted]
-    merged = Rollups.joined((_table(kept), table)).merged()
+    merged = Rollups.joined((_table(kept, unreadable), table)).merged()
     quantiles = [
         [None if math.isnan(value) else value for value in row]
         for row in merged.quantiles((0.5, 0.95, 0.99)).tolist()
@@ -212,14 +216,27 @@ def _add(transaction: Transaction, table: Rollups) -> None:
     )
 
 
-def _table(rows: Sequence[Row]) -> Rollups:
-    if not rows:
+def _table(rows: Sequence[Row], unreadable: UnreadableRows) -> Rollups:
+    """Return roll-up rows as a table, without those that cannot be read."""
+    whole = [row for row in rows if len(row[-1]) % HISTOGRAM_ENTRY == 0]
+    if len(whole) < len(rows):
+        for row in rows:
+            if len(row[-1]) % HISTOGRAM_ENTRY:
+                unreadable.add("roll-up", row[: len(KEYS)], f"a histogram of {len(row[-1])} bytes")
+    if not whole:
         return Rollups.empty()
-    columns = list(zip(*rows, strict=True))
+    columns = list(zip(*whole, strict=True))
     keys = list(zip(*columns[: len(KEYS)], strict=True))
     counts = np.array(columns[len(KEYS) : len(KEYS) + len(COUNTS)], np.int64).T
     sums = np.array(columns[-len(SUMS) - 1 : -1], np.float64).T
     return from_blobs(keys, counts, sums, columns[-1])
+
+
+def _decoded(listed: Listed, data: bytes) -> Segment:
+    _, n = HEAD.unpack_from(data)
+    if n != listed.records:
+        raise ValueError(f"damaged: {n} records, {listed.records} were stored")
+    return Segment(data)
 
 
 def _prune_segments(database: Database, before: float) -> bool:

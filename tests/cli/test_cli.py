@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from click.testing import CliRunner, Result
 from athena_tuning.cli import main
 from athena_tuning.interchange import Import
 from athena_tuning.model import QueryMetrics, TuningConfig
-from athena_tuning.store import open_store
+from athena_tuning.store import ConfigChange, open_store
 
 ITEMS = [
     {"id": "e1", "layer": "episodic", "text": "The billing deploy failed on Friday."},
@@ -360,3 +361,14 @@ def test_an_exception_is_ended_from_the_command_line(living_manager: str) -> Non
     again = run("config", "end", "meta", "--reason", "no longer", "--store", living_manager)
     assert again.exit_code == 1
     assert "no exception to end" in again.output
+
+
+def test_fields_of_a_newer_program_are_named_beside_the_config(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with open_store(f"sqlite:///{path}") as store:
+        store.apply_config(ConfigChange(TuningConfig(), expected_version=0, actor="ana", reason="r"))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE config_versions SET config = '{\"hedge_after_ms\": 40}'")
+    at = ("--store", f"sqlite:///{path}")
+    assert "only a newer program knows it: hedge_after_ms = 40" in run("config", "show", *at).stdout
+    assert json.loads(run("config", "show", *at, "--json").stdout)["unknown_fields"] == {"hedge_after_ms": 40}

@@ -6,7 +6,7 @@ import pytest
 
 from athena_tuning.control import Control
 from athena_tuning.model import Mode, TuningConfig
-from athena_tuning.store import MemoryStore, StoreError, open_store
+from athena_tuning.store import ConfigChange, MemoryStore, StoreError, open_store
 from tests.support.waiting import until
 
 WAIT = 30.0
@@ -19,8 +19,9 @@ def ask(control, n=1, query_type="factual"):
 
 
 def apply(store, limit, version=0, scope="all"):
+    config = TuningConfig(max_concurrent=limit)
     return store.apply_config(
-        TuningConfig(max_concurrent=limit), expected_version=version, actor="ana", reason="try", scope=scope
+        ConfigChange(config, expected_version=version, actor="ana", reason="try", scope=scope)
     )
 
 

@@ -449,7 +449,7 @@ def test_rates_count_only_the_part_of_a_period_that_was_seen(service: TuningServ
 
 
 @pytest.mark.parametrize(
-    ("claims", "sign_in", "loopback", "environ", "role"),
+    ("claims", "sign_in", "local", "environ", "role"),
     [
         (None, False, True, {}, Role.OPERATOR),
         (None, False, False, {}, Role.VIEWER),
@@ -468,9 +468,9 @@ def test_rates_count_only_the_part_of_a_period_that_was_seen(service: TuningServ
     ],
 )
 def test_who_is_an_operator(
-    claims: dict[str, object] | None, sign_in: bool, loopback: bool, environ: dict[str, str], role: Role
+    claims: dict[str, object] | None, sign_in: bool, local: bool, environ: dict[str, str], role: Role
 ) -> None:
-    assert actor_from(claims, sign_in=sign_in, loopback=loopback, environ=environ).role is role
+    assert actor_from(claims, sign_in=sign_in, local=local, environ=environ).role is role
 
 
 def test_a_fast_forward_is_in_the_window_at_once_and_says_it_is_simulated(service: TuningService) -> None:

@@ -103,6 +103,18 @@ def test_a_batch_that_is_sent_again_counts_once(store: Store, recalls: Recalls) 
     assert store.rollups(START, START + 60, layer="").total().count == 30
 
 
+def test_a_batch_out_of_order_is_ignored_and_does_not_let_the_last_one_in_again(
+    store: Store, recalls: Recalls
+) -> None:
+    fifth = recalls(20, seed=5)
+    for sequence, batch in ((5, fifth), (4, recalls(7, seed=4)), (5, fifth), (4, recalls(7, seed=4))):
+        store.append_metrics("w", sequence, batch)
+    assert all_records(store) == fifth
+    store.append_metrics("w", 6, recalls(3, seed=6))
+    assert len(all_records(store)) == 23
+    assert store.rollups(START - 60, START + 60, layer="").total().count == 23
+
+
 def test_writers_whose_clocks_differ_keep_their_times_and_miss_nothing(
     open_it: Opened, recalls: Recalls
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from athena_tuning.model import Annotation, QueryMetrics, TuningConfig
-from athena_tuning.store import Store, StoreError, open_store
+from athena_tuning.store import ConfigChange, Store, StoreError, open_store
 from athena_tuning.store.schema import CURRENT, MIGRATIONS
 
 psycopg = pytest.importorskip("psycopg")
@@ -21,7 +21,7 @@ Recalls = Callable[..., list[QueryMetrics]]
 
 
 def apply(store: Store, expected: int) -> Any:
-    return store.apply_config(TuningConfig(), expected_version=expected, actor="a", reason="r")
+    return store.apply_config(ConfigChange(TuningConfig(), expected_version=expected, actor="a", reason="r"))
 
 
 def test_a_server_that_is_not_there_is_named_without_the_password() -> None:

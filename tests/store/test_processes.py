@@ -15,7 +15,7 @@ import apsw
 import pytest
 
 from athena_tuning.model import QueryMetrics, TuningConfig
-from athena_tuning.store import ConfigConflict, Store, StoreError
+from athena_tuning.store import ConfigChange, ConfigConflict, Store, StoreError
 from athena_tuning.store.sqlite import SqliteStore
 
 CLEAN = multiprocessing.get_context("forkserver")  # processes without our threads, quick to start
@@ -116,11 +116,13 @@ def apply_many(kind: str, place: Any, name: str, times: int, result: Connection)
         config = TuningConfig(max_concurrent=1 + len(versions) % 20)
         try:
             version = store.apply_config(
-                config,
-                expected_version=seen,
-                actor=name,
-                reason="race",
-                idempotency_key=f"{name}-{len(versions)}",
+                ConfigChange(
+                    config,
+                    expected_version=seen,
+                    actor=name,
+                    reason="race",
+                    idempotency_key=f"{name}-{len(versions)}",
+                )
             )
         except ConfigConflict as exc:
             seen = exc.current.version if exc.current else 0

@@ -50,7 +50,7 @@ EVIL = (
 def served(service: TuningService, monkeypatch: pytest.MonkeyPatch) -> TuningService:
     """The pages' one service is the test's."""
     monkeypatch.setattr(page_context, "service", lambda: service)
-    monkeypatch.setattr(page_context, "listens_on_loopback", lambda: True)
+    monkeypatch.setattr(page_context, "visitor_is_local", lambda: True)
     return service
 
 
@@ -157,7 +157,7 @@ def test_watching_managers_elsewhere_without_one_alive_is_read_only(
     watching = TuningService(store, Tail(store))
     fill(watching)
     monkeypatch.setattr(page_context, "service", lambda: watching)
-    monkeypatch.setattr(page_context, "listens_on_loopback", lambda: True)
+    monkeypatch.setattr(page_context, "visitor_is_local", lambda: True)
     for url in PAGES:
         at = visit(url)
         sound(at)

@@ -251,7 +251,7 @@ def test_a_what_if_needs_no_manager_here_but_applying_needs_one_somewhere(
     store = open_store(f"sqlite:///{tmp_path / 's.db'}")
     watching = TuningService(store, Tail(store))
     monkeypatch.setattr(page_context, "service", lambda: watching)
-    monkeypatch.setattr(page_context, "listens_on_loopback", lambda: True)
+    monkeypatch.setattr(page_context, "visitor_is_local", lambda: True)
     at = simulated(what_if("switches", "mixed"))
     sound(at)
     assert next(button for button in at.button if button.label == "Apply this…").disabled

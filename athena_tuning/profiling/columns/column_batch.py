@@ -12,7 +12,7 @@ from athena_tuning.profiling.columns import validation
 from athena_tuning.profiling.columns.block import Rows
 from athena_tuning.profiling.columns.names import Names, Shape
 from athena_tuning.profiling.columns.recall_columns import RecallColumns
-from athena_tuning.profiling.columns.record_batch import Batch, Odd, is_proper
+from athena_tuning.profiling.columns.record_batch import NeedsValidation, RecordBatch, is_proper
 from athena_tuning.profiling.columns.rows import OUTCOMES
 from athena_tuning.profiling.columns.table import TASK, Column
 from athena_tuning.profiling.histogram import Floats, Ints
@@ -22,7 +22,7 @@ class _Numbered(Protocol):
     def __getitem__(self, place: int, /) -> Any: ...
 
 
-class ColumnBatch(Batch):
+class ColumnBatch(RecordBatch):
     """A batch of which only the names have to be looked up.
 
     Args:
@@ -33,7 +33,7 @@ class ColumnBatch(Batch):
         cutoff: oldest time of the window.
 
     Raises:
-        Odd: if the rules have something to say about a recall.
+        NeedsValidation: if the rules have something to say about a recall.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class ColumnBatch(Batch):
 
     def ids(self, names: Names) -> dict[str, Ints]:
         """Return the numbers of texts, types, shapes, errors and sources; new ones get one."""
-        found = {}
+        numbers = {}
         for column, (values, places) in self._chosen.items():
             known = names.by_column[column]
-            found[column] = known.enter(values, known.look_up(values))[places]
-        return found
+            numbers[column] = known.enter(values, known.look_up(values))[places]
+        return numbers
 
     def _take_records(self, columns: RecallColumns[Any], now: float, cutoff: float) -> None:
         self._time = self._within(columns.time, now + validation.AHEAD_SECONDS, max(cutoff, 0.0))
@@ -106,7 +106,7 @@ class ColumnBatch(Batch):
     @staticmethod
     def _require_all(holds: bool) -> None:
         if not holds:
-            raise Odd
+            raise NeedsValidation
 
 
 def _used(values: _Numbered, places: Ints) -> tuple[list[Any], Ints]:
@@ -141,7 +141,7 @@ def _code(at: Ints, layer: Ints, layers: int) -> Ints:
     if not len(layer):
         return n
     if (layers + 1) ** int(n.max()) >= 2**62:
-        raise Odd
+        raise NeedsValidation
     position = np.arange(len(layer)) - np.repeat(at[:-1], n)
     summed: Ints = np.concatenate([[0], np.cumsum((layer + 1) * (layers + 1) ** position)])
     return summed[at[1:]] - summed[at[:-1]]

@@ -74,7 +74,7 @@ def page(view: View, position: int, end: int, limit: int) -> tuple[list[QueryMet
 
 def rows_from(view: View, position: int, end: int, limit: int) -> tuple[list[Rows], int]:
     """Return up to ``limit`` visible rows from ``position`` on, and the position to go on from."""
-    found: list[Rows] = []
+    parts: list[Rows] = []
     left = limit
     for block in view.blocks:
         if block.base + len(block) <= position:
@@ -84,19 +84,19 @@ def rows_from(view: View, position: int, end: int, limit: int) -> tuple[list[Row
             continue
         rows = rows.part(0, left)
         if len(rows):
-            found.append(rows)
+            parts.append(rows)
         left -= len(rows)
         if not left:
-            return found, int(rows.positions()[-1]) + 1 if len(rows) else position
-    return found, max(position, min(end, view.end))
+            return parts, int(rows.positions()[-1]) + 1 if len(rows) else position
+    return parts, max(position, min(end, view.end))
 
 
 def numbered(view: View, low: int, high: int) -> list[QueryMetrics]:
     """Return the visible records number ``low`` to ``high``."""
-    found: list[QueryMetrics] = []
+    records: list[QueryMetrics] = []
     for rows in view.rows():
         n = len(rows)
         if low < n and high > 0:
-            found += records_of(rows.part(max(low, 0), min(high, n)))
+            records += records_of(rows.part(max(low, 0), min(high, n)))
         low, high = low - n, high - n
-    return found
+    return records

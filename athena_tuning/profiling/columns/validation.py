@@ -192,10 +192,10 @@ def _text(value: Any, longest: int, name: str, odd: list[str]) -> str:
 
 
 def _name(value: Any, otherwise: str, name: str, odd: list[str]) -> str:
-    return _text(value, LONGEST_NAME, name, odd) or _told(otherwise, name, odd)
+    return _text(value, LONGEST_NAME, name, odd) or _replaced(otherwise, name, odd)
 
 
-def _told(otherwise: str, name: str, odd: list[str]) -> str:
+def _replaced(otherwise: str, name: str, odd: list[str]) -> str:
     odd.append(name)
     return otherwise
 

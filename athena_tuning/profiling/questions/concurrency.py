@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from athena_tuning.profiling.columns.block import One, Rows
-from athena_tuning.profiling.columns.incremental import Upkeep
+from athena_tuning.profiling.columns.incremental import IncrementalSummaries
 from athena_tuning.profiling.columns.names import Names
 from athena_tuning.profiling.columns.selection import Selection, latencies, time_of
 from athena_tuning.profiling.columns.table import PARALLEL, SUCCESS, SUCCESS_KNOWN
@@ -96,10 +96,12 @@ class Levels:
                 self.service[task.in_flight].add(task.service, sign)
 
 
-def concurrency_report(upkeep: Upkeep, view: View, selection: Selection) -> ConcurrencyReport:
+def concurrency_report(
+    summaries: IncrementalSummaries, view: View, selection: Selection
+) -> ConcurrencyReport:
     """Return what running layers at the same time brought."""
-    totals = upkeep.summary(Totals, selection, view)
-    levels = upkeep.summary(Levels, selection, view)
+    totals = summaries.summary(Totals, selection, view)
+    levels = summaries.summary(Levels, selection, view)
     rows = []
     for level in sorted(level for level, n in levels.recalls.items() if n):
         p50, p99 = levels.latency[level].quantiles((0.5, 0.99)).tolist()
@@ -111,9 +113,9 @@ def concurrency_report(upkeep: Upkeep, view: View, selection: Selection) -> Conc
     return ConcurrencyReport(totals.speed_up, share, p50, p95, p99, tuple(rows))
 
 
-def effectiveness(upkeep: Upkeep, view: View) -> dict[str, float]:
+def effectiveness(summaries: IncrementalSummaries, view: View) -> dict[str, float]:
     """Return share of parallel recalls, their speed-up, and the share of them that succeeded."""
-    totals = upkeep.summary(Totals, Selection(), view)
+    totals = summaries.summary(Totals, Selection(), view)
     known = totals.with_flags(PARALLEL | SUCCESS_KNOWN)
     return {
         "parallel_usage": totals.with_flags(PARALLEL) / totals.n if totals.n else 0.0,
@@ -155,16 +157,16 @@ class Together:
 
 
 def co_occurrence(
-    upkeep: Upkeep, view: View, selection: Selection, names: Names
+    summaries: IncrementalSummaries, view: View, selection: Selection, names: Names
 ) -> tuple[list[str], npt.NDArray[np.float64]]:
     """Return layers and the share of recalls that asked both, for each pair; alone on the diagonal."""
-    layers, both, n = upkeep.summary(Together, selection, view).pairs(names)
+    layers, both, n = summaries.summary(Together, selection, view).pairs(names)
     return layers, both / max(n, 1)
 
 
-def dependencies(upkeep: Upkeep, view: View, names: Names) -> dict[str, dict[str, float]]:
+def dependencies(summaries: IncrementalSummaries, view: View, names: Names) -> dict[str, dict[str, float]]:
     """Return for each layer how often each other one was asked with it."""
-    layers, both, _ = upkeep.summary(Together, Selection(), view).pairs(names)
+    layers, both, _ = summaries.summary(Together, Selection(), view).pairs(names)
     return {
         a: {b: float(both[i, j] / both[i, i]) for j, b in enumerate(layers) if i != j and both[i, j]}
         for i, a in enumerate(layers)

@@ -180,12 +180,13 @@ class ParallelLayerExecutor:
         with self._lock:
             self._closed = True
             loop, thread = self._loop, self._loop_thread
+        until = time.monotonic() + timeout_seconds
         left = self._pool.close(timeout_seconds)
         if left:
             logger.warning("%d layer calls did not end within %g s of closing", left, timeout_seconds)
         if loop is not None and thread is not None and thread.is_alive():
             loop.call_soon_threadsafe(loop.stop)
-            thread.join(timeout_seconds)
+            thread.join(max(0.0, until - time.monotonic()))
 
     def __enter__(self) -> ParallelLayerExecutor:
         return self

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import streamlit as st
@@ -13,6 +14,7 @@ from streamlit import config
 
 from athena_tuning.model import Mode
 from athena_tuning.service import text, units, window_reads
+from athena_tuning.service.access import COOKIE, LOOPBACK, OperatorToken, is_local_request
 from athena_tuning.service.roles import Actor, Role, actor_from
 from athena_tuning.service.status import Standing
 from athena_tuning.service.tuning_service import TuningService
@@ -23,7 +25,6 @@ from athena_tuning.ui.frame.chips import Chip, chips
 from athena_tuning.ui.frame.navigation import SECTIONS
 
 STALE_SECONDS = 60.0
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _opened: dict[str, TuningService] = {}
 
 logger = logging.getLogger(__name__)
@@ -64,7 +65,19 @@ def actor() -> Actor:
     """Return who is at the page."""
     sign_in = sign_in_is_configured()
     claims = dict(st.user) if sign_in and st.user.is_logged_in else None
-    return actor_from(claims, sign_in=sign_in, loopback=listens_on_loopback())
+    by_link = operator_token().admits(st.context.cookies.to_dict().get(COOKIE))
+    return actor_from(claims, sign_in=sign_in, local=visitor_is_local(), admitted=by_link)
+
+
+@cache
+def operator_token() -> OperatorToken:
+    """Return this process' one operator's token."""
+    return OperatorToken()
+
+
+def visitor_is_local() -> bool:
+    """Whether the visitor is surely on this machine: only it reaches the app, and no proxy stands between."""
+    return listens_on_loopback() and is_local_request(st.context.headers.to_dict())
 
 
 def listens_on_loopback() -> bool:

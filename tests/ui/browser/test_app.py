@@ -230,8 +230,9 @@ def test_hostile_texts_make_no_request_run_no_script_and_break_no_layout(
         ]  # fmt: skip
         store.append_metrics("evil", 1, records)
         from athena_tuning.model import Annotation, TuningConfig
+        from athena_tuning.store import ConfigChange
 
-        store.apply_config(TuningConfig(), expected_version=0, actor=EVIL, reason=EVIL)
+        store.apply_config(ConfigChange(TuningConfig(), expected_version=0, actor=EVIL, reason=EVIL))
         store.annotate(Annotation(_now(), EVIL, EVIL))
     address = serve(ATHENA_TUNING_STORE=url, ATHENA_TUNING_DEMO="0")
     seen = look(address)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from playwright.sync_api import expect
@@ -110,3 +111,37 @@ def test_an_app_that_others_reach_is_read_only(look: Look, serve: Serve, command
     expect(seen.page.get_by_role("button", name="Ask", exact=True)).to_be_disabled(timeout=SLOW)
     expect(seen.page.locator(".st-key-load-mixed button")).to_be_disabled(timeout=SLOW)
     seen.sound()
+
+
+def test_the_operators_link_makes_an_operator_of_a_visitor_from_elsewhere(look: Look, serve: Serve) -> None:
+    token = "a token of sixteen letters"
+    address = serve(
+        *("streamlit", "run", "app.py", "--server.address", "0.0.0.0", "--server.port"),
+        ATHENA_TUNING_DEMO="0",
+        ATHENA_TUNING_OPERATOR_TOKEN=token,
+    )
+    with_link, without = look(address), look(address)
+    with_link.page.goto(f"{address}/operator?token=a%20token%20of%20other%20letters")
+    expect(with_link.page.get_by_text("This link is not valid")).to_be_visible(timeout=SLOW)
+    with_link.page.goto(f"{address}/operator?token={token.replace(' ', '%20')}")
+    with_link.settle()
+    assert token not in with_link.page.url
+    for seen, may in ((with_link, True), (without, False)):
+        seen.go("config")
+        button = seen.page.locator(".st-key-switch-throughput button")
+        (expect(button).to_be_enabled if may else expect(button).to_be_disabled)(timeout=SLOW)
+        seen.sound()
+
+
+def test_a_visitor_through_a_proxy_on_this_machine_only_looks(look: Look, serve: Serve) -> None:
+    seen = look(serve(ATHENA_TUNING_DEMO="0"))
+    seen.page.context.set_extra_http_headers({"X-Forwarded-For": "203.0.113.9"})
+    seen.go("config")
+    expect(seen.page.get_by_text("read only")).to_be_visible(timeout=SLOW)
+
+
+def test_a_page_that_rebinds_its_name_to_this_machine_is_not_answered(serve: Serve) -> None:
+    address = serve(ATHENA_TUNING_DEMO="0")
+    for path in ("/", "/_stcore/health", "/config"):
+        answer = httpx.get(address + path, headers={"Host": "evil.example"}, timeout=60)
+        assert (answer.status_code, "evil.example" in answer.text) == (421, True)

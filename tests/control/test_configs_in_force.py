@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from athena_tuning.model import (
     TuningStrategy,
 )
 from athena_tuning.recall import MemoryManager
-from athena_tuning.store import ConfigConflict, MemoryStore, StoreError, open_store
+from athena_tuning.store import ConfigChange, ConfigConflict, MemoryStore, StoreError, open_store
 from athena_tuning.tuning import Contributions
 from tests.support.waiting import until
 
@@ -141,7 +142,8 @@ def test_an_applied_config_is_in_force_and_drives_the_limit_at_once(store: Faili
 
 def test_a_stale_write_is_refused_and_what_is_in_force_is_obeyed(store: Failing) -> None:
     with MemoryManager(":memory:", store=store) as manager:
-        first = store.apply_config(TuningConfig(max_concurrent=9), expected_version=0, actor="bo", reason="r")
+        nine = TuningConfig(max_concurrent=9)
+        first = store.apply_config(ConfigChange(nine, expected_version=0, actor="bo", reason="r"))
         with pytest.raises(ConfigConflict) as refused:
             manager.apply_config(TuningConfig(), expected_version=0, actor="ana", reason="r")
         assert refused.value.current == first
@@ -169,7 +171,9 @@ def write_elsewhere(url: str) -> None:
         ("all", TuningConfig(max_concurrent=13)),
     ):
         store.apply_config(
-            config, expected_version=0, actor="elsewhere", reason="r", scope=scope, mode=Mode.PINNED
+            ConfigChange(
+                config, expected_version=0, actor="elsewhere", reason="r", scope=scope, mode=Mode.PINNED
+            )
         )
     store.close()
 
@@ -223,9 +227,8 @@ def test_a_manager_starts_while_the_store_is_down_and_finds_it_later(store: Fail
 
 
 def test_what_the_store_holds_comes_before_what_a_manager_is_started_with(store: Failing) -> None:
-    store.apply_config(
-        TuningConfig(max_concurrent=3), expected_version=0, actor="ana", reason="r", mode=Mode.PINNED
-    )
+    three = TuningConfig(max_concurrent=3)
+    store.apply_config(ConfigChange(three, expected_version=0, actor="ana", reason="r", mode=Mode.PINNED))
     with MemoryManager(":memory:", store=store, strategy=TuningStrategy.COST, mode=Mode.AUTO) as manager:
         assert (manager.limit, manager.mode) == (3, Mode.PINNED)
         assert manager.config.strategy is TuningStrategy.BALANCED
@@ -309,3 +312,58 @@ def test_of_two_managers_on_a_store_one_tunes_and_the_other_takes_over(store: Fa
     until(lambda: not shared.acquire_lease("tuner", "somebody", 0.0))
     two.close()
     assert shared.acquire_lease("tuner", "somebody", 1.0)
+
+
+class Held(MemoryStore):
+    """A store whose next answer to another thread is held back, and so is old when it arrives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hold = False
+        self.read, self.go_on = threading.Event(), threading.Event()
+
+    def config_set(self) -> ConfigSet:
+        configs = super().config_set()
+        if self.hold and threading.current_thread() is not threading.main_thread():
+            self.hold = False
+            self.read.set()
+            self.go_on.wait(WAIT)
+        return configs
+
+
+def test_a_late_older_read_of_configs_does_not_win() -> None:
+    store, tuner = Held(), Decider(TuningConfig())
+    with MemoryManager(":memory:", store=store, tuner=tuner) as manager:  # type: ignore[arg-type]
+        store.hold = True
+        first = ConfigChange(TuningConfig(max_concurrent=9), expected_version=0, actor="bo", reason="r")
+        store.apply_config(first)
+        assert store.read.wait(WAIT), "the background thread never read version 1"
+        manager.apply_config(TuningConfig(max_concurrent=11), expected_version=1, actor="ana", reason="r")
+        store.go_on.set()
+        third = ConfigChange(TuningConfig(max_concurrent=13), expected_version=2, actor="bo", reason="r")
+        store.apply_config(third)
+        until(lambda: manager.limit == 13)
+    heads = [configs.head for configs in tuner.told]
+    assert heads == sorted(heads), "version 1 came back after version 2"
+    assert {2, 3} <= set(heads)
+
+
+def test_several_scopes_are_applied_together_or_not_at_all_and_obeyed(store: Failing) -> None:
+    with MemoryManager(":memory:", store=store) as manager:
+        both = [
+            ConfigChange(TuningConfig(max_concurrent=9), expected_version=0, actor="ana", reason="r"),
+            ConfigChange(
+                TuningConfig(enable_cache=False), expected_version=0, actor="ana", reason="r", scope="meta"
+            ),
+        ]
+        versions = manager.apply_configs(both)
+        assert manager.configs.default == versions[0]
+        assert manager.limit == 9
+        assert manager.configs.for_type("meta").enable_cache is False
+        store.apply_config(replace(both[1], expected_version=2))
+        with pytest.raises(ConfigConflict):
+            manager.apply_configs(
+                [replace(both[0], expected_version=1), replace(both[1], expected_version=2)]
+            )
+        assert manager.configs == store.config_set()
+        assert manager.configs.head == 3
