@@ -7,13 +7,13 @@ from athena_tuning.service.capacity import Curve
 from athena_tuning.ui.charts import concurrency_charts, deadline_charts
 from athena_tuning.ui.frame import components, page_context
 
-here = page_context.open_page("concurrency")
-view, service = here.view, here.service
-if not here.ask(window_reads.summary).count:
-    components.nothing_yet(here)
+page = page_context.current()
+view, service = page.view, page.service
+if not page.ask(window_reads.summary).count:
+    components.nothing_yet(page)
     st.stop()
 
-report = here.ask(window_reads.concurrency_report)
+report = page.ask(window_reads.concurrency_report)
 limit = service.configs().default.config.max_concurrent
 
 
@@ -62,7 +62,7 @@ def gauges(_: object) -> None:
         st.metric("Waiting now", units.count(manager.waiting) if manager else units.UNKNOWN, height="stretch")
 
 
-here.live(gauges)
+page.live(gauges)
 rows = window_reads.level_rows(report.levels)
 curve = service.capacity()
 left, right = st.columns(2, gap="small")
@@ -105,7 +105,7 @@ with (
     ),
 ):
     components.analysis_chart(
-        concurrency_charts.queue_wait(here.ask(window_reads.queue_over_time), timezone=view.timezone),
+        concurrency_charts.queue_wait(page.ask(window_reads.queue_over_time), timezone=view.timezone),
         "conc-queue",
     )
 with (
@@ -114,7 +114,7 @@ with (
         "together", "Layers that run together", "Share of recalls; the diagonal is a layer's own share."
     ),
 ):
-    layers, matrix = here.ask(window_reads.co_occurrence)
+    layers, matrix = page.ask(window_reads.co_occurrence)
     components.analysis_chart(concurrency_charts.co_occurrence(layers, matrix), "conc-together")
 
 deadline = service.configs().default.config.deadline_seconds
@@ -125,7 +125,7 @@ with components.card(
     "the deadline in force.",
 ):
     components.analysis_chart(
-        deadline_charts.deadline_trade(here.ask(deadlines.trade), deadline and deadline * 1000),
+        deadline_charts.deadline_trade(page.ask(deadlines.trade), deadline and deadline * 1000),
         "conc-deadline",
     )
 

@@ -13,17 +13,17 @@ from athena_tuning.ui.frame import components, page_context
 from athena_tuning.ui.frame.chips import Chip, chips
 from athena_tuning.ui.frame.navigation import page_file
 
-here = page_context.open_page("overview", live=True)
-service = here.service
+page = page_context.current()
+service = page.service
 
 
 def now(view: View) -> None:
     """Draw what people watch: the figures and how they move."""
     shown = service.ask(window_reads.summary, view)
     if not shown.count:
-        components.nothing_yet(here)
+        components.nothing_yet(page)
         return
-    state = service.ask(window_reads.health, view, here.slo_ms)
+    state = service.ask(window_reads.health, view, page.slo_ms)
     chips([Chip(state.words, "", state.level.replace("quiet", ""))])
     with st.grid(6, min_column_width=165, gap="small"):
         for kpi in service.ask(window_reads.kpis, view):
@@ -38,7 +38,7 @@ def now(view: View) -> None:
             series,
             timezone=view.timezone,
             marks=window_reads.marks(service.history(50), service.store.annotations(since=view.start), view),
-            slo_ms=here.slo_ms,
+            slo_ms=page.slo_ms,
             period=period,
         )
         recalls = live_charts.throughput_over_time(
@@ -125,5 +125,5 @@ def in_force() -> None:
     )
 
 
-here.live(now)
-here.live(why, calmly=True)
+page.live(now)
+page.live(why, calmly=True)

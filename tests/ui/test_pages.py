@@ -17,12 +17,11 @@ from athena_tuning.service.tuning_service import TuningService
 from athena_tuning.service.view import View
 from athena_tuning.store import open_store
 from athena_tuning.ui.frame import controls, page_context
-from athena_tuning.ui.frame.navigation import SECTIONS
+from athena_tuning.ui.frame.navigation import PAGES
 from athena_tuning.ui.simulate import run_results
 from tests.support.dashboard import OPERATOR, fill
 from tests.support.waiting import until
 
-PAGES = {entry.url: entry for entries in SECTIONS.values() for entry in entries}
 WRITING = (
     "Apply",
     "Switch to",

@@ -64,9 +64,9 @@ def throughput(
         marks.append(Line(*points, "extrapolated", BLUE, hover=by_law, width=2.4, dash="dot"))
     for name, at, colour in (("in force", limit, SLATE), ("tuner's choice", chosen, TEAL)):
         if at and at <= len(fitted):
-            here, about = f"{name}: {at}", f"{name}: {hover}"
+            page, about = f"{name}: {at}", f"{name}: {hover}"
             marks.append(
-                Line([at], [fitted[at - 1]], here, colour, hover=about, width=0, dots=14, symbol="diamond")
+                Line([at], [fitted[at - 1]], page, colour, hover=about, width=0, dots=14, symbol="diamond")
             )
     top = max(limit, len(fitted))
     figures = (f"{n} in flight {units.rate(value)}" for n, value, *_ in measured)

@@ -17,7 +17,7 @@ from athena_tuning.tuning.simulation.search import GAIN
 from athena_tuning.tuning.simulation.what_if import Estimate, Outcome, WhatIf
 from athena_tuning.ui.frame import components
 from athena_tuning.ui.frame.components import Cell
-from athena_tuning.ui.frame.page_context import Here
+from athena_tuning.ui.frame.page_context import PageContext
 
 IMMATERIAL = 0.01
 """Log ratio below which a change is not coloured, however sure it is."""
@@ -167,11 +167,11 @@ def grounds(found: WhatIf, *, as_recorded: bool = True) -> str:
     return told
 
 
-def wait(here: Here, run: WhatIfRun, *, unless: Callable[[], bool]) -> None:
+def wait(page: PageContext, run: WhatIfRun, *, unless: Callable[[], bool]) -> None:
     """Draw the page anew when a run has ended; nothing if it has.
 
     Args:
-        here: the page.
+        page: where it stands.
         run: what is waited for.
         unless: whether a dialog is open, in which what is typed would be lost.
     """
@@ -182,4 +182,4 @@ def wait(here: Here, run: WhatIfRun, *, unless: Callable[[], bool]) -> None:
         if run.state is not State.RUNNING and not unless():
             st.rerun()
 
-    here.live(look, every=0.7)
+    page.live(look, every=0.7)

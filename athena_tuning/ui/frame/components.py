@@ -21,7 +21,7 @@ from athena_tuning.ui.frame.navigation import page_file
 
 if TYPE_CHECKING:
     from athena_tuning.service.tuning_service import TuningService
-    from athena_tuning.ui.frame.page_context import Here
+    from athena_tuning.ui.frame.page_context import PageContext
 
 
 class Cell(NamedTuple):
@@ -187,9 +187,9 @@ def chosen_cell(event: Any, chart: Chart) -> tuple[int, int] | None:
     return None
 
 
-def nothing_yet(here: Here) -> None:
+def nothing_yet(page: PageContext) -> None:
     """Say that the view is empty and offer what fills it."""
-    service = here.service
+    service = page.service
     seen, needed = service.enough()
     with card("empty", "Nothing to show for this view"):
         if seen < needed:
@@ -201,19 +201,19 @@ def nothing_yet(here: Here) -> None:
                 "There are recalls, but none in this period with this filter. "
                 "Take a longer period, or all queries."
             )
-        samples_menu(here, "empty")
+        samples_menu(page, "empty")
         with st.container(horizontal=True):
             st.page_link(
                 page_file("workloads"), label="Bring a file, or ask the memory", icon=":material/upload_file:"
             )
-            if here.can_write and service.embedded is not None and not service.embedded.demo_is_on:
+            if page.can_write and service.embedded is not None and not service.embedded.demo_is_on:
                 st.page_link(page_file("system"), label="Start the demo load", icon=":material/play_arrow:")
 
 
-def samples_menu(here: Here, key: str) -> None:
+def samples_menu(page: PageContext, key: str) -> None:
     """Offer a sample workload to load."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        names = {sample.name: sample.title for sample in here.service.samples()}
+        names = {sample.name: sample.title for sample in page.service.samples()}
         chosen = st.selectbox(
             "Sample workload", list(names), format_func=names.__getitem__, key=f"{key}-sample", width=340
         )
@@ -222,9 +222,9 @@ def samples_menu(here: Here, key: str) -> None:
             key=f"{key}-load",
             type="primary",
             icon=":material/download:",
-            disabled=not here.can_write or here.service.embedded is None,
+            disabled=not page.can_write or page.service.embedded is None,
             on_click=lambda: notices.act(
-                lambda: here.service.take_sample(here.actor, st.session_state[f"{key}-sample"]),
+                lambda: page.service.take_sample(page.actor, st.session_state[f"{key}-sample"]),
                 f"Loaded “{names.get(chosen, chosen)}” as if it had just ended",
             ),
         )

@@ -13,16 +13,16 @@ from athena_tuning.ui.charts import latency_charts, what_if_charts
 from athena_tuning.ui.config import apply_dialog, predictions
 from athena_tuning.ui.config.apply_dialog import Change
 from athena_tuning.ui.frame import components, notices
-from athena_tuning.ui.frame.page_context import Here
+from athena_tuning.ui.frame.page_context import PageContext
 
 
-def versions(here: Here, found: Sequence[ConfigVersion]) -> list[ConfigVersion]:
+def versions(page: PageContext, found: Sequence[ConfigVersion]) -> list[ConfigVersion]:
     """Draw versions as a table and return those that were chosen, older first."""
     by_number = {version.version: version for version in found}
     rows = [
         {
             "v": version.version,
-            "When": units.moment(version.time, here.view.timezone),
+            "When": units.moment(version.time, page.view.timezone),
             "Scope": text.plain(version.scope, 30),
             "Change": _changed(by_number.get(version.parent), version),
             "Why": text.plain(version.reason, 200),
@@ -49,14 +49,14 @@ def versions(here: Here, found: Sequence[ConfigVersion]) -> list[ConfigVersion]:
     return sorted(chosen, key=lambda version: version.version)
 
 
-def roll_back_button(here: Here, chosen: Sequence[ConfigVersion]) -> None:
+def roll_back_button(page: PageContext, chosen: Sequence[ConfigVersion]) -> None:
     """Draw the button that brings back the chosen version."""
     version = chosen[0] if len(chosen) == 1 else None
-    at = here.service.configs().in_scope(version.scope) if version else None
+    at = page.service.configs().in_scope(version.scope) if version else None
     st.button(
         f"Roll back to version {version.version}…" if version else "Roll back…",
         icon=":material/restore:",
-        disabled=version is None or version == at or not here.can_write,
+        disabled=version is None or version == at or not page.can_write,
         help=None if version else "Choose one version above",
         on_click=apply_dialog.ask,
         args=(
@@ -74,9 +74,9 @@ def roll_back_button(here: Here, chosen: Sequence[ConfigVersion]) -> None:
     )
 
 
-def compare(here: Here, chosen: Sequence[ConfigVersion]) -> None:
+def compare(page: PageContext, chosen: Sequence[ConfigVersion]) -> None:
     """Draw one version against what is in force, or two against each other: values and measurements."""
-    service, view = here.service, here.view
+    service, view = page.service, page.view
     if len(chosen) == 1:
         at = service.configs().in_scope(chosen[0].scope) or service.configs().default
         pair = (chosen[0], at)
@@ -123,18 +123,18 @@ def compare(here: Here, chosen: Sequence[ConfigVersion]) -> None:
         then, n_then = service.ask(window_reads.percentile_curve, view.only(config_version=older.version))
         if n or n_then:
             chart = latency_charts.percentile_plot(
-                now, then, counts=(n, n_then), names=names, slo_ms=here.slo_ms
+                now, then, counts=(n, n_then), names=names, slo_ms=page.slo_ms
             )
             components.analysis_chart(chart, "compare-chart")
         else:
             components.empty("Neither ran in this period.")
 
 
-def decisions(here: Here, found: Sequence[Decision], points: Sequence[Prediction]) -> None:
+def decisions(page: PageContext, found: Sequence[Decision], points: Sequence[Prediction]) -> None:
     """Draw decisions as a table, and the reasons of the chosen one.
 
     Args:
-        here: the page.
+        page: where it stands.
         found: the decisions, newest first.
         points: what came of those that expected something.
     """
@@ -145,7 +145,7 @@ def decisions(here: Here, found: Sequence[Decision], points: Sequence[Prediction
         found = changes
     rows = [
         {
-            "When": units.moment(decision.time, here.view.timezone),
+            "When": units.moment(decision.time, page.view.timezone),
             "Action": decision.action.value,
             "In a sentence": text.plain(decision.summary, 240),
             "Expected": _expected(decision),
@@ -190,13 +190,13 @@ def _observed(
 
 
 def past_predictions(
-    here: Here, found: Sequence[Decision], written: Sequence[ConfigVersion]
+    page: PageContext, found: Sequence[Decision], written: Sequence[ConfigVersion]
 ) -> list[Prediction]:
     """Return what changes were expected to bring, with what was observed of them."""
     return outcomes.predictions(
         found,
         written,
-        lambda before, after: here.service.ask(outcomes.observed_change, here.view, before, after),
+        lambda before, after: page.service.ask(outcomes.observed_change, page.view, before, after),
     )
 
 
@@ -216,16 +216,16 @@ def expected_and_observed(points: Sequence[Prediction]) -> None:
         )
 
 
-def trail(here: Here, written: Sequence[ConfigVersion]) -> None:
+def trail(page: PageContext, written: Sequence[ConfigVersion]) -> None:
     """Draw who did what and why, newest first."""
     rows = [
         {
-            "When": units.moment(at, here.view.timezone),
+            "When": units.moment(at, page.view.timezone),
             "Who": text.plain(who, 40),
             "What": text.plain(what, 160),
             "Why": text.plain(why, 240),
         }
-        for at, who, what, why in outcomes.trail(written, here.service.notes())[:500]
+        for at, who, what, why in outcomes.trail(written, page.service.notes())[:500]
     ]
     if not rows:
         components.empty("Nobody has done anything yet.", icon="history_edu")
@@ -240,7 +240,7 @@ def trail(here: Here, written: Sequence[ConfigVersion]) -> None:
     )
 
 
-def note_form(here: Here) -> None:
+def note_form(page: PageContext) -> None:
     """Draw the field for a note at this moment."""
     form = st.form("note", border=False, clear_on_submit=True)
     with form, st.container(horizontal=True, vertical_alignment="bottom"):
@@ -248,9 +248,9 @@ def note_form(here: Here) -> None:
         st.form_submit_button(
             "Keep",
             icon=":material/push_pin:",
-            disabled=not here.can_write,
+            disabled=not page.can_write,
             on_click=lambda: notices.act(
-                lambda: here.service.annotate(here.actor, st.session_state["note-text"]), "Noted"
+                lambda: page.service.annotate(page.actor, st.session_state["note-text"]), "Noted"
             ),
         )
 

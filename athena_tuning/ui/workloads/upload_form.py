@@ -12,7 +12,7 @@ from athena_tuning.service import text, units, upload_file
 from athena_tuning.ui.frame import components, notices
 from athena_tuning.ui.frame.chips import Chip, chips
 from athena_tuning.ui.frame.navigation import page_file
-from athena_tuning.ui.frame.page_context import Here
+from athena_tuning.ui.frame.page_context import PageContext as Here
 
 _UPLOAD, _CAME, _ROUND = "upload", "came in", "upload round"
 _UNKNOWN = ""
