@@ -10,6 +10,7 @@ from athena_tuning.interchange import Import, registry
 from athena_tuning.interchange.recognition import Recogniser
 from athena_tuning.interchange.registry import Registry, recognise
 from athena_tuning.interchange.row_source import sample_of
+from athena_tuning.plugins import plugins
 from athena_tuning.testing.formats import made_files
 
 PLUGIN = """
@@ -43,9 +44,11 @@ def plugin(tmp_path, monkeypatch):
     (info / "entry_points.txt").write_text(POINTS)
     (tmp_path / "loans_plugin.py").write_text(PLUGIN)
     monkeypatch.syspath_prepend(str(tmp_path))
-    registry.cache_clear()
+    for cached in (plugins, registry):
+        cached.cache_clear()
     yield
-    registry.cache_clear()
+    for cached in (plugins, registry):
+        cached.cache_clear()
     sys.modules.pop("loans_plugin", None)
 
 
