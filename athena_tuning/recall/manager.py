@@ -17,6 +17,7 @@ from athena_tuning.recall.contribution import ContributionCount
 from athena_tuning.recall.execution.executor import ParallelLayerExecutor
 from athena_tuning.recall.items import Item
 from athena_tuning.recall.layers.base import Layer
+from athena_tuning.recall.layers.named import layer_named
 from athena_tuning.recall.memory import ANY_SCOPE, AnyScope, Memory
 from athena_tuning.recall.recaller import Recaller
 from athena_tuning.recall.request import RecallRequest, takes
@@ -167,13 +168,16 @@ class MemoryManager(Worker):
         """Names of the layers that recalls can ask."""
         return tuple(self._recaller.layers)
 
-    def register_layer(self, layer: Layer) -> None:
+    def register_layer(self, layer: Layer | str) -> None:
         """Let recalls ask a layer, in place of one with the same name, from the next recall on.
 
+        Args:
+            layer: the layer, or the name of one that an installed package brings (``layer_named``).
+
         Raises:
-            ValueError: if it has no name or no ``search``.
+            ValueError: if it has no name or no ``search``, or none of that name is installed.
         """
-        self._recaller.register(layer)
+        self._recaller.register(layer_named(layer) if isinstance(layer, str) else layer)
 
     # Recalling
 

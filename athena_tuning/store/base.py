@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from athena_tuning.frames import Records
 from athena_tuning.model import (
     Annotation,
     ConfigSet,
@@ -159,23 +160,41 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def config_history(self, *, limit: int = 200, scope: str | None = None) -> list[ConfigVersion]:
-        """Return versions, newest first, without those that cannot be read."""
+    def config_history(self, *, limit: int = 200, scope: str | None = None) -> Records[ConfigVersion]:
+        """Return versions, newest first, without those that cannot be read.
+
+        ``to_pandas`` makes a table of them: version, parent, scope, ``config_…`` for each value of the config
+        (``config_timeout_seconds``), mode, author, reason, time and restores.
+
+        Example:
+            >>> from athena_tuning.model import TuningConfig
+            >>> from athena_tuning.store import ConfigChange, open_store
+            >>> change = ConfigChange(TuningConfig(8), expected_version=0, actor="me", reason="more cores")
+            >>> with open_store("memory://") as store:
+            ...     version = store.apply_config(change)
+            ...     table = store.config_history().to_pandas()
+            >>> table[["version", "config_max_concurrent", "config_timeout_seconds"]].values.tolist()
+            [[1.0, 8.0, 10.0]]
+        """
 
     @abstractmethod
     def append_decision(self, decision: Decision) -> None:
         """Keep a decision; one with the same id is replaced (a verdict may be filled in)."""
 
     @abstractmethod
-    def decisions(self, *, limit: int = 200) -> list[Decision]:
-        """Return decisions, newest first, without those that cannot be read."""
+    def decisions(self, *, limit: int = 200) -> Records[Decision]:
+        """Return decisions, newest first, without those that cannot be read.
+
+        ``to_pandas`` makes a table of them, with the configs as ``before_…`` and ``after_…``; predicted and
+        observed are log ratios of the objective.
+        """
 
     @abstractmethod
     def report_worker(self, status: WorkerStatus) -> None:
         """Insert or replace a worker's status."""
 
     @abstractmethod
-    def workers(self) -> list[WorkerStatus]:
+    def workers(self) -> Records[WorkerStatus]:
         """Return all known workers, last seen first."""
 
     @abstractmethod

@@ -8,9 +8,10 @@ import time as time_module
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import takewhile
+from itertools import islice, takewhile
 
 from athena_tuning import fork
+from athena_tuning.frames import Records
 from athena_tuning.model import (
     Annotation,
     ConfigSet,
@@ -190,33 +191,35 @@ class MemoryStore(Store):
         with self._open():
             return self._in_force
 
-    def config_history(self, *, limit: int = 200, scope: str | None = None) -> list[ConfigVersion]:
+    def config_history(self, *, limit: int = 200, scope: str | None = None) -> Records[ConfigVersion]:
         """See ``Store``."""
         with self._open():
-            newest_first = reversed(self._versions)
-            return [v for v in newest_first if scope is None or v.scope == scope][:limit]
+            newest_first = (v for v in reversed(self._versions) if scope in (None, v.scope))
+            return Records(ConfigVersion, islice(newest_first, limit))
 
     def append_decision(self, decision: Decision) -> None:
         """See ``Store``."""
         with self._open():
             self._decisions[decision.decision_id] = decision
 
-    def decisions(self, *, limit: int = 200) -> list[Decision]:
+    def decisions(self, *, limit: int = 200) -> Records[Decision]:
         """See ``Store``."""
         with self._open():
             found = list(self._decisions.values())
-        return sorted(found, key=lambda d: (d.time, d.decision_id), reverse=True)[:limit]
+        newest_first = sorted(found, key=lambda d: (d.time, d.decision_id), reverse=True)
+        return Records(Decision, newest_first[:limit])
 
     def report_worker(self, status: WorkerStatus) -> None:
         """See ``Store``."""
         with self._open():
             self._workers[status.worker_id] = status
 
-    def workers(self) -> list[WorkerStatus]:
+    def workers(self) -> Records[WorkerStatus]:
         """See ``Store``."""
         with self._open():
             found = list(self._workers.values())
-        return sorted(found, key=lambda status: (-status.last_seen, status.worker_id))
+        last_seen_first = sorted(found, key=lambda status: (-status.last_seen, status.worker_id))
+        return Records(WorkerStatus, last_seen_first)
 
     def annotate(self, annotation: Annotation) -> None:
         """See ``Store``."""

@@ -10,29 +10,27 @@ from functools import lru_cache
 from typing import Any
 
 from athena_tuning import fork
+from athena_tuning.extras import needs_extra
 from athena_tuning.store.database import Database, Row, Transaction
 from athena_tuning.store.errors import StoreError
+from athena_tuning.store.postgres_listener import HeadListener
 from athena_tuning.store.retention import DEFAULT, Retention
 from athena_tuning.store.sql_metrics import SqlStore
 from athena_tuning.store.text_policy import TextPolicy
 
-try:
+with needs_extra("postgres", "PostgreSQL"):
     import psycopg
     import psycopg_pool
 
     from athena_tuning.store import postgres_connection
-except ImportError as exc:
-    raise StoreError(f"PostgreSQL needs psycopg: pip install 'athena-tuning[postgres]' ({exc})") from exc
-
-from athena_tuning.store.postgres_connection import (
-    TimedConnection,
-    connect,
-    in_our_words,
-    is_pooled,
-    open_pool,
-)
-from athena_tuning.store.postgres_listener import HeadListener
-from athena_tuning.store.postgres_schema import prepare, quoted
+    from athena_tuning.store.postgres_connection import (
+        TimedConnection,
+        connect,
+        in_our_words,
+        is_pooled,
+        open_pool,
+    )
+    from athena_tuning.store.postgres_schema import prepare, quoted
 
 SCHEMA = "athena_tuning"
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import astuple, fields, replace
 from typing import Any
 
+from athena_tuning.frames import Records
 from athena_tuning.model import (
     Annotation,
     ConfigSet,
@@ -89,14 +90,14 @@ class SqlConfigs(Store):
                 configs = configs.with_version(version)
         return replace(configs, head=rows[-1][0]) if rows else configs
 
-    def config_history(self, *, limit: int = 200, scope: str | None = None) -> list[ConfigVersion]:
+    def config_history(self, *, limit: int = 200, scope: str | None = None) -> Records[ConfigVersion]:
         """See ``Store``."""
         where, values = ("WHERE scope = ?", (scope,)) if scope is not None else ("", ())
         rows = self._database.read(
             f"SELECT {_VERSION} FROM main.config_versions {where} ORDER BY version DESC LIMIT ?",
             (*values, limit),
         )
-        return [version for row in rows if (version := self._version_of(row))]
+        return Records(ConfigVersion, filter(None, map(self._version_of, rows)))
 
     def append_decision(self, decision: Decision) -> None:
         """See ``Store``."""
@@ -109,13 +110,13 @@ class SqlConfigs(Store):
                 (decision.decision_id, decision.time, decision.scope, decision.action.value, record),
             )
 
-    def decisions(self, *, limit: int = 200) -> list[Decision]:
+    def decisions(self, *, limit: int = 200) -> Records[Decision]:
         """See ``Store``."""
         rows = self._database.read(
             "SELECT decision_id, record FROM main.decisions ORDER BY time DESC, decision_id DESC LIMIT ?",
             (limit,),
         )
-        return [decision for row in rows if (decision := self._decision_of(row))]
+        return Records(Decision, filter(None, map(self._decision_of, rows)))
 
     def report_worker(self, status: WorkerStatus) -> None:
         """See ``Store``."""
@@ -127,10 +128,10 @@ class SqlConfigs(Store):
                 astuple(status),
             )
 
-    def workers(self) -> list[WorkerStatus]:
+    def workers(self) -> Records[WorkerStatus]:
         """See ``Store``."""
         rows = self._database.read(f"SELECT {_WORKER} FROM main.workers ORDER BY last_seen DESC, worker_id")
-        return [WorkerStatus(*row) for row in rows]
+        return Records(WorkerStatus, (WorkerStatus(*row) for row in rows))
 
     def annotate(self, annotation: Annotation) -> None:
         """See ``Store``."""

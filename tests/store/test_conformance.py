@@ -57,6 +57,21 @@ def test_an_applied_config_is_in_force_with_all_that_was_said(store: Store) -> N
     assert store.config_set().head == 1
 
 
+def test_config_history_decisions_and_workers_make_tables_of_pandas(store: Store) -> None:
+    for made in (store.config_history(), store.decisions(), store.workers()):
+        assert len(made.to_pandas()) == 0
+    apply(store, A, 0)
+    apply(store, B, 1)
+    store.append_decision(Decision("d", 1.0, "rules", "all", Action.KEEP, A, A, "nothing better", 150))
+    store.report_worker(WorkerStatus("w1", "host", 7, 1.0, 2.0))
+    history = store.config_history().to_pandas()
+    assert history["version"].tolist() == [2, 1]
+    assert history["config_max_concurrent"].tolist() == [9, 8]
+    assert store.config_history(limit=1).to_pandas()["version"].tolist() == [2]
+    assert store.decisions().to_pandas()["action"].tolist() == ["keep"]
+    assert store.workers().to_pandas()["worker_id"].tolist() == ["w1"]
+
+
 def test_a_scope_keeps_its_mode_unless_told(store: Store) -> None:
     assert apply(store, A, 0).mode is Mode.ADVISE
     assert apply(store, A, 1, mode=Mode.AUTO).mode is Mode.AUTO

@@ -107,9 +107,12 @@ def locks_in_the_code() -> set[Name]:
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Assign) and any(_is_call(part, KINDS) for part in ast.walk(node.value)):
-                target = node.targets[0]
-                name = target.attr if isinstance(target, ast.Attribute) else target.id  # type: ignore[attr-defined]
-                found.add(f"{path.relative_to(PACKAGE)} {name}")
+                targets = node.targets[0].elts if isinstance(node.targets[0], ast.Tuple) else node.targets
+                values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
+                for target, value in zip(targets, values, strict=False):
+                    if any(_is_call(part, KINDS) for part in ast.walk(value)):
+                        name = getattr(target, "attr", None) or target.id  # type: ignore[attr-defined]
+                        found.add(f"{path.relative_to(PACKAGE)} {name}")
     return found
 
 
