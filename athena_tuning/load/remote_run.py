@@ -274,16 +274,20 @@ class OrderTaker:
         order = _read(self._store, run.id)
         if order is not None and run.state in UNDER_WAY:
             _WANTED[order.state](run)
-        self._report(run)
-        if run.state not in UNDER_WAY:
+        if self._report(run) not in UNDER_WAY:
             self._run = None
 
-    def _report(self, run: LoadRun) -> None:
-        summary = None
-        if run.state not in UNDER_WAY:
+    def _report(self, run: LoadRun) -> State:
+        """Report a run; return the state that was reported.
+
+        A run may end at any time, so its state is read once: what says that it has ended has its summary.
+        """
+        progress, summary = run.progress(), None
+        if progress.state not in UNDER_WAY:
             run.wait()
-            summary = run.summary().to_dict()
-        self._post(run.id, Report(self._manager.worker_id, asdict(run.progress()), summary))
+            progress, summary = run.progress(), run.summary().to_dict()
+        self._post(run.id, Report(self._manager.worker_id, asdict(progress), summary))
+        return progress.state
 
     def _take_next(self) -> None:
         for run_id, worker in self._store.posted(ORDERS, within=TAKEN_WITHIN_S).items():
