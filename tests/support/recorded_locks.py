@@ -29,19 +29,15 @@ class Nesting:
         self.inside: dict[tuple[Name, Name], str] = {}
         self._held = threading.local()
 
-    def took(self, name: Name) -> None:
+    def took(self, name: Name) -> list[Name]:
+        """Note that this thread has taken a lock; return what it holds now."""
         held: list[Name] = self._held.__dict__.setdefault("names", [])
         self.taken.add(name)
         for outer in held:
             if outer != name:
                 self.inside.setdefault((outer, name), threading.current_thread().name)
         held.append(name)
-
-    def gave(self, name: Name) -> None:
-        held: list[Name] = self._held.names
-        held.reverse()
-        held.remove(name)
-        held.reverse()
+        return held
 
 
 class RecordedLock:
@@ -51,14 +47,15 @@ class RecordedLock:
         self._real = real
         self._name = name
         self._nesting = nesting
+        self._holders: list[list[Name]] = []
 
     def acquire(self, *args: Any, **more: Any) -> bool:
         if got := self._real.acquire(*args, **more):
-            self._nesting.took(self._name)
+            self._holders.append(self._nesting.took(self._name))
         return bool(got)
 
     def release(self, *args: Any) -> None:
-        self._nesting.gave(self._name)
+        self._holders.pop().remove(self._name)  # another thread may give a lock back that is used as a signal
         self._real.release(*args)
 
     def __enter__(self) -> Any:
