@@ -46,8 +46,11 @@ class LruCache(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         """Return the value of a key, which is now the last one used; None if there is none."""
-        kept = self._kept(key)
-        return None if kept is None else kept[0]
+        with self._lock:
+            value = self._values.get(key)
+            if value is not None:
+                self._values.move_to_end(key)
+            return value
 
     def put(self, key: K, value: V) -> None:
         """Keep a value, in place of the key's earlier one."""

@@ -1,7 +1,7 @@
 """Acts: runs recalls over the layers of a memory, under the config in force."""
 
 from athena_tuning.recall.execution.executor import ParallelLayerExecutor
-from athena_tuning.recall.execution.fanout import ExecutionResult, QueryTask
+from athena_tuning.recall.execution.task import ExecutionResult, QueryTask
 from athena_tuning.recall.items import BadItems, Item, LayerQuery
 from athena_tuning.recall.layers.base import Layer
 from athena_tuning.recall.manager import MemoryManager

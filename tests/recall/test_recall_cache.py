@@ -34,12 +34,19 @@ def test_cache_is_not_changed_by_what_a_caller_does_to_its_answer(manager: Memor
     assert all(i["text"] != "spoilt" for i in again["semantic"])
 
 
-def test_cache_keeps_no_partial_answer() -> None:
+def test_cache_keeps_what_the_other_layers_gave_when_one_fails() -> None:
     good, bad = StubLayer("good", items("a")), StubLayer("bad", failing)
     with over(good, bad) as manager:
-        manager.recall("x")
-        assert not manager.recall("x")["_cache_hit"]
-        assert good.calls == 2
+        first, second = manager.recall("x"), manager.recall("x")
+        assert (good.calls, bad.calls) == (1, 2)
+        assert first["_fused"] == second["_fused"]
+        assert not second["_cache_hit"], "a layer was asked for it"
+        assert second["_partial"]
+        bad.answer = items("b")
+        whole = manager.recall("x")
+        assert ([i["id"] for i in whole["_fused"]], good.calls) == (["a", "b"], 1)
+        assert manager.recall("x")["_cache_hit"]
+        assert (good.calls, bad.calls) == (1, 3)
 
 
 def test_cache_entry_ends_with_a_write_to_one_of_its_layers_only(manager: MemoryManager) -> None:
