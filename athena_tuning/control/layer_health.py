@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from athena_tuning import fork
 from athena_tuning.control.breaker import Admission, Breaker, BreakerSettings
 from athena_tuning.model import BreakerState, LayerHealth, TaskOutcome
+from athena_tuning.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +24,54 @@ TRIAL_SECONDS = 1.0
 """A trial gets so many times the layer's usual time, and so much beside: who waits for it is a caller."""
 
 _WEIGHT = 0.1
+
+POST_SECONDS = 10.0
+"""How old what a worker posted of its layers may be; a change of state is posted at once."""
+
+_TOPIC = "layers"
+
+
+def posted_health(store: Store) -> dict[str, list[LayerHealth]]:
+    """Return what the workers on a store that are alive posted of their layers, by worker.
+
+    Raises:
+        StoreError: if the store cannot be read.
+    """
+    posted = store.posted(_TOPIC, within=3 * POST_SECONDS)
+    return {
+        worker: [LayerHealth.from_dict(layer) for layer in json.loads(text)]
+        for worker, text in posted.items()
+    }
+
+
+class HealthPost:
+    """Leaves in a store how a worker's layers are.
+
+    Args:
+        store: where others can see it.
+        worker_id: whose layers.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, store: Store, worker_id: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._worker_id = worker_id
+        self._clock = clock
+        self._posted: list[tuple[str, BreakerState, str]] | None = None
+        self._posted_at = 0.0
+
+    def post(self, layers: Iterable[LayerHealth]) -> None:
+        """Post how layers are, if that has changed or is about to be too old.
+
+        Raises:
+            StoreError: if the store does not take it; call again later.
+        """
+        now, all_of_them = self._clock(), list(layers)
+        told = [(layer.layer, layer.state, layer.blocks_loop) for layer in all_of_them]
+        if told != self._posted or now - self._posted_at >= POST_SECONDS:
+            text = json.dumps([layer.to_dict() for layer in all_of_them])
+            self._store.post(_TOPIC, self._worker_id, text)
+            self._posted, self._posted_at = told, now
 
 
 class _Layer:

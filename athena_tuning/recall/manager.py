@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from athena_tuning.control.breaker import BreakerSettings
-from athena_tuning.control.layer_health import HealthMonitor
+from athena_tuning.control.layer_health import HealthMonitor, HealthPost
 from athena_tuning.control.periodic import PeriodicTask
 from athena_tuning.control.worker import Worker
 from athena_tuning.model import ConfigSet, LayerHealth, Mode, TuningStrategy
@@ -102,6 +102,7 @@ class MemoryManager(Worker):
         self._executor = ParallelLayerExecutor(timeout_seconds=LONGEST_TIMEOUT_SECONDS)
         self._cache: AnswerCache[Snapshot, RecallResult] = AnswerCache(clock=monotonic)
         self._health = HealthMonitor(breaker, clock, monotonic)
+        self._health_post = HealthPost(self.store, self.worker_id)
         self._lifecycle = LayerLifecycle(self._executor, self._health)
         self._event_loop = event_loop
         self.memory = Memory(memory)
@@ -308,6 +309,10 @@ class MemoryManager(Worker):
 
     def _recalls(self) -> int:
         return self._recaller.count
+
+    def _report(self) -> None:
+        super()._report()
+        self._health_post.post(self.layer_health().values())
 
     def _watch_layers(self) -> None:
         """Repair slots, try layers that are down, and note which one blocks an event loop."""

@@ -125,6 +125,8 @@ class Recaller:
             if flight is not None and not first:
                 answer = flight.wait(plan.patience)
                 shared = answer is not None
+                if not shared:
+                    self._flights.forget(flight)
             if answer is None:
                 todo = self._prepare(plan, known)
                 results = []
@@ -149,6 +151,8 @@ class Recaller:
             if flight is not None and not first:
                 answer = await flight.wait_async(plan.patience)
                 shared = answer is not None
+                if not shared:
+                    self._flights.forget(flight)
             if answer is None:
                 todo = self._prepare(plan, known)
                 results = []

@@ -117,8 +117,9 @@ def _complete(record: dict[str, Any], item: Any) -> str:
     text, identity = record.get("text"), record.get("id", _complete)
     if not isinstance(text, str) or identity is _complete:
         raise UnreadableAnswer(f"an item has an id and a text, this is {brief(item)}")
-    record["text"], record["id"] = str.__str__(text), f"{identity}"
-    return f"{identity}"
+    record["text"] = str.__str__(text)
+    record["id"] = identity = str.__str__(identity) if isinstance(identity, str) else f"{identity}"
+    return identity
 
 
 def _evidence(evidence: Any) -> Any:

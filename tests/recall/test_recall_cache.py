@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from athena_tuning.recall import MemoryManager
+from athena_tuning.recall.request import RecallRequest
 from tests.support.memory_layers import NOTES, StubLayer, failing, items, over, records
 from tests.support.waiting import until
 
@@ -115,6 +116,23 @@ def test_single_flight_of_identical_recalls_asks_the_layers_once() -> None:
         assert [[i["id"] for i in a["_fused"]] for a in answers] == [["a"]] * 8
         assert sorted(a["_cache_hit"] for a in answers) == [False] + [True] * 7
         assert sum(bool(r.tasks) for r in records(manager)) == 1
+
+
+def test_single_flight_whose_caller_is_gone_is_waited_for_once_only() -> None:
+    layer = StubLayer("a", items("1"))
+    with over(layer, timeout_seconds=0.05) as manager:
+        plan = manager._recaller._plan(RecallRequest("q"))
+
+        def board() -> None:  # a caller that neither answers nor gives up
+            assert manager._recaller._join(plan)[1]
+
+        caller = threading.Thread(target=board)
+        caller.start()
+        caller.join(WAIT)
+        first = manager.recall("q")
+        assert ([i["id"] for i in first["a"]], first["_latency_ms"] >= 50) == (["1"], True)
+        manager._cache.clear()
+        assert manager._recaller._join(plan)[1], "the next one begins a new flight"
 
 
 def test_single_flight_in_one_event_loop_does_not_deadlock_a_blocking_recall() -> None:

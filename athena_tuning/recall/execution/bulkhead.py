@@ -31,7 +31,7 @@ class LayerSlots(Generic[W]):
         queue: who waits for one, with a number that says who came first.
         given: slots given so far.
         asked: when a slot was last asked for.
-        mean_seconds: typical service time of calls that returned in time; 0 before the first.
+        mean_seconds: typical service time of calls that returned in time; None before the first.
     """
 
     __slots__ = ("_began", "_busy", "_updated", "asked", "given", "held", "mean_seconds", "queue")
@@ -41,15 +41,15 @@ class LayerSlots(Generic[W]):
         self.queue: OrderedDict[W, int] = OrderedDict()
         self.given = 0
         self.asked = self._began = self._updated = now
-        self.mean_seconds = 0.0
+        self.mean_seconds: float | None = None
         self._busy = 0.0
 
     def served(self, seconds: float, now: float) -> None:
         """Note a call that returned in time."""
         self._busy = self._busy * math.exp((self._updated - now) / NEED_SECONDS) + seconds / NEED_SECONDS
         self._updated = now
-        weight = 0.1 if self.mean_seconds else 1.0
-        self.mean_seconds += weight * (seconds - self.mean_seconds)
+        mean = seconds if self.mean_seconds is None else self.mean_seconds
+        self.mean_seconds = mean + 0.1 * (seconds - mean)
 
     def need(self, now: float) -> float:
         """Return the slots that its returned calls kept busy of late, on average."""
@@ -66,7 +66,7 @@ class LayerSlots(Generic[W]):
         """Whether its calls do not come back: none ever did, or over half of those under way are overdue."""
         if not self.held:
             return False
-        if not self.mean_seconds:
+        if self.mean_seconds is None:
             return True
         middle = next(islice(self.held.values(), len(self.held) // 2, None))
         return now - middle > max(OVERDUE_TIMES * self.mean_seconds, OVERDUE_SECONDS)
