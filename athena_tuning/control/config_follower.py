@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from athena_tuning.control import operations
 from athena_tuning.model import ConfigSet, ConfigVersion, Mode, TuningStrategy
-from athena_tuning.store import ConfigChange, ConfigConflict, Store, StoreError
+from athena_tuning.store import ConfigChange, ConfigConflict, Lease, Store, StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -65,17 +65,18 @@ class ConfigFollower:
             self._take(configs)
         self._token = token
 
-    def apply(self, changes: Sequence[ConfigChange]) -> list[ConfigVersion]:
+    def apply(self, changes: Sequence[ConfigChange], *, under: Lease | None = None) -> list[ConfigVersion]:
         """Write config versions, all or none (see ``Store.apply_configs``), and obey them from now on.
 
         Raises:
+            LeaseLost: if they were to be written under a lease that somebody else has by now.
             ConfigConflict: if another version is in force by now; it is obeyed from now on.
             StoreError: if they could not be stored.
         """
         now = self._clock()
         dated = [replace(change, time=now) if change.time is None else change for change in changes]
         try:
-            versions = self._store.apply_configs(dated)
+            versions = self._store.apply_configs(dated, under=under)
         except ConfigConflict:
             self._take(self._store.config_set())
             raise

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
+from athena_tuning.control import process_end
+from athena_tuning.control.clock_watch import ClockWatch
 from athena_tuning.control.config_follower import ConfigFollower, first_configs
 from athena_tuning.control.feedback import FeedbackRecorder
 from athena_tuning.control.lease import RENEW_SECONDS, TuningLease
@@ -86,7 +88,8 @@ class Worker(Steerable):
         self._lease = TuningLease(self.store, self.worker_id)
         self._tuner_loop = TunerLoop(self.tuner, self._lease, self._follower, self._shared, self.store, clock)
         self._feedback = FeedbackRecorder(self.profiler, self.tuner.contributions, self.store, clock)
-        self._sink = MetricSink(self.profiler, self.store, self.worker_id, int(clock() * 1000))
+        self._sink = MetricSink(self.profiler, self.store, self.worker_id)
+        self._clock_watch = ClockWatch(self.store, clock)
         self._threads: list[PeriodicThread] = []
 
     @property
@@ -182,7 +185,10 @@ class Worker(Steerable):
             PeriodicTask("metric delivery", 0.25, sink.deliver, sink.deliver),
             PeriodicTask("feedback delivery", 0.25, feedback.deliver, feedback.deliver),
         ]
-        presence = [PeriodicTask("status report", 1.0, self._report, self._report)]
+        presence = [
+            PeriodicTask("clock watch", 1.0, self._clock_watch.look),
+            PeriodicTask("status report", 1.0, self._report, self._report),
+        ]
         if tune:
             exchange.append(PeriodicTask("tuning", 0.25, loop.step))
             exchange.append(PeriodicTask("decision delivery", 0.25, loop.record, loop.record))
@@ -193,6 +199,7 @@ class Worker(Steerable):
             thread.tick(time.monotonic())
         for thread in (watch, upkeep, self._exchange, self._presence):
             self._start(thread)
+        process_end.enrol(self)
 
     def _start(self, thread: PeriodicThread) -> None:
         self._threads.append(thread)
@@ -216,6 +223,7 @@ class Worker(Steerable):
         Args:
             until: monotonic seconds.
         """
+        process_end.dismiss(self)
         self._exchange.join(until - time.monotonic())
         records, scores = self._sink.give_up(), self._feedback.waiting
         if records or scores:

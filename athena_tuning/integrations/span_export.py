@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
-try:
+from athena_tuning.extras import needs_extra
+
+with needs_extra("otel", "OpenTelemetry"):
     from opentelemetry.sdk.resources import OTELResourceDetector, Resource
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError("spans need OpenTelemetry: pip install 'athena-tuning[otel]'") from error
 
 from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
 from athena_tuning.integrations.span_processor import QUEUE_ATTRIBUTE
@@ -123,12 +123,11 @@ def otlp_exporter(endpoint: str) -> SpanExporter:
         endpoint: where the collector listens for OTLP over HTTP; ``/v1/traces`` is added to a bare address.
 
     Raises:
+        MissingExtra: if the extra is not installed.
         ValueError: if it is no address.
     """
-    try:
+    with needs_extra("otlp", "The way to a collector"):
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("a collector needs OTLP: pip install 'athena-tuning[otlp]'") from error
 
     if not endpoint.startswith(("http://", "https://")):
         raise ValueError(f"a collector's address begins with http:// or https://, not {endpoint!r:.80}")

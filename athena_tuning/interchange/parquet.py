@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from athena_tuning.extras import needs_extra
 from athena_tuning.interchange import record_json, record_parquet
 from athena_tuning.interchange.lines import Row
 from athena_tuning.interchange.opening import Limits, TornFile
@@ -20,6 +21,7 @@ def columns(path: Path, limits: Limits) -> list[str]:
     """Return the names of the columns.
 
     Raises:
+        MissingExtra: if the extra ``files`` is not installed.
         ValueError: if the file is no Parquet, has too many columns or would not fit into memory.
     """
     with _opened(path) as file:
@@ -36,9 +38,9 @@ def columns(path: Path, limits: Limits) -> list[str]:
 
 def schema_units(path: Path) -> dict[str, str]:
     """Return the units that the columns' types bring: durations are read as ms, whatever they are kept in."""
-    import pyarrow as pa
-
     with _opened(path) as file:
+        import pyarrow as pa
+
         return {column.name: "ms" for column in file.schema_arrow if pa.types.is_duration(column.type)}
 
 
@@ -78,9 +80,9 @@ def own_records(path: Path) -> Iterator[tuple[tuple[int, QueryMetrics | ValueErr
 
 def _batches(path: Path, wanted: Sequence[str]) -> Iterator[tuple[int, Any, float]]:
     """Give (number of the first row, batch, share read)."""
-    import pyarrow as pa
-
     with _opened(path) as file:
+        import pyarrow as pa
+
         total = max(1, file.metadata.num_rows)
         first = 1
         try:
@@ -92,8 +94,9 @@ def _batches(path: Path, wanted: Sequence[str]) -> Iterator[tuple[int, Any, floa
 
 
 def _opened(path: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    with needs_extra("files", "Parquet"):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
     try:
         return pq.ParquetFile(path)
@@ -103,9 +106,9 @@ def _opened(path: Path) -> Any:
 
 def is_own(path: Path) -> bool:
     """Return whether a file is an export of ours."""
-    import pyarrow as pa
-
     with _opened(path) as file:
+        import pyarrow as pa
+
         schema = file.schema_arrow
         if not set(record_json.FIELDS) <= set(schema.names):
             return False

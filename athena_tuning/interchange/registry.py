@@ -1,4 +1,4 @@
-"""All formats that are known: ours, and those of other packages under ``athena_tuning.formats``."""
+"""All formats that are known: ours, and those of other packages (``plugins.FORMATS``)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 
 from athena_tuning.interchange.recognition import LEAST, Recogniser, Recognition
 from athena_tuning.interchange.shape import Sample
+from athena_tuning.plugins import FORMATS, plugins
 
 logger = logging.getLogger(__name__)
-
-GROUP = "athena_tuning.formats"
-"""Entry points of other packages; each names a ``Recogniser``."""
 
 BY_COLUMNS = "columns"
 """Name of the format that whatever else is not recognised is read as."""
@@ -61,15 +58,11 @@ def registry() -> Registry:
     """Return what is registered. A package that cannot be loaded, or takes a name twice, is told of."""
     modules = (import_module(f"athena_tuning.interchange.recognisers.{name}") for name in _BUILT_IN)
     known = {recogniser.name: recogniser for module in modules for recogniser in module.RECOGNISERS}
-    troubles = []
-    for point in entry_points(group=GROUP):
-        try:
-            added = point.load()
-        except Exception as exc:  # noqa: BLE001 (whatever another package does, files are read)
-            troubles.append(f"{point.name} ({point.value}) could not be loaded: {exc!r:.200}")
-            continue
+    installed = plugins(FORMATS)
+    troubles = list(installed.troubles)
+    for name, added in installed.by_name.items():
         if (trouble := _trouble(added, known)) is not None:
-            troubles.append(f"{point.name} ({point.value}) {trouble}")
+            troubles.append(f"{name} {trouble}")
         else:
             known[added.name] = added
     return Registry(tuple(known.values()), tuple(troubles))

@@ -92,6 +92,19 @@ class Item:
         return asdict(self)
 
 
+def half_character(text: str) -> int:
+    """Return the position, from 1, of the first half of a character in a text; 0 without one.
+
+    JSON can bring unpaired surrogates. No database keeps them, so nothing that has one is in a memory.
+    """
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as exc:
+            return exc.start + 1
+    return 0
+
+
 class BadItems(ValueError):
     """Some of many items did not fit; the others are kept.
 
@@ -151,14 +164,8 @@ def _check_text(name: str, value: Any, longest: int, *, may_be_empty: bool = Fal
 
 
 def _check_whole(name: str, text: str) -> None:
-    """Refuse half of a character, as JSON can bring it: no database keeps it."""
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError as exc:
-            raise ValueError(
-                f"{name} holds half a character (an unpaired surrogate) at position {exc.start + 1:,}"
-            ) from None
+    if half := half_character(text):
+        raise ValueError(f"{name} holds half a character (an unpaired surrogate) at position {half:,}")
 
 
 def unix_seconds(value: Any) -> float:

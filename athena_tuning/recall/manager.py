@@ -21,6 +21,7 @@ from athena_tuning.recall.execution.executor import ParallelLayerExecutor
 from athena_tuning.recall.items import Item
 from athena_tuning.recall.layer_lifecycle import LayerLifecycle
 from athena_tuning.recall.layers.base import Layer
+from athena_tuning.recall.layers.named import layer_named
 from athena_tuning.recall.memory import ANY_SCOPE, AnyScope, Memory
 from athena_tuning.recall.recaller import Recaller
 from athena_tuning.recall.registered_layer import EventLoopChoice, register
@@ -193,16 +194,20 @@ class MemoryManager(Worker):
         """Names of the layers that recalls can ask."""
         return tuple(self._recaller.layers)
 
-    def register_layer(self, layer: Layer) -> None:
+    def register_layer(self, layer: Layer | str) -> None:
         """Let recalls ask a layer, in place of one with the same name, from the next recall on.
 
         A layer with ``open`` is opened first; if that fails, it is left out and tried again, see
         ``layer_health``.
 
+        Args:
+            layer: the layer, or the name of one that an installed package brings (``layer_named``).
+
         Raises:
-            ValueError: if it has no name or no ``search``, or says something of itself that makes no sense.
+            ValueError: if it has no name or no ``search``, or says something of itself that makes no sense,
+                or none of that name is installed.
         """
-        registered = register(layer, self._event_loop)
+        registered = register(layer_named(layer) if isinstance(layer, str) else layer, self._event_loop)
         self._recaller.register(registered)
         self._lifecycle.add(registered)
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import apsw
 
-from athena_tuning.recall.items import BadItems, Item
+from athena_tuning.recall.items import BadItems, Item, half_character
 from athena_tuning.recall.layers import schema
 from athena_tuning.recall.layers.graph import GraphLayer
 from athena_tuning.recall.layers.memory_file import MemoryFile
@@ -144,11 +144,14 @@ class Memory:
         known = 0
         waiting = iter(dict.fromkeys(item_ids))
         while batch := list(islice(waiting, BATCH)):
+            ids = [item_id for item_id in batch if not half_character(item_id)]
             with self.file.write() as db:
                 if isinstance(scope, AnyScope):
-                    found = _find_anywhere(db, batch)
+                    found = _find_anywhere(db, ids)
+                elif half_character(scope or ""):
+                    found = {}
                 else:
-                    found = _find(db, [_key(item_id, scope) for item_id in batch])
+                    found = _find(db, [_key(item_id, scope) for item_id in ids])
                 self._forget_batch(db, self._rows(found.values()))
             known += len(found)
         return known

@@ -10,7 +10,7 @@ from athena_tuning.recall.classification import what_tells, whole_words
 
 DEFAULTS: Mapping[str, tuple[str, ...]] = {
     "temporal": ("episodic", "semantic"),
-    "factual": ("semantic", "graph"),
+    "factual": ("episodic", "semantic", "graph"),
     "relational": ("graph", "semantic"),
     "procedural": ("procedural", "semantic"),
     "prospective": ("prospective", "semantic"),

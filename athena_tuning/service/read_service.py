@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from athena_tuning.control import operations
+from athena_tuning.frames import Records
 from athena_tuning.load.whatif_run import MOST_RECALLS, Question, WhatIfRun
 from athena_tuning.model import (
     Annotation,
@@ -214,11 +215,11 @@ class ReadService:
         """Return the sample workloads."""
         return sample_workloads.list_samples()
 
-    def workers(self) -> list[WorkerStatus]:
+    def workers(self) -> Records[WorkerStatus]:
         """Return all known managers, last seen first."""
         return self.store.workers()
 
-    def history(self, limit: int = 200, scope: str | None = None) -> list[ConfigVersion]:
+    def history(self, limit: int = 200, scope: str | None = None) -> Records[ConfigVersion]:
         """Return config versions, newest first."""
         return self.store.config_history(limit=limit, scope=scope)
 
@@ -230,7 +231,7 @@ class ReadService:
         """Return what people noted and did beside configs, oldest first."""
         return self.store.annotations()
 
-    def decisions(self, limit: int = 200) -> list[Decision]:
+    def decisions(self, limit: int = 200) -> Records[Decision]:
         """Return the tuner's decisions, newest first."""
         return self.store.decisions(limit=limit)
 

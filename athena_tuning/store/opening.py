@@ -6,6 +6,7 @@ import time as time_module
 from collections.abc import Callable
 from pathlib import Path
 
+from athena_tuning.extras import MissingExtra
 from athena_tuning.locations import default_store_url
 from athena_tuning.store.base import Store
 from athena_tuning.store.errors import StoreError
@@ -31,7 +32,7 @@ def open_store(
         text: what to keep of query texts; None: what ``ATHENA_TUNING_TEXTS`` says ("keep", "hash" or
             "drop"), else all.
         retention: how long what is kept.
-        clock: Unix seconds; None: the machine's clock, for leases in PostgreSQL the server's.
+        clock: Unix seconds; None: the machine's clock, for messages in PostgreSQL the server's.
         create: make a SQLite file that is missing; False for who only wants to look.
 
     Raises:
@@ -57,7 +58,10 @@ def open_store(
             raise StoreError(f"{path}: there is no such file; a manager that is given this store makes it")
         return SqliteStore(path, text=text, retention=retention, clock=clock or time_module.time)
     if found and scheme in ("postgresql", "postgres"):
-        from athena_tuning.store.postgres import PostgresStore
+        try:
+            from athena_tuning.store.postgres import PostgresStore
+        except MissingExtra as exc:
+            raise StoreError(str(exc)) from exc
 
         return PostgresStore(url, text=text, retention=retention, clock=clock)
     raise StoreError(

@@ -9,28 +9,26 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
+from athena_tuning.extras import needs_extra
 from athena_tuning.store.database import Database, Row, Transaction
 from athena_tuning.store.errors import StoreError
+from athena_tuning.store.postgres_listener import HeadListener
 from athena_tuning.store.retention import DEFAULT, Retention
 from athena_tuning.store.sql_metrics import SqlStore
 from athena_tuning.store.text_policy import TextPolicy
 
-try:
+with needs_extra("postgres", "PostgreSQL"):
     import psycopg
 
     from athena_tuning.store import postgres_connection
-except ImportError as exc:
-    raise StoreError(f"PostgreSQL needs psycopg: pip install 'athena-tuning[postgres]' ({exc})") from exc
-
-from athena_tuning.store.postgres_connection import (
-    TimedConnection,
-    connect,
-    in_our_words,
-    is_pooled,
-    open_pool,
-)
-from athena_tuning.store.postgres_listener import HeadListener
-from athena_tuning.store.postgres_schema import prepare, quoted
+    from athena_tuning.store.postgres_connection import (
+        TimedConnection,
+        connect,
+        in_our_words,
+        is_pooled,
+        open_pool,
+    )
+    from athena_tuning.store.postgres_schema import prepare, quoted
 
 SCHEMA = "athena_tuning"
 
@@ -47,7 +45,8 @@ class PostgresStore(SqlStore):
         schema: holds the tables.
         text: what to keep of query texts.
         retention: how long what is kept.
-        clock: Unix seconds; None: the process's clock, and the server's where all must agree (leases).
+        clock: Unix seconds; None: the process's clock, and the server's where all must agree (messages).
+        monotonic: seconds that never jump, for leases.
 
     Raises:
         StoreError: if the server cannot be reached or is too old, or the schema is not ours or newer than
@@ -62,9 +61,12 @@ class PostgresStore(SqlStore):
         text: TextPolicy | str = TextPolicy.KEEP,
         retention: Retention = DEFAULT,
         clock: Callable[[], float] | None = None,
+        monotonic: Callable[[], float] = time_module.monotonic,
     ) -> None:
         database = PostgresDatabase(url, schema, clock)
-        super().__init__(database, text=text, retention=retention, clock=clock or time_module.time)
+        super().__init__(
+            database, text=text, retention=retention, clock=clock or time_module.time, monotonic=monotonic
+        )
         if schema == SCHEMA and self._text is TextPolicy.KEEP:
             self.url = url
 

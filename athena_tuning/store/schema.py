@@ -103,6 +103,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             time DOUBLE PRECISION NOT NULL,
             PRIMARY KEY (topic, key)){compact}""",
     ),
+    (
+        "ALTER TABLE {schema}leases RENAME COLUMN ends TO seconds",
+        "ALTER TABLE {schema}leases ADD COLUMN number BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE {schema}leases ADD COLUMN renewals BIGINT NOT NULL DEFAULT 0",
+        "UPDATE {schema}leases SET holder = '', seconds = 0",
+    ),
 )
 """The steps from an empty database to today's tables; version n is what the first n steps make."""
 

@@ -40,6 +40,7 @@ class SqliteStore(SqlStore):
         text: what to keep of query texts.
         retention: how long what is kept.
         clock: Unix seconds.
+        monotonic: seconds that never jump, for leases.
 
     Raises:
         StoreError: if the file is not a store, newer than this program, damaged or not writable.
@@ -52,8 +53,10 @@ class SqliteStore(SqlStore):
         text: TextPolicy | str = TextPolicy.KEEP,
         retention: Retention = DEFAULT,
         clock: Callable[[], float] = time_module.time,
+        monotonic: Callable[[], float] = time_module.monotonic,
     ) -> None:
-        super().__init__(SqliteDatabase(Path(path), clock), text=text, retention=retention, clock=clock)
+        database = SqliteDatabase(Path(path), clock)
+        super().__init__(database, text=text, retention=retention, clock=clock, monotonic=monotonic)
         if self._text is TextPolicy.KEEP:
             self.url = f"sqlite:///{Path(path).resolve()}"
 

@@ -137,6 +137,48 @@ def test_a_scope_may_have_any_name(memory: Memory) -> None:
         ]
 
 
+def test_what_no_memory_can_hold_is_not_found_and_not_known(memory: Memory) -> None:
+    memory.remember([note("a", "half a ledger", scope="s")])
+    assert ask(memory, "semantic", "half \ud83d ledger") == ["a"]
+    assert ask(memory, "semantic", "ledger", "s\ud83d") == ask(memory, "graph", "ledger", "\ud83d") == []
+    assert memory.forget_many(["\ud83d", "a\ud83d"]) == memory.forget_many(["a"], "s\ud83d") == 0
+    assert memory.forget("a")
+
+
+@pytest.mark.parametrize("layer", ["episodic", "semantic", "graph"])
+def test_an_index_is_in_one_part_after_much_was_written_and_in_few_after_little_by_little(
+    memory: Memory, layer: str
+) -> None:
+    def parts() -> list[int]:
+        tables = [f"{layer}_text", *(["entity_text"] if layer == "graph" else [])]
+        return [memory.file.read(f"SELECT count(DISTINCT segid) FROM {table}_idx")[0][0] for table in tables]
+
+    def notes(first: int, last: int) -> list[Item]:
+        return [
+            note(f"n{n}", f"tea {n}", layer, scope="s", entities=[f"name {n}"]) for n in range(first, last)
+        ]
+
+    memory.remember(notes(0, 3 * BATCH))
+    assert set(parts()) == {1}
+    for n in range(3 * BATCH, 3 * BATCH + 100):
+        memory.remember(notes(n, n + 1))
+    assert max(parts()) <= 20
+    assert ask(memory, layer, "tea 1599", "s")[0] == "n1599"
+
+
+def test_a_write_is_kept_also_where_the_parts_of_its_index_cannot_be_joined(
+    memory: Memory, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise TimeoutError("another process is writing")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(memory.layers["semantic"], "joining_steps", fail)
+        assert memory.remember([note("a", "tea")]) == {"semantic": 1}
+    assert "index semantic" in caplog.text
+    assert ask(memory, "semantic", "tea") == ["a"]
+
+
 def test_of_one_id_twice_in_a_batch_the_last_is_kept(memory: Memory) -> None:
     assert memory.remember([note("a", "tea"), note("b", "x"), note("a", "moon", "graph")]) == {
         "semantic": 2,

@@ -69,8 +69,8 @@ def test_recall_of_type_meta_works_without_a_layer_of_that_name(manager: MemoryM
 
 
 def test_recall_context_debugging_asks_the_episodic_layer_too(manager: MemoryManager) -> None:
-    assert "episodic" not in manager.recall("billing")["_layers"]
-    assert "episodic" in manager.recall("billing", {"phase": "debugging"})["_layers"]
+    assert "episodic" not in manager.recall("what uses billing")["_layers"]
+    assert "episodic" in manager.recall("what uses billing", {"phase": "debugging"})["_layers"]
 
 
 @pytest.mark.parametrize(

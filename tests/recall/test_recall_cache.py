@@ -52,12 +52,12 @@ def test_cache_keeps_what_the_other_layers_gave_when_one_fails() -> None:
 
 def test_cache_entry_ends_with_a_write_to_one_of_its_layers_only(manager: MemoryManager) -> None:
     manager.recall("When did billing fail?")
-    manager.recall("billing")
+    manager.recall("what uses billing")
     manager.remember({"id": "e2", "layer": "episodic", "text": "Billing failed again"})
     again = manager.recall("When did billing fail?")
     assert not again["_cache_hit"]
     assert "e2" in {i["id"] for i in again["episodic"]}
-    assert manager.recall("billing")["_cache_hit"], "semantic and graph were not written to"
+    assert manager.recall("what uses billing")["_cache_hit"], "semantic and graph were not written to"
     assert manager.forget("e2")
     assert "e2" not in {i["id"] for i in manager.recall("When did billing fail?")["episodic"]}
 

@@ -30,14 +30,14 @@ def test_config_acts_on_the_next_recall_and_is_recorded_with_it(manager: MemoryM
     assert answer["_config_version"] == records(manager)[-1].config_version == 1
     set_config(manager, skipped_layers=["graph"])
     answer = manager.recall("billing")
-    assert answer["_layers"] == ["semantic"]
+    assert answer["_layers"] == ["episodic", "semantic"]
     assert answer["_config_version"] == 2
 
 
 def test_config_of_a_type_acts_on_that_type_only(manager: MemoryManager) -> None:
     set_config(manager, "temporal", layer_selection_enabled=False)
     assert len(manager.recall("When did billing fail?")["_layers"]) == 5
-    assert len(manager.recall("billing")["_layers"]) == 2
+    assert len(manager.recall("what uses billing")["_layers"]) == 2
 
 
 def test_config_without_cache_answers_nothing_from_it(manager: MemoryManager) -> None:

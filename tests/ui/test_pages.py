@@ -288,8 +288,9 @@ def test_kept_runs_are_listed_and_two_are_compared_with_what_is_too_little_said(
         served.stop_load(OPERATOR)
     at = visit("simulate", simulate="Runs")
     sound(at)
-    assert len(at.dataframe[0].value) == 2
-    assert "steady at 40 /s" in str(at.dataframe[0].value)
+    table = at.dataframe[0].value
+    assert table["load"].str.startswith("steady at 40 /s").tolist() == [True, True]
+    assert [table.dtypes[name].kind for name in ("started", "p99_ms", "errors")] == ["M", "f", "i"]
     monkeypatch.setattr(run_results, "_chosen", lambda here, found: list(reversed(found)))
     at.run()
     sound(at)

@@ -297,10 +297,26 @@ def test_a_load_is_paused_and_goes_on(served: TuningService) -> None:
     history = visit("history")
     sound(history)
     trail = history.dataframe[-1].value
-    assert list(trail["What"])[:4] == [
+    assert list(trail["what"])[:4] == [
         "load stopped", "load resumed", "load paused", "load started: steady at 30 /s for 600 s",
     ]  # fmt: skip
-    assert set(trail["Who"]) == {"operator"}
+    assert set(trail["who"]) == {"operator"}
+
+
+def test_tables_of_the_history_sort_by_value_and_show_texts_plain(served: TuningService) -> None:
+    for limit in (4, 8):
+        at_version = served.configs().default.version
+        served.apply(
+            OPERATOR, TuningConfig(limit), expected_version=at_version, reason=f"limit\u202e\x00 {limit}"
+        )
+    at = visit("history")
+    sound(at)
+    versions = at.dataframe[0].value
+    assert versions["version"].tolist() == [2, 1]
+    assert versions["reason"].tolist() == ["limit 8", "limit 4"]
+    assert versions["change"].tolist()[0] == "max_concurrent 4 → 8"
+    assert versions["time"].is_monotonic_decreasing
+    assert versions["restores"].isna().all()
 
 
 @pytest.mark.parametrize("chosen", [(1,), (1, 3)])

@@ -9,11 +9,9 @@ from typing import Any
 
 import apsw
 
-from athena_tuning.recall.items import LayerQuery
 from athena_tuning.recall.layers.analysis import index_words
 from athena_tuning.recall.layers.memory_file import MemoryFile
-from athena_tuning.recall.layers.query_terms import match_any
-from athena_tuning.recall.layers.rows import COLUMNS, next_row, record, within
+from athena_tuning.recall.layers.rows import COLUMNS, next_row, within
 from athena_tuning.recall.layers.text import INDEX_OPTIONS, WEIGHTS, TextLayer
 
 HOPS = 2
@@ -83,18 +81,13 @@ class GraphLayer(TextLayer):
 
     def __init__(self, file: MemoryFile) -> None:
         super().__init__(file, "graph", around=False)
+        self._looks = 3  # relations repeat themselves more than texts do
         self._indexes = ("graph_text", "entity_text")
 
-    def search(self, query: LayerQuery, k: int, deadline: float) -> list[dict[str, Any]]:
-        """Return the ``k`` best relations. See ``Layer``."""
-        match = match_any(query)
-        if match is None:
-            return []
-        if query.scope is None:
-            rows = self._file.read(_IN_ALL, (match, k), deadline)
-        else:
-            rows = self._file.read(_IN_SCOPE, (match, k, query.scope), deadline)
-        return [record(self.name, row) for row in rows]
+    def _rows(self, match: str, k: int, scope: str | None, deadline: float) -> list[tuple[Any, ...]]:
+        if scope is None:
+            return self._file.read(_IN_ALL, (match, k), deadline)
+        return self._file.read(_IN_SCOPE, (match, k, scope), deadline)
 
     def create(self, db: apsw.Connection) -> None:
         """Make the index."""

@@ -96,10 +96,12 @@ def _chunks(text: str) -> Iterator[_Chunk]:
         text = UNSPACED_RUN.sub(r" \g<0> ", text)
     end, last = 0, ""
     for found in _CHUNK.finditer(text):
-        between = text[end : found.start()]
-        opens = end == 0 or _SENTENCE_BORDER.search(between) is not None
-        yield _Chunk(found[0], opens, last if between.isspace() and not opens else "")
-        end, last = found.end(), found[0].casefold()
+        start, end_before = found.start(), end
+        end = found.end()
+        between = text[end_before:start]
+        opens = end_before == 0 or (between != " " and _SENTENCE_BORDER.search(between) is not None)
+        yield _Chunk(found[0], opens, last if not opens and between.isspace() else "")
+        last = found[0].casefold()
 
 
 def _terms_of(chunks: list[_Chunk]) -> Iterator[tuple[str, bool]]:
@@ -107,12 +109,12 @@ def _terms_of(chunks: list[_Chunk]) -> Iterator[tuple[str, bool]]:
     names = _names_are_told_by_case(chunks)
     for number, chunk in enumerate(chunks):
         word = chunk.text.casefold()
-        if UNSPACED_RUN.match(word):
+        if not word.isascii() and UNSPACED_RUN.match(word):
             run = letters(word)
             yield from ((term, True) for term in pairs(run) or [f"{word}*"])
             continue
-        word, negated = _without_contraction(word)
-        parts = _PART.findall(word)
+        word, negated = _without_contraction(word) if "'" in word else (word, False)
+        parts = [word] if word.isalnum() else _PART.findall(word)
         if len(parts) > 1:
             yield from _compound(parts[:MAX_PARTS], negated=negated)
         elif len(word) == 1 or word.isdecimal():

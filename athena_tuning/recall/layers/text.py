@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, repeat
 from typing import Any
 
 import apsw
 
-from athena_tuning.recall.items import LayerQuery
+from athena_tuning.recall.items import LayerQuery, half_character
 from athena_tuning.recall.layers.memory_file import MemoryFile
 from athena_tuning.recall.layers.query_terms import match_any
 from athena_tuning.recall.layers.rows import COLUMNS, neighbours, record, within, words
@@ -16,13 +17,15 @@ from athena_tuning.recall.layers.rows import COLUMNS, neighbours, record, within
 WEIGHTS = "1.0, 0.4, 0.3, 0.4"
 """What a word counts in an item's text, around it, in its date, in its names."""
 
+_log = logging.getLogger(__name__)
+
 INDEX_OPTIONS = "content='', contentless_delete=1, tokenize='porter ascii'"
 
 _STEP_PAGES = 500
 """Pages of 4 kB that a transaction writes at most to join parts of an index."""
 
 _WIDER = 8
-"""Times as many items that are looked at where some say the same, until enough say something of their own."""
+"""Times as many items that are looked at while fewer than two thirds of those wanted say different things."""
 
 _MOST_LOOKED_AT = 1000
 
@@ -46,6 +49,7 @@ class TextLayer:
     def __init__(self, file: MemoryFile, name: str, *, around: bool = True) -> None:
         self.name = name
         self._around = around
+        self._looks = 1
         self._indexes: tuple[str, ...] = (f"{name}_text",)
         self._grown = 0
         self._size = 0
@@ -63,14 +67,14 @@ class TextLayer:
     def search(self, query: LayerQuery, k: int, deadline: float) -> list[dict[str, Any]]:
         """Return the ``k`` best items. See ``Layer``."""
         match = match_any(query)
-        if match is None:
+        if match is None or half_character(query.scope or ""):
             return []
-        looked_at = k
-        rows = self._rows(match, k, query.scope, deadline)
-        while len(rows) == looked_at < _MOST_LOOKED_AT and len({row[1:3] for row in rows}) < k:
+        looked_at = k * self._looks
+        rows = self._rows(match, looked_at, query.scope, deadline)
+        while len(rows) == looked_at < _MOST_LOOKED_AT and len({row[1:3] for row in rows}) * 3 < k * 2:
             looked_at *= _WIDER
             rows = self._rows(match, looked_at, query.scope, deadline)
-        return [record(self.name, row) for row in (rows if looked_at == k else _copies_last(rows)[:k])]
+        return [record(self.name, row) for row in (rows if len(rows) <= k else _copies_last(rows)[:k])]
 
     def _rows(self, match: str, k: int, scope: str | None, deadline: float) -> list[tuple[Any, ...]]:
         if scope is None:
@@ -102,18 +106,22 @@ class TextLayer:
     def join_parts(self, share: float) -> None:
         """Make one part of the index's parts, as a search looks into each, if it grew by this share of it.
 
-        That is done in steps between which others may write.
+        That is done in steps between which others may write. Where it fails searches are slower, no more:
+        it is logged, and tried again after more was written.
         """
         if self._grown <= share * self._size:
             return
-        [(self._size,)] = self._file.read("SELECT count(*) FROM item WHERE layer = ?", (self.name,))
-        if self._grown <= share * self._size:
-            return
-        self._grown = 0
-        step, more = self.joining_steps(), True
-        while more:
-            with self._file.write() as db:
-                more = step(db)
+        try:
+            [(self._size,)] = self._file.read("SELECT count(*) FROM item WHERE layer = ?", (self.name,))
+            if self._grown <= share * self._size:
+                return
+            self._grown = 0
+            step, more = self.joining_steps(), True
+            while more:
+                with self._file.write() as db:
+                    more = step(db)
+        except (apsw.Error, TimeoutError) as exc:
+            _log.warning("the parts of index %s in %s are not joined: %s", self.name, self._file.path, exc)
 
     def joining_steps(self) -> Callable[[apsw.Connection], bool]:
         """Return what does a step towards one part, and says whether there is more to do."""

@@ -13,7 +13,7 @@ from athena_tuning.load.whatif_run import WhatIfRun
 from athena_tuning.model import Candidate, Decision
 from athena_tuning.service import units
 from athena_tuning.service.chart_rows import told_change
-from athena_tuning.tuning.simulation.search import GAIN
+from athena_tuning.tuning.settings import SEARCH
 from athena_tuning.tuning.simulation.what_if import Estimate, Outcome, WhatIf
 from athena_tuning.ui.frame import components
 from athena_tuning.ui.frame.components import Cell
@@ -146,8 +146,8 @@ def _why_not(candidate: Candidate) -> str:
     if candidate.predicted >= 0:
         return "no gain"
     return (
-        f"gains less than {units.percent(-math.expm1(-GAIN), 0)}"
-        if candidate.predicted > -GAIN
+        f"gains less than {units.percent(-math.expm1(-SEARCH.gain), 0)}"
+        if candidate.predicted > -SEARCH.gain
         else "the gain is not sure"
     )
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
+from athena_tuning.frames import TEXT, TIME, Records, frame
 from athena_tuning.model import Action, ConfigSet, ConfigVersion, Decision
-from athena_tuning.service import outcomes, text, units, window_reads
+from athena_tuning.service import outcomes, units, window_reads
 from athena_tuning.service.chart_rows import Foretold
 from athena_tuning.ui import charts
 from athena_tuning.ui.config import apply_dialog, predictions
@@ -16,34 +17,29 @@ from athena_tuning.ui.frame import components, notices
 from athena_tuning.ui.frame.page_context import Here
 
 
-def versions(here: Here, found: Sequence[ConfigVersion]) -> list[ConfigVersion]:
+def versions(here: Here, found: Records[ConfigVersion]) -> list[ConfigVersion]:
     """Draw versions as a table and return those that were chosen, older first."""
     by_number = {version.version: version for version in found}
-    rows = [
+    table = found.to_pandas()
+    event = components.table(
+        table.assign(
+            change=[_changed(by_number.get(version.parent), version) for version in found],
+            restores=table["restores"].replace(0, None),  # an exception that ended brings nothing back
+        ),
         {
-            "v": version.version,
-            "When": units.moment(version.time, here.view.timezone),
-            "Scope": text.plain(version.scope, 30),
-            "Change": _changed(by_number.get(version.parent), version),
-            "Why": text.plain(version.reason, 200),
-            "By": text.plain(version.author, 40),
-            "Mode": version.mode.value,
-            "Brings back": f"v{version.restores}" if version.restores else "",
-        }
-        for version in found
-    ]
-    event = st.dataframe(
-        rows,
-        hide_index=True,
-        key="history-versions",
+            "version": st.column_config.NumberColumn("Version", format="%d", width=60),
+            "time": components.moment_column("When", here.view.timezone),
+            "scope": "Scope",
+            "change": st.column_config.TextColumn("Change", width="large"),
+            "reason": "Why",
+            "author": "By",
+            "mode": "Mode",
+            "restores": st.column_config.NumberColumn("Brings back", format="v%d"),
+        },
+        "history-versions",
         on_select="rerun",
         selection_mode="multi-row",
-        height=min(420, 38 + 35 * len(rows)),
-        column_config={
-            "v": st.column_config.NumberColumn("Version", format="%d", width=60),
-            "Change": st.column_config.TextColumn(width="large"),
-        },
-        alt=f"{len(rows)} config versions, newest first",
+        alt=f"{len(found)} config versions, newest first",
     )
     chosen = [found[row] for row in event.selection.rows if row < len(found)]
     return sorted(chosen, key=lambda version: version.version)
@@ -129,7 +125,7 @@ def compare(here: Here, chosen: Sequence[ConfigVersion]) -> None:
             components.empty("Neither ran in this period.")
 
 
-def decisions(here: Here, found: Sequence[Decision], points: Sequence[Foretold]) -> None:
+def decisions(here: Here, found: Records[Decision], points: Sequence[Foretold]) -> None:
     """Draw decisions as a table, and the reasons of the chosen one.
 
     Args:
@@ -139,37 +135,30 @@ def decisions(here: Here, found: Sequence[Decision], points: Sequence[Foretold])
     """
     seen = {point.name: point.came.value for point in points}
     verdicts_on = outcomes.judged(found)
-    changes = [decision for decision in found if decision.action is not Action.KEEP]
+    changes = Records(Decision, (d for d in found if d.action is not Action.KEEP))
     if changes and not st.toggle("“No change” too", key="history-all"):
         found = changes
-    rows = [
+    event = components.table(
+        found.to_pandas().assign(
+            expected=[_expected(decision) for decision in found],
+            came=[components.change_of(_observed(decision, verdicts_on, seen)) for decision in found],
+        ),
         {
-            "When": units.moment(decision.time, here.view.timezone),
-            "Action": decision.action.value,
-            "In a sentence": text.plain(decision.summary, 240),
-            "Expected": _expected(decision),
-            "Observed": components.change_of(_observed(decision, verdicts_on, seen)),
-            "Led to": f"v{decision.config_version}" if decision.config_version else "",
-            "Recalls": decision.samples,
-            "Scope": text.plain(decision.scope, 30),
-            "Policy": text.plain(decision.policy, 30),
-        }
-        for decision in found
-    ]
-    event = st.dataframe(
-        rows,
-        hide_index=True,
-        key="history-decisions",
+            "time": components.moment_column("When", here.view.timezone),
+            "action": "Action",
+            "summary": st.column_config.TextColumn("In a sentence", width=300),
+            "expected": st.column_config.TextColumn("Expected", width=75),
+            "came": st.column_config.TextColumn("Observed", width=75),
+            "config_version": st.column_config.NumberColumn("Led to", format="v%d", width=60),
+            "samples": "Recalls",
+            "scope": "Scope",
+            "policy": "Policy",
+        },
+        "history-decisions",
+        tall=380,
         on_select="rerun",
         selection_mode="single-row",
-        height=min(380, 38 + 35 * len(rows)),
-        column_config={
-            "In a sentence": st.column_config.TextColumn(width=300),
-            "Expected": st.column_config.TextColumn(width=75),
-            "Observed": st.column_config.TextColumn(width=75),
-            "Led to": st.column_config.TextColumn(width=60),
-        },
-        alt=f"{len(rows)} decisions, newest first",
+        alt=f"{len(found)} decisions, newest first",
     )
     for row in event.selection.rows:
         if row < len(found):
@@ -213,25 +202,22 @@ def expected_and_came(points: Sequence[Foretold]) -> None:
 
 def trail(here: Here, written: Sequence[ConfigVersion]) -> None:
     """Draw who did what and why, newest first."""
-    rows = [
-        {
-            "When": units.moment(at, here.view.timezone),
-            "Who": text.plain(who, 40),
-            "What": text.plain(what, 160),
-            "Why": text.plain(why, 240),
-        }
-        for at, who, what, why in outcomes.trail(written, here.service.notes())[:500]
-    ]
-    if not rows:
+    entries = outcomes.trail(written, here.service.notes())[:500]
+    if not entries:
         components.empty("Nobody has done anything yet.", icon="history_edu")
         return
-    st.dataframe(
-        rows,
-        hide_index=True,
-        key="history-trail",
-        height=min(300, 38 + 35 * len(rows)),
-        column_config={"What": st.column_config.TextColumn(width="medium")},
-        alt=f"{len(rows)} entries of the audit trail, newest first",
+    at, who, what, why = zip(*entries, strict=True)
+    components.table(
+        frame({"time": (TIME, at), "who": (TEXT, who), "what": (TEXT, what), "why": (TEXT, why)}),
+        {
+            "time": components.moment_column("When", here.view.timezone),
+            "who": "Who",
+            "what": st.column_config.TextColumn("What", width="medium"),
+            "why": "Why",
+        },
+        "history-trail",
+        tall=300,
+        alt=f"{len(entries)} entries of the audit trail, newest first",
     )
 
 

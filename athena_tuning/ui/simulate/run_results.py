@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import streamlit as st
 
+from athena_tuning.frames import Records
 from athena_tuning.load.compare import Comparison, Difference, compare
 from athena_tuning.load.report.writing import run_report
 from athena_tuning.load.summary import LoadSummary
@@ -95,28 +95,23 @@ def compared(found: Comparison) -> None:
         st.text(text.plain(note, 300))
 
 
-def _chosen(here: Here, found: Sequence[LoadSummary]) -> list[LoadSummary]:
-    rows = [
+def _chosen(here: Here, found: Records[LoadSummary]) -> list[LoadSummary]:
+    event = components.table(
+        found.to_pandas().assign(load=[audit.told(came.spec) for came in found]),
         {
-            "Began": units.moment(came.started, here.view.timezone) if came.started else units.UNKNOWN,
-            "Load": text.plain(audit.told(came.spec), 120),
-            "State": came.state,
-            "Answers": units.rate(came.achieved_per_s),
-            "p50": units.ms(came.p50_ms),
-            "p99": units.ms(came.p99_ms),
-            "Errors": units.count(came.errors),
-            "Run": came.id,
-        }
-        for came in found
-    ]
-    event = st.dataframe(
-        rows,
-        hide_index=True,
-        key="kept-runs",
+            "started": components.moment_column("Began", here.view.timezone),
+            "load": "Load",
+            "state": "State",
+            "achieved_per_s": st.column_config.NumberColumn("Answers /s", format="%.1f"),
+            "p50_ms": st.column_config.NumberColumn("p50 ms", format="%.1f"),
+            "p99_ms": st.column_config.NumberColumn("p99 ms", format="%.1f"),
+            "errors": "Errors",
+            "id": "Run",
+        },
+        "kept-runs",
         on_select="rerun",
         selection_mode="multi-row",
-        height=min(420, 38 + 35 * len(rows)),
-        alt=f"{len(rows)} load runs, newest first",
+        alt=f"{len(found)} load runs, newest first",
     )
     rows_chosen = [row for row in event.selection.rows if row < len(found)][:2]
     return sorted((found[row] for row in rows_chosen), key=lambda came: came.started or 0.0)

@@ -13,7 +13,7 @@ from athena_tuning.ui.frame import components, notices
 from athena_tuning.ui.frame.chips import Chip, chips
 from athena_tuning.ui.frame.page_context import Here
 
-_PACKAGES = ("athena-tuning", "streamlit", "plotly", "numpy", "pandas", "scipy", "apsw")
+_PACKAGES = ("athena-tuning", "streamlit", "plotly", "numpy", "pandas", "apsw")
 
 
 def health(here: Here) -> None:
