@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from random import Random
@@ -103,7 +103,6 @@ class MemoryManager(Worker):
         self._executor = ParallelLayerExecutor(timeout_seconds=LONGEST_TIMEOUT_SECONDS)
         self._cache: AnswerCache[Snapshot, RecallResult] = AnswerCache(clock=monotonic)
         self._health = HealthMonitor(breaker, clock, monotonic)
-        self._health_post = HealthPost(self.store, self.worker_id)
         self._lifecycle = LayerLifecycle(self._executor, self._health)
         self._event_loop = event_loop
         self.memory = Memory(memory)
@@ -124,11 +123,7 @@ class MemoryManager(Worker):
         )
         for layer in self.memory.layers.values() if layers is None else layers:
             self.register_layer(layer)
-        self._begin(
-            PeriodicTask("memory watch", 0.25, self._notice_writes),
-            PeriodicTask("contribution count", 0.25, self._contributions.count),
-            PeriodicTask("layer watch", 0.25, self._watch_layers),
-        )
+        self._begin()
 
     # Remembering
 
@@ -301,23 +296,36 @@ class MemoryManager(Worker):
             self._executor.stop(for_calls / 2)
             self._lifecycle.close(now + for_calls)
         self._executor.close(max(0.0, now + for_calls - time.monotonic()))
-        self._stop()
-        self._end(until)
+        self._close(until - time.monotonic())
         self.memory.close()
+
+    def renew_after_fork(self) -> None:
+        """See ``Worker``."""
+        super().renew_after_fork()
+        self._recaller.name = self.worker_id
 
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeError("the manager is closed")
+        if self._sleeps:
+            self._wake()
+
+    def _tasks(self) -> Sequence[PeriodicTask]:
+        return (
+            PeriodicTask("memory watch", 0.25, self._notice_writes),
+            PeriodicTask("contribution count", 0.25, self._contributions.count),
+            PeriodicTask("layer watch", 0.25, self._watch_layers),
+        )
+
+    def _reports(self) -> Sequence[PeriodicTask]:
+        post = HealthPost(self.store, self.worker_id).post
+        return (PeriodicTask("layer report", 1.0, lambda: post(self.layer_health().values())),)
 
     def _obey(self, configs: ConfigSet) -> None:
         self._executor.max_concurrent = configs.default.config.max_concurrent
 
     def _recalls(self) -> int:
         return self._recaller.count
-
-    def _report(self) -> None:
-        super()._report()
-        self._health_post.post(self.layer_health().values())
 
     def _watch_layers(self) -> None:
         """Repair slots, try layers that are down, and note which one blocks an event loop."""

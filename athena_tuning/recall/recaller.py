@@ -85,7 +85,7 @@ class Recaller:
     ) -> None:
         self.count = 0
         self.layers: Mapping[str, RegisteredLayer] = {}
-        self._name = name
+        self.name = name
         self._executor = executor
         self._cache = cache
         self._health = health
@@ -183,7 +183,7 @@ class Recaller:
             key = cache_key(query, request.scope, request.k, context, self._identity)
         return RecallPlan(
             request=request,
-            query_id=f"{self._name}-{next(self._numbers)}",
+            query_id=f"{self.name}-{next(self._numbers)}",
             query_type=query_type,
             config=config,
             config_version=version.version,
