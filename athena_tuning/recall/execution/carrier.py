@@ -174,11 +174,13 @@ class Carrier:
         run.handle = task = loop.create_task(run.drive(awaitable), context=run.variables)
         self._coroutines.add(task)  # a loop holds its tasks weakly
         watch.enter(task, run.layer_name, getattr(run.task.query_fn, "__code__", None))
-        task.add_done_callback(partial(self._task_done, run), context=run.variables)
+        task.add_done_callback(partial(self._task_done, run, awaitable), context=run.variables)
 
-    def _task_done(self, run: LayerRun, task: asyncio.Task[None]) -> None:
+    def _task_done(self, run: LayerRun, awaitable: Awaitable[Any] | None, task: asyncio.Task[None]) -> None:
         self._forget_task(task)
         if not run.over:
+            if awaitable is not None:
+                _discard(awaitable)
             run.end(None, "cancelled before it began", TaskOutcome.ERROR)
 
     def _forget_task(self, task: asyncio.Task[None]) -> None:
