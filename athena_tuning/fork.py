@@ -7,15 +7,12 @@ the child for ever, and a connection to a database is shared by two processes th
 from __future__ import annotations
 
 import itertools
-import logging
 import os
 import threading
 import time
 from types import TracebackType
 from typing import Any, Protocol, runtime_checkable
 from weakref import WeakValueDictionary
-
-logger = logging.getLogger(__name__)
 
 LONGEST_SECONDS = 2.0
 """So long a fork waits for what is under way."""
@@ -166,7 +163,9 @@ def _safely(action: Any, *args: Any) -> None:
     try:
         action(*args)
     except Exception:
-        logger.exception("%r failed at a fork", action)
+        import logging  # only now: whoever records loads nothing that it does not need
+
+        logging.getLogger(__name__).exception("%r failed at a fork", action)
 
 
 if hasattr(os, "register_at_fork"):

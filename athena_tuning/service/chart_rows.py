@@ -69,12 +69,12 @@ class Mark(NamedTuple):
     label: str
 
 
-class Foretold(NamedTuple):
-    """A change that was expected, and what came: log ratios, each with its 95 % interval."""
+class Prediction(NamedTuple):
+    """A change as it was expected and as it was observed: log ratios, each with its 95 % interval."""
 
     name: str
     expected: Estimate
-    came: Estimate
+    observed: Estimate
     n: int
 
 
@@ -83,13 +83,13 @@ def percent_change(log_ratio: float) -> float | None:
     return round(math.expm1(log_ratio) * 100, 3) if math.isfinite(log_ratio) else None
 
 
-def told_change(estimate: Estimate) -> str:
+def change_words(estimate: Estimate) -> str:
     """Write a change with its 95 % interval.
 
     Example:
-        >>> told_change(Estimate(math.log(0.8), math.log(0.7), math.log(1.05)))
+        >>> change_words(Estimate(math.log(0.8), math.log(0.7), math.log(1.05)))
         '−20 % (−30 to +5)'
-        >>> told_change(Estimate(0.0, 0.0, 0.0))
+        >>> change_words(Estimate(0.0, 0.0, 0.0))
         'unchanged'
     """
     if estimate == (0.0, 0.0, 0.0):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -149,6 +150,11 @@ def wall_ms(time: float, timezone: str) -> float:
     """
     offset = datetime.fromtimestamp(time, zone(timezone)).utcoffset()
     return (time + (offset.total_seconds() if offset else 0.0)) * 1000
+
+
+def wall_clock(times: Iterable[float], timezone: str) -> list[float]:
+    """Return moments as ``wall_ms`` does."""
+    return [wall_ms(float(time), timezone) for time in times]
 
 
 def setting(value: object) -> str:

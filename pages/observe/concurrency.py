@@ -4,16 +4,16 @@ import streamlit as st
 
 from athena_tuning.service import deadlines, units, window_reads
 from athena_tuning.service.capacity import Curve
-from athena_tuning.ui import charts
+from athena_tuning.ui.charts import concurrency_charts, deadline_charts
 from athena_tuning.ui.frame import components, page_context
 
-here = page_context.open_page("concurrency")
-view, service = here.view, here.service
-if not here.ask(window_reads.summary).count:
-    components.nothing_yet(here)
+page = page_context.current()
+view, service = page.view, page.service
+if not page.ask(window_reads.summary).count:
+    components.nothing_yet(page)
     st.stop()
 
-report = here.ask(window_reads.concurrency_report)
+report = page.ask(window_reads.concurrency_report)
 limit = service.configs().default.config.max_concurrent
 
 
@@ -62,7 +62,7 @@ def gauges(_: object) -> None:
         st.metric("Waiting now", units.count(manager.waiting) if manager else units.UNKNOWN, height="stretch")
 
 
-here.live(gauges)
+page.live(gauges)
 rows = window_reads.level_rows(report.levels)
 curve = service.capacity()
 left, right = st.columns(2, gap="small")
@@ -77,10 +77,10 @@ with (
 ):
     chosen = chosen_limit()
     components.analysis_chart(
-        charts.throughput(
+        concurrency_charts.throughput(
             curve.met if curve else (),
             curve.per_second if curve else (),
-            seen_to=curve.seen_to if curve else 1,
+            measured_to=curve.seen_to if curve else 1,
             limit=limit,
             chosen=chosen,
         ),
@@ -95,7 +95,7 @@ with (
         "Hollow dots rest on fewer than five recalls; grey bars are the recalls at a level.",
     ),
 ):
-    components.analysis_chart(charts.by_level(rows, limit), "conc-levels")
+    components.analysis_chart(concurrency_charts.by_level(rows, limit), "conc-levels")
 
 left, right = st.columns([1.5, 1], gap="small")
 with (
@@ -105,7 +105,8 @@ with (
     ),
 ):
     components.analysis_chart(
-        charts.queue_wait(here.ask(window_reads.queue_over_time), timezone=view.timezone), "conc-queue"
+        concurrency_charts.queue_wait(page.ask(window_reads.queue_over_time), timezone=view.timezone),
+        "conc-queue",
     )
 with (
     right,
@@ -113,8 +114,8 @@ with (
         "together", "Layers that run together", "Share of recalls; the diagonal is a layer's own share."
     ),
 ):
-    layers, matrix = here.ask(window_reads.co_occurrence)
-    components.analysis_chart(charts.co_occurrence(layers, matrix), "conc-together")
+    layers, matrix = page.ask(window_reads.co_occurrence)
+    components.analysis_chart(concurrency_charts.co_occurrence(layers, matrix), "conc-together")
 
 deadline = service.configs().default.config.deadline_seconds
 with components.card(
@@ -124,7 +125,8 @@ with components.card(
     "the deadline in force.",
 ):
     components.analysis_chart(
-        charts.deadline_trade(here.ask(deadlines.trade), deadline and deadline * 1000), "conc-deadline"
+        deadline_charts.deadline_trade(page.ask(deadlines.trade), deadline and deadline * 1000),
+        "conc-deadline",
     )
 
 with components.card("table", "By tasks in flight"):

@@ -9,7 +9,7 @@ import pytest
 from athena_tuning.model import LayerTask, QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.service.capacity import Curve, Met, curve
-from athena_tuning.ui.charts import throughput
+from athena_tuning.ui.charts.concurrency_charts import throughput
 
 
 def measured(levels: range, service_ms) -> PerformanceProfiler:
@@ -65,16 +65,16 @@ def test_one_number_in_flight_says_nothing_of_others() -> None:
 
 def test_the_chart_says_what_the_limit_and_the_choice_carry() -> None:
     met = [(1, 100.0, 90.0, 120.0), (2, 180.0, 150.0, 210.0)]
-    chart = throughput(met, [100.0, 190.0, 200.0, 205.0], seen_to=2, limit=2, chosen=4)
+    chart = throughput(met, [100.0, 190.0, 200.0, 205.0], measured_to=2, limit=2, chosen=4)
     names = [trace["name"] for trace in chart.spec["data"]]
     assert names == [
-        "met, 95 % interval",
+        "measured, 95 % interval",
         "fitted law",
-        "beyond what was met",
+        "extrapolated",
         "in force: 2",
         "tuner's choice: 4",
     ]
     assert chart.spec["data"][0]["error_y"]["array"] == [20.0, 30.0]
     assert "190 /s at the limit of 2, 205 /s at 4, which the tuner would choose" in chart.alt
-    bare = throughput([], [], seen_to=1, limit=2, chosen=None)
-    assert [trace["name"] for trace in bare.spec["data"]] == ["met, 95 % interval"]
+    bare = throughput([], [], measured_to=1, limit=2, chosen=None)
+    assert [trace["name"] for trace in bare.spec["data"]] == ["measured, 95 % interval"]

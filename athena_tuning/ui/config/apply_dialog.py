@@ -15,7 +15,7 @@ from athena_tuning.store import ConfigConflict
 from athena_tuning.tuning.simulation.what_if import WhatIf
 from athena_tuning.ui.config import predictions
 from athena_tuning.ui.frame import components, notices
-from athena_tuning.ui.frame.page_context import Here
+from athena_tuning.ui.frame.page_context import PageContext
 
 _PENDING = "pending change"
 _REASON = "reason"
@@ -59,35 +59,35 @@ def is_open() -> bool:
     return st.session_state.get(_PENDING) is not None or notices.CONFLICT in st.session_state
 
 
-def undo(here: Here, scope: str, version: int, reason: str) -> None:
+def undo(page: PageContext, scope: str, version: int, reason: str) -> None:
     """Take back the newest change of a scope; meant for ``on_click``.
 
     Args:
-        here: the page.
+        page: the page.
         scope: "all" or a query type.
         version: in force for it, as the person saw it.
         reason: what is taken back, in the service's words.
     """
     st.session_state.pop(_WRITING, None)
     notices.act(
-        lambda: here.service.undo(here.actor, expected_version=version, scope=scope),
+        lambda: page.service.undo(page.actor, expected_version=version, scope=scope),
         f"Done: {text.plain(reason)}",
     )
 
 
-def dialog(here: Here) -> None:
+def dialog(page: PageContext) -> None:
     """Draw the dialog for a change that waits for its answer, or for one that somebody else overtook."""
     overtaken: ConfigConflict | None = st.session_state.get(notices.CONFLICT)
     change: Change | None = st.session_state.get(_PENDING)
     if overtaken is not None:
-        st.dialog("Not applied", width="large", on_dismiss=_drop)(_conflict)(here, overtaken)
+        st.dialog("Not applied", width="large", on_dismiss=_drop)(_conflict)(page, overtaken)
     elif change is not None:
-        st.dialog(change.title, width="medium", on_dismiss=_forget)(_body)(here, change)
+        st.dialog(change.title, width="medium", on_dismiss=_forget)(_body)(page, change)
 
 
-def _conflict(here: Here, found: ConfigConflict) -> None:
+def _conflict(page: PageContext, found: ConfigConflict) -> None:
     """Draw both sides of a conflict, and the ways on."""
-    there, merged = found.current, _merged(here, found)
+    there, merged = found.current, _merged(page, found)
     st.text(
         f"Somebody else wrote first. You looked at version {found.expected}. "
         + (
@@ -107,7 +107,7 @@ def _conflict(here: Here, found: ConfigConflict) -> None:
                 mine,
                 components.Cell(both, "now"),
             )
-            for name, saw, theirs, mine, both in sides(_seen(here, found), found, merged)
+            for name, saw, theirs, mine, both in sides(_seen(page, found), found, merged)
         ]
         or [("nothing", *(["the same"] * 4))],
     )
@@ -119,8 +119,8 @@ def _conflict(here: Here, found: ConfigConflict) -> None:
             type="primary",
             icon=":material/merge:",
             on_click=_rebase,
-            args=(here, found),
-            disabled=not here.can_write,
+            args=(page, found),
+            disabled=not page.can_write,
         )
     if done:
         st.rerun()
@@ -151,15 +151,15 @@ def rebased(seen: TuningConfig, in_force: TuningConfig, wanted: TuningConfig) ->
     return TuningConfig.from_dict({**in_force.to_dict(), **changed})
 
 
-def _body(here: Here, change: Change) -> None:
-    at = here.service.configs().in_scope(change.scope) or here.service.configs().default
+def _body(page: PageContext, change: Change) -> None:
+    at = page.service.configs().in_scope(change.scope) or page.service.configs().default
     differences(at, change.config, mode=change.mode)
     whom = "all query types" if change.scope == "all" else f"recalls of type {text.plain(change.scope, 30)}"
     st.text(f"For {whom}, on top of version {change.base}. The next recall uses it.")
     if change.config != at.config:
         with st.container(key="foretold"):
             st.markdown("**Predicted on the newest recalls**")
-            _predicted(here, change)
+            _predicted(page, change)
     st.text_input("Reason", key=_REASON, max_chars=500, placeholder="Why? The history will say so.")
     with st.container(horizontal=True, horizontal_alignment="right"):
         done = st.button("Cancel", on_click=_forget)
@@ -167,17 +167,17 @@ def _body(here: Here, change: Change) -> None:
             "Apply",
             type="primary",
             icon=":material/check:",
-            disabled=not here.can_write,
+            disabled=not page.can_write,
             on_click=_apply,
-            args=(here, change),
+            args=(page, change),
         )
     if done:
         st.rerun()
 
 
-def _predicted(here: Here, change: Change) -> None:
+def _predicted(page: PageContext, change: Change) -> None:
     try:
-        run = here.service.forecast({_THEN: change.config}, change.scope)
+        run = page.service.forecast({_THEN: change.config}, change.scope)
     except ValueError as busy:
         st.caption(f"No prediction: {busy}.")
         return
@@ -206,18 +206,18 @@ def differences(at: ConfigVersion, wanted: TuningConfig, *, mode: Mode | None = 
         st.text("No value changes; the history gets a new version all the same.")
 
 
-def _apply(here: Here, change: Change) -> None:
+def _apply(page: PageContext, change: Change) -> None:
     reason = st.session_state.get(_REASON, "")
 
     def write() -> object:
         st.session_state[_WRITING] = replace(change, reason=reason)
-        return _written(here, change, reason)
+        return _written(page, change, reason)
 
     _and_forget(write, f"{change.title}: in force for the next recall")
 
 
-def _written(here: Here, change: Change, reason: str) -> object:
-    service, actor, base = here.service, here.actor, change.base
+def _written(page: PageContext, change: Change, reason: str) -> object:
+    service, actor, base = page.service, page.actor, change.base
     if change.strategy is not None:
         return service.switch_strategy(
             actor,
@@ -225,10 +225,10 @@ def _written(here: Here, change: Change, reason: str) -> object:
             expected_version=base,
             reason=reason,
             config=change.config,
-            foretold=_known(here, change),
+            foretold=_known(page, change),
         )
     if change.restores is not None:
-        foretold = _known(here, change)
+        foretold = _known(page, change)
         if change.restores == 0:
             return service.end_exception(
                 actor, change.scope, expected_version=base, reason=reason, foretold=foretold
@@ -246,7 +246,7 @@ def _written(here: Here, change: Change, reason: str) -> object:
         reason=reason,
         scope=change.scope,
         mode=change.mode,
-        foretold=_known(here, change),
+        foretold=_known(page, change),
     )
 
 
@@ -263,37 +263,37 @@ def _forget() -> None:
     st.session_state.pop(_PENDING, None)
 
 
-def _known(here: Here, change: Change) -> WhatIf | None:
+def _known(page: PageContext, change: Change) -> WhatIf | None:
     """Return what the dialog's simulation said, if it had ended by the time that the person applied."""
     try:
-        return here.service.forecast({_THEN: change.config}, change.scope).found
+        return page.service.forecast({_THEN: change.config}, change.scope).found
     except ValueError:
         return None
 
 
-def _seen(here: Here, found: ConfigConflict) -> TuningConfig:
+def _seen(page: PageContext, found: ConfigConflict) -> TuningConfig:
     """Return the config that the writer saw: its version's, or the one that holds where there is none."""
-    past = here.service.history(500)
+    past = page.service.history(500)
     version = next((v for v in past if v.version == found.expected), None)
     if version is not None:
         return version.config
     change: Change | None = st.session_state.get(_WRITING)
     alone = change is None or change.scope == "all"
-    return ConfigSet().default.config if alone else here.service.configs().default.config
+    return ConfigSet().default.config if alone else page.service.configs().default.config
 
 
-def _merged(here: Here, found: ConfigConflict) -> TuningConfig:
-    seen = _seen(here, found)
-    in_force = found.current.config if found.current else here.service.configs().default.config
+def _merged(page: PageContext, found: ConfigConflict) -> TuningConfig:
+    seen = _seen(page, found)
+    in_force = found.current.config if found.current else page.service.configs().default.config
     return rebased(seen, in_force, found.proposed)
 
 
-def _rebase(here: Here, found: ConfigConflict) -> None:
-    merged = _merged(here, found)
+def _rebase(page: PageContext, found: ConfigConflict) -> None:
+    merged = _merged(page, found)
     scope = found.current.scope if found.current else "all"
     wanted: Change = st.session_state.get(_WRITING) or Change("", 0, merged, scope)
     st.session_state.pop(notices.CONFLICT, None)
-    at = here.service.configs().in_scope(wanted.scope)
+    at = page.service.configs().in_scope(wanted.scope)
     ask(
         replace(
             wanted,

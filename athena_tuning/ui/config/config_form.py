@@ -15,7 +15,7 @@ from athena_tuning.ui.config import apply_dialog, predictions
 from athena_tuning.ui.config.apply_dialog import Change
 from athena_tuning.ui.frame import components, notices
 from athena_tuning.ui.frame.chips import Chip, chips
-from athena_tuning.ui.frame.page_context import Here
+from athena_tuning.ui.frame.page_context import PageContext
 
 
 class Told(NamedTuple):
@@ -51,7 +51,7 @@ STRATEGIES = {
 
 
 def strategy_card(
-    here: Here,
+    page: PageContext,
     strategy: TuningStrategy,
     at: ConfigVersion,
     wanted: TuningConfig | None,
@@ -60,7 +60,7 @@ def strategy_card(
     """Draw what a strategy trades, what it would set today and what that would bring, and the switch to it.
 
     Args:
-        here: the page.
+        page: where it stands.
         strategy: the strategy.
         at: in force for all types.
         wanted: what the strategy would set; None where too little was seen.
@@ -85,7 +85,7 @@ def strategy_card(
         "In force" if chosen else f"Switch to {strategy.value}",
         key=f"switch-{strategy.value}",
         icon=":material/check:" if chosen else None,
-        disabled=chosen or not here.can_write,
+        disabled=chosen or not page.can_write,
         width="stretch",
         on_click=apply_dialog.ask,
         args=(
@@ -100,9 +100,9 @@ def strategy_card(
     )
 
 
-def form(here: Here, at: ConfigVersion, base: int, scope: str) -> None:
+def form(page: PageContext, at: ConfigVersion, base: int, scope: str) -> None:
     """Draw the values of a config for editing; what is refused is told below its field."""
-    config, locked = at.config, not here.can_write
+    config, locked = at.config, not page.can_write
     key = f"{scope}-{at.version}"
     refused: dict[str, str] = st.session_state.get(_REFUSED, {}) if key == st.session_state.get(_OF) else {}
     with st.form(f"edit-{key}", border=False):
@@ -136,7 +136,7 @@ def form(here: Here, at: ConfigVersion, base: int, scope: str) -> None:
             st.toggle(
                 "Layer selection", config.layer_selection_enabled, key=f"selection-{key}", disabled=locked
             )
-        layers = _layers(here, config)
+        layers = _layers(page, config)
         st.multiselect(
             "Layers that selection leaves out",
             layers,
@@ -161,7 +161,7 @@ def form(here: Here, at: ConfigVersion, base: int, scope: str) -> None:
         )
 
 
-def exceptions(here: Here, configs: ConfigSet) -> None:
+def exceptions(page: PageContext, configs: ConfigSet) -> None:
     """Draw the query types that have a config of their own, and how to end an exception."""
     if not configs.by_type:
         st.text("None: every query type runs under the config for all. Choose a type above to make one.")
@@ -175,7 +175,7 @@ def exceptions(here: Here, configs: ConfigSet) -> None:
                 "End",
                 key=f"end-{scope}",
                 icon=":material/close:",
-                disabled=not here.can_write,
+                disabled=not page.can_write,
                 on_click=apply_dialog.ask,
                 args=(
                     Change(
@@ -252,6 +252,6 @@ def _told(refused: Mapping[str, str], field: str) -> None:
         st.markdown(f":red[:material/error: {text.markdown(refused[field], 160)}]")
 
 
-def _layers(here: Here, config: TuningConfig) -> list[str]:
-    known = [*LAYERS, *here.service.window.layers(), *config.skipped_layers, *config.layer_timeouts]
+def _layers(page: PageContext, config: TuningConfig) -> list[str]:
+    known = [*LAYERS, *page.service.window.layers(), *config.skipped_layers, *config.layer_timeouts]
     return list(dict.fromkeys(known))[:12]

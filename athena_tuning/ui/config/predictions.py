@@ -12,12 +12,12 @@ from athena_tuning.load.run_handle import State
 from athena_tuning.load.whatif_run import WhatIfRun
 from athena_tuning.model import Candidate, Decision
 from athena_tuning.service import units
-from athena_tuning.service.chart_rows import told_change
+from athena_tuning.service.chart_rows import change_words
 from athena_tuning.tuning.settings import SEARCH
 from athena_tuning.tuning.simulation.what_if import Estimate, Outcome, WhatIf
 from athena_tuning.ui.frame import components
 from athena_tuning.ui.frame.components import Cell
-from athena_tuning.ui.frame.page_context import Here
+from athena_tuning.ui.frame.page_context import PageContext
 
 IMMATERIAL = 0.01
 """Log ratio below which a change is not coloured, however sure it is."""
@@ -56,8 +56,8 @@ def before_and_after(found: WhatIf, outcome: Outcome) -> tuple[list[Cell], list[
 def toned(change: Estimate, *, more_is_better: bool) -> Cell:
     """Return a change with its interval as a cell, coloured where it is sure."""
     if not change.sure or abs(change.value) < IMMATERIAL:
-        return Cell(told_change(change), "was")
-    return Cell(told_change(change), "good" if (change.value > 0) is more_is_better else "bad")
+        return Cell(change_words(change), "was")
+    return Cell(change_words(change), "good" if (change.value > 0) is more_is_better else "bad")
 
 
 def _capacity(outcome: Outcome) -> Cell:
@@ -72,7 +72,7 @@ def confidence(run: WhatIfRun, name: str) -> Cell:
     outcome = outcome_of(run, name)
     if outcome is None:
         return Cell("not simulated", "was")
-    gain, told = outcome.gain, f"p99 {told_change(outcome.p99_change)}"
+    gain, told = outcome.gain, f"p99 {change_words(outcome.p99_change)}"
     if outcome.beyond:
         return Cell(f"a guess: beyond what was seen; {told}", "was")
     if gain.high < 0:
@@ -167,11 +167,11 @@ def grounds(found: WhatIf, *, as_recorded: bool = True) -> str:
     return told
 
 
-def wait(here: Here, run: WhatIfRun, *, unless: Callable[[], bool]) -> None:
+def wait(page: PageContext, run: WhatIfRun, *, unless: Callable[[], bool]) -> None:
     """Draw the page anew when a run has ended; nothing if it has.
 
     Args:
-        here: the page.
+        page: where it stands.
         run: what is waited for.
         unless: whether a dialog is open, in which what is typed would be lost.
     """
@@ -182,4 +182,4 @@ def wait(here: Here, run: WhatIfRun, *, unless: Callable[[], bool]) -> None:
         if run.state is not State.RUNNING and not unless():
             st.rerun()
 
-    here.live(look, every=0.7)
+    page.live(look, every=0.7)

@@ -13,7 +13,7 @@ from athena_tuning.ui.config import apply_dialog, predictions
 from athena_tuning.ui.config.apply_dialog import Change
 from athena_tuning.ui.frame import components
 from athena_tuning.ui.frame.components import Cell
-from athena_tuning.ui.frame.page_context import Here
+from athena_tuning.ui.frame.page_context import PageContext
 
 PROPOSAL = "proposal"
 
@@ -37,16 +37,16 @@ def cases(decision: Decision) -> dict[str, TuningConfig]:
 
 
 def forecasts(
-    here: Here, decision: Decision, strategies: Mapping[TuningStrategy, TuningConfig], scope: str
+    page: PageContext, decision: Decision, strategies: Mapping[TuningStrategy, TuningConfig], scope: str
 ) -> tuple[WhatIfRun | None, WhatIfRun | None]:
     """Return the runs that simulate the proposal and the strategies; one run for both where it can be."""
     by_strategy = {strategy.value: config for strategy, config in strategies.items()}
     proposed = cases(decision)
     try:
         if scope == "all":
-            run = here.service.forecast({**proposed, **by_strategy})
+            run = page.service.forecast({**proposed, **by_strategy})
             return run, run
-        return here.service.forecast(proposed, scope), here.service.forecast(by_strategy)
+        return page.service.forecast(proposed, scope), page.service.forecast(by_strategy)
     except ValueError:  # too many wait: the page says that nothing is predicted
         return None, None
 
@@ -95,13 +95,13 @@ def _stays(decision: Decision) -> None:
     predictions.considered(decision)
 
 
-def button(here: Here, decision: Decision, base: int, scope: str) -> None:
+def button(page: PageContext, decision: Decision, base: int, scope: str) -> None:
     """Draw the button that opens the dialog for a proposal."""
     st.button(
         "Apply the proposal",
         type="primary",
         icon=":material/check:",
-        disabled=not here.can_write,
+        disabled=not page.can_write,
         on_click=apply_dialog.ask,
         args=(
             Change(
@@ -115,10 +115,10 @@ def button(here: Here, decision: Decision, base: int, scope: str) -> None:
     )
 
 
-def strategies_of(here: Here) -> dict[TuningStrategy, TuningConfig]:
+def strategies_of(page: PageContext) -> dict[TuningStrategy, TuningConfig]:
     """Return what each strategy would set for all types on today's evidence."""
-    at = here.service.configs().default
-    return {strategy: here.service.under_strategy(strategy, at) for strategy in TuningStrategy}
+    at = page.service.configs().default
+    return {strategy: page.service.under_strategy(strategy, at) for strategy in TuningStrategy}
 
 
 def in_force(at: ConfigVersion) -> None:

@@ -13,8 +13,9 @@ import streamlit as st
 from athena_tuning.model import QueryMetrics
 from athena_tuning.service import text, units
 from athena_tuning.service.window_reads import SAME, Kpi, record_row
-from athena_tuning.ui import charts
-from athena_tuning.ui.charts.chart import Chart
+from athena_tuning.ui.charts import latency_charts
+from athena_tuning.ui.charts.panel import Chart
+from athena_tuning.ui.charts.plotly_figure import CONFIG
 from athena_tuning.ui.frame import notices
 from athena_tuning.ui.frame.navigation import page_file
 
@@ -22,14 +23,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from athena_tuning.service.tuning_service import TuningService
-    from athena_tuning.ui.frame.page_context import Here
+    from athena_tuning.ui.frame.page_context import PageContext
 
 
 class Cell(NamedTuple):
-    """A table cell with a class: "n" number, "was", "now", "wide" (left out on narrow screens)."""
+    """A table cell.
+
+    Attributes:
+        value: what it says.
+        kind: its classes: "n" number, "was", "now", "wide" (left out on narrow screens).
+        share: length of a bar behind it, of the cell's width; 0 draws none.
+    """
 
     value: object
     kind: str = ""
+    share: float = 0.0
 
 
 def sheet(columns: Sequence[str | Cell], rows: Sequence[Sequence[object]], *, limit: int = 240) -> None:
@@ -101,7 +109,7 @@ def live_chart(chart: Chart, key: str, *, height: int = 260, **more: Any) -> Any
 
 def analysis_chart(chart: Chart, key: str, **more: Any) -> Any:
     """Draw a Plotly chart."""
-    return st.plotly_chart(chart.spec, key=key, config=charts.CONFIG, alt=chart.alt, **more)
+    return st.plotly_chart(chart.spec, key=key, config=CONFIG, alt=chart.alt, **more)
 
 
 def kpi(item: Kpi) -> None:
@@ -157,7 +165,7 @@ def waterfall(record: QueryMetrics, timezone: str) -> None:
     """Draw one recall: its text, what became of it, and its layers along its time."""
     st.code(text.plain(record.query_text, 400), language=None, wrap_lines=True)
     if record.tasks:
-        analysis_chart(charts.waterfall(record), f"waterfall-{record.query_id}")
+        analysis_chart(latency_charts.waterfall(record), f"waterfall-{record.query_id}")
     elif record.cache_hit:
         empty("The cache answered: no layer ran.", icon="bolt")
     else:
@@ -218,9 +226,9 @@ def chosen_cell(event: Any, chart: Chart) -> tuple[int, int] | None:
     return None
 
 
-def nothing_yet(here: Here) -> None:
+def nothing_yet(page: PageContext) -> None:
     """Say that the view is empty and offer what fills it."""
-    service = here.service
+    service = page.service
     seen, needed = service.enough()
     with card("empty", "Nothing to show for this view"):
         if seen < needed:
@@ -232,19 +240,19 @@ def nothing_yet(here: Here) -> None:
                 "There are recalls, but none in this period with this filter. "
                 "Take a longer period, or all queries."
             )
-        samples_menu(here, "empty")
+        samples_menu(page, "empty")
         with st.container(horizontal=True):
             st.page_link(
                 page_file("workloads"), label="Bring a file, or ask the memory", icon=":material/upload_file:"
             )
-            if here.can_write and service.embedded is not None and not service.embedded.demo_is_on:
+            if page.can_write and service.embedded is not None and not service.embedded.demo_is_on:
                 st.page_link(page_file("system"), label="Start the demo load", icon=":material/play_arrow:")
 
 
-def samples_menu(here: Here, key: str) -> None:
+def samples_menu(page: PageContext, key: str) -> None:
     """Offer a sample workload to load."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        names = {sample.name: sample.title for sample in here.service.samples()}
+        names = {sample.name: sample.title for sample in page.service.samples()}
         chosen = st.selectbox(
             "Sample workload", list(names), format_func=names.__getitem__, key=f"{key}-sample", width=340
         )
@@ -253,9 +261,9 @@ def samples_menu(here: Here, key: str) -> None:
             key=f"{key}-load",
             type="primary",
             icon=":material/download:",
-            disabled=not here.can_write or here.service.embedded is None,
+            disabled=not page.can_write or page.service.embedded is None,
             on_click=lambda: notices.act(
-                lambda: here.service.take_sample(here.actor, st.session_state[f"{key}-sample"]),
+                lambda: page.service.take_sample(page.actor, st.session_state[f"{key}-sample"]),
                 f"Loaded “{names.get(chosen, chosen)}” as if it had just ended",
             ),
         )
@@ -272,7 +280,8 @@ def empty(words: str, *, icon: str = "hourglass_empty") -> None:
 def _cell(value: object, kind: str, limit: int) -> str:
     cell = value if isinstance(value, Cell) else Cell(value)
     kinds = " ".join(filter(None, (kind, cell.kind)))
-    return f'<td class="{kinds}">{html.escape(text.plain(cell.value, limit))}</td>'
+    bar = f' style="--share: {cell.share:.0%}"' if cell.share else ""
+    return f'<td class="{kinds}"{bar}>{html.escape(text.plain(cell.value, limit))}</td>'
 
 
 def _safe(value: object) -> str:

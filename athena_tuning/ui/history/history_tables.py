@@ -9,15 +9,15 @@ import streamlit as st
 from athena_tuning.frames import TEXT, TIME, Records, frame
 from athena_tuning.model import Action, ConfigSet, ConfigVersion, Decision
 from athena_tuning.service import outcomes, units, window_reads
-from athena_tuning.service.chart_rows import Foretold
-from athena_tuning.ui import charts
+from athena_tuning.service.chart_rows import Prediction
+from athena_tuning.ui.charts import latency_charts, what_if_charts
 from athena_tuning.ui.config import apply_dialog, predictions
 from athena_tuning.ui.config.apply_dialog import Change
 from athena_tuning.ui.frame import components, notices
-from athena_tuning.ui.frame.page_context import Here
+from athena_tuning.ui.frame.page_context import PageContext
 
 
-def versions(here: Here, found: Records[ConfigVersion]) -> list[ConfigVersion]:
+def versions(page: PageContext, found: Records[ConfigVersion]) -> list[ConfigVersion]:
     """Draw versions as a table and return those that were chosen, older first."""
     by_number = {version.version: version for version in found}
     table = found.to_pandas()
@@ -28,7 +28,7 @@ def versions(here: Here, found: Records[ConfigVersion]) -> list[ConfigVersion]:
         ),
         {
             "version": st.column_config.NumberColumn("Version", format="%d", width=60),
-            "time": components.moment_column("When", here.view.timezone),
+            "time": components.moment_column("When", page.view.timezone),
             "scope": "Scope",
             "change": st.column_config.TextColumn("Change", width="large"),
             "reason": "Why",
@@ -45,14 +45,14 @@ def versions(here: Here, found: Records[ConfigVersion]) -> list[ConfigVersion]:
     return sorted(chosen, key=lambda version: version.version)
 
 
-def roll_back_button(here: Here, chosen: Sequence[ConfigVersion]) -> None:
+def roll_back_button(page: PageContext, chosen: Sequence[ConfigVersion]) -> None:
     """Draw the button that brings back the chosen version."""
     version = chosen[0] if len(chosen) == 1 else None
-    at = here.service.configs().in_scope(version.scope) if version else None
+    at = page.service.configs().in_scope(version.scope) if version else None
     st.button(
         f"Roll back to version {version.version}…" if version else "Roll back…",
         icon=":material/restore:",
-        disabled=version is None or version == at or not here.can_write,
+        disabled=version is None or version == at or not page.can_write,
         help=None if version else "Choose one version above",
         on_click=apply_dialog.ask,
         args=(
@@ -71,9 +71,9 @@ def roll_back_button(here: Here, chosen: Sequence[ConfigVersion]) -> None:
     )
 
 
-def compare(here: Here, chosen: Sequence[ConfigVersion]) -> None:
+def compare(page: PageContext, chosen: Sequence[ConfigVersion]) -> None:
     """Draw one version against what is in force, or two against each other: values and measurements."""
-    service, view = here.service, here.view
+    service, view = page.service, page.view
     if len(chosen) == 1:
         at = service.configs().in_scope(chosen[0].scope) or service.configs().default
         pair = (chosen[0], at)
@@ -119,22 +119,24 @@ def compare(here: Here, chosen: Sequence[ConfigVersion]) -> None:
         now, n = service.ask(window_reads.percentile_curve, view.only(config_version=newer.version))
         then, n_then = service.ask(window_reads.percentile_curve, view.only(config_version=older.version))
         if n or n_then:
-            chart = charts.percentile_plot(now, then, counts=(n, n_then), names=names, slo_ms=here.slo_ms)
+            chart = latency_charts.percentile_plot(
+                now, then, counts=(n, n_then), names=names, slo_ms=page.slo_ms
+            )
             components.analysis_chart(chart, "compare-chart")
         else:
             components.empty("Neither ran in this period.")
 
 
-def decisions(here: Here, found: Records[Decision], points: Sequence[Foretold]) -> None:
+def decisions(page: PageContext, found: Records[Decision], points: Sequence[Prediction]) -> None:
     """Draw decisions as a table, and the reasons of the chosen one.
 
     Args:
-        here: the page.
+        page: where it stands.
         found: the decisions, newest first.
         points: what came of those that expected something.
     """
-    seen = {point.name: point.came.value for point in points}
-    verdicts_on = outcomes.judged(found)
+    seen = {point.name: point.observed.value for point in points}
+    verdicts_on = outcomes.verdicts_of(found)
     changes = Records(Decision, (d for d in found if d.action is not Action.KEEP))
     if changes and not st.toggle("“No change” too", key="history-all"):
         found = changes
@@ -144,7 +146,7 @@ def decisions(here: Here, found: Records[Decision], points: Sequence[Foretold]) 
             came=[components.change_of(_observed(decision, verdicts_on, seen)) for decision in found],
         ),
         {
-            "time": components.moment_column("When", here.view.timezone),
+            "time": components.moment_column("When", page.view.timezone),
             "action": "Action",
             "summary": st.column_config.TextColumn("In a sentence", width=300),
             "expected": st.column_config.TextColumn("Expected", width=75),
@@ -177,17 +179,21 @@ def _observed(
     return seen.get(f"v{decision.config_version}") if verdict.observed is None else verdict.observed
 
 
-def held_against(here: Here, found: Sequence[Decision], written: Sequence[ConfigVersion]) -> list[Foretold]:
-    """Return what changes were expected to bring, held against what they brought."""
-    return outcomes.held_against(
-        found, written, lambda before, after: here.service.ask(outcomes.came, here.view, before, after)
+def past_predictions(
+    page: PageContext, found: Sequence[Decision], written: Sequence[ConfigVersion]
+) -> list[Prediction]:
+    """Return what changes were expected to bring, with what was observed of them."""
+    return outcomes.predictions(
+        found,
+        written,
+        lambda before, after: page.service.ask(outcomes.observed_change, page.view, before, after),
     )
 
 
-def expected_and_came(points: Sequence[Foretold]) -> None:
+def expected_and_observed(points: Sequence[Prediction]) -> None:
     """Draw what changes were expected to bring against what they brought."""
     if points:
-        components.analysis_chart(charts.expected_and_came(points), "history-expected")
+        components.analysis_chart(what_if_charts.expected_and_observed(points), "history-expected")
         st.caption(
             "Latency, type by type, under the version against the one before it, with 95 % intervals. A "
             "point on the line came as expected; another load moves it too."
@@ -200,9 +206,9 @@ def expected_and_came(points: Sequence[Foretold]) -> None:
         )
 
 
-def trail(here: Here, written: Sequence[ConfigVersion]) -> None:
+def trail(page: PageContext, written: Sequence[ConfigVersion]) -> None:
     """Draw who did what and why, newest first."""
-    entries = outcomes.trail(written, here.service.notes())[:500]
+    entries = outcomes.trail(written, page.service.notes())[:500]
     if not entries:
         components.empty("Nobody has done anything yet.", icon="history_edu")
         return
@@ -210,7 +216,7 @@ def trail(here: Here, written: Sequence[ConfigVersion]) -> None:
     components.table(
         frame({"time": (TIME, at), "who": (TEXT, who), "what": (TEXT, what), "why": (TEXT, why)}),
         {
-            "time": components.moment_column("When", here.view.timezone),
+            "time": components.moment_column("When", page.view.timezone),
             "who": "Who",
             "what": st.column_config.TextColumn("What", width="medium"),
             "why": "Why",
@@ -221,7 +227,7 @@ def trail(here: Here, written: Sequence[ConfigVersion]) -> None:
     )
 
 
-def note_form(here: Here) -> None:
+def note_form(page: PageContext) -> None:
     """Draw the field for a note at this moment."""
     form = st.form("note", border=False, clear_on_submit=True)
     with form, st.container(horizontal=True, vertical_alignment="bottom"):
@@ -229,15 +235,15 @@ def note_form(here: Here) -> None:
         st.form_submit_button(
             "Keep",
             icon=":material/push_pin:",
-            disabled=not here.can_write,
+            disabled=not page.can_write,
             on_click=lambda: notices.act(
-                lambda: here.service.annotate(here.actor, st.session_state["note-text"]), "Noted"
+                lambda: page.service.annotate(page.actor, st.session_state["note-text"]), "Noted"
             ),
         )
 
 
 def _explain(decision: Decision, verdict: Decision | None) -> None:
-    for sentence in outcomes.explained(decision, verdict):
+    for sentence in outcomes.explanation(decision, verdict):
         st.text(sentence)
     components.sheet(
         ["Parameter", "Before", "After", components.Cell("Why", "why")],

@@ -15,8 +15,9 @@ from athena_tuning.service import text, units, window_reads
 from athena_tuning.service.roles import Actor
 from athena_tuning.service.view import View
 from athena_tuning.ui.charts import live_charts
+from athena_tuning.ui.charts.echarts_option import over_time
 from athena_tuning.ui.frame import components, notices
-from athena_tuning.ui.frame.page_context import Here
+from athena_tuning.ui.frame.page_context import PageContext
 from athena_tuning.ui.simulate import run_results
 
 PATTERNS = {
@@ -37,9 +38,9 @@ _GAUGES = "gauges"
 _LOOK_BACK = 150.0
 
 
-def form(here: Here) -> None:
+def form(page: PageContext) -> None:
     """Draw the form of a load run."""
-    locked = not here.can_write
+    locked = not page.can_write
     pattern = st.pills(
         "Pattern", list(PATTERNS), default="steady", required=True, key="sim-pattern", disabled=locked
     )
@@ -47,7 +48,7 @@ def form(here: Here) -> None:
     with st.form("load", border=False):
         with st.grid(2, min_column_width=120, gap="small"):
             if pattern == "replay":
-                names = {sample.name: sample.title for sample in here.service.samples()} | FROM_STORE
+                names = {sample.name: sample.title for sample in page.service.samples()} | FROM_STORE
                 st.selectbox(
                     "Workload", list(names), format_func=names.__getitem__, key="sim-replay", disabled=locked
                 )
@@ -77,7 +78,7 @@ def form(here: Here) -> None:
             width="stretch",
             disabled=locked,
             on_click=_start,
-            args=(here,),
+            args=(page,),
         )
 
 
@@ -116,7 +117,7 @@ def spec_from(values: dict[str, object]) -> LoadSpec:
     )
 
 
-def progress(here: Here, run: Run) -> None:
+def progress(page: PageContext, run: Run) -> None:
     """Draw how far a run is, and the button that stops it."""
     at = run.progress()
     told = f"{run.spec.pattern} at {units.rate(run.spec.rate_per_s)}"
@@ -126,14 +127,14 @@ def progress(here: Here, run: Run) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(share, text=f"{at.state.value.capitalize()}: {told}, {at.elapsed_s:.0f} s")
         if at.state in UNDER_WAY:
-            service, paused = here.service, at.state is State.PAUSED
+            service, paused = page.service, at.state is State.PAUSED
             _steer(
-                here,
+                page,
                 "Go on" if paused else "Pause",
                 "play_arrow" if paused else "pause",
                 service.resume_load if paused else service.pause_load,
             )
-            _steer(here, "Stop", "stop", service.stop_load, "The load has stopped")
+            _steer(page, "Stop", "stop", service.stop_load, "The load has stopped")
     with st.grid(6, min_column_width=112, gap="small"):
         st.metric("Asked", units.count(at.offered), height="stretch")
         st.metric("Answered", units.rate(at.achieved_per_s), height="stretch")
@@ -143,45 +144,45 @@ def progress(here: Here, run: Run) -> None:
         st.metric("Errors", units.count(at.errors), height="stretch")
 
 
-def _steer(here: Here, name: str, icon: str, write: Callable[[Actor], object], done: str = "") -> None:
+def _steer(page: PageContext, name: str, icon: str, write: Callable[[Actor], object], done: str = "") -> None:
     st.button(
         name,
         icon=f":material/{icon}:",
         type="primary" if name == "Stop" else "secondary",
         key=f"sim-{name.lower().replace(' ', '-')}",
-        disabled=not here.can_write,
-        on_click=lambda: notices.act(lambda: write(here.actor), done),
+        disabled=not page.can_write,
+        on_click=lambda: notices.act(lambda: write(page.actor), done),
     )
 
 
-def charts(here: Here, view: View) -> None:
+def charts(page: PageContext, view: View) -> None:
     """Draw the last minutes of the manager, second by second."""
-    service = here.service
+    service = page.service
     recent = view.only(start=view.end - _LOOK_BACK)
     bucket = 2.0
     series = service.ask(window_reads.over_time, recent, bucket)
     period = (recent.start, recent.end)
     left, right = st.columns(2, gap="small")
     with left, components.card("sim-latency", "Latency, last 150 s"):
-        chart = live_charts.latency_over_time(
+        panel = live_charts.latency_over_time(
             series,
             timezone=view.timezone,
-            slo_ms=here.slo_ms,
+            slo_ms=page.slo_ms,
             marks=window_reads.marks(service.history(20), (), recent),
             period=period,
         )
-        components.live_chart(chart, "sim-chart-latency", height=240)
+        components.live_chart(over_time(panel), "sim-chart-latency", height=240)
     with right, components.card("sim-throughput", "Recalls per second, last 150 s"):
-        chart = live_charts.throughput_over_time(
+        panel = live_charts.throughput_over_time(
             series, bucket_seconds=bucket, timezone=view.timezone, period=period
         )
-        components.live_chart(chart, "sim-chart-throughput", height=240)
+        components.live_chart(over_time(panel), "sim-chart-throughput", height=240)
     if service.embedded:
         with components.card("sim-gauges", "Layer tasks now: running and waiting under the limit"):
-            chart = live_charts.lines_over_time(
-                _sampled(here), timezone=view.timezone, unit=" tasks", step=True, period=period
+            panel = live_charts.lines_over_time(
+                _sampled(page), timezone=view.timezone, unit="tasks", steps=True, period=period
             )
-            components.live_chart(chart, "sim-chart-gauges", height=190)
+            components.live_chart(over_time(panel), "sim-chart-gauges", height=190)
 
 
 def outcome(run: Run) -> None:
@@ -193,21 +194,21 @@ def outcome(run: Run) -> None:
         run_results.outcome(came)
 
 
-def _sampled(here: Here) -> dict[str, list[tuple[float, float]]]:
+def _sampled(page: PageContext) -> dict[str, list[tuple[float, float]]]:
     """Note the manager's gauges and return those of the last minutes, as this session has seen them."""
-    assert here.service.embedded is not None  # noqa: S101 (asked by the caller)
-    manager = here.service.embedded.manager
+    assert page.service.embedded is not None  # noqa: S101 (asked by the caller)
+    manager = page.service.embedded.manager
     seen: deque[tuple[float, int, int, int]] = st.session_state.setdefault(_GAUGES, deque(maxlen=150))
     limit = manager.config.max_concurrent
-    seen.append((here.service.now, manager.in_flight, manager.waiting, limit))
+    seen.append((page.service.now, manager.in_flight, manager.waiting, limit))
     names = ("running", "waiting", "limit")
     return {name: [(row[0], float(row[i])) for row in seen] for i, name in enumerate(names, start=1)}
 
 
-def _start(here: Here) -> None:
+def _start(page: PageContext) -> None:
     notices.act(
-        lambda: here.service.start_load(
-            here.actor, spec_from({str(key): value for key, value in st.session_state.items()})
+        lambda: page.service.start_load(
+            page.actor, spec_from({str(key): value for key, value in st.session_state.items()})
         ),
         "The load has started",
     )

@@ -12,18 +12,18 @@ from athena_tuning.load.report.writing import run_report
 from athena_tuning.load.summary import LoadSummary
 from athena_tuning.service import audit, text, units
 from athena_tuning.ui.frame import components
-from athena_tuning.ui.frame.page_context import Here
+from athena_tuning.ui.frame.page_context import PageContext
 
 _SHOWN = 50
 
 
-def kept(here: Here) -> None:
+def kept(page: PageContext) -> None:
     """Draw the kept runs, and below them the one or the two that were chosen."""
-    found = here.service.loads.archive.newest(_SHOWN)
+    found = page.service.loads.archive.newest(_SHOWN)
     if not found:
         components.empty("No load run is kept yet. Start one, here or with `athena-tuning load run`.")
         return
-    chosen = _chosen(here, found)
+    chosen = _chosen(page, found)
     if not chosen:
         st.caption("Choose a run to see what came out of it, or two to compare them.")
         return
@@ -95,11 +95,11 @@ def compared(found: Comparison) -> None:
         st.text(text.plain(note, 300))
 
 
-def _chosen(here: Here, found: Records[LoadSummary]) -> list[LoadSummary]:
+def _chosen(page: PageContext, found: Records[LoadSummary]) -> list[LoadSummary]:
     event = components.table(
         found.to_pandas().assign(load=[audit.told(came.spec) for came in found]),
         {
-            "started": components.moment_column("Began", here.view.timezone),
+            "started": components.moment_column("Began", page.view.timezone),
             "load": "Load",
             "state": "State",
             "achieved_per_s": st.column_config.NumberColumn("Answers /s", format="%.1f"),

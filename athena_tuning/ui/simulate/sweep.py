@@ -10,15 +10,15 @@ from athena_tuning.load.run_handle import State
 from athena_tuning.load.whatif_run import WhatIfRun
 from athena_tuning.model import QUERY_TYPES
 from athena_tuning.service import text
-from athena_tuning.service.chart_rows import told_change
+from athena_tuning.service.chart_rows import change_words
 from athena_tuning.service.read_service import NOW
 from athena_tuning.tuning.simulation.what_if import Outcome, WhatIf
-from athena_tuning.ui import charts
-from athena_tuning.ui.charts.chart import Chart
+from athena_tuning.ui.charts import what_if_charts
+from athena_tuning.ui.charts.panel import Chart
 from athena_tuning.ui.config import apply_dialog, predictions
 from athena_tuning.ui.config.apply_dialog import Change
 from athena_tuning.ui.frame import components, notices
-from athena_tuning.ui.frame.page_context import Here
+from athena_tuning.ui.frame.page_context import PageContext
 
 OVER = {
     "limit": "layer tasks in flight, over all recalls",
@@ -40,9 +40,9 @@ class Asked(NamedTuple):
     run: WhatIfRun
 
 
-def form(here: Here) -> None:
+def form(page: PageContext) -> None:
     """Draw what to sweep, over which recalls."""
-    titles = {NOW: "the newest recalls", **{s.name: s.title for s in here.service.samples()}}
+    titles = {NOW: "the newest recalls", **{s.name: s.title for s in page.service.samples()}}
     over = st.pills("Vary", list(OVER), default="limit", required=True, key="what-over", bind="query-params")
     st.caption(OVER[over or "limit"])
     with st.form("what-if", border=False):
@@ -69,12 +69,12 @@ def form(here: Here) -> None:
             icon=":material/query_stats:",
             width="stretch",
             on_click=_ask,
-            args=(here,),
+            args=(page,),
         )
     st.caption("Nothing is asked of the manager: recorded recalls are met again in virtual time.")
 
 
-def result(here: Here) -> None:
+def result(page: PageContext) -> None:
     """Draw what the newest sweep of this session came to, or how far it is."""
     asked: Asked | None = st.session_state.get(_ASKED)
     if asked is None:
@@ -82,14 +82,14 @@ def result(here: Here) -> None:
             components.empty("Choose what to vary and press Simulate.", icon="query_stats")
     elif asked.run.state is State.RUNNING:
         with components.card("what-running", "Simulating"):
-            here.live(lambda _: _progress(asked), every=0.5)
+            page.live(lambda _: _progress(asked), every=0.5)
     elif asked.run.found is None:
         with components.card("what-failed", "No answer"):
             st.text(text.plain(asked.run.failure or "The simulation was stopped.", 300))
             if asked.source == NOW:
-                components.samples_menu(here, "what-if")
+                components.samples_menu(page, "what-if")
     else:
-        _answer(here, asked, asked.run.found)
+        _answer(page, asked, asked.run.found)
 
 
 def _progress(asked: Asked) -> None:
@@ -100,19 +100,19 @@ def _progress(asked: Asked) -> None:
         st.rerun()
 
 
-def _answer(here: Here, asked: Asked, found: WhatIf) -> None:
+def _answer(page: PageContext, asked: Asked, found: WhatIf) -> None:
     with components.card("what-answer", _conclusion(asked, found)):
         st.caption(predictions.grounds(found, as_recorded=asked.speed == 1))
         if asked.over in ("limit", "timeout"):
             components.analysis_chart(_curve(asked, found), "what-curve")
         else:
-            components.analysis_chart(charts.changes(found.outcomes), "what-changes")
+            components.analysis_chart(what_if_charts.changes(found.outcomes), "what-changes")
             st.caption("Filled: the 95 % interval leaves out no change. Blue is for the better.")
     with components.card("what-case", "Before and after"):
-        _case(here, asked, found)
+        _case(page, asked, found)
 
 
-def _case(here: Here, asked: Asked, found: WhatIf) -> None:
+def _case(page: PageContext, asked: Asked, found: WhatIf) -> None:
     by_name = {outcome.name: outcome for outcome in found.outcomes}
     best = found.best.name if found.best else next(iter(by_name))
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -131,9 +131,9 @@ def _case(here: Here, asked: Asked, found: WhatIf) -> None:
             "Apply this…",
             type="primary",
             icon=":material/check:",
-            disabled=not here.can_write,
+            disabled=not page.can_write,
             on_click=apply_dialog.ask,
-            args=(_change(here, asked, found, outcome),),
+            args=(_change(page, asked, found, outcome),),
         )
     components.sheet(*predictions.before_and_after(found, outcome))
     if outcome.beyond:
@@ -141,21 +141,21 @@ def _case(here: Here, asked: Asked, found: WhatIf) -> None:
             f"Beyond what was seen: what happens above {found.trusted} layer tasks in flight is a guess. "
             "Go up in steps, and look again."
         )
-    configs = here.service.configs()
+    configs = page.service.configs()
     if configs.head != asked.head:
         st.text(f"Simulated against version {asked.head}; version {configs.head} is in force by now.")
 
 
-def _change(here: Here, asked: Asked, found: WhatIf, outcome: Outcome) -> Change:
+def _change(page: PageContext, asked: Asked, found: WhatIf, outcome: Outcome) -> Change:
     scope = "all" if asked.over == "limit" else asked.scope
-    at = here.service.configs().in_scope(scope)
+    at = page.service.configs().in_scope(scope)
     config = (outcome.configs.in_scope(scope) or outcome.configs.default).config
     return Change(
         f"Apply {_case_name(asked, outcome.name)}",
         at.version if at else 0,
         config,
         scope,
-        f"what-if over {found.recalls} recalls: p99 {told_change(outcome.p99_change)}",
+        f"what-if over {found.recalls} recalls: p99 {change_words(outcome.p99_change)}",
     )
 
 
@@ -164,7 +164,7 @@ def _curve(asked: Asked, found: WhatIf) -> Chart:
     limit = found.base.configs.default.config.max_concurrent
     in_force = float(limit) if asked.over == "limit" else at.timeout_seconds
     points = [(float(outcome.name), outcome) for outcome in found.outcomes]
-    return charts.sweep_curve(
+    return what_if_charts.sweep_curve(
         [*points, (in_force, found.base)],
         what="layer tasks in flight" if asked.over == "limit" else "timeout of a layer task",
         in_force=in_force,
@@ -175,7 +175,7 @@ def _curve(asked: Asked, found: WhatIf) -> Chart:
 def _conclusion(asked: Asked, found: WhatIf) -> str:
     if found.best is None:
         return f"Nothing tried is surely better for {found.strategy.value} than what is in force"
-    told = told_change(found.best.p99_change)
+    told = change_words(found.best.p99_change)
     return f"Best for {found.strategy.value}: {_case_name(asked, found.best.name)}, p99 {told}"
 
 
@@ -190,14 +190,14 @@ def _told(asked: Asked) -> str:
     return f"{asked.over} over {whom}" + (f" at {asked.speed:g}x" if asked.speed != 1 else "")
 
 
-def _ask(here: Here) -> None:
+def _ask(page: PageContext) -> None:
     state = st.session_state
     over = str(state.get("what-over") or "limit")
     source, scope = str(state["what-source"]), str(state["what-scope"])
 
     def start() -> None:
         speed = float(state["what-speed"] or 0)
-        run = here.service.sweep(source, over, scope=scope, speed=speed)
-        state[_ASKED] = Asked(source, over, scope, speed, here.service.configs().head, run)
+        run = page.service.sweep(source, over, scope=scope, speed=speed)
+        state[_ASKED] = Asked(source, over, scope, speed, page.service.configs().head, run)
 
     notices.act(start)

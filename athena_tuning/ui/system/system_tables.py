@@ -11,14 +11,14 @@ import streamlit as st
 from athena_tuning.service import text, units
 from athena_tuning.ui.frame import components, notices
 from athena_tuning.ui.frame.chips import Chip, chips
-from athena_tuning.ui.frame.page_context import Here
+from athena_tuning.ui.frame.page_context import PageContext
 
 _PACKAGES = ("athena-tuning", "streamlit", "plotly", "numpy", "pandas", "apsw")
 
 
-def health(here: Here) -> None:
+def health(page: PageContext) -> None:
     """Say in a line whether everything runs and arrives."""
-    service = here.service
+    service = page.service
     found = service.workers()
     alive = sum(service.is_alive(worker) for worker in found)
     dropped = sum(worker.dropped_metrics for worker in found)
@@ -37,9 +37,9 @@ def health(here: Here) -> None:
     chips(facts)
 
 
-def workers(here: Here) -> None:
+def workers(page: PageContext) -> None:
     """Draw all managers that the store knows."""
-    service = here.service
+    service = page.service
     found = service.workers()
     if not found:
         components.empty("No manager has reported itself yet.")
@@ -75,9 +75,9 @@ def workers(here: Here) -> None:
     )
 
 
-def arrival(here: Here) -> None:
+def arrival(page: PageContext) -> None:
     """Draw what the dashboard reads, and what was lost on the way."""
-    service = here.service
+    service = page.service
     counters = service.window.counters
     refused = {name: n for name, n in counters.items() if name.startswith("rejected")}
     mended = {name: n for name, n in counters.items() if name.startswith("normal")}
@@ -100,12 +100,12 @@ def arrival(here: Here) -> None:
     components.sheet(["", components.Cell("", "n")], rows)
 
 
-def memory(here: Here) -> None:
+def memory(page: PageContext) -> None:
     """Draw what this manager's memory holds."""
-    if here.service.embedded is None:
+    if page.service.embedded is None:
         components.empty("The managers run in other processes.", icon="link_off")
         return
-    counts = here.service.embedded.manager.counts()
+    counts = page.service.embedded.manager.counts()
     whole = max(1, sum(counts.values()))
     components.sheet(
         ["Layer", components.Cell("Items", "n"), components.Cell("Share", "n")],
@@ -122,9 +122,9 @@ def versions() -> None:
     )
 
 
-def demo(here: Here) -> None:
+def demo(page: PageContext) -> None:
     """Draw whether the demo load runs, and the switch for it."""
-    embedded = here.service.embedded
+    embedded = page.service.embedded
     if embedded is None:
         st.text("There is none: this dashboard watches managers in other processes.")
         return
@@ -139,9 +139,9 @@ def demo(here: Here) -> None:
         "Stop the demo load" if on else "Start the demo load",
         icon=":material/stop:" if on else ":material/play_arrow:",
         key="demo",
-        disabled=not here.can_write,
+        disabled=not page.can_write,
         on_click=lambda: notices.act(
-            lambda: here.service.set_demo(here.actor, not on),
+            lambda: page.service.set_demo(page.actor, not on),
             "The demo load has stopped" if on else "The demo load runs",
         ),
     )

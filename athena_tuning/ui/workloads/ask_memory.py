@@ -12,12 +12,12 @@ from athena_tuning.samples.sample_workloads import SampleWorkload
 from athena_tuning.service import text, units, window_reads
 from athena_tuning.ui.frame import components, notices
 from athena_tuning.ui.frame.chips import Chip, chips
-from athena_tuning.ui.frame.page_context import Here
+from athena_tuning.ui.frame.page_context import PageContext
 
 _ANSWER = "answer"
 
 
-def ask(here: Here) -> None:
+def ask(page: PageContext) -> None:
     """Draw the field for a query, and the answer to the last one."""
     with st.form("ask", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input(
@@ -29,15 +29,15 @@ def ask(here: Here) -> None:
             "Ask",
             type="primary",
             icon=":material/search:",
-            disabled=not here.can_write,
-            on_click=lambda: notices.act(lambda: _ask(here)),
+            disabled=not page.can_write,
+            on_click=lambda: notices.act(lambda: _ask(page)),
         )
     kept = st.session_state.get(_ANSWER)
     if kept is not None:
-        _answer(here, *kept)
+        _answer(page, *kept)
 
 
-def sample(here: Here, workload: SampleWorkload) -> None:
+def sample(page: PageContext, workload: SampleWorkload) -> None:
     """Draw what a sample workload teaches, how it looks, and the button that loads it."""
     st.text(text.plain(workload.teaches, 400))
     st.caption(_size(workload))
@@ -47,9 +47,9 @@ def sample(here: Here, workload: SampleWorkload) -> None:
             "Load",
             key=f"load-{workload.name}",
             icon=":material/download:",
-            disabled=not here.can_write or here.service.embedded is None,
+            disabled=not page.can_write or page.service.embedded is None,
             on_click=lambda: notices.act(
-                lambda: here.service.take_sample(here.actor, workload.name),
+                lambda: page.service.take_sample(page.actor, workload.name),
                 f"Loaded “{workload.title}”: {units.count(workload.recalls)} recalls",
             ),
         )
@@ -61,19 +61,19 @@ def sample(here: Here, workload: SampleWorkload) -> None:
         )
 
 
-def look(here: Here) -> None:
+def look(page: PageContext) -> None:
     """Open the drawer of the workload that somebody wants to look at."""
     name = st.session_state.get("looked at")
-    found = next((known for known in here.service.samples() if known.name == name), None)
+    found = next((known for known in page.service.samples() if known.name == name), None)
     if found is not None:
         st.dialog(found.title, position="right", width="large", on_dismiss=_look_away)(_looked_at)(
-            here, found
+            page, found
         )
 
 
-def trending(here: Here) -> None:
+def trending(page: PageContext) -> None:
     """Draw what is asked most."""
-    asked = here.service.window.trending(1, 10)
+    asked = page.service.window.trending(1, 10)
     if not asked:
         components.empty("Nothing was asked in the last hour.")
         return
@@ -90,18 +90,18 @@ def trending(here: Here) -> None:
     )
 
 
-def _ask(here: Here) -> None:
+def _ask(page: PageContext) -> None:
     state = st.session_state
-    answer = here.service.recall(
-        here.actor, state["ask-text"], k=int(state["ask-k"]), use_cache=bool(state["ask-cache"])
+    answer = page.service.recall(
+        page.actor, state["ask-text"], k=int(state["ask-k"]), use_cache=bool(state["ask-cache"])
     )
-    manager = here.service.embedded.manager if here.service.embedded else None
+    manager = page.service.embedded.manager if page.service.embedded else None
     newest = manager.profiler.metrics[-50:] if manager else []
     record = next((m for m in reversed(newest) if m.query_id == answer["_query_id"]), None)
     state[_ANSWER] = (answer, record)
 
 
-def _answer(here: Here, answer: Mapping[str, Any], record: QueryMetrics | None) -> None:
+def _answer(page: PageContext, answer: Mapping[str, Any], record: QueryMetrics | None) -> None:
     chips(
         [
             Chip(answer["_query_type"], "type"),
@@ -114,7 +114,7 @@ def _answer(here: Here, answer: Mapping[str, Any], record: QueryMetrics | None) 
     )
     left, right = st.columns([1.5, 1], gap="small")
     with left:
-        _feedback(here, answer["_query_id"])
+        _feedback(page, answer["_query_id"])
         if answer["_fused"]:
             components.sheet(
                 [components.Cell("", "n"), "Layer", "Item"],
@@ -125,27 +125,27 @@ def _answer(here: Here, answer: Mapping[str, Any], record: QueryMetrics | None) 
             components.empty("Nothing was found.", icon="search_off")
     with right:
         if record is not None:
-            components.waterfall(record, here.view.timezone)
+            components.waterfall(record, page.view.timezone)
 
 
-def _feedback(here: Here, query_id: str) -> None:
+def _feedback(page: PageContext, query_id: str) -> None:
     key = f"feedback-{query_id}"
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption("Was that the answer?", width="content")
         st.feedback(
             "thumbs",
             key=key,
-            disabled=not here.can_write,
-            on_change=lambda: notices.act(lambda: _judge(here, query_id, st.session_state[key])),
+            disabled=not page.can_write,
+            on_change=lambda: notices.act(lambda: _judge(page, query_id, st.session_state[key])),
         )
 
 
-def _judge(here: Here, query_id: str, thumb: int | None) -> None:
-    if thumb is not None and not here.service.give_feedback(here.actor, query_id, float(thumb)):
+def _judge(page: PageContext, query_id: str, thumb: int | None) -> None:
+    if thumb is not None and not page.service.give_feedback(page.actor, query_id, float(thumb)):
         raise ValueError("That answer is not known any more, so nobody can judge it.")
 
 
-def _looked_at(here: Here, workload: SampleWorkload) -> None:
+def _looked_at(page: PageContext, workload: SampleWorkload) -> None:
     records = load(workload.name)
     st.text(text.plain(workload.teaches, 400))
     st.caption(_size(workload))
@@ -161,7 +161,7 @@ def _looked_at(here: Here, workload: SampleWorkload) -> None:
         ],
     )
     st.markdown("#### Its slowest recalls")
-    components.records(slow[:15], here.view.timezone, key="look-slow")
+    components.records(slow[:15], page.view.timezone, key="look-slow")
     st.markdown("#### How it was made")
     st.json(dict(workload.made), expanded=False)
 

@@ -7,12 +7,12 @@ import streamlit as st
 from athena_tuning.load.spec import LoadSpec
 from athena_tuning.service import units
 from athena_tuning.ui.frame import notices
-from athena_tuning.ui.frame.page_context import Here
+from athena_tuning.ui.frame.page_context import PageContext
 
 PATTERNS = {"day": "with a day's rhythm", "bursty": "in bursts", "steady": "evenly"}
 
 
-def card(here: Here) -> None:
+def card(page: PageContext) -> None:
     """Draw the form of a fast forward."""
     st.caption(
         "Simulated on what was measured, under the config in force, as if it had just ended. "
@@ -21,23 +21,23 @@ def card(here: Here) -> None:
     with st.form("forward", border=False):
         with st.grid(3, min_column_width=120, gap="small"):
             st.number_input(
-                "Hours", 1.0, 72.0, 24.0, format="%g", key="forward-hours", disabled=not here.can_write
+                "Hours", 1.0, 72.0, 24.0, format="%g", key="forward-hours", disabled=not page.can_write
             )
             st.number_input(
-                "Recalls /s", 0.01, 5.0, 1.0, format="%g", key="forward-rate", disabled=not here.can_write
+                "Recalls /s", 0.01, 5.0, 1.0, format="%g", key="forward-rate", disabled=not page.can_write
             )
             st.selectbox(
                 "Arriving",
                 list(PATTERNS),
                 format_func=PATTERNS.__getitem__,
                 key="forward-pattern",
-                disabled=not here.can_write,
+                disabled=not page.can_write,
             )
         st.form_submit_button(
             "Fast forward",
             icon=":material/fast_forward:",
-            disabled=not here.can_write,
-            on_click=lambda: notices.act(lambda: _forward(here)),
+            disabled=not page.can_write,
+            on_click=lambda: notices.act(lambda: _forward(page)),
         )
 
 
@@ -58,7 +58,7 @@ def spec_from(values: dict[str, object]) -> LoadSpec:
     return LoadSpec(pattern, rate_per_s=rate, duration_s=hours * 3600)
 
 
-def _forward(here: Here) -> None:
+def _forward(page: PageContext) -> None:
     spec = spec_from({str(key): value for key, value in st.session_state.items()})
-    count = here.service.fast_forward(here.actor, spec)
+    count = page.service.fast_forward(page.actor, spec)
     notices.act(lambda: None, f"Simulated {units.count(count)} recalls")

@@ -13,7 +13,7 @@ from athena_tuning.service import text, units, upload_file
 from athena_tuning.ui.frame import components, notices
 from athena_tuning.ui.frame.chips import Chip, chips
 from athena_tuning.ui.frame.navigation import page_file
-from athena_tuning.ui.frame.page_context import Here
+from athena_tuning.ui.frame.page_context import PageContext
 
 _UPLOAD, _IMPORTED, _ROUND = "upload", "imported file", "upload round"
 _UNKNOWN = ""
@@ -21,17 +21,17 @@ _BY_RULE = "as the rules say"
 _UNITS = {"time_unit": ("s", "ms", "us", "ns", "text"), "latency_unit": ("s", "ms", "us", "ns")}
 
 
-def card(here: Here) -> None:
+def card(page: PageContext) -> None:
     """Draw the place for a file, and what became of the last one."""
     imported = st.session_state.get(_IMPORTED)
     if imported is not None:
-        _result(here, *imported)
+        _result(page, *imported)
     file = st.file_uploader(
         "A file of queries that were measured elsewhere",
         type=list(upload_file.SUFFIXES),
         max_upload_size=upload_file.MOST_MB,
         key=f"upload-{st.session_state.get(_ROUND, 0)}",
-        disabled=not here.can_write,
+        disabled=not page.can_write,
         help="Traces (OpenTelemetry, Jaeger, Zipkin, Phoenix, LangSmith, Langfuse), results of load tests "
         "(k6, JMeter, vegeta, hey, oha), access logs, any table as CSV, JSON or Parquet; gzip too. At most "
         f"{upload_file.MOST_MB} MB, {upload_file.MOST_ROWS:,} rows and {upload_file.MOST_COLUMNS} columns "
@@ -50,7 +50,7 @@ def card(here: Here) -> None:
             _format_choice()
         st.warning(f"This file cannot be read: {text.markdown(refusal, 600)}", icon=":material/block:")
         return
-    _shown(here, upload, preview)
+    _shown(page, upload, preview)
 
 
 def _kept(file_id: str, name: str, content: Any) -> upload_file.Upload:
@@ -84,7 +84,7 @@ def _reading() -> upload_file.UploadReading:
     )
 
 
-def _shown(here: Here, upload: upload_file.Upload, preview: upload_file.UploadPreview) -> None:
+def _shown(page: PageContext, upload: upload_file.Upload, preview: upload_file.UploadPreview) -> None:
     found = preview.found
     chips(
         [
@@ -105,15 +105,15 @@ def _shown(here: Here, upload: upload_file.Upload, preview: upload_file.UploadPr
     if preview.trouble:
         st.warning(text.markdown(preview.trouble, 400), icon=":material/help:")
         return
-    _preview(here, preview)
+    _preview(page, preview)
     confirmed = _doubts(preview, found.questions)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             "Import",
             type="primary",
             icon=":material/upload:",
-            disabled=not here.can_write or not preview.records or (bool(preview.doubts) and not confirmed),
-            on_click=lambda: notices.act(lambda: _import(here, upload, preview, confirmed=confirmed)),
+            disabled=not page.can_write or not preview.records or (bool(preview.doubts) and not confirmed),
+            on_click=lambda: notices.act(lambda: _import(page, upload, preview, confirmed=confirmed)),
         )
         st.toggle(
             "All or nothing",
@@ -220,7 +220,7 @@ def _doubts(preview: upload_file.UploadPreview, questions: tuple[Question, ...])
     return said and not questions
 
 
-def _preview(here: Here, preview: upload_file.UploadPreview) -> None:
+def _preview(page: PageContext, preview: upload_file.UploadPreview) -> None:
     seen = preview.seen
     if seen is not None:
         known = seen.succeeded + seen.failed
@@ -240,7 +240,7 @@ def _preview(here: Here, preview: upload_file.UploadPreview) -> None:
          components.Cell("Cache", "n"), components.Cell("Layers", "wide")],
         [
             (
-                units.moment(m.timestamp, here.view.timezone),
+                units.moment(m.timestamp, page.view.timezone),
                 m.query_type,
                 m.query_text or units.UNKNOWN,
                 units.ms(m.latency_ms),
@@ -253,7 +253,7 @@ def _preview(here: Here, preview: upload_file.UploadPreview) -> None:
         ],
         limit=80,
     )  # fmt: skip
-    st.caption(f"The first {min(8, len(preview.records))} queries; times are {here.view.timezone}.")
+    st.caption(f"The first {min(8, len(preview.records))} queries; times are {page.view.timezone}.")
     _problems([(problem.row, problem.reason) for problem in preview.problems], len(preview.problems))
 
 
@@ -264,24 +264,24 @@ def _problems(found: list[tuple[int, str]], bad: int) -> None:
 
 
 def _import(
-    here: Here, upload: upload_file.Upload, preview: upload_file.UploadPreview, *, confirmed: bool
+    page: PageContext, upload: upload_file.Upload, preview: upload_file.UploadPreview, *, confirmed: bool
 ) -> None:
     state = st.session_state
     keep = bool(state.get("upload-times"))
     found = preview.found
     stored = upload_file.import_upload(
-        here.service, here.actor, upload, found, keep_times=keep, confirmed=confirmed
+        page.service, page.actor, upload, found, keep_times=keep, confirmed=confirmed
     )
     state[_IMPORTED] = (found.path.name, stored)
     if stored.report.first is not None and stored.report.last is not None:
-        _choose(stored.report.first + stored.moved_s, stored.report.last + stored.moved_s, here.view.timezone)
+        _choose(stored.report.first + stored.moved_s, stored.report.last + stored.moved_s, page.view.timezone)
     state[_ROUND] = state.get(_ROUND, 0) + 1  # the file is done with: the next one gets a fresh place
 
 
-def _result(here: Here, name: str, stored: Stored) -> None:
+def _result(page: PageContext, name: str, stored: Stored) -> None:
     report = stored.report
     if stored.earlier is not None:
-        at = units.moment(stored.earlier, here.view.timezone)
+        at = units.moment(stored.earlier, page.view.timezone)
         st.info(f"{text.markdown(name)} had been imported at {at}: nothing was done.", icon=":material/info:")
         return
     if report.first is None or report.last is None:

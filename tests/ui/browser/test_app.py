@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -17,12 +18,12 @@ from athena_tuning.model import LayerTask, QueryMetrics
 from athena_tuning.recall import MemoryManager
 from athena_tuning.samples.sample_workloads import load_records
 from athena_tuning.store import open_store
-from athena_tuning.ui.frame.navigation import SECTIONS
+from athena_tuning.ui.frame.navigation import PAGES as ENTRIES
 from tests.support.waiting import until
 from tests.ui.browser.conftest import Seen, Serve
 
 Look = Callable[..., Seen]
-PAGES = [(entry.url, entry.title) for entries in SECTIONS.values() for entry in entries]
+PAGES = [(entry.url, entry.title) for entry in ENTRIES.values()]
 SLOW = 20_000
 EVIL = (
     '![x](http://evil.example/md.png) <img src="http://evil.example/h.png" onerror="alert(1)">'
@@ -82,6 +83,32 @@ def test_what_is_looked_at_is_in_the_address(look: Look, address: str) -> None:
     seen.page.get_by_role("link", name="Cache").click()
     expect(seen.page.locator("h1").first).to_have_text("Cache", timeout=SLOW)
     expect(seen.page).to_have_url(re.compile("range=6h"))
+    seen.sound()
+
+
+def test_link_keeps_its_view_through_clicks_and_back(look: Look, address: str) -> None:
+    view = {"range": "15m", "type": "temporal", "slo": "20", "refresh": "every 30 s"}
+    seen = look(address)
+
+    def shows_the_view(title: str) -> None:
+        expect(seen.page.locator("h1").first).to_have_text(title, timeout=SLOW)
+        seen.settle()
+        expect(seen.page.get_by_role("radio", name="15m")).to_be_checked()
+        expect(seen.page.locator(".st-key-filters summary")).to_contain_text("temporal")
+        query = parse_qs(urlsplit(seen.page.url).query)
+        assert {key: value for key, (value,) in query.items()} == view
+
+    seen.go(f"?{urlencode(view)}")
+    shows_the_view("Overview")
+    for title in ("Latency", "Config", "Workloads", "Overview"):
+        seen.page.get_by_role("link", name=title, exact=True).click()
+        shows_the_view(title)
+    seen.page.go_back()
+    shows_the_view("Workloads")
+    seen.page.reload()
+    shows_the_view("Workloads")
+    seen.page.locator(".st-key-filters summary").click()
+    expect(seen.page.locator(".st-key-slo input")).to_have_value("20")
     seen.sound()
 
 
