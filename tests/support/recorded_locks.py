@@ -102,15 +102,21 @@ def locks_in_the_code() -> set[Name]:
 
 @cache
 def _locks_of(path: Path) -> dict[int, Name]:
-    """Return the names of the locks that a file makes, by line."""
+    """Return the names of the locks that a file makes, by line.
+
+    One that is local to a call is not meant: it guards nothing, somebody waits for it.
+    """
     found = {}
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    module = ast.parse(path.read_text("utf-8"))
+    for node in ast.walk(module):
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
             pairs = [(target, node.value)]
             if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
                 pairs = list(zip(target.elts, node.value.elts, strict=True))
             for one, value in pairs:
+                if not isinstance(one, ast.Attribute) and node not in module.body:
+                    continue
                 for call in filter(_makes_a_lock, ast.walk(value)):
                     name = getattr(one, "attr", None) or one.id
                     found[call.lineno] = f"{path.relative_to(PACKAGE)} {name}"
