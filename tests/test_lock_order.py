@@ -7,6 +7,7 @@ import contextlib
 import re
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,27 @@ class Awaiting:
         return []
 
 
+class Broken:
+    name = "broken"
+
+    def search(self, query: Any, k: int, deadline: float) -> list[dict[str, str]]:
+        raise OSError("it is down")
+
+
+class Nested:
+    """Recalls itself, within the slot that it has."""
+
+    name = "nested"
+
+    def __init__(self, recall: Callable[..., Any]) -> None:
+        self.recall = recall
+
+    def search(self, query: Any, k: int, deadline: float) -> list[dict[str, str]]:
+        if "inner" not in query:
+            self.recall("inner billing", use_cache=False)
+        return []
+
+
 def live(url: str, memory: Path) -> None:
     """Do with a manager, a control and a dashboard on one store all that may be done, at the same time."""
     from athena_tuning import (
@@ -69,7 +91,7 @@ def live(url: str, memory: Path) -> None:
         manager.remember_many(
             [{"id": f"n{i}", "layer": "semantic", "text": f"billing {i}"} for i in range(50)]
         )
-        for layer in (Blocking(), Awaiting()):
+        for layer in (Blocking(), Awaiting(), Broken(), Nested(manager.recall)):
             manager.register_layer(layer)
         told: list[int] = []
         control.on_change(lambda config: told.append(config.max_concurrent))
