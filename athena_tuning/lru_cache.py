@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+from athena_tuning import fork
 from athena_tuning.single_flight import SingleFlight
 
 K = TypeVar("K", bound=Hashable)
@@ -31,10 +32,15 @@ class LruCache(Generic[K, V]):
     def __init__(self, max_entries: int, on_evict: Callable[[V], object] | None = None) -> None:
         self._max_entries = max_entries
         self._on_evict = on_evict
-        self._lock = threading.Lock()
         self._values: OrderedDict[K, V] = OrderedDict()
-        self._flights: SingleFlight[tuple[V]] = SingleFlight()
         self._evictions = 0
+        self.renew_after_fork()
+        fork.register(self)
+
+    def renew_after_fork(self) -> None:
+        """Keep the values in a forked child; who computes or has the lock is the parent's."""
+        self._lock = threading.Lock()
+        self._flights: SingleFlight[tuple[V]] = SingleFlight()
 
     def __len__(self) -> int:
         return len(self._values)
@@ -46,8 +52,11 @@ class LruCache(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         """Return the value of a key, which is now the last one used; None if there is none."""
-        kept = self._kept(key)
-        return None if kept is None else kept[0]
+        with self._lock:
+            value = self._values.get(key)
+            if value is not None:
+                self._values.move_to_end(key)
+            return value
 
     def put(self, key: K, value: V) -> None:
         """Keep a value, in place of the key's earlier one."""

@@ -81,7 +81,11 @@ class SingleFlight(Generic[T]):
 
     def resolve(self, flight: Flight[T], result: T | None) -> None:
         """End a flight; who comes later begins a new one. None: there is no result to share."""
+        self.forget(flight)
+        flight.resolve(result)
+
+    def forget(self, flight: Flight[T]) -> None:
+        """Let nobody join a flight any more that takes too long: its caller may be gone."""
         with self._lock:
             if self._under_way.get(flight.key) is flight:
                 del self._under_way[flight.key]
-        flight.resolve(result)

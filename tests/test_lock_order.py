@@ -7,6 +7,7 @@ import contextlib
 import re
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def test_every_lock_of_the_package_has_its_level_in_the_docs() -> None:
 
 def test_every_thread_of_the_package_is_named_in_the_docs() -> None:
     started = {(file, name) for file, name in threads_in_the_code() if file != "control/periodic.py"}
-    named = {(file, "…" if "…" in name else name) for file, name in THREADS}
+    named = {(file, name if (file, name) in started else "…") for file, name in THREADS}
     assert named == started
 
 
@@ -43,6 +44,27 @@ class Awaiting:
 
     async def search(self, query: Any, k: int, deadline: float) -> list[dict[str, str]]:
         await asyncio.sleep(0.001)
+        return []
+
+
+class Broken:
+    name = "broken"
+
+    def search(self, query: Any, k: int, deadline: float) -> list[dict[str, str]]:
+        raise OSError("it is down")
+
+
+class Nested:
+    """Recalls itself, within the slot that it has."""
+
+    name = "nested"
+
+    def __init__(self, recall: Callable[..., Any]) -> None:
+        self.recall = recall
+
+    def search(self, query: Any, k: int, deadline: float) -> list[dict[str, str]]:
+        if "inner" not in query:
+            self.recall("inner billing", use_cache=False)
         return []
 
 
@@ -69,7 +91,7 @@ def live(url: str, memory: Path) -> None:
         manager.remember_many(
             [{"id": f"n{i}", "layer": "semantic", "text": f"billing {i}"} for i in range(50)]
         )
-        for layer in (Blocking(), Awaiting()):
+        for layer in (Blocking(), Awaiting(), Broken(), Nested(manager.recall)):
             manager.register_layer(layer)
         told: list[int] = []
         control.on_change(lambda config: told.append(config.max_concurrent))

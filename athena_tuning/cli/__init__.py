@@ -24,6 +24,7 @@ class _LazyGroup(click.Group):
         "import": "import_file",
         "ingest": "recall",
         "ingest-git": "ingest_git",
+        "layers": "layers",
         "load": "load",
         "manager": "manager",
         "metrics": "metrics",

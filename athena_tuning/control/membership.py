@@ -70,13 +70,19 @@ class Membership:
         return {task: n for thread in self._threads for task, n in thread.failures.items()}
 
     def begin(
-        self, status: Callable[[], WorkerStatus], own_tasks: Sequence[PeriodicTask], *, tune: bool
+        self,
+        status: Callable[[], WorkerStatus],
+        own_tasks: Sequence[PeriodicTask],
+        own_reports: Sequence[PeriodicTask],
+        *,
+        tune: bool,
     ) -> None:
         """Obey the configs that the store has and start the threads.
 
         Args:
             status: what to report.
             own_tasks: what the kind of worker has to do beside; they may not use the store.
+            own_reports: what it tells the store of itself beside its status.
             tune: whether the tuner may decide here.
         """
         lease, sink, feedback, loop = self.lease, self.sink, self.feedback, self.tuner_loop
@@ -88,6 +94,7 @@ class Membership:
         presence = [
             PeriodicTask("clock watch", 1.0, self.clock_watch.look),
             PeriodicTask("status report", 1.0, report, report),
+            *own_reports,
         ]
         if tune:
             exchange.append(PeriodicTask("tuning", 0.25, loop.step))

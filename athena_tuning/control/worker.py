@@ -187,6 +187,10 @@ class Worker(Steerable):
         """Return what this kind of worker has to do beside, without the store."""
         return ()
 
+    def _reports(self) -> Sequence[PeriodicTask]:
+        """Return what this kind of worker tells the store of itself beside its status."""
+        return ()
+
     def _more_threads(self) -> Sequence[PeriodicThread]:
         """Return what this kind of worker has to run in threads of its own."""
         return ()
@@ -265,7 +269,7 @@ class Worker(Steerable):
             self._sleeps = False
 
     def _take_part(self) -> None:
-        self._membership.begin(self.status, self._tasks(), tune=self._tune)
+        self._membership.begin(self.status, self._tasks(), self._reports(), tune=self._tune)
         for thread in self._more_threads():
             self._membership.start(thread)
 

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from athena_tuning.control.breaker import BreakerSettings
+from athena_tuning.control.layer_health import HealthMonitor, HealthPost
 from athena_tuning.control.periodic import PeriodicTask
 from athena_tuning.control.worker import Worker
-from athena_tuning.model import ConfigSet, Mode, TuningStrategy
+from athena_tuning.model import ConfigSet, LayerHealth, Mode, TuningStrategy
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall.cache import AnswerCache, CacheLosses
 from athena_tuning.recall.contribution import ContributionCount
 from athena_tuning.recall.execution.executor import ParallelLayerExecutor
 from athena_tuning.recall.items import Item
+from athena_tuning.recall.layer_lifecycle import LayerLifecycle
 from athena_tuning.recall.layers.base import Layer
 from athena_tuning.recall.layers.named import layer_named
 from athena_tuning.recall.memory import ANY_SCOPE, AnyScope, Memory
 from athena_tuning.recall.recaller import Recaller
+from athena_tuning.recall.registered_layer import EventLoopChoice, register
 from athena_tuning.recall.request import RecallRequest, takes
 from athena_tuning.recall.result import RecallResult
+from athena_tuning.recall.snapshot import Snapshot
 from athena_tuning.store import Store
 from athena_tuning.tuning import AutoTuner
 
@@ -49,7 +55,13 @@ class MemoryManager(Worker):
         tuner: decides; None: one with its defaults, over the recalls of all that share the store.
         worker_id: unique name of this manager among those that share the store.
         clock: Unix seconds, for records.
-        monotonic: seconds that never jump, for cache lifetimes.
+        monotonic: seconds that never jump, for cache lifetimes and breakers.
+        event_loop: where coroutine layers run that do not say so themselves, when a recall is awaited: on
+            the "caller"'s loop, so that they can use its clients, or on the "manager"'s own, as those of a
+            blocking recall do.
+        identity: context variables on which layers let their answers depend (a tenant, a user): recalls
+            share an answer only if these are equal.
+        breaker: when layers that fail are left out, and tried again; None: the defaults.
 
     Raises:
         ValueError: if ``memory`` cannot be opened as one.
@@ -75,6 +87,9 @@ class MemoryManager(Worker):
         worker_id: str | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        event_loop: EventLoopChoice = "caller",
+        identity: Iterable[ContextVar[Any]] = (),
+        breaker: BreakerSettings | None = None,
     ) -> None:
         super().__init__(
             store,
@@ -86,7 +101,10 @@ class MemoryManager(Worker):
             clock=clock,
         )
         self._executor = ParallelLayerExecutor(timeout_seconds=LONGEST_TIMEOUT_SECONDS)
-        self._cache: AnswerCache[RecallResult] = AnswerCache(clock=monotonic)
+        self._cache: AnswerCache[Snapshot, RecallResult] = AnswerCache(clock=monotonic)
+        self._health = HealthMonitor(breaker, clock, monotonic)
+        self._lifecycle = LayerLifecycle(self._executor, self._health)
+        self._event_loop = event_loop
         self.memory = Memory(memory)
         self._writes = self.memory.writes()
         self._contributions = ContributionCount(self.tuner.contributions)
@@ -94,11 +112,14 @@ class MemoryManager(Worker):
             self.worker_id,
             self._executor,
             self._cache,
+            self._health,
+            self._lifecycle.try_layers,
             self.profiler,
             lambda: self.configs,
             clock,
             self._contributions,
             Random(self.worker_id).random,
+            identity,
         )
         for layer in self.memory.layers.values() if layers is None else layers:
             self.register_layer(layer)
@@ -171,13 +192,25 @@ class MemoryManager(Worker):
     def register_layer(self, layer: Layer | str) -> None:
         """Let recalls ask a layer, in place of one with the same name, from the next recall on.
 
+        A layer with ``open`` is opened first; if that fails, it is left out and tried again, see
+        ``layer_health``.
+
         Args:
             layer: the layer, or the name of one that an installed package brings (``layer_named``).
 
         Raises:
-            ValueError: if it has no name or no ``search``, or none of that name is installed.
+            ValueError: if it has no name or no ``search``, or says something of itself that makes no sense,
+                or none of that name is installed.
         """
-        self._recaller.register(layer_named(layer) if isinstance(layer, str) else layer)
+        registered = register(layer_named(layer) if isinstance(layer, str) else layer, self._event_loop)
+        self._recaller.register(registered)
+        self._lifecycle.add(registered)
+
+    def layer_health(self) -> dict[str, LayerHealth]:
+        """Return how each layer is: what its breaker lets through, since when, why and what that costs."""
+        ledger = self._executor.ledger
+        health = self._health.health(ledger.held, ledger.waiting)
+        return {name: health[name] for name in self._recaller.layers}
 
     # Recalling
 
@@ -256,8 +289,13 @@ class MemoryManager(Worker):
         if self._closed:
             return
         self._closed = True
-        until = time.monotonic() + timeout_seconds
-        self._executor.close(timeout_seconds - min(timeout_seconds / 2, _DELIVERY_SECONDS))
+        now = time.monotonic()
+        until = now + timeout_seconds
+        for_calls = timeout_seconds - min(timeout_seconds / 2, _DELIVERY_SECONDS)
+        if self._lifecycle.has_closing:
+            self._executor.stop(for_calls / 2)
+            self._lifecycle.close(now + for_calls)
+        self._executor.close(max(0.0, now + for_calls - time.monotonic()))
         self._close(until - time.monotonic())
         self.memory.close()
 
@@ -276,13 +314,25 @@ class MemoryManager(Worker):
         return (
             PeriodicTask("memory watch", 0.25, self._notice_writes),
             PeriodicTask("contribution count", 0.25, self._contributions.count),
+            PeriodicTask("layer watch", 0.25, self._watch_layers),
         )
+
+    def _reports(self) -> Sequence[PeriodicTask]:
+        post = HealthPost(self.store, self.worker_id).post
+        return (PeriodicTask("layer report", 1.0, lambda: post(self.layer_health().values())),)
 
     def _obey(self, configs: ConfigSet) -> None:
         self._executor.max_concurrent = configs.default.config.max_concurrent
 
     def _recalls(self) -> int:
         return self._recaller.count
+
+    def _watch_layers(self) -> None:
+        """Repair slots, try layers that are down, and note which one blocks an event loop."""
+        self._executor.sweep()
+        self._lifecycle.try_layers()
+        for layer, block in list(self._executor.blocks.items()):
+            self._health.note_block(layer, block.where, block.seconds)
 
     def _notice_writes(self) -> None:
         """End cached answers over layers that were written to, by this process or another one."""

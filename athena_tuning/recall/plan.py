@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from athena_tuning.model import TuningConfig
 from athena_tuning.recall.cache import Stamp
-from athena_tuning.recall.layers.base import Layer
 from athena_tuning.recall.peak import PeakMemory
+from athena_tuning.recall.registered_layer import RegisteredLayer
 from athena_tuning.recall.request import RecallRequest
 
 
@@ -25,8 +25,8 @@ class RecallPlan:
         layers: whom to ask.
         layer_names: their names, in the same order.
         parallel: whether they run at the same time.
-        cached: whether a repeated answer will do, and this one may be repeated.
-        key: what two recalls must have in common to have one answer.
+        key: what two recalls must have in common to have one answer; None: a repeated one will not do, or
+            nobody can say which other recall is equal.
         stamp: how often its layers had been written to.
         timestamp: Unix seconds of its start.
         peak: measures its memory; None: nobody wants to know.
@@ -37,11 +37,10 @@ class RecallPlan:
     query_type: str
     config: TuningConfig
     config_version: int
-    layers: tuple[Layer, ...]
+    layers: tuple[RegisteredLayer, ...]
     layer_names: tuple[str, ...]
     parallel: bool
-    cached: bool
-    key: Hashable
+    key: Hashable | None
     stamp: Stamp
     timestamp: float
     peak: PeakMemory | None

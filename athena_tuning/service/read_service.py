@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from athena_tuning.control import operations
+from athena_tuning.control.layer_health import posted_health
 from athena_tuning.frames import Records
 from athena_tuning.load.whatif_run import MOST_RECALLS, Question, WhatIfRun
 from athena_tuning.model import (
@@ -18,6 +19,7 @@ from athena_tuning.model import (
     ConfigSet,
     ConfigVersion,
     Decision,
+    LayerHealth,
     Mode,
     QueryMetrics,
     TuningConfig,
@@ -218,6 +220,10 @@ class ReadService:
     def workers(self) -> Records[WorkerStatus]:
         """Return all known managers, last seen first."""
         return self.store.workers()
+
+    def layer_health(self) -> dict[str, list[LayerHealth]]:
+        """Return how the layers of each manager are that is alive, by worker."""
+        return posted_health(self.store)
 
     def history(self, limit: int = 200, scope: str | None = None) -> Records[ConfigVersion]:
         """Return config versions, newest first."""

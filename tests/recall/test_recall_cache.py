@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from athena_tuning.recall import MemoryManager
+from athena_tuning.recall.request import RecallRequest
 from tests.support.memory_layers import NOTES, StubLayer, failing, items, over, records
 from tests.support.waiting import until
 
@@ -34,12 +35,19 @@ def test_cache_is_not_changed_by_what_a_caller_does_to_its_answer(manager: Memor
     assert all(i["text"] != "spoilt" for i in again["semantic"])
 
 
-def test_cache_keeps_no_partial_answer() -> None:
+def test_cache_keeps_what_the_other_layers_gave_when_one_fails() -> None:
     good, bad = StubLayer("good", items("a")), StubLayer("bad", failing)
     with over(good, bad) as manager:
-        manager.recall("x")
-        assert not manager.recall("x")["_cache_hit"]
-        assert good.calls == 2
+        first, second = manager.recall("x"), manager.recall("x")
+        assert (good.calls, bad.calls) == (1, 2)
+        assert first["_fused"] == second["_fused"]
+        assert not second["_cache_hit"], "a layer was asked for it"
+        assert second["_partial"]
+        bad.answer = items("b")
+        whole = manager.recall("x")
+        assert ([i["id"] for i in whole["_fused"]], good.calls) == (["a", "b"], 1)
+        assert manager.recall("x")["_cache_hit"]
+        assert (good.calls, bad.calls) == (1, 3)
 
 
 def test_cache_entry_ends_with_a_write_to_one_of_its_layers_only(manager: MemoryManager) -> None:
@@ -108,6 +116,23 @@ def test_single_flight_of_identical_recalls_asks_the_layers_once() -> None:
         assert [[i["id"] for i in a["_fused"]] for a in answers] == [["a"]] * 8
         assert sorted(a["_cache_hit"] for a in answers) == [False] + [True] * 7
         assert sum(bool(r.tasks) for r in records(manager)) == 1
+
+
+def test_single_flight_whose_caller_is_gone_is_waited_for_once_only() -> None:
+    layer = StubLayer("a", items("1"))
+    with over(layer, timeout_seconds=0.05) as manager:
+        plan = manager._recaller._plan(RecallRequest("q"))
+
+        def board() -> None:  # a caller that neither answers nor gives up
+            assert manager._recaller._join(plan)[1]
+
+        caller = threading.Thread(target=board)
+        caller.start()
+        caller.join(WAIT)
+        first = manager.recall("q")
+        assert ([i["id"] for i in first["a"]], first["_latency_ms"] >= 50) == (["1"], True)
+        manager._cache.clear()
+        assert manager._recaller._join(plan)[1], "the next one begins a new flight"
 
 
 def test_single_flight_in_one_event_loop_does_not_deadlock_a_blocking_recall() -> None:

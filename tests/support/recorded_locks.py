@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ast
-import linecache
-import re
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +28,15 @@ class Nesting:
         self.inside: dict[tuple[Name, Name], str] = {}
         self._held = threading.local()
 
-    def took(self, name: Name) -> None:
+    def took(self, name: Name) -> list[Name]:
+        """Note that this thread has taken a lock; return what it holds now."""
         held: list[Name] = self._held.__dict__.setdefault("names", [])
         self.taken.add(name)
         for outer in held:
             if outer != name:
                 self.inside.setdefault((outer, name), threading.current_thread().name)
         held.append(name)
-
-    def gave(self, name: Name) -> None:
-        held: list[Name] = self._held.names
-        held.reverse()
-        held.remove(name)
-        held.reverse()
+        return held
 
 
 class RecordedLock:
@@ -51,14 +46,15 @@ class RecordedLock:
         self._real = real
         self._name = name
         self._nesting = nesting
+        self._holders: list[list[Name]] = []
 
     def acquire(self, *args: Any, **more: Any) -> bool:
         if got := self._real.acquire(*args, **more):
-            self._nesting.took(self._name)
+            self._holders.append(self._nesting.took(self._name))
         return bool(got)
 
     def release(self, *args: Any) -> None:
-        self._nesting.gave(self._name)
+        self._holders.pop().remove(self._name)  # another thread may give a lock back that is used as a signal
         self._real.release(*args)
 
     def __enter__(self) -> Any:
@@ -85,12 +81,8 @@ def recorded() -> Iterator[Nesting]:
             path = Path(frame.f_code.co_filename)
             if not path.is_relative_to(PACKAGE):
                 return made
-            line = linecache.getline(str(path), frame.f_lineno)
-            if f"threading.{kind}(" not in line:
-                return made  # a library's, called from there
-            target = re.match(r".*?(?:self\.)?(\w+)\s*(?::[^=]*)?=", line)
-            assert target, f"{path}:{frame.f_lineno}: assign a lock to a name where it is made"
-            return RecordedLock(made, f"{path.relative_to(PACKAGE)} {target[1]}", nesting)
+            name = _locks_of(path).get(frame.f_lineno)  # None: a library's own, called from there
+            return made if name is None else RecordedLock(made, name, nesting)
 
         return make
 
@@ -105,17 +97,36 @@ def recorded() -> Iterator[Nesting]:
 
 def locks_in_the_code() -> set[Name]:
     """Return the names of all locks that the package makes."""
-    found = set()
-    for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Assign) and any(_is_call(part, KINDS) for part in ast.walk(node.value)):
-                targets = node.targets[0].elts if isinstance(node.targets[0], ast.Tuple) else node.targets
-                values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
-                for target, value in zip(targets, values, strict=False):
-                    if any(_is_call(part, KINDS) for part in ast.walk(value)):
-                        name = getattr(target, "attr", None) or target.id  # type: ignore[attr-defined]
-                        found.add(f"{path.relative_to(PACKAGE)} {name}")
+    return {name for path in PACKAGE.rglob("*.py") for name in _locks_of(path).values()}
+
+
+@cache
+def _locks_of(path: Path) -> dict[int, Name]:
+    """Return the names of the locks that a file makes, by line.
+
+    One that is local to a call is not meant: it guards nothing, somebody waits for it.
+    """
+    found = {}
+    module = ast.parse(path.read_text("utf-8"))
+    for node in ast.walk(module):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            pairs = [(target, node.value)]
+            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                pairs = list(zip(target.elts, node.value.elts, strict=True))
+            for one, value in pairs:
+                if not isinstance(one, ast.Attribute) and node not in module.body:
+                    continue
+                for call in filter(_makes_a_lock, ast.walk(value)):
+                    name = getattr(one, "attr", None) or one.id
+                    found[call.lineno] = f"{path.relative_to(PACKAGE)} {name}"
+        elif isinstance(node, ast.Return | ast.Expr):
+            assert not any(map(_makes_a_lock, ast.walk(node))), f"{path}:{node.lineno}: give the lock a name"
     return found
+
+
+def _makes_a_lock(node: ast.AST) -> bool:
+    return _is_call(node, KINDS) and ast.unparse(node.func).startswith("threading.")
 
 
 def threads_in_the_code() -> set[tuple[Name, str]]:

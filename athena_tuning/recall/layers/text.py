@@ -44,6 +44,7 @@ class TextLayer:
     """
 
     keeps_deadline = True
+    items_are_new = True
 
     def __init__(self, file: MemoryFile, name: str, *, around: bool = True) -> None:
         self.name = name
