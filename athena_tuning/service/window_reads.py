@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from athena_tuning.model import Annotation, ConfigVersion, Decision, QueryMetrics
+from athena_tuning.model import Annotation, ConfigVersion, QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.profiling.questions.cache_effectiveness import CacheReport, CacheRow
 from athena_tuning.profiling.questions.concurrency import ConcurrencyReport, ConcurrencyRow
@@ -129,10 +129,10 @@ def slowest(profiler: PerformanceProfiler, view: View, limit: int) -> list[Query
 
 
 def marks(history: Sequence[ConfigVersion], notes: Sequence[Annotation], view: View) -> list[Mark]:
-    """Return the config changes and notes of a period as marks for a chart, newest eight of each."""
-    changed = [Mark(v.time, f"v{v.version}") for v in history if view.start <= v.time < view.end]
-    said = [Mark(n.time, n.text) for n in notes if view.start <= n.time < view.end]
-    return changed[:8] + said[-8:]
+    """Return the config changes and notes of a period as marks for a chart, each with who and why."""
+    versions = [Mark(v.time, f"v{v.version}", f"v{v.version} by {v.author}: {v.reason}") for v in history]
+    remarks = [Mark(n.time, n.text, f"{n.text} ({n.author})" if n.author else n.text) for n in notes]
+    return [mark for mark in versions + remarks if view.start <= mark.time < view.end]
 
 
 def recorded(name: str) -> list[QueryMetrics]:
@@ -279,27 +279,6 @@ def health(profiler: PerformanceProfiler, view: View, slo_ms: float | None) -> H
     if change > 0.25:
         return Health("warn", f"p95 is {change * 100:.0f} % above the period before")
     return Health("good", "Healthy")
-
-
-def proposal_rows(decision: Decision) -> list[tuple[str, str, str, str, bool]]:
-    """Return (parameter, current, proposed, why, differs) for every reason that a decision gives."""
-    before, after = decision.before.to_dict(), decision.after.to_dict()
-    reasons = {reason.parameter: reason for reason in decision.reasons}
-    shown = [name for name in before if name in reasons or before[name] != after[name]]
-    rows = []
-    for name in shown:
-        reason = reasons.get(name)
-        why = ""
-        if reason:
-            why = text.plain(reason.rule, 240)
-            if reason.bound:
-                why += f" · decided by the bound: {text.plain(reason.bound, 80)}"
-            if reason.samples:
-                why += f" · n = {units.count(reason.samples)}"
-        rows.append(
-            (name, units.setting(before[name]), units.setting(after[name]), why, before[name] != after[name])
-        )
-    return rows
 
 
 def record_row(record: QueryMetrics, timezone: str) -> dict[str, Any]:

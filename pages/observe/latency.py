@@ -12,7 +12,7 @@ view = page.view
 now = page.ask(window_reads.summary)
 
 if not now.count:
-    components.nothing_yet(page)
+    components.empty_view(page)
     st.stop()
 
 current, count = page.ask(window_reads.percentile_curve)
@@ -43,7 +43,7 @@ with right, components.card("figures", "In figures", "The period before has the 
         "queue wait, mean": ("mean_queue_ms", 0.0),
         "queue wait, p99": ("p99_queue_ms", 0.99),
     }
-    components.sheet(
+    components.table(
         ["", components.Cell("Now", "n"), components.Cell("Before", "n was")],
         [
             (

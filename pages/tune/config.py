@@ -5,7 +5,7 @@ import streamlit as st
 from athena_tuning.model import QUERY_TYPES, Mode, TuningStrategy
 from athena_tuning.service import text, units
 from athena_tuning.ui.config import apply_dialog, config_form, predictions, proposal_table
-from athena_tuning.ui.config.apply_dialog import Change
+from athena_tuning.ui.config.apply_dialog import PendingChange
 from athena_tuning.ui.frame import components, page_context
 
 MODES = {
@@ -43,8 +43,8 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         on_click=lambda: apply_dialog.undo(page, scope, base),
     )
 
-seen, needed = service.enough()
-enough = seen >= needed
+recalls, needed = service.enough()
+enough = recalls >= needed
 strategies = proposal_table.strategies_of(page) if enough else {}
 decision = service.preview(scope=scope) if enough else None
 proposed_run, strategies_run = (
@@ -55,7 +55,7 @@ left, right = st.columns([2.1, 1], gap="small")
 with left, components.card("proposal", "In force and proposed"):
     if decision is None:
         proposal_table.in_force(at)
-        st.text(f"{seen} of {needed} recalls needed before anything is proposed.")
+        st.text(f"{recalls} of {needed} recalls needed before anything is proposed.")
         components.samples_menu(page, "config")
     else:
         st.text(text.plain(decision.summary, 300))
@@ -90,12 +90,11 @@ with right:
         )
         st.text(MODES[mode])
         if mode is not at.mode:
-            st.button(
-                f"Change to {mode.value}",
-                icon=":material/swap_horiz:",
-                on_click=apply_dialog.ask,
-                args=(Change(f"Mode {mode.value}", base, at.config, scope, f"mode {mode.value}", mode=mode),),
+            change = PendingChange(
+                f"Mode {mode.value}", base, at.config, scope, f"mode {mode.value}", mode=mode
             )
+            label = f"Change to {mode.value}"
+            apply_dialog.button(page, label, change, icon=":material/swap_horiz:")
 
 st.subheader("Strategy", anchor=False)
 with st.grid(4, min_column_width=250, gap="small"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -38,7 +37,7 @@ class Cell(NamedTuple):
     share: float = 0.0
 
 
-def sheet(columns: Sequence[str | Cell], rows: Sequence[Sequence[object]], *, limit: int = 240) -> None:
+def table(columns: Sequence[str | Cell], rows: Sequence[Sequence[object]], *, limit: int = 240) -> None:
     """Draw a small table, if it has rows. Text is shown as it is, at most ``limit`` characters of it."""
     if not rows:
         return
@@ -90,10 +89,10 @@ def kpi(item: Kpi) -> None:
     )
 
 
-def records(found: Sequence[QueryMetrics], timezone: str, key: str, **more: Any) -> Any:
+def records(recalls: Sequence[QueryMetrics], timezone: str, key: str, **more: Any) -> Any:
     """Draw recalls as a table. The texts are shown as they are."""
     return st.dataframe(
-        [record_row(record, timezone) for record in found],
+        [record_row(record, timezone) for record in recalls],
         hide_index=True,
         key=key,
         column_config={
@@ -102,15 +101,15 @@ def records(found: Sequence[QueryMetrics], timezone: str, key: str, **more: Any)
             "Query": st.column_config.TextColumn(width="large"),
             "Config": st.column_config.NumberColumn("v", format="%d", width=50),
         },
-        alt=f"{len(found)} recalls, slowest {units.ms(found[0].latency_ms) if found else '–'}",
+        alt=f"{len(recalls)} recalls, slowest {units.ms(recalls[0].latency_ms) if recalls else '–'}",
         **more,
     )
 
 
-def slow_sheet(found: Sequence[QueryMetrics], timezone: str) -> None:
+def slow_table(recalls: Sequence[QueryMetrics], timezone: str) -> None:
     """Draw recalls as a small table that costs few bytes to renew."""
-    rows = [record_row(record, timezone) for record in found]
-    sheet(
+    rows = [record_row(record, timezone) for record in recalls]
+    table(
         [Cell("Latency", "n"), "Query", Cell("Type", "wide"), Cell("Layers", "wide"), Cell("Answer", "wide"),
          Cell("Config", "n wide"), Cell("When", "n wide")],
         [
@@ -144,7 +143,7 @@ def workers_in_force(service: TuningService) -> None:
     """Draw which manager runs which version."""
     head, workers = service.configs().head, service.workers()
     alive = [worker for worker in workers if service.is_alive(worker)]
-    sheet(
+    table(
         ["Manager", Cell("Version", "n"), Cell("Seen", "n")],
         [
             (
@@ -163,20 +162,6 @@ def workers_in_force(service: TuningService) -> None:
     )
 
 
-def change_of(log_ratio: float | None) -> str:
-    """Write a log ratio of the objective as a change in percent; lower is better.
-
-    Example:
-        >>> import math
-        >>> change_of(math.log(0.8)), change_of(math.log(1.1)), change_of(0.001), change_of(None)
-        ('−20 %', '+10 %', '±0 %', '–')
-    """
-    if log_ratio is None or not math.isfinite(log_ratio):
-        return units.UNKNOWN
-    change = round(math.expm1(log_ratio) * 100)
-    return f"{'±' if change == 0 else '+' if change > 0 else '−'}{abs(change)} %"
-
-
 def chosen_cell(event: Any, chart: Chart) -> tuple[int, int] | None:
     """Return hour and weekday of the heatmap's chosen cell; None without one."""
     cells = chart.spec["series"][0]["data"]
@@ -187,15 +172,15 @@ def chosen_cell(event: Any, chart: Chart) -> tuple[int, int] | None:
     return None
 
 
-def nothing_yet(page: PageContext) -> None:
+def empty_view(page: PageContext) -> None:
     """Say that the view is empty and offer what fills it."""
     service = page.service
-    seen, needed = service.enough()
+    recalls, needed = service.enough()
     with card("empty", "Nothing to show for this view"):
-        if seen < needed:
-            st.text(f"{seen} of {needed} recalls needed before anything can be concluded.")
-            if seen:  # an empty bar is drawn as a stray dot
-                st.progress(seen / needed)
+        if recalls < needed:
+            st.text(f"{recalls} of {needed} recalls needed before anything can be concluded.")
+            if recalls:  # an empty bar is drawn as a stray dot
+                st.progress(recalls / needed)
         else:
             st.text(
                 "There are recalls, but none in this period with this filter. "

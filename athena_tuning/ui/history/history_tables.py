@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import streamlit as st
 
 from athena_tuning.model import Action, ConfigSet, ConfigVersion, Decision
-from athena_tuning.service import outcomes, text, units, window_reads
-from athena_tuning.service.chart_rows import Prediction
+from athena_tuning.service import outcomes, parameter_rows, text, units, window_reads
+from athena_tuning.service.chart_rows import Prediction, percent
 from athena_tuning.ui.charts import latency_charts, what_if_charts
 from athena_tuning.ui.config import apply_dialog, predictions
-from athena_tuning.ui.config.apply_dialog import Change
+from athena_tuning.ui.config.apply_dialog import PendingChange
 from athena_tuning.ui.frame import components, notices
+from athena_tuning.ui.frame.components import Cell
 from athena_tuning.ui.frame.page_context import PageContext
 
 
-def versions(page: PageContext, found: Sequence[ConfigVersion]) -> list[ConfigVersion]:
+def versions(page: PageContext, written: Sequence[ConfigVersion]) -> list[ConfigVersion]:
     """Draw versions as a table and return those that were chosen, older first."""
-    by_number = {version.version: version for version in found}
+    by_number = {version.version: version for version in written}
     rows = [
         {
             "v": version.version,
             "When": units.moment(version.time, page.view.timezone),
             "Scope": text.plain(version.scope, 30),
-            "Change": _changed(by_number.get(version.parent), version),
+            "Change": _change_words(by_number.get(version.parent), version),
             "Why": text.plain(version.reason, 200),
             "By": text.plain(version.author, 40),
             "Mode": version.mode.value,
             "Brings back": f"v{version.restores}" if version.restores else "",
         }
-        for version in found
+        for version in written
     ]
     event = st.dataframe(
         rows,
@@ -45,7 +46,7 @@ def versions(page: PageContext, found: Sequence[ConfigVersion]) -> list[ConfigVe
         },
         alt=f"{len(rows)} config versions, newest first",
     )
-    chosen = [found[row] for row in event.selection.rows if row < len(found)]
+    chosen = [written[row] for row in event.selection.rows if row < len(written)]
     return sorted(chosen, key=lambda version: version.version)
 
 
@@ -53,24 +54,23 @@ def roll_back_button(page: PageContext, chosen: Sequence[ConfigVersion]) -> None
     """Draw the button that brings back the chosen version."""
     version = chosen[0] if len(chosen) == 1 else None
     at = page.service.configs().in_scope(version.scope) if version else None
-    st.button(
-        f"Roll back to version {version.version}…" if version else "Roll back…",
+    change = None
+    if version is not None:
+        change = PendingChange(
+            f"Roll back to version {version.version}",
+            at.version if at else 0,
+            version.config,
+            version.scope,
+            f"back to version {version.version}",
+            restores=0 if version.ends_exception else version.version,
+        )
+    apply_dialog.button(
+        page,
+        f"{change.title}…" if change else "Roll back…",
+        change,
         icon=":material/restore:",
-        disabled=version is None or version == at or not page.can_write,
+        disabled=version == at,
         help=None if version else "Choose one version above",
-        on_click=apply_dialog.ask,
-        args=(
-            Change(
-                f"Roll back to version {version.version}",
-                at.version if at else 0,
-                version.config,
-                version.scope,
-                f"back to version {version.version}",
-                restores=0 if version.ends_exception else version.version,
-            )
-            if version
-            else None,
-        ),
     )
 
 
@@ -86,77 +86,85 @@ def compare(page: PageContext, chosen: Sequence[ConfigVersion]) -> None:
         st.caption("This version is in force. Choose another one to compare with it.")
         return
     older, newer = pair
-    names = (f"v{newer.version}", f"v{older.version}")
+    names = (f"v{older.version}", f"v{newer.version}")
     left, right = st.columns([1, 1.7], gap="small")
     with left, components.card("compare-values", f"Version {older.version} against {newer.version}"):
-        changes = older.config.changes_to(newer.config)
-        components.sheet(
-            ["Parameter", f"v{older.version}", f"v{newer.version}"],
+        components.table(
+            ["Parameter", *names],
             [
-                (name, components.Cell(units.setting(a), "was"), components.Cell(units.setting(b), "now"))
-                for name, (a, b) in changes.items()
+                (row.label, Cell(row.before, "was"), Cell(row.after, "now"))
+                for row in parameter_rows.changes(older.config, newer.config)
             ]
             or [("nothing", "the same", "the same")],
         )
         summaries = [
-            service.ask(window_reads.summary, view.only(config_version=version.version))
-            for version in (older, newer)
+            service.ask(window_reads.summary, view.only(config_version=version.version)) for version in pair
         ]
-        components.sheet(
+        components.table(
+            ["In this period", *(Cell(name, "n") for name in names)],
             [
-                "In this period",
-                components.Cell(f"v{older.version}", "n"),
-                components.Cell(f"v{newer.version}", "n"),
-            ],
-            [
-                ("recalls", *(units.count(s.count) for s in summaries)),
-                ("p50", *(units.ms(s.p50_latency_ms) for s in summaries)),
-                ("p95", *(units.ms(s.p95_latency_ms) for s in summaries)),
-                ("p99", *(units.ms(s.p99_latency_ms) for s in summaries)),
-                ("queue wait, mean", *(units.ms(s.mean_queue_ms) for s in summaries)),
-                ("failed", *(units.count(s.errors) for s in summaries)),
+                (name, *(write(getattr(summary, field)) for summary in summaries))
+                for name, field, write in (
+                    ("recalls", "count", units.count),
+                    ("p50", "p50_latency_ms", units.ms),
+                    ("p95", "p95_latency_ms", units.ms),
+                    ("p99", "p99_latency_ms", units.ms),
+                    ("queue wait, mean", "mean_queue_ms", units.ms),
+                    ("failed", "errors", units.count),
+                )
             ],
         )
         st.caption("Different hours carry different traffic: a difference here is a hint, not a proof.")
     with right, components.card("compare-latency", "Latency by percentile under each"):
-        now, n = service.ask(window_reads.percentile_curve, view.only(config_version=newer.version))
-        then, n_then = service.ask(window_reads.percentile_curve, view.only(config_version=older.version))
+        (then, n_then), (now, n) = (
+            service.ask(window_reads.percentile_curve, view.only(config_version=version.version))
+            for version in pair
+        )
         if n or n_then:
+            labels = (names[1], names[0])
             chart = latency_charts.percentile_plot(
-                now, then, counts=(n, n_then), names=names, slo_ms=page.slo_ms
+                now, then, counts=(n, n_then), names=labels, slo_ms=page.slo_ms
             )
             components.analysis_chart(chart, "compare-chart")
         else:
             components.empty("Neither ran in this period.")
 
 
-def decisions(page: PageContext, found: Sequence[Decision], points: Sequence[Prediction]) -> None:
+def decisions(page: PageContext, made: Sequence[Decision], predictions_made: Sequence[Prediction]) -> None:
     """Draw decisions as a table, and the reasons of the chosen one.
 
     Args:
         page: where it stands.
-        found: the decisions, newest first.
-        points: what came of those that expected something.
+        made: the decisions, newest first.
+        predictions_made: what was observed of those that expected something.
     """
-    seen = {point.name: point.observed.value for point in points}
-    verdicts_on = outcomes.verdicts_of(found)
-    changes = [decision for decision in found if decision.action is not Action.KEEP]
+    observed = {prediction.name: prediction.observed.value for prediction in predictions_made}
+    verdicts = outcomes.verdicts_of(made)
+    changes = [decision for decision in made if decision.action is not Action.KEEP]
     if changes and not st.toggle("“No change” too", key="history-all"):
-        found = changes
-    rows = [
-        {
-            "When": units.moment(decision.time, page.view.timezone),
-            "Action": decision.action.value,
-            "In a sentence": text.plain(decision.summary, 240),
-            "Expected": _expected(decision),
-            "Observed": components.change_of(_observed(decision, verdicts_on, seen)),
-            "Led to": f"v{decision.config_version}" if decision.config_version else "",
-            "Recalls": decision.samples,
-            "Scope": text.plain(decision.scope, 30),
-            "Policy": text.plain(decision.policy, 30),
-        }
-        for decision in found
-    ]
+        made = changes
+
+    def observed_of(decision: Decision) -> float | None:
+        verdict = verdicts.get(decision.decision_id, decision)
+        by_version = observed.get(f"v{decision.config_version}")
+        return by_version if verdict.observed is None else verdict.observed
+
+    rows = []
+    for decision in made:
+        expected = outcomes.expectation(decision)
+        rows.append(
+            {
+                "When": units.moment(decision.time, page.view.timezone),
+                "Action": decision.action.value,
+                "In a sentence": text.plain(decision.summary, 240),
+                "Expected": percent(expected.value if expected else None),
+                "Observed": percent(observed_of(decision)),
+                "Led to": f"v{decision.config_version}" if decision.config_version else "",
+                "Recalls": decision.samples,
+                "Scope": text.plain(decision.scope, 30),
+                "Policy": text.plain(decision.policy, 30),
+            }
+        )
     event = st.dataframe(
         rows,
         hide_index=True,
@@ -173,28 +181,16 @@ def decisions(page: PageContext, found: Sequence[Decision], points: Sequence[Pre
         alt=f"{len(rows)} decisions, newest first",
     )
     for row in event.selection.rows:
-        if row < len(found):
-            _explain(found[row], verdicts_on.get(found[row].decision_id))
-
-
-def _expected(decision: Decision) -> str:
-    expected = outcomes.expectation(decision)
-    return components.change_of(expected.value if expected else None)
-
-
-def _observed(
-    decision: Decision, verdicts_on: Mapping[str, Decision], seen: Mapping[str, float]
-) -> float | None:
-    verdict = verdicts_on.get(decision.decision_id, decision)
-    return seen.get(f"v{decision.config_version}") if verdict.observed is None else verdict.observed
+        if row < len(made):
+            _explanation(made[row], verdicts.get(made[row].decision_id))
 
 
 def past_predictions(
-    page: PageContext, found: Sequence[Decision], written: Sequence[ConfigVersion]
+    page: PageContext, made: Sequence[Decision], written: Sequence[ConfigVersion]
 ) -> list[Prediction]:
     """Return what changes were expected to bring, with what was observed of them."""
     return outcomes.predictions(
-        found,
+        made,
         written,
         lambda before, after: page.service.ask(outcomes.observed_change, page.view, before, after),
     )
@@ -255,28 +251,26 @@ def note_form(page: PageContext) -> None:
         )
 
 
-def _explain(decision: Decision, verdict: Decision | None) -> None:
+def _explanation(decision: Decision, verdict: Decision | None) -> None:
     for sentence in outcomes.explanation(decision, verdict):
         st.text(sentence)
-    components.sheet(
-        ["Parameter", "Before", "After", components.Cell("Why", "why")],
+    components.table(
+        ["Parameter", "Before", "After", Cell("Why", "why")],
         [
-            (name, components.Cell(was, "was"), components.Cell(then, "now" if differs else "was"), why)
-            for name, was, then, why, differs in window_reads.proposal_rows(decision)
+            (row.label, Cell(row.before, "was"), Cell(row.after, "now" if row.differs else "was"), row.why)
+            for row in parameter_rows.decided(decision)
         ],
         limit=320,
     )
-    predictions.considered(decision)
+    predictions.candidates(decision)
 
 
-def _changed(parent: ConfigVersion | None, version: ConfigVersion) -> str:
+def _change_words(parent: ConfigVersion | None, version: ConfigVersion) -> str:
     if version.ends_exception:
         return "exception ended: as all types"
     before = parent or ConfigSet().default
-    changes = [
-        f"{name} {units.setting(a)} → {units.setting(b)}"
-        for name, (a, b) in before.config.changes_to(version.config).items()
-    ]
+    rows = parameter_rows.changes(before.config, version.config)
+    changes = [f"{row.label} {row.before} → {row.after}" for row in rows]
     if before.mode is not version.mode:
         changes.append(f"mode {before.mode.value} → {version.mode.value}")
     return ", ".join(changes) or "no value"

@@ -1,4 +1,4 @@
-"""What a person sets for a load run, and what is seen of it while it runs."""
+"""The form of a load run, and its progress and charts while it runs."""
 
 from __future__ import annotations
 
@@ -120,12 +120,12 @@ def spec_from(values: dict[str, object]) -> LoadSpec:
 def progress(page: PageContext, run: Run) -> None:
     """Draw how far a run is, and the button that stops it."""
     at = run.progress()
-    told = f"{run.spec.pattern} at {units.rate(run.spec.rate_per_s)}"
+    what = f"{run.spec.pattern} at {units.rate(run.spec.rate_per_s)}"
     if run.spec.pattern == "replay":
-        told = f"replay of {text.markdown(run.spec.replay_of, 40)} at {run.spec.speed:g}x"
+        what = f"replay of {text.markdown(run.spec.replay_of, 40)} at {run.spec.speed:g}x"
     share = 1.0 if at.state is State.FINISHED else at.share or 0.0
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(share, text=f"{at.state.value.capitalize()}: {told}, {at.elapsed_s:.0f} s")
+        st.progress(share, text=f"{at.state.value.capitalize()}: {what}, {at.elapsed_s:.0f} s")
         if at.state in UNDER_WAY:
             service, paused = page.service, at.state is State.PAUSED
             _steer(
@@ -180,29 +180,29 @@ def charts(page: PageContext, view: View) -> None:
     if service.embedded:
         with components.card("sim-gauges", "Layer tasks now: running and waiting under the limit"):
             panel = live_charts.lines_over_time(
-                _sampled(page), timezone=view.timezone, unit="tasks", steps=True, period=period
+                _gauges(page), timezone=view.timezone, unit="tasks", steps=True, period=period
             )
             components.live_chart(over_time(panel), "sim-chart-gauges", height=190)
 
 
 def outcome(run: Run) -> None:
     """Draw what came out of a run that has ended."""
-    came = run.summary()
-    if came is None:
+    summary = run.summary()
+    if summary is None:
         st.text(text.plain(f"The load failed: {run.failure}", 400))
     else:
-        run_results.outcome(came)
+        run_results.figures(summary)
 
 
-def _sampled(page: PageContext) -> dict[str, list[tuple[float, float]]]:
+def _gauges(page: PageContext) -> dict[str, list[tuple[float, float]]]:
     """Note the manager's gauges and return those of the last minutes, as this session has seen them."""
-    assert page.service.embedded is not None  # noqa: S101 (asked by the caller)
+    assert page.service.embedded is not None  # noqa: S101 (checked by the caller)
     manager = page.service.embedded.manager
-    seen: deque[tuple[float, int, int, int]] = st.session_state.setdefault(_GAUGES, deque(maxlen=150))
+    samples: deque[tuple[float, int, int, int]] = st.session_state.setdefault(_GAUGES, deque(maxlen=150))
     limit = manager.config.max_concurrent
-    seen.append((page.service.now, manager.in_flight, manager.waiting, limit))
+    samples.append((page.service.now, manager.in_flight, manager.waiting, limit))
     names = ("running", "waiting", "limit")
-    return {name: [(row[0], float(row[i])) for row in seen] for i, name in enumerate(names, start=1)}
+    return {name: [(row[0], float(row[i])) for row in samples] for i, name in enumerate(names, start=1)}
 
 
 def _start(page: PageContext) -> None:

@@ -1,4 +1,4 @@
-"""Is everything there, does everything arrive: the tables of the System page."""
+"""The tables of the System page: managers, what arrives, memory, versions, demo load."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _PACKAGES = ("athena-tuning", "streamlit", "plotly", "numpy", "pandas", "scipy",
 def health(page: PageContext) -> None:
     """Say in a line whether everything runs and arrives."""
     service = page.service
-    found = service.workers()
-    alive = sum(service.is_alive(worker) for worker in found)
-    dropped = sum(worker.dropped_metrics for worker in found)
+    managers = service.workers()
+    alive = sum(service.is_alive(worker) for worker in managers)
+    dropped = sum(worker.dropped_metrics for worker in managers)
     refused = sum(n for name, n in service.window.counters.items() if name.startswith("rejected"))
     facts = [
-        Chip(f"{alive} of {len(found)}", "managers alive", "good" if alive else "bad"),
+        Chip(f"{alive} of {len(managers)}", "managers alive", "good" if alive else "bad"),
         Chip("unreachable", "store", "bad", text.plain(service.tail.problem, 200))
         if service.tail.problem
         else Chip("reached", "store", "good"),
@@ -33,19 +33,19 @@ def health(page: PageContext) -> None:
     ]
     if service.embedded:
         failed = sum(service.embedded.manager.housekeeping_failures.values())
-        facts.append(Chip(units.count(failed), "failed duties", "bad" if failed else "good"))
+        facts.append(Chip(units.count(failed), "failed background tasks", "bad" if failed else "good"))
     chips(facts)
 
 
 def workers(page: PageContext) -> None:
     """Draw all managers that the store knows."""
     service = page.service
-    found = service.workers()
-    if not found:
+    managers = service.workers()
+    if not managers:
         components.empty("No manager has reported itself yet.")
         return
     head = service.configs().head
-    components.sheet(
+    components.table(
         [
             "Manager",
             "",
@@ -69,7 +69,7 @@ def workers(page: PageContext) -> None:
                 units.age(worker.last_seen - worker.started),
                 units.age(service.now - worker.last_seen),
             )
-            for worker in found[:12]
+            for worker in managers[:12]
         ],
         limit=40,
     )
@@ -80,24 +80,24 @@ def arrival(page: PageContext) -> None:
     service = page.service
     counters = service.window.counters
     refused = {name: n for name, n in counters.items() if name.startswith("rejected")}
-    mended = {name: n for name, n in counters.items() if name.startswith("normal")}
+    corrected = {name: n for name, n in counters.items() if name.startswith("normal")}
     rows = [
         ("Store", service.store_name),
         ("Read", service.tail.problem or units.ago(service.now - service.tail.looked_at)),
         ("Recalls in the dashboard's window", units.count(len(service.window.metrics))),
         ("Recorded since the start", units.count(counters.get("recorded", 0))),
         ("Newest recall", units.ago(service.data_age())),
-        ("Refused as impossible", _told(refused)),
-        ("Made plausible", _told(mended)),
+        ("Refused as impossible", _counts_words(refused)),
+        ("Corrected", _counts_words(corrected)),
     ]
     if service.embedded:
         status = service.embedded.manager.status()
         failures = service.embedded.manager.housekeeping_failures
         rows += [
             ("Not delivered by this manager", units.count(status.dropped_metrics)),
-            ("Failed background duties", _told(failures)),
+            ("Failed background tasks", _counts_words(failures)),
         ]
-    components.sheet(["", components.Cell("", "n")], rows)
+    components.table(["", components.Cell("", "n")], rows)
 
 
 def memory(page: PageContext) -> None:
@@ -107,7 +107,7 @@ def memory(page: PageContext) -> None:
         return
     counts = page.service.embedded.manager.counts()
     whole = max(1, sum(counts.values()))
-    components.sheet(
+    components.table(
         ["Layer", components.Cell("Items", "n"), components.Cell("Share", "n")],
         [(layer, units.count(n), units.percent(n / whole)) for layer, n in counts.items()]
         + [("all", units.count(sum(counts.values())), "")],
@@ -116,7 +116,7 @@ def memory(page: PageContext) -> None:
 
 def versions() -> None:
     """Draw which software runs."""
-    components.sheet(
+    components.table(
         ["", components.Cell("", "n")],
         [("Python", platform.python_version()), *((name, metadata.version(name)) for name in _PACKAGES)],
     )
@@ -147,5 +147,5 @@ def demo(page: PageContext) -> None:
     )
 
 
-def _told(counts: Mapping[str, int]) -> str:
+def _counts_words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {units.count(n)}" for name, n in counts.items() if n) or "0"

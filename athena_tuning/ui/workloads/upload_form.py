@@ -123,7 +123,7 @@ def _mapping(mapping: ColumnMapping, columns: tuple[str, ...]) -> None:
 
 
 def _preview(here: Here, looked: upload_file.Looked) -> None:
-    components.sheet(
+    components.table(
         ["When", "Type", "Query", components.Cell("Took", "n"), components.Cell("Succeeded", "n"),
          components.Cell("Cache", "n"), components.Cell("Layers", "wide")],
         [
@@ -148,7 +148,7 @@ def _preview(here: Here, looked: upload_file.Looked) -> None:
 def _problems(found: list[tuple[int, str]], bad: int) -> None:
     if bad:
         st.text(f"Bad: {_rows(bad)}, left out")
-        components.sheet([components.Cell("Row", "n"), "Why"], [(f"{row:,}", why) for row, why in found[:8]])
+        components.table([components.Cell("Row", "n"), "Why"], [(f"{row:,}", why) for row, why in found[:8]])
 
 
 def _import(here: Here, upload: upload_file.Upload, looked: upload_file.Looked) -> None:
