@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from athena_tuning.model import Decision, TuningConfig
@@ -19,6 +20,8 @@ LABELS = {
 }
 """What parameters are called where they are not called by the name of their field."""
 
+_WORDS = {**LABELS, "True": "on", "False": "off"}
+_FIELDS_AND_VALUES = re.compile(rf"\b({'|'.join(_WORDS)})\b")
 _IN_SECONDS = {"timeout_seconds", "deadline_seconds", "layer_timeouts"}
 
 
@@ -78,6 +81,22 @@ def changes(before: TuningConfig, after: TuningConfig) -> list[ParameterRow]:
         ParameterRow(name, written(name, was), written(name, then))
         for name, (was, then) in before.changes_to(after).items()
     ]
+
+
+def summary_of(decision: Decision) -> str:
+    """Return a decision in a sentence, with parameters and values as they are written elsewhere.
+
+    A policy's sentence is its own; what a person wrote stays as it is.
+
+    Example:
+        >>> from athena_tuning.model import Action
+        >>> at, words = TuningConfig(), "enable_cache True → False"
+        >>> summary_of(Decision("d", 0.0, "rules", "all", Action.KEEP, at, at, words, 9))
+        'result cache on → off'
+    """
+    if decision.policy == "person":
+        return decision.summary
+    return _FIELDS_AND_VALUES.sub(lambda found: _WORDS[found.group()], decision.summary)
 
 
 def decided(decision: Decision) -> list[ParameterRow]:

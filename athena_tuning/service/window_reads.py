@@ -26,6 +26,9 @@ _ENOUGH = 10
 _COMPARABLE = 30
 """Recalls that a period needs for its rates to be compared with."""
 
+TOO_FEW = "too few"
+"""The value of a percentile that the recalls do not carry."""
+
 SAME = "unchanged"
 """The delta of a figure that is as it was."""
 
@@ -66,7 +69,7 @@ def kpis(profiler: PerformanceProfiler, view: View) -> list[Kpi]:
         *(
             _duration(
                 f"{name} latency",
-                getattr(now, f"{name}_latency_ms"),
+                getattr(now, f"{name}_latency_ms") if trusted(q, now.count) else math.nan,
                 getattr(then, f"{name}_latency_ms") if trusted(q, then.count) else math.nan,
                 getattr(series, name),
             )
@@ -306,7 +309,9 @@ def _row(profiler: PerformanceProfiler, view: View, name: str) -> Row:
 
 
 def _duration(label: str, now: float, then: float, trend: Iterable[float]) -> Kpi:
-    if not (math.isfinite(now) and math.isfinite(then)):
+    if not math.isfinite(now):
+        return Kpi(label, TOO_FEW, None, None, _known(trend))
+    if not math.isfinite(then):
         return Kpi(label, units.ms(now), None, None, _known(trend))
     change = now - then
     if abs(change) < 0.05:

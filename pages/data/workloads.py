@@ -15,7 +15,7 @@ with components.card(
     else:
         ask_memory.query_form(page)
 
-st.subheader("Sample workloads", anchor=False)
+st.header("Sample workloads", anchor=False)
 st.caption("Recorded from the real manager. Loading one records it as if it had just ended.")
 with st.grid(3, min_column_width=300, gap="small"):
     for sample in page.service.samples():

@@ -81,7 +81,7 @@ def recommendation() -> None:
         components.empty(f"{recalls} of {needed} recalls needed before anything is concluded.")
         return
     decision = service.preview()
-    st.text(text.plain(decision.summary, 300))
+    st.text(text.plain(parameter_rows.summary_of(decision), 300))
     rows = parameter_rows.decided(decision)
     changes = [row for row in rows if row.differs]
     if changes:
@@ -128,5 +128,6 @@ def in_force() -> None:
     )
 
 
-page.live(now)
-page.live(why, calmly=True)
+with st.container(key="overview"):  # on a phone the style sheet puts the advice first
+    page.live(now)
+    page.live(why, calmly=True)

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from athena_tuning.model import QUERY_TYPES, Mode, TuningStrategy
-from athena_tuning.service import text, units
+from athena_tuning.service import parameter_rows, text, units
 from athena_tuning.ui.config import apply_dialog, config_form, predictions, proposal_table
 from athena_tuning.ui.config.apply_dialog import PendingChange
 from athena_tuning.ui.frame import components, page_context
@@ -58,7 +58,7 @@ with left, components.card("proposal", "In force and proposed"):
         st.text(f"{recalls} of {needed} recalls needed before anything is proposed.")
         components.samples_menu(page, "config")
     else:
-        st.text(text.plain(decision.summary, 300))
+        st.text(text.plain(parameter_rows.summary_of(decision), 300))
         proposal_table.table(decision, proposed_run)
         st.caption(f"Policy {text.markdown(decision.policy, 30)} · {units.count(decision.samples)} recalls")
         if decision.before != decision.after:
@@ -90,13 +90,14 @@ with right:
         )
         st.text(MODES[mode])
         if mode is not at.mode:
+            st.caption(f"In force is {at.mode.value}, until you apply {mode.value}.")
             change = PendingChange(
                 f"Mode {mode.value}", base, at.config, scope, f"mode {mode.value}", mode=mode
             )
             label = f"Change to {mode.value}"
             apply_dialog.button(page, label, change, icon=":material/swap_horiz:")
 
-st.subheader("Strategy", anchor=False)
+st.header("Strategy", anchor=False)
 with st.grid(4, min_column_width=250, gap="small"):
     for strategy in TuningStrategy:
         with components.card(f"strategy-{strategy.value}"):

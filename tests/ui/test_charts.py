@@ -193,6 +193,16 @@ def test_marks_that_are_near_each_other_share_a_label() -> None:
     assert "4 changes marked" in panel.words
 
 
+def test_marks_say_under_the_pointer_what_happened_and_who_did_it() -> None:
+    marks = [Mark(100.0, "v1", "v1 by ann: {|}"), Mark(101.0, "v2", "v2 by ben: more cores")]
+    panel = live_charts.latency_over_time(series(3), timezone="UTC", marks=marks, period=(0.0, 1000.0))
+    (guide,) = over_time(panel).spec["series"][-1]["markLine"]["data"]
+    assert guide["emphasis"]["label"]["formatter"].splitlines() == [
+        "{room|}{box|v1 by ann: (/)}",
+        "{room|}{box|v2 by ben: more cores}",
+    ]
+
+
 def test_two_charts_over_one_time_share_times_and_pointer_and_keep_their_units() -> None:
     both = ECHARTS["both"]
     source = both.spec["dataset"]["source"]

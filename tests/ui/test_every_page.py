@@ -115,3 +115,11 @@ def test_page_is_read_only_where_no_manager_is_alive(attached: TuningService, ur
     at = visit(url)
     assert is_sound(at)
     assert "no manager is running" in words(at)
+
+
+@pytest.mark.usefixtures("attached")
+@pytest.mark.parametrize("url", ["overview", "latency", "config"])
+def test_page_of_an_empty_attached_store_says_how_to_start_a_manager(url: str) -> None:
+    at = visit(url)
+    assert is_sound(at)
+    assert "athena-tuning manager --load" in words(at)

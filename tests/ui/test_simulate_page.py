@@ -78,6 +78,25 @@ def test_simulate_load_refuses_values_that_no_widget_would_send(served: TuningSe
     assert served.loads.newest is None or served.loads.newest.spec.rate_per_s <= 2000
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "why"),
+    [
+        ("repetition", 6.0, "repetition must be 0 to 5, not 6"),
+        ("duration", 0, "duration must be 1 to 3600, not 0"),
+        ("rate", 1e6, "recalls a second must be 0.1 to 2000, not 1e"),
+    ],
+)
+def test_simulate_load_says_which_value_is_beyond_its_limit(
+    served: TuningService, field: str, value: float, why: str
+) -> None:
+    at = visit("simulate")
+    at.number_input(key=f"sim-{field}").set_value(value)
+    press(at, "Start")
+    assert is_sound(at)
+    assert why in words(at).replace("\\", "")
+    assert served.loads.newest is None
+
+
 def test_simulate_runs_are_listed_and_two_are_compared(
     served: TuningService, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,7 +73,7 @@ def strategy_card(
         run: simulates all strategies under their names; None likewise.
     """
     words, chosen = STRATEGIES[strategy], at.config.strategy is strategy
-    st.markdown(f"#### :material/{words.icon}: {strategy.value.capitalize()}")
+    st.markdown(f"### :material/{words.icon}: {strategy.value.capitalize()}")
     st.text(words.aim)
     st.caption(f"Gives up: {words.price}")
     if wanted is not None and run is not None:

@@ -96,7 +96,7 @@ def _unchanged(decision: Decision) -> None:
 
 def button(page: PageContext, decision: Decision, base: int, scope: str) -> None:
     """Draw the button that opens the dialog for a proposal."""
-    reason = text.plain(decision.summary, 300)
+    reason = text.plain(parameter_rows.summary_of(decision), 300)
     change = PendingChange("Apply the tuner's proposal", base, decision.after, scope, reason)
     apply_dialog.button(page, "Apply the proposal", change, type="primary", icon=":material/check:")
 

@@ -58,7 +58,7 @@ def card(key: str, title: str | None = None, note: str | None = None) -> Iterato
     """A card with a title and a line that says how to read it. Both are the project's own words."""
     with st.container(key=f"card-{key}", gap="small", height="stretch"):
         if title:
-            st.markdown(f"#### {title}", help=note)
+            st.markdown(f"## {title}", help=note)
         yield
 
 
@@ -188,15 +188,19 @@ def empty_view(page: PageContext) -> None:
             )
         samples_menu(page, "empty")
         with st.container(horizontal=True):
-            st.page_link(
-                page_file("workloads"), label="Bring a file, or ask the memory", icon=":material/upload_file:"
-            )
+            label = "Bring a file, or simulate a day"
+            st.page_link(page_file("workloads"), label=label, icon=":material/upload_file:")
             if page.can_write and service.embedded is not None and not service.embedded.demo_is_on:
                 st.page_link(page_file("system"), label="Start the demo load", icon=":material/play_arrow:")
 
 
 def samples_menu(page: PageContext, key: str) -> None:
-    """Offer a sample workload to load."""
+    """Offer a sample workload to load, or, where managers run elsewhere, say how to start one."""
+    if page.service.embedded is None:
+        st.text("This dashboard watches a store that managers share. Start one in a terminal:")
+        st.code("athena-tuning manager --load 3", language=None)
+        st.caption("With the same ATHENA_TUNING_STORE, on this machine or another.")
+        return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         names = {sample.name: sample.title for sample in page.service.samples()}
         chosen = st.selectbox(
@@ -207,7 +211,7 @@ def samples_menu(page: PageContext, key: str) -> None:
             key=f"{key}-load",
             type="primary",
             icon=":material/download:",
-            disabled=not page.can_write or page.service.embedded is None,
+            disabled=not page.can_write,
             on_click=lambda: notices.act(
                 lambda: page.service.take_sample(page.actor, st.session_state[f"{key}-sample"]),
                 f"Loaded “{names.get(chosen, chosen)}” as if it had just ended",

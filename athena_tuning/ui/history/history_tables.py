@@ -156,7 +156,7 @@ def decisions(page: PageContext, made: Sequence[Decision], predictions_made: Seq
             {
                 "When": units.moment(decision.time, page.view.timezone),
                 "Action": decision.action.value,
-                "In a sentence": text.plain(decision.summary, 240),
+                "In a sentence": text.plain(parameter_rows.summary_of(decision), 240),
                 "Expected": percent(expected.value if expected else None),
                 "Observed": percent(observed_of(decision)),
                 "Led to": f"v{decision.config_version}" if decision.config_version else "",

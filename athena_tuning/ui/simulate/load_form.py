@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import streamlit as st
 
@@ -16,7 +16,7 @@ from athena_tuning.service.roles import Actor
 from athena_tuning.service.view import View
 from athena_tuning.ui.charts import live_charts
 from athena_tuning.ui.charts.echarts_option import over_time
-from athena_tuning.ui.frame import components, notices
+from athena_tuning.ui.frame import components, form_values, notices
 from athena_tuning.ui.frame.page_context import PageContext
 from athena_tuning.ui.simulate import run_results
 
@@ -52,23 +52,19 @@ def form(page: PageContext) -> None:
                 st.selectbox(
                     "Workload", list(names), format_func=names.__getitem__, key="sim-replay", disabled=locked
                 )
-                st.number_input(
-                    "Speed, times", 1.0, 100.0, 10.0, format="%g", key="sim-speed", disabled=locked
-                )
+                st.number_input("Speed, times", value=10.0, format="%g", key="sim-speed", disabled=locked)
             else:
-                st.number_input("Recalls /s", 0.1, 2000.0, 30.0, format="%g", key="sim-rate", disabled=locked)
+                st.number_input("Recalls /s", value=30.0, format="%g", key="sim-rate", disabled=locked)
                 st.selectbox("Mix", list(MIXES), key="sim-mix", disabled=locked)
-            st.number_input("Duration, s", 1, 3600, 60, key="sim-duration", disabled=locked)
+            st.number_input("Duration, s", value=60, step=1, key="sim-duration", disabled=locked)
             st.number_input(
                 "Repetition",
-                0.0,
-                5.0,
-                1.0,
+                value=1.0,
                 step=0.1,
                 format="%g",
                 key="sim-repetition",
                 disabled=locked,
-                help="Zipf exponent of the questions: 0 asks hardly anything twice, 1 is usual, "
+                help="Zipf exponent of the questions, 0 to 5: 0 asks hardly anything twice, 1 is usual, "
                 "above 1.5 a cache answers most.",
             )
         st.form_submit_button(
@@ -82,11 +78,11 @@ def form(page: PageContext) -> None:
         )
 
 
-def spec_from(values: dict[str, object]) -> LoadSpec:
+def spec_from(values: Mapping[str, object]) -> LoadSpec:
     """Return the load that the form's values describe.
 
     Raises:
-        ValueError: if a value does not fit; widgets check in the browser only.
+        ValueError: if a value does not fit.
 
     Example:
         >>> spec_from({"sim-pattern": "bursty", "sim-rate": 20.0, "sim-duration": 60, "sim-mix": "debugging",
@@ -94,26 +90,20 @@ def spec_from(values: dict[str, object]) -> LoadSpec:
         20.0
     """
     pattern = str(values.get("sim-pattern") or "steady")
-    duration = float(str(values.get("sim-duration", 60)))
-    if not 1 <= duration <= 3600:
-        raise ValueError(f"a run takes 1 to 3,600 s, not {duration:g}")
+    duration = form_values.number(values, "sim-duration", "duration", 1, 3600)
     if pattern == "replay":
         return LoadSpec(
             "replay",
             duration_s=duration,
-            speed=float(str(values.get("sim-speed", 10))),
+            speed=form_values.number(values, "sim-speed", "speed", 0.1, 100),
             replay_of=str(values.get("sim-replay", "")),
         )
-    rate = float(str(values.get("sim-rate", 30)))
-    if rate > 2000:
-        raise ValueError(f"rate_per_s must be at most 2,000 from here, not {rate:g}")
-    mix = MIXES.get(str(values.get("sim-mix")), MIXES["all types alike"])
     return LoadSpec(
         pattern,
-        rate_per_s=rate,
+        rate_per_s=form_values.number(values, "sim-rate", "recalls a second", 0.1, 2000),
         duration_s=duration,
-        mix=mix,
-        repetition=float(str(values.get("sim-repetition", 1.0))),
+        mix=MIXES.get(str(values.get("sim-mix")), MIXES["all types alike"]),
+        repetition=form_values.number(values, "sim-repetition", "repetition", 0, 5),
     )
 
 

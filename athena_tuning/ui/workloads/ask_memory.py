@@ -10,7 +10,7 @@ import streamlit as st
 from athena_tuning.model import QueryMetrics
 from athena_tuning.samples.sample_workloads import SampleWorkload
 from athena_tuning.service import text, units, window_reads
-from athena_tuning.ui.frame import components, notices
+from athena_tuning.ui.frame import components, form_values, notices
 from athena_tuning.ui.frame.chips import Chip, chips
 from athena_tuning.ui.frame.page_context import PageContext
 
@@ -24,7 +24,7 @@ def query_form(page: PageContext) -> None:
         st.text_input(
             "Query", key="ask-text", placeholder="When did the billing deploy fail?", max_chars=10_000
         )
-        st.number_input("Results", 1, 50, 5, key="ask-k", width=110)
+        st.number_input("Results", value=5, step=1, key="ask-k", width=110)
         st.toggle("Cache", True, key="ask-cache", help="Off asks the layers even if the answer is known.")
         st.form_submit_button(
             "Ask",
@@ -92,13 +92,12 @@ def trending(page: PageContext) -> None:
 
 def _recall(page: PageContext) -> None:
     state = st.session_state
-    answer = page.service.recall(
-        page.actor, state["ask-text"], k=int(state["ask-k"]), use_cache=bool(state["ask-cache"])
-    )
+    limit = int(form_values.number({"k": state["ask-k"]}, "k", "results", 1, 50))
+    answer = page.service.recall(page.actor, state["ask-text"], k=limit, use_cache=bool(state["ask-cache"]))
     manager = page.service.embedded.manager if page.service.embedded else None
     newest = manager.profiler.metrics[-50:] if manager else []
     record = next((m for m in reversed(newest) if m.query_id == answer["_query_id"]), None)
-    state[_ANSWER] = (answer, record)
+    state[_ANSWER] = ({**answer, "_fused": answer["_fused"][:limit]}, record)
 
 
 def _answer(page: PageContext, answer: Mapping[str, Any], record: QueryMetrics | None) -> None:
@@ -117,7 +116,7 @@ def _answer(page: PageContext, answer: Mapping[str, Any], record: QueryMetrics |
         _feedback(page, answer["_query_id"])
         if answer["_fused"]:
             components.table(
-                [components.Cell("", "n"), "Layer", "Item"],
+                [components.Cell("", "n"), components.Cell("Layer", "name"), "Item"],
                 [(n, item["layer"], item["text"]) for n, item in enumerate(answer["_fused"], start=1)],
                 limit=400,
             )
@@ -160,9 +159,9 @@ def _draw_sample(page: PageContext, workload: SampleWorkload) -> None:
             for kind, ms in sorted(counted.items())
         ],
     )
-    st.markdown("#### Its slowest recalls")
+    st.markdown("### Its slowest recalls")
     components.records(slow[:15], page.view.timezone, key="look-slow")
-    st.markdown("#### How it was made")
+    st.markdown("### How it was made")
     st.json(dict(workload.made), expanded=False)
 
 

@@ -6,6 +6,7 @@ import contextlib
 import re
 import urllib.request
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -20,11 +21,14 @@ from athena_tuning.samples.sample_workloads import load_records
 from athena_tuning.store import open_store
 from athena_tuning.ui.frame.navigation import PAGES as ENTRIES
 from tests.support.waiting import until
-from tests.ui.browser.conftest import Seen, Serve
+from tests.ui.browser.conftest import Seen, Serve, end_server
 
 Look = Callable[..., Seen]
 PAGES = [(entry.url, entry.title) for entry in ENTRIES.values()]
 SLOW = 20_000
+HEADING_LEVELS = (
+    "[...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].filter(h => h.offsetParent).map(h => +h.tagName[1])"
+)
 EVIL = (
     '![x](http://evil.example/md.png) <img src="http://evil.example/h.png" onerror="alert(1)">'
     "<script>alert(2)</script> $\\href{javascript:alert(3)}{x}$ [l](http://evil.example) \u202eder\u2066 "
@@ -44,6 +48,10 @@ def wander(seen: Seen) -> None:
         expect(seen.page.locator(".chips").first).to_contain_text("strategy", timeout=SLOW)
         seen.settle()
         seen.sound()
+        refresh = seen.page.locator(".st-key-refresh")
+        expect(refresh).to_be_visible() if ENTRIES[url].live else expect(refresh).to_be_hidden()
+        levels = seen.page.evaluate(HEADING_LEVELS)
+        assert all(after - before <= 1 for before, after in pairwise(levels)), f"{url} skips in {levels}"
         too_wide = seen.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert too_wide <= 0, f"{url} is {too_wide} px too wide"
 
@@ -112,6 +120,31 @@ def test_link_keeps_its_view_through_clicks_and_back(look: Look, address: str) -
     seen.sound()
 
 
+def test_overview_puts_the_advice_first_on_a_phone(look: Look, address: str) -> None:
+    for width, advice_first in ((390, True), (1440, False)):
+        seen = look(address, width=width)
+        seen.go()
+        tops = []
+        for part in (".st-key-card-advice", '[data-testid="stMetric"]'):
+            drawn = seen.page.locator(part).first
+            expect(drawn).to_be_visible(timeout=SLOW)
+            box: Any = drawn.bounding_box()
+            tops.append(box["y"])
+        assert (tops[0] < tops[1]) is advice_first
+
+
+def test_lost_connection_says_how_old_the_figures_are(look: Look, serve: Serve) -> None:
+    address = serve(ATHENA_TUNING_DEMO="0")
+    seen = look(address)
+    seen.go()
+    lost = seen.page.locator(".chip.lost")
+    expect(seen.page.locator(".chip", has_text="strategy")).to_be_visible(timeout=SLOW)
+    expect(lost).to_be_hidden()
+    end_server(address)
+    expect(lost).to_be_visible(timeout=SLOW)
+    expect(lost).to_have_text(re.compile(r"no connection: figures are of \d\d:\d\d:\d\d"))
+
+
 def press(page: Page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).click(timeout=SLOW)
 
@@ -132,6 +165,14 @@ def test_a_switched_strategy_is_what_the_next_recall_uses_until_it_is_undone(
 ) -> None:
     seen = look(serve(ATHENA_TUNING_DEMO="0"))
     seen.go("config")
+    seen.page.locator(".st-key-switch-throughput button").click(timeout=SLOW)
+    dialog = seen.page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill(" ", timeout=SLOW)
+    dialog.get_by_label("Reason").press("Tab")
+    press(seen.page, "Apply")
+    expect(dialog.get_by_text("a reason is needed")).to_be_visible(timeout=SLOW)
+    press(seen.page, "Cancel")
+    expect(dialog).to_be_hidden(timeout=SLOW)
     switch(seen, "throughput", "the batch starts")
     strategy_in_force(seen, "throughput")
     switch(seen, "cost", "it is over")
