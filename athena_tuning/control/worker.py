@@ -7,27 +7,38 @@ import os
 import socket
 import time
 import uuid
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
+from athena_tuning.control import process_end
+from athena_tuning.control.clock_watch import ClockWatch
 from athena_tuning.control.config_follower import ConfigFollower, first_configs
 from athena_tuning.control.feedback import FeedbackRecorder
 from athena_tuning.control.lease import RENEW_SECONDS, TuningLease
 from athena_tuning.control.metric_sink import MetricSink
 from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
 from athena_tuning.control.shared_window import SharedWindow
+from athena_tuning.control.steerable import Steerable
 from athena_tuning.control.tuner_loop import TunerLoop
-from athena_tuning.model import ConfigSet, ConfigVersion, Decision, Mode, TuningStrategy, WorkerStatus
+from athena_tuning.model import (
+    ConfigSet,
+    ConfigVersion,
+    Decision,
+    Mode,
+    TuningConfig,
+    TuningStrategy,
+    WorkerStatus,
+)
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.store import ConfigChange, MemoryStore, Store
+from athena_tuning.store import MemoryStore, Store
 from athena_tuning.tuning import AutoTuner
 
 logger = logging.getLogger(__name__)
 
 
-class Worker(ABC):
+class Worker(Steerable):
     """A system's part in a store: its metrics go there, configs come from there, the tuner decides on both.
 
     ``MemoryManager`` is one that recalls, ``Control`` one for a system of one's own. A kind of worker sets
@@ -77,20 +88,9 @@ class Worker(ABC):
         self._lease = TuningLease(self.store, self.worker_id)
         self._tuner_loop = TunerLoop(self.tuner, self._lease, self._follower, self._shared, self.store, clock)
         self._feedback = FeedbackRecorder(self.profiler, self.tuner.contributions, self.store, clock)
-        self._sink = MetricSink(self.profiler, self.store, self.worker_id, int(clock() * 1000))
+        self._sink = MetricSink(self.profiler, self.store, self.worker_id)
+        self._clock_watch = ClockWatch(self.store, clock)
         self._threads: list[PeriodicThread] = []
-
-    @property
-    def configs(self) -> ConfigSet:
-        """The configs in force here."""
-        return self._follower.configs
-
-    def apply_configs(self, changes: Sequence[ConfigChange]) -> list[ConfigVersion]:
-        """Write config versions, all or none; they are in force here when this returns.
-
-        Raises: as ``Store.apply_configs`` does; after a ``ConfigConflict`` what is in force is obeyed.
-        """
-        return self._follower.apply(changes)
 
     @property
     def latest_decisions(self) -> Mapping[str, Decision]:
@@ -158,6 +158,11 @@ class Worker(ABC):
     def _recalls(self) -> int:
         """Return how many recalls there were here."""
 
+    def _propose(self, at: ConfigVersion) -> TuningConfig:
+        if self._shared is not None:
+            self._shared.take_own()
+        return self.tuner.propose(None if at.scope == "all" else at.scope).after
+
     def _come_into_force(self, configs: ConfigSet) -> None:
         self._obey(configs)
         self.tuner.in_force(configs)
@@ -180,7 +185,10 @@ class Worker(ABC):
             PeriodicTask("metric delivery", 0.25, sink.deliver, sink.deliver),
             PeriodicTask("feedback delivery", 0.25, feedback.deliver, feedback.deliver),
         ]
-        presence = [PeriodicTask("status report", 1.0, self._report, self._report)]
+        presence = [
+            PeriodicTask("clock watch", 1.0, self._clock_watch.look),
+            PeriodicTask("status report", 1.0, self._report, self._report),
+        ]
         if tune:
             exchange.append(PeriodicTask("tuning", 0.25, loop.step))
             exchange.append(PeriodicTask("decision delivery", 0.25, loop.record, loop.record))
@@ -191,6 +199,7 @@ class Worker(ABC):
             thread.tick(time.monotonic())
         for thread in (watch, upkeep, self._exchange, self._presence):
             self._start(thread)
+        process_end.enrol(self)
 
     def _start(self, thread: PeriodicThread) -> None:
         self._threads.append(thread)
@@ -214,6 +223,7 @@ class Worker(ABC):
         Args:
             until: monotonic seconds.
         """
+        process_end.dismiss(self)
         self._exchange.join(until - time.monotonic())
         records, scores = self._sink.give_up(), self._feedback.waiting
         if records or scores:

@@ -12,7 +12,9 @@ from itertools import accumulate
 from types import TracebackType
 from typing import Self
 
-try:
+from athena_tuning.extras import needs_extra
+
+with needs_extra("prometheus", "The endpoint for Prometheus"):
     from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
     from prometheus_client.core import (
         CounterMetricFamily,
@@ -22,10 +24,6 @@ try:
     )
     from prometheus_client.metrics_core import Metric
     from prometheus_client.registry import Collector
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "metrics need the Prometheus client: pip install 'athena-tuning[prometheus]'"
-    ) from error
 
 from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
 from athena_tuning.control.worker import Worker

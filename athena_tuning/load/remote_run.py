@@ -298,7 +298,8 @@ class OrderTaker:
         """Whether no other manager takes this order, or has taken it."""
         if _REPORT in self._store.posted(_topic(run_id)):
             return False
-        return self._store.acquire_lease(f"load {run_id}", self._manager.worker_id, 10 * TAKEN_WITHIN_S)
+        name, worker = f"load {run_id}", self._manager.worker_id
+        return self._store.acquire_lease(name, worker, 10 * TAKEN_WITHIN_S) is not None
 
     def _begin(self, run_id: str, order: Order) -> None:
         try:

@@ -2,11 +2,12 @@
 
 from athena_tuning.recall.execution.executor import ParallelLayerExecutor
 from athena_tuning.recall.execution.fanout import ExecutionResult, QueryTask
-from athena_tuning.recall.items import Item, LayerQuery
+from athena_tuning.recall.items import BadItems, Item, LayerQuery
 from athena_tuning.recall.layers.base import Layer
 from athena_tuning.recall.manager import MemoryManager
 
 __all__ = [
+    "BadItems",
     "ExecutionResult",
     "Item",
     "Layer",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Generic, NamedTuple, TypeVar
+
+from athena_tuning.lru_cache import LruCache
 
 LIFETIMES: Mapping[str, float] = {
     "episodic": 180.0,
@@ -74,11 +76,10 @@ class AnswerCache(Generic[Answer]):
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._max_entries = max_entries
         self._lifetimes = dict(lifetimes)
         self._clock = clock
         self._lock = threading.Lock()
-        self._entries: OrderedDict[Hashable, _Entry[Answer]] = OrderedDict()
+        self._entries: LruCache[Hashable, _Entry[Answer]] = LruCache(max_entries)
         self._writes: Counter[str] = Counter()
         self._lost: Counter[str] = Counter()
 
@@ -102,9 +103,8 @@ class AnswerCache(Generic[Answer]):
             written = self.stamp(entry.layers) != entry.stamp
             if written or self._clock() >= entry.expires:
                 self._lost["written" if written else "expired"] += 1
-                del self._entries[key]
+                self._entries.pop(key)
                 return None
-            self._entries.move_to_end(key)
             return entry.answer
 
     def put(self, key: Hashable, answer: Answer, layers: tuple[str, ...], stamp: Stamp) -> None:
@@ -113,17 +113,13 @@ class AnswerCache(Generic[Answer]):
         with self._lock:
             if self.stamp(layers) != stamp or lifetime <= 0:
                 return
-            self._entries[key] = _Entry(answer, layers, stamp, self._clock() + lifetime)
-            self._entries.move_to_end(key)
-            while len(self._entries) > self._max_entries:
-                self._entries.popitem(last=False)
-                self._lost["displaced"] += 1
+            self._entries.put(key, _Entry(answer, layers, stamp, self._clock() + lifetime))
 
     @property
     def losses(self) -> CacheLosses:
         """What expiry, writes and the bound took away so far."""
         with self._lock:
-            return CacheLosses(**self._lost)
+            return CacheLosses(**self._lost, displaced=self._entries.evictions)
 
     def written(self, layers: Iterable[str]) -> None:
         """End all answers that used any of these layers."""
@@ -132,5 +128,4 @@ class AnswerCache(Generic[Answer]):
 
     def clear(self) -> None:
         """Forget all answers."""
-        with self._lock:
-            self._entries.clear()
+        self._entries.clear()

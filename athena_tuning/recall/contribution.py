@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from athena_tuning.recall.execution.fanout import ExecutionResult
 from athena_tuning.recall.fusion import additions
-from athena_tuning.recall.request import Asked, records
+from athena_tuning.recall.plan import RecallPlan
+from athena_tuning.recall.result import records
 from athena_tuning.tuning import Contributions
 
 WAITING = 32
@@ -29,21 +30,21 @@ class ContributionCount:
 
     def __init__(self, seen: Contributions) -> None:
         self._seen = seen
-        self._waiting: deque[tuple[Asked, Sequence[ExecutionResult]]] = deque(maxlen=WAITING)
+        self._waiting: deque[tuple[RecallPlan, Sequence[ExecutionResult]]] = deque(maxlen=WAITING)
 
-    def offer(self, asked: Asked, results: Sequence[ExecutionResult]) -> None:
+    def offer(self, plan: RecallPlan, results: Sequence[ExecutionResult]) -> None:
         """Take what every layer of a recall gave; a recall of one layer says nothing."""
         if len(results) > 1:
-            self._waiting.append((asked, results))
+            self._waiting.append((plan, results))
 
     def count(self) -> int:
         """Count what waits, at most ``WAITING``; return how many recalls that were."""
         counted = 0
         while self._waiting and counted < WAITING:
-            asked, results = self._waiting.popleft()
+            plan, results = self._waiting.popleft()
             lists = {result.layer_name: records(result.layer_name, result.result) for result in results}
-            out = asked.config.skipped_layers
-            selected = [layer for layer in asked.layer_names if layer not in out] or asked.layer_names
-            self._seen.note(asked.query_type, additions(lists, asked.k, selected), asked.timestamp)
+            out = plan.config.skipped_layers
+            selected = [layer for layer in plan.layer_names if layer not in out] or plan.layer_names
+            self._seen.note(plan.query_type, additions(lists, plan.request.k, selected), plan.timestamp)
             counted += 1
         return counted

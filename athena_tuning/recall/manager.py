@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from athena_tuning.control.periodic import PeriodicTask
 from athena_tuning.control.worker import Worker
-from athena_tuning.model import ConfigSet, ConfigVersion, Mode, TuningConfig, TuningStrategy
+from athena_tuning.model import ConfigSet, Mode, TuningStrategy
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall.cache import AnswerCache, CacheLosses
 from athena_tuning.recall.contribution import ContributionCount
 from athena_tuning.recall.execution.executor import ParallelLayerExecutor
 from athena_tuning.recall.items import Item
 from athena_tuning.recall.layers.base import Layer
-from athena_tuning.recall.memory import Memory
+from athena_tuning.recall.layers.named import layer_named
+from athena_tuning.recall.memory import ANY_SCOPE, AnyScope, Memory
 from athena_tuning.recall.recaller import Recaller
-from athena_tuning.recall.request import Answer
-from athena_tuning.store import ConfigChange, Store
+from athena_tuning.recall.request import RecallRequest, takes
+from athena_tuning.recall.result import RecallResult
+from athena_tuning.store import Store
 from athena_tuning.tuning import AutoTuner
 
 LONGEST_TIMEOUT_SECONDS = 3600.0
@@ -85,7 +86,7 @@ class MemoryManager(Worker):
             clock=clock,
         )
         self._executor = ParallelLayerExecutor(timeout_seconds=LONGEST_TIMEOUT_SECONDS)
-        self._cache: AnswerCache[Answer] = AnswerCache(clock=monotonic)
+        self._cache: AnswerCache[RecallResult] = AnswerCache(clock=monotonic)
         self.memory = Memory(memory)
         self._writes = self.memory.writes()
         self._contributions = ContributionCount(self.tuner.contributions)
@@ -109,12 +110,13 @@ class MemoryManager(Worker):
     # Remembering
 
     def remember(self, item: Item | Mapping[str, Any]) -> str:
-        """Keep an item, in place of one with the same id; return its id.
+        """Keep an item, in place of one with the same id in the same scope; return its id.
 
         Raises:
             ValueError: if the item does not fit or is for a layer that the memory does not have.
         """
         kept = item if isinstance(item, Item) else Item.from_dict(item)
+        self.check_layer(kept)
         self.remember_many([kept])
         return kept.id
 
@@ -128,22 +130,29 @@ class MemoryManager(Worker):
             progress: told how many are kept so far.
 
         Raises:
-            ValueError: if an item does not fit; what came before its transaction is kept.
+            BadItems: at the end, if items do not fit; it says which and why, and all others are kept.
         """
-        whole = (item if isinstance(item, Item) else Item.from_dict(item) for item in items)
         try:
-            return self.memory.remember(whole, progress)
+            return self.memory.remember(items, progress)
         finally:
             self._notice_writes()
 
-    def forget(self, item_id: str) -> bool:
-        """Drop an item; False if nobody knew it."""
-        return self.forget_many([item_id]) == 1
+    def forget(self, item_id: str, scope: str | AnyScope | None = ANY_SCOPE) -> bool:
+        """Drop an item; False if nobody knew it. ``scope``: see ``forget_many``."""
+        return self.forget_many([item_id], scope) == 1
 
-    def forget_many(self, item_ids: Iterable[str]) -> int:
-        """Drop items, 500 in a transaction; return how many were known."""
+    def forget_many(self, item_ids: Iterable[str], scope: str | AnyScope | None = ANY_SCOPE) -> int:
+        """Drop items, 500 in a transaction; return how many were known.
+
+        Args:
+            item_ids: their ids.
+            scope: theirs; None: they are in none. Without it, an id may be in any scope, but only in one.
+
+        Raises:
+            ValueError: if ``scope`` is not given and several have an item of one of the ids.
+        """
         try:
-            return self.memory.forget_many(item_ids)
+            return self.memory.forget_many(item_ids, scope)
         finally:
             self._notice_writes()
 
@@ -162,35 +171,26 @@ class MemoryManager(Worker):
         """Names of the layers that recalls can ask."""
         return tuple(self._recaller.layers)
 
-    def register_layer(self, layer: Layer) -> None:
+    def register_layer(self, layer: Layer | str) -> None:
         """Let recalls ask a layer, in place of one with the same name, from the next recall on.
 
+        Args:
+            layer: the layer, or the name of one that an installed package brings (``layer_named``).
+
         Raises:
-            ValueError: if it has no name or no ``search``.
+            ValueError: if it has no name or no ``search``, or none of that name is installed.
         """
-        self._recaller.register(layer)
+        self._recaller.register(layer_named(layer) if isinstance(layer, str) else layer)
 
     # Recalling
 
-    def recall(
-        self,
-        query: str,
-        context: Mapping[str, Any] | None = None,
-        k: int = 5,
-        scope: str | None = None,
-        use_cache: bool = True,
-        use_parallel: bool = True,
-    ) -> dict[str, Any]:
-        """Ask the layers that the query calls for.
+    @takes(RecallRequest)
+    def recall(self, request: RecallRequest) -> dict[str, Any]:
+        """Ask the layers that the query calls for: ``recall("When did the deploy fail?", k=3)``.
 
         Args:
-            query: what to look for.
-            context: ``{"phase": "debugging"}`` asks the episodic layer too; ``{"track_memory": True}``
-                measures the peak of Python memory, which costs. Layers see it as ``query.context``.
-            k: items of each layer.
-            scope: only items of this project or conversation.
-            use_cache: a repeated answer will do. The config must allow it too.
-            use_parallel: ask the layers at the same time. The config must allow it too.
+            request: given as ``query`` and, in this order or by name, ``context=None``, ``k=5``,
+                ``scope=None``, ``use_cache=True``, ``use_parallel=True``; see ``RecallRequest``.
 
         Returns:
             ``{layer: items}``, and beside the layers: ``_fused`` (one list over all, best first),
@@ -202,20 +202,13 @@ class MemoryManager(Worker):
             ValueError: if an argument makes no sense. A layer's failure never raises.
         """
         self._check_open()
-        return self._recaller.recall(query, context, k, scope, use_cache, use_parallel)
+        return self._recaller.recall(request)
 
-    async def arecall(
-        self,
-        query: str,
-        context: Mapping[str, Any] | None = None,
-        k: int = 5,
-        scope: str | None = None,
-        use_cache: bool = True,
-        use_parallel: bool = True,
-    ) -> dict[str, Any]:
-        """Do as ``recall`` does without blocking the running loop."""
+    @takes(RecallRequest)
+    async def arecall(self, request: RecallRequest) -> dict[str, Any]:
+        """Do as ``recall`` does, with the same arguments, without blocking the running loop."""
         self._check_open()
-        return await self._recaller.arecall(query, context, k, scope, use_cache, use_parallel)
+        return await self._recaller.arecall(request)
 
     @property
     def limit(self) -> int:
@@ -231,79 +224,6 @@ class MemoryManager(Worker):
     def waiting(self) -> int:
         """Layer tasks that wait for a slot now."""
         return self._executor.waiting
-
-    # Steering
-
-    @property
-    def config(self) -> TuningConfig:
-        """The config in force for all types."""
-        return self.configs.default.config
-
-    @property
-    def mode(self) -> Mode:
-        """Who steers."""
-        return self.configs.default.mode
-
-    def apply_config(
-        self,
-        config: TuningConfig,
-        *,
-        expected_version: int,
-        actor: str,
-        reason: str,
-        scope: str = "all",
-        mode: Mode | None = None,
-        restores: int | None = None,
-        idempotency_key: str | None = None,
-    ) -> ConfigVersion:
-        """Write a config as a new version; it is in force for the next recall when this returns.
-
-        Args: as for ``ConfigChange``.
-
-        Raises:
-            ConfigConflict: if another version is in force by now.
-            StoreError: if it could not be stored; then nothing changed.
-        """
-        [version] = self.apply_configs(
-            [
-                ConfigChange(
-                    config,
-                    expected_version=expected_version,
-                    actor=actor,
-                    reason=reason,
-                    scope=scope,
-                    mode=mode,
-                    restores=restores,
-                    idempotency_key=idempotency_key,
-                )
-            ]
-        )
-        return version
-
-    def set_mode(self, mode: Mode, *, actor: str, reason: str) -> None:
-        """Say who steers from now on.
-
-        Raises:
-            StoreError: if it could not be stored.
-        """
-        self._follower.rewrite(lambda at: at.config, actor=actor, reason=reason, mode=Mode(mode))
-
-    def update_tuning_strategy(
-        self, strategy: TuningStrategy, *, actor: str = "operator", reason: str | None = None
-    ) -> None:
-        """Switch the strategy. The next recall runs under the values that it asks for on today's evidence.
-
-        Where a scope is pinned, its values stay and only the strategy is noted.
-
-        Raises:
-            ValueError: if there is no such strategy.
-            StoreError: if it could not be stored.
-        """
-        chosen = TuningStrategy(strategy)
-        self.tuner.update_strategy(chosen)
-        self._follower.rewrite(
-            lambda at: self._under(chosen, at), actor=actor, reason=reason or f"strategy {chosen.value}"
-        )
 
     # Reports
 
@@ -348,14 +268,6 @@ class MemoryManager(Worker):
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeError("the manager is closed")
-
-    def _under(self, strategy: TuningStrategy, at: ConfigVersion) -> TuningConfig:
-        if at.mode is Mode.PINNED:
-            return replace(at.config, strategy=strategy)
-        if self._shared is not None:
-            self._shared.take_own()
-        proposal = self.tuner.propose(None if at.scope == "all" else at.scope)
-        return replace(proposal.after, strategy=strategy)
 
     def _obey(self, configs: ConfigSet) -> None:
         self._executor.max_concurrent = configs.default.config.max_concurrent

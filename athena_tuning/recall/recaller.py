@@ -10,7 +10,7 @@ from typing import Any
 
 from athena_tuning.model import ConfigSet, QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.recall import request
+from athena_tuning.recall import result
 from athena_tuning.recall.cache import AnswerCache
 from athena_tuning.recall.classification import classify
 from athena_tuning.recall.contribution import HOLDBACK, ContributionCount
@@ -19,9 +19,14 @@ from athena_tuning.recall.execution.fanout import ExecutionResult, QueryTask
 from athena_tuning.recall.items import LayerQuery
 from athena_tuning.recall.layers.base import Layer
 from athena_tuning.recall.peak import PeakMemory
-from athena_tuning.recall.request import Answer, Asked
+from athena_tuning.recall.plan import RecallPlan, candidates
+from athena_tuning.recall.request import RecallRequest
+from athena_tuning.recall.result import RecallResult
 from athena_tuning.recall.routing import select_layers
-from athena_tuning.recall.single_flight import Flight, Flights
+from athena_tuning.single_flight import Flight, SingleFlight
+
+MAX_CACHED_TEXT = 4000
+"""Longer queries are rarely repeated, and would fill the memory with their own text."""
 
 
 class Recaller:
@@ -42,7 +47,7 @@ class Recaller:
         self,
         name: str,
         executor: ParallelLayerExecutor,
-        cache: AnswerCache[Answer],
+        cache: AnswerCache[RecallResult],
         profiler: PerformanceProfiler,
         configs: Callable[[], ConfigSet],
         clock: Callable[[], float],
@@ -60,7 +65,7 @@ class Recaller:
         self._clock = clock
         self._contributions = contributions
         self._chance = chance
-        self._flights: Flights[Answer] = Flights()
+        self._flights: SingleFlight[RecallResult] = SingleFlight()
         self._numbers = itertools.count(1)
 
     def register(self, layer: Layer) -> None:
@@ -79,70 +84,46 @@ class Recaller:
         self.layers = {**self.layers, name: layer}
         self._cache.written([name])
 
-    def recall(
-        self,
-        query: str,
-        context: Mapping[str, Any] | None,
-        k: int,
-        scope: str | None,
-        use_cache: bool,
-        use_parallel: bool,
-    ) -> dict[str, Any]:
+    def recall(self, request: RecallRequest) -> dict[str, Any]:
         """Recall and wait in this thread."""
-        asked = self._ask(query, context, k, scope, use_cache, use_parallel)
-        given = self._cache.get(asked.key) if asked.cached else None
-        if given is not None:
-            return self._finish(asked, given, shared=True)
-        flight, first = self._board(asked)
+        plan = self._plan(request)
+        known = self._cache.get(plan.key) if plan.cached else None
+        if known is not None:
+            return self._finish(plan, known, shared=True)
+        flight, first = self._join(plan)
+        answer = None
         try:
             if flight is not None and not first:
-                given = flight.wait(asked.patience)
-            if not (shared := given is not None):
-                results = self._executor.run(_tasks(asked), parallel=asked.parallel, deadline=asked.deadline)
-                given = self._answer(asked, results)
+                answer = flight.wait(plan.patience)
+            if not (shared := answer is not None):
+                results = self._executor.run(_tasks(plan), parallel=plan.parallel, deadline=plan.deadline)
+                answer = self._combine(plan, results)
         finally:
-            self._leave(asked, flight if first else None, given)
-        return self._finish(asked, given, shared=shared)
+            self._leave(plan, flight if first else None, answer)
+        return self._finish(plan, answer, shared=shared)
 
-    async def arecall(
-        self,
-        query: str,
-        context: Mapping[str, Any] | None,
-        k: int,
-        scope: str | None,
-        use_cache: bool,
-        use_parallel: bool,
-    ) -> dict[str, Any]:
+    async def arecall(self, request: RecallRequest) -> dict[str, Any]:
         """Recall without blocking the running loop."""
-        asked = self._ask(query, context, k, scope, use_cache, use_parallel)
-        given = self._cache.get(asked.key) if asked.cached else None
-        if given is not None:
-            return self._finish(asked, given, shared=True)
-        flight, first = self._board(asked)
+        plan = self._plan(request)
+        known = self._cache.get(plan.key) if plan.cached else None
+        if known is not None:
+            return self._finish(plan, known, shared=True)
+        flight, first = self._join(plan)
+        answer = None
         try:
             if flight is not None and not first:
-                given = await flight.join(asked.patience)
-            if not (shared := given is not None):
+                answer = await flight.wait_async(plan.patience)
+            if not (shared := answer is not None):
                 results = await self._executor.arun(
-                    _tasks(asked), parallel=asked.parallel, deadline=asked.deadline
+                    _tasks(plan), parallel=plan.parallel, deadline=plan.deadline
                 )
-                given = self._answer(asked, results)
+                answer = self._combine(plan, results)
         finally:
-            self._leave(asked, flight if first else None, given)
-        return self._finish(asked, given, shared=shared)
+            self._leave(plan, flight if first else None, answer)
+        return self._finish(plan, answer, shared=shared)
 
-    def _ask(
-        self,
-        query: str,
-        context: Mapping[str, Any] | None,
-        k: int,
-        scope: str | None,
-        use_cache: bool,
-        use_parallel: bool,
-    ) -> Asked:
-        started = time.monotonic()
-        request.check(query, context, k, scope)
-        context = dict(context) if context else request.NO_CONTEXT
+    def _plan(self, request: RecallRequest) -> RecallPlan:
+        query, context = request.query, request.context or {}
         query_type = classify(query)
         configs = self._configs()
         version = configs.by_type.get(query_type, configs.default)
@@ -154,52 +135,51 @@ class Recaller:
                 skipped = frozenset()
             names = select_layers(query, query_type, names, context=context, skipped=skipped)
         track = bool(context.get("track_memory"))
-        return Asked(
+        of_context = tuple(sorted((name, repr(value)) for name, value in context.items()))
+        return RecallPlan(
+            request=request,
             query_id=f"{self._name}-{next(self._numbers)}",
-            text=query,
             query_type=query_type,
-            k=k,
-            scope=scope,
-            context=context,
-            layers=tuple(layers[name] for name in names),
-            layer_names=names,
             config=config,
             config_version=version.version,
-            parallel=use_parallel and config.enable_parallel,
-            cached=use_cache and config.enable_cache and not track and len(query) <= request.MAX_CACHED_TEXT,
-            timestamp=self._clock(),
-            started=started,
-            key=(query, scope, k, names, tuple(sorted((n, repr(v)) for n, v in context.items()))),
+            layers=tuple(layers[name] for name in names),
+            layer_names=names,
+            parallel=request.use_parallel and config.enable_parallel,
+            cached=request.use_cache and config.enable_cache and not track and len(query) <= MAX_CACHED_TEXT,
+            key=(query, request.scope, request.k, names, of_context),
             stamp=self._cache.stamp(names),
+            timestamp=self._clock(),
             peak=PeakMemory() if track else None,
         )
 
-    def _board(self, asked: Asked) -> tuple[Flight[Answer] | None, bool]:
-        """Return the flight to wait for or to land, and whether this recall began it."""
-        return self._flights.board((asked.key, asked.stamp)) if asked.cached else (None, False)
+    def _join(self, plan: RecallPlan) -> tuple[Flight[RecallResult] | None, bool]:
+        """Return the flight to wait for or to resolve, and whether this recall began it."""
+        return self._flights.join((plan.key, plan.stamp)) if plan.cached else (None, False)
 
-    def _answer(self, asked: Asked, results: list[ExecutionResult]) -> Answer:
-        given = request.answer(results, asked.k, asked.parallel and len(results) > 1)
-        if given.complete:
-            self._contributions.offer(asked, results)
-        if asked.cached and given.complete:
-            self._cache.put(asked.key, given, asked.layer_names, asked.stamp)
-        return given
+    def _combine(self, plan: RecallPlan, results: list[ExecutionResult]) -> RecallResult:
+        answer = result.combine(results, plan.request.k, plan.parallel and len(results) > 1)
+        if answer.complete:
+            self._contributions.offer(plan, results)
+        if plan.cached and answer.complete:
+            self._cache.put(plan.key, answer, plan.layer_names, plan.stamp)
+        return answer
 
-    def _leave(self, asked: Asked, flight: Flight[Answer] | None, given: Answer | None) -> None:
-        """Land the flight that this recall began; record a recall that its caller gave up."""
+    def _leave(
+        self, plan: RecallPlan, flight: Flight[RecallResult] | None, answer: RecallResult | None
+    ) -> None:
+        """Resolve the flight that this recall began; record a recall that its caller gave up."""
         if flight is not None:
-            self._flights.land(flight, given)
-        if given is None:
-            if asked.peak is not None:
-                asked.peak.stop()
-            self._record(request.cancelled(asked))
+            self._flights.resolve(flight, answer)
+        if answer is None:
+            if plan.peak is not None:
+                plan.peak.stop()
+            self._record(result.cancelled(plan))
 
-    def _finish(self, asked: Asked, given: Answer, *, shared: bool) -> dict[str, Any]:
-        memory_mb = asked.peak.stop() if asked.peak is not None else None
-        latency_ms = (time.monotonic() - asked.started) * 1000
-        self._record(request.metrics(asked, given, latency_ms, memory_mb, shared=shared))
-        return request.response(asked, given, latency_ms, shared=shared)
+    def _finish(self, plan: RecallPlan, answer: RecallResult, *, shared: bool) -> dict[str, Any]:
+        memory_mb = plan.peak.stop() if plan.peak is not None else None
+        latency_ms = (time.monotonic() - plan.request.started) * 1000
+        self._record(result.metrics(plan, answer, latency_ms, memory_mb, shared=shared))
+        return result.response(plan, answer, latency_ms, shared=shared)
 
     def _record(self, metrics: QueryMetrics) -> None:
         self._profiler.record_query(metrics)
@@ -207,17 +187,18 @@ class Recaller:
             self.count += 1
 
 
-def _tasks(asked: Asked) -> list[QueryTask]:
-    query = LayerQuery(asked.text, asked.scope, asked.query_type, asked.context)
-    wanted = request.candidates(asked.k)
+def _tasks(plan: RecallPlan) -> list[QueryTask]:
+    request = plan.request
+    query = LayerQuery(request.query, request.scope, plan.query_type, request.context or {})
+    wanted = candidates(request.k)
     return [
         QueryTask(
             layer.name,
             layer.search,
             (query, wanted),
-            timeout_seconds=asked.config.timeout_for(layer.name),
+            timeout_seconds=plan.config.timeout_for(layer.name),
             takes_deadline=True,
             keeps_deadline=getattr(layer, "keeps_deadline", False),
         )
-        for layer in asked.layers
+        for layer in plan.layers
     ]

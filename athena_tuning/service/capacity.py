@@ -10,7 +10,8 @@ from typing import NamedTuple
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.tuning.estimation import concurrency_levels
 from athena_tuning.tuning.estimation.contention import ContentionLaw, capacity
-from athena_tuning.tuning.estimation.telemetry import KEPT, Telemetry
+from athena_tuning.tuning.estimation.telemetry import Telemetry, trace_of
+from athena_tuning.tuning.settings import TELEMETRY
 from athena_tuning.tuning.simulation.search import mean_work
 
 MOST_IN_FLIGHT = 64
@@ -74,15 +75,13 @@ def curve(evidence: PerformanceProfiler) -> Curve | None:
     ``X(n) = n · tasks / Σ wₗ·fₗ(n)``, as ``tuning.contention.capacity`` has it for recalls; w is a layer's
     own work in the mean recall, f its slowdown beside n.
     """
-    telemetry = Telemetry()
-    telemetry.take(evidence)
-    laws = telemetry.laws()
-    levels = concurrency_levels.curve(telemetry.levels)
-    trace = telemetry.trace(telemetry.newest(KEPT), laws)
+    telemetry = Telemetry().after(evidence.metrics[-TELEMETRY.recalls :])
+    laws, levels = telemetry.laws, telemetry.contention.curve
+    trace = trace_of(telemetry.recalls, laws)
     if levels is None or levels.levels < 2 or not len(trace):
         return None
     work = mean_work(trace)
-    tasks = sum(len(ask.tasks) for ask in trace.asks) / len(trace)
+    tasks = sum(len(arrival.tasks) for arrival in trace.arrivals) / len(trace)
     top = min(MOST_IN_FLIGHT, max(law.trusted for law in laws.values()))
     fitted = tuple(tasks * capacity(n, work, laws) for n in range(1, top + 1))
     if not all(map(math.isfinite, fitted)):

@@ -32,9 +32,11 @@ class StoreHealth:
 
     Attributes:
         unreadable: rows that were passed over, the first 1000.
+        config_watch: how a new config of another process is noticed, in words.
     """
 
     unreadable: tuple[UnreadableRow, ...] = ()
+    config_watch: str = ""
 
 
 class UnreadableRows:

@@ -20,7 +20,7 @@ _QUANTILES = ("p50_ms", "p95_ms", "p99_ms")
 _COLUMNS = (*KEYS, *COUNTS, *SUMS, *_QUANTILES, "histogram")
 _READ = ", ".join((*KEYS, *COUNTS, *SUMS, "histogram"))
 _UPSERT = (
-    f"INSERT INTO rollups ({', '.join(_COLUMNS)}) VALUES ({','.join('?' * len(_COLUMNS))})"
+    f"INSERT INTO main.rollups ({', '.join(_COLUMNS)}) VALUES ({','.join('?' * len(_COLUMNS))})"
     f" ON CONFLICT ({', '.join(KEYS)})"
     f" DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[len(KEYS) :])}"
 )
@@ -47,7 +47,7 @@ def listed_after(view: Transaction, behind: Mapping[str, int]) -> list[Listed]:
     seen = ", ".join("(CAST(? AS TEXT), CAST(? AS BIGINT))" for _ in behind)
     rows = view.execute(
         f"WITH seen (worker_id, sequence) AS (VALUES {seen})"
-        " SELECT s.id, s.worker_id, s.sequence, s.records, s.oldest, s.newest FROM seen JOIN segments s"
+        " SELECT s.id, s.worker_id, s.sequence, s.records, s.oldest, s.newest FROM seen JOIN main.segments s"
         " ON s.worker_id = seen.worker_id AND s.sequence > seen.sequence ORDER BY s.id",
         [value for pair in behind.items() for value in pair],
     )
@@ -62,7 +62,7 @@ def columns_of(
         return []
     numbers = {segment.number for segment in wanted}
     rows = view.execute(
-        "SELECT id, data FROM segments WHERE id BETWEEN ? AND ?", (min(numbers), max(numbers))
+        "SELECT id, data FROM main.segments WHERE id BETWEEN ? AND ?", (min(numbers), max(numbers))
     )
     blobs = {number: data for number, data in rows if number in numbers}
     found = []
@@ -110,7 +110,7 @@ def read(
         rows: list[Row] = []
         for span in spans:
             rows += view.execute(
-                f"SELECT {_READ} FROM rollups WHERE seconds = ? AND start >= ? AND start < ?{where}",
+                f"SELECT {_READ} FROM main.rollups WHERE seconds = ? AND start >= ? AND start < ?{where}",
                 (int(span.level), span.first, span.end, *chosen.values()),
             )
         waiting = listed_after(view, _unrolled(view))
@@ -128,26 +128,28 @@ def prune(database: Database, retention: Retention, now: float) -> None:
     while _prune_segments(database, now - retention.raw):
         pass
     with database.write() as transaction:
-        transaction.run("DELETE FROM texts WHERE last_used < ?", (now - retention.raw - 2 * 3600,))
-        transaction.run("DELETE FROM decisions WHERE time < ?", (now - retention.decisions,))
-        transaction.run("DELETE FROM workers WHERE last_seen < ?", (now - retention.workers,))
-        transaction.run("DELETE FROM messages WHERE time < ?", (now - retention.workers,))
-        transaction.run("DELETE FROM feedback WHERE time < ?", (now - retention.raw,))
+        transaction.run("DELETE FROM main.texts WHERE last_used < ?", (now - retention.raw - 2 * 3600,))
+        transaction.run("DELETE FROM main.decisions WHERE time < ?", (now - retention.decisions,))
+        transaction.run("DELETE FROM main.workers WHERE last_seen < ?", (now - retention.workers,))
+        transaction.run("DELETE FROM main.messages WHERE time < ?", (now - retention.workers,))
+        transaction.run("DELETE FROM main.feedback WHERE time < ?", (now - retention.raw,))
         for level in Level:
             transaction.run(
-                "DELETE FROM rollups WHERE seconds = ? AND start < ?",
+                "DELETE FROM main.rollups WHERE seconds = ? AND start < ?",
                 (int(level), int(now - retention.of(level)) - int(level)),
             )
         transaction.run(
-            "DELETE FROM writers WHERE newest < ? AND NOT EXISTS"
-            " (SELECT 1 FROM segments WHERE segments.worker_id = writers.worker_id)",
+            "DELETE FROM main.writers WHERE newest < ? AND NOT EXISTS"
+            " (SELECT 1 FROM main.segments WHERE segments.worker_id = writers.worker_id)",
             (now - retention.raw - 86400,),
         )
 
 
 def _unrolled(view: Transaction, worker_id: str | None = None) -> dict[str, int]:
     where, values = ("", ()) if worker_id is None else (" AND worker_id = ?", (worker_id,))
-    return dict(view.execute(f"SELECT worker_id, rolled FROM writers WHERE sequence > rolled{where}", values))
+    return dict(
+        view.execute(f"SELECT worker_id, rolled FROM main.writers WHERE sequence > rolled{where}", values)
+    )
 
 
 def _roll_up_some(database: Database, unreadable: UnreadableRows, worker_id: str | None) -> bool:
@@ -183,7 +185,7 @@ class _Overtaken(Exception):
 
 def _claim(transaction: Transaction, worker: str, before: int, after: int) -> None:
     claimed = transaction.execute(
-        "UPDATE writers SET rolled = ? WHERE worker_id = ? AND rolled = ? RETURNING rolled",
+        "UPDATE main.writers SET rolled = ? WHERE worker_id = ? AND rolled = ? RETURNING rolled",
         (after, worker, before),
     )
     if not claimed:
@@ -198,7 +200,7 @@ def _add(transaction: Transaction, table: Rollups, unreadable: UnreadableRows) -
     workers = sorted({key[5] for key in table.keys})
     marks = [",".join("?" * len(values)) for values in (starts, workers)]
     rows = transaction.execute(
-        f"SELECT {_READ} FROM rollups"
+        f"SELECT {_READ} FROM main.rollups"
         f" WHERE seconds = ? AND start IN ({marks[0]}) AND worker_id IN ({marks[1]})",
         (table.keys[0][0], *starts, *workers),
     )
@@ -243,11 +245,11 @@ def _prune_segments(database: Database, before: float) -> bool:
     """Remove some segments that are older; False if none are left among the oldest."""
     with database.write() as transaction:
         oldest = transaction.execute(
-            "SELECT s.id, s.newest, s.sequence <= w.rolled FROM segments s"
-            " JOIN writers w ON w.worker_id = s.worker_id ORDER BY s.id LIMIT ?",
+            "SELECT s.id, s.newest, s.sequence <= w.rolled FROM main.segments s"
+            " JOIN main.writers w ON w.worker_id = s.worker_id ORDER BY s.id LIMIT ?",
             (_PRUNED_AT_ONCE,),
         )
         gone = [number for number, newest, rolled in oldest if newest < before and rolled]
         if gone:
-            transaction.run(f"DELETE FROM segments WHERE id IN ({','.join('?' * len(gone))})", gone)
+            transaction.run(f"DELETE FROM main.segments WHERE id IN ({','.join('?' * len(gone))})", gone)
     return len(gone) == _PRUNED_AT_ONCE

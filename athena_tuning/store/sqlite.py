@@ -13,6 +13,7 @@ from typing import Any
 
 import apsw
 
+from athena_tuning.sqlite_library import stop_memory_statistics
 from athena_tuning.store.database import Database, Row, Transaction
 from athena_tuning.store.errors import StoreError
 from athena_tuning.store.retention import DEFAULT, Retention
@@ -23,6 +24,13 @@ from athena_tuning.store.text_policy import TextPolicy
 APPLICATION_ID = 0x41545354
 BUSY_SECONDS = 5.0
 
+_DIALECT = {
+    "schema": "",
+    "blob": "BLOB",
+    "key": "INTEGER PRIMARY KEY AUTOINCREMENT",
+    "compact": " WITHOUT ROWID",
+}
+
 
 class SqliteStore(SqlStore):
     """A store in a SQLite file in WAL mode; it is made if it is missing.
@@ -32,6 +40,7 @@ class SqliteStore(SqlStore):
         text: what to keep of query texts.
         retention: how long what is kept.
         clock: Unix seconds.
+        monotonic: seconds that never jump, for leases.
 
     Raises:
         StoreError: if the file is not a store, newer than this program, damaged or not writable.
@@ -44,8 +53,10 @@ class SqliteStore(SqlStore):
         text: TextPolicy | str = TextPolicy.KEEP,
         retention: Retention = DEFAULT,
         clock: Callable[[], float] = time_module.time,
+        monotonic: Callable[[], float] = time_module.monotonic,
     ) -> None:
-        super().__init__(SqliteDatabase(Path(path), clock), text=text, retention=retention, clock=clock)
+        database = SqliteDatabase(Path(path), clock)
+        super().__init__(database, text=text, retention=retention, clock=clock, monotonic=monotonic)
         if self._text is TextPolicy.KEEP:
             self.url = f"sqlite:///{Path(path).resolve()}"
 
@@ -60,7 +71,7 @@ class SqliteDatabase(Database):
         self._free: deque[apsw.Connection] = deque()
         self._write_lock = threading.Lock()
         self._closed = False
-        _switch_statistics_off()
+        stop_memory_statistics()
         if not path.parent.is_dir():
             raise StoreError(f"{path}: the folder {path.parent} does not exist; make it or name another file")
         with self._in_our_words():
@@ -109,7 +120,7 @@ class SqliteDatabase(Database):
 
     def config_head(self) -> int:
         """See ``Database``."""
-        [(head,)] = self.read("SELECT max(version) FROM config_versions")
+        [(head,)] = self.read("SELECT max(version) FROM main.config_versions")
         return head or 0
 
     def close(self) -> None:
@@ -159,11 +170,7 @@ class SqliteDatabase(Database):
             version = connection.pragma("user_version")
             for step in MIGRATIONS[version:]:
                 for statement in step:
-                    connection.execute(
-                        statement.format(
-                            blob="BLOB", key="INTEGER PRIMARY KEY AUTOINCREMENT", compact=" WITHOUT ROWID"
-                        )
-                    )
+                    connection.execute(statement.format_map(_DIALECT))
             connection.pragma("application_id", APPLICATION_ID)
             connection.pragma("user_version", CURRENT)
             connection.execute("COMMIT")
@@ -241,11 +248,3 @@ def _meaning(error: apsw.Error) -> str:
         if isinstance(error, kind):
             return f"{words} ({error})"
     return str(error)
-
-
-def _switch_statistics_off() -> None:
-    """Switch SQLite's memory statistics off: their lock makes parallel reads take turns."""
-    try:
-        apsw.config(apsw.SQLITE_CONFIG_MEMSTATUS, False)
-    except apsw.MisuseError:
-        return  # SQLite is in use already: it stays as it is

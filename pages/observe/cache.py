@@ -21,7 +21,7 @@ def losses(each_ms: float) -> None:
         ("a layer was written to", lost and lost.written, each_ms),
         ("pushed out by newer ones", lost and lost.displaced, None),
     )
-    components.table(
+    components.static_table(
         ["Gone because", components.Cell("Answers", "n"), components.Cell("Cost", "n")],
         [
             (reason, units.count(n), units.ms(None if n is None or cost is None else n * cost if n else 0.0))
@@ -83,7 +83,7 @@ with right, components.card("over", "Hit rate over time"):
 
 left, right = st.columns([2.1, 1], gap="small")
 with left, components.card("table", "All figures"):
-    components.table(
+    components.static_table(
         [
             "Query type",
             *(components.Cell(name, "n") for name in ("n", "Hits", "Hit rate")),

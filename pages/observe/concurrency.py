@@ -128,7 +128,7 @@ with components.card(
     )
 
 with components.card("table", "By tasks in flight"):
-    components.table(
+    components.static_table(
         [
             "In flight",
             components.Cell("Recalls", "n"),

@@ -50,7 +50,7 @@ with right, components.card("figures", "In figures", "The period before has the 
         "queue wait, mean": ("mean_queue_ms", 0.0),
         "queue wait, p99": ("p99_queue_ms", 0.99),
     }
-    components.table(
+    components.static_table(
         ["", components.Cell("Now", "n"), components.Cell("Before", "n was")],
         [
             (name, *(latency_or_too_few(summary, field, q) for summary in (now, before)))

@@ -59,14 +59,14 @@ def why(view: View) -> None:
     with right, components.card("inforce", "In force"):
         in_force()
     with components.card("slow", "Slowest recalls"):
-        components.slow_table(service.ask(window_reads.slowest, view, 8), view.timezone)
+        components.slow_recalls(service.ask(window_reads.slowest, view, 8), view.timezone)
         st.page_link(page_file("latency"), label="Where their time went", icon=":material/arrow_forward:")
 
 
 def layers_by_p99(view: View) -> None:
     rows = [row for row in service.ask(window_reads.rows_by_layer, view) if math.isfinite(row.p99)]
     most = max((row.p99 for row in rows), default=1.0)
-    components.table(
+    components.static_table(
         ["Layer", components.Cell("p99", "bar"), components.Cell("Calls", "n")],
         [
             (row.name, components.Cell(units.ms(row.p99), share=row.p99 / most), units.count(row.n))
@@ -85,7 +85,7 @@ def recommendation() -> None:
     rows = parameter_rows.decided(decision)
     changes = [row for row in rows if row.differs]
     if changes:
-        components.table(
+        components.static_table(
             ["Parameter", "Now", "Proposed", components.Cell("Why", "why")],
             [
                 (row.label, components.Cell(row.before, "was"), components.Cell(row.after, "now"), row.why)
@@ -93,7 +93,7 @@ def recommendation() -> None:
             ],
         )
     else:
-        components.table(
+        components.static_table(
             ["Parameter", components.Cell("Stays", "n"), components.Cell("Why", "why")],
             [(row.label, row.before, row.why or units.UNKNOWN) for row in rows[:4]],
         )
@@ -108,7 +108,7 @@ def recommendation() -> None:
 def in_force() -> None:
     version = service.configs().default
     config = version.config
-    components.table(
+    components.static_table(
         ["Parameter", components.Cell("Value", "n")],
         [
             (parameter_rows.label(name), parameter_rows.written(name, getattr(config, name)))

@@ -34,13 +34,15 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     at = configs.in_scope(scope) or configs.default
     base = at.version if at.scope == scope else 0
     st.space("stretch")
-    past = service.history(2, scope)
+    undone = service.undo_reason(scope)
+    redo = undone is not None and undone.startswith("redo")
     st.button(
-        "Undo",
-        icon=":material/undo:",
-        disabled=not past or not page.can_write,
-        help=f"Takes version {past[0].version} back" if past else "Nothing was changed yet",
-        on_click=lambda: apply_dialog.undo(page, scope, base),
+        "Redo" if redo else "Undo",
+        icon=":material/redo:" if redo else ":material/undo:",
+        disabled=undone is None or not page.can_write,
+        help=text.markdown(undone, 200) if undone else "Nothing was changed yet",
+        on_click=apply_dialog.undo,
+        args=(page, scope, base, undone or ""),
     )
 
 recalls, needed = service.enough()

@@ -241,7 +241,20 @@ def test_its_url_opens_the_same_store_from_any_folder(
             assert store.url == ""
 
 
-@pytest.mark.parametrize("url", ["store.db", "mysql://me:secret@host/db", "sqlite://", "sqlite:///"])
+@pytest.mark.parametrize("around", ["{}\n", "  {}", "{} \r\n", "\t{}\t"])
+def test_white_space_around_a_url_does_not_make_a_second_store(tmp_path: Path, around: str) -> None:
+    url = f"sqlite:///{tmp_path}/here.db"
+    open_store(around.format(url)).close()
+    assert [path.name for path in tmp_path.iterdir()] == ["here.db"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("store.db", "sqlite://", "sqlite:///", "mysql://me:secret@host/db", "postgres//me:secret@host/db"),
+        *("me:secret@host/db", "mysql://host/db?password=secret", "postgresql:me:secret@host"),
+    ],
+)
 def test_a_url_that_names_no_store_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(StoreError, match="no store is known by this name") as refused:
         open_store(url)

@@ -38,7 +38,7 @@ def write(store: SqlStore, sql: str, *values: object) -> None:
 
 
 def rewrite_config(store: SqlStore, version: int, text: str) -> None:
-    write(store, "UPDATE config_versions SET config = ? WHERE version = ?", text, version)
+    write(store, "UPDATE main.config_versions SET config = ? WHERE version = ?", text, version)
 
 
 def kinds(store: Store) -> list[tuple[str, str]]:
@@ -113,7 +113,7 @@ def test_fields_of_a_newer_program_are_shown_and_the_rest_is_obeyed(
 def test_a_mode_of_a_newer_program_leaves_it_to_people(open_it: Opened) -> None:
     store = open_it()
     apply(store, A, 0)
-    write(store, "UPDATE config_versions SET mode = 'shadow'")
+    write(store, "UPDATE main.config_versions SET mode = 'shadow'")
     version = store.config_set().default
     assert (version.mode, version.unknown_fields) == (Mode.ADVISE, {"mode": "shadow"})
 
@@ -127,7 +127,7 @@ def test_an_older_program_keeps_a_newer_ones_fields_and_sets_what_it_knows(open_
     rewrite_config(store, 2, json.dumps({**B.to_dict(), "hedge_after_ms": 90}))
     back = apply(store, A, 2, restores=1)
     assert back.unknown_fields == {"hedge_after_ms": 40}, "a rollback brings back all of a version"
-    [(text,)] = store._database.read("SELECT config FROM config_versions WHERE version = 3")
+    [(text,)] = store._database.read("SELECT config FROM main.config_versions WHERE version = 3")
     assert json.loads(text) == {**A.to_dict(), "hedge_after_ms": 40}
 
 
@@ -135,13 +135,13 @@ def test_a_decision_that_cannot_be_read_is_passed_over(open_it: Opened) -> None:
     store = open_it()
     for name, at in (("d1", 1.0), ("d2", 2.0), ("d3", 3.0), ("d4", 4.0)):
         store.append_decision(Decision(name, at, "rules", "all", Action.CHANGE, A, B, "more", 120))
-    write(store, "UPDATE decisions SET record = substr(record, 1, 40) WHERE decision_id = 'd2'")
-    [(whole,)] = store._database.read("SELECT record FROM decisions WHERE decision_id = 'd3'")
+    write(store, "UPDATE main.decisions SET record = substr(record, 1, 40) WHERE decision_id = 'd2'")
+    [(whole,)] = store._database.read("SELECT record FROM main.decisions WHERE decision_id = 'd3'")
     newer = {**json.loads(whole), "carbon": 1.5, "after": {**B.to_dict(), "hedge_after_ms": 40}}
-    write(store, "UPDATE decisions SET record = ? WHERE decision_id = 'd3'", json.dumps(newer))
+    write(store, "UPDATE main.decisions SET record = ? WHERE decision_id = 'd3'", json.dumps(newer))
     write(
         store,
-        "UPDATE decisions SET record = ? WHERE decision_id = 'd4'",
+        "UPDATE main.decisions SET record = ? WHERE decision_id = 'd4'",
         json.dumps({**json.loads(whole), "action": "isolate"}),
     )
     assert [(d.decision_id, d.after) for d in store.decisions()] == [("d3", B), ("d1", B)]
@@ -152,8 +152,8 @@ def test_a_decision_that_cannot_be_read_is_passed_over(open_it: Opened) -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        "UPDATE segments SET data = substr(data, 1, 40) WHERE sequence = 2",
-        "UPDATE segments SET records = 11 WHERE sequence = 2",
+        "UPDATE main.segments SET data = substr(data, 1, 40) WHERE sequence = 2",
+        "UPDATE main.segments SET records = 11 WHERE sequence = 2",
     ],
     ids=["cut", "another length"],
 )
@@ -180,7 +180,7 @@ def test_a_damaged_batch_is_passed_over_and_everything_after_it_is_read(
 def test_when_every_batch_is_damaged_the_rollups_are_empty(open_it: Opened, recalls: Recalls) -> None:
     store = open_it(clock=lambda: START)
     store.append_metrics("w", 1, recalls(10))
-    write(store, "UPDATE segments SET data = substr(data, 1, 40)")
+    write(store, "UPDATE main.segments SET data = substr(data, 1, 40)")
     assert store.rollups(START - 60, START + 60, layer="").total().count == 0
     store.maintain()
     assert store.rollups(START - 60, START + 60, layer="").total().count == 0
@@ -193,8 +193,8 @@ def test_a_damaged_rollup_is_passed_over_and_new_ones_are_added(open_it: Opened,
     whole = store.rollups(START - 60, START + 60, layer="").total()
     write(
         store,
-        "UPDATE rollups SET histogram = substr(histogram, 1, 3) WHERE seconds = 60 AND layer = ''"
-        " AND query_type = (SELECT min(query_type) FROM rollups WHERE layer = '' AND known > 0)",
+        "UPDATE main.rollups SET histogram = substr(histogram, 1, 3) WHERE seconds = 60 AND layer = ''"
+        " AND query_type = (SELECT min(query_type) FROM main.rollups WHERE layer = '' AND known > 0)",
     )
     left = store.rollups(START - 60, START + 60, layer="").total()
     assert 0 < left.count < whole.count

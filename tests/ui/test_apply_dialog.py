@@ -89,3 +89,28 @@ def test_rebased_puts_only_the_own_changes_on_top() -> None:
     assert both == TuningConfig(7, 10.0, enable_cache=False, skipped_layers=frozenset({"graph"}))
     assert apply_dialog.rebased(seen, theirs, seen) == theirs
     assert apply_dialog.rebased(seen, seen, mine) == mine
+
+
+def test_apply_strategy_on_top_of_another_change_reaches_exceptions_and_is_undone_and_redone(
+    served: TuningService,
+) -> None:
+    served.apply(OPERATOR, TuningConfig(timeout_seconds=3.0), expected_version=0, reason="x", scope="meta")
+    at = visit("config")
+    at.button(key="switch-cost").click().run()
+    served.apply(OPERATOR, TuningConfig(11), expected_version=0, reason="ben was quicker")
+    apply_with(at, "cheap")
+    press(at, "Apply mine on top")
+    press(at, "Apply")
+    assert is_sound(at)
+
+    def strategies() -> list[str]:
+        configs = served.configs()
+        return [configs.default.config.strategy.value, configs.for_type("meta").strategy.value]
+
+    assert strategies() == ["cost", "cost"]
+    assert served.configs().default.config.max_concurrent == 11
+    at = press(visit("config"), "Undo")
+    assert "undo of version 3: cheap" in words(at)
+    assert strategies() == ["balanced", "balanced"]
+    press(at, "Redo")
+    assert strategies() == ["cost", "cost"]

@@ -78,11 +78,12 @@ def test_config_strategy_switch_asks_for_a_reason_and_is_in_force_at_once(served
     assert "<b>throughput</b>" in words(at)
 
 
-def test_config_mode_is_changed_with_a_reason(served: TuningService) -> None:
+def test_config_mode_is_changed_for_exceptions_too(served: TuningService) -> None:
+    served.apply(OPERATOR, TuningConfig(timeout_seconds=3.0), expected_version=0, reason="x", scope="meta")
     at = visit("config")
     at.segmented_control(key="mode-all-0").set_value(Mode.PINNED).run()
     apply_with(press(at, "Change to pinned"), "hands off")
-    assert served.configs().default.mode is Mode.PINNED
+    assert served.configs().default.mode is served.configs().by_type["meta"].mode is Mode.PINNED
 
 
 def test_config_edit_is_reviewed_before_it_is_applied(served: TuningService) -> None:

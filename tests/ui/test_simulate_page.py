@@ -61,10 +61,10 @@ def test_simulate_load_is_paused_and_goes_on(served: TuningService) -> None:
     history = visit("history")
     assert is_sound(history)
     trail = history.dataframe[-1].value
-    assert list(trail["What"])[:4] == [
+    assert list(trail["what"])[:4] == [
         "load stopped", "load resumed", "load paused", "load started: steady at 30 /s for 600 s",
     ]  # fmt: skip
-    assert set(trail["Who"]) == {"operator"}
+    assert set(trail["who"]) == {"operator"}
 
 
 def test_simulate_load_refuses_values_that_no_widget_would_send(served: TuningService) -> None:
@@ -109,8 +109,9 @@ def test_simulate_runs_are_listed_and_two_are_compared(
         served.stop_load(OPERATOR)
     at = visit("simulate", simulate="Runs")
     assert is_sound(at)
-    assert len(at.dataframe[0].value) == 2
-    assert "steady at 40 /s" in str(at.dataframe[0].value)
+    table = at.dataframe[0].value
+    assert table["load"].str.startswith("steady at 40 /s").tolist() == [True, True]
+    assert [table.dtypes[name].kind for name in ("started", "p99_ms", "errors")] == ["M", "f", "i"]
     monkeypatch.setattr(run_results, "_choose", lambda here, found: list(reversed(found)))
     at.run()
     assert is_sound(at)

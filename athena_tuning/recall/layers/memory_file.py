@@ -13,7 +13,10 @@ from typing import Any
 
 import apsw
 
+from athena_tuning.sqlite_library import stop_memory_statistics
+
 APPLICATION_ID = 0x41544D45
+BUSY_SECONDS = 5.0
 
 
 class MemoryFile:
@@ -21,7 +24,7 @@ class MemoryFile:
 
     A reader's connection serves one thread at a time and goes back to a free list, so that short-lived
     threads do not each open one. The file is in WAL mode, where readers and the writer do not wait for each
-    other. SQLite's memory statistics are off, because their lock makes parallel reads take turns.
+    other.
 
     Args:
         path: the file; ":memory:" is a temporary file that is deleted on ``close``.
@@ -31,6 +34,7 @@ class MemoryFile:
     """
 
     def __init__(self, path: Path | str) -> None:
+        stop_memory_statistics()
         self._folder = None
         if str(path) == ":memory:":
             self._folder = tempfile.TemporaryDirectory(prefix="athena-memory-")
@@ -68,15 +72,19 @@ class MemoryFile:
                 self._free.append(reader)
 
     @contextmanager
-    def write(self) -> Iterator[apsw.Connection]:
+    def write(self, wait_seconds: float = BUSY_SECONDS) -> Iterator[apsw.Connection]:
         """Give the writing connection in a transaction, which an exception rolls back.
 
+        Args:
+            wait_seconds: how long to wait for another process that writes.
+
         Raises:
-            TimeoutError: if another process writes for longer than 5 s.
+            TimeoutError: if it writes for longer.
         """
         with self._write_lock:
             if self._closed:
                 raise RuntimeError("the memory is closed")
+            self._writer.set_busy_timeout(int(wait_seconds * 1000))
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
             except apsw.BusyError:
@@ -101,7 +109,7 @@ class MemoryFile:
 
     def _open(self) -> apsw.Connection:
         connection = apsw.Connection(str(self.path))
-        connection.set_busy_timeout(5000)
+        connection.set_busy_timeout(int(BUSY_SECONDS * 1000))
         schema = connection.pragma("schema_version")  # first: whoever makes the schema has set the mark
         mark = connection.pragma("application_id")
         if mark != APPLICATION_ID and (mark != 0 or schema != 0):
@@ -125,18 +133,3 @@ class _Reader:
 
     def _is_late(self) -> bool:
         return self.deadline is not None and time.monotonic() > self.deadline
-
-
-def _switch_statistics_off() -> None:
-    """Stop SQLite from counting its memory, which it does under one lock for all threads.
-
-    It can only be told so while it is at rest, and importing ``apsw`` wakes it up: so it is sent back to
-    rest first, unless somebody has a connection already; then everything stays as it is.
-    """
-    if not apsw.connections():
-        apsw.shutdown()
-        apsw.config(apsw.SQLITE_CONFIG_MEMSTATUS, False)
-        apsw.initialize()
-
-
-_switch_statistics_off()  # when this is imported: later, some thread may be opening a connection

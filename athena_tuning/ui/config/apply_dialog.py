@@ -66,12 +66,19 @@ def is_open() -> bool:
     return _PENDING in st.session_state or notices.CONFLICT in st.session_state
 
 
-def undo(page: PageContext, scope: str, version: int) -> None:
-    """Take back the newest change of a scope; meant for callbacks."""
+def undo(page: PageContext, scope: str, version: int, reason: str) -> None:
+    """Take back the newest change of a scope; meant for callbacks.
+
+    Args:
+        page: where the button stands.
+        scope: "all" or a query type.
+        version: in force for it, as the person saw it.
+        reason: what is taken back, in the service's words.
+    """
     st.session_state.pop(_WRITTEN, None)
     notices.act(
         lambda: page.service.undo(page.actor, expected_version=version, scope=scope),
-        "The last change is undone",
+        f"Done: {text.plain(reason)}",
     )
 
 
@@ -100,7 +107,7 @@ def _conflict(page: PageContext, conflict: ConfigConflict) -> None:
             else "Nothing is in force for this scope."
         )
     )
-    components.table(
+    components.static_table(
         ["Parameter", "You saw", "In force", "Yours", "Together"],
         [
             (
@@ -196,7 +203,7 @@ def differences(at: ConfigVersion, wanted: TuningConfig, *, mode: Mode | None = 
     if mode is not None and mode is not at.mode:
         changes.append(("mode", at.mode.value, mode.value))
     if changes:
-        components.table(
+        components.static_table(
             ["Parameter", f"In force (v{at.version})", "Then"],
             [
                 (name, components.Cell(was, "was"), components.Cell(then, "now"))
@@ -212,32 +219,30 @@ def _apply(page: PageContext, change: PendingChange) -> None:
 
     def write() -> None:
         st.session_state[_WRITTEN] = replace(change, reason=reason)
-        prediction = _finished_prediction(page, change)
-        if change.strategy is not None:
-            page.service.switch_strategy(
-                page.actor,
-                change.strategy,
-                expected_version=change.base,
-                reason=reason,
-                config=change.config,
-                foretold=prediction,
-            )
-        else:
-            page.service.apply(
-                page.actor,
-                change.config,
-                expected_version=change.base,
-                reason=reason,
-                scope=change.scope,
-                mode=change.mode,
-                restores=change.restores,
-                foretold=prediction,
-            )
+        _write(page, change, reason)
         _close()
 
     notices.act(write, f"{change.title}: in force for the next recall")
     if notices.CONFLICT in st.session_state:
         _close()
+
+
+def _write(page: PageContext, change: PendingChange, reason: str) -> None:
+    service, scope = page.service, change.scope
+    seen: dict[str, Any] = {"expected_version": change.base, "reason": reason}
+    at = service.configs().in_scope(scope) or service.configs().default
+    if change.mode is not None and change.restores is None and change.config == at.config:
+        service.set_mode(page.actor, change.mode, scope=scope, **seen)
+        return
+    seen["foretold"] = _finished_prediction(page, change)
+    if change.strategy is not None:
+        service.switch_strategy(page.actor, change.strategy, config=change.config, **seen)
+    elif change.restores == 0:
+        service.end_exception(page.actor, scope, **seen)
+    elif change.restores is not None:
+        service.roll_back(page.actor, change.restores, **seen)
+    else:
+        service.apply(page.actor, change.config, scope=scope, mode=change.mode, **seen)
 
 
 def _drop_conflict() -> None:
@@ -282,6 +287,6 @@ def _rebase(page: PageContext, conflict: ConfigConflict, merged: TuningConfig) -
             title="Apply on top of the newest version",
             base=at.version if at else 0,
             config=merged,
-            strategy=None,
+            restores=0 if wanted.restores == 0 else None,  # what is merged is no earlier version
         )
     )

@@ -77,7 +77,7 @@ def strategy_card(
     st.text(words.aim)
     st.caption(f"Gives up: {words.price}")
     if wanted is not None and run is not None:
-        components.table(
+        components.static_table(
             ["Today it would set", components.Cell("", "n")],
             [
                 ("tasks in flight", wanted.max_concurrent),

@@ -13,7 +13,7 @@ from athena_tuning.load.whatif_run import WhatIfRun
 from athena_tuning.model import Candidate, Decision
 from athena_tuning.service import parameter_rows, units
 from athena_tuning.service.chart_rows import change_words, percent
-from athena_tuning.tuning.simulation.search import GAIN
+from athena_tuning.tuning.settings import SEARCH
 from athena_tuning.tuning.simulation.what_if import Estimate, Outcome, WhatIf
 from athena_tuning.ui.frame import components
 from athena_tuning.ui.frame.components import Cell
@@ -98,7 +98,7 @@ def effect(run: WhatIfRun, name: str) -> None:
     elif outcome is None or run.found is None:
         st.caption(f"No prediction: {run.failure or 'the simulation was stopped'}.")
     else:
-        components.table(*before_and_after(run.found, outcome))
+        components.static_table(*before_and_after(run.found, outcome))
 
 
 def candidates(decision: Decision) -> None:
@@ -106,7 +106,7 @@ def candidates(decision: Decision) -> None:
     if not decision.candidates:
         return
     stays = decision.before == decision.after
-    components.table(
+    components.static_table(
         [
             "Considered",
             Cell(f"Objective of {decision.after.strategy}, less is better", "n"),
@@ -134,8 +134,8 @@ def candidates(decision: Decision) -> None:
 def _why_not(candidate: Candidate) -> str:
     if candidate.predicted >= 0:
         return "no gain"
-    if candidate.predicted > -GAIN:
-        return f"gains less than {units.percent(-math.expm1(-GAIN), 0)}"
+    if candidate.predicted > -SEARCH.gain:
+        return f"gains less than {units.percent(-math.expm1(-SEARCH.gain), 0)}"
     return "the gain is not sure"
 
 

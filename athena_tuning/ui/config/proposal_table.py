@@ -56,7 +56,7 @@ def table(decision: Decision, run: WhatIfRun | None) -> None:
         return
     before, after = decision.before.to_dict(), decision.after.to_dict()
     several = len(decision.before.changes_to(decision.after)) > 1
-    components.table(
+    components.static_table(
         [
             "Parameter",
             "In force",
@@ -90,7 +90,7 @@ def _unchanged(decision: Decision) -> None:
     ]
     shown = 4 if why else 3
     columns: list[str | Cell] = ["Parameter", "In force", "Proposed", Cell("Why", "why")]
-    components.table(columns[:shown], [row[:shown] for row in rows])
+    components.static_table(columns[:shown], [row[:shown] for row in rows])
     predictions.candidates(decision)
 
 
@@ -109,4 +109,4 @@ def strategies_of(page: PageContext) -> dict[TuningStrategy, TuningConfig]:
 
 def in_force(at: ConfigVersion) -> None:
     """Draw what is in force, for as long as nothing is proposed."""
-    components.table(["Parameter", "In force"], parameter_rows.all_of(at.config))
+    components.static_table(["Parameter", "In force"], parameter_rows.all_of(at.config))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -19,6 +19,8 @@ from athena_tuning.ui.frame import notices
 from athena_tuning.ui.frame.navigation import page_file
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from athena_tuning.service.tuning_service import TuningService
     from athena_tuning.ui.frame.page_context import PageContext
 
@@ -37,7 +39,9 @@ class Cell(NamedTuple):
     share: float = 0.0
 
 
-def table(columns: Sequence[str | Cell], rows: Sequence[Sequence[object]], *, limit: int = 240) -> None:
+def static_table(
+    columns: Sequence[str | Cell], rows: Sequence[Sequence[object]], *, limit: int = 240
+) -> None:
     """Draw a small table, if it has rows. Text is shown as it is, at most ``limit`` characters of it."""
     if not rows:
         return
@@ -51,6 +55,43 @@ def table(columns: Sequence[str | Cell], rows: Sequence[Sequence[object]], *, li
     )
     head = f"<thead><tr>{top}</tr></thead>" if any(head.value for head in heads) else ""
     st.html(f'<div class="scroll"><table class="sheet">{head}<tbody>{body}</tbody></table></div>')
+
+
+def table(
+    frame: pd.DataFrame, columns: Mapping[str, Any], key: str, *, alt: str, tall: int = 420, **more: Any
+) -> Any:
+    """Draw columns of a table, which a reader may sort. Texts are shown as they are.
+
+    Args:
+        frame: what to show.
+        columns: by the name of a column its label, or how it is shown.
+        key: of the widget.
+        alt: what the table is, in words.
+        tall: largest height in pixels; beyond it the table scrolls.
+        more: as ``st.dataframe`` takes it.
+    """
+    shown = frame[list(columns)]
+    known = shown.notna()
+    texts = {
+        name: [text.plain(value, 240) for value in shown[name].astype(object).where(known[name], "")]
+        for name in columns
+        if shown.dtypes[name].kind == "O"
+    }
+    return st.dataframe(
+        shown.assign(**texts),
+        hide_index=True,
+        key=key,
+        height=min(tall, 38 + 35 * len(shown)),
+        column_config=dict(columns),
+        placeholder="",
+        alt=alt,
+        **more,
+    )
+
+
+def moment_column(label: str, timezone: str) -> Any:
+    """Return how a column of times is shown."""
+    return st.column_config.DatetimeColumn(label, format="YYYY-MM-DD HH:mm:ss", timezone=timezone)
 
 
 @contextmanager
@@ -106,10 +147,10 @@ def records(recalls: Sequence[QueryMetrics], timezone: str, key: str, **more: An
     )
 
 
-def slow_table(recalls: Sequence[QueryMetrics], timezone: str) -> None:
+def slow_recalls(recalls: Sequence[QueryMetrics], timezone: str) -> None:
     """Draw recalls as a small table that costs few bytes to renew."""
     rows = [record_row(record, timezone) for record in recalls]
-    table(
+    static_table(
         [Cell("Latency", "n"), "Query", Cell("Type", "wide"), Cell("Layers", "wide"), Cell("Answer", "wide"),
          Cell("Config", "n wide"), Cell("When", "n wide")],
         [
@@ -143,7 +184,7 @@ def workers_in_force(service: TuningService) -> None:
     """Draw which manager runs which version."""
     head, workers = service.configs().head, service.workers()
     alive = [worker for worker in workers if service.is_alive(worker)]
-    table(
+    static_table(
         ["Manager", Cell("Version", "n"), Cell("Seen", "n")],
         [
             (

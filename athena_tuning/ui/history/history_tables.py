@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from athena_tuning.frames import TEXT, TIME, Records, frame
 from athena_tuning.model import Action, ConfigSet, ConfigVersion, Decision
-from athena_tuning.service import outcomes, parameter_rows, text, units, window_reads
+from athena_tuning.service import outcomes, parameter_rows, units, window_reads
 from athena_tuning.service.chart_rows import Prediction, percent
 from athena_tuning.ui.charts import latency_charts, what_if_charts
 from athena_tuning.ui.config import apply_dialog, predictions
@@ -17,34 +18,29 @@ from athena_tuning.ui.frame.components import Cell
 from athena_tuning.ui.frame.page_context import PageContext
 
 
-def versions(page: PageContext, written: Sequence[ConfigVersion]) -> list[ConfigVersion]:
+def versions(page: PageContext, written: Records[ConfigVersion]) -> list[ConfigVersion]:
     """Draw versions as a table and return those that were chosen, older first."""
     by_number = {version.version: version for version in written}
-    rows = [
+    frame_of_versions = written.to_pandas()
+    event = components.table(
+        frame_of_versions.assign(
+            change=[_change_words(by_number.get(version.parent), version) for version in written],
+            restores=frame_of_versions["restores"].replace(0, None),  # an ended exception restores nothing
+        ),
         {
-            "v": version.version,
-            "When": units.moment(version.time, page.view.timezone),
-            "Scope": text.plain(version.scope, 30),
-            "Change": _change_words(by_number.get(version.parent), version),
-            "Why": text.plain(version.reason, 200),
-            "By": text.plain(version.author, 40),
-            "Mode": version.mode.value,
-            "Brings back": f"v{version.restores}" if version.restores else "",
-        }
-        for version in written
-    ]
-    event = st.dataframe(
-        rows,
-        hide_index=True,
-        key="history-versions",
+            "version": st.column_config.NumberColumn("Version", format="%d", width=60),
+            "time": components.moment_column("When", page.view.timezone),
+            "scope": "Scope",
+            "change": st.column_config.TextColumn("Change", width="large"),
+            "reason": "Why",
+            "author": "By",
+            "mode": "Mode",
+            "restores": st.column_config.NumberColumn("Brings back", format="v%d"),
+        },
+        "history-versions",
         on_select="rerun",
         selection_mode="multi-row",
-        height=min(420, 38 + 35 * len(rows)),
-        column_config={
-            "v": st.column_config.NumberColumn("Version", format="%d", width=60),
-            "Change": st.column_config.TextColumn(width="large"),
-        },
-        alt=f"{len(rows)} config versions, newest first",
+        alt=f"{len(written)} config versions, newest first",
     )
     chosen = [written[row] for row in event.selection.rows if row < len(written)]
     return sorted(chosen, key=lambda version: version.version)
@@ -62,6 +58,7 @@ def roll_back_button(page: PageContext, chosen: Sequence[ConfigVersion]) -> None
             version.config,
             version.scope,
             f"back to version {version.version}",
+            mode=None if version.ends_exception else version.mode,
             restores=0 if version.ends_exception else version.version,
         )
     apply_dialog.button(
@@ -89,7 +86,7 @@ def compare(page: PageContext, chosen: Sequence[ConfigVersion]) -> None:
     names = (f"v{older.version}", f"v{newer.version}")
     left, right = st.columns([1, 1.7], gap="small")
     with left, components.card("compare-values", f"Version {older.version} against {newer.version}"):
-        components.table(
+        components.static_table(
             ["Parameter", *names],
             [
                 (row.label, Cell(row.before, "was"), Cell(row.after, "now"))
@@ -100,7 +97,7 @@ def compare(page: PageContext, chosen: Sequence[ConfigVersion]) -> None:
         summaries = [
             service.ask(window_reads.summary, view.only(config_version=version.version)) for version in pair
         ]
-        components.table(
+        components.static_table(
             ["In this period", *(Cell(name, "n") for name in names)],
             [
                 (name, *(write(getattr(summary, field)) for summary in summaries))
@@ -130,17 +127,17 @@ def compare(page: PageContext, chosen: Sequence[ConfigVersion]) -> None:
             components.empty("Neither ran in this period.")
 
 
-def decisions(page: PageContext, made: Sequence[Decision], predictions_made: Sequence[Prediction]) -> None:
+def decisions(page: PageContext, made: Records[Decision], past: Sequence[Prediction]) -> None:
     """Draw decisions as a table, and the reasons of the chosen one.
 
     Args:
         page: where it stands.
         made: the decisions, newest first.
-        predictions_made: what was observed of those that expected something.
+        past: what was observed of those that expected something.
     """
-    observed = {prediction.name: prediction.observed.value for prediction in predictions_made}
+    observed = {prediction.name: prediction.observed.value for prediction in past}
     verdicts = outcomes.verdicts_of(made)
-    changes = [decision for decision in made if decision.action is not Action.KEEP]
+    changes = Records(Decision, (d for d in made if d.action is not Action.KEEP))
     if changes and not st.toggle("“No change” too", key="history-all"):
         made = changes
 
@@ -149,36 +146,29 @@ def decisions(page: PageContext, made: Sequence[Decision], predictions_made: Seq
         by_version = observed.get(f"v{decision.config_version}")
         return by_version if verdict.observed is None else verdict.observed
 
-    rows = []
-    for decision in made:
-        expected = outcomes.expectation(decision)
-        rows.append(
-            {
-                "When": units.moment(decision.time, page.view.timezone),
-                "Action": decision.action.value,
-                "In a sentence": text.plain(parameter_rows.summary_of(decision), 240),
-                "Expected": percent(expected.value if expected else None),
-                "Observed": percent(observed_of(decision)),
-                "Led to": f"v{decision.config_version}" if decision.config_version else "",
-                "Recalls": decision.samples,
-                "Scope": text.plain(decision.scope, 30),
-                "Policy": text.plain(decision.policy, 30),
-            }
-        )
-    event = st.dataframe(
-        rows,
-        hide_index=True,
-        key="history-decisions",
+    expected = [outcomes.expectation(decision) for decision in made]
+    event = components.table(
+        made.to_pandas().assign(
+            summary=[parameter_rows.summary_of(decision) for decision in made],
+            expected=[percent(change.value if change else None) for change in expected],
+            seen=[percent(observed_of(decision)) for decision in made],
+        ),
+        {
+            "time": components.moment_column("When", page.view.timezone),
+            "action": "Action",
+            "summary": st.column_config.TextColumn("In a sentence", width=300),
+            "expected": st.column_config.TextColumn("Expected", width=75),
+            "seen": st.column_config.TextColumn("Observed", width=75),
+            "config_version": st.column_config.NumberColumn("Led to", format="v%d", width=60),
+            "samples": "Recalls",
+            "scope": "Scope",
+            "policy": "Policy",
+        },
+        "history-decisions",
+        tall=380,
         on_select="rerun",
         selection_mode="single-row",
-        height=min(380, 38 + 35 * len(rows)),
-        column_config={
-            "In a sentence": st.column_config.TextColumn(width=300),
-            "Expected": st.column_config.TextColumn(width=75),
-            "Observed": st.column_config.TextColumn(width=75),
-            "Led to": st.column_config.TextColumn(width=60),
-        },
-        alt=f"{len(rows)} decisions, newest first",
+        alt=f"{len(made)} decisions, newest first",
     )
     for row in event.selection.rows:
         if row < len(made):
@@ -214,25 +204,22 @@ def expected_and_observed(points: Sequence[Prediction]) -> None:
 
 def trail(page: PageContext, written: Sequence[ConfigVersion]) -> None:
     """Draw who did what and why, newest first."""
-    rows = [
-        {
-            "When": units.moment(at, page.view.timezone),
-            "Who": text.plain(who, 40),
-            "What": text.plain(what, 160),
-            "Why": text.plain(why, 240),
-        }
-        for at, who, what, why in outcomes.trail(written, page.service.notes())[:500]
-    ]
-    if not rows:
+    entries = outcomes.trail(written, page.service.notes())[:500]
+    if not entries:
         components.empty("Nobody has done anything yet.", icon="history_edu")
         return
-    st.dataframe(
-        rows,
-        hide_index=True,
-        key="history-trail",
-        height=min(300, 38 + 35 * len(rows)),
-        column_config={"What": st.column_config.TextColumn(width="medium")},
-        alt=f"{len(rows)} entries of the audit trail, newest first",
+    at, who, what, why = zip(*entries, strict=True)
+    components.table(
+        frame({"time": (TIME, at), "who": (TEXT, who), "what": (TEXT, what), "why": (TEXT, why)}),
+        {
+            "time": components.moment_column("When", page.view.timezone),
+            "who": "Who",
+            "what": st.column_config.TextColumn("What", width="medium"),
+            "why": "Why",
+        },
+        "history-trail",
+        tall=300,
+        alt=f"{len(entries)} entries of the audit trail, newest first",
     )
 
 
@@ -254,7 +241,7 @@ def note_form(page: PageContext) -> None:
 def _explanation(decision: Decision, verdict: Decision | None) -> None:
     for sentence in outcomes.explanation(decision, verdict):
         st.text(sentence)
-    components.table(
+    components.static_table(
         ["Parameter", "Before", "After", Cell("Why", "why")],
         [
             (row.label, Cell(row.before, "was"), Cell(row.after, "now" if row.differs else "was"), row.why)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import streamlit as st
 
+from athena_tuning.frames import Records
 from athena_tuning.load.compare import Comparison, Difference, compare
 from athena_tuning.load.report.writing import run_report
 from athena_tuning.load.summary import LoadSummary
@@ -39,7 +39,7 @@ def kept_runs(page: PageContext) -> None:
 
 def figures(run: LoadSummary) -> None:
     """Draw the figures of a run."""
-    components.table(
+    components.static_table(
         ["", components.Cell("", "n")],
         [
             ("asked, answered", f"{units.count(run.offered)}, {units.count(run.finished)}"),
@@ -75,7 +75,7 @@ def figures(run: LoadSummary) -> None:
 
 def comparison(result: Comparison) -> None:
     """Draw the differences between two runs with their intervals, and what makes them hard to compare."""
-    components.table(
+    components.static_table(
         ["", components.Cell("Earlier", "n"), components.Cell("Later", "n"), components.Cell("Change", "n"),
          components.Cell("95 % interval", "n"), "", components.Cell("", "wide")],
         [
@@ -95,28 +95,23 @@ def comparison(result: Comparison) -> None:
         st.text(text.plain(note, 300))
 
 
-def _choose(page: PageContext, runs: Sequence[LoadSummary]) -> list[LoadSummary]:
-    rows = [
+def _choose(page: PageContext, runs: Records[LoadSummary]) -> list[LoadSummary]:
+    event = components.table(
+        runs.to_pandas().assign(load=[audit.told(run.spec) for run in runs]),
         {
-            "Began": units.moment(run.started, page.view.timezone) if run.started else units.UNKNOWN,
-            "Load": text.plain(audit.told(run.spec), 120),
-            "State": run.state,
-            "Answers": units.rate(run.achieved_per_s),
-            "p50": units.ms(run.p50_ms),
-            "p99": units.ms(run.p99_ms),
-            "Errors": units.count(run.errors),
-            "Run": run.id,
-        }
-        for run in runs
-    ]
-    event = st.dataframe(
-        rows,
-        hide_index=True,
-        key="kept-runs",
+            "started": components.moment_column("Began", page.view.timezone),
+            "load": "Load",
+            "state": "State",
+            "achieved_per_s": st.column_config.NumberColumn("Answers /s", format="%.1f"),
+            "p50_ms": st.column_config.NumberColumn("p50 ms", format="%.1f"),
+            "p99_ms": st.column_config.NumberColumn("p99 ms", format="%.1f"),
+            "errors": "Errors",
+            "id": "Run",
+        },
+        "kept-runs",
         on_select="rerun",
         selection_mode="multi-row",
-        height=min(420, 38 + 35 * len(rows)),
-        alt=f"{len(rows)} load runs, newest first",
+        alt=f"{len(runs)} load runs, newest first",
     )
     rows_chosen = [row for row in event.selection.rows if row < len(runs)][:2]
     return sorted((runs[row] for row in rows_chosen), key=lambda run: run.started or 0.0)

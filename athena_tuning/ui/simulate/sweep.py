@@ -134,7 +134,7 @@ def _case(page: PageContext, sweep: Sweep, result: WhatIf) -> None:
             type="primary" if result.best and chosen == best else "secondary",
             icon=":material/check:",
         )
-    components.table(*predictions.before_and_after(result, outcome))
+    components.static_table(*predictions.before_and_after(result, outcome))
     if outcome.beyond:
         st.text(
             f"Beyond what was seen: what happens above {result.trusted} layer tasks in flight is a guess. "

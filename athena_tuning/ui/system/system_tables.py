@@ -13,7 +13,7 @@ from athena_tuning.ui.frame import components, notices
 from athena_tuning.ui.frame.chips import Chip, chips
 from athena_tuning.ui.frame.page_context import PageContext
 
-_PACKAGES = ("athena-tuning", "streamlit", "plotly", "numpy", "pandas", "scipy", "apsw")
+_PACKAGES = ("athena-tuning", "streamlit", "plotly", "numpy", "pandas", "apsw")
 
 
 def health(page: PageContext) -> None:
@@ -45,7 +45,7 @@ def workers(page: PageContext) -> None:
         components.empty("No manager has reported itself yet.")
         return
     head = service.configs().head
-    components.table(
+    components.static_table(
         [
             "Manager",
             "",
@@ -97,7 +97,7 @@ def arrival(page: PageContext) -> None:
             ("Not delivered by this manager", units.count(status.dropped_metrics)),
             ("Failed background tasks", _counts_words(failures)),
         ]
-    components.table(["", components.Cell("", "n")], rows)
+    components.static_table(["", components.Cell("", "n")], rows)
 
 
 def memory(page: PageContext) -> None:
@@ -107,7 +107,7 @@ def memory(page: PageContext) -> None:
         return
     counts = page.service.embedded.manager.counts()
     whole = max(1, sum(counts.values()))
-    components.table(
+    components.static_table(
         ["Layer", components.Cell("Items", "n"), components.Cell("Share", "n")],
         [(layer, units.count(n), units.percent(n / whole)) for layer, n in counts.items()]
         + [("all", units.count(sum(counts.values())), "")],
@@ -116,7 +116,7 @@ def memory(page: PageContext) -> None:
 
 def versions() -> None:
     """Draw which software runs."""
-    components.table(
+    components.static_table(
         ["", components.Cell("", "n")],
         [("Python", platform.python_version()), *((name, metadata.version(name)) for name in _PACKAGES)],
     )

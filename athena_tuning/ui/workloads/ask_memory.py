@@ -115,7 +115,7 @@ def _answer(page: PageContext, answer: Mapping[str, Any], record: QueryMetrics |
     with left:
         _feedback(page, answer["_query_id"])
         if answer["_fused"]:
-            components.table(
+            components.static_table(
                 [components.Cell("", "n"), components.Cell("Layer", "name"), "Item"],
                 [(n, item["layer"], item["text"]) for n, item in enumerate(answer["_fused"], start=1)],
                 limit=400,
@@ -152,7 +152,7 @@ def _draw_sample(page: PageContext, workload: SampleWorkload) -> None:
     counted: dict[str, list[float]] = {}
     for record in records:
         counted.setdefault(record.query_type, []).append(record.latency_ms or 0.0)
-    components.table(
+    components.static_table(
         ["Type", components.Cell("Recalls", "n"), components.Cell("p50", "n"), components.Cell("p99", "n")],
         [
             (kind, units.count(len(ms)), units.ms(_quantile(ms, 0.5)), units.ms(_quantile(ms, 0.99)))

@@ -1,16 +1,12 @@
-"""Fusion by evidence, and one flight for identical recalls."""
+"""Fusion by evidence."""
 
 from __future__ import annotations
-
-import asyncio
-import threading
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_tuning.recall.fusion import fuse
-from athena_tuning.recall.single_flight import Flight, Flights
 
 
 def item(item_id: str, *evidence: str) -> dict[str, object]:
@@ -56,52 +52,3 @@ def test_the_list_is_ordered_bounded_and_shows_nothing_twice(
     assert scores == sorted(scores, reverse=True)
     assert set(ids) <= {found["id"] for items in lists.values() for found in items}
     assert bool(ids) == any(lists.values())
-
-
-def test_who_joins_a_flight_gets_its_answer() -> None:
-    flights: Flights[str] = Flights()
-    flight, first = flights.board("q")
-    assert first
-    joined = [flights.board("q") for _ in range(5)]
-    assert not any(began for _, began in joined)
-    assert flights.board("other")[1]
-    got: list[str | None] = []
-    threads = [threading.Thread(target=lambda f=f: got.append(f.wait(30))) for f, _ in joined]
-    for thread in threads:
-        thread.start()
-    flights.land(flight, "tea")
-    for thread in threads:
-        thread.join(30)
-    assert got == ["tea"] * 5
-    assert flights.board("q")[1], "who comes later begins a new one"
-
-
-def test_a_flight_that_fails_or_takes_too_long_gives_nothing() -> None:
-    flight: Flight[str] = Flight("q")
-    got: list[str | None] = []
-    thread = threading.Thread(target=lambda: got.append(flight.wait(0.001)))
-    thread.start()
-    thread.join(30)
-    flight.land(None)
-    thread = threading.Thread(target=lambda: got.append(flight.wait(30)))
-    thread.start()
-    thread.join(30)
-    assert got == [None, None]
-
-
-def test_nobody_waits_in_the_thread_that_must_end_the_flight() -> None:
-    assert Flight("q").wait(1e9) is None
-
-
-def test_one_awaiting_caller_that_is_cancelled_does_not_cancel_the_others() -> None:
-    async def main() -> None:
-        flight: Flight[str] = Flight("q")
-        one, two = (asyncio.ensure_future(flight.join(30)) for _ in range(2))
-        await asyncio.sleep(0)
-        one.cancel()
-        await asyncio.gather(one, return_exceptions=True)
-        flight.land("tea")
-        assert await two == "tea"
-        assert await Flight[str]("r").join(0.001) is None
-
-    asyncio.run(main())
