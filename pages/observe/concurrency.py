@@ -7,6 +7,10 @@ from athena_tuning.service.capacity import Curve
 from athena_tuning.ui.charts import concurrency_charts, deadline_charts
 from athena_tuning.ui.frame import components, page_context
 
+SPEED_UP_HELP = (
+    "Service time of all layers over the time in which at least one worked. A wait for a slot is in neither."
+)
+
 page = page_context.current()
 view, service = page.view, page.service
 if not page.ask(window_reads.summary).count:
@@ -41,23 +45,14 @@ def law_words(law: Curve | None) -> str:
 
 def gauges(_: object) -> None:
     manager = service.embedded.manager if service.embedded else None
-    with st.grid(6, min_column_width=165, gap="small"):
-        st.metric(
-            "Speed-up",
-            units.times(report.speed_up),
-            height="stretch",
-            help="Service time of all layers over the time in which at least one worked. "
-            "A wait for a slot is in neither.",
-        )
-        st.metric("Recalls with parallel layers", units.percent(report.parallel_share), height="stretch")
-        st.metric("Queue wait p50", units.ms(report.queue_p50_ms), height="stretch")
-        st.metric("Queue wait p99", units.ms(report.queue_p99_ms), height="stretch")
-        st.metric(
-            "In flight now",
-            f"{manager.in_flight} of {limit}" if manager else f"limit {limit}",
-            height="stretch",
-        )
-        st.metric("Waiting now", units.count(manager.waiting) if manager else units.UNKNOWN, height="stretch")
+    components.metrics(
+        ("Speed-up", units.times(report.speed_up), SPEED_UP_HELP),
+        ("Recalls with parallel layers", units.percent(report.parallel_share), None),
+        ("Queue wait p50", units.ms(report.queue_p50_ms), None),
+        ("Queue wait p99", units.ms(report.queue_p99_ms), None),
+        ("In flight now", f"{manager.in_flight} of {limit}" if manager else f"limit {limit}", None),
+        ("Waiting now", units.count(manager.waiting) if manager else units.UNKNOWN, None),
+    )
 
 
 page.live(gauges)
@@ -131,10 +126,7 @@ with components.card("table", "By tasks in flight"):
     components.static_table(
         [
             "In flight",
-            components.Cell("Recalls", "n"),
-            components.Cell("p50", "n"),
-            components.Cell("p99", "n"),
-            components.Cell("Tasks /s", "n"),
+            *components.heads("n", "Recalls", "p50", "p99", "Tasks /s"),
             components.Cell("By the law", "n wide"),
         ],
         [

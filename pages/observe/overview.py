@@ -13,6 +13,8 @@ from athena_tuning.ui.frame import components, page_context
 from athena_tuning.ui.frame.chips import Chip, chips
 from athena_tuning.ui.frame.navigation import page_file
 
+IN_FORCE = ("max_concurrent", "timeout_seconds", "enable_parallel", "enable_cache", "layer_selection_enabled")
+
 page = page_context.current()
 service = page.service
 
@@ -110,16 +112,7 @@ def in_force() -> None:
     config = version.config
     components.static_table(
         ["Parameter", components.Cell("Value", "n")],
-        [
-            (parameter_rows.label(name), parameter_rows.written(name, getattr(config, name)))
-            for name in (
-                "max_concurrent",
-                "timeout_seconds",
-                "enable_parallel",
-                "enable_cache",
-                "layer_selection_enabled",
-            )
-        ],
+        [(parameter_rows.label(n), parameter_rows.written(n, getattr(config, n))) for n in IN_FORCE],
     )
     st.caption(
         f"Version {version.version} by {text.markdown(version.author, 30)}, "

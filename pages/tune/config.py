@@ -8,12 +8,6 @@ from athena_tuning.ui.config import apply_dialog, config_form, predictions, prop
 from athena_tuning.ui.config.apply_dialog import PendingChange
 from athena_tuning.ui.frame import components, page_context
 
-MODES = {
-    Mode.AUTO: "The tuner decides and applies. Every change has its reason in the history.",
-    Mode.ADVISE: "The tuner proposes; a person applies.",
-    Mode.PINNED: "A person's values hold. The tuner only watches.",
-}
-
 page = page_context.current()
 service = page.service
 configs = service.configs()
@@ -90,7 +84,7 @@ with right:
             required=True,
             key=f"mode-{scope}-{at.version}",
         )
-        st.text(MODES[mode])
+        st.text(page_context.MODES[mode])
         if mode is not at.mode:
             st.caption(f"In force is {at.mode.value}, until you apply {mode.value}.")
             change = PendingChange(

@@ -39,6 +39,16 @@ class Cell(NamedTuple):
     share: float = 0.0
 
 
+def heads(kind: str, *names: str) -> list[Cell]:
+    """Return heads of columns of one kind.
+
+    Example:
+        >>> heads("n", "p50", "p99")
+        [Cell(value='p50', kind='n', share=0.0), Cell(value='p99', kind='n', share=0.0)]
+    """
+    return [Cell(name, kind) for name in names]
+
+
 def static_table(
     columns: Sequence[str | Cell], rows: Sequence[Sequence[object]], *, limit: int = 240
 ) -> None:
@@ -113,6 +123,18 @@ def analysis_chart(chart: Chart, key: str, **more: Any) -> Any:
     return st.plotly_chart(chart.spec, key=key, config=CONFIG, alt=chart.alt, **more)
 
 
+def metrics(*figures: tuple[str, str, str | None], width: int = 165) -> None:
+    """Draw figures side by side, all alike.
+
+    Args:
+        figures: name, value and, where it needs one, an explanation.
+        width: least width of one in px.
+    """
+    with st.grid(len(figures), min_column_width=width, gap="small"):
+        for name, value, about in figures:
+            st.metric(name, value, height="stretch", help=about)
+
+
 def kpi(item: Kpi) -> None:
     """Draw one figure with its change and its trend."""
     rises = (item.delta or "").startswith("+")
@@ -151,8 +173,8 @@ def slow_recalls(recalls: Sequence[QueryMetrics], timezone: str) -> None:
     """Draw recalls as a small table that costs few bytes to renew."""
     rows = [record_row(record, timezone) for record in recalls]
     static_table(
-        [Cell("Latency", "n"), "Query", Cell("Type", "wide"), Cell("Layers", "wide"), Cell("Answer", "wide"),
-         Cell("Config", "n wide"), Cell("When", "n wide")],
+        [Cell("Latency", "n"), "Query", *heads("wide", "Type", "Layers", "Answer"),
+         *heads("n wide", "Config", "When")],
         [
             (units.ms(r["Latency"]), r["Query"], r["Type"], r["Layers"], r["Answer"], f"v{r['Config']}",
              r["When"])

@@ -25,6 +25,13 @@ from athena_tuning.ui.frame.chips import Chip, chips
 from athena_tuning.ui.frame.navigation import PageEntry
 
 STALE_SECONDS = 60.0
+MODES = {
+    Mode.AUTO: "The tuner decides and applies. Every change has its reason in the history.",
+    Mode.ADVISE: "The tuner proposes; a person applies.",
+    Mode.PINNED: "A person's values hold. The tuner only watches.",
+}
+"""Who steers."""
+
 _CONTEXT = "page context"
 _opened: dict[str, TuningService] = {}
 
@@ -203,14 +210,9 @@ def _status(service: TuningService, visitor: Actor) -> None:
 
 
 def _status_chips(status: Standing, visitor: Actor) -> list[Chip]:
-    modes = {
-        Mode.AUTO: "the tuner applies",
-        Mode.ADVISE: "the tuner proposes, a person applies",
-        Mode.PINNED: "a person's values hold, the tuner only watches",
-    }
     chips = [
         Chip(status.strategy.value, "strategy", "accent", "what the operator wants most"),
-        Chip(status.mode.value, "mode", "", modes[status.mode]),
+        Chip(status.mode.value, "mode", "", MODES[status.mode]),
         Chip(f"v{status.version}", "config", "", "the version in force for all types"),
     ]
     if status.behind:

@@ -125,13 +125,15 @@ def progress(page: PageContext, run: Run) -> None:
                 service.resume_load if paused else service.pause_load,
             )
             _steer(page, "Stop", "stop", service.stop_load, "The load has stopped")
-    with st.grid(6, min_column_width=112, gap="small"):
-        st.metric("Asked", units.count(at.offered), height="stretch")
-        st.metric("Answered", units.rate(at.achieved_per_s), height="stretch")
-        st.metric("p50 since due", units.ms(at.p50_ms), height="stretch")
-        st.metric("p99 since due", units.ms(at.p99_ms), height="stretch")
-        st.metric("Under way", units.count(at.in_flight), height="stretch")
-        st.metric("Errors", units.count(at.errors), height="stretch")
+    components.metrics(
+        ("Asked", units.count(at.offered), None),
+        ("Answered", units.rate(at.achieved_per_s), None),
+        ("p50 since due", units.ms(at.p50_ms), None),
+        ("p99 since due", units.ms(at.p99_ms), None),
+        ("Under way", units.count(at.in_flight), None),
+        ("Errors", units.count(at.errors), None),
+        width=112,
+    )
 
 
 def _steer(page: PageContext, name: str, icon: str, write: Callable[[Actor], object], done: str = "") -> None:

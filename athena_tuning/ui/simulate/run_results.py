@@ -12,6 +12,7 @@ from athena_tuning.load.report.writing import run_report
 from athena_tuning.load.summary import LoadSummary
 from athena_tuning.service import audit, text, units
 from athena_tuning.ui.frame import components
+from athena_tuning.ui.frame.components import Cell, heads
 from athena_tuning.ui.frame.page_context import PageContext
 
 _SHOWN = 50
@@ -39,24 +40,16 @@ def kept_runs(page: PageContext) -> None:
 
 def figures(run: LoadSummary) -> None:
     """Draw the figures of a run."""
+    since_due, alone = (run.p50_ms, run.p95_ms, run.p99_ms), (run.service_p50_ms, run.service_p99_ms)
     components.static_table(
-        ["", components.Cell("", "n")],
+        ["", Cell("", "n")],
         [
             ("asked, answered", f"{units.count(run.offered)}, {units.count(run.finished)}"),
             ("answered a second", units.rate(run.achieved_per_s)),
-            (
-                "p50, p95, p99 from when due",
-                ", ".join(map(units.ms, (run.p50_ms, run.p95_ms, run.p99_ms))),
-            ),
-            (
-                "p50, p99 of the manager alone",
-                f"{units.ms(run.service_p50_ms)}, {units.ms(run.service_p99_ms)}",
-            ),
+            ("p50, p95, p99 from when due", ", ".join(map(units.ms, since_due))),
+            ("p50, p99 of the manager alone", ", ".join(map(units.ms, alone))),
             ("asked late, p99", units.ms(run.late_p99_ms)),
-            (
-                "from the cache",
-                units.percent(run.cache_hits / run.cache_known if run.cache_known else None),
-            ),
+            ("from the cache", units.percent(run.cache_hits / run.cache_known if run.cache_known else None)),
             ("partial answers, errors", f"{run.partials}, {run.errors}"),
             ("config versions", ", ".join(f"v{v}: {n}" for v, n in sorted(run.config_versions.items()))),
         ],
@@ -76,8 +69,7 @@ def figures(run: LoadSummary) -> None:
 def comparison(result: Comparison) -> None:
     """Draw the differences between two runs with their intervals, and what makes them hard to compare."""
     components.static_table(
-        ["", components.Cell("Earlier", "n"), components.Cell("Later", "n"), components.Cell("Change", "n"),
-         components.Cell("95 % interval", "n"), "", components.Cell("", "wide")],
+        ["", *heads("n", "Earlier", "Later", "Change", "95 % interval"), "", Cell("", "wide")],
         [
             (
                 d.measure,
@@ -90,7 +82,7 @@ def comparison(result: Comparison) -> None:
             )
             for d in result.differences
         ],
-    )  # fmt: skip
+    )
     for note in result.notes:
         st.text(text.plain(note, 300))
 

@@ -11,6 +11,7 @@ import streamlit as st
 from athena_tuning.service import text, units
 from athena_tuning.ui.frame import components, notices
 from athena_tuning.ui.frame.chips import Chip, chips
+from athena_tuning.ui.frame.components import Cell, heads
 from athena_tuning.ui.frame.page_context import PageContext
 
 _PACKAGES = ("athena-tuning", "streamlit", "plotly", "numpy", "pandas", "apsw")
@@ -49,20 +50,15 @@ def workers(page: PageContext) -> None:
         [
             "Manager",
             "",
-            components.Cell("Version", "n"),
-            components.Cell("Recalls", "n"),
-            components.Cell("Dropped", "n wide"),
-            components.Cell("Refused", "n wide"),
-            components.Cell("Up", "n wide"),
-            components.Cell("Seen", "n"),
+            *heads("n", "Version", "Recalls"),
+            *heads("n wide", "Dropped", "Refused", "Up"),
+            *heads("n", "Seen"),
         ],
         [
             (
                 worker.worker_id,
-                components.Cell("alive", "now")
-                if service.is_alive(worker)
-                else components.Cell("gone", "was"),
-                components.Cell(f"v{worker.config_version}", "" if worker.config_version == head else "was"),
+                Cell("alive", "now") if service.is_alive(worker) else Cell("gone", "was"),
+                Cell(f"v{worker.config_version}", "" if worker.config_version == head else "was"),
                 units.count(worker.recalls),
                 units.count(worker.dropped_metrics),
                 units.count(worker.rejected_metrics),
@@ -97,7 +93,7 @@ def arrival(page: PageContext) -> None:
             ("Not delivered by this manager", units.count(status.dropped_metrics)),
             ("Failed background tasks", _counts_words(failures)),
         ]
-    components.static_table(["", components.Cell("", "n")], rows)
+    components.static_table(["", Cell("", "n")], rows)
 
 
 def memory(page: PageContext) -> None:
@@ -108,7 +104,7 @@ def memory(page: PageContext) -> None:
     counts = page.service.embedded.manager.counts()
     whole = max(1, sum(counts.values()))
     components.static_table(
-        ["Layer", components.Cell("Items", "n"), components.Cell("Share", "n")],
+        ["Layer", *heads("n", "Items", "Share")],
         [(layer, units.count(n), units.percent(n / whole)) for layer, n in counts.items()]
         + [("all", units.count(sum(counts.values())), "")],
     )
@@ -117,7 +113,7 @@ def memory(page: PageContext) -> None:
 def versions() -> None:
     """Draw which software runs."""
     components.static_table(
-        ["", components.Cell("", "n")],
+        ["", Cell("", "n")],
         [("Python", platform.python_version()), *((name, metadata.version(name)) for name in _PACKAGES)],
     )
 

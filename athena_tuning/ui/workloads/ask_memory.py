@@ -153,7 +153,7 @@ def _draw_sample(page: PageContext, workload: SampleWorkload) -> None:
     for record in records:
         counted.setdefault(record.query_type, []).append(record.latency_ms or 0.0)
     components.static_table(
-        ["Type", components.Cell("Recalls", "n"), components.Cell("p50", "n"), components.Cell("p99", "n")],
+        ["Type", *components.heads("n", "Recalls", "p50", "p99")],
         [
             (kind, units.count(len(ms)), units.ms(_quantile(ms, 0.5)), units.ms(_quantile(ms, 0.99)))
             for kind, ms in sorted(counted.items())
