@@ -17,7 +17,7 @@ from athena_tuning.service.tuning_service import TuningService
 from athena_tuning.ui.frame import page_context
 
 
-def test_whoever_connects_gets_messages_at_once() -> None:
+def test_app_sends_small_messages_at_once() -> None:
     """Two small messages in a row would wait 40 ms for each other, at every refresh of every page."""
     send_at_once = runpy.run_path(str(dashboard() / "app.py"))["send_at_once"]
 
@@ -78,7 +78,7 @@ def test_app_is_read_only_if_streamlit_does_not_tell_how_it_was_started(
 
 
 @pytest.mark.parametrize(("query", "led_to"), [(b"", "./"), (b"range=1h", "./?range=1h")])
-def test_the_first_page_is_found_by_its_name_too(query: bytes, led_to: str) -> None:
+def test_app_finds_the_first_page_by_its_name_too(query: bytes, led_to: str) -> None:
     route, *_ = runpy.run_path(str(dashboard() / "app.py"))["app"]._user_routes
     assert route.path == "/overview"
     asked = Request(
@@ -87,7 +87,7 @@ def test_the_first_page_is_found_by_its_name_too(query: bytes, led_to: str) -> N
     assert route.endpoint(asked).headers["location"] == led_to
 
 
-def test_opening_before_the_first_visitor_warns_of_nothing(
+def test_app_that_warms_up_before_the_first_visitor_warns_of_nothing(
     service: TuningService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A spinner would look for a page in a thread that has none."""

@@ -56,7 +56,7 @@ def wander(seen: Seen) -> None:
         assert too_wide <= 0, f"{url} is {too_wide} px too wide"
 
 
-def test_the_first_visit_shows_living_figures(look: Look, address: str) -> None:
+def test_overview_shows_living_figures_on_the_first_visit(look: Look, address: str) -> None:
     seen = look(address)
     seen.go()
     expect(seen.page.get_by_text("demo load")).to_be_visible(timeout=SLOW)
@@ -65,7 +65,7 @@ def test_the_first_visit_shows_living_figures(look: Look, address: str) -> None:
     seen.sound()
 
 
-def test_a_deep_link_on_a_fresh_server_shows_the_frame_and_the_gate(look: Look, serve: Serve) -> None:
+def test_link_to_a_page_of_a_fresh_server_shows_the_frame_and_the_gate(look: Look, serve: Serve) -> None:
     seen = look(serve(ATHENA_TUNING_ROLE="viewer"))
     seen.go("config")
     expect(seen.page.get_by_text("read only")).to_be_visible(timeout=SLOW)
@@ -79,11 +79,11 @@ def test_a_deep_link_on_a_fresh_server_shows_the_frame_and_the_gate(look: Look, 
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1440), ("dark", 1440), ("dark", 390)])
-def test_every_page_is_sound(look: Look, address: str, theme: str, width: int) -> None:
+def test_pages_are_sound(look: Look, address: str, theme: str, width: int) -> None:
     wander(look(address, theme=theme, width=width))
 
 
-def test_what_is_looked_at_is_in_the_address(look: Look, address: str) -> None:
+def test_link_has_the_range_that_was_chosen(look: Look, address: str) -> None:
     seen = look(address)
     seen.go("latency")
     seen.page.get_by_role("radio", name="6h").or_(seen.page.get_by_role("button", name="6h")).first.click()
@@ -160,9 +160,7 @@ def strategy_in_force(seen: Seen, strategy: str) -> None:
     expect(seen.page.locator(".chips").first).to_contain_text(f"strategy {strategy}", timeout=SLOW)
 
 
-def test_a_switched_strategy_is_what_the_next_recall_uses_until_it_is_undone(
-    look: Look, serve: Serve
-) -> None:
+def test_config_strategy_is_what_the_next_recall_uses_until_it_is_undone(look: Look, serve: Serve) -> None:
     seen = look(serve(ATHENA_TUNING_DEMO="0"))
     seen.go("config")
     seen.page.locator(".st-key-switch-throughput button").click(timeout=SLOW)
@@ -189,7 +187,7 @@ def test_a_switched_strategy_is_what_the_next_recall_uses_until_it_is_undone(
     seen.sound()
 
 
-def test_two_people_who_change_the_same_are_told_of_each_other(look: Look, serve: Serve) -> None:
+def test_apply_conflict_tells_two_people_of_each_other(look: Look, serve: Serve) -> None:
     address = serve(ATHENA_TUNING_DEMO="0")
     ann, ben = look(address), look(address)
     for person in (ann, ben):
@@ -210,7 +208,7 @@ def test_two_people_who_change_the_same_are_told_of_each_other(look: Look, serve
     ben.sound()
 
 
-def test_a_load_run_moves_the_charts_pauses_and_stops_when_told(look: Look, address: str) -> None:
+def test_simulate_load_moves_the_charts_pauses_and_stops(look: Look, address: str) -> None:
     seen = look(address)
     seen.go("simulate")
     press(seen.page, "Start")
@@ -238,7 +236,7 @@ def test_a_load_run_moves_the_charts_pauses_and_stops_when_told(look: Look, addr
     seen.sound()
 
 
-def test_a_what_if_is_swept_looked_at_and_put_in_force(look: Look, serve: Serve) -> None:
+def test_simulate_what_if_is_swept_shown_and_put_in_force(look: Look, serve: Serve) -> None:
     seen = look(serve(ATHENA_TUNING_DEMO="0"))
     seen.go("simulate?simulate=What-if&what-over=limit")
     seen.page.locator(".st-key-what-source input").click(timeout=SLOW)
@@ -255,7 +253,7 @@ def test_a_what_if_is_swept_looked_at_and_put_in_force(look: Look, serve: Serve)
     seen.sound()
 
 
-def test_a_cell_of_the_week_opens_its_slowest_recalls(look: Look, serve: Serve, tmp_path: Path) -> None:
+def test_patterns_cell_opens_its_slowest_recalls(look: Look, serve: Serve, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 's.db'}"
     with open_store(url) as store:
         newest = load_records("day")[-1].timestamp
@@ -283,7 +281,7 @@ def _now() -> float:
     return time.time()
 
 
-def test_hostile_texts_make_no_request_run_no_script_and_break_no_layout(
+def test_pages_with_hostile_texts_make_no_request_run_no_script_and_break_no_layout(
     look: Look, serve: Serve, tmp_path: Path
 ) -> None:
     url = f"sqlite:///{tmp_path / 's.db'}"
@@ -313,7 +311,7 @@ def test_hostile_texts_make_no_request_run_no_script_and_break_no_layout(
     seen.sound()
 
 
-def test_managers_elsewhere_are_watched_and_missed_when_they_end(
+def test_attached_managers_are_watched_and_missed_when_they_end(
     look: Look, serve: Serve, memory: Path, tmp_path: Path
 ) -> None:
     url = f"sqlite:///{tmp_path / 's.db'}"
@@ -334,7 +332,7 @@ def test_managers_elsewhere_are_watched_and_missed_when_they_end(
         seen.sound()
 
 
-def test_answers_carry_a_policy_that_lets_nothing_in_from_outside(address: str) -> None:
+def test_app_answers_carry_a_policy_that_lets_nothing_in_from_outside(address: str) -> None:
     with urllib.request.urlopen(address, timeout=5) as answer:
         policy = answer.headers["content-security-policy"]
     assert "default-src 'self'" in policy
