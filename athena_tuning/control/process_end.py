@@ -45,11 +45,19 @@ def _hook() -> None:
     _hooked_in = os.getpid()
     atexit.unregister(_end_all)
     atexit.register(_end_all)
-    if "multiprocessing.process" in sys.modules:  # else nobody can have forked us by it
+    if "multiprocessing.util" in sys.modules:  # else nobody can fork us, or has forked us, by it
         from multiprocessing import parent_process, util
 
-        if parent_process() is not None:  # such a process leaves without atexit, but with finalizers
-            util.Finalize(None, _end_all, exitpriority=0)
+        if parent_process() is not None:
+            _end_with_multiprocessing()
+        util.register_after_fork(_end_with_multiprocessing, lambda end: end())
+
+
+def _end_with_multiprocessing() -> None:
+    """End all in a process that leaves without ``atexit``, but with finalizers."""
+    from multiprocessing import util
+
+    util.Finalize(None, _end_all, exitpriority=0)
 
 
 def _end_all() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 import numpy as np
 import numpy.typing as npt
 
+from athena_tuning import fork
 from athena_tuning.frames import frame
 from athena_tuning.model import LayerMetrics, QueryMetrics, QueryTypeMetrics
 from athena_tuning.profiling.columns.column_batch import columns_of
@@ -91,6 +92,7 @@ class PerformanceProfiler:
         self._pending: deque[QueryMetrics | MeasuredQuery] = deque()
         self._most_pending = max_metrics + _SLACK
         self._lock = threading.Lock()
+        self._at_forks = fork.HeldLock(self._lock)
         self._window = Window(max_metrics, window_hours * 3600)
         self._summaries = IncrementalSummaries()
         self._counters: Counter[str] = Counter(recorded=0)

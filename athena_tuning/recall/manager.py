@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -102,10 +102,7 @@ class MemoryManager(Worker):
         )
         for layer in self.memory.layers.values() if layers is None else layers:
             self.register_layer(layer)
-        self._begin(
-            PeriodicTask("memory watch", 0.25, self._notice_writes),
-            PeriodicTask("contribution count", 0.25, self._contributions.count),
-        )
+        self._begin()
 
     # Remembering
 
@@ -261,13 +258,25 @@ class MemoryManager(Worker):
         self._closed = True
         until = time.monotonic() + timeout_seconds
         self._executor.close(timeout_seconds - min(timeout_seconds / 2, _DELIVERY_SECONDS))
-        self._stop()
-        self._end(until)
+        self._close(until - time.monotonic())
         self.memory.close()
+
+    def renew_after_fork(self) -> None:
+        """See ``Worker``."""
+        super().renew_after_fork()
+        self._recaller.name = self.worker_id
 
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeError("the manager is closed")
+        if self._sleeps:
+            self._wake()
+
+    def _tasks(self) -> Sequence[PeriodicTask]:
+        return (
+            PeriodicTask("memory watch", 0.25, self._notice_writes),
+            PeriodicTask("contribution count", 0.25, self._contributions.count),
+        )
 
     def _obey(self, configs: ConfigSet) -> None:
         self._executor.max_concurrent = configs.default.config.max_concurrent

@@ -57,7 +57,7 @@ class Recaller:
         self.count = 0
         self._counting = threading.Lock()
         self.layers: Mapping[str, Layer] = {}
-        self._name = name
+        self.name = name
         self._executor = executor
         self._cache = cache
         self._profiler = profiler
@@ -138,7 +138,7 @@ class Recaller:
         of_context = tuple(sorted((name, repr(value)) for name, value in context.items()))
         return RecallPlan(
             request=request,
-            query_id=f"{self._name}-{next(self._numbers)}",
+            query_id=f"{self.name}-{next(self._numbers)}",
             query_type=query_type,
             config=config,
             config_version=version.version,

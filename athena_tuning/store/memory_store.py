@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice, takewhile
 
+from athena_tuning import fork
 from athena_tuning.frames import Records
 from athena_tuning.model import (
     Annotation,
@@ -62,6 +63,7 @@ class MemoryStore(Store):
         self._max_records = max_records
         self._clock = clock
         self._lock = threading.RLock()
+        self._at_forks = fork.HeldLock(self._lock)
         self._closed = False
         self._batches: deque[tuple[int, str, Encoded]] = deque()
         self._kept = self._newest = 0

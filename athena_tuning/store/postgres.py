@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
+from athena_tuning import fork
 from athena_tuning.extras import needs_extra
 from athena_tuning.store.database import Database, Row, Transaction
 from athena_tuning.store.errors import StoreError
@@ -19,6 +20,7 @@ from athena_tuning.store.text_policy import TextPolicy
 
 with needs_extra("postgres", "PostgreSQL"):
     import psycopg
+    import psycopg_pool
 
     from athena_tuning.store import postgres_connection
     from athena_tuning.store.postgres_connection import (
@@ -79,14 +81,30 @@ class PostgresDatabase(Database):
         self._prefix = quoted(schema)
         self._clock = clock
         self._closed = False
-        conninfo, self.name = postgres_connection.address(url)
-        with in_our_words(self.name):
-            with connect(conninfo) as connection:
-                prepare(connection, schema, self.name)
-                pooled = is_pooled(connection)
-            self._pool = open_pool(conninfo, self.name, pooled=pooled)
+        self._conninfo, self.name = postgres_connection.address(url)
+        with in_our_words(self.name), connect(self._conninfo) as connection:
+            prepare(connection, schema, self.name)
+            self._pooled = is_pooled(connection)
+        self._begin()
+        fork.register(self)
+
+    def _begin(self) -> None:
+        self._opening = threading.Lock()
+        self._opened: psycopg_pool.ConnectionPool[TimedConnection] | None = None
         newest = self._sql("SELECT coalesce(max(version), 0) FROM main.config_versions")
-        self._listener = HeadListener(conninfo, f"{schema}_config", newest, pooled=pooled)
+        self._listener = HeadListener(self._conninfo, f"{self._schema}_config", newest, pooled=self._pooled)
+
+    def renew_after_fork(self) -> None:
+        """Connect anew in a forked child, when it needs to: the connections are the parent's."""
+        fork.leave_behind(self._opened, self._listener)
+        self._begin()
+
+    @property
+    def _pool(self) -> psycopg_pool.ConnectionPool[TimedConnection]:
+        with self._opening:
+            if self._opened is None:
+                self._opened = open_pool(self._conninfo, self.name, pooled=self._pooled)
+            return self._opened
 
     @property
     def config_watch(self) -> str:
@@ -148,7 +166,8 @@ class PostgresDatabase(Database):
         if not self._closed:
             self._closed = True
             self._listener.close()
-            self._pool.close()
+            if self._opened is not None:
+                self._opened.close()
 
     @contextmanager
     def _connection(self) -> Iterator[TimedConnection]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import apsw
 
+from athena_tuning import fork
 from athena_tuning.sqlite_library import stop_memory_statistics
 from athena_tuning.store.database import Database, Row, Transaction
 from athena_tuning.store.errors import StoreError
@@ -62,7 +63,10 @@ class SqliteStore(SqlStore):
 
 
 class SqliteDatabase(Database):
-    """Connections to one SQLite file: one that writes, and as many that read as there are readers at once."""
+    """Connections to one SQLite file: one that writes, and as many that read as there are readers at once.
+
+    While the process forks all are closed, because SQLite cannot share one with a child.
+    """
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
         self.name = str(path)
@@ -70,17 +74,19 @@ class SqliteDatabase(Database):
         self._clock = clock
         self._free: deque[apsw.Connection] = deque()
         self._write_lock = threading.Lock()
-        self._closed = False
+        self._gate = fork.Gate()
+        self._closed = self._is_the_parents = False
         stop_memory_statistics()
         if not path.parent.is_dir():
             raise StoreError(f"{path}: the folder {path.parent} does not exist; make it or name another file")
         with self._in_our_words():
-            self._writer = self._connect()
+            self._writer: apsw.Connection | None = self._connect()
             try:
                 self._prepare(self._writer)
             except BaseException:
                 self._writer.close()
                 raise
+        fork.register(self)
 
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """See ``Database``."""
@@ -100,15 +106,16 @@ class SqliteDatabase(Database):
     @contextmanager
     def write(self, lock: str | None = None) -> Iterator[Transaction]:
         """See ``Database``; SQLite's writers run one after the other anyway."""
-        with self._in_our_words(), self._write_lock:
+        with self._in_our_words(), self._gate, self._write_lock:
             self._refuse_closed()
-            self._writer.execute("BEGIN IMMEDIATE")
+            writer = self._writer = self._writer or self._connect()
+            writer.execute("BEGIN IMMEDIATE")
             try:
-                yield _SqliteTransaction(self._writer)
-                self._writer.execute("COMMIT")
+                yield _SqliteTransaction(writer)
+                writer.execute("COMMIT")
             except BaseException:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
+                if writer.in_transaction:
+                    writer.execute("ROLLBACK")
                 raise
 
     def now(self) -> float:
@@ -129,27 +136,56 @@ class SqliteDatabase(Database):
             if self._closed:
                 return
             self._closed = True
-            while self._free:
-                self._free.pop().close()
+            self._close_free()
+
+    def rest_before_fork(self, until: float) -> None:
+        """See ``Resting``."""
+        self._is_the_parents = not self._gate.shut(until)
+        if not self._is_the_parents:
+            self._close_free()
+
+    def go_on_after_fork(self) -> None:
+        """See ``Resting``."""
+        self._is_the_parents = False
+        self._gate.open()
+
+    def renew_after_fork(self) -> None:
+        """See ``Renewable``."""
+        self._gate, self._write_lock = fork.Gate(), threading.Lock()
+        if self._is_the_parents:
+            fork.leave_behind(self._writer, *self._free)
+            self._writer, self._free = None, deque()
+
+    def _close_free(self) -> None:
+        while self._free:
+            self._free.pop().close()
+        if self._writer is not None:
             self._writer.close()
+            self._writer = None
 
     @contextmanager
     def _reader(self) -> Iterator[apsw.Connection]:
-        try:
-            connection = self._free.pop()
-        except IndexError:
-            connection = self._connect()
-        try:
-            yield connection
-        finally:
-            if self._closed:
-                connection.close()
-            else:
-                self._free.append(connection)
+        with self._gate:
+            try:
+                connection = self._free.pop()
+            except IndexError:
+                connection = self._connect()
+            try:
+                yield connection
+            finally:
+                if self._closed:
+                    connection.close()
+                else:
+                    self._free.append(connection)
 
     def _refuse_closed(self) -> None:
         if self._closed:
             raise StoreError(f"{self.name}: the store is closed")
+        if self._is_the_parents:
+            raise StoreError(
+                f"{self.name}: the store was in use when the process forked, and SQLite cannot share that:"
+                " open it anew in this process"
+            )
 
     def _connect(self) -> apsw.Connection:
         self._refuse_closed()

@@ -80,7 +80,7 @@ def pack(evidence: Evidence) -> bytes:
         replace(evidence, telemetry=Telemetry()),
         packed_recalls(telemetry.recalls),
         packed_curve(telemetry.contention.curve),
-        (telemetry.position, telemetry.measured, telemetry.learned, telemetry.tasks),
+        (telemetry.position, telemetry.learned, telemetry.tasks),
     )
     return zlib.compress(msgspec.msgpack.encode(packed, enc_hook=_plain))
 
@@ -97,10 +97,10 @@ def unpack(data: bytes) -> Evidence:
         raise ValueError(f"this is no evidence that can be read: {exc}") from exc
     if packed.format != FORMAT:
         raise ValueError(f"evidence of format {packed.format}; this program reads {FORMAT}: update it")
-    position, measured, learned, tasks = packed.counts
+    position, learned, tasks = packed.counts
     contention = Contention(fitted=unpacked_curve(packed.curve))
     recalls = unpacked_recalls(packed.recalls)
-    telemetry = Telemetry(recalls, position, measured, contention, learned, tasks)
+    telemetry = Telemetry(recalls, position, contention, learned, tasks)
     return replace(packed.evidence, telemetry=telemetry)
 
 
@@ -110,7 +110,7 @@ class _Packed:
     evidence: Evidence
     recalls: RecallColumns
     curve: CurveColumns | None
-    counts: tuple[int, int, int, int]
+    counts: tuple[int, int, int]
 
 
 def _plain(value: Any) -> Any:

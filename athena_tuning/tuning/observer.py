@@ -21,7 +21,7 @@ class Observer:
 
     Attributes:
         telemetry: the newest recalls.
-        load: recalls by the time of day.
+        load: recalls that the cache did not answer, by the time of day.
     """
 
     def __init__(self, profiler: PerformanceProfiler, load: DailyLoad = DailyLoad()) -> None:  # noqa: B008
@@ -32,19 +32,22 @@ class Observer:
 
     def observe(self) -> None:
         """Read what is new; at first, what the window holds."""
-        before = self.telemetry.position
         _, end, _ = self._profiler.read_since(_NEWEST, 0)
         first, self._cursor = self._cursor < 0, max(self._cursor, end - TELEMETRY.recalls)
+        if first:
+            self.load = self._load_of_window()
         while True:
             records, self._cursor, _ = self._profiler.read_since(self._cursor)
             if not records:
-                break
+                return
             self.telemetry = self.telemetry.after(records)
-        came = self.telemetry.newest(self.telemetry.position - before)
-        if not first:
-            self.load = self.load.after([recall.began for recall in came])
-            return
+            if not first:
+                self.load = self.load.after(m.timestamp for m in records if not m.cache_hit)
+
+    def _load_of_window(self) -> DailyLoad:
         began = self._profiler.summary().first_timestamp
-        if math.isfinite(began):
-            series = self._profiler.time_series(self.load.slot)
-            self.load = self.load.after([began], [0]).after(series.time.tolist(), series.count.tolist())
+        if not math.isfinite(began):
+            return self.load
+        series = self._profiler.time_series(self.load.slot)
+        misses = series.count - series.cache_hits
+        return self.load.after([began], [0]).after(series.time.tolist(), misses.tolist())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from athena_tuning.control import worker
+from athena_tuning.control import membership
 from athena_tuning.control.clock_watch import STEP_SECONDS, ClockWatch, clock_steps
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import MemoryStore
@@ -65,11 +65,11 @@ def test_a_manager_survives_a_clock_that_was_wrong_for_a_moment(days: int) -> No
         right = recalls(20)
         clock.now += days * DAY
         recalls(1)
-        until(lambda: len(manager._clock_watch.steps) == 1)
+        until(lambda: len(manager._membership.clock_watch.steps) == 1)
         clock.now -= days * DAY
         right |= recalls(20)
-        until(lambda: len(manager._clock_watch.steps) == 2)
-        assert manager._lease.held is not None
+        until(lambda: len(manager._membership.clock_watch.steps) == 2)
+        assert manager._membership.lease.held is not None
         assert manager.status().rejected_metrics == manager.status().dropped_metrics == 0
         window = {m.query_id for m in manager.profiler.metrics}
         assert len(right & window) == (40 if days < 0 else 20), (
@@ -79,14 +79,14 @@ def test_a_manager_survives_a_clock_that_was_wrong_for_a_moment(days: int) -> No
 
 
 def test_takeover_does_not_wait_for_a_clock_that_went_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "RENEW_SECONDS", 0.02)
+    monkeypatch.setattr(membership, "RENEW_SECONDS", 0.02)
     wall, monotonic = Clock(), Clock(50.0)
     store = MemoryStore(clock=wall, monotonic=monotonic)
     assert store.acquire_lease("tuner", "dead", 5.0)
     with MemoryManager(":memory:", store=store, clock=wall) as manager:
         wall.now -= 3 * 3600.0
         monotonic.now += 4.9
-        until(lambda: manager._clock_watch.steps)
-        assert manager._lease.held is None
+        until(lambda: manager._membership.clock_watch.steps)
+        assert manager._membership.lease.held is None
         monotonic.now += 0.2
-        until(lambda: manager._lease.held is not None)
+        until(lambda: manager._membership.lease.held is not None)

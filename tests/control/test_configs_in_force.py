@@ -304,10 +304,10 @@ def test_the_mode_is_set_for_all_types_and_each_exception(store: Failing) -> Non
 def test_of_two_managers_on_a_store_one_tunes_and_the_other_takes_over(store: Failing) -> None:
     one = MemoryManager(":memory:", store=store, worker_id="one")
     two = MemoryManager(":memory:", store=store, worker_id="two")
-    assert (one._lease.held is None, two._lease.held is None) == (False, True)
+    assert (one._membership.lease.held is None, two._membership.lease.held is None) == (False, True)
     assert not store.acquire_lease("tuner", "somebody", 1.0)
     one.close()  # gives the lease back
-    until(lambda: two._lease.held is not None)
+    until(lambda: two._membership.lease.held is not None)
     assert not store.acquire_lease("tuner", "somebody", 1.0)
     two.close()
     assert store.acquire_lease("tuner", "somebody", 1.0)

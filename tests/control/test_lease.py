@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from athena_tuning.control import worker
+from athena_tuning.control import membership
 from athena_tuning.control.lease import LEASE, LEASE_SECONDS, TuningLease
 from athena_tuning.model import Action, Decision, Mode, TuningConfig
 from athena_tuning.profiling import PerformanceProfiler
@@ -87,7 +87,7 @@ class Suspended(AutoTuner):
 def test_what_a_deposed_leader_decides_is_not_written(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(worker, "RENEW_SECONDS", 3600.0)
+    monkeypatch.setattr(membership, "RENEW_SECONDS", 3600.0)
     others = Clock(100.0)
     store, tuner = MemoryStore(monotonic=others), Suspended()
     with MemoryManager(":memory:", store=store, mode=Mode.AUTO, tuner=tuner, worker_id="old") as manager:
@@ -98,7 +98,7 @@ def test_what_a_deposed_leader_decides_is_not_written(
         tuner.goes_on.set()
         until(lambda: "was not applied" in caplog.text)
         assert manager.limit == 5
-        assert manager._lease.held is None
+        assert manager._membership.lease.held is None
     assert tuner.told == []
     assert [v.author for v in store.config_history()] == ["manager"]
     assert "old had the lease 'tuner' as number 1, but new has it as number 2" in caplog.text

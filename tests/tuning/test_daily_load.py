@@ -14,6 +14,7 @@ from athena_tuning.model import (
     Action,
     ConfigSet,
     Decision,
+    LayerTask,
     QueryMetrics,
     TuningBounds,
     TuningStrategy,
@@ -131,8 +132,11 @@ def test_what_the_window_holds_is_known_at_once() -> None:
     profiler = PerformanceProfiler(window_hours=48, clock=lambda: now)
     for i in range(9000):
         at = EPOCH + 10.0 * i + (0.0 if i < 4500 else 1e-3)
+        graph = LayerTask("graph", 0.0, 0.0, 1.0, 1)
         profiler.record_query(
-            QueryMetrics("q", "?", "meta", at, 1.0, None, False, 1, ["graph"], {"graph": 1.0}, True)
+            QueryMetrics(
+                *("q", "?", "meta", at, 1.0, None, False, 1, ["graph"], {"graph": 1.0}, True), tasks=(graph,)
+            )
         )
     observer = Observer(profiler)
     observer.observe()

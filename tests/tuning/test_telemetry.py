@@ -21,10 +21,16 @@ def recall(
     )
 
 
+def graph_recall(i: int, ms: float = 100.0, outcome: TaskOutcome = TaskOutcome.OK) -> QueryMetrics:
+    return recall(float(i), LayerTask("graph", 0, 0, ms, 1, outcome))
+
+
 def test_only_recalls_with_a_latency_and_an_outcome_are_taken() -> None:
-    known = recall(1.0), recall(2.0, LayerTask("semantic", 0, 0, 100, 1))
-    telemetry = Telemetry().after((recall(1.0, latency_ms=None), recall(1.0, success=None), *known))
-    assert (telemetry.position, telemetry.measured) == (2, 1)
+    task = LayerTask("semantic", 0, 0, 100, 1)
+    unknown = recall(1.0, task, latency_ms=None), recall(1.0, task, success=None), recall(1.0)
+    telemetry = Telemetry().after((*unknown, recall(2.0, task)))
+    assert [r.began for r in telemetry.recalls] == [2.0]
+    assert telemetry.position == 1
 
 
 def test_each_record_is_read_once() -> None:
@@ -32,14 +38,14 @@ def test_each_record_is_read_once() -> None:
     observer, positions = Observer(profiler), []
     for came in (5, 1, 0):
         for i in range(came):
-            profiler.record_query(recall(900.0 + i))
+            profiler.record_query(recall(900.0 + i, LayerTask("semantic", 0, 0, 100, 1)))
         observer.observe()
         positions.append(observer.telemetry.position)
     assert positions == [5, 6, 6]
 
 
 def test_since_leaves_out_what_began_before() -> None:
-    telemetry = Telemetry().after(recall(at) for at in (1.0, 2.0, 3.0))
+    telemetry = Telemetry().after(map(graph_recall, (1, 2, 3)))
     assert [s.began for s in telemetry.since(2.0)] == [2.0, 3.0]
     assert [s.began for s in telemetry.newest(1)] == [3.0]
 
@@ -56,10 +62,6 @@ def test_own_work_is_the_time_beside_each_number_freed_from_contention() -> None
 def test_waits_for_a_slot_are_no_part_of_the_work() -> None:
     telemetry = Telemetry().after((recall(10.0, LayerTask("graph", 5, 400, 100, 1)),))
     assert trace_of(telemetry.recalls, {}).arrivals[0].tasks == (("graph", pytest.approx(0.1)),)
-
-
-def graph_recall(i: int, ms: float = 100.0, outcome: TaskOutcome = TaskOutcome.OK) -> QueryMetrics:
-    return recall(float(i), LayerTask("graph", 0, 0, ms, 1, outcome))
 
 
 def test_tasks_that_were_given_up_teach_no_law() -> None:

@@ -86,7 +86,7 @@ def packed_recalls(recalls: Sequence[MeasuredRecall]) -> RecallColumns:
         Column.of([r.began for r in recalls]),
         Column.of([r.latency_ms for r in recalls]),
         Column.of([types[r.query_type] for r in recalls]),
-        Column.of([r.hit + 2 * r.success + 4 * r.partial for r in recalls]),
+        Column.of([r.success + 2 * r.partial for r in recalls]),
         Column.of([len(r.tasks) for r in recalls]),
         Column.of([layers[t.layer] for t in tasks]),
         Column.of([t.offset_ms for t in tasks]),
@@ -115,11 +115,11 @@ def unpacked_recalls(columns: RecallColumns) -> tuple[MeasuredRecall, ...]:
             began + latency / 1000,
             columns.types[kind],
             "",
-            bool(flags & 1),
-            bool(flags & 2),
-            bool(flags & 4),
-            latency,
-            tuple(next(tasks) for _ in range(count)),
+            hit=False,
+            success=bool(flags & 1),
+            partial=bool(flags & 2),
+            latency_ms=latency,
+            tasks=tuple(next(tasks) for _ in range(count)),
         )
         for began, latency, kind, flags, count in zip(
             *(column.values().tolist() for column in recall_columns), strict=True

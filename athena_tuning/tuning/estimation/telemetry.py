@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -38,12 +37,14 @@ class MeasuredRecall(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
-    """The newest recalls and what is known of contention. A value: ``after`` returns another one.
+    """The newest recalls that asked layers, and what is known of contention. A value.
+
+    Recalls that the cache answered are not in it: they say nothing about layers, and a load of nothing else
+    must not push out those that do.
 
     Attributes:
         recalls: in the order in which they were read, up to 4,000 of them and 10,000 tasks.
-        position: recalls with a known latency, ever.
-        measured: of those, with tasks.
+        position: recalls that asked layers, ever.
         contention: learned from the tasks of all but the newest.
         learned: recalls that it was learned from.
         tasks: of the recalls that are kept.
@@ -51,18 +52,13 @@ class Telemetry:
 
     recalls: tuple[MeasuredRecall, ...] = ()
     position: int = 0
-    measured: int = 0
     contention: Contention = field(default_factory=Contention)
     learned: int = 0
     tasks: int = 0
 
     def after(self, records: Iterable[QueryMetrics]) -> Telemetry:
-        """Return the telemetry after more recalls, in the order in which they ended.
-
-        A recall that does not say what it took and whether it succeeded is left out, and so are tasks
-        without a time.
-        """
-        came = [recall for recall in map(_measured, records) if recall is not None]
+        """Return the telemetry after more recalls, in the order in which they ended."""
+        came = [recall for recall in map(measured, records) if recall is not None and recall.tasks]
         if not came:
             return self
         recalls = (*self.recalls, *came)
@@ -71,23 +67,12 @@ class Telemetry:
         while len(recalls) - first > TELEMETRY.recalls or tasks > TELEMETRY.tasks:
             tasks -= len(recalls[first].tasks)
             first += 1
-        grown = Telemetry(
-            recalls[first:],
-            self.position + len(came),
-            self.measured + sum(bool(recall.tasks) for recall in came),
-            self.contention,
-            self.learned,
-            tasks,
-        )
-        return _learned(grown)
+        position = self.position + len(came)
+        return _learned(Telemetry(recalls[first:], position, self.contention, self.learned, tasks))
 
     def newest(self, count: int) -> list[MeasuredRecall]:
         """Return up to ``count`` of the newest recalls, oldest first."""
         return list(self.recalls[-count:]) if count > 0 else []
-
-    def asking(self, count: int) -> list[MeasuredRecall]:
-        """Return up to ``count`` of the newest recalls that asked layers, oldest first."""
-        return list(islice((recall for recall in reversed(self.recalls) if recall.tasks), count))[::-1]
 
     def since(self, time: float) -> list[MeasuredRecall]:
         """Return the recalls that began at ``time`` or later, in the order in which they ended."""
@@ -109,9 +94,8 @@ def trace_of(recalls: Iterable[MeasuredRecall], laws: Mapping[str, ContentionLaw
     """Return recalls as a trace: arrivals as they were, works freed from contention.
 
     A task's own work is what it got done: the time beside each number of others, divided by the law there.
-    Recalls that the cache answered are left out.
     """
-    order = sorted((recall for recall in recalls if recall.tasks), key=lambda recall: recall.began)
+    order = sorted(recalls, key=lambda recall: recall.began)
     if not order:
         return Trace(())
     tasks = [(recall, task) for recall in order for task in recall.tasks]
@@ -134,7 +118,8 @@ def trace_of(recalls: Iterable[MeasuredRecall], laws: Mapping[str, ContentionLaw
     )
 
 
-def _measured(m: QueryMetrics) -> MeasuredRecall | None:
+def measured(m: QueryMetrics) -> MeasuredRecall | None:
+    """Return a recall that says what it took and whether it succeeded, else None; tasks need a time."""
     if m.latency_ms is None or m.success is None or not math.isfinite(m.timestamp + m.latency_ms):
         return None
     return MeasuredRecall(

@@ -26,7 +26,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Recalls, those of them that failed or were partial, mean slot time (ms) of those that asked layers."""
+    """Recalls that asked layers, those of them that failed or were partial, and their mean slot time (ms)."""
 
     recalls: int = 0
     bad: int = 0
@@ -35,15 +35,9 @@ class Rates:
     @classmethod
     def of(cls, recalls: Iterable[MeasuredRecall], scope: str = "all") -> Rates:
         """Return the rates of the recalls of a scope."""
-        n = bad = asked = 0
-        held = 0.0
-        for recall in recalls:
-            if scope in ("all", recall.query_type):
-                n += 1
-                bad += recall.bad
-                asked += bool(recall.tasks)
-                held += sum([task.service_ms for task in recall.tasks])
-        return cls(n, bad, held / asked if asked else 0.0)
+        chosen = [recall for recall in recalls if scope in ("all", recall.query_type)]
+        held = sum(task.service_ms for recall in chosen for task in recall.tasks)
+        return cls(len(chosen), sum(recall.bad for recall in chosen), held / max(len(chosen), 1))
 
     def fell(self, since: Rates) -> bool:
         """Whether failures and partial answers have become more frequent, beyond what is allowed and chance.

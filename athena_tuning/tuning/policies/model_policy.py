@@ -113,12 +113,12 @@ class ModelPolicy(Policy):
 
     def reads_figures(self, evidence: Evidence) -> bool:
         """Whether the rules are asked."""
-        return evidence.telemetry.measured < REVIEW.first and self._rules.due(evidence)
+        return evidence.telemetry.position < REVIEW.first and self._rules.due(evidence)
 
     def propose(self, evidence: Evidence, scope: str = "all") -> Decision:
         """Search in one go, over fewer recalls; all types get the same. Below 150 recalls, the rules."""
         memory: ModelMemory = evidence.memory
-        if evidence.telemetry.measured < REVIEW.first:
+        if evidence.telemetry.position < REVIEW.first:
             return self._rules.propose(evidence, scope)
         made = self._conclusion(evidence, self._searched(evidence), scope)
         return self._advisors.dressed(evidence, memory.advisors, memory.canary, made)
@@ -126,7 +126,7 @@ class ModelPolicy(Policy):
     def decide(self, evidence: Evidence) -> Outcome:
         """Judge what is on trial, react to a limit that is waited for: the first that calls for a change."""
         memory: ModelMemory = evidence.memory
-        if not evidence.telemetry.measured:
+        if not evidence.telemetry.position:
             return self._rules.decide(evidence) if self._rules.due(evidence) else Outcome((), memory)
         memory = self._noticed(evidence, memory)
         canary, made = memory.canary.judged(self, evidence, self._paired)
@@ -150,7 +150,7 @@ class ModelPolicy(Policy):
         """Search if it is time, else let the advisor look whose turn it is, when nothing is on trial."""
         memory: ModelMemory = evidence.memory
         position, schedule = evidence.telemetry.position, memory.schedule
-        if not evidence.telemetry.measured or position < memory.canary.watch_until:
+        if not position or position < memory.canary.watch_until:
             return Study(memory)
         if position >= REVIEW.first and position < schedule.next_at:
             schedule = _shifted(evidence.telemetry, schedule)
@@ -272,7 +272,7 @@ class ModelPolicy(Policy):
             at, before, result = self._latest
             if before == question and at <= position < at + max(REVIEW.first, at // 2):
                 return result
-        result = run_through(self._search(evidence, evidence.telemetry.asking(SEARCH.at_once)))
+        result = run_through(self._search(evidence, evidence.telemetry.newest(SEARCH.at_once)))
         self._latest = position, question, result
         return result
 

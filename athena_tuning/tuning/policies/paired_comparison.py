@@ -33,8 +33,7 @@ class PairedComparison(Judge):
             why = f"{rates.bad} of {rates.recalls} recalls failed or were partial, "
             why += f"{trial.before.bad} of {trial.before.recalls} before"
             return Judgement(Verdict.BAD, why, alarm=True), trial
-        asked = [recall for recall in since if recall.tasks]
-        if not look_due(len(asked), trial.looks):
+        if not look_due(len(since), trial.looks):
             return Judgement(Verdict.OPEN), trial
         ratios, tolerated = log_ratios(evidence, trial)
         return judge(ratios, trial.looks, tolerated), replace(trial, looks=trial.looks + 1)
@@ -90,21 +89,21 @@ def log_ratios(evidence: Evidence, trial: Trial) -> tuple[list[float], float]:
     that wait for their answers ask less often under a slower limit, and on those arrivals the incumbent
     would look as if it had time to spare. The law's own error is tolerated there.
     """
-    asked = [recall for recall in evidence.telemetry.since(trial.began) if recall.tasks]
-    if evidence.strategy is TuningStrategy.THROUGHPUT and _saturated(asked):
-        return _by_capacity(evidence, trial, asked), CANARY.law_error
+    since = evidence.telemetry.since(trial.began)
+    if evidence.strategy is TuningStrategy.THROUGHPUT and _saturated(since):
+        return _by_capacity(evidence, trial, since), CANARY.law_error
     return _by_latency(evidence, trial), CANARY.tolerated
 
 
-def _saturated(asked: Sequence[MeasuredRecall]) -> bool:
-    tasks = [task for recall in asked for task in recall.tasks]
+def _saturated(recalls: Sequence[MeasuredRecall]) -> bool:
+    tasks = [task for recall in recalls for task in recall.tasks]
     return sum(t.queue_ms for t in tasks) >= SATURATION.waiting * sum(t.service_ms for t in tasks)
 
 
-def _by_capacity(evidence: Evidence, trial: Trial, asked: Sequence[MeasuredRecall]) -> list[float]:
+def _by_capacity(evidence: Evidence, trial: Trial, recalls: Sequence[MeasuredRecall]) -> list[float]:
     laws, before = evidence.telemetry.laws, trial.made.before.max_concurrent
     slow = {layer: law.factor(before) for layer, law in laws.items()}
-    order = sorted(asked, key=lambda recall: recall.began)
+    order = sorted(recalls, key=lambda recall: recall.began)
     slots = math.log(before / trial.made.after.max_concurrent)
     return [
         slots
@@ -118,7 +117,7 @@ def _by_capacity(evidence: Evidence, trial: Trial, asked: Sequence[MeasuredRecal
 
 def _by_latency(evidence: Evidence, trial: Trial) -> list[float]:
     laws, began = evidence.telemetry.laws, trial.began - CANARY.inherited_s
-    around = [recall for recall in evidence.telemetry.recalls if recall.ended >= began and recall.tasks]
+    around = [recall for recall in evidence.telemetry.recalls if recall.ended >= began]
     around.sort(key=lambda recall: recall.began)
     before = trial.made.before
     run = Simulation(trace_of(around, laws), before, slowdowns(laws, before.max_concurrent)).run().result()

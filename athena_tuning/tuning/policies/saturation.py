@@ -183,7 +183,7 @@ def look(
     memory = replace(memory, taken_back=False)
     if telemetry.position - memory.looked_at < SATURATION.check:
         return memory, None
-    recent = [recall for recall in telemetry.newest(4 * SATURATION.check) if recall.tasks]
+    recent = telemetry.newest(4 * SATURATION.check)
     seen = waiting(recent, since, SATURATION.check)
     if seen is None:
         return memory, None

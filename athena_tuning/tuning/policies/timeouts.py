@@ -133,7 +133,7 @@ class TimeoutAdvisor(Advisor):
 
     def review(self, evidence: Evidence, found: TimeoutFinding) -> Generator[object, None, TimeoutFinding]:
         """Fit every layer anew, one a slice."""
-        recalls = [r for r in evidence.telemetry.newest(TIMEOUTS.looked_at) if r.tasks]
+        recalls = evidence.telemetry.newest(TIMEOUTS.looked_at)
         ended: dict[str, list[float]] = {}
         late: dict[str, list[float]] = {}
         for recall in recalls:

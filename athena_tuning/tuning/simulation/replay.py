@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from athena_tuning.model import ConfigSet, QueryMetrics, TaskOutcome
 from athena_tuning.tuning.estimation.contention import ContentionLaw
-from athena_tuning.tuning.estimation.telemetry import MeasuredRecall, Telemetry, trace_of
-from athena_tuning.tuning.settings import SEARCH, WHAT_IF
+from athena_tuning.tuning.estimation.telemetry import MeasuredRecall, Telemetry, measured, trace_of
+from athena_tuning.tuning.settings import SEARCH, TELEMETRY, WHAT_IF
 from athena_tuning.tuning.simulation.search import Laws
 from athena_tuning.tuning.simulation.simulator import Simulation, Slowdown
 from athena_tuning.tuning.trace import Arrival, Trace
@@ -75,13 +75,14 @@ class RecordedWorkload:
     def __init__(
         self, records: Sequence[QueryMetrics], scope: str, speed: float, rng: np.random.Generator
     ) -> None:
-        telemetry = Telemetry().after(sorted(records, key=_ended))
-        measured = sum(bool(recall.tasks) for recall in telemetry.recalls)
-        if measured < WHAT_IF.least:
+        newest = sorted(records, key=_ended)[-TELEMETRY.recalls :]
+        telemetry = Telemetry().after(newest)
+        if len(telemetry.recalls) < WHAT_IF.least:
             raise ValueError(
-                f"{measured} recalls say what their layers did, and {WHAT_IF.least} are needed to simulate"
+                f"{len(telemetry.recalls)} recalls say what their layers did, and {WHAT_IF.least} are needed "
+                "to simulate"
             )
-        known = sorted((r for r in telemetry.recalls if r.tasks or r.hit), key=lambda r: r.began)
+        known = sorted((r for r in map(measured, newest) if r and (r.tasks or r.hit)), key=lambda r: r.began)
         self.recalls = known
         self.counted = np.array([i for i, r in enumerate(known) if scope in ("all", r.query_type)], np.intp)
         if not len(self.counted):
