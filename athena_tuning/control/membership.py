@@ -105,8 +105,11 @@ class Membership:
 
     def deliver_here(self, status: Callable[[], WorkerStatus]) -> None:
         """Deliver what there is in the calling thread; what fails is logged."""
-        last = [self.sink.deliver, self.feedback.deliver, self._reporting(status)]
-        PeriodicThread("", [PeriodicTask("delivery", 0.0, action, action) for action in last]).run_last()
+        for deliver in (self.sink.deliver, self.feedback.deliver, self._reporting(status)):
+            try:
+                deliver()
+            except Exception as exc:
+                logger.warning("%s could not deliver all at its end: %s", self._worker_id, exc, exc_info=True)
 
     def _reporting(self, status: Callable[[], WorkerStatus]) -> Callable[[], None]:
         return lambda: self._store.report_worker(status())

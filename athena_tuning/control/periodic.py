@@ -89,12 +89,6 @@ class PeriodicThread:
             logger.warning("the thread '%s' did not end within %g s", self.name, timeout_seconds)
         return ended
 
-    def run_last(self) -> None:
-        """Do in the calling thread what is to be done at the end."""
-        for task in self._tasks:
-            if task.at_close is not None:
-                self._run(task.name, task.at_close)
-
     def tick(self, now: float) -> float:
         """Do what is due at ``now``; return the seconds until something is due again."""
         for task in self._tasks:
@@ -107,7 +101,9 @@ class PeriodicThread:
         wait = 0.0
         while not self._stop.wait(max(0.0, wait)):
             wait = self.tick(self._clock())
-        self.run_last()
+        for task in self._tasks:
+            if task.at_close is not None:
+                self._run(task.name, task.at_close)
 
     def _run(self, name: str, action: Callable[[], object]) -> None:
         try:

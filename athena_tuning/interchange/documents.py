@@ -56,7 +56,7 @@ def _descend(text: _Text, path: tuple[str, ...]) -> Iterator[Any]:
         for _ in _places(text):
             if text.peek() == "{":
                 yield from _descend(text, path)
-            else:
+            else:  # a list in a list leads nowhere
                 text.value()
     elif path and text.peek() == "{":
         for name in _members(text):
@@ -108,6 +108,8 @@ class _Text:
 
     def peek(self) -> str:
         """Return the next sign that is no space, "" at the end."""
+        if (sign := self._buffer[self._at : self._at + 1]) and sign not in " \n\r\t":  # nearly always
+            return sign
         while True:
             self._at = _SPACE.match(self._buffer, self._at).end()  # type: ignore[union-attr]
             if self._at < len(self._buffer):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +18,8 @@ _EVIDENCE = 200
 """Rows that units are told from."""
 
 _IDS = ("trace_id", "span_id", "parent_id")
-_SUMMARY = frozenset(
-    {"rate", "rps", "qps", "avg", "mean", "p50", "p95", "p99", "per", "total", "xacts", "queries"}
+_SUMMARY = re.compile(
+    r"(^|[^a-z])(rate|rps|qps|tps|avg|average|mean|median|xacts|percentile|p\d\d)([^a-z]|$)"
 )
 
 Rows = Sequence[Mapping[str, Any]]
@@ -112,8 +113,19 @@ class _Guesser:
             free = [column for column in fitting if column not in taken]
             if what in ("start", "end"):
                 free.sort(key=lambda column: not self._is_moment(column))  # a "request time" may be none
+            if what == "start" and free and not self._is_moment(free[0]):
+                free = [*self._written_times(taken), *free]
             if free:
                 found[what] = free[0]
+        return found
+
+    def _written_times(self, taken: Collection[str]) -> list[str]:
+        """Return the columns that hold nothing but times in writing, whatever they are called."""
+        found = []
+        for column in self._columns:
+            values = [value for value in self._values[column] if value not in (None, "")]
+            if column not in taken and values and all(map(units.is_written_time, values)):
+                found.append(column)
         return found
 
     def _check_id(self, found: dict[str, str]) -> None:
@@ -153,11 +165,11 @@ class _Guesser:
 
         Numbers count only where no column has a name: a number of a name of its own is no time.
         """
+        if written := self._written_times(set(found.values())):
+            return written[0]
 
         def holds(column: str) -> bool:
             values = [value for value in self._values[column] if value not in (None, "")]
-            if values and all(map(units.is_written_time, values)):
-                return True
             if not column.startswith("column "):
                 return False
             numbers = _numbers(values)
@@ -252,7 +264,9 @@ class _Guesser:
 
     def _note_rest(self, mapping: ColumnMapping) -> None:
         unused = [column for column in self._columns if column not in mapping.columns.values()]
-        summaries = [column for column in unused if _SUMMARY.intersection(units.words(column))]
+        summaries = [
+            column for column in unused if _SUMMARY.search("_".join((*units.words(column), column.lower())))
+        ]
         if summaries:
             self._notes.append(
                 f"{', '.join(map(repr, summaries))}: if rows are summaries, each still counts as one query"

@@ -44,9 +44,15 @@ def schema_units(path: Path) -> dict[str, str]:
         return {column.name: "ms" for column in file.schema_arrow if pa.types.is_duration(column.type)}
 
 
-def rows(path: Path, wanted: Sequence[str]) -> Iterator[tuple[Row, float]]:
-    """Give rows with the wanted columns, and which share of the file has been read."""
-    for first, batch, share in _batches(path, wanted):
+def rows(path: Path, wanted: Sequence[str], at_once: int = BATCH) -> Iterator[tuple[Row, float]]:
+    """Give rows with the wanted columns, and which share of the file has been read.
+
+    Args:
+        path: the file.
+        wanted: names of the columns.
+        at_once: rows that are unpacked together.
+    """
+    for first, batch, share in _batches(path, wanted, at_once):
         names = batch.schema.names
         cells = [_plain(column).to_pylist() for column in batch.columns]
         for number, values in enumerate(zip(*cells, strict=True), first):
@@ -78,7 +84,7 @@ def own_records(path: Path) -> Iterator[tuple[tuple[int, QueryMetrics | ValueErr
             yield (number, found), share
 
 
-def _batches(path: Path, wanted: Sequence[str]) -> Iterator[tuple[int, Any, float]]:
+def _batches(path: Path, wanted: Sequence[str], at_once: int = BATCH) -> Iterator[tuple[int, Any, float]]:
     """Give (number of the first row, batch, share read)."""
     with _opened(path) as file:
         import pyarrow as pa
@@ -86,7 +92,7 @@ def _batches(path: Path, wanted: Sequence[str]) -> Iterator[tuple[int, Any, floa
         total = max(1, file.metadata.num_rows)
         first = 1
         try:
-            for batch in file.iter_batches(BATCH, columns=list(wanted)):
+            for batch in file.iter_batches(at_once, columns=list(wanted)):
                 yield first, batch, (first + batch.num_rows) / total
                 first += batch.num_rows
         except (pa.ArrowInvalid, OSError) as exc:

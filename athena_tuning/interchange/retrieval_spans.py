@@ -82,7 +82,7 @@ class Recall:
 
 def is_retrieval(span: Span) -> bool:
     """Whether a span says of itself that it retrieves something."""
-    return (
+    return bool(span.attributes) and (
         str(span.attributes.get(KIND_ATTRIBUTE, "")).upper() == "RETRIEVER"
         or span.attributes.get(OPERATION_ATTRIBUTE) in _RETRIEVALS
     )
@@ -90,7 +90,7 @@ def is_retrieval(span: Span) -> bool:
 
 def is_ours(span: Span) -> bool:
     """Whether a span says by our own attributes that it is a recall."""
-    return any(span.attributes.get(name) is not None for name in _OURS)
+    return bool(span.attributes) and any(span.attributes.get(name) is not None for name in _OURS)
 
 
 def recalls(
@@ -165,6 +165,8 @@ class _Tree:
 
     def outermost(self, test: Test) -> list[Span]:
         """Return the spans that pass and have none above them that does."""
+        if not any(map(test, self.spans.values())):
+            return []
         return self._first(self._entries, test)
 
     def nearest_below(self, root: Span, test: Test) -> list[Span]:

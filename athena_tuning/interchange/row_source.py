@@ -54,7 +54,7 @@ class RowSource:
         trouble = ""
         if self.layout.shape is not Shape.BINARY:
             try:
-                for number, value in islice(self.elements(), _SAMPLE):
+                for number, value in islice(self._first(), _SAMPLE):
                     if isinstance(value, ValueError):
                         trouble = trouble or f"row {number:,}: {value}"
                         continue
@@ -113,6 +113,12 @@ class RowSource:
     def own_parquet(self, progress: Progress | None = None) -> Iterator[Any]:
         """Give the records of an export of ours in Parquet with their numbers."""
         yield from self._by_share(parquet.own_records(self.path), progress)
+
+    def _first(self) -> Iterator[tuple[int, Any]]:
+        if self.layout.shape is not Shape.PARQUET:
+            return self._values(None)
+        names = parquet.columns(self.path, self._limits)
+        return self._by_share(parquet.rows(self.path, names, _SAMPLE), None)
 
     def _values(self, progress: Progress | None) -> Iterator[tuple[int, Any]]:
         with open_bytes(self.path, self._limits) as (stream, raw):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from athena_tuning.interchange import units
@@ -29,14 +29,14 @@ def span_of(
     Raises:
         ValueError: if it has no ids, or ends before it starts.
     """
-    trace, own, parent = (id_of(value) for value in (trace_id, span_id, parent_id))
+    trace, own, parent = id_of(trace_id), id_of(span_id), id_of(parent_id)
     if parent is not None and parent.lower() in NO_PARENT:
         parent = None
     if trace is None or own is None:
         raise ValueError("a span without the ids of its trace and itself")
     if duration_ns is not None and duration_ns < 0:
         raise ValueError(f"span {own!r:.80} ends before it starts: a clock went backwards")
-    if success is None:
+    if success is None and attributes:
         codes = (attributes.get(status) for status in STATUS_ATTRIBUTES)
         success = units.flag(next((code for code in codes if code is not None), None))
     text = str(error)[:2000] if error else None
@@ -46,7 +46,7 @@ def span_of(
 
 
 def each(
-    read: Callable[[Mapping[str, Any]], Span | None], values: Iterator[Any] | list[Any]
+    read: Callable[[Mapping[str, Any]], Span | None], values: Iterable[Any]
 ) -> Iterator[Span | ValueError]:
     """Give the spans that ``read`` makes of values, or what is wrong with one; None from it is left out."""
     for value in values:
@@ -98,7 +98,10 @@ def whole(value: Any, name: str) -> int | None:
 
 def first_of(values: Mapping[str, Any], *names: str) -> Any:
     """Return the value of the first name that is there."""
-    return next((values[name] for name in names if name in values), None)
+    for name in names:
+        if name in values:
+            return values[name]
+    return None
 
 
 def list_in(values: Any, *names: str) -> list[Any]:

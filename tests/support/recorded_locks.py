@@ -86,7 +86,9 @@ def recorded() -> Iterator[Nesting]:
             if not path.is_relative_to(PACKAGE):
                 return made
             line = linecache.getline(str(path), frame.f_lineno)
-            target = re.match(r"\s*(?:self\.)?(\w+)\s*=", line)
+            if f"threading.{kind}(" not in line:
+                return made  # a library's, called from there
+            target = re.match(r".*?(?:self\.)?(\w+)\s*(?::[^=]*)?=", line)
             assert target, f"{path}:{frame.f_lineno}: assign a lock to a name where it is made"
             return RecordedLock(made, f"{path.relative_to(PACKAGE)} {target[1]}", nesting)
 
@@ -107,23 +109,29 @@ def locks_in_the_code() -> set[Name]:
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Assign) and any(_is_call(part, KINDS) for part in ast.walk(node.value)):
-                target = node.targets[0]
-                name = target.attr if isinstance(target, ast.Attribute) else target.id  # type: ignore[attr-defined]
-                found.add(f"{path.relative_to(PACKAGE)} {name}")
+                targets = node.targets[0].elts if isinstance(node.targets[0], ast.Tuple) else node.targets
+                values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
+                for target, value in zip(targets, values, strict=False):
+                    if any(_is_call(part, KINDS) for part in ast.walk(value)):
+                        name = getattr(target, "attr", None) or target.id  # type: ignore[attr-defined]
+                        found.add(f"{path.relative_to(PACKAGE)} {name}")
     return found
 
 
-def threads_in_the_code() -> dict[str, str]:
-    """Return the names of all threads that the package starts, as written, and where."""
-    found = {}
+def threads_in_the_code() -> set[tuple[Name, str]]:
+    """Return all threads that the package starts, by file and name; "…" where the name is made."""
+    found = set()
     for path in PACKAGE.rglob("*.py"):
-        where = str(path.relative_to(PACKAGE))
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names: list[ast.expr] = []
             if _is_call(node, ("Thread",)):
                 names = [keyword.value for keyword in node.keywords if keyword.arg == "name"]  # type: ignore[attr-defined]
-                found[ast.unparse(names[0]).strip("'\"") if names else f"nameless in {where}"] = where
+                assert names, f"{path}: a thread has no name"
             elif _is_call(node, ("PeriodicThread",)):
-                found[ast.unparse(node.args[0]).strip("'\"")] = where  # type: ignore[attr-defined]
+                names = node.args[:1]  # type: ignore[attr-defined]
+            for name in names:
+                constant = name.value if isinstance(name, ast.Constant) else "…"
+                found.add((str(path.relative_to(PACKAGE)), constant))
     return found
 
 

@@ -16,7 +16,7 @@ _OUTCOMES = {1: True, 2: False, "STATUS_CODE_OK": True, "STATUS_CODE_ERROR": Fal
 
 def spans(element: Any, keep: Container[str]) -> Iterator[Span | ValueError]:
     """Give the span of an element; the way to it through resources and scopes is the layout's."""
-    yield from each(lambda span: _span(span, keep), [element])
+    return each(lambda span: _span(span, keep), (element,))
 
 
 def _recognise(sample: Sample) -> Recognition | None:

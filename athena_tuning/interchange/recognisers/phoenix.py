@@ -17,7 +17,7 @@ _PREFIX = "attributes."
 
 def spans(element: Any, keep: Container[str]) -> Iterator[Span | ValueError]:
     """Give the span of a row."""
-    yield from each(lambda row: _span(row, keep), [element])
+    return each(lambda row: _span(row, keep), (element,))
 
 
 def _recognise(sample: Sample) -> Recognition | None:

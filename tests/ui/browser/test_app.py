@@ -103,8 +103,9 @@ def test_link_keeps_its_view_through_clicks_and_back(look: Look, address: str) -
         seen.settle()
         expect(seen.page.get_by_role("radio", name="15m")).to_be_checked()
         expect(seen.page.locator(".st-key-filters summary")).to_contain_text("temporal")
-        query = parse_qs(urlsplit(seen.page.url).query)
-        assert {key: value for key, (value,) in query.items()} == view
+        until(
+            lambda: parse_qs(urlsplit(seen.page.url).query) == {key: [value] for key, value in view.items()}
+        )
 
     seen.go(f"?{urlencode(view)}")
     shows_the_view("Overview")
