@@ -13,9 +13,9 @@ with components.card(
     if page.service.embedded is None:
         components.empty("The managers run in other processes: ask them there.", icon="link_off")
     else:
-        ask_memory.ask(page)
+        ask_memory.query_form(page)
 
-st.subheader("Sample workloads", anchor=False)
+st.header("Sample workloads", anchor=False)
 st.caption("Recorded from the real manager. Loading one records it as if it had just ended.")
 with st.grid(3, min_column_width=300, gap="small"):
     for sample in page.service.samples():
@@ -30,4 +30,4 @@ with components.card("forward", "Fast forward"):
 
 with components.card("trending", "Asked most in the last hour"):
     ask_memory.trending(page)
-ask_memory.look(page)
+ask_memory.sample_drawer(page)

@@ -9,7 +9,7 @@ from athena_tuning.ui.frame import components, page_context
 
 page = page_context.current()
 if not page.ask(window_reads.summary).count:
-    components.nothing_yet(page)
+    components.empty_view(page)
     st.stop()
 
 
@@ -21,8 +21,8 @@ def losses(each_ms: float) -> None:
         ("a layer was written to", lost and lost.written, each_ms),
         ("pushed out by newer ones", lost and lost.displaced, None),
     )
-    components.sheet(
-        ["Gone because", components.Cell("Answers", "n"), components.Cell("Cost", "n")],
+    components.static_table(
+        ["Gone because", *components.heads("n", "Answers", "Cost")],
         [
             (reason, units.count(n), units.ms(None if n is None or cost is None else n * cost if n else 0.0))
             for reason, n, cost in reasons
@@ -38,17 +38,17 @@ report = page.ask(window_reads.cache_report)
 whole = report.overall
 if not page.service.configs().default.config.enable_cache:
     st.info("The cache is off in the config in force; hits below are from before.", icon=":material/bolt:")
-with st.grid(5, min_column_width=165, gap="small"):
-    st.metric("Hit rate", units.percent(whole.hit_rate), height="stretch")
-    st.metric("Answered from the cache", units.count(whole.hits), height="stretch")
-    st.metric(
+components.metrics(
+    ("Hit rate", units.percent(whole.hit_rate), None),
+    ("Answered from the cache", units.count(whole.hits), None),
+    (
         "Time saved",
         units.seconds(whole.time_saved_s),
-        height="stretch",
-        help="What the hits would have taken longer as misses of their type.",
-    )
-    st.metric("Median hit", units.ms(whole.hit_p50_ms), height="stretch")
-    st.metric("Median miss", units.ms(whole.miss_p50_ms), height="stretch")
+        "What the hits would have taken longer as misses of their type.",
+    ),
+    ("Median hit", units.ms(whole.hit_p50_ms), None),
+    ("Median miss", units.ms(whole.miss_p50_ms), None),
+)
 
 types = window_reads.hit_rows(report.by_type)
 left, right = st.columns(2, gap="small")
@@ -83,11 +83,11 @@ with right, components.card("over", "Hit rate over time"):
 
 left, right = st.columns([2.1, 1], gap="small")
 with left, components.card("table", "All figures"):
-    components.sheet(
+    components.static_table(
         [
             "Query type",
-            *(components.Cell(name, "n") for name in ("n", "Hits", "Hit rate")),
-            *(components.Cell(name, "n wide") for name in ("Hit p50", "Hit p95", "Miss p50", "Miss p95")),
+            *components.heads("n", "n", "Hits", "Hit rate"),
+            *components.heads("n wide", "Hit p50", "Hit p95", "Miss p50", "Miss p95"),
             components.Cell("Saved", "n"),
         ],
         [

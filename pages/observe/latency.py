@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from athena_tuning.profiling.questions.statistics import WindowSummary
 from athena_tuning.service import units, window_reads
 from athena_tuning.service.chart_rows import trusted
 from athena_tuning.ui.charts import latency_charts
@@ -12,12 +13,18 @@ view = page.view
 now = page.ask(window_reads.summary)
 
 if not now.count:
-    components.nothing_yet(page)
+    components.empty_view(page)
     st.stop()
 
 current, count = page.ask(window_reads.percentile_curve)
 previous, count_before = page.service.ask(window_reads.percentile_curve, view.before)
 before = page.service.ask(window_reads.summary, view.before)
+
+
+def latency_or_too_few(summary: WindowSummary, field: str, quantile: float) -> str:
+    known = trusted(quantile, summary.count) or not summary.count
+    return units.ms(getattr(summary, field)) if known else window_reads.TOO_FEW
+
 
 left, right = st.columns([2.1, 1], gap="small")
 with (
@@ -43,16 +50,10 @@ with right, components.card("figures", "In figures", "The period before has the 
         "queue wait, mean": ("mean_queue_ms", 0.0),
         "queue wait, p99": ("p99_queue_ms", 0.99),
     }
-    components.sheet(
+    components.static_table(
         ["", components.Cell("Now", "n"), components.Cell("Before", "n was")],
         [
-            (
-                name,
-                *(
-                    units.ms(getattr(s, field)) if trusted(q, s.count) or not s.count else "too few"
-                    for s in (now, before)
-                ),
-            )
+            (name, *(latency_or_too_few(summary, field, q) for summary in (now, before)))
             for name, (field, q) in FIGURES.items()
         ],
     )

@@ -3,16 +3,10 @@
 import streamlit as st
 
 from athena_tuning.model import QUERY_TYPES, Mode, TuningStrategy
-from athena_tuning.service import text, units
+from athena_tuning.service import parameter_rows, text, units
 from athena_tuning.ui.config import apply_dialog, config_form, predictions, proposal_table
-from athena_tuning.ui.config.apply_dialog import Change
+from athena_tuning.ui.config.apply_dialog import PendingChange
 from athena_tuning.ui.frame import components, page_context
-
-MODES = {
-    Mode.AUTO: "The tuner decides and applies. Every change has its reason in the history.",
-    Mode.ADVISE: "The tuner proposes; a person applies.",
-    Mode.PINNED: "A person's values hold. The tuner only watches.",
-}
 
 page = page_context.current()
 service = page.service
@@ -45,8 +39,8 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         args=(page, scope, base, undone or ""),
     )
 
-seen, needed = service.enough()
-enough = seen >= needed
+recalls, needed = service.enough()
+enough = recalls >= needed
 strategies = proposal_table.strategies_of(page) if enough else {}
 decision = service.preview(scope=scope) if enough else None
 proposed_run, strategies_run = (
@@ -57,10 +51,10 @@ left, right = st.columns([2.1, 1], gap="small")
 with left, components.card("proposal", "In force and proposed"):
     if decision is None:
         proposal_table.in_force(at)
-        st.text(f"{seen} of {needed} recalls needed before anything is proposed.")
+        st.text(f"{recalls} of {needed} recalls needed before anything is proposed.")
         components.samples_menu(page, "config")
     else:
-        st.text(text.plain(decision.summary, 300))
+        st.text(text.plain(parameter_rows.summary_of(decision), 300))
         proposal_table.table(decision, proposed_run)
         st.caption(f"Policy {text.markdown(decision.policy, 30)} · {units.count(decision.samples)} recalls")
         if decision.before != decision.after:
@@ -90,16 +84,16 @@ with right:
             required=True,
             key=f"mode-{scope}-{at.version}",
         )
-        st.text(MODES[mode])
+        st.text(page_context.MODES[mode])
         if mode is not at.mode:
-            st.button(
-                f"Change to {mode.value}",
-                icon=":material/swap_horiz:",
-                on_click=apply_dialog.ask,
-                args=(Change(f"Mode {mode.value}", base, at.config, scope, f"mode {mode.value}", mode=mode),),
+            st.caption(f"In force is {at.mode.value}, until you apply {mode.value}.")
+            change = PendingChange(
+                f"Mode {mode.value}", base, at.config, scope, f"mode {mode.value}", mode=mode
             )
+            label = f"Change to {mode.value}"
+            apply_dialog.button(page, label, change, icon=":material/swap_horiz:")
 
-st.subheader("Strategy", anchor=False)
+st.header("Strategy", anchor=False)
 with st.grid(4, min_column_width=250, gap="small"):
     for strategy in TuningStrategy:
         with components.card(f"strategy-{strategy.value}"):

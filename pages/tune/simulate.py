@@ -37,7 +37,7 @@ def run(view: View) -> None:
 
 if way == "Runs":
     with components.card("sim-runs", "Load runs that are kept"):
-        run_results.kept(page)
+        run_results.kept_runs(page)
 elif way == "What-if":
     left, right = st.columns([1, 2.6], gap="small")
     with left, components.card("what-form", "What if"):

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from starlette.requests import Request
+from streamlit import config
 
 from athena_tuning.locations import dashboard
 from athena_tuning.service.tuning_service import TuningService
@@ -25,7 +26,7 @@ def in_a_loop_of_its_own(work: Coroutine[Any, Any, bool]) -> bool:
         return other.submit(asyncio.run, work).result()
 
 
-def test_whoever_connects_gets_messages_at_once() -> None:
+def test_app_sends_small_messages_at_once() -> None:
     """Two small messages in a row would wait 40 ms for each other, at every refresh of every page."""
     send_at_once = runpy.run_path(str(dashboard() / "app.py"))["send_at_once"]
 
@@ -55,8 +56,40 @@ def test_whoever_connects_gets_messages_at_once() -> None:
     assert not in_a_loop_of_its_own(delays(told=True))
 
 
+def listen_on(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = config.get_option
+    monkeypatch.setattr(
+        config, "get_option", lambda name: address if name == "server.address" else real(name)
+    )
+
+
+@pytest.mark.parametrize(
+    ("started_by", "address", "writable"),
+    [
+        ("starlette-app", "127.0.0.1", True),
+        ("starlette-app", "0.0.0.0", False),
+        ("asgi-server", "127.0.0.1", False),
+        (None, "127.0.0.1", False),
+    ],
+)
+def test_app_is_writable_only_if_streamlit_itself_listens_on_loopback(
+    started_by: str | None, address: str, writable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "_server_mode", started_by)
+    listen_on(address, monkeypatch)
+    assert page_context.listens_on_loopback() is writable
+
+
+def test_app_is_read_only_if_streamlit_does_not_tell_how_it_was_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(config, "_server_mode")
+    listen_on("127.0.0.1", monkeypatch)
+    assert not page_context.listens_on_loopback()
+
+
 @pytest.mark.parametrize(("query", "led_to"), [(b"", "./"), (b"range=1h", "./?range=1h")])
-def test_the_first_page_is_found_by_its_name_too(query: bytes, led_to: str) -> None:
+def test_app_finds_the_first_page_by_its_name_too(query: bytes, led_to: str) -> None:
     route, *_ = runpy.run_path(str(dashboard() / "app.py"))["app"]._user_routes
     assert route.path == "/overview"
     asked = Request(
@@ -65,7 +98,7 @@ def test_the_first_page_is_found_by_its_name_too(query: bytes, led_to: str) -> N
     assert route.endpoint(asked).headers["location"] == led_to
 
 
-def test_opening_before_the_first_visitor_warns_of_nothing(
+def test_app_that_warms_up_before_the_first_visitor_warns_of_nothing(
     service: TuningService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A spinner would look for a page in a thread that has none."""

@@ -118,40 +118,40 @@ ECHARTS: dict[str, Chart] = {
 
 
 @pytest.mark.parametrize("name", PLOTLY)
-def test_analysis_charts_are_valid_plotly_and_plain_json(name: str) -> None:
+def test_plotly_chart_is_valid_and_plain_json(name: str) -> None:
     json.dumps(PLOTLY[name].spec, allow_nan=False)
     go.Figure(PLOTLY[name].spec)
 
 
 @pytest.mark.parametrize("name", ECHARTS)
-def test_live_charts_are_plain_json_without_nan_and_small(name: str) -> None:
+def test_echarts_chart_is_small_plain_json_without_nan(name: str) -> None:
     assert len(json.dumps(ECHARTS[name].spec, allow_nan=False)) < 10_000
 
 
 @pytest.mark.parametrize("chart", [*PLOTLY.values(), *ECHARTS.values()])
-def test_every_chart_says_in_words_what_it_shows(chart: Chart) -> None:
+def test_chart_says_in_words_what_it_shows(chart: Chart) -> None:
     assert len(chart.alt) > 15
     assert "nan" not in chart.alt.lower()
 
 
-def test_no_label_of_a_plotly_chart_carries_markup_from_outside() -> None:
+def test_plotly_labels_carry_no_markup_from_outside() -> None:
     for name in ("by name", "hit rates", "calls", "together", "changes", "expected"):
         assert "<b>x" not in json.dumps(PLOTLY[name].spec)
 
 
-def test_percentiles_that_too_few_recalls_carry_are_not_drawn() -> None:
+def test_percentile_plot_leaves_out_what_too_few_recalls_carry() -> None:
     few = latency_charts.percentile_plot(curve(), counts=(100, 0))
     drawn = few.spec["data"][0]["customdata"]
     assert max(float(name[1:]) for name in drawn) <= 95.0 + 1e-6
     assert "p99" not in few.alt
 
 
-def test_percentile_words_give_both_periods() -> None:
+def test_percentile_plot_words_give_both_periods() -> None:
     assert "p99 10.9 ms" in PLOTLY["percentiles"].alt
     assert "previous period: p50" in PLOTLY["percentiles"].alt
 
 
-def test_the_waterfall_starts_work_where_the_wait_for_a_slot_ends() -> None:
+def test_waterfall_starts_work_where_the_wait_for_a_slot_ends() -> None:
     tasks = (
         LayerTask("semantic", 1.0, 4.0, 10.0, 2),
         LayerTask("graph", 1.0, 0.0, 50.0, 1, TaskOutcome.TIMEOUT),
@@ -167,11 +167,11 @@ def test_the_waterfall_starts_work_where_the_wait_for_a_slot_ends() -> None:
     assert "graph waited 0 ms, worked 50.0 ms (timeout)" in chart.alt
 
 
-def test_a_level_with_few_recalls_is_drawn_hollow() -> None:
+def test_by_level_draws_a_level_with_few_recalls_hollow() -> None:
     assert PLOTLY["levels"].spec["data"][1]["marker"]["symbol"] == ["circle-open", "circle"]
 
 
-def test_empty_cells_of_the_heatmap_stay_empty() -> None:
+def test_hour_weekday_leaves_cells_with_few_recalls_empty() -> None:
     counts = np.zeros((7, 24))
     counts[2, 9], counts[3, 9] = 50, 2
     chart = live_charts.hour_weekday(np.full((7, 24), 5.0), unit="ms", name="p99", counts=counts, least=5)
@@ -179,21 +179,31 @@ def test_empty_cells_of_the_heatmap_stay_empty() -> None:
     assert "Wednesday 09:00 to 10:00" in chart.alt
 
 
-def test_stacked_recalls_add_up_to_all_recalls() -> None:
+def test_throughput_over_time_adds_up_to_all_recalls() -> None:
     chart = ECHARTS["throughput"].spec
     source = chart["dataset"]["source"]
     assert {line["encode"]["y"] for line in chart["series"]} == set(source) - {"t"}
     assert sum(source[line["name"]][0] for line in chart["series"]) * 60 == pytest.approx(10, abs=0.01)
 
 
-def test_marks_that_are_near_each_other_share_a_label() -> None:
+def test_latency_over_time_marks_near_each_other_share_a_label() -> None:
     marks = [Mark(t, name) for t, name in ((100.0, "v1"), (101.0, "v2"), (102.0, "note"), (500.0, "v3"))]
     panel = live_charts.latency_over_time(series(30), timezone="UTC", marks=marks, period=(0.0, 1000.0))
     assert [rule.label for rule in panel.rules] == ["note +2", "v3"]
     assert "4 changes marked" in panel.words
 
 
-def test_two_charts_over_one_time_share_times_and_pointer_and_keep_their_units() -> None:
+def test_latency_over_time_marks_say_who_did_what_under_the_pointer() -> None:
+    marks = [Mark(100.0, "v1", "v1 by ann: {|}"), Mark(101.0, "v2", "v2 by ben: more cores")]
+    panel = live_charts.latency_over_time(series(3), timezone="UTC", marks=marks, period=(0.0, 1000.0))
+    (guide,) = over_time(panel).spec["series"][-1]["markLine"]["data"]
+    assert guide["emphasis"]["label"]["formatter"].splitlines() == [
+        "{room|}{box|v1 by ann: (/)}",
+        "{room|}{box|v2 by ben: more cores}",
+    ]
+
+
+def test_over_time_panels_share_times_and_pointer_and_keep_their_units() -> None:
     both = ECHARTS["both"]
     source = both.spec["dataset"]["source"]
     assert source["p99"] == ECHARTS["latency"].spec["dataset"]["source"]["p99"]
@@ -206,13 +216,13 @@ def test_two_charts_over_one_time_share_times_and_pointer_and_keep_their_units()
     assert both.alt == f"{LATENCY.words} {RECALLS.words}"
 
 
-def test_lines_over_unlike_times_bring_their_own() -> None:
+def test_lines_over_time_bring_their_own_times_where_those_differ() -> None:
     lines = ECHARTS["lines"].spec
     assert "dataset" not in lines
     assert [line["data"] for line in lines["series"]] == [[[1.8e12, None], [1.9e12, 2]], []]
 
 
-def test_a_sweep_runs_through_its_values_in_order_and_marks_where_it_guesses() -> None:
+def test_sweep_curve_runs_through_its_values_in_order_and_marks_where_it_guesses() -> None:
     spec = PLOTLY["sweep"].spec
     p99 = next(trace for trace in spec["data"] if trace.get("name") == "p99")
     assert (p99["x"], p99["y"]) == ([2.0, 5.0, 8.0, 20.0], [900.0, 100.0, 60.0, 55.0])
@@ -225,12 +235,12 @@ def test_a_sweep_runs_through_its_values_in_order_and_marks_where_it_guesses() -
     assert "20: p99 55.0 ms, 200 /s at most, 100 % full" in PLOTLY["sweep"].alt
 
 
-def test_a_sweep_that_moves_no_capacity_shows_full_answers_below() -> None:
+def test_sweep_curve_shows_full_answers_where_capacity_does_not_move() -> None:
     assert "full answers" in [trace.get("name") for trace in PLOTLY["swept timeouts"].spec["data"]]
     assert "capacity, recalls/s" in [trace.get("name") for trace in PLOTLY["sweep"].spec["data"]]
 
 
-def test_only_a_change_whose_interval_leaves_out_nothing_is_filled() -> None:
+def test_changes_fill_a_dot_only_where_the_interval_leaves_out_0() -> None:
     p99, capacity, cost = PLOTLY["changes"].spec["data"]
     assert p99["marker"]["symbol"] == ["circle", "circle-open"]
     assert capacity["marker"]["color"] == [BLUE] * 2
@@ -238,14 +248,14 @@ def test_only_a_change_whose_interval_leaves_out_nothing_is_filled() -> None:
     assert "b: p99 latency −10 % (−31 to +12)" in PLOTLY["changes"].alt
 
 
-def test_change_ticks_are_round_percents_around_none() -> None:
+def test_changes_have_round_ticks_around_0() -> None:
     axis = PLOTLY["changes"].spec["layout"]["xaxis"]
     assert "0 %" in axis["ticktext"]
     assert 2 <= len(axis["ticktext"]) <= 7
     assert axis["tickvals"] == sorted(axis["tickvals"])
 
 
-def test_small_charts_share_the_scale_that_the_first_of_a_row_is_labelled_with() -> None:
+def test_small_multiples_share_the_scale_that_the_first_of_a_row_is_labelled_with() -> None:
     layout = PLOTLY["multiples"].spec["layout"]
     scales = {name: scale for name, scale in layout.items() if name.startswith("yaxis")}
     assert len({tuple(scale["range"]) for scale in scales.values()}) == 1
@@ -253,7 +263,7 @@ def test_small_charts_share_the_scale_that_the_first_of_a_row_is_labelled_with()
     assert [scale["showticklabels"] for scale in scales.values()] == [True, False]
 
 
-def test_the_deadline_chart_says_what_the_shortest_harmless_one_would_do() -> None:
+def test_deadline_trade_says_what_the_shortest_harmless_one_would_do() -> None:
     drawn = deadline_charts.deadline_trade(TRADE, 50.0)
     assert "On 1,234 recalls a deadline of 50" in drawn.alt
     assert "in place of 119" in drawn.alt

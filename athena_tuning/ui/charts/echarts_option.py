@@ -15,6 +15,9 @@ _SEEN = 3
 """Significant digits: a live chart is sent every time."""
 
 _HIDDEN = {"show": False}
+_BOX = {"backgroundColor": "#334155", "color": "#ffffff", "padding": [3, 6, 1, 6], "width": 240}
+_BOX |= {"align": "left", "fontSize": 11, "fontFamily": '"Source Sans", sans-serif'}
+_BRACES = str.maketrans("{|}", "(/)")
 
 
 def over_time(*panels: Panel) -> Chart:
@@ -135,6 +138,15 @@ def _rules(rules: Sequence[Rule]) -> dict[str, Any]:
         line = {"color": rule.colour, "type": "dashed" if rule.dash == "dash" else "dotted", "width": 1.4}
         place = "insideStartTop" if rule.level else "end"
         label = {"formatter": rule.label, "position": place, "color": rule.colour, "fontSize": 10}
-        return {"yAxis" if rule.level else "xAxis": rule.at, "lineStyle": line, "label": label}
+        about = {"emphasis": {"label": {"formatter": _about(rule)}}} if rule.about else {}
+        return {"yAxis" if rule.level else "xAxis": rule.at, "lineStyle": line, "label": label, **about}
 
-    return {"symbol": "none", "silent": True, "animation": False, "data": list(map(drawn, rules))}
+    under_pointer = {"label": {"rich": {"box": _BOX, "room": {"width": _BOX["width"]}}}}
+    data = [drawn(rule) for rule in rules]
+    return {"symbol": "none", "animation": False, "emphasis": under_pointer, "data": data}
+
+
+def _about(rule: Rule) -> str:
+    """Return what a rule says under the pointer, on the side that has room: ECharts centres labels."""
+    boxes = (f"{{box|{line.translate(_BRACES)}}}" for line in rule.about.splitlines())
+    return "\n".join(f"{box}{{room|}}" if rule.before else f"{{room|}}{box}" for box in boxes)

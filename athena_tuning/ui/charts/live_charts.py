@@ -28,6 +28,9 @@ from athena_tuning.ui.theme import BAD, GOOD, PLAIN
 _APART = 0.07
 """Share of the period that a mark's label takes up."""
 
+_EXPLAINED = 2
+"""Marks that share a label of which the newest are explained."""
+
 
 def latency_over_time(
     series: Any,
@@ -137,11 +140,12 @@ def extremes(cells: Sequence[Sequence[float]], name: str, unit: str, *, flip: bo
 def _mark_rules(marks: Sequence[Mark], timezone: str, period: tuple[float, float] | None) -> list[Rule]:
     """Return lines at marks; those whose labels would overlap share one, with how many more there are."""
     ordered = sorted(marks)
-    times = [mark.time for mark in ordered]
-    span = period[1] - period[0] if period else max(times, default=0.0) - min(times, default=0.0)
+    if not ordered:
+        return []
+    start, end = period or (ordered[0].time, ordered[-1].time)
     groups: list[list[Mark]] = []
     for mark in ordered:
-        if groups and mark.time - groups[-1][0].time < _APART * span:
+        if groups and mark.time - groups[-1][0].time < _APART * (end - start):
             groups[-1].append(mark)
         else:
             groups.append([mark])
@@ -149,6 +153,8 @@ def _mark_rules(marks: Sequence[Mark], timezone: str, period: tuple[float, float
         Rule(
             units.wall_ms(group[-1].time, timezone),
             text.plain(group[-1].label, 14) + (f" +{len(group) - 1}" if group[1:] else ""),
+            "\n".join(text.plain(mark.about or mark.label, 42) for mark in group[-_EXPLAINED:]),
+            before=group[-1].time > (start + end) / 2,
             dash="dot",
         )
         for group in groups

@@ -162,6 +162,7 @@ class Rule:
     Attributes:
         at: the value.
         label: short, at its end.
+        about: what it says under the pointer, line by line; ECharts only.
         to: the other end of a shaded part; None draws a line.
         level: whether it is a value up; else it is one along.
         before: whether the label is on the left of an upright line.
@@ -171,6 +172,7 @@ class Rule:
 
     at: float
     label: str = ""
+    about: str = ""
     to: float | None = None
     level: bool = False
     before: bool = False

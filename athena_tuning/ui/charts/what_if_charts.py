@@ -114,7 +114,7 @@ def expected_and_observed(points: Sequence[Prediction]) -> Chart:
         "config change",
         BLUE,
         labels=[text.plotly(p.name, 12) for p in points],
-        notes=[f"{said}, n = {units.count(p.n)}" for said, p in zip(words, points, strict=True)],
+        notes=[f"{change}, n = {units.count(p.n)}" for change, p in zip(words, points, strict=True)],
         hover="%{text}: %{customdata}",
         width=0,
         dots=11,
@@ -122,8 +122,8 @@ def expected_and_observed(points: Sequence[Prediction]) -> Chart:
         y_ends=[(e.low, e.high) for e in observed],
     )
     figures = (
-        f"{text.plain(p.name, 12)}: {said} (n = {units.count(p.n)})"
-        for said, p in zip(words, points, strict=True)
+        f"{text.plain(p.name, 12)}: {change} (n = {units.count(p.n)})"
+        for change, p in zip(words, points, strict=True)
     )
     x, y = (
         Axis(title, "%", span=(-most, most)) for title in ("expected change of latency", "observed change")

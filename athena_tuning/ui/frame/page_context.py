@@ -25,6 +25,13 @@ from athena_tuning.ui.frame.chips import Chip, chips
 from athena_tuning.ui.frame.navigation import PageEntry
 
 STALE_SECONDS = 60.0
+MODES = {
+    Mode.AUTO: "The tuner decides and applies. Every change has its reason in the history.",
+    Mode.ADVISE: "The tuner proposes; a person applies.",
+    Mode.PINNED: "A person's values hold. The tuner only watches.",
+}
+"""Who steers."""
+
 _CONTEXT = "page context"
 _opened: dict[str, TuningService] = {}
 
@@ -119,9 +126,14 @@ class PageContext:
     every: float | None
 
     @property
+    def is_operator(self) -> bool:
+        """Whether this person may write: into the store, whether or not a manager is alive."""
+        return self.actor.role is Role.OPERATOR
+
+    @property
     def can_write(self) -> bool:
-        """Whether a write by this person would be taken now."""
-        return self.actor.role is Role.OPERATOR and self.service.blocked() is None
+        """Whether a change by this person would be obeyed now."""
+        return self.is_operator and self.service.blocked() is None
 
     def ask(self, read: Callable[..., Any], *more: Any) -> Any:
         """Return a read of this page's view."""
@@ -186,21 +198,21 @@ def open_page(entry: PageEntry) -> PageContext:
 
 def _status(service: TuningService, visitor: Actor) -> None:
     def draw() -> None:
-        origins = service.ask(window_reads.sources, controls.view(service, fresh=True))
-        chips(_status_chips(service.standing(), visitor) + _source_chips(origins))
+        sources = service.ask(window_reads.sources, controls.view(service, fresh=True))
+        # The style sheet shows it while the browser has no connection, when nothing else could.
+        shown = units.moment(service.now, controls.zone(), date=False)
+        lost = Chip(
+            f"no connection: figures are of {shown}", "", "lost", "the app does not answer the browser"
+        )
+        chips([lost, *_status_chips(service.standing(), visitor), *_source_chips(sources)])
 
     notices.guarded(draw)
 
 
 def _status_chips(status: Standing, visitor: Actor) -> list[Chip]:
-    modes = {
-        Mode.AUTO: "the tuner applies",
-        Mode.ADVISE: "the tuner proposes, a person applies",
-        Mode.PINNED: "a person's values hold, the tuner only watches",
-    }
     chips = [
         Chip(status.strategy.value, "strategy", "accent", "what the operator wants most"),
-        Chip(status.mode.value, "mode", "", modes[status.mode]),
+        Chip(status.mode.value, "mode", "", MODES[status.mode]),
         Chip(f"v{status.version}", "config", "", "the version in force for all types"),
     ]
     if status.behind:

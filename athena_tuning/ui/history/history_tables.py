@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import streamlit as st
 
 from athena_tuning.frames import TEXT, TIME, Records, frame
 from athena_tuning.model import Action, ConfigSet, ConfigVersion, Decision
-from athena_tuning.service import outcomes, units, window_reads
-from athena_tuning.service.chart_rows import Prediction
+from athena_tuning.service import outcomes, parameter_rows, units, window_reads
+from athena_tuning.service.chart_rows import Prediction, percent
 from athena_tuning.ui.charts import latency_charts, what_if_charts
 from athena_tuning.ui.config import apply_dialog, predictions
-from athena_tuning.ui.config.apply_dialog import Change
+from athena_tuning.ui.config.apply_dialog import PendingChange
 from athena_tuning.ui.frame import components, notices
+from athena_tuning.ui.frame.components import Cell
 from athena_tuning.ui.frame.page_context import PageContext
 
 
-def versions(page: PageContext, found: Records[ConfigVersion]) -> list[ConfigVersion]:
+def versions(page: PageContext, written: Records[ConfigVersion]) -> list[ConfigVersion]:
     """Draw versions as a table and return those that were chosen, older first."""
-    by_number = {version.version: version for version in found}
-    table = found.to_pandas()
+    by_number = {version.version: version for version in written}
+    frame_of_versions = written.to_pandas()
     event = components.table(
-        table.assign(
-            change=[_changed(by_number.get(version.parent), version) for version in found],
-            restores=table["restores"].replace(0, None),  # an exception that ended brings nothing back
+        frame_of_versions.assign(
+            change=[_change_words(by_number.get(version.parent), version) for version in written],
+            restores=frame_of_versions["restores"].replace(0, None),  # an ended exception restores nothing
         ),
         {
             "version": st.column_config.NumberColumn("Version", format="%d", width=60),
@@ -39,9 +40,9 @@ def versions(page: PageContext, found: Records[ConfigVersion]) -> list[ConfigVer
         "history-versions",
         on_select="rerun",
         selection_mode="multi-row",
-        alt=f"{len(found)} config versions, newest first",
+        alt=f"{len(written)} config versions, newest first",
     )
-    chosen = [found[row] for row in event.selection.rows if row < len(found)]
+    chosen = [written[row] for row in event.selection.rows if row < len(written)]
     return sorted(chosen, key=lambda version: version.version)
 
 
@@ -49,25 +50,24 @@ def roll_back_button(page: PageContext, chosen: Sequence[ConfigVersion]) -> None
     """Draw the button that brings back the chosen version."""
     version = chosen[0] if len(chosen) == 1 else None
     at = page.service.configs().in_scope(version.scope) if version else None
-    st.button(
-        f"Roll back to version {version.version}…" if version else "Roll back…",
+    change = None
+    if version is not None:
+        change = PendingChange(
+            f"Roll back to version {version.version}",
+            at.version if at else 0,
+            version.config,
+            version.scope,
+            f"back to version {version.version}",
+            mode=None if version.ends_exception else version.mode,
+            restores=0 if version.ends_exception else version.version,
+        )
+    apply_dialog.button(
+        page,
+        f"{change.title}…" if change else "Roll back…",
+        change,
         icon=":material/restore:",
-        disabled=version is None or version == at or not page.can_write,
+        disabled=version == at,
         help=None if version else "Choose one version above",
-        on_click=apply_dialog.ask,
-        args=(
-            Change(
-                f"Roll back to version {version.version}",
-                at.version if at else 0,
-                version.config,
-                version.scope,
-                f"back to version {version.version}",
-                mode=None if version.ends_exception else version.mode,
-                restores=0 if version.ends_exception else version.version,
-            )
-            if version
-            else None,
-        ),
     )
 
 
@@ -83,74 +83,82 @@ def compare(page: PageContext, chosen: Sequence[ConfigVersion]) -> None:
         st.caption("This version is in force. Choose another one to compare with it.")
         return
     older, newer = pair
-    names = (f"v{newer.version}", f"v{older.version}")
+    names = (f"v{older.version}", f"v{newer.version}")
     left, right = st.columns([1, 1.7], gap="small")
     with left, components.card("compare-values", f"Version {older.version} against {newer.version}"):
-        changes = older.config.changes_to(newer.config)
-        components.sheet(
-            ["Parameter", f"v{older.version}", f"v{newer.version}"],
+        components.static_table(
+            ["Parameter", *names],
             [
-                (name, components.Cell(units.setting(a), "was"), components.Cell(units.setting(b), "now"))
-                for name, (a, b) in changes.items()
+                (row.label, Cell(row.before, "was"), Cell(row.after, "now"))
+                for row in parameter_rows.changes(older.config, newer.config)
             ]
             or [("nothing", "the same", "the same")],
         )
         summaries = [
-            service.ask(window_reads.summary, view.only(config_version=version.version))
-            for version in (older, newer)
+            service.ask(window_reads.summary, view.only(config_version=version.version)) for version in pair
         ]
-        components.sheet(
+        components.static_table(
+            ["In this period", *(Cell(name, "n") for name in names)],
             [
-                "In this period",
-                components.Cell(f"v{older.version}", "n"),
-                components.Cell(f"v{newer.version}", "n"),
-            ],
-            [
-                ("recalls", *(units.count(s.count) for s in summaries)),
-                ("p50", *(units.ms(s.p50_latency_ms) for s in summaries)),
-                ("p95", *(units.ms(s.p95_latency_ms) for s in summaries)),
-                ("p99", *(units.ms(s.p99_latency_ms) for s in summaries)),
-                ("queue wait, mean", *(units.ms(s.mean_queue_ms) for s in summaries)),
-                ("failed", *(units.count(s.errors) for s in summaries)),
+                (name, *(write(getattr(summary, field)) for summary in summaries))
+                for name, field, write in (
+                    ("recalls", "count", units.count),
+                    ("p50", "p50_latency_ms", units.ms),
+                    ("p95", "p95_latency_ms", units.ms),
+                    ("p99", "p99_latency_ms", units.ms),
+                    ("queue wait, mean", "mean_queue_ms", units.ms),
+                    ("failed", "errors", units.count),
+                )
             ],
         )
         st.caption("Different hours carry different traffic: a difference here is a hint, not a proof.")
     with right, components.card("compare-latency", "Latency by percentile under each"):
-        now, n = service.ask(window_reads.percentile_curve, view.only(config_version=newer.version))
-        then, n_then = service.ask(window_reads.percentile_curve, view.only(config_version=older.version))
+        (then, n_then), (now, n) = (
+            service.ask(window_reads.percentile_curve, view.only(config_version=version.version))
+            for version in pair
+        )
         if n or n_then:
+            labels = (names[1], names[0])
             chart = latency_charts.percentile_plot(
-                now, then, counts=(n, n_then), names=names, slo_ms=page.slo_ms
+                now, then, counts=(n, n_then), names=labels, slo_ms=page.slo_ms
             )
             components.analysis_chart(chart, "compare-chart")
         else:
             components.empty("Neither ran in this period.")
 
 
-def decisions(page: PageContext, found: Records[Decision], points: Sequence[Prediction]) -> None:
+def decisions(page: PageContext, made: Records[Decision], past: Sequence[Prediction]) -> None:
     """Draw decisions as a table, and the reasons of the chosen one.
 
     Args:
         page: where it stands.
-        found: the decisions, newest first.
-        points: what came of those that expected something.
+        made: the decisions, newest first.
+        past: what was observed of those that expected something.
     """
-    seen = {point.name: point.observed.value for point in points}
-    verdicts_on = outcomes.verdicts_of(found)
-    changes = Records(Decision, (d for d in found if d.action is not Action.KEEP))
+    observed = {prediction.name: prediction.observed.value for prediction in past}
+    verdicts = outcomes.verdicts_of(made)
+    changes = Records(Decision, (d for d in made if d.action is not Action.KEEP))
     if changes and not st.toggle("“No change” too", key="history-all"):
-        found = changes
+        made = changes
+
+    def observed_of(decision: Decision) -> float | None:
+        verdict = verdicts.get(decision.decision_id, decision)
+        by_version = observed.get(f"v{decision.config_version}")
+        return by_version if verdict.observed is None else verdict.observed
+
+    expected = [outcomes.expectation(decision) for decision in made]
     event = components.table(
-        found.to_pandas().assign(
-            expected=[_expected(decision) for decision in found],
-            came=[components.change_of(_observed(decision, verdicts_on, seen)) for decision in found],
+        made.to_pandas().assign(
+            summary=[parameter_rows.summary_of(decision) for decision in made],
+            expected=[percent(change.value if change else None) for change in expected],
+            seen=[percent(observed_of(decision)) for decision in made],
         ),
         {
             "time": components.moment_column("When", page.view.timezone),
             "action": "Action",
             "summary": st.column_config.TextColumn("In a sentence", width=300),
             "expected": st.column_config.TextColumn("Expected", width=75),
-            "came": st.column_config.TextColumn("Observed", width=75),
+            "seen": st.column_config.TextColumn("Observed", width=75),
             "config_version": st.column_config.NumberColumn("Led to", format="v%d", width=60),
             "samples": "Recalls",
             "scope": "Scope",
@@ -160,31 +168,19 @@ def decisions(page: PageContext, found: Records[Decision], points: Sequence[Pred
         tall=380,
         on_select="rerun",
         selection_mode="single-row",
-        alt=f"{len(found)} decisions, newest first",
+        alt=f"{len(made)} decisions, newest first",
     )
     for row in event.selection.rows:
-        if row < len(found):
-            _explain(found[row], verdicts_on.get(found[row].decision_id))
-
-
-def _expected(decision: Decision) -> str:
-    expected = outcomes.expectation(decision)
-    return components.change_of(expected.value if expected else None)
-
-
-def _observed(
-    decision: Decision, verdicts_on: Mapping[str, Decision], seen: Mapping[str, float]
-) -> float | None:
-    verdict = verdicts_on.get(decision.decision_id, decision)
-    return seen.get(f"v{decision.config_version}") if verdict.observed is None else verdict.observed
+        if row < len(made):
+            _explanation(made[row], verdicts.get(made[row].decision_id))
 
 
 def past_predictions(
-    page: PageContext, found: Sequence[Decision], written: Sequence[ConfigVersion]
+    page: PageContext, made: Sequence[Decision], written: Sequence[ConfigVersion]
 ) -> list[Prediction]:
     """Return what changes were expected to bring, with what was observed of them."""
     return outcomes.predictions(
-        found,
+        made,
         written,
         lambda before, after: page.service.ask(outcomes.observed_change, page.view, before, after),
     )
@@ -242,28 +238,26 @@ def note_form(page: PageContext) -> None:
         )
 
 
-def _explain(decision: Decision, verdict: Decision | None) -> None:
+def _explanation(decision: Decision, verdict: Decision | None) -> None:
     for sentence in outcomes.explanation(decision, verdict):
         st.text(sentence)
-    components.sheet(
-        ["Parameter", "Before", "After", components.Cell("Why", "why")],
+    components.static_table(
+        ["Parameter", "Before", "After", Cell("Why", "why")],
         [
-            (name, components.Cell(was, "was"), components.Cell(then, "now" if differs else "was"), why)
-            for name, was, then, why, differs in window_reads.proposal_rows(decision)
+            (row.label, Cell(row.before, "was"), Cell(row.after, "now" if row.differs else "was"), row.why)
+            for row in parameter_rows.decided(decision)
         ],
         limit=320,
     )
-    predictions.considered(decision)
+    predictions.candidates(decision)
 
 
-def _changed(parent: ConfigVersion | None, version: ConfigVersion) -> str:
+def _change_words(parent: ConfigVersion | None, version: ConfigVersion) -> str:
     if version.ends_exception:
         return "exception ended: as all types"
     before = parent or ConfigSet().default
-    changes = [
-        f"{name} {units.setting(a)} → {units.setting(b)}"
-        for name, (a, b) in before.config.changes_to(version.config).items()
-    ]
+    rows = parameter_rows.changes(before.config, version.config)
+    changes = [f"{row.label} {row.before} → {row.after}" for row in rows]
     if before.mode is not version.mode:
         changes.append(f"mode {before.mode.value} → {version.mode.value}")
     return ", ".join(changes) or "no value"

@@ -10,27 +10,28 @@ import streamlit as st
 from athena_tuning.model import QueryMetrics
 from athena_tuning.samples.sample_workloads import SampleWorkload
 from athena_tuning.service import text, units, window_reads
-from athena_tuning.ui.frame import components, notices
+from athena_tuning.ui.frame import components, form_values, notices
 from athena_tuning.ui.frame.chips import Chip, chips
 from athena_tuning.ui.frame.page_context import PageContext
 
 _ANSWER = "answer"
+_DRAWER = "sample in the drawer"
 
 
-def ask(page: PageContext) -> None:
+def query_form(page: PageContext) -> None:
     """Draw the field for a query, and the answer to the last one."""
     with st.form("ask", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input(
             "Query", key="ask-text", placeholder="When did the billing deploy fail?", max_chars=10_000
         )
-        st.number_input("Results", 1, 50, 5, key="ask-k", width=110)
+        st.number_input("Results", value=5, step=1, key="ask-k", width=110)
         st.toggle("Cache", True, key="ask-cache", help="Off asks the layers even if the answer is known.")
         st.form_submit_button(
             "Ask",
             type="primary",
             icon=":material/search:",
             disabled=not page.can_write,
-            on_click=lambda: notices.act(lambda: _ask(page)),
+            on_click=lambda: notices.act(lambda: _recall(page)),
         )
     kept = st.session_state.get(_ANSWER)
     if kept is not None:
@@ -57,29 +58,28 @@ def sample(page: PageContext, workload: SampleWorkload) -> None:
             "Look at it",
             key=f"look-{workload.name}",
             icon=":material/visibility:",
-            on_click=lambda: st.session_state.update({"looked at": workload.name}),
+            on_click=lambda: st.session_state.update({_DRAWER: workload.name}),
         )
 
 
-def look(page: PageContext) -> None:
+def sample_drawer(page: PageContext) -> None:
     """Open the drawer of the workload that somebody wants to look at."""
-    name = st.session_state.get("looked at")
-    found = next((known for known in page.service.samples() if known.name == name), None)
-    if found is not None:
-        st.dialog(found.title, position="right", width="large", on_dismiss=_look_away)(_looked_at)(
-            page, found
-        )
+    name = st.session_state.get(_DRAWER)
+    sample = next((sample for sample in page.service.samples() if sample.name == name), None)
+    if sample is not None:
+        drawer = st.dialog(sample.title, position="right", width="large", on_dismiss=_close_drawer)
+        drawer(_draw_sample)(page, sample)
 
 
 def trending(page: PageContext) -> None:
     """Draw what is asked most."""
-    asked = page.service.window.trending(1, 10)
-    if not asked:
+    queries = page.service.window.trending(1, 10)
+    if not queries:
         components.empty("Nothing was asked in the last hour.")
         return
-    most = max(query.count for query in asked)
+    most = max(query.count for query in queries)
     st.dataframe(
-        [{"Asked": query.count, "Query": text.plain(query.text, 200) or units.UNKNOWN} for query in asked],
+        [{"Asked": query.count, "Query": text.plain(query.text, 200) or units.UNKNOWN} for query in queries],
         hide_index=True,
         key="trending",
         column_config={
@@ -90,15 +90,14 @@ def trending(page: PageContext) -> None:
     )
 
 
-def _ask(page: PageContext) -> None:
+def _recall(page: PageContext) -> None:
     state = st.session_state
-    answer = page.service.recall(
-        page.actor, state["ask-text"], k=int(state["ask-k"]), use_cache=bool(state["ask-cache"])
-    )
+    limit = int(form_values.number({"k": state["ask-k"]}, "k", "results", 1, 50))
+    answer = page.service.recall(page.actor, state["ask-text"], k=limit, use_cache=bool(state["ask-cache"]))
     manager = page.service.embedded.manager if page.service.embedded else None
     newest = manager.profiler.metrics[-50:] if manager else []
     record = next((m for m in reversed(newest) if m.query_id == answer["_query_id"]), None)
-    state[_ANSWER] = (answer, record)
+    state[_ANSWER] = ({**answer, "_fused": answer["_fused"][:limit]}, record)
 
 
 def _answer(page: PageContext, answer: Mapping[str, Any], record: QueryMetrics | None) -> None:
@@ -116,8 +115,8 @@ def _answer(page: PageContext, answer: Mapping[str, Any], record: QueryMetrics |
     with left:
         _feedback(page, answer["_query_id"])
         if answer["_fused"]:
-            components.sheet(
-                [components.Cell("", "n"), "Layer", "Item"],
+            components.static_table(
+                [components.Cell("", "n"), components.Cell("Layer", "name"), "Item"],
                 [(n, item["layer"], item["text"]) for n, item in enumerate(answer["_fused"], start=1)],
                 limit=400,
             )
@@ -136,50 +135,50 @@ def _feedback(page: PageContext, query_id: str) -> None:
             "thumbs",
             key=key,
             disabled=not page.can_write,
-            on_change=lambda: notices.act(lambda: _judge(page, query_id, st.session_state[key])),
+            on_change=lambda: notices.act(lambda: _send_feedback(page, query_id, st.session_state[key])),
         )
 
 
-def _judge(page: PageContext, query_id: str, thumb: int | None) -> None:
+def _send_feedback(page: PageContext, query_id: str, thumb: int | None) -> None:
     if thumb is not None and not page.service.give_feedback(page.actor, query_id, float(thumb)):
         raise ValueError("That answer is not known any more, so nobody can judge it.")
 
 
-def _looked_at(page: PageContext, workload: SampleWorkload) -> None:
-    records = load(workload.name)
+def _draw_sample(page: PageContext, workload: SampleWorkload) -> None:
+    records = records_of_sample(workload.name)
     st.text(text.plain(workload.teaches, 400))
     st.caption(_size(workload))
     slow = sorted(records, key=lambda record: -(record.latency_ms or 0.0))
     counted: dict[str, list[float]] = {}
     for record in records:
         counted.setdefault(record.query_type, []).append(record.latency_ms or 0.0)
-    components.sheet(
-        ["Type", components.Cell("Recalls", "n"), components.Cell("p50", "n"), components.Cell("p99", "n")],
+    components.static_table(
+        ["Type", *components.heads("n", "Recalls", "p50", "p99")],
         [
-            (kind, units.count(len(ms)), units.ms(_rank(ms, 0.5)), units.ms(_rank(ms, 0.99)))
+            (kind, units.count(len(ms)), units.ms(_quantile(ms, 0.5)), units.ms(_quantile(ms, 0.99)))
             for kind, ms in sorted(counted.items())
         ],
     )
-    st.markdown("#### Its slowest recalls")
+    st.markdown("### Its slowest recalls")
     components.records(slow[:15], page.view.timezone, key="look-slow")
-    st.markdown("#### How it was made")
+    st.markdown("### How it was made")
     st.json(dict(workload.made), expanded=False)
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
-def load(name: str) -> list[QueryMetrics]:
+def records_of_sample(name: str) -> list[QueryMetrics]:
     """Return a sample workload's records as they were recorded."""
     return window_reads.recorded(name)
 
 
-def _look_away() -> None:
-    st.session_state.pop("looked at", None)
+def _close_drawer() -> None:
+    st.session_state.pop(_DRAWER, None)
 
 
 def _size(workload: SampleWorkload) -> str:
-    told = f"{units.count(workload.recalls)} recalls in {units.seconds(workload.seconds)}"
-    return told + (f" · a day, time-compressed {workload.stretch:.0f}-fold" if workload.stretch > 1 else "")
+    size = f"{units.count(workload.recalls)} recalls in {units.seconds(workload.seconds)}"
+    return size + (f" · a day, time-compressed {workload.stretch:.0f}-fold" if workload.stretch > 1 else "")
 
 
-def _rank(values: list[float], quantile: float) -> float:
+def _quantile(values: list[float], quantile: float) -> float:
     return sorted(values)[int(quantile * len(values))]

@@ -31,7 +31,7 @@ def card(page: PageContext) -> None:
         type=list(upload_file.SUFFIXES),
         max_upload_size=upload_file.MOST_MB,
         key=f"upload-{st.session_state.get(_ROUND, 0)}",
-        disabled=not page.can_write,
+        disabled=not page.is_operator,
         help="Traces (OpenTelemetry, Jaeger, Zipkin, Phoenix, LangSmith, Langfuse), results of load tests "
         "(k6, JMeter, vegeta, hey, oha), access logs, any table as CSV, JSON or Parquet; gzip too. At most "
         f"{upload_file.MOST_MB} MB, {upload_file.MOST_ROWS:,} rows and {upload_file.MOST_COLUMNS} columns "
@@ -112,7 +112,7 @@ def _shown(page: PageContext, upload: upload_file.Upload, preview: upload_file.U
             "Import",
             type="primary",
             icon=":material/upload:",
-            disabled=not page.can_write or not preview.records or (bool(preview.doubts) and not confirmed),
+            disabled=not page.is_operator or not preview.records or (bool(preview.doubts) and not confirmed),
             on_click=lambda: notices.act(lambda: _import(page, upload, preview, confirmed=confirmed)),
         )
         st.toggle(
@@ -235,7 +235,7 @@ def _preview(page: PageContext, preview: upload_file.UploadPreview) -> None:
                 Chip(units.seconds(seen.length_s), "length"),
             ]
         )  # fmt: skip
-    components.sheet(
+    components.static_table(
         ["When", "Type", "Query", components.Cell("Took", "n"), components.Cell("Succeeded", "n"),
          components.Cell("Cache", "n"), components.Cell("Layers", "wide")],
         [
@@ -260,7 +260,9 @@ def _preview(page: PageContext, preview: upload_file.UploadPreview) -> None:
 def _problems(found: list[tuple[int, str]], bad: int) -> None:
     if bad:
         st.text(f"Bad: {_rows(bad)}, left out")
-        components.sheet([components.Cell("Row", "n"), "Why"], [(f"{row:,}", why) for row, why in found[:8]])
+        components.static_table(
+            [components.Cell("Row", "n"), "Why"], [(f"{row:,}", why) for row, why in found[:8]]
+        )
 
 
 def _import(
