@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from athena_tuning.model import QueryMetrics
 
 _SHOWN = 10
-_TOLD = 20
+_MOST_NAMED = 20
 _IS_ODD = 3
 """Exit code where a person has to say first that the file is right."""
 
@@ -113,7 +113,7 @@ def import_file(
     }
     found = _opened(file, corrections, options)
     if preview:
-        _preview(found, as_json)
+        _print_preview(found, as_json)
         return
     from athena_tuning.interchange import NeedsConfirmation, store_import
     from athena_tuning.store import open_store
@@ -125,9 +125,9 @@ def import_file(
                 found, opened, keep_times=keep_times, again=again, confirmed=yes, progress=progress
             )
     except NeedsConfirmation as odd:
-        _ask(found, odd.doubts, as_json)
+        _print_doubts(found, odd.doubts, as_json)
         ctx.exit(_IS_ODD)
-    _tell(found, came, as_json)
+    _print_result(found, came, as_json)
     if came.report.bad:
         ctx.exit(1)
 
@@ -157,7 +157,10 @@ def _opened(file: Path, corrections: Sequence[str], options: dict[str, Any]) -> 
     if not corrections:
         return found
     if found.mapping is None:
-        raise click.UsageError(f"--map: {file.name} is of the format {found.format}, which needs no mapping")
+        hint = "; --recall-span and --layer-attribute choose its spans" if found.span_names else ""
+        raise click.UsageError(
+            f"--map: {file.name} is of the format {found.format}, which needs no mapping{hint}"
+        )
     try:
         return Import(file, corrections=found.mapping.changes_in(corrections), **options)
     except ValueError as error:
@@ -173,13 +176,14 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
         TimeRemainingColumn(),
         console=error_console(),
         transient=True,
+        disable=not error_console().is_terminal,
     )
     with bar:
         task = bar.add_task("", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _preview(found: Import, as_json: bool) -> None:
+def _print_preview(found: Import, as_json: bool) -> None:
     records, problems = found.preview(_SHOWN)
     with _progress(f"Reading {found.path.name}") as progress:
         seen = found.survey(progress)
@@ -206,22 +210,22 @@ def _preview(found: Import, as_json: bool) -> None:
         return
     console().print(Text(f"{found.path.name} ({found.shape}): {found.title}"))
     console().print(Text(f"format {found.format}, {found.confidence:.0%} sure: {found.reason}"))
-    _show_mapping(found)
+    _print_mapping(found)
     for note in found.notes:
         console().print(Text(note))
     if found.span_names:
         console().print(Text(f"spans: {_some(found.span_names)}"))
     columns = ["time", "type", "query", "latency ms", "success", "cache hit", "layers ms"]
     print_table(columns, [_row(m) for m in records])
-    _show_figures(seen)
-    _tell_problems(problems, len(problems))
+    _print_figures(seen)
+    _print_problems(problems, len(problems))
     for doubt in doubts:
         click.echo(f"odd: {doubt}", err=True)
     if doubts:
         click.echo("It is only brought in with --yes, or once it is corrected.", err=True)
 
 
-def _show_mapping(found: Import) -> None:
+def _print_mapping(found: Import) -> None:
     mapping = found.mapping
     if mapping is None:
         return
@@ -236,7 +240,7 @@ def _show_mapping(found: Import) -> None:
         console().print(Text(f"not used: {_some(unused)}"))
 
 
-def _show_figures(seen: Survey) -> None:
+def _print_figures(seen: Survey) -> None:
     rows: list[Sequence[object]] = [
         [
             seen.count,
@@ -253,7 +257,7 @@ def _show_figures(seen: Survey) -> None:
     print_table(names, rows)
 
 
-def _ask(found: Import, doubts: Sequence[Doubt], as_json: bool) -> None:
+def _print_doubts(found: Import, doubts: Sequence[Doubt], as_json: bool) -> None:
     if as_json:
         print_json(
             {
@@ -272,7 +276,7 @@ def _ask(found: Import, doubts: Sequence[Doubt], as_json: bool) -> None:
     )
 
 
-def _tell(found: Import, came: Stored, as_json: bool) -> None:
+def _print_result(found: Import, came: Stored, as_json: bool) -> None:
     report, name = came.report, found.path.name
     if as_json:
         print_json(
@@ -314,14 +318,16 @@ def _tell(found: Import, came: Stored, as_json: bool) -> None:
     if report.last - report.first > DEFAULT.raw:
         days = f"{(report.last - report.first) / 86400:,.1f}"
         console().print(Text(f"they span {days} days; the store keeps the last {DEFAULT.raw / 86400:g}"))
-    _tell_problems(report.problems, report.bad)
+    _print_problems(report.problems, report.bad)
 
 
-def _tell_problems(problems: Sequence[Problem], bad: int) -> None:
-    for problem in problems[:_TOLD]:
+def _print_problems(problems: Sequence[Problem], bad: int) -> None:
+    for problem in problems[:_MOST_NAMED]:
         click.echo(f"row {problem.row:,}: {problem.reason}", err=True)
-    if bad > _TOLD:
-        click.echo(f"and {bad - _TOLD:,} more rows were left out; --json tells of the first 1,000", err=True)
+    if bad > _MOST_NAMED:
+        click.echo(
+            f"and {bad - _MOST_NAMED:,} more rows were left out; --json tells of the first 1,000", err=True
+        )
 
 
 def _row(m: QueryMetrics) -> list[object]:
@@ -341,7 +347,7 @@ def _row(m: QueryMetrics) -> list[object]:
 
 
 def _some(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:_TOLD])}{' …' if names[_TOLD:] else ''}"
+    return f"{', '.join(names[:_MOST_NAMED])}{' …' if names[_MOST_NAMED:] else ''}"
 
 
 def _plain(m: QueryMetrics) -> dict[str, Any]:

@@ -196,7 +196,8 @@ class _Guesser:
 
     def _time_unit(self, found: Mapping[str, str]) -> tuple[str, bool]:
         """Return the unit of times, and whether they count from an unknown beginning."""
-        column = found.get("start") or found.get("end")
+        what = "start" if "start" in found else "end"
+        column = found.get(what)
         if column is None:
             return "s", False
         values = self._values[column]
@@ -208,7 +209,7 @@ class _Guesser:
             unit, why = named, self._why_named(column)
             self._notes.append(f"times are in {unit}: {why}")
         else:
-            unit, why, question = unit_readings.time_unit(column, _numbers(values))
+            unit, why, question = unit_readings.time_unit(what, column, _numbers(values))
             self._notes.append(f"times are in {unit}: {why}")
             self._questions += [question] if question else []
         times = [time for time in self._moments(column, unit) if time is not None]
@@ -226,11 +227,11 @@ class _Guesser:
         if named is not None:
             unit, why = named, self._why_named(column)
         else:
-            unit, why = self._told_by_values(found, column, time_unit, relative)
+            unit, why = self._unit_by_values(found, column, time_unit, relative)
         self._notes.append(f"latencies are in {unit}: {why}")
         return unit
 
-    def _told_by_values(
+    def _unit_by_values(
         self, found: Mapping[str, str], column: str, time_unit: str, relative: bool
     ) -> tuple[str, str]:
         values = self._values[column]

@@ -13,6 +13,9 @@ from athena_tuning.interchange.opening import Limits, TornFile
 from athena_tuning.model import QueryMetrics
 
 BATCH = 8192
+_FIRST_S, _LAST_S = -60_000_000_000, 250_000_000_000
+"""Times before the years 69 and after 9892 are none."""
+
 LARGEST_GROUP = 4 << 30
 """Bytes of an unpacked row group; a larger one does not fit into memory."""
 
@@ -54,9 +57,17 @@ def rows(path: Path, wanted: Sequence[str], at_once: int = BATCH) -> Iterator[tu
     """
     for first, batch, share in _batches(path, wanted, at_once):
         names = batch.schema.names
-        cells = [_plain(column).to_pylist() for column in batch.columns]
-        for number, values in enumerate(zip(*cells, strict=True), first):
+        for number, values in enumerate(zip(*_cells(batch, first), strict=True), first):
             yield (number, dict(zip(names, values, strict=True))), share
+
+
+def _cells(batch: Any, first: int) -> list[list[Any]]:
+    import pyarrow as pa
+
+    try:
+        return [_plain(column).to_pylist() for column in batch.columns]
+    except (ArithmeticError, LookupError, ValueError, pa.ArrowException) as exc:
+        raise TornFile(f"rows from {first:,} on hold values that are none: {exc}") from None
 
 
 def _plain(column: Any) -> Any:
@@ -68,10 +79,12 @@ def _plain(column: Any) -> Any:
     if pa.types.is_duration(kind):
         whole = column.cast(pa.int64()).cast(pa.float64(), safe=False)
         return pc.divide(whole, {"s": 1e-3, "ms": 1.0, "us": 1e3, "ns": 1e6}[kind.unit])
-    if pa.types.is_timestamp(kind) and kind.unit == "ns":  # Python's own times end at µs
-        return column.cast(pa.timestamp("us", kind.tz), safe=False)
-    if pa.types.is_date(kind):
-        return column.cast(pa.timestamp("ms", "UTC"))
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):  # Python's own times have µs, and an end
+        seconds = column.cast(pa.timestamp("s"), safe=False).cast(pa.int64())
+        known = pc.and_(pc.greater(seconds, _FIRST_S), pc.less(seconds, _LAST_S))
+        zone = kind.tz if pa.types.is_timestamp(kind) else "UTC"
+        within = pc.if_else(known, column, pa.scalar(None, kind))
+        return within.cast(pa.timestamp("us", zone), safe=False)
     if pa.types.is_decimal(kind):
         return column.cast(pa.float64(), safe=False)
     return column.cast(pa.string()) if pa.types.is_time(kind) else column

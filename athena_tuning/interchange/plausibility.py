@@ -99,7 +99,11 @@ def _of_times(seen: Survey, now: float, relative: bool) -> list[Doubt]:
         return []
     if report.first < EARLIEST and not relative:
         words = f"the first request is of {_moment(report.first)}"
-        found.append(Doubt("before 2000", words, "is the unit of times right, or is an origin to be set?"))
+        found.append(
+            Doubt(
+                "before 2000", words, "is their unit right, or is an origin to be set (origin=UNIX_SECONDS)?"
+            )
+        )
     if report.last > now + AHEAD_S:
         words = f"the last request is of {_moment(report.last)}, which is ahead of now"
         found.append(Doubt("ahead of now", words, "is the unit of times right, and their zone?"))

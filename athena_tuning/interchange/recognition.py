@@ -25,24 +25,28 @@ class Question:
     """A unit that more than one reading fits: it is asked, never chosen silently.
 
     Attributes:
-        setting: what is open: "time_unit" or "latency_unit".
+        what: what the column is taken for: "start", "end" or "latency".
         column: whose unit it is.
         readings: for each unit that fits, what the file would say under it.
     """
 
-    setting: str
+    what: str
     column: str
     readings: Mapping[str, str]
 
     @property
+    def setting(self) -> str:
+        """What of a mapping is open: "time_unit" or "latency_unit"."""
+        return "latency_unit" if self.what == "latency" else "time_unit"
+
+    @property
     def answer(self) -> str:
         """How a person says it to ``--map``, by the example of the first unit that fits."""
-        what = "start" if self.setting == "time_unit" else "latency"
-        return f"{what}={self.column}:{next(iter(self.readings))}"
+        return f"{self.what}={self.column}:{next(iter(self.readings))}"
 
     def __str__(self) -> str:
         said = " or ".join(f"{unit} ({why})" for unit, why in self.readings.items())
-        what = "times" if self.setting == "time_unit" else "durations"
+        what = "durations" if self.what == "latency" else "times"
         return f"{what} in {self.column!r} could be in {said}"
 
 

@@ -27,6 +27,9 @@ _LISTS = frozenset(
 )
 """Members that documents around a list are known to call it by."""
 
+_NO_TEXT = 0.1
+"""Share of signs that cannot be decoded from which on a file is no text in this encoding."""
+
 _OF_A_ROW = frozenset({"id", "timestamp", "time", "ts", "start", "start_time", "startTime", "@timestamp"})
 """Members that a row has, and a document around rows has not."""
 
@@ -114,7 +117,7 @@ def layout_of(path: Path, encoding: str | None = None, limits: Limits = LIMITS) 
     text = decoder.decode(head).lstrip("\ufeff \t\r\n")
     if not text:
         raise ValueError(f"{path.name} is empty")
-    if "\0" in _LINE_END.split(text, 1)[0]:
+    if "\0" in _LINE_END.split(text, 1)[0] or text.count("\ufffd", 0, 4096) > _NO_TEXT * len(text[:4096]):
         return Layout(Shape.BINARY, head=head)
     if text[0] in "[{" and (spans := _path_to_spans(text)) is not None:
         return Layout(Shape.JSON, spans, head, text)

@@ -22,13 +22,18 @@ _MOST_PER_S = 20_000.0
 _FASTEST_MS, _SLOWEST_MS = 0.05, 600_000.0
 
 
-def time_unit(column: str, times: Sequence[float]) -> tuple[str, str, Question | None]:
+def time_unit(what: str, column: str, times: Sequence[float]) -> tuple[str, str, Question | None]:
     """Return the unit of times without a name, why, and the question that is open.
 
+    Args:
+        what: whether they are a "start" or an "end".
+        column: where they are.
+        times: of some rows.
+
     Example:
-        >>> time_unit("ts", [1_700_000_000_000, 1_700_000_001_000])[:2]
+        >>> time_unit("start", "ts", [1_700_000_000_000, 1_700_000_001_000])[:2]
         ('ms', "by the size of the numbers in 'ts'")
-        >>> print(time_unit("offset", [0, 40_000, 90_000, 3_540_000])[2])
+        >>> print(time_unit("start", "offset", [0, 40_000, 90_000, 3_540_000])[2])
         times in 'offset' could be in s (over 41 days) or ms (over 59.0 min) or us (over 3.5 s)
     """
     by_size = units.time_unit_of(times)
@@ -44,7 +49,7 @@ def time_unit(column: str, times: Sequence[float]) -> tuple[str, str, Question |
         and (unit != "ns" or not _fractions(times))
     }
     chosen = by_size if by_size in fitting else next(iter(fitting), by_size)
-    return chosen, why, Question("time_unit", column, fitting) if len(fitting) > 1 else None
+    return chosen, why, Question(what, column, fitting) if len(fitting) > 1 else None
 
 
 def duration_unit(
@@ -84,7 +89,7 @@ def duration_unit(
         rate = "" if per_s is None else f" and {per_s:,.3g} rows a second"
         return only, why if only == by_size else f"only that fits their median{rate}", None
     chosen = by_size if by_size in fitting else next(iter(fitting), by_size)
-    return chosen, why, Question("latency_unit", column, fitting) if fitting else None
+    return chosen, why, Question("latency", column, fitting) if fitting else None
 
 
 def _fractions(values: Sequence[float]) -> bool:

@@ -155,6 +155,8 @@ class FormatSuite:
             with self._opened(file) as found:
                 once, again = list(found.records()), list(found.records())
             assert once == again or _texts(once) == _texts(again), file.name
+            if file.content.startswith(b"PAR1"):
+                continue  # it is packed inside
             with self._opened(file, gzip.compress(file.content)) as packed:
                 assert _texts(packed.records()) == _texts(once), file.name
 

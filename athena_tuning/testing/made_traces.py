@@ -11,9 +11,10 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from athena_tuning.extras import needs_extra
 from athena_tuning.testing.made_requests import LAYERS, MadeFile, MadeRequest, truth_of
 
 _RETRIEVERS = ("BM25Retriever", "VectorRetriever")
@@ -125,6 +126,15 @@ def _tables(requests: Sequence[MadeRequest]) -> Iterator[MadeFile]:
     ]
     truth = truth_of(requests, layers=LAYERS)
     yield MadeFile("spans-ns.csv", "span-table", _csv(names, rows), truth)
+    typed = [
+        {
+            **dict(zip(names, row, strict=True)),
+            "start": _moment(row[4] // 1000),
+            "duration": timedelta(microseconds=row[5] // 1000),
+        }
+        for row in rows
+    ]
+    yield MadeFile("spans.parquet", "span-table", _parquet(typed), truth)
 
 
 def _platforms(requests: Sequence[MadeRequest]) -> Iterator[MadeFile]:
@@ -154,6 +164,7 @@ def _platforms(requests: Sequence[MadeRequest]) -> Iterator[MadeFile]:
         }
         for n, row in enumerate(phoenix)
     ]
+    yield MadeFile("phoenix.parquet", "phoenix", _parquet(_with_times(phoenix, steps)), truth)
     yield MadeFile("phoenix.json", "phoenix", _json({"data": nested, "next_cursor": None}), truth)
 
     runs: list[dict[str, Any]] = [
@@ -169,6 +180,9 @@ def _platforms(requests: Sequence[MadeRequest]) -> Iterator[MadeFile]:
     yield MadeFile("langsmith.jsonl", "langsmith", _lines(runs), truth)
     cells = [[json.dumps(v) if isinstance(v, dict) else v for v in run.values()] for run in runs]
     yield MadeFile("langsmith.csv", "langsmith", _csv(list(runs[0]), cells), truth)
+
+    flat = [dict(zip(runs[0], row, strict=True)) for row in cells]
+    yield MadeFile("langsmith.parquet", "langsmith", _parquet(_with_times(flat, steps)), truth)
 
     observed = [
         {
@@ -202,6 +216,28 @@ def _id(r: MadeRequest) -> str:
 
 def _trace(r: MadeRequest) -> str:
     return f"{r.number + 1:032x}"
+
+
+def _moment(us: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
+
+
+def _with_times(
+    rows: Sequence[dict[str, Any]], steps: Sequence[tuple[MadeRequest, Step]]
+) -> list[dict[str, Any]]:
+    """Return rows whose times are times, as a schema has them, and no texts."""
+    both = zip(rows, steps, strict=True)
+    return [{**row, "start_time": _moment(s[4]), "end_time": _moment(s[4] + s[5])} for row, (_, s) in both]
+
+
+def _parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    with needs_extra("files", "Parquet"):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+    packed = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(list(rows)), packed)
+    return packed.getvalue()
 
 
 def _written(us: int) -> str:
