@@ -18,6 +18,7 @@ from athena_tuning.model import (
     TuningConfig,
     TuningStrategy,
 )
+from athena_tuning.testing.virtual_manager import TunedConfigs
 from athena_tuning.tuning.estimation.telemetry import Telemetry
 from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.policies.advisors import Advice, Advisor
@@ -25,7 +26,6 @@ from athena_tuning.tuning.policies.canary import Canary, Rates, Trial
 from athena_tuning.tuning.policies.model_policy import ModelMemory, ModelPolicy, SearchSchedule
 from athena_tuning.tuning.policies.paired_comparison import PairedComparison
 from athena_tuning.tuning.settings import ADVISORS, CANARY
-from tests.support.virtual_manager import TunedConfigs
 
 NOW = 1_750_000_000.0
 GRAPH = LayerTask("graph", 0.0, 0.0, 10.0, 1)

@@ -20,6 +20,7 @@ from athena_tuning.model import (
     TuningStrategy,
 )
 from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.testing.virtual_manager import VirtualManager, latency
 from athena_tuning.tuning.estimation.daily_load import DailyLoad
 from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.observer import Observer
@@ -27,7 +28,6 @@ from athena_tuning.tuning.policies.load_advisor import LoadAdvisor, LoadFinding,
 from athena_tuning.tuning.policies.model_policy import ModelPolicy
 from athena_tuning.tuning.settings import LOAD
 from athena_tuning.tuning.trace import Arrival, Trace
-from tests.support.virtual_manager import VirtualManager, latency
 
 DAYS, APART = LOAD.days, LOAD.apart
 DAY, SLOT, LEAD = 800.0, 20.0, 10.0

@@ -16,13 +16,13 @@ from athena_tuning.model import (
     TuningConfig,
     TuningStrategy,
 )
+from athena_tuning.testing.virtual_manager import TunedConfigs
 from athena_tuning.tuning.estimation.deadline_curve import deadline_curve
 from athena_tuning.tuning.policies.model_policy import ModelPolicy
 from athena_tuning.tuning.policies.registry import POLICIES, make_policy
 from athena_tuning.tuning.rerun import rerun
 from athena_tuning.tuning.simulation.what_if import what_if, with_config
 from athena_tuning.tuning.slices import run_through
-from tests.support.virtual_manager import TunedConfigs
 
 ODD_MS = st.sampled_from([0.0, 1e-9, 0.05, 1.0, 20.0, 1e7, math.nan, math.inf, -1.0])
 TASKS = st.lists(

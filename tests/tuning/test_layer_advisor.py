@@ -20,13 +20,13 @@ from athena_tuning.model import (
     TuningConfig,
     TuningStrategy,
 )
+from athena_tuning.testing.virtual_manager import TunedConfigs
 from athena_tuning.tuning.estimation.contributions import Contributions, Mean, Quality, Share
 from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.policies.advisors import Advice
 from athena_tuning.tuning.policies.layer_advisor import LayerAdvisor, LayerFinding
 from athena_tuning.tuning.policies.model_policy import ModelPolicy
 from athena_tuning.tuning.settings import ADVISORS, CONTRIBUTION
-from tests.support.virtual_manager import TunedConfigs
 
 PACE, KEPT, TYPES = ADVISORS.pace, CONTRIBUTION.kept, CONTRIBUTION.types
 NOW = 1_750_000_000.0

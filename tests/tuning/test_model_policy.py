@@ -7,10 +7,10 @@ import random
 import pytest
 
 from athena_tuning.model import Action, QueryMetrics
+from athena_tuning.testing.virtual_manager import VirtualManager, latency
 from athena_tuning.tuning.policies.model_policy import ModelPolicy
 from athena_tuning.tuning.settings import REVIEW
 from athena_tuning.tuning.trace import Arrival, Trace
-from tests.support.virtual_manager import VirtualManager, latency
 
 LEAST, REPEATED = REVIEW.first, REVIEW.repeated
 
