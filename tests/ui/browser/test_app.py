@@ -125,13 +125,15 @@ def test_overview_puts_the_advice_first_on_a_phone(look: Look, address: str) -> 
     for width, advice_first in ((390, True), (1440, False)):
         seen = look(address, width=width)
         seen.go()
-        tops = []
-        for part in (".st-key-card-advice", '[data-testid="stMetric"]'):
-            drawn = seen.page.locator(part).first
-            expect(drawn).to_be_visible(timeout=SLOW)
-            box: Any = drawn.bounding_box()
-            tops.append(box["y"])
-        assert (tops[0] < tops[1]) is advice_first
+        drawn = [seen.page.locator(p).first for p in (".st-key-card-advice", '[data-testid="stMetric"]')]
+        for part in drawn:
+            expect(part).to_be_visible(timeout=SLOW)
+
+        def in_order() -> bool:
+            advice, figure = (part.bounding_box() for part in drawn)
+            return bool(advice and figure) and (advice["y"] < figure["y"]) is advice_first
+
+        until(in_order)
 
 
 def test_lost_connection_says_how_old_the_figures_are(look: Look, serve: Serve) -> None:
