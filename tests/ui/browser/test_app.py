@@ -6,13 +6,14 @@ import contextlib
 import re
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from athena_tuning.model import LayerTask, QueryMetrics
@@ -129,11 +130,11 @@ def test_overview_puts_the_advice_first_on_a_phone(look: Look, address: str) -> 
         for part in drawn:
             expect(part).to_be_visible(timeout=SLOW)
 
-        def in_order() -> bool:
-            advice, figure = (part.bounding_box() for part in drawn)
-            return bool(advice and figure) and (advice["y"] < figure["y"]) is advice_first
+        def in_order(first: Locator, second: Locator) -> bool:
+            above, below = first.bounding_box(), second.bounding_box()
+            return bool(above and below) and above["y"] < below["y"]
 
-        until(in_order)
+        until(partial(in_order, *(drawn if advice_first else reversed(drawn))))
 
 
 def test_lost_connection_says_how_old_the_figures_are(look: Look, serve: Serve) -> None:
