@@ -16,6 +16,7 @@ from athena_tuning.store import ConfigChange, open_store
 from tests.support.forked import forked
 from tests.support.waiting import until
 
+
 class Blocking:
     name = "remote"
 
