@@ -203,8 +203,8 @@ class MemoryManager(Worker):
                 or none of that name is installed.
         """
         registered = register(layer_named(layer) if isinstance(layer, str) else layer, self._event_loop)
-        self._recaller.register(registered)
         self._lifecycle.add(registered)
+        self._recaller.register(registered)
 
     def layer_health(self) -> dict[str, LayerHealth]:
         """Return how each layer is: what its breaker lets through, since when, why and what that costs."""
