@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import click
 
-from athena_tuning.cli.output import told
+from athena_tuning.cli.output import errors_in_words
 
 
 class _LazyGroup(click.Group):
@@ -46,7 +46,7 @@ class _LazyGroup(click.Group):
         return next(command for command in commands if command.name == cmd_name)
 
     def invoke(self, ctx: click.Context) -> object:
-        with told():
+        with errors_in_words():
             return super().invoke(ctx)
 
 

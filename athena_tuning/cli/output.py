@@ -67,7 +67,7 @@ def progress_bar(what: str) -> Progress:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def errors_in_words() -> Iterator[None]:
     """Turn an expected failure into one line on standard error and exit code 1."""
     from athena_tuning.extras import MissingExtra
     from athena_tuning.service.roles import NotAllowed

@@ -268,7 +268,7 @@ class TuningService(ReadService):
         """
         self._may_write(actor, "start a load")
         self.loads.start(spec)
-        self._note(actor, f"load started: {audit.told(spec)}")
+        self._note(actor, f"load started: {audit.load_in_words(spec)}")
 
     def pause_load(self, actor: Actor) -> None:
         """Let the load run ask nothing for now. Raises ``NotAllowed`` if the actor is no operator."""
@@ -356,7 +356,7 @@ class TuningService(ReadService):
         count = fast_forward.store_forward(made, self.store)
         self.tail.wait_for(before + count, _ARRIVES_WITHIN_SECONDS)
         self._remembered.forget()
-        self._note(actor, f"fast forward of {audit.told(spec)}: {count:,} simulated recalls")
+        self._note(actor, f"fast forward of {audit.load_in_words(spec)}: {count:,} simulated recalls")
         return count
 
     def import_file(

@@ -90,6 +90,7 @@ def test_a_forked_manager_that_is_forgotten_delivers_its_recalls(manager: Memory
     assert sorted(stored(manager)) == sorted(ids)
 
 
+@pytest.mark.slow
 def test_forks_under_load_leave_parent_and_children_sound(manager: MemoryManager) -> None:
     ends, failed = threading.Event(), []
 

@@ -149,6 +149,7 @@ def test_a_connection_that_may_only_read_says_what_to_do(tmp_path: Path) -> None
     store.close()
 
 
+@pytest.mark.slow
 def test_a_full_disk_says_so_loses_nothing_stored_and_heals(tmp_path: Path, recalls: Recalls) -> None:
     store = SqliteStore(tmp_path / "store.db")
     store.append_metrics("w", 1, recalls(100))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import pytest
+
 from athena_tuning.model import (
     Action,
     ConfigSet,
@@ -131,6 +133,7 @@ def test_a_good_change_is_confirmed_and_then_the_next_advisor_has_its_turn() -> 
     assert world.configs.default.config == TuningConfig(timeout_seconds=7.0, enable_cache=False)
 
 
+@pytest.mark.slow
 def test_changes_are_at_most_one_in_a_thousand_recalls() -> None:
     class Restless(Wants):
         def review(self, evidence: Evidence, found: None) -> Iterator[None]:
@@ -190,6 +193,7 @@ def test_a_change_of_one_type_is_judged_by_that_type() -> None:
     assert [d.action for d in world.step()] == [Action.ROLLBACK]
 
 
+@pytest.mark.slow
 def test_the_model_policy_sets_timeouts_and_a_switch_keeps_the_order() -> None:
     world = TunedConfigs(ModelPolicy())
     for i in range(1200):

@@ -63,6 +63,7 @@ def failing_at_3(m: QueryMetrics) -> QueryMetrics:
     return m._replace(partial=m.config_version == 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("strategy", "record"),
     [(TuningStrategy.LATENCY, lambda m: m), (TuningStrategy.THROUGHPUT, failing_at_3)],
@@ -115,6 +116,7 @@ def test_recalls_and_laws_come_back_to_the_last_digit_and_texts_stay_out() -> No
     assert back.contention.drawn(rngs[0]) == telemetry.contention.drawn(rngs[1])
 
 
+@pytest.mark.slow
 def test_the_largest_evidence_is_small_enough() -> None:
     rng = random.Random(2)
     starts = list(accumulate((0.1 * 4 ** (i // 300 % 4) * rng.random() for i in range(6000)), initial=1e9))

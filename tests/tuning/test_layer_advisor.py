@@ -96,6 +96,7 @@ def test_the_verdict_holds_prediction_beside_observation() -> None:
     assert verdict.observed == pytest.approx(verdict.predicted, abs=0.05)  # 4 % ask everything
 
 
+@pytest.mark.slow
 def test_a_layer_that_adds_to_one_answer_in_fifty_stays() -> None:
     world = World()
     world.useful["graph"] = 0.02

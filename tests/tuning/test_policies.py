@@ -10,6 +10,7 @@ from athena_tuning.tuning.policies.base import Policy, decision
 from athena_tuning.tuning.policies.registry import POLICIES, make_policy
 
 
+@pytest.mark.slow
 class TestBuiltInPolicies(PolicySuite):
     @pytest.fixture(params=sorted(POLICIES))
     def make(self, request):
@@ -29,6 +30,7 @@ class Restless(Policy):
         return decision(self, evidence, scope, TuningConfig(1 + 2 * self.asked), "because", 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "broken",
     [
