@@ -107,7 +107,7 @@ class _Note:
 
     def write(self, key: str) -> None:
         place = _place(key)
-        place.parent.mkdir(parents=True, exist_ok=True)
+        locations.make_private_folder(place.parent)
         new = place.with_suffix(f".{os.getpid()}.part")
         new.write_text(json.dumps(asdict(self)), "utf-8")
         new.replace(place)

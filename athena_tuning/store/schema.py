@@ -103,6 +103,18 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             time DOUBLE PRECISION NOT NULL,
             PRIMARY KEY (topic, key)){compact}""",
     ),
+    (
+        """CREATE TABLE {schema}identity (
+            one BIGINT PRIMARY KEY CHECK (one = 1),
+            store_id TEXT NOT NULL,
+            epoch BIGINT NOT NULL)""",
+        """CREATE TABLE {schema}events (
+            id {key},
+            time DOUBLE PRECISION NOT NULL,
+            kind TEXT NOT NULL,
+            text TEXT NOT NULL)""",
+        "CREATE INDEX events_time ON {schema}events (time)",
+    ),
 )
 """The steps from an empty database to today's tables; version n is what the first n steps make."""
 

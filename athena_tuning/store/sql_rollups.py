@@ -130,6 +130,7 @@ def prune(database: Database, retention: Retention, now: float) -> None:
     with database.write() as transaction:
         transaction.run("DELETE FROM main.texts WHERE last_used < ?", (now - retention.raw - 2 * 3600,))
         transaction.run("DELETE FROM main.decisions WHERE time < ?", (now - retention.decisions,))
+        transaction.run("DELETE FROM main.events WHERE time < ?", (now - retention.decisions,))
         transaction.run("DELETE FROM main.workers WHERE last_seen < ?", (now - retention.workers,))
         transaction.run("DELETE FROM main.messages WHERE time < ?", (now - retention.workers,))
         transaction.run("DELETE FROM main.feedback WHERE time < ?", (now - retention.raw,))

@@ -13,6 +13,8 @@ from typing import Any
 
 import apsw
 
+from athena_tuning.locations import make_private_file
+
 APPLICATION_ID = 0x41544D45
 
 
@@ -39,6 +41,7 @@ class MemoryFile:
         self._free: deque[_Reader] = deque()
         self._write_lock = threading.Lock()
         self._closed = False
+        make_private_file(self.path)
         try:
             self._writer = self._open()
         except (apsw.Error, OSError) as exc:
