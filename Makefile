@@ -1,12 +1,14 @@
-# make run: the app on 127.0.0.1:8501 · make test: everything that must hold · make bench, make shots, make soak, make docs
+# make run: the app on 127.0.0.1:8501 · make test: everything that must hold
+# make coverage, make test-python PYTHON=python3.13, make hooks, make bench, make shots, make soak, make docs
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := .make/ready
 PORT   ?= 8501
+CORE   := tests/test_model.py $(addprefix tests/,profiling tuning store control recall)
 
 .DEFAULT_GOAL := run
-.PHONY: run test check bench shots soak browser pooler docs clean
+.PHONY: run test check coverage test-python hooks bench shots soak browser pooler docs clean
 
 run: $(READY)
 	$(BIN)/athena-tuning dashboard --port $(PORT)
@@ -37,6 +39,17 @@ pooler:
 
 test: check browser pooler
 	$(BIN)/pytest -n 2 --dist worksteal -m 'not soak'
+
+coverage: $(READY) browser
+	nice $(BIN)/pytest -n 2 --dist worksteal -m 'not soak' --cov --cov-report=term
+
+test-python: # the core under another interpreter, in an environment of its own
+	$(PYTHON) -m venv .make/$(notdir $(PYTHON))
+	.make/$(notdir $(PYTHON))/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	.make/$(notdir $(PYTHON))/bin/pytest -n 2 --dist worksteal $(CORE)
+
+hooks: $(READY)
+	$(BIN)/pre-commit install
 
 soak: $(READY)
 	$(BIN)/pytest -m soak

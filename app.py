@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import gc
+import functools
 import socket
 import threading
 from collections.abc import AsyncIterator
@@ -22,16 +23,24 @@ from athena_tuning.service.access import COOKIE
 from athena_tuning.ui.frame.middleware import KnownHosts, SafeHeaders, UploadQuota
 
 
-def send_at_once() -> None:
-    """Switch Nagle's algorithm off for all who will connect.
+def send_at_once(loop: asyncio.AbstractEventLoop) -> None:
+    """Switch Nagle's algorithm off on every socket that the loop will serve from now on.
 
     Streamlit binds its socket under protocol 0, for which asyncio leaves it on: every answer of more than one
-    message then waits 40 ms for the acknowledgement of the first. Connections inherit the option.
+    message then waits 40 ms for the acknowledgement of the first. Streamlit hands the socket to the loop once
+    the app has started, and gives it to nobody else. Connections inherit the option.
     """
-    for bound in gc.get_objects():
-        if type(bound) is socket.socket and bound.family in {socket.AF_INET, socket.AF_INET6}:
-            with contextlib.suppress(OSError):
-                bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    serve = loop.create_server
+
+    @functools.wraps(serve)
+    async def create_server(*args: Any, **more: Any) -> asyncio.AbstractServer:
+        bound = more.get("sock")
+        if bound is not None and bound.family in {socket.AF_INET, socket.AF_INET6}:
+            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return await serve(*args, **more)
+
+    with contextlib.suppress(AttributeError):  # uvloop's: it lets nothing be changed, and delays nothing
+        loop.create_server = create_server  # type: ignore[assignment, method-assign]
 
 
 @asynccontextmanager
@@ -39,7 +48,7 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     """Open the service while the server starts, so that the first visitor does not wait for it; close it."""
     from athena_tuning.ui.frame import page_context
 
-    send_at_once()
+    send_at_once(asyncio.get_running_loop())
     if not page_context.listens_on_loopback():
         click.echo(f"Who opens /{page_context.operator_token().query} becomes an operator; others look only.")
     warm = threading.Thread(target=page_context.warm_up, name="warm up", daemon=True)

@@ -206,9 +206,9 @@ def run_simpy(trace: Trace, limit: int) -> None:
             yield env.timeout(work)
 
     def recalls() -> Generator[simpy.Event, Any, Any]:
-        for ask in trace.asks:
-            yield env.timeout(max(0.0, ask.time - env.now))
-            for _, work in ask.tasks:
+        for arrival in trace.arrivals:
+            yield env.timeout(max(0.0, arrival.time - env.now))
+            for _, work in arrival.tasks:
                 env.process(task(work))
 
     env.process(recalls())

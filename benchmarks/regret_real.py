@@ -19,7 +19,7 @@ from rig import WORLDS, World, drive, fill, manager, measured
 
 from athena_tuning.model import Mode, TuningConfig, TuningStrategy
 from athena_tuning.tuning.estimation.contention import capacity
-from athena_tuning.tuning.estimation.telemetry import KEPT, Telemetry
+from athena_tuning.tuning.estimation.telemetry import Telemetry, trace_of
 from athena_tuning.tuning.simulation.search import mean_work
 
 SEEN = (2, 5, 10, 20)
@@ -44,10 +44,9 @@ def predict(world: World, memory: Path, questions: Sequence[str], seconds: float
     """Run the limits of ``SEEN`` and return ``ln(X/X₀)`` by limit as the fitted law has it."""
     telemetry = Telemetry()
     for limit in SEEN:
-        for record in measured(world, memory, questions, limit, seconds)[1]:
-            telemetry.add(record)
-    laws = telemetry.laws()
-    work = mean_work(telemetry.trace(telemetry.newest(KEPT), laws))
+        telemetry = telemetry.after(measured(world, memory, questions, limit, seconds)[1])
+    laws = telemetry.laws
+    work = mean_work(trace_of(telemetry.recalls, laws))
     room = {n: capacity(min(n, world.clients * 3), work, laws) for n in LIMITS}
     return {n: math.log(room[n] / room[DEFAULT]) for n in LIMITS}
 

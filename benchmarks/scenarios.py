@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from athena_tuning.tuning.simulation.simulator import Slowdown
-from athena_tuning.tuning.trace import Ask, Trace
+from athena_tuning.tuning.trace import Arrival, Trace
 
 ASKED: Mapping[str, tuple[str, ...]] = {
     "temporal": ("episodic", "semantic"),
@@ -68,7 +68,7 @@ class Scenario:
         mean_work = sum(self._mean(layer) for layers in ASKED.values() for layer in layers) / len(ASKED)
         gaps = (self.arrivals or poisson)(rng, recalls, self.offered / mean_work)
         popular = _zipf(self.questions)
-        asks, now = [], 0.0
+        arrivals, now = [], 0.0
         for i, gap in enumerate(itertools.islice(gaps, recalls)):
             faster = self.later / self.offered if self.later and i >= recalls // 2 else 1.0
             now += gap / faster
@@ -77,8 +77,10 @@ class Scenario:
             if popular:
                 which = bisect.bisect(popular, rng.random() * popular[-1])
                 text, query_type = f"question {which}", types[which % len(types)]
-            asks.append(Ask(now, query_type, tuple((n, self._work(rng, n)) for n in ASKED[query_type]), text))
-        return Trace(tuple(asks))
+            arrivals.append(
+                Arrival(now, query_type, tuple((n, self._work(rng, n)) for n in ASKED[query_type]), text)
+            )
+        return Trace(tuple(arrivals))
 
     def _mean(self, layer: str) -> float:
         return self.work_ms[layer] / 1000 * math.exp(self.spread**2 / 2)

@@ -252,12 +252,12 @@ def recalling(folder: Path, quick: bool) -> Iterator[Figure]:
     ):
         ingest_file(manager, sample_workloads.sample_memory())
         asked = itertools.cycle(texts)
-        deliver, rest = manager._sink._take, lambda: False
+        deliver, rest = manager._membership.sink._take, lambda: False
         ratios, took = [], []
         for turn in range(6 if quick else 40):
             found = []
             for way in (deliver, rest) if turn % 2 else (rest, deliver):
-                manager._sink._take = way  # type: ignore[method-assign]
+                manager._membership.sink._take = way  # type: ignore[method-assign]
                 found.append((way is deliver, one_by_one(manager, asked, 0.6)))
             medians = dict(found)
             ratios.append(medians[True] / medians[False])

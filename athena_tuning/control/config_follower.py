@@ -6,12 +6,15 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
-from athena_tuning.model import ConfigSet, ConfigVersion, Mode, TuningConfig, TuningStrategy
-from athena_tuning.store import ConfigChange, ConfigConflict, Store
+from athena_tuning.control import operations
+from athena_tuning.model import ConfigSet, ConfigVersion, Mode, TuningStrategy
+from athena_tuning.store import ConfigChange, ConfigConflict, Lease, Store, StoreError
 
 logger = logging.getLogger(__name__)
+
+_CONFLICTS = 4
+"""So often an operation is done anew because somebody else wrote at the same time."""
 
 
 class ConfigFollower:
@@ -64,45 +67,45 @@ class ConfigFollower:
             self._take(configs)
         self._token = token
 
-    def apply(self, changes: Sequence[ConfigChange]) -> list[ConfigVersion]:
+    def apply(self, changes: Sequence[ConfigChange], *, under: Lease | None = None) -> list[ConfigVersion]:
         """Write config versions, all or none (see ``Store.apply_configs``), and obey them from now on.
 
         Raises:
+            LeaseLost: if they were to be written under a lease that somebody else has by now.
             ConfigConflict: if another version is in force by now; it is obeyed from now on.
             StoreError: if they could not be stored.
         """
         now = self._clock()
         dated = [replace(change, time=now) if change.time is None else change for change in changes]
         try:
-            versions = self._store.apply_configs(dated)
+            versions = self._store.apply_configs(dated, under=under)
         except ConfigConflict:
             self._take(self._store.config_set())
             raise
-        self._take(self._store.config_set())
+        try:
+            configs = self._store.config_set()
+        except StoreError as exc:  # they are written: what others wrote beside them is seen at the next look
+            logger.warning("the configs were written, but could not be read again: %s", exc)
+            configs = self.configs
+            for version in versions:
+                configs = configs.with_version(version)
+        self._take(configs)
         return versions
 
-    def rewrite(self, change: Callable[[ConfigVersion], TuningConfig], **how: Any) -> None:
-        """Write changed configs over whatever is in force, for all types and for each exception.
+    def rewrite(self, operation: Callable[[ConfigSet], list[ConfigChange]]) -> list[ConfigVersion]:
+        """Do an operation on whatever is in force, also if somebody else writes at the same time.
 
-        Somebody else may write at the same time: then it is done anew on top of that.
+        Args:
+            operation: gives the changes, from the configs in force; asked anew after a conflict.
 
-        Raises: as ``apply`` does.
+        Raises: as ``apply`` and the operation do.
         """
-        for scope in ("all", *self.configs.by_type):
-            self._rewrite(scope, change, **how)
-
-    def _rewrite(self, scope: str, change: Callable[[ConfigVersion], TuningConfig], **how: Any) -> None:
-        for attempt in range(5):
-            at = self.configs.in_scope(scope)
-            if at is None:
-                return  # the exception is gone
+        for _ in range(_CONFLICTS):
             try:
-                self.apply([ConfigChange(change(at), expected_version=at.version, scope=scope, **how)])
-            except ConfigConflict:
-                if attempt == 4:
-                    raise
-            else:
-                return
+                return self.apply(operation(self.configs))
+            except ConfigConflict as conflict:
+                logger.info("somebody else wrote at the same time: %s", conflict)
+        return self.apply(operation(self.configs))
 
     def _take(self, configs: ConfigSet) -> None:
         if configs.head == 0:
@@ -125,15 +128,17 @@ class ConfigFollower:
         try:
             self.apply(
                 [
-                    ConfigChange(
+                    change
+                    for version in versions
+                    for change in operations.apply(
+                        ConfigSet(),
                         version.config,
-                        expected_version=0,
                         actor="manager",
                         reason=reason,
                         scope=version.scope,
+                        expected_version=0,
                         mode=version.mode,
                     )
-                    for version in versions
                 ]
             )
         except ConfigConflict:

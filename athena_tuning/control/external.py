@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
@@ -111,21 +111,29 @@ class Control(Worker):
         with self._adding:
             self._listeners.append(_Listening(listener, query_type, config))
             if len(self._listeners) == 1:
-                self._start(PeriodicThread("listeners", [PeriodicTask("listeners", 0.025, self._tell)]))
+                self._membership.start(self._telling())
         return listener
 
     def close(self, timeout_seconds: float = 5.0) -> None:
         """Deliver what is left and end the threads, within the time given. May be called twice."""
         if self._closed:
             return
-        self._closed = True
-        self._stop()
-        ended = self._end(time.monotonic() + timeout_seconds)
-        if self._owned and ended:  # else a thread is still waiting for it
+        if self._close(timeout_seconds) and self._owned:  # else a thread is still waiting for it
             self.store.close()
 
     def _recalls(self) -> int:
         return self.profiler.counters.get("recorded", 0)
+
+    def _more_threads(self) -> Sequence[PeriodicThread]:
+        return [self._telling()] if self._listeners else []
+
+    def _telling(self) -> PeriodicThread:
+        return PeriodicThread("listeners", [PeriodicTask("listeners", 0.025, self._tell)])
+
+    def renew_after_fork(self) -> None:
+        """See ``Worker``."""
+        self._adding = threading.Lock()
+        super().renew_after_fork()
 
     def _obey(self, configs: ConfigSet) -> None:
         self.measure.configs = configs

@@ -23,21 +23,21 @@ class MetricSink:
         profiler: whose records.
         store: where they go.
         worker_id: who measured them.
-        first_sequence: must be above every sequence that this worker id ever used.
+        begin_at: position in the profiler of the first one to deliver.
 
     Attributes:
         dropped: records that can no longer be delivered.
     """
 
     def __init__(
-        self, profiler: PerformanceProfiler, store: Store, worker_id: str, first_sequence: int
+        self, profiler: PerformanceProfiler, store: Store, worker_id: str, begin_at: int = 0
     ) -> None:
         self.dropped = 0
         self._profiler = profiler
         self._store = store
         self._worker_id = worker_id
-        self._sequence = first_sequence
-        self._cursor = 0
+        self._sequence: int | None = None  # the store says at the first delivery which ones are used
+        self._cursor = self._begin_at = begin_at
         self._batch: Sequence[QueryMetrics] = ()
         self._delivered = 0
         self._given_up = False
@@ -49,6 +49,8 @@ class MetricSink:
             StoreError: if the store does not take it; call again later.
         """
         while not self._given_up and (self._batch or self._take()):
+            if self._sequence is None:
+                self._sequence = self._store.next_sequence(self._worker_id)
             self._store.append_metrics(self._worker_id, self._sequence, self._batch)
             self._sequence += 1
             self._delivered += len(self._batch)
@@ -61,7 +63,8 @@ class MetricSink:
         """
         self._given_up = True
         counters = self._profiler.counters
-        left = counters["recorded"] + counters.get("dropped_unread", 0) - self._delivered - self.dropped
+        recorded = counters["recorded"] + counters.get("dropped_unread", 0) - self._begin_at
+        left = recorded - self._delivered - self.dropped
         self.dropped += left
         return left
 

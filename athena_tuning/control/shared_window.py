@@ -30,6 +30,7 @@ class SharedWindow:
         store: where the others' recalls are.
         worker_id: whose recalls there are left out, because they are taken from ``own``.
         clock: Unix seconds.
+        begin_at: position in ``own`` of the first recall to take.
 
     Example:
         >>> from athena_tuning.store import MemoryStore
@@ -46,13 +47,15 @@ class SharedWindow:
         store: Store,
         worker_id: str,
         clock: Callable[[], float] = time.time,
+        *,
+        begin_at: int = 0,
     ) -> None:
         self.profiler = PerformanceProfiler(own.window_hours, own.max_metrics, own.temporal_bins, clock=clock)
         self._own = own
         self._store = store
         self._worker_id = worker_id
         self._clock = clock
-        self._position = 0
+        self._position = begin_at
         self._cursor = ""
         self._feedback = FeedbackTail(store, self.profiler, clock)
         self._taking_own = threading.Lock()

@@ -12,7 +12,7 @@ from athena_tuning.control.config_follower import ConfigFollower
 from athena_tuning.control.lease import TuningLease
 from athena_tuning.control.shared_window import SharedWindow
 from athena_tuning.model import Decision, Mode
-from athena_tuning.store import ConfigChange, Store, StoreError
+from athena_tuning.store import ConfigChange, Lease, LeaseLost, Store, StoreError
 from athena_tuning.tuning import AutoTuner
 
 logger = logging.getLogger(__name__)
@@ -59,14 +59,18 @@ class TunerLoop:
         Raises:
             StoreError: if the store cannot be read.
         """
-        if not self._lease.is_held:
+        if self._lease.held is None:
             return
         if self._shared is not None:
             self._shared.take_own()
             for scored in self._shared.take_others():
                 self._tuner.contributions.rate_record(scored)
         for decision in self._tuner.step(self._follower.configs, self._clock()):
-            self._unrecorded.append(self._carried_out(decision))
+            lease = self._lease.held
+            if lease is None:
+                logger.info("decision %s is dropped: another worker leads by now", decision.decision_id)
+                return
+            self._unrecorded.append(self._carried_out(decision, lease))
 
     def record(self) -> None:
         """Keep what was decided in the store.
@@ -78,7 +82,7 @@ class TunerLoop:
             self._store.append_decision(self._unrecorded[0])
             self._unrecorded.popleft()
 
-    def _carried_out(self, decision: Decision) -> Decision:
+    def _carried_out(self, decision: Decision, lease: Lease) -> Decision:
         at = self._follower.configs.in_scope(decision.scope)
         mode = (at or self._follower.configs.default).mode
         if mode is Mode.AUTO and decision.after != decision.before:
@@ -94,8 +98,12 @@ class TunerLoop:
                             mode=None if at else mode,
                             idempotency_key=decision.decision_id,
                         )
-                    ]
+                    ],
+                    under=lease,
                 )
+            except LeaseLost as exc:
+                self._lease.lost()
+                logger.warning("decision %s was not applied: %s", decision.decision_id, exc)
             except StoreError as exc:
                 logger.warning("decision %s was not applied: %s", decision.decision_id, exc)
             else:

@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
+import sys
+import threading
 import time
 import uuid
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from athena_tuning.control.config_follower import ConfigFollower, first_configs
-from athena_tuning.control.feedback import FeedbackRecorder
-from athena_tuning.control.lease import RENEW_SECONDS, TuningLease
-from athena_tuning.control.metric_sink import MetricSink
+from athena_tuning import fork
+from athena_tuning.control import process_end
+from athena_tuning.control.config_follower import first_configs
+from athena_tuning.control.membership import Membership
 from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
 from athena_tuning.control.shared_window import SharedWindow
-from athena_tuning.control.tuner_loop import TunerLoop
-from athena_tuning.model import ConfigSet, ConfigVersion, Decision, Mode, TuningStrategy, WorkerStatus
+from athena_tuning.control.steerable import Steerable
+from athena_tuning.model import (
+    ConfigSet,
+    ConfigVersion,
+    Decision,
+    Mode,
+    TuningConfig,
+    TuningStrategy,
+    WorkerStatus,
+)
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.store import ConfigChange, MemoryStore, Store
+from athena_tuning.store import MemoryStore, Store
 from athena_tuning.tuning import AutoTuner
 
-logger = logging.getLogger(__name__)
 
-
-class Worker(ABC):
+class Worker(Steerable):
     """A system's part in a store: its metrics go there, configs come from there, the tuner decides on both.
 
     ``MemoryManager`` is one that recalls, ``Control`` one for a system of one's own. A kind of worker sets
-    itself up after this and then calls ``_begin``; its ``close`` calls ``_end``.
+    itself up after this and then calls ``_begin``; its ``close`` calls ``_close``. A worker that was made
+    before its process forked works in the child too: under a name of its own, from its first use on.
 
     Args:
         store: where metrics, configs and decisions are shared; it stays open. None: in this process only.
@@ -62,45 +70,53 @@ class Worker(ABC):
     ) -> None:
         self.profiler = PerformanceProfiler(clock=clock) if profiler is None else profiler
         self.store = MemoryStore() if store is None else store
-        self.worker_id = worker_id or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self._shared = None
-        if tuner is None and store is not None:
-            self._shared = SharedWindow(self.profiler, store, self.worker_id, clock)
-        evidence = self._shared.profiler if self._shared else self.profiler
-        self.tuner = AutoTuner(evidence, strategy, clock=clock) if tuner is None else tuner
+        self.worker_id = worker_id or _new_id()
+        self._named = worker_id is not None
+        self._shares = store is not None
+        self._own_tuner = tuner is None
         self._clock = clock
         self._started = clock()
-        self._closed = False
-        start = first_configs(strategy, mode)
-        self.tuner.in_force(start)
-        self._follower = ConfigFollower(self.store, start, self._come_into_force, clock)
-        self._lease = TuningLease(self.store, self.worker_id)
-        self._tuner_loop = TunerLoop(self.tuner, self._lease, self._follower, self._shared, self.store, clock)
-        self._feedback = FeedbackRecorder(self.profiler, self.tuner.contributions, self.store, clock)
-        self._sink = MetricSink(self.profiler, self.store, self.worker_id, int(clock() * 1000))
-        self._threads: list[PeriodicThread] = []
+        self._closed = self._sleeps = False
+        self._position = 0  # in the profiler; what is before it was recorded in the process that forked us
+        self._recalls_before = 0
+        self._start = first_configs(strategy, mode)
+        self._join(tuner, self._start)
 
-    @property
-    def configs(self) -> ConfigSet:
-        """The configs in force here."""
-        return self._follower.configs
-
-    def apply_configs(self, changes: Sequence[ConfigChange]) -> list[ConfigVersion]:
-        """Write config versions, all or none; they are in force here when this returns.
-
-        Raises: as ``Store.apply_configs`` does; after a ``ConfigConflict`` what is in force is obeyed.
-        """
-        return self._follower.apply(changes)
+    def _join(self, tuner: AutoTuner | None, in_force: ConfigSet) -> None:
+        """Become a member of the store, with a tuner of our own if there is none."""
+        shared = None
+        if tuner is None and self._shares:
+            shared = SharedWindow(
+                self.profiler, self.store, self.worker_id, self._clock, begin_at=self._position
+            )
+        if tuner is None:
+            evidence = shared.profiler if shared else self.profiler
+            tuner = AutoTuner(evidence, in_force.default.config.strategy, clock=self._clock)
+        self.tuner, self._shared = tuner, shared
+        self.tuner.in_force(in_force)
+        self._membership = Membership(
+            self.worker_id,
+            self.store,
+            self.profiler,
+            tuner,
+            shared,
+            self._start,
+            self._come_into_force,
+            self._clock,
+            begin_at=self._position,
+        )
+        self._follower = self._membership.follower
+        self._follower.configs = in_force
 
     @property
     def latest_decisions(self) -> Mapping[str, Decision]:
         """The tuner's newest decision by scope, if it decides here; in mode ADVISE its proposals."""
-        return self._tuner_loop.latest_decisions
+        return self._membership.tuner_loop.latest_decisions
 
     @property
     def housekeeping_failures(self) -> Mapping[str, int]:
         """How often each background task failed so far."""
-        return {task: n for thread in self._threads for task, n in thread.failures.items()}
+        return self._membership.failures
 
     def record_feedback(self, query_id: str, score: float) -> bool:
         """Note how good an answer was, so that tuning never trades it away.
@@ -117,7 +133,7 @@ class Worker(ABC):
         Raises:
             ValueError: if the score is no number from 0 to 1.
         """
-        return self._feedback.record(query_id, score)
+        return self._membership.feedback.record(query_id, score)
 
     def status(self) -> WorkerStatus:
         """Return what this worker tells the store about itself."""
@@ -129,8 +145,8 @@ class Worker(ABC):
             self._started,
             self._clock(),
             self.configs.head,
-            self._recalls(),
-            self._sink.dropped,
+            self._recalls() - self._recalls_before,
+            self._membership.sink.dropped,
             sum(rejected),
         )
 
@@ -158,70 +174,105 @@ class Worker(ABC):
     def _recalls(self) -> int:
         """Return how many recalls there were here."""
 
+    def _propose(self, at: ConfigVersion) -> TuningConfig:
+        if self._shared is not None:
+            self._shared.take_own()
+        return self.tuner.propose(None if at.scope == "all" else at.scope).after
+
     def _come_into_force(self, configs: ConfigSet) -> None:
         self._obey(configs)
         self.tuner.in_force(configs)
 
-    def _begin(self, *own_tasks: PeriodicTask, tune: bool = True) -> None:
+    def _tasks(self) -> Sequence[PeriodicTask]:
+        """Return what this kind of worker has to do beside, without the store."""
+        return ()
+
+    def _reports(self) -> Sequence[PeriodicTask]:
+        """Return what this kind of worker tells the store of itself beside its status."""
+        return ()
+
+    def _more_threads(self) -> Sequence[PeriodicThread]:
+        """Return what this kind of worker has to run in threads of its own."""
+        return ()
+
+    def _begin(self, *, tune: bool = True) -> None:
         """Obey the first configs and start the threads.
 
-        Each thread does what may wait for the same thing: so configs are watched and the lease is renewed
-        while the store is slow to take metrics, and the window is kept up while it does not answer at all.
-
         Args:
-            own_tasks: what this kind of worker has to do beside; they may not use the store.
             tune: whether the tuner may decide here.
         """
+        self._tune = tune
         self._obey(self.configs)
-        lease, sink, feedback, loop = self._lease, self._sink, self._feedback, self._tuner_loop
-        watch = PeriodicThread("config watch", [PeriodicTask("config watch", 0.025, self._follower.watch)])
-        upkeep = PeriodicThread("upkeep", [PeriodicTask("fold", 0.25, self.profiler.fold), *own_tasks])
-        exchange = [
-            PeriodicTask("metric delivery", 0.25, sink.deliver, sink.deliver),
-            PeriodicTask("feedback delivery", 0.25, feedback.deliver, feedback.deliver),
-        ]
-        presence = [PeriodicTask("status report", 1.0, self._report, self._report)]
-        if tune:
-            exchange.append(PeriodicTask("tuning", 0.25, loop.step))
-            exchange.append(PeriodicTask("decision delivery", 0.25, loop.record, loop.record))
-            presence.insert(0, PeriodicTask("lease renewal", RENEW_SECONDS, lease.renew, lease.release))
-        self._exchange = PeriodicThread("store exchange", exchange)
-        self._presence = PeriodicThread("presence", presence)
-        for thread in (watch, self._presence):
-            thread.tick(time.monotonic())
-        for thread in (watch, upkeep, self._exchange, self._presence):
-            self._start(thread)
+        self._take_part()
+        process_end.enrol(self)
+        fork.register(self)
 
-    def _start(self, thread: PeriodicThread) -> None:
-        self._threads.append(thread)
-        thread.start()
+    def _close(self, timeout_seconds: float) -> bool:
+        """Deliver what is left and end the threads; return whether all ended in time."""
+        until = time.monotonic() + timeout_seconds
+        self._closed = True
+        if self._sleeps and self._is_used():
+            self._wake()
+        self._stop()
+        return self._end(until)
 
-    def _report(self) -> None:
-        self.store.report_worker(self.status())
+    # What the end of the process asks for
 
     def _stop(self) -> None:
-        """Let the threads deliver what is left and end; this does not wait for them."""
-        for thread in self._threads:
-            if thread is not self._presence:
-                thread.stop()
+        if not self._sleeps:
+            self._membership.stop()
+        elif self._is_used():  # at the end of a process no thread can be started any more
+            self._membership.deliver_here(self.status)
 
     def _end(self, until: float) -> bool:
-        """Wait for the threads, at most until then; return whether all have ended.
+        process_end.dismiss(self)
+        if self._sleeps:
+            self._first_use.stop()
+            return self._first_use.join(until - time.monotonic())
+        return self._membership.end(until)
 
-        They do the last things themselves, so that nobody is kept here by a store that does not answer.
-        What was not delivered in time is counted and logged.
+    # What a fork asks for
 
-        Args:
-            until: monotonic seconds.
-        """
-        self._exchange.join(until - time.monotonic())
-        records, scores = self._sink.give_up(), self._feedback.waiting
-        if records or scores:
-            logger.warning(
-                "%s was closed before the store took its last %d records and %d scores: they are lost",
-                self.worker_id,
-                records,
-                scores,
-            )
-        self._presence.stop()  # last, because its report tells of the losses
-        return all(thread.join(until - time.monotonic()) for thread in self._threads)
+    def renew_after_fork(self) -> None:
+        """Be another worker in a forked child. It joins the store at its first use: many a child has none."""
+        process_end.dismiss(self)
+        if self._closed:
+            return
+        self.worker_id = f"{self.worker_id}-{os.getpid()}" if self._named else _new_id()
+        self._started = self._clock()
+        self._recalls_before = self._recalls()
+        self._position = self._recorded()
+        contributions = self.tuner.contributions
+        self._join(None if self._own_tuner else self.tuner, self.configs)
+        self.tuner.contributions = contributions
+        self._sleeps, self._waking = True, threading.Lock()
+        self._first_use = PeriodicThread("first use", [PeriodicTask("first use", 0.05, self._look_for_use)])
+        self._first_use.start()
+        process_end.enrol(self)
+
+    def _recorded(self) -> int:
+        return self.profiler.read_since(sys.maxsize, 0)[1]
+
+    def _is_used(self) -> bool:
+        return self._recorded() > self._position
+
+    def _look_for_use(self) -> None:
+        if self._is_used():
+            self._wake()
+
+    def _wake(self) -> None:
+        with self._waking:
+            if not self._sleeps:
+                return
+            self._first_use.stop()
+            self._take_part()
+            self._sleeps = False
+
+    def _take_part(self) -> None:
+        self._membership.begin(self.status, self._tasks(), self._reports(), tune=self._tune)
+        for thread in self._more_threads():
+            self._membership.start(thread)
+
+
+def _new_id() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"

@@ -27,10 +27,11 @@ from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.samples import sample_workloads
 from athena_tuning.store import Store
 from athena_tuning.tuning.estimation.contention import ContentionLaw
-from athena_tuning.tuning.estimation.telemetry import KEPT, Telemetry
+from athena_tuning.tuning.estimation.telemetry import Telemetry, trace_of
+from athena_tuning.tuning.settings import TELEMETRY
 from athena_tuning.tuning.simulation.search import slowdowns
 from athena_tuning.tuning.simulation.simulator import Simulation
-from athena_tuning.tuning.trace import Ask, Trace
+from athena_tuning.tuning.trace import Arrival, Trace
 
 MOST_RECALLS = 1_000_000
 LEAST_EVIDENCE = 200
@@ -88,7 +89,9 @@ def fast_forward(
 
 def usual_evidence(store: Store) -> list[QueryMetrics]:
     """Return the newest recalls that the store's managers measured; if there are few, a sample workload."""
-    measured = deque((m for m in stored_records(store) if m.source == "live" and _timed(m)), maxlen=KEPT)
+    measured = deque(
+        (m for m in stored_records(store) if m.source == "live" and _timed(m)), maxlen=TELEMETRY.recalls
+    )
     return list(measured) if len(measured) >= LEAST_EVIDENCE else sample_workloads.load_records("mixed")
 
 
@@ -125,16 +128,15 @@ def _measured(
     evidence: Sequence[QueryMetrics],
 ) -> tuple[Mapping[str, Sequence[_Tasks]], Mapping[str, ContentionLaw]]:
     """Return what recalls of each type cost by themselves, and how layers slow down with company."""
-    usable = sorted(filter(None, map(_timed, evidence)), key=lambda m: m.timestamp)[-KEPT:]
+    usable = sorted(filter(None, map(_timed, evidence)), key=lambda m: m.timestamp)[-TELEMETRY.recalls :]
     profiler = PerformanceProfiler(window_hours=24 * 365 * 50, max_metrics=max(1, len(usable)))
     for m in usable:
         profiler.record_query(m)
-    telemetry = Telemetry()
-    telemetry.take(profiler)
-    laws = telemetry.laws()
+    telemetry = Telemetry().after(profiler.metrics)
+    laws = telemetry.laws
     work: dict[str, list[_Tasks]] = defaultdict(list)
-    for ask in telemetry.trace(telemetry.newest(KEPT), laws).asks:
-        work[ask.query_type].append(ask.tasks)
+    for arrival in trace_of(telemetry.recalls, laws).arrivals:
+        work[arrival.query_type].append(arrival.tasks)
     return work, laws
 
 
@@ -149,7 +151,7 @@ def _timed(m: QueryMetrics) -> QueryMetrics | None:
 
 def _asks(
     spec: LoadSpec, evidence: Sequence[QueryMetrics], work: Mapping[str, Sequence[_Tasks]], begin: float
-) -> Iterator[Ask]:
+) -> Iterator[Arrival]:
     texts: dict[str, dict[str, None]] = defaultdict(dict)
     for m in evidence:
         texts[m.query_type][m.query_text or m.query_type] = None
@@ -165,7 +167,7 @@ def _asks(
     for at in _arrivals(spec, begin):
         query_type, text = next(questions)
         pool = work[query_type]
-        yield Ask(at, query_type, pool[int(rng.random() * len(pool))], text)
+        yield Arrival(at, query_type, pool[int(rng.random() * len(pool))], text)
 
 
 def _arrivals(spec: LoadSpec, begin: float) -> Sequence[float]:

@@ -274,16 +274,20 @@ class OrderTaker:
         order = _read(self._store, run.id)
         if order is not None and run.state in UNDER_WAY:
             _WANTED[order.state](run)
-        self._report(run)
-        if run.state not in UNDER_WAY:
+        if self._report(run) not in UNDER_WAY:
             self._run = None
 
-    def _report(self, run: LoadRun) -> None:
-        summary = None
-        if run.state not in UNDER_WAY:
+    def _report(self, run: LoadRun) -> State:
+        """Report a run; return the state that was reported.
+
+        A run may end at any time, so its state is read once: what says that it has ended has its summary.
+        """
+        progress, summary = run.progress(), None
+        if progress.state not in UNDER_WAY:
             run.wait()
-            summary = run.summary().to_dict()
-        self._post(run.id, Report(self._manager.worker_id, asdict(run.progress()), summary))
+            progress, summary = run.progress(), run.summary().to_dict()
+        self._post(run.id, Report(self._manager.worker_id, asdict(progress), summary))
+        return progress.state
 
     def _take_next(self) -> None:
         for run_id, worker in self._store.posted(ORDERS, within=TAKEN_WITHIN_S).items():
@@ -298,7 +302,8 @@ class OrderTaker:
         """Whether no other manager takes this order, or has taken it."""
         if _REPORT in self._store.posted(_topic(run_id)):
             return False
-        return self._store.acquire_lease(f"load {run_id}", self._manager.worker_id, 10 * TAKEN_WITHIN_S)
+        name, worker = f"load {run_id}", self._manager.worker_id
+        return self._store.acquire_lease(name, worker, 10 * TAKEN_WITHIN_S) is not None
 
     def _begin(self, run_id: str, order: Order) -> None:
         try:

@@ -134,7 +134,7 @@ class SubprocessRun(RunHandle):
             [sys.executable, "-m", __name__], stdin=pipe, stdout=pipe, stderr=pipe, text=True
         )
         for read, source in ((self._listen, process.stdout), (self._output.extend, process.stderr)):
-            reader = threading.Thread(target=read, args=(source,), daemon=True)
+            reader = threading.Thread(target=read, args=(source,), name="load output", daemon=True)
             self._readers.append(reader)
             reader.start()
 
@@ -169,7 +169,7 @@ def _child(orders: IO[str], answers: IO[str]) -> None:
         MemoryManager(order["memory"], store=store, worker_id=f"load-{order['id']}") as manager,
     ):
         run = LoadRun(manager, spec, recorded=recorded_for(spec, store), run_id=order["id"]).start()
-        threading.Thread(target=_obey, args=(run, orders), daemon=True).start()
+        threading.Thread(target=_obey, args=(run, orders), name="load input", daemon=True).start()
         ended = False
         while not ended:
             ended = run.wait(_REPORT_S)

@@ -24,8 +24,9 @@ from athena_tuning.model import ConfigSet, QueryMetrics, TuningBounds, TuningStr
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.samples import sample_workloads
 from athena_tuning.tuning import AutoTuner
-from athena_tuning.tuning.simulation.search import LIMITS
-from athena_tuning.tuning.simulation.what_if import WhatIf, run_through, what_if, with_config
+from athena_tuning.tuning.settings import SEARCH
+from athena_tuning.tuning.simulation.what_if import WhatIf, what_if, with_config
+from athena_tuning.tuning.slices import run_through
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ def sweep(question: Question, records: Sequence[QueryMetrics]) -> dict[str, Conf
     at, scope = question.configs, question.scope
     config = (at.in_scope(scope) or at.default).config
     if question.over == "limit":
-        return {str(n): with_config(at, "all", max_concurrent=n) for n in LIMITS if n != _limit(at)}
+        return {str(n): with_config(at, "all", max_concurrent=n) for n in SEARCH.limits if n != _limit(at)}
     if question.over == "timeout":
         return {
             f"{seconds:g}": with_config(at, scope, timeout_seconds=seconds, layer_timeouts={})

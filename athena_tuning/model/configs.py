@@ -60,7 +60,7 @@ class TuningConfig:
     enable_cache: bool = True
     enable_parallel: bool = True
     deadline_seconds: float | None = None
-    layer_timeouts: Mapping[str, float] = field(default_factory=dict)
+    layer_timeouts: Mapping[str, float] = field(default_factory=dict, metadata={"unit": "seconds"})
     skipped_layers: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
+from athena_tuning import fork
 from athena_tuning.model import ConfigSet, LayerTask, QueryMetrics, TaskOutcome
 from athena_tuning.profiling.overlap import most_at_once, time_covered
 
@@ -68,7 +69,13 @@ class Measure:
         self._timer = timer
         self._running: list[None] = []  # its length counts layers at work; a list changes in one step
         self._numbers = itertools.count(1)
-        self._prefix = f"{uuid.uuid4().hex[:12]}-"
+        self._prefix = _prefix()
+        fork.register(self)
+
+    def renew_after_fork(self) -> None:
+        """In a forked child give ids of its own; what was at work is the parent's."""
+        self._prefix = _prefix()
+        self._running.clear()
 
     def __call__(
         self, query_text: str, query_type: str = "unknown", query_id: str | None = None
@@ -137,6 +144,10 @@ class Measure:
             return None if query is None else query.layer(name)
 
         return _around(asked)
+
+
+def _prefix() -> str:
+    return f"{uuid.uuid4().hex[:12]}-"
 
 
 class MeasuredQuery:

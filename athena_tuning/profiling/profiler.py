@@ -6,11 +6,13 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Unpack, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from athena_tuning import fork
+from athena_tuning.frames import frame
 from athena_tuning.model import LayerMetrics, QueryMetrics, QueryTypeMetrics
 from athena_tuning.profiling.columns.column_batch import columns_of
 from athena_tuning.profiling.columns.fold import fold, fold_columns
@@ -28,6 +30,10 @@ from athena_tuning.profiling.questions import (
     temporal,
     trending,
 )
+from athena_tuning.profiling.questions.recall_table import recall_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _CHUNK = 1024  # records folded at once; longer would hold the interpreter too long
 _SLACK = 256  # unread records above the window's size before some are dropped
@@ -86,6 +92,7 @@ class PerformanceProfiler:
         self._pending: deque[QueryMetrics | MeasuredQuery] = deque()
         self._most_pending = max_metrics + _SLACK
         self._lock = threading.Lock()
+        self._at_forks = fork.HeldLock(self._lock)
         self._window = Window(max_metrics, window_hours * 3600)
         self._summaries = IncrementalSummaries()
         self._counters: Counter[str] = Counter(recorded=0)
@@ -94,7 +101,7 @@ class PerformanceProfiler:
     def record_query(self, metrics: QueryMetrics | MeasuredQuery) -> None:
         """Take the record of a finished recall, or a measured query that has ended.
 
-        Never raises and never waits; the rules are applied later.
+        Never raises and never waits; the rules are applied later, by the next ``fold``.
         """
         pending = self._pending
         pending.append(metrics)
@@ -298,6 +305,34 @@ class PerformanceProfiler:
         with self._lock:
             return concurrency.task_table(self._refresh(), Selection(**chosen), self._window.names)
 
+    def to_pandas(self, **chosen: Unpack[Filter]) -> pd.DataFrame:
+        """Return recalls of the window as a table, oldest first; ``tasks().to_pandas()`` has layer tasks.
+
+        ``recall``, the position in the order of arrival, is what the two have in common. The other columns
+        have the names of ``QueryMetrics``: ids, texts and errors are strings, ``query_type`` and
+        ``source`` categories, ``timestamp`` is ``datetime64[us, UTC]``, ``cache_hit`` and ``success`` are
+        booleans that may be missing, ``result_count`` is an integer that may be, ``layers_queried`` holds a
+        tuple of names. Each layer that gave a latency has a column ``layer_NAME_ms`` with its own time. What
+        is unknown is missing. With ``layer``, the recalls that asked it are returned, with all their columns.
+
+        Raises:
+            MissingExtra: if pandas is not installed.
+
+        Example:
+            >>> profiler = PerformanceProfiler()
+            >>> for ms in (10.0, 30.0):
+            ...     profiler.record_query(QueryMetrics("q", "last deploy?", "temporal", 0, ms, None, False, 3,
+            ...                                        ["episodic"], {"episodic": ms - 1}, True))
+            >>> table = profiler.to_pandas()
+            >>> table.groupby("query_type", observed=True)["latency_ms"].mean().to_dict()
+            {'temporal': 20.0}
+            >>> table["layer_episodic_ms"].tolist()
+            [9.0, 29.0]
+        """
+        with self._lock:
+            columns = recall_table(self._refresh(), Selection(**chosen), self._window.names)
+        return frame(columns)
+
     def read_since(self, cursor: int = 0, limit: int = 10_000) -> tuple[list[QueryMetrics], int, int]:
         """Return records in the order of their arrival, each once.
 
@@ -333,6 +368,8 @@ class PerformanceProfiler:
 
     def _fold(self) -> int:
         now = self._clock()
+        if self._window.has_gone_back(now):
+            self._settle(now)
         folded, left, size = 0, len(self._pending), min(_CHUNK, self.max_metrics)
         while left > 0:
             left -= self._forget_excess()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from athena_tuning.store.base import MetricsTail, Store
 from athena_tuning.store.configs import ConfigChange
-from athena_tuning.store.errors import ConfigConflict, StoreError
+from athena_tuning.store.errors import ConfigConflict, LeaseLost, StoreError
 from athena_tuning.store.health import StoreEvent, StoreHealth, UnreadableRow
+from athena_tuning.store.leases import Lease
 from athena_tuning.store.memory_store import MemoryStore
 from athena_tuning.store.opening import open_store
 from athena_tuning.store.records import StoredRecords
@@ -17,6 +18,8 @@ __all__ = [
     "RECALLS",
     "ConfigChange",
     "ConfigConflict",
+    "Lease",
+    "LeaseLost",
     "Level",
     "MemoryStore",
     "MetricsTail",

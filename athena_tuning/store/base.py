@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from athena_tuning.frames import Records
 from athena_tuning.model import (
     Annotation,
     ConfigSet,
@@ -25,6 +26,7 @@ from athena_tuning.model import (
 )
 from athena_tuning.store.configs import ConfigChange
 from athena_tuning.store.health import StoreEvent, StoreHealth
+from athena_tuning.store.leases import Lease
 from athena_tuning.store.records import StoredRecords
 from athena_tuning.store.retention import Level
 from athena_tuning.store.rollup import Rollups
@@ -63,6 +65,10 @@ class Store(ABC):
         Raises:
             StoreError: if it could not be stored; nothing of it was.
         """
+
+    @abstractmethod
+    def next_sequence(self, worker_id: str) -> int:
+        """Return a sequence for ``append_metrics`` that is above all that a worker has used."""
 
     @abstractmethod
     def tail_metrics(
@@ -125,18 +131,22 @@ class Store(ABC):
         return version
 
     @abstractmethod
-    def apply_configs(self, changes: Sequence[ConfigChange]) -> list[ConfigVersion]:
+    def apply_configs(
+        self, changes: Sequence[ConfigChange], *, under: Lease | None = None
+    ) -> list[ConfigVersion]:
         """Put configs of several scopes in force in one step: all of them or, if one cannot be, none.
 
         Nobody ever sees some of them without the others.
 
         Args:
             changes: of different scopes.
+            under: a lease that the writer must still have; None: it needs none.
 
         Returns:
             The version of each change, numbered on in their order.
 
         Raises:
+            LeaseLost: if the lease has gone to somebody else.
             ConfigConflict: if another version than the writer saw is in force for a scope by now.
             ValueError: if there is nothing of the kind to restore, or two changes have the same scope.
             StoreError: if it could not be stored.
@@ -150,23 +160,41 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def config_history(self, *, limit: int = 200, scope: str | None = None) -> list[ConfigVersion]:
-        """Return versions, newest first, without those that cannot be read."""
+    def config_history(self, *, limit: int = 200, scope: str | None = None) -> Records[ConfigVersion]:
+        """Return versions, newest first, without those that cannot be read.
+
+        ``to_pandas`` makes a table of them: version, parent, scope, ``config_…`` for each value of the config
+        (``config_timeout_seconds``), mode, author, reason, time and restores.
+
+        Example:
+            >>> from athena_tuning.model import TuningConfig
+            >>> from athena_tuning.store import ConfigChange, open_store
+            >>> change = ConfigChange(TuningConfig(8), expected_version=0, actor="me", reason="more cores")
+            >>> with open_store("memory://") as store:
+            ...     version = store.apply_config(change)
+            ...     table = store.config_history().to_pandas()
+            >>> table[["version", "config_max_concurrent", "config_timeout_seconds"]].values.tolist()
+            [[1.0, 8.0, 10.0]]
+        """
 
     @abstractmethod
     def append_decision(self, decision: Decision) -> None:
         """Keep a decision; one with the same id is replaced (a verdict may be filled in)."""
 
     @abstractmethod
-    def decisions(self, *, limit: int = 200) -> list[Decision]:
-        """Return decisions, newest first, without those that cannot be read."""
+    def decisions(self, *, limit: int = 200) -> Records[Decision]:
+        """Return decisions, newest first, without those that cannot be read.
+
+        ``to_pandas`` makes a table of them, with the configs as ``before_…`` and ``after_…``; predicted and
+        observed are log ratios of the objective.
+        """
 
     @abstractmethod
     def report_worker(self, status: WorkerStatus) -> None:
         """Insert or replace a worker's status."""
 
     @abstractmethod
-    def workers(self) -> list[WorkerStatus]:
+    def workers(self) -> Records[WorkerStatus]:
         """Return all known workers, last seen first."""
 
     @abstractmethod
@@ -199,8 +227,18 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def acquire_lease(self, name: str, holder: str, ttl_seconds: float) -> bool:
-        """Take or renew a lease; True if ``holder`` has it now. It ends ``ttl_seconds`` after that."""
+    def acquire_lease(self, name: str, holder: str, ttl_seconds: float) -> Lease | None:
+        """Take or renew a lease.
+
+        Args:
+            name: of the lease.
+            holder: who wants it.
+            ttl_seconds: how long others have to see it unrenewed before they may take it. Each measures that
+                by itself, on a clock that never jumps (``store.leases`` says why); so ask again and again.
+
+        Returns:
+            The lease; None while somebody else has it.
+        """
 
     @abstractmethod
     def release_lease(self, name: str, holder: str) -> None:

@@ -9,6 +9,10 @@ class StoreError(Exception):
     """The store cannot do what was asked; the message names the store and the way out."""
 
 
+class LeaseLost(StoreError):
+    """Somebody else has the lease under which something was to be written: nothing was."""
+
+
 class ConfigConflict(StoreError):
     """Somebody else wrote first.
 

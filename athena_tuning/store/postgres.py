@@ -9,30 +9,30 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
+from athena_tuning import fork
+from athena_tuning.extras import needs_extra
 from athena_tuning.store.database import Database, Row, Transaction
 from athena_tuning.store.errors import StoreError
 from athena_tuning.store.identity import POSITION
+from athena_tuning.store.postgres_listener import PositionListener
 from athena_tuning.store.retention import DEFAULT, Retention
 from athena_tuning.store.sql_metrics import SqlStore
 from athena_tuning.store.text_policy import TextPolicy
 
-try:
+with needs_extra("postgres", "PostgreSQL"):
     import psycopg
+    import psycopg_pool
     from psycopg import errors
 
     from athena_tuning.store import postgres_connection
-except ImportError as exc:
-    raise StoreError(f"PostgreSQL needs psycopg: pip install 'athena-tuning[postgres]' ({exc})") from exc
-
-from athena_tuning.store.postgres_connection import (
-    TimedConnection,
-    connect,
-    in_our_words,
-    is_pooled,
-    open_pool,
-)
-from athena_tuning.store.postgres_listener import PositionListener
-from athena_tuning.store.postgres_schema import prepare, quoted
+    from athena_tuning.store.postgres_connection import (
+        TimedConnection,
+        connect,
+        in_our_words,
+        is_pooled,
+        open_pool,
+    )
+    from athena_tuning.store.postgres_schema import prepare, quoted
 
 SCHEMA = "athena_tuning"
 _POSITION = f"SELECT {POSITION} FROM main.identity"
@@ -50,7 +50,8 @@ class PostgresStore(SqlStore):
         schema: holds the tables.
         text: what to keep of query texts.
         retention: how long what is kept.
-        clock: Unix seconds; None: the process's clock, and the server's where all must agree (leases).
+        clock: Unix seconds; None: the process's clock, and the server's where all must agree (messages).
+        monotonic: seconds that never jump, for leases.
 
     Raises:
         StoreError: if the server cannot be reached or is too old, or the schema is not ours or newer than
@@ -65,9 +66,12 @@ class PostgresStore(SqlStore):
         text: TextPolicy | str = TextPolicy.KEEP,
         retention: Retention = DEFAULT,
         clock: Callable[[], float] | None = None,
+        monotonic: Callable[[], float] = time_module.monotonic,
     ) -> None:
         database = PostgresDatabase(url, schema, clock)
-        super().__init__(database, text=text, retention=retention, clock=clock or time_module.time)
+        super().__init__(
+            database, text=text, retention=retention, clock=clock or time_module.time, monotonic=monotonic
+        )
         if schema == SCHEMA and self._text is TextPolicy.KEEP:
             self.url = url
 
@@ -81,14 +85,30 @@ class PostgresDatabase(Database):
         self._clock = clock
         self._closed = False
         self._conninfo, self.name = postgres_connection.address(url)
-        with in_our_words(self.name):
-            with connect(self._conninfo) as connection:
-                prepare(connection, schema, self.name)
-                pooled = is_pooled(connection)
-            self._pool = open_pool(self._conninfo, self.name, pooled=pooled)
+        with in_our_words(self.name), connect(self._conninfo) as connection:
+            prepare(connection, schema, self.name)
+            self._pooled = is_pooled(connection)
+        self._begin()
+        fork.register(self)
+
+    def _begin(self) -> None:
+        self._opening = threading.Lock()
+        self._opened: psycopg_pool.ConnectionPool[TimedConnection] | None = None
         self._listener = PositionListener(
-            self._conninfo, f"{schema}_config", self._sql(_POSITION), pooled=pooled
+            self._conninfo, f"{self._schema}_config", self._sql(_POSITION), pooled=self._pooled
         )
+
+    def renew_after_fork(self) -> None:
+        """Connect anew in a forked child, when it needs to: the connections are the parent's."""
+        fork.leave_behind(self._opened, self._listener)
+        self._begin()
+
+    @property
+    def _pool(self) -> psycopg_pool.ConnectionPool[TimedConnection]:
+        with self._opening:
+            if self._opened is None:
+                self._opened = open_pool(self._conninfo, self.name, pooled=self._pooled)
+            return self._opened
 
     @property
     def config_watch(self) -> str:
@@ -152,7 +172,8 @@ class PostgresDatabase(Database):
         if not self._closed:
             self._closed = True
             self._listener.close()
-            self._pool.close()
+            if self._opened is not None:
+                self._opened.close()
 
     @contextmanager
     def _connection(self) -> Iterator[TimedConnection]:

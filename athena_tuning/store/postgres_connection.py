@@ -7,13 +7,15 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import psycopg
-import psycopg_pool
-from psycopg import errors
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
-
+from athena_tuning.extras import needs_extra
 from athena_tuning.store.database import Row
 from athena_tuning.store.errors import StoreError
+
+with needs_extra("postgres", "PostgreSQL"):
+    import psycopg
+    import psycopg_pool
+    from psycopg import errors
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 CONNECT_SECONDS = 5
 CALL_SECONDS = 10

@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 
-import psycopg
+from athena_tuning.extras import needs_extra
+
+with needs_extra("postgres", "PostgreSQL"):
+    import psycopg
 
 from athena_tuning.store.database import Row
 from athena_tuning.store.postgres_connection import TimedConnection, connect

@@ -5,11 +5,13 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-import psycopg
-from psycopg import errors
-
+from athena_tuning.extras import needs_extra
 from athena_tuning.store.errors import StoreError
 from athena_tuning.store.schema import CURRENT, MIGRATIONS
+
+with needs_extra("postgres", "PostgreSQL"):
+    import psycopg
+    from psycopg import errors
 
 LOWEST = 13
 """The oldest PostgreSQL that a store works on."""

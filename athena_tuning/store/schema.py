@@ -104,6 +104,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (topic, key)){compact}""",
     ),
     (
+        "ALTER TABLE {schema}leases RENAME COLUMN ends TO seconds",
+        "ALTER TABLE {schema}leases ADD COLUMN number BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE {schema}leases ADD COLUMN renewals BIGINT NOT NULL DEFAULT 0",
+        "UPDATE {schema}leases SET holder = '', seconds = 0",
+    ),
+    (
         """CREATE TABLE {schema}identity (
             one BIGINT PRIMARY KEY CHECK (one = 1),
             store_id TEXT NOT NULL,

@@ -9,13 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from athena_tuning.frames import Records
 from athena_tuning.model import ConfigSet, ConfigVersion, Mode, TuningConfig
 from athena_tuning.store.configs import ConfigChange, check_together, versions_after
 from athena_tuning.store.database import Database, Row, Transaction
 from athena_tuning.store.errors import StoreError
 from athena_tuning.store.health import StoreHealth
 from athena_tuning.store.identity import POSITION, REPLACED, Position, begin_epoch
-from athena_tuning.store.sql_tables import SqlTables
+from athena_tuning.store.leases import Lease, check_held
+from athena_tuning.store.sql_tables import SqlTables, lease_state
 
 logger = logging.getLogger(__name__)
 
@@ -28,21 +30,31 @@ class SqlConfigs(SqlTables):
     Args:
         database: where the tables are.
         clock: Unix seconds for what comes without a time.
+        monotonic: seconds that never jump, for leases.
     """
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time_module.time) -> None:
-        super().__init__(database, clock)
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], float] = time_module.time,
+        monotonic: Callable[[], float] = time_module.monotonic,
+    ) -> None:
+        super().__init__(database, clock, monotonic)
         self._newer: set[int] = set()
         [row] = database.read(f"SELECT {POSITION} FROM main.identity")
         self._known = Position(*row)
         self._unnoted: Position | None = None
 
-    def apply_configs(self, changes: Sequence[ConfigChange]) -> list[ConfigVersion]:
+    def apply_configs(
+        self, changes: Sequence[ConfigChange], *, under: Lease | None = None
+    ) -> list[ConfigVersion]:
         """See ``Store``."""
         check_together(changes)
         if not changes:
             return []
         with self._database.write(lock="configs") as transaction:
+            if under is not None:
+                check_held(under, lease_state(transaction.execute, under.name))
             head, current, written, past = self._standing(transaction, changes)
             versions = versions_after(changes, head, current, written, past, self._clock())
             new = [(c, v) for c, v in zip(changes, versions, strict=True) if v.version > head]
@@ -73,14 +85,14 @@ class SqlConfigs(SqlTables):
                 configs = configs.with_version(version)
         return replace(configs, head=at.head, epoch=epoch)
 
-    def config_history(self, *, limit: int = 200, scope: str | None = None) -> list[ConfigVersion]:
+    def config_history(self, *, limit: int = 200, scope: str | None = None) -> Records[ConfigVersion]:
         """See ``Store``."""
         where, values = ("WHERE scope = ?", (scope,)) if scope is not None else ("", ())
         rows = self._database.read(
             f"SELECT {_VERSION} FROM main.config_versions {where} ORDER BY version DESC LIMIT ?",
             (*values, limit),
         )
-        return [version for row in rows if (version := self._version_of(row))]
+        return Records(ConfigVersion, filter(None, map(self._version_of, rows)))
 
     def change_token(self) -> str:
         """See ``Store``."""

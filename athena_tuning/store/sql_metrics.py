@@ -41,6 +41,7 @@ class SqlStore(SqlConfigs):
         text: what to keep of query texts.
         retention: how long what is kept.
         clock: Unix seconds for what comes without a time.
+        monotonic: seconds that never jump, for leases.
     """
 
     def __init__(
@@ -50,8 +51,9 @@ class SqlStore(SqlConfigs):
         text: TextPolicy | str = TextPolicy.KEEP,
         retention: Retention = DEFAULT,
         clock: Callable[[], float] = time_module.time,
+        monotonic: Callable[[], float] = time_module.monotonic,
     ) -> None:
-        super().__init__(database, clock)
+        super().__init__(database, clock, monotonic)
         self._text = TextPolicy(text)
         self._retention = retention
         self._texts_marked: dict[int, float] = {}
@@ -78,6 +80,11 @@ class SqlStore(SqlConfigs):
             self._texts_marked = {}
         self._texts_marked.update(dict.fromkeys(unmarked, now))
         self._keep_house(worker_id, batch.records, now)
+
+    def next_sequence(self, worker_id: str) -> int:
+        """See ``Store``."""
+        used = self._database.read("SELECT sequence FROM main.writers WHERE worker_id = ?", (worker_id,))
+        return int(used[0][0]) + 1 if used else 0
 
     def tail_metrics(
         self,

@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import astuple, fields
 from typing import Any
 
+from athena_tuning.frames import Records
 from athena_tuning.model import Annotation, Decision, Feedback, WorkerStatus
 from athena_tuning.store.base import Store
 from athena_tuning.store.database import Database, Row
 from athena_tuning.store.health import StoreEvent, UnreadableRows
+from athena_tuning.store.leases import NOBODY, UNTAKEN, Lease, LeaseState, LeaseWatch
 
 _WORKER = ", ".join(field.name for field in fields(WorkerStatus))
 
@@ -23,11 +25,18 @@ class SqlTables(Store):
     Args:
         database: where the tables are.
         clock: Unix seconds for what comes without a time.
+        monotonic: seconds that never jump, for leases.
     """
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time_module.time) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], float] = time_module.time,
+        monotonic: Callable[[], float] = time_module.monotonic,
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._leases = LeaseWatch(monotonic)
         self._unreadable = UnreadableRows(database.name)
 
     def append_decision(self, decision: Decision) -> None:
@@ -41,13 +50,13 @@ class SqlTables(Store):
                 (decision.decision_id, decision.time, decision.scope, decision.action.value, record),
             )
 
-    def decisions(self, *, limit: int = 200) -> list[Decision]:
+    def decisions(self, *, limit: int = 200) -> Records[Decision]:
         """See ``Store``."""
         rows = self._database.read(
             "SELECT decision_id, record FROM main.decisions ORDER BY time DESC, decision_id DESC LIMIT ?",
             (limit,),
         )
-        return [decision for row in rows if (decision := self._decision_of(row))]
+        return Records(Decision, filter(None, map(self._decision_of, rows)))
 
     def report_worker(self, status: WorkerStatus) -> None:
         """See ``Store``."""
@@ -59,10 +68,10 @@ class SqlTables(Store):
                 astuple(status),
             )
 
-    def workers(self) -> list[WorkerStatus]:
+    def workers(self) -> Records[WorkerStatus]:
         """See ``Store``."""
         rows = self._database.read(f"SELECT {_WORKER} FROM main.workers ORDER BY last_seen DESC, worker_id")
-        return [WorkerStatus(*row) for row in rows]
+        return Records(WorkerStatus, (WorkerStatus(*row) for row in rows))
 
     def annotate(self, annotation: Annotation) -> None:
         """See ``Store``."""
@@ -127,22 +136,32 @@ class SqlTables(Store):
         )
         return dict(rows)
 
-    def acquire_lease(self, name: str, holder: str, ttl_seconds: float) -> bool:
-        """See ``Store``."""
-        now = self._database.now()
-        with self._database.write() as transaction:
-            taken = transaction.execute(
-                "INSERT INTO main.leases (name, holder, ends) VALUES (?,?,?) ON CONFLICT (name) DO UPDATE"
-                " SET holder = excluded.holder, ends = excluded.ends"
-                " WHERE leases.holder = excluded.holder OR leases.ends <= ? RETURNING holder",
-                (name, holder, now + ttl_seconds, now),
+    def acquire_lease(self, name: str, holder: str, ttl_seconds: float) -> Lease | None:
+        """See ``Store``. Who only waits for a lease reads, and keeps no writer from its work."""
+        state = lease_state(self._database.read, name)
+        has_run_out = self._leases.has_run_out(name, state)
+        if state.taken_by(holder, ttl_seconds, has_run_out=has_run_out) is None:
+            return None
+        # Under the lock on configs: what is written under the lease is before or after.
+        with self._database.write(lock="configs") as transaction:
+            now = lease_state(transaction.execute, name)
+            taken = now.taken_by(holder, ttl_seconds, has_run_out=has_run_out and now == state)
+            if taken is None:
+                return None
+            transaction.run(
+                "INSERT INTO main.leases (name, holder, number, renewals, seconds) VALUES (?,?,?,?,?)"
+                " ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, number = excluded.number,"
+                " renewals = excluded.renewals, seconds = excluded.seconds",
+                (name, *astuple(taken)),
             )
-        return bool(taken)
+        return Lease(name, holder, taken.number)
 
     def release_lease(self, name: str, holder: str) -> None:
         """See ``Store``."""
         with self._database.write() as transaction:
-            transaction.run("DELETE FROM main.leases WHERE name = ? AND holder = ?", (name, holder))
+            transaction.run(
+                "UPDATE main.leases SET holder = ? WHERE name = ? AND holder = ?", (NOBODY, name, holder)
+            )
 
     def close(self) -> None:
         """See ``Store``."""
@@ -155,6 +174,12 @@ class SqlTables(Store):
         except (ValueError, TypeError, KeyError, AttributeError) as exc:
             self._unreadable.add("decision", decision_id, exc)
             return None
+
+
+def lease_state(read: Callable[[str, Sequence[Any]], list[Row]], name: str) -> LeaseState:
+    """Return how a lease stands; ``read`` executes a query."""
+    rows = read("SELECT holder, number, renewals, seconds FROM main.leases WHERE name = ?", (name,))
+    return LeaseState(*rows[0]) if rows else UNTAKEN
 
 
 def _plain(value: Any) -> Any:

@@ -13,14 +13,15 @@ from typing import Any
 
 import apsw
 
-from athena_tuning import locations
+from athena_tuning import fork, locations
+from athena_tuning.sqlite_library import stop_memory_statistics
 from athena_tuning.store import sqlite_connection
 from athena_tuning.store.database import Database, Row, Transaction
 from athena_tuning.store.errors import StoreError
 from athena_tuning.store.identity import POSITION
 from athena_tuning.store.retention import DEFAULT, Retention
 from athena_tuning.store.sql_metrics import SqlStore
-from athena_tuning.store.sqlite_connection import connect, in_our_words, switch_statistics_off
+from athena_tuning.store.sqlite_connection import close, connect, in_our_words
 from athena_tuning.store.sqlite_file import Settling, WatchedFile, count_on
 from athena_tuning.store.sqlite_schema import SqliteTransaction, prepare
 from athena_tuning.store.text_policy import TextPolicy
@@ -39,6 +40,7 @@ class SqliteStore(SqlStore):
         text: what to keep of query texts.
         retention: how long what is kept.
         clock: Unix seconds.
+        monotonic: seconds that never jump, for leases.
 
     Raises:
         StoreError: if the file is not a store, newer than this program, damaged or not writable.
@@ -51,14 +53,19 @@ class SqliteStore(SqlStore):
         text: TextPolicy | str = TextPolicy.KEEP,
         retention: Retention = DEFAULT,
         clock: Callable[[], float] = time_module.time,
+        monotonic: Callable[[], float] = time_module.monotonic,
     ) -> None:
-        super().__init__(SqliteDatabase(Path(path), clock), text=text, retention=retention, clock=clock)
+        database = SqliteDatabase(Path(path), clock)
+        super().__init__(database, text=text, retention=retention, clock=clock, monotonic=monotonic)
         if self._text is TextPolicy.KEEP:
             self.url = f"sqlite:///{Path(path).resolve()}"
 
 
 class SqliteDatabase(Database):
-    """Connections to one SQLite file: one that writes, and as many that read as there are readers at once."""
+    """Connections to one SQLite file: one that writes, and as many that read as there are readers at once.
+
+    While the process forks all are closed, because SQLite cannot share one with a child.
+    """
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
         self.name = str(path)
@@ -67,10 +74,12 @@ class SqliteDatabase(Database):
         self._write_lock = threading.RLock()
         self._settling = Settling(path)
         self._left: WatchedFile | None = None
-        self._closed = False
-        switch_statistics_off()
+        self._gate = fork.Gate()
+        self._closed = self._is_the_parents = False
+        stop_memory_statistics()
         with in_our_words(self.name):
             self._opened: _Opened | None = self._open()
+        fork.register(self)
 
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """See ``Database``."""
@@ -90,7 +99,7 @@ class SqliteDatabase(Database):
     @contextmanager
     def write(self, lock: str | None = None) -> Iterator[Transaction]:
         """See ``Database``; SQLite's writers run one after the other anyway."""
-        with in_our_words(self.name), self._turn():
+        with in_our_words(self.name), self._gate, self._turn():
             self._refuse_closed()
             opened = self._opened
             if opened is None or opened.file.change(opened.writer):
@@ -136,18 +145,37 @@ class SqliteDatabase(Database):
                 return
             self._closed = True
             if self._opened is not None:
-                self._opened.close(keep_log=self._opened.file.change(self._opened.writer) is not None)
+                self._opened.close()
+
+    def rest_before_fork(self, until: float) -> None:
+        """See ``Resting``."""
+        self._is_the_parents = not self._gate.shut(until)
+        if not self._is_the_parents and self._opened is not None:
+            self._opened.rest()
+
+    def go_on_after_fork(self) -> None:
+        """See ``Resting``."""
+        self._is_the_parents = False
+        self._gate.open()
+
+    def renew_after_fork(self) -> None:
+        """See ``Renewable``."""
+        self._gate, self._write_lock = fork.Gate(), threading.RLock()
+        if self._is_the_parents:
+            fork.leave_behind(self._opened)
+            self._opened = None
 
     @contextmanager
     def _reader(self) -> Iterator[apsw.Connection]:
-        opened, connection = self._current_reader()
-        try:
-            yield connection
-        finally:
-            if self._closed or opened is not self._opened:
-                _close(connection, keep_log=opened is not self._opened)
-            else:
-                opened.free.append(connection)
+        with self._gate:
+            opened, connection = self._current_reader()
+            try:
+                yield connection
+            finally:
+                if self._closed or opened is not self._opened:
+                    close(connection, keep_log=opened is not self._opened)
+                else:
+                    opened.free.append(connection)
 
     def _current_reader(self) -> tuple[_Opened, apsw.Connection]:
         """Return a connection that reads the file which is there, and what it belongs to."""
@@ -174,7 +202,7 @@ class SqliteDatabase(Database):
                     return opened  # another thread was quicker, or it was put right
                 self._settling.check(what)
                 self._opened, self._left, self.incident = None, opened.file, what
-                opened.close(keep_log=True)
+                opened.close()
             if self._left is not None:
                 self._left.let_go()
                 self._left = None
@@ -189,15 +217,13 @@ class SqliteDatabase(Database):
                 f"{self.name}: the folder {self._path.parent} does not exist; make it or name another file"
             )
         locations.make_private_file(self._path)
-        file = WatchedFile(self._path)
-        writer = connect(self.name)
+        opened = _Opened(self.name, WatchedFile(self._path))
         try:
-            prepare(writer, self.name)
-            writer.set_wal_hook(file.checkpoint)
+            prepare(opened.writer, self.name)
         except BaseException:
-            _close(writer, keep_log=file.change() is not None)
+            opened.close()
             raise
-        return _Opened(writer, file)
+        return opened
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -215,25 +241,40 @@ class SqliteDatabase(Database):
     def _refuse_closed(self) -> None:
         if self._closed:
             raise StoreError(f"{self.name}: the store is closed")
+        if self._is_the_parents:
+            raise StoreError(
+                f"{self.name}: the store was in use when the process forked, and SQLite cannot share that:"
+                " open it anew in this process"
+            )
 
 
 class _Opened:
     """One opening of the file: a connection that writes, those that read and are free, and the file."""
 
-    def __init__(self, writer: apsw.Connection, file: WatchedFile) -> None:
-        self.writer = writer
+    def __init__(self, name: str, file: WatchedFile) -> None:
         self.file = file
         self.free: deque[apsw.Connection] = deque()
+        self._name = name
+        self._writer: apsw.Connection | None = None
 
-    def close(self, *, keep_log: bool) -> None:
-        """Close all that is free, and what writes."""
+    @property
+    def writer(self) -> apsw.Connection:
+        """The connection that writes, for whoever has the turn."""
+        if self._writer is None:
+            self._writer = connect(self._name)
+            self._writer.set_wal_hook(self.file.checkpoint)
+        return self._writer
+
+    def rest(self) -> None:
+        """Close all for a while; the file stays watched."""
+        self.close()
+        self.file.forget_log()
+
+    def close(self) -> None:
+        """Close all that is free, and what writes; no log is brought into another file than its own."""
+        keep_log = self.file.change(self._writer) is not None
         while self.free:
-            _close(self.free.pop(), keep_log=keep_log)
-        _close(self.writer, keep_log=keep_log)
-
-
-def _close(connection: apsw.Connection, *, keep_log: bool) -> None:
-    """Close a connection; with ``keep_log`` without bringing the write-ahead log into the file."""
-    if keep_log:
-        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-    connection.close()
+            close(self.free.pop(), keep_log=keep_log)
+        if self._writer is not None:
+            close(self._writer, keep_log=keep_log)
+            self._writer = None

@@ -21,12 +21,11 @@ def connect(name: str) -> apsw.Connection:
     return connection
 
 
-def switch_statistics_off() -> None:
-    """Switch SQLite's memory statistics off: their lock makes parallel reads take turns."""
-    try:
-        apsw.config(apsw.SQLITE_CONFIG_MEMSTATUS, False)
-    except apsw.MisuseError:
-        return  # SQLite is in use already: it stays as it is
+def close(connection: apsw.Connection, *, keep_log: bool) -> None:
+    """Close a connection; with ``keep_log`` without bringing the write-ahead log into the file."""
+    if keep_log:
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    connection.close()
 
 
 @contextmanager

@@ -94,6 +94,10 @@ class WatchedFile:
                 logger.debug("%s: the write-ahead log stays long for now: %s", self._path, exc)
         return apsw.SQLITE_OK
 
+    def forget_log(self) -> None:
+        """Do not wonder at another write-ahead log: with its last connection SQLite removes it."""
+        self._log_inode = None
+
     def let_go(self) -> None:
         """Make room for a new opening, after the connections are closed.
 

@@ -1,18 +1,31 @@
-"""What a decision may rest on: the window, the configs in force, and figures drawn from both."""
+"""What a decision rests on: a frozen record, from which the same decision can be made again."""
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
 
-from athena_tuning.model import ConfigSet, QueryMetrics, TuningBounds, TuningConfig, TuningStrategy
-from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.tuning.estimation.contributions import Contributions
+import msgspec
 
-RECENT = 300
-"""Recalls that speed-up is drawn from: the newest, so that its cost does not grow with the window."""
+from athena_tuning.model import ConfigSet, TuningBounds, TuningConfig, TuningStrategy
+from athena_tuning.tuning.estimation.contention import Contention
+from athena_tuning.tuning.estimation.contributions import LayerValue
+from athena_tuning.tuning.estimation.daily_load import DailyLoad
+from athena_tuning.tuning.estimation.packed_telemetry import (
+    CurveColumns,
+    RecallColumns,
+    packed_curve,
+    packed_recalls,
+    unpacked_curve,
+    unpacked_recalls,
+)
+from athena_tuning.tuning.estimation.telemetry import Telemetry
+from athena_tuning.tuning.estimation.window_figures import WindowFigures
+
+FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +33,6 @@ class Evidence:
     """What a policy sees when it is asked.
 
     Attributes:
-        profiler: the window.
         configs: the configs in force.
         strategy: what the operator wants most.
         bounds: the range to choose from.
@@ -29,10 +41,14 @@ class Evidence:
         now: Unix seconds.
         fresh: recalls recorded since the policy was last asked to decide.
         urgent: whether the strategy has changed since then.
-        contributions: what each layer added to the answers of each type.
+        telemetry: the newest recalls, and what is known of contention.
+        load: recalls by the time of day.
+        values: what each layer adds to the answers of each type.
+        figures: of the window, "all" and by type; empty where the policy does not read them.
+        memory: what the policy remembers.
+        policy: the name of the policy that is asked.
     """
 
-    profiler: PerformanceProfiler
     configs: ConfigSet
     strategy: TuningStrategy
     bounds: TuningBounds
@@ -41,99 +57,68 @@ class Evidence:
     now: float
     fresh: int = 0
     urgent: bool = False
-    contributions: Contributions = field(default_factory=Contributions)
+    telemetry: Telemetry = field(default_factory=Telemetry)
+    load: DailyLoad = field(default_factory=DailyLoad)
+    values: Mapping[str, Mapping[str, LayerValue]] = field(default_factory=dict)
+    figures: Mapping[str, WindowFigures] = field(default_factory=dict)
+    memory: Any = None
+    policy: str = ""
 
     def incumbent(self, scope: str) -> TuningConfig:
         """Return the config in force for "all" or for a query type."""
         return self.configs.default.config if scope == "all" else self.configs.for_type(scope)
 
 
-@dataclass(frozen=True, slots=True)
-class SpeedUp:
-    """What running layers at the same time gives: 2.0 is half the time.
+def pack(evidence: Evidence) -> bytes:
+    """Return the evidence in at most 300 kB, without texts: MessagePack and columns, compressed.
 
-    ``Σ sᵢ / max sᵢ`` over recalls of two layers or more, s being service times without queue wait.
-    ``kind`` is "measured" where recalls really ran in parallel, "possible" where they ran one after
-    another (so that parallel running, once off, can come back), "unknown" without such recalls.
-
-    Layers that disturb each other take longer side by side, and their own times hide it: a store with one
-    slot shows 3.0 where the truth is 1.0. So where the same layers have also been seen one after another,
-    those times are the numerator. Without any such recall the figure is an upper bound.
+    What ``unpack`` makes of it leads to the same decision, to the last digit.
     """
-
-    value: float = 1.0
-    samples: int = 0
-    kind: str = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """What one scope's recalls looked like in the window. Times are ms, rates are 0 to 1."""
-
-    scope: str
-    samples: int
-    mean_ms: float
-    p99_ms: float
-    success_rate: float
-    speed_up: SpeedUp
-
-    @property
-    def known(self) -> bool:
-        """Whether there is a p99 to conclude from."""
-        return math.isfinite(self.p99_ms)
-
-
-def newest(profiler: PerformanceProfiler) -> list[QueryMetrics]:
-    """Return the newest ``RECENT`` recalls: read them once where several scopes are looked at."""
-    return profiler.metrics[-RECENT:]
-
-
-def figures(
-    profiler: PerformanceProfiler, scope: str = "all", recent: Sequence[QueryMetrics] | None = None
-) -> Figures:
-    """Draw the figures of "all" recalls or of one query type from the window.
-
-    Args:
-        profiler: the window.
-        scope: "all" or a query type.
-        recent: what ``newest`` gave, if it was read already.
-    """
-    summary = profiler.summary() if scope == "all" else profiler.summary(query_type=scope)
-    recent = newest(profiler) if recent is None else recent
-    return Figures(
-        scope,
-        summary.count,
-        summary.mean_latency_ms,
-        summary.p99_latency_ms,
-        1.0 - summary.errors / summary.known_success if summary.known_success else 1.0,
-        speed_up(m for m in recent if scope in ("all", m.query_type)),
+    telemetry = evidence.telemetry
+    packed = _Packed(
+        FORMAT,
+        replace(evidence, telemetry=Telemetry()),
+        packed_recalls(telemetry.recalls),
+        packed_curve(telemetry.contention.curve),
+        (telemetry.position, telemetry.learned, telemetry.tasks),
     )
+    return zlib.compress(msgspec.msgpack.encode(packed, enc_hook=_plain))
 
 
-def speed_up(records: Iterable[QueryMetrics]) -> SpeedUp:
-    """Return what parallel layers give, or would give, over ``records``; see ``SpeedUp``."""
-    parallel: list[dict[str, float]] = []
-    sequential: list[dict[str, float]] = []
-    for m in records:
-        if not m.cache_hit and len(m.layer_latencies) > 1:
-            (parallel if m.parallel_execution else sequential).append(m.layer_latencies)
-    alone = _means(sequential)
-    if parallel:
-        work = sum(alone.get(layer, ms) for times in parallel for layer, ms in times.items())
-        return SpeedUp(_ratio(work, sum(max(t.values()) for t in parallel)), len(parallel), "measured")
-    if sequential:
-        work = sum(ms for times in sequential for ms in times.values())
-        return SpeedUp(_ratio(work, sum(max(t.values()) for t in sequential)), len(sequential), "possible")
-    return SpeedUp()
+def unpack(data: bytes) -> Evidence:
+    """Return the evidence that ``pack`` packed; its memory is in plain types, see ``Policy.restored``.
+
+    Raises:
+        ValueError: if it is damaged, or of a newer program.
+    """
+    try:
+        packed = msgspec.msgpack.decode(zlib.decompress(data), type=_Packed, dec_hook=_refused)
+    except (zlib.error, msgspec.MsgspecError) as exc:
+        raise ValueError(f"this is no evidence that can be read: {exc}") from exc
+    if packed.format != FORMAT:
+        raise ValueError(f"evidence of format {packed.format}; this program reads {FORMAT}: update it")
+    position, learned, tasks = packed.counts
+    contention = Contention(fitted=unpacked_curve(packed.curve))
+    recalls = unpacked_recalls(packed.recalls)
+    telemetry = Telemetry(recalls, position, contention, learned, tasks)
+    return replace(packed.evidence, telemetry=telemetry)
 
 
-def _means(records: list[dict[str, float]]) -> Mapping[str, float]:
-    totals: dict[str, list[float]] = defaultdict(list)
-    for times in records:
-        for layer, ms in times.items():
-            totals[layer].append(ms)
-    return {layer: sum(values) / len(values) for layer, values in totals.items()}
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    format: int
+    evidence: Evidence
+    recalls: RecallColumns
+    curve: CurveColumns | None
+    counts: tuple[int, int, int]
 
 
-def _ratio(work: float, span: float) -> float:
-    return work / span if span > 0 else 1.0
+def _plain(value: Any) -> Any:
+    """Return what msgspec does not know as something that it knows."""
+    if isinstance(value, MappingProxyType):
+        return dict(value)
+    raise NotImplementedError(f"{type(value).__name__} is no part of evidence")
+
+
+def _refused(kind: type, value: Any) -> Any:
+    raise NotImplementedError(f"{kind.__name__} is no part of packed evidence")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 
-class Ask(NamedTuple):
-    """One recall of a trace.
+class Arrival(NamedTuple):
+    """One recall of a trace as it arrives.
 
     ``time`` is seconds from the trace's start; ``tasks`` are the layers it asks, each with its own work in
     seconds: the service time it would have if nothing else ran. ``text`` tells repeated questions, which
@@ -29,39 +28,30 @@ class Trace:
         ValueError: if times go back or a work is negative; the message says where.
 
     Example:
-        >>> Trace((Ask(0.0, "factual", (("semantic", 0.01),)), Ask(0.5, "meta", ()))).seconds
+        >>> Trace((Arrival(0.0, "factual", (("semantic", 0.01),)), Arrival(0.5, "meta", ()))).seconds
         0.5
     """
 
-    asks: tuple[Ask, ...]
+    arrivals: tuple[Arrival, ...]
 
     def __post_init__(self) -> None:
         before = float("-inf")
-        for i, ask in enumerate(self.asks):
-            if ask.time < before:
-                raise ValueError(f"recall {i} comes at {ask.time} s, before the one ahead of it")
-            if any(not work >= 0 for _, work in ask.tasks):
-                raise ValueError(f"recall {i} has a work that is not a time: {ask.tasks}")
-            before = ask.time
+        for i, recall in enumerate(self.arrivals):
+            if recall.time < before:
+                raise ValueError(f"recall {i} comes at {recall.time} s, before the one ahead of it")
+            if any(not work >= 0 for _, work in recall.tasks):
+                raise ValueError(f"recall {i} has a work that is not a time: {recall.tasks}")
+            before = recall.time
 
     def __len__(self) -> int:
-        return len(self.asks)
+        return len(self.arrivals)
 
     @property
     def seconds(self) -> float:
         """Time from the first recall to the last."""
-        return self.asks[-1].time - self.asks[0].time if self.asks else 0.0
+        return self.arrivals[-1].time - self.arrivals[0].time if self.arrivals else 0.0
 
     @property
     def layers(self) -> tuple[str, ...]:
         """All layers that are asked, sorted."""
-        return tuple(sorted({layer for ask in self.asks for layer, _ in ask.tasks}))
-
-
-def joined(parts: Sequence[Trace]) -> Trace:
-    """Return the parts one after the other, each beginning where the one ahead of it ended."""
-    asks: list[Ask] = []
-    for part in parts:
-        begin = asks[-1].time if asks else 0.0
-        asks += (ask._replace(time=begin + ask.time - part.asks[0].time) for ask in part.asks)
-    return Trace(tuple(asks))
+        return tuple(sorted({layer for recall in self.arrivals for layer, _ in recall.tasks}))

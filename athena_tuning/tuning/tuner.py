@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Any
 
+from athena_tuning import fork
 from athena_tuning.model import (
     ConfigSet,
     ConfigVersion,
@@ -19,8 +20,11 @@ from athena_tuning.model import (
 )
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.tuning.estimation.contributions import Contributions
-from athena_tuning.tuning.evidence import Evidence, figures
-from athena_tuning.tuning.policies.base import Policy, with_shared_limit
+from athena_tuning.tuning.estimation.daily_load import DailyLoad
+from athena_tuning.tuning.estimation.window_figures import window_figures
+from athena_tuning.tuning.evidence import Evidence, pack
+from athena_tuning.tuning.observer import Observer
+from athena_tuning.tuning.policies.base import Finding, Policy, with_shared_limit
 from athena_tuning.tuning.policies.registry import make_policy
 
 
@@ -41,6 +45,7 @@ class AutoTuner:
         policy: a name ("model", "rules", …) or a policy. The model has the least regret of all in
             ``benchmarks/regret.py``; where records carry no layer tasks, or too few, it does as the rules do.
         clock: Unix seconds.
+        daily_load: how the day is divided.
 
     Raises:
         ValueError: if the interval or the minimum is below 1, or the policy is unknown.
@@ -68,6 +73,7 @@ class AutoTuner:
         bounds: TuningBounds = TuningBounds(),  # noqa: B008  (a frozen value)
         policy: str | Policy = "model",
         clock: Callable[[], float] = time.time,
+        daily_load: DailyLoad = DailyLoad(),  # noqa: B008  (a frozen value)
     ) -> None:
         if adjustment_interval < 1:
             raise ValueError(f"adjustment_interval must be at least 1, not {adjustment_interval}")
@@ -82,6 +88,7 @@ class AutoTuner:
         self._clock = clock
         self._state = threading.RLock()  # held for a few assignments
         self._deciding = threading.Lock()  # held while the policy thinks
+        self._at_forks = [fork.HeldLock(lock) for lock in (self._state, self._deciding)]
         self._strategy = TuningStrategy(strategy)
         self._current = TuningConfig(strategy=self._strategy)
         self._by_type: dict[str, TuningConfig] = {}
@@ -89,7 +96,11 @@ class AutoTuner:
         self._switched = False
         self._step_switched = False
         self._decided_at = 0
-        self._told = ConfigSet()
+        self._configs = ConfigSet()
+        self._observer = Observer(profiler, daily_load)
+        self._memory = self.policy.memory()
+        self._basis: tuple[Evidence, frozenset[str]] = self._evidence(self._configs, 0.0), frozenset()
+        self._study: tuple[Evidence, Generator[None, None, Finding]] | None = None
 
     @property
     def strategy(self) -> TuningStrategy:
@@ -145,7 +156,7 @@ class AutoTuner:
     def propose(self, query_type: str | None = None) -> Decision:
         """Return what the policy would choose now for all types or one, with reasons; change nothing."""
         with self._deciding:
-            evidence = self._evidence(self._in_force(), self._clock())
+            evidence = self._proposing()
             shared = self.policy.propose(evidence)
             if query_type is None:
                 return shared
@@ -167,48 +178,63 @@ class AutoTuner:
             with self._state:
                 urgent = self._step_switched
             evidence = self._evidence(in_force, now, recorded - self._decided_at, urgent)
-            if not self.policy.due(evidence):
+            if not (self.policy.due(evidence) or self._study):
                 return ()
             with self._state:
                 self._step_switched = False
             self._decided_at = recorded
-            return self.policy.decide(evidence)
+            evidence = self._observed(evidence)
+            decisions, self._memory = self.policy.decide(evidence)
+            if not decisions:
+                evidence, decisions = self._studied(replace(evidence, memory=self._memory))
+            self._basis = evidence, frozenset(made.decision_id for made in decisions)
+            return decisions
+
+    def evidence_of(self, decision_id: str) -> bytes | None:
+        """Return what a decision of the last ``step`` rests on, packed (see ``rerun``); else None."""
+        with self._deciding:
+            evidence, made = self._basis
+            return pack(evidence) if decision_id in made else None
 
     def applied(self, decision: Decision, version: ConfigVersion) -> None:
         """Note that ``decision`` is in force as ``version``."""
         with self._deciding:
-            self.policy.applied(decision, version)
+            evidence = self._evidence(self._in_force(), self._clock())
+            self._memory = self.policy.applied(evidence, decision, version)
+            if decision.scope == "all":
+                self._study = None  # it asked what would be better than what was
 
     def in_force(self, configs: ConfigSet) -> None:
         """Note the configs in force after somebody changed them; a strategy they bring is taken over."""
         with self._state:
             brought = configs.default.config.strategy
-            if brought is not self._told.default.config.strategy and brought is not self._strategy:
+            if brought is not self._configs.default.config.strategy and brought is not self._strategy:
                 self._strategy, self._step_switched = brought, True
-            self._told = configs
+            self._configs = configs
             self._current = configs.default.config
             self._by_type = {t: version.config for t, version in configs.by_type.items()}
+        self.contributions.begin(lambda query_type: _layers_since(configs, query_type))
 
     def get_tuning_report(self) -> dict[str, Any]:
         """Return strategy, current config, figures of the window and recommendations, computed now."""
-        seen = figures(self.profiler)
+        figures = window_figures(self.profiler)["all"]
         proposal = self.propose()
         return {
             "strategy": self._strategy.value,
             "current_config": self._current.to_dict(),
             "metrics": {
-                "total_queries": seen.samples,
-                "avg_latency_ms": _or_zero(seen.mean_ms),
-                "p99_latency_ms": _or_zero(seen.p99_ms),
-                "parallel_speedup": seen.speed_up.value,
-                "success_rate": seen.success_rate,
+                "total_queries": figures.samples,
+                "avg_latency_ms": _or_zero(figures.mean_ms),
+                "p99_latency_ms": _or_zero(figures.p99_ms),
+                "parallel_speedup": figures.speed_up.value,
+                "success_rate": figures.success_rate,
             },
             "recommendations": _recommendations(proposal),
         }
 
     def _retune(self) -> None:
         with self._deciding:
-            evidence = self._evidence(self._in_force(), self._clock())
+            evidence = self._proposing()
             chosen = self.policy.propose(evidence).after
             by_type = {t: self.policy.propose(evidence, t).after for t in self.profiler.query_types()}
         with self._state:
@@ -216,14 +242,42 @@ class AutoTuner:
                 return  # switched meanwhile: the next call decides anew
             self._current, self._by_type = chosen, by_type
 
+    def _studied(self, evidence: Evidence) -> tuple[Evidence, tuple[Decision, ...]]:
+        """Go on with the study that is under way by one slice, or begin one.
+
+        A study whose question has changed meanwhile is dropped.
+
+        Returns:
+            What it came to, after the evidence that it rests on: that of its beginning.
+        """
+        if self._study is not None:
+            asked = self._study[0]
+            if evidence.urgent or asked.incumbent("all") != evidence.incumbent("all"):
+                self._study = None
+        if self._study is None:
+            study = self.policy.study(evidence)
+            self._memory = study.memory
+            if study.slices is None:
+                return evidence, ()
+            self._study = evidence, study.slices
+        begun, slices = self._study
+        try:
+            next(slices)
+        except StopIteration as end:
+            found: Finding = end.value
+            self._study = None
+            self._memory = found.remember(self._memory)
+            return begun, tuple(replace(made, time=evidence.now) for made in found.decisions)
+        return begun, ()
+
     def _in_force(self) -> ConfigSet:
         with self._state:
-            default = replace(self._told.default, config=self._current)
-            return replace(self._told, default=default)
+            default = replace(self._configs.default, config=self._current)
+            return replace(self._configs, default=default)
 
     def _evidence(self, configs: ConfigSet, now: float, fresh: int = 0, urgent: bool = False) -> Evidence:
+        """Return evidence without what came since it was last read."""
         return Evidence(
-            self.profiler,
             configs,
             self._strategy,
             self.bounds,
@@ -232,8 +286,28 @@ class AutoTuner:
             now,
             fresh,
             urgent,
-            self.contributions,
+            self._observer.telemetry,
+            self._observer.load,
+            memory=self._memory,
+            policy=self.policy.name,
         )
+
+    def _observed(self, evidence: Evidence) -> Evidence:
+        """Return the evidence with all that there is by now."""
+        self._observer.observe()
+        evidence = replace(
+            evidence,
+            telemetry=self._observer.telemetry,
+            load=self._observer.load,
+            values=self.contributions.values(),
+        )
+        if not self.policy.reads_figures(evidence):
+            return evidence
+        return replace(evidence, figures=window_figures(self.profiler))
+
+    def _proposing(self) -> Evidence:
+        """Return the evidence of a proposal, which is always due."""
+        return self._observed(self._evidence(self._in_force(), self._clock(), self.adjustment_interval))
 
     def _recorded(self) -> int:
         return self.profiler.counters.get("recorded", 0)
@@ -245,10 +319,18 @@ def _or_zero(value: float) -> float:
 
 def _recommendations(proposal: Decision) -> list[str]:
     changes = proposal.before.changes_to(proposal.after)
-    told = [
+    lines = [
         f"{r.parameter}: {changes[r.parameter][0]} → {changes[r.parameter][1]} ({r.rule}"
         + (f"; bound: {r.bound})" if r.bound else ")")
         for r in proposal.reasons
         if r.parameter in changes
     ]
-    return told or [proposal.summary]
+    return lines or [proposal.summary]
+
+
+def _layers_since(configs: ConfigSet, query_type: str) -> float:
+    """Return when the present set of layers came into force for a type, at the latest."""
+    version = configs.by_type.get(query_type)
+    if version is None:
+        return configs.default.time if configs.default.config.skipped_layers else 0.0
+    return version.time

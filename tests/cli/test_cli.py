@@ -143,6 +143,7 @@ COMMANDS = [
     ("config", "history"),
     ("config", "apply", "--max-concurrent", "3", "--reason", "r"),
     ("config", "rollback", "1", "--reason", "r"),
+    ("config", "undo"),
     ("metrics", "export", "out.csv"),
 ]
 
@@ -348,6 +349,21 @@ def test_a_what_if_without_recalls_fails_in_one_line() -> None:
     assert failed.exit_code == 1
     assert "0 recalls say what their layers did" in failed.output
     assert "Traceback" not in failed.output
+
+
+def test_a_strategy_and_its_undo_tell_what_came_along_for_exceptions(living_manager: str) -> None:
+    at = ("--store", living_manager)
+    run("config", "apply", "--scope", "meta", "--timeout", "3", "--reason", "x", *at)
+    said = run("config", "apply", "--strategy", "cost", "--timeout", "7", "--reason", "cheap", *at)
+    assert said.exit_code == 0, said.output
+    assert "version 2 for all" in said.stdout
+    assert "version 3 for meta" in said.stdout
+    undone = json.loads(run("config", "undo", *at, "--json").stdout)
+    assert undone["reason"] == "undo of version 2 (back to the defaults): cheap"
+    assert [v["scope"] for v in undone["exceptions"]] == ["meta"]
+    shown = json.loads(run("config", "history", *at, "--json").stdout)
+    cost = next(v for v in shown if v["version"] == 2)
+    assert (cost["config"]["strategy"], cost["config"]["timeout_seconds"]) == ("cost", 7.0)
 
 
 def test_an_exception_is_ended_from_the_command_line(living_manager: str) -> None:

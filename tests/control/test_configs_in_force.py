@@ -302,16 +302,15 @@ def test_the_mode_is_set_for_all_types_and_each_exception(store: Failing) -> Non
 
 
 def test_of_two_managers_on_a_store_one_tunes_and_the_other_takes_over(store: Failing) -> None:
-    now = [1000.0]
-    shared = Failing(clock=lambda: now[0])
-    one = MemoryManager(":memory:", store=shared, worker_id="one", clock=lambda: now[0])
-    two = MemoryManager(":memory:", store=shared, worker_id="two", clock=lambda: now[0])
-    assert not shared.acquire_lease("tuner", "somebody", 1.0)
+    one = MemoryManager(":memory:", store=store, worker_id="one")
+    two = MemoryManager(":memory:", store=store, worker_id="two")
+    assert (one._membership.lease.held is None, two._membership.lease.held is None) == (False, True)
+    assert not store.acquire_lease("tuner", "somebody", 1.0)
     one.close()  # gives the lease back
-    now[0] += 3.0
-    until(lambda: not shared.acquire_lease("tuner", "somebody", 0.0))
+    until(lambda: two._membership.lease.held is not None)
+    assert not store.acquire_lease("tuner", "somebody", 1.0)
     two.close()
-    assert shared.acquire_lease("tuner", "somebody", 1.0)
+    assert store.acquire_lease("tuner", "somebody", 1.0)
 
 
 class Held(MemoryStore):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from athena_tuning.control import Control
@@ -128,3 +130,38 @@ def test_feedback_on_an_answer_reaches_its_record_and_the_store(store):
         with pytest.raises(ValueError, match="0 to 1"):
             control.record_feedback(query.query_id, 2.0)
     assert store.tail_metrics().records[0].query_id == query.query_id
+
+
+def test_a_listener_may_apply_a_config_through_its_own_control(store):
+    seen = []
+    with Control(store) as control:
+
+        def answer(config):
+            seen.append(config.max_concurrent)
+            if config.max_concurrent == 9:
+                at = control.configs.default.version
+                control.apply_config(
+                    TuningConfig(4), expected_version=at, actor="listener", reason="too many"
+                )
+                assert control.current_config().max_concurrent == 4
+
+        control.on_change(answer)
+        control.on_change(lambda config: seen.append(-config.max_concurrent))
+        apply(store, 9)
+        until(lambda: len(seen) >= 5)
+    assert seen == [5, -5, 9, -4, 4], "whoever comes next is told what is in force by now"
+    assert [v.author for v in store.config_history()] == ["listener", "ana"]
+
+
+def test_a_listener_may_close_its_own_control(store):
+    closed = threading.Event()
+    control = Control(store)
+
+    def end(config):
+        if config.max_concurrent == 9:
+            control.close()
+            closed.set()
+
+    control.on_change(end)
+    apply(store, 9)
+    assert closed.wait(WAIT)

@@ -12,6 +12,7 @@ from athena_tuning.model import QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import MemoryStore, StoreError
+from tests.support.clock import Clock
 from tests.support.waiting import until
 
 NOTE = {"id": "s1", "layer": "semantic", "text": "Billing runs on two nodes"}
@@ -78,7 +79,7 @@ def test_much_is_delivered_in_batches() -> None:
     source, store = profiler(2 * BATCH + 5), MemoryStore()
     for recall in recalls(2 * BATCH + 5):
         source.record_query(recall)
-    MetricSink(source, store, "w", 1).deliver()
+    MetricSink(source, store, "w").deliver()
     assert len(store.tail_metrics().records) == 2 * BATCH + 5
     assert [s.n for s in store.tail_metrics().records.segments] == [BATCH, BATCH, 5]  # type: ignore[attr-defined]
 
@@ -86,7 +87,7 @@ def test_much_is_delivered_in_batches() -> None:
 def test_records_wait_for_a_store_that_is_down_and_arrive_once() -> None:
     source, store = profiler(), Down()
     store.down = False
-    sink = MetricSink(source, store, "w", 1)
+    sink = MetricSink(source, store, "w")
     record(source, "a")
     sink.deliver()
     store.down = True
@@ -103,7 +104,7 @@ def test_records_wait_for_a_store_that_is_down_and_arrive_once() -> None:
 
 def test_a_lost_answer_leads_to_no_double() -> None:
     source, store = profiler(), LosesAnswer()
-    sink = MetricSink(source, store, "w", 1)
+    sink = MetricSink(source, store, "w")
     record(source, "a", "b")
     with pytest.raises(StoreError):
         sink.deliver()
@@ -112,9 +113,19 @@ def test_a_lost_answer_leads_to_no_double() -> None:
     assert stored(store) == ["a", "b", "c"]
 
 
+def test_a_worker_that_starts_again_under_its_name_is_heard_whatever_the_clock_was() -> None:
+    store = MemoryStore()
+    for now, name in ((1_700_259_200.0, "before"), (1_700_000_000.0, "after")):
+        source = PerformanceProfiler(clock=Clock(now))
+        for number in (1, 2):
+            source.record_query(recalls(1)[0]._replace(query_id=f"{name} {number}", timestamp=now))
+        MetricSink(source, store, "w").deliver()
+    assert stored(store) == ["before 1", "before 2", "after 1", "after 2"]
+
+
 def test_records_that_the_window_let_go_unread_count_as_dropped() -> None:
     source, store = profiler(10), Down()
-    sink = MetricSink(source, store, "w", 1)
+    sink = MetricSink(source, store, "w")
     record(source, "first")
     with pytest.raises(StoreError):
         sink.deliver()
@@ -128,7 +139,7 @@ def test_records_that_the_window_let_go_unread_count_as_dropped() -> None:
 
 def test_a_sink_that_gives_up_counts_what_it_did_not_deliver_and_delivers_nothing_more() -> None:
     source, store = profiler(10), Down()
-    sink = MetricSink(source, store, "w", 1)
+    sink = MetricSink(source, store, "w")
     record(source, "first")
     with pytest.raises(StoreError):
         sink.deliver()

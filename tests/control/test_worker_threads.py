@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from athena_tuning.control import Control, worker
+from athena_tuning.control import Control, membership
 from athena_tuning.model import TuningConfig
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall import MemoryManager
@@ -58,7 +58,7 @@ class Thinking(AutoTuner):
 
 @pytest.fixture
 def quick_lease(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "RENEW_SECONDS", 0.01)
+    monkeypatch.setattr(membership, "RENEW_SECONDS", 0.01)
 
 
 def elsewhere(store: MemoryStore, limit: int) -> None:

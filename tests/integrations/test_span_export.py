@@ -166,7 +166,7 @@ def test_a_managers_recalls_are_sent_by_another_thread():
         export.close()
     assert threads == {"span export"}
     root, *layers = exporter.get_finished_spans()
-    assert {span.name for span in layers} == {"semantic", "graph"}
+    assert {span.name for span in layers} == {"episodic", "semantic", "graph"}
     assert all(root.start_time <= s.start_time <= s.end_time <= root.end_time + 1_000_000 for s in layers)
 
 

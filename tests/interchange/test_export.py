@@ -58,7 +58,7 @@ def test_what_is_exported_is_imported_again(tmp_path, suffix, given_records):
     found = Import(path)
     read = list(found.records())
     assert found.report.problems == []
-    assert found.kind.own
+    assert found.format == "athena"
     assert list(map(comparable, read)) == list(map(comparable, given_records))
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from athena_tuning.load import remote_run
 from athena_tuning.load.remote_run import OrderTaker, RemoteRun, steer
+from athena_tuning.load.run import LoadRun
 from athena_tuning.load.run_handle import State
 from athena_tuning.load.spec import LoadSpec
 from athena_tuning.recall import MemoryManager
@@ -69,6 +70,21 @@ def test_a_manager_elsewhere_asks_itself_and_the_summary_comes_back(store, manag
     assert came.finished == came.offered == run.progress().finished > 20
     assert manager.status().recalls == came.finished
     assert run.progress().share > 0.5
+
+
+def test_a_run_that_ends_while_it_is_reported_is_reported_with_its_summary(store, manager, monkeypatch):
+    told = LoadRun.progress
+
+    def told_at_the_end(run):
+        run.wait()
+        return told(run)
+
+    monkeypatch.setattr(LoadRun, "progress", told_at_the_end)
+    run = order(store, LoadSpec(rate_per_s=100, duration_s=0.2, seed=2)).start()
+    taker = OrderTaker(manager)
+    taker.look()
+    assert (run.state, run.summary().id) == (State.FINISHED, run.id)
+    taker.close()
 
 
 def test_an_order_is_paused_resumed_and_stopped_from_anywhere(store, manager):

@@ -10,7 +10,7 @@ from athena_tuning.load.run_handle import State
 from athena_tuning.load.whatif_run import OVER, Question, WhatIfRun, answer, sweep
 from athena_tuning.model import ConfigSet, TuningStrategy
 from athena_tuning.samples.sample_workloads import load_records
-from athena_tuning.tuning.simulation.search import LIMITS
+from athena_tuning.tuning.settings import SEARCH
 
 
 def test_another_process_gives_the_answer_that_this_one_gives():
@@ -35,7 +35,7 @@ def test_every_sweep_differs_from_what_is_in_force_in_one_thing(over):
 
 
 def test_the_sweeps_are_the_ones_that_people_expect():
-    assert list(sweep(Question(ConfigSet(), over="limit"), [])) == [str(n) for n in LIMITS if n != 5]
+    assert list(sweep(Question(ConfigSet(), over="limit"), [])) == [str(n) for n in SEARCH.limits if n != 5]
     strategies = sweep(Question(ConfigSet(), over="strategy"), load_records("fast")[-300:])
     assert set(strategies) == set(TuningStrategy)
     waits = {name: c.default.config.timeout_seconds for name, c in strategies.items()}

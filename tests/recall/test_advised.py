@@ -79,5 +79,6 @@ def test_scores_keep_a_layer_that_adds_nothing_to_the_fused_list() -> None:
             manager.tuner.contributions.rate("relational", [("semantic", "graph")[i % 2]], 0.3, time.time())
         asked = iter(range(2 * needed))
         ask_until(manager, lambda: next(asked, None) is None)
-        assert manager.tuner.contributions.shares("relational")["graph"].surely_below(0.015)
+        graph = manager.tuner.contributions.values()["relational"]["graph"]
+        assert graph.share.surely_below(0.015)
         assert manager.configs.for_type("relational").skipped_layers == frozenset()

@@ -69,10 +69,10 @@ def test_a_manager_counts_what_layers_add_off_the_recalls_thread() -> None:
         for i in range(20):
             manager.recall(f"what uses part {i}?", k=2)
             manager.recall(f"what uses part {i}?", k=2)  # from the cache: nothing new
-        until(lambda: "relational" in manager.tuner.contributions.types())
-        until(lambda: manager.tuner.contributions.shares("relational")["graph"].recalls == 20)
-        shares = manager.tuner.contributions.shares("relational")
-        assert {name: share.added for name, share in shares.items()} == {"semantic": 0, "graph": 0}
+        until(lambda: "relational" in manager.tuner.contributions.values())
+        until(lambda: manager.tuner.contributions.values()["relational"]["graph"].share.recalls == 20)
+        values = manager.tuner.contributions.values()["relational"]
+        assert {name: value.share.added for name, value in values.items()} == {"semantic": 0, "graph": 0}
 
 
 def test_a_few_recalls_in_a_hundred_ask_what_is_left_out() -> None:

@@ -24,7 +24,7 @@ from athena_tuning.model import (
     TuningConfig,
     WorkerStatus,
 )
-from athena_tuning.store import ConfigChange, ConfigConflict, Store, StoreError, StoreEvent
+from athena_tuning.store import ConfigChange, ConfigConflict, Lease, LeaseLost, Store, StoreError, StoreEvent
 from tests.support.waiting import until
 
 Opened = Callable[..., Store]
@@ -55,6 +55,21 @@ def test_an_applied_config_is_in_force_with_all_that_was_said(store: Store) -> N
     )
     assert store.config_set().default == version
     assert store.config_set().head == 1
+
+
+def test_config_history_decisions_and_workers_make_tables_of_pandas(store: Store) -> None:
+    for made in (store.config_history(), store.decisions(), store.workers()):
+        assert len(made.to_pandas()) == 0
+    apply(store, A, 0)
+    apply(store, B, 1)
+    store.append_decision(Decision("d", 1.0, "rules", "all", Action.KEEP, A, A, "nothing better", 150))
+    store.report_worker(WorkerStatus("w1", "host", 7, 1.0, 2.0))
+    history = store.config_history().to_pandas()
+    assert history["version"].tolist() == [2, 1]
+    assert history["config_max_concurrent"].tolist() == [9, 8]
+    assert store.config_history(limit=1).to_pandas()["version"].tolist() == [2]
+    assert store.decisions().to_pandas()["action"].tolist() == ["keep"]
+    assert store.workers().to_pandas()["worker_id"].tolist() == ["w1"]
 
 
 def test_a_scope_keeps_its_mode_unless_told(store: Store) -> None:
@@ -413,19 +428,68 @@ def test_messages_are_forgotten_with_the_workers(open_it: Opened) -> None:
     assert store.posted("load") == {"new": "y"}
 
 
-def test_a_lease_has_one_holder_until_it_ends(open_it: Opened) -> None:
+def test_a_lease_has_one_holder_until_it_has_stood_unrenewed_for_its_time(open_it: Opened) -> None:
     now = [100.0]
-    a, b = open_it(clock=lambda: now[0]), open_it(clock=lambda: now[0])
-    assert a.acquire_lease("tuner", "a", 8.0)
+    a, b = (open_it(monotonic=lambda: now[0]) for _ in range(2))
+    first = a.acquire_lease("tuner", "a", 8.0)
+    assert first == Lease("tuner", "a", 1)
     assert not b.acquire_lease("tuner", "b", 8.0)
     assert b.acquire_lease("other", "b", 8.0)
     now[0] = 105.0
-    assert a.acquire_lease("tuner", "a", 8.0)
+    assert a.acquire_lease("tuner", "a", 8.0) == first
+    assert not b.acquire_lease("tuner", "b", 8.0)
     now[0] = 112.9
     assert not b.acquire_lease("tuner", "b", 8.0)
     now[0] = 113.0
-    assert b.acquire_lease("tuner", "b", 8.0)
+    assert b.acquire_lease("tuner", "b", 8.0) == Lease("tuner", "b", 2)
     assert not a.acquire_lease("tuner", "a", 8.0)
+
+
+def test_a_lease_lasts_as_long_as_its_holder_said_whoever_asks(open_it: Opened) -> None:
+    now = [100.0]
+    store = open_it(monotonic=lambda: now[0])
+    assert store.acquire_lease("tuner", "a", 60.0)
+    assert not store.acquire_lease("tuner", "b", 1.0)
+    now[0] += 59.0
+    assert not store.acquire_lease("tuner", "b", 1.0)
+    now[0] += 1.0
+    assert store.acquire_lease("tuner", "b", 1.0)
+
+
+@pytest.mark.parametrize("jump", [-3 * 86400.0, -3 * 3600.0, 3 * 3600.0, 400 * 86400.0])
+def test_a_clock_that_jumps_neither_ends_a_lease_nor_keeps_it(open_it: Opened, jump: float) -> None:
+    wall, monotonic = [1_750_000_000.0], [0.0]
+    a, b = (open_it(clock=lambda: wall[0], monotonic=lambda: monotonic[0]) for _ in range(2))
+    assert a.acquire_lease("tuner", "a", 5.0)
+    assert not b.acquire_lease("tuner", "b", 5.0)
+    wall[0] += jump
+    monotonic[0] += 4.0
+    assert not b.acquire_lease("tuner", "b", 5.0), "the holder may live"
+    monotonic[0] += 1.0
+    assert b.acquire_lease("tuner", "b", 5.0), "the holder is dead"
+
+
+def test_a_config_is_written_under_a_lease_that_the_writer_has_and_else_not_at_all(open_it: Opened) -> None:
+    now = [100.0]
+    store = open_it(monotonic=lambda: now[0])
+    old = store.acquire_lease("tuner", "a", 5.0)
+    [one] = store.apply_configs([change(TuningConfig(6), 0)], under=old)
+    assert one.version == 1
+    assert not store.acquire_lease("tuner", "b", 5.0)
+    now[0] += 5.0
+    new = store.acquire_lease("tuner", "b", 5.0)
+    assert new is not None
+    with pytest.raises(LeaseLost, match="a had the lease 'tuner' as number 1, but b has it as number 2"):
+        store.apply_configs([change(TuningConfig(7), 1)], under=old)
+    store.release_lease("tuner", "b")
+    with pytest.raises(LeaseLost, match="but nobody has it"):
+        store.apply_configs([change(TuningConfig(7), 1)], under=new)
+    again = store.acquire_lease("tuner", "a", 5.0)
+    assert again == Lease("tuner", "a", 3)
+    with pytest.raises(LeaseLost, match="as number 1, but a has it as number 3"):
+        store.apply_configs([change(TuningConfig(7), 1)], under=old)
+    assert [v.version for v in store.config_history()] == [1]
+    store.apply_configs([change(TuningConfig(7), 1)], under=again)
 
 
 def test_a_lease_given_back_is_free_and_only_its_holder_can_give_it(store: Store) -> None:
@@ -442,7 +506,7 @@ def test_of_many_who_want_a_lease_one_gets_it(open_it: Opened) -> None:
 
     def want(place: int) -> bool:
         start.wait()
-        return stores[place].acquire_lease("tuner", f"holder {place}", 60.0)
+        return stores[place].acquire_lease("tuner", f"holder {place}", 60.0) is not None
 
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(want, range(4))) == 1

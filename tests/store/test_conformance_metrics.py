@@ -28,6 +28,16 @@ def all_records(store: Store, limit: int = 100_000) -> list[QueryMetrics]:
         cursor = tail.cursor
 
 
+def test_the_next_sequence_is_above_all_that_a_worker_has_used(open_it: Opened, recalls: Recalls) -> None:
+    store = open_it()
+    assert store.next_sequence("w") >= 0
+    store.append_metrics("w", 7, recalls(3))
+    store.append_metrics("other", 90, recalls(3))
+    assert store.next_sequence("w") > 7
+    store.append_metrics("w", store.next_sequence("w"), recalls(4, seed=2))
+    assert len(open_it().tail_metrics().records) == 10
+
+
 def test_records_come_back_as_they_were(store: Store, recalls: Recalls) -> None:
     batch = recalls(300)
     store.append_metrics("w", 1, batch)

@@ -2,11 +2,22 @@ from __future__ import annotations
 
 import pytest
 
-from athena_tuning.tuning.policies.baselines import GradientPolicy, Sample, VegasPolicy
+from athena_tuning.tuning.policies.baselines import GradientPolicy, LimitPolicy, Sample, Track, VegasPolicy
 
 
-def vegas(least_ms: float = 50) -> VegasPolicy:
-    policy = VegasPolicy()
+class Limit:
+    """A limit policy and what it remembers of samples."""
+
+    def __init__(self, policy: LimitPolicy) -> None:
+        self.policy, self.track = policy, Track()
+
+    def updated(self, limit: float, sample: Sample) -> float:
+        wanted, self.track = self.policy.updated(limit, sample, self.track)
+        return wanted
+
+
+def vegas(least_ms: float = 50) -> Limit:
+    policy = Limit(VegasPolicy())
     policy.updated(10, Sample(least_ms, 10))
     return policy
 
@@ -56,7 +67,7 @@ def test_vegas_takes_a_slower_backend_for_normal_after_a_while() -> None:
     ],
 )
 def test_gradient_moves_by_the_ratio_of_long_to_short(rtt_ms: float, expected: float) -> None:
-    policy = GradientPolicy()
+    policy = Limit(GradientPolicy())
     for _ in range(10):
         policy.updated(10, Sample(100, 2))
     found = policy.updated(10, Sample(rtt_ms, 10))
@@ -64,13 +75,13 @@ def test_gradient_moves_by_the_ratio_of_long_to_short(rtt_ms: float, expected: f
 
 
 def test_gradient_lets_a_spell_of_load_go() -> None:
-    policy = GradientPolicy()
+    policy = Limit(GradientPolicy())
     for _ in range(10):
         policy.updated(10, Sample(400, 10))
-    before = policy._long
+    before = policy.track.rtt_ms
     policy.updated(10, Sample(100, 10))
-    assert policy._long < 0.96 * before
+    assert policy.track.rtt_ms < 0.96 * before
 
 
 def test_gradient_stays_while_idle() -> None:
-    assert GradientPolicy().updated(10, Sample(100, 4)) == 10
+    assert Limit(GradientPolicy()).updated(10, Sample(100, 4)) == 10

@@ -7,26 +7,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_tuning.model import TuningConfig
-from athena_tuning.tuning.policies.canary import (
-    BLOCK,
-    FIRST_BAN,
-    LONGEST_BAN,
-    Bans,
-    Verdict,
-    judge,
-    look_due,
-    rates_fell,
-)
+from athena_tuning.tuning.policies.canary import Canary, Rates, Verdict
+from athena_tuning.tuning.policies.paired_comparison import PairedComparison, judge, look_due
+from athena_tuning.tuning.settings import CANARY
+
+BLOCK, FIRST_BAN, LONGEST_BAN = CANARY.block, CANARY.first_ban, CANARY.longest_ban
 
 
 def blocks(*means: float) -> list[float]:
     return [mean for mean in means for _ in range(BLOCK)]
 
 
+def banned(canary: Canary, config: TuningConfig, position: int) -> Canary:
+    return canary.banned(PairedComparison().key(config, "all"), position, FIRST_BAN)
+
+
+def holds_back(canary: Canary, config: TuningConfig, position: int) -> bool:
+    return canary.holds_back(PairedComparison().key(config, "all"), position)
+
+
+def rates_fell(bad_before: int, before: int, bad_since: int, since: int) -> bool:
+    return Rates(before, bad_before).fell(Rates(since, bad_since))
+
+
 def test_nothing_is_said_before_ten_blocks() -> None:
     judged = judge(blocks(*[2.0] * 9), 0)
     assert judged.verdict is Verdict.OPEN
-    assert math.isnan(judged.mean)
+    assert judged.observed is None
     assert not look_due(10 * BLOCK - 1, 0)
     assert look_due(10 * BLOCK, 0)
 
@@ -39,7 +46,7 @@ def test_worse_in_every_block_is_bad_and_better_in_every_block_is_good() -> None
 def test_the_interval_is_students_over_block_means() -> None:
     judged = judge(blocks(*[0.0, 0.2] * 5), 0)
     half = 2.9 * math.sqrt(10 / 9) * 0.1 / math.sqrt(10)
-    assert (judged.mean, judged.high) == (pytest.approx(0.1), pytest.approx(0.1 + half))
+    assert (judged.observed, judged.high) == (pytest.approx(0.1), pytest.approx(0.1 + half))
     assert judged.verdict is Verdict.BAD
 
 
@@ -77,17 +84,19 @@ def test_failures_count_beyond_what_is_allowed_and_chance() -> None:
 
 
 def test_bans_double_up_to_a_longest_one() -> None:
-    bans, config = Bans(), TuningConfig(max_concurrent=9)
-    lengths = [bans.ban(config, 0) for _ in range(9)]
+    canary, config, lengths = Canary(), TuningConfig(max_concurrent=9), []
+    for _ in range(9):
+        canary = banned(canary, config, 0)
+        lengths.append(next(iter(canary.bans.values())).until)
     assert lengths[:3] == [FIRST_BAN, 2 * FIRST_BAN, 4 * FIRST_BAN]
     assert lengths[-1] == LONGEST_BAN
 
 
 def test_a_ban_ends_and_is_for_one_limit_and_way_only() -> None:
-    bans, config = Bans(), TuningConfig(max_concurrent=9)
-    bans.ban(config, 100)
-    assert bans.holds(config, 100 + FIRST_BAN - 1)
-    assert not bans.holds(config, 100 + FIRST_BAN)
-    assert bans.holds(TuningConfig(max_concurrent=9, timeout_seconds=20), 100)
-    assert not bans.holds(TuningConfig(max_concurrent=8), 100)
-    assert not bans.holds(TuningConfig(max_concurrent=9, enable_parallel=False), 100)
+    config = TuningConfig(max_concurrent=9)
+    canary = banned(Canary(), config, 100)
+    assert holds_back(canary, config, 100 + FIRST_BAN - 1)
+    assert not holds_back(canary, config, 100 + FIRST_BAN)
+    assert holds_back(canary, TuningConfig(max_concurrent=9, timeout_seconds=20), 100)
+    assert not holds_back(canary, TuningConfig(max_concurrent=8), 100)
+    assert not holds_back(canary, TuningConfig(max_concurrent=9, enable_parallel=False), 100)

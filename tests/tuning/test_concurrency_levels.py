@@ -8,10 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_tuning.model import TuningConfig
-from athena_tuning.tuning.estimation.concurrency_levels import KEPT, Levels, curve, time_beside
+from athena_tuning.tuning.estimation.concurrency_levels import Levels, time_beside
 from athena_tuning.tuning.estimation.telemetry import Telemetry
+from athena_tuning.tuning.settings import CONTENTION
 from athena_tuning.tuning.simulation.simulator import Simulation
-from athena_tuning.tuning.trace import Ask, Trace
+from athena_tuning.tuning.trace import Arrival, Trace
+
+KEPT = CONTENTION.kept
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0.01, 5)), min_size=1, max_size=30))
@@ -35,20 +38,18 @@ def test_more_in_flight_than_are_told_apart_count_as_the_most() -> None:
 
 
 def test_groups_forget_what_is_old_and_keep_what_is_rare() -> None:
-    levels = Levels()
-    levels.add([7], np.array([[0.0, 3.0]]), [0])
-    levels.add([2] * 3 * KEPT, np.ones((3 * KEPT, 1)), range(1, 3 * KEPT + 1))
+    levels = Levels().after([7], np.array([[0.0, 3.0]]), [0])
+    levels = levels.after([2] * 3 * KEPT, np.ones((3 * KEPT, 1)), range(1, 3 * KEPT + 1))
     assert levels.tasks[6] == pytest.approx(1)
     assert KEPT * 0.9 < levels.tasks[1] <= KEPT
-    levels.forget(1)
+    levels = levels.without(1)
     assert levels.tasks[6] == 0
     assert levels.tasks[1] > 0
 
 
 def test_a_group_remembers_what_newer_tasks_met() -> None:
-    levels = Levels()
-    levels.add([1] * 100, np.full((100, 1), 10.0), range(100))
-    levels.add([1] * 5 * KEPT, np.full((5 * KEPT, 1), 20.0), range(5 * KEPT))
+    levels = Levels().after([1] * 100, np.full((100, 1), 10.0), range(100))
+    levels = levels.after([1] * 5 * KEPT, np.full((5 * KEPT, 1), 20.0), range(5 * KEPT))
     assert levels.beside[0, 0] / levels.tasks[0] == pytest.approx(20, rel=0.01)
 
 
@@ -56,16 +57,13 @@ def test_a_kink_stays_a_kink_though_tasks_meet_changing_numbers() -> None:
     def slow(n: int) -> float:
         return 1.0 if n <= 4 else n / 4 + 0.2 * (n - 4)
 
-    rng, now, asks = random.Random(5), 0.0, []
+    rng, now, arrivals = random.Random(5), 0.0, []
     for _ in range(6000):
         now += rng.expovariate(200)
-        asks.append(Ask(now, "meta", (("semantic", 0.01 * rng.lognormvariate(0, 0.5)),)))
-    simulation = Simulation(Trace(tuple(asks)), TuningConfig(max_concurrent=7), {"semantic": slow}).run()
-    telemetry = Telemetry()
-    for recall in simulation.finished:
-        telemetry.add(simulation.record(recall, 1000.0))
-    telemetry.laws()
-    found = curve(telemetry.levels)
+        arrivals.append(Arrival(now, "meta", (("semantic", 0.01 * rng.lognormvariate(0, 0.5)),)))
+    simulation = Simulation(Trace(tuple(arrivals)), TuningConfig(max_concurrent=7), {"semantic": slow}).run()
+    telemetry = Telemetry().after(simulation.record(recall, 1000.0) for recall in simulation.finished)
+    found = telemetry.contention.curve
     assert found is not None
     factor = dict(zip(found.n.tolist(), found.slow.tolist(), strict=True))
     assert factor[4] / factor[2] == pytest.approx(1.0, abs=0.2)

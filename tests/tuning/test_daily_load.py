@@ -13,24 +13,23 @@ from hypothesis import strategies as st
 from athena_tuning.model import (
     Action,
     ConfigSet,
-    ConfigVersion,
     Decision,
-    Mode,
+    LayerTask,
     QueryMetrics,
     TuningBounds,
-    TuningConfig,
     TuningStrategy,
 )
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.tuning import AutoTuner
-from athena_tuning.tuning.estimation.telemetry import Telemetry
+from athena_tuning.tuning.estimation.daily_load import DailyLoad
 from athena_tuning.tuning.evidence import Evidence
-from athena_tuning.tuning.policies.advisors import Board
-from athena_tuning.tuning.policies.daily_load import APART, DAYS, DailyLoad, LoadAdvisor, at_rate
+from athena_tuning.tuning.observer import Observer
+from athena_tuning.tuning.policies.load_advisor import LoadAdvisor, LoadFinding, at_rate
 from athena_tuning.tuning.policies.model_policy import ModelPolicy
-from athena_tuning.tuning.simulation.simulator import Simulation
-from athena_tuning.tuning.trace import Ask, Trace
+from athena_tuning.tuning.settings import LOAD
+from athena_tuning.tuning.trace import Arrival, Trace
+from tests.support.virtual_manager import VirtualManager, latency
 
+DAYS, APART = LOAD.days, LOAD.apart
 DAY, SLOT, LEAD = 800.0, 20.0, 10.0
 PEAK, PUT_BACK = 600.0, 450.0  # seconds into the day
 NIGHT_RATE, PEAK_RATE = 3.0, 40.0
@@ -40,9 +39,8 @@ EPOCH = 1_750_000_000.0  # a multiple of DAY
 def test_it_expects_what_the_days_before_had_at_that_time() -> None:
     load = DailyLoad(day=100.0, slot=10.0)
     for day in range(3):
-        for i in range(20 * (day + 1)):
-            load.note(100.0 * day + 40.0 + i * 10.0 / (20 * (day + 1)))
-        load.note(100.0 * day + 95.0)
+        load = load.after(100.0 * day + 40.0 + i * 10.0 / (20 * (day + 1)) for i in range(20 * (day + 1)))
+        load = load.after([100.0 * day + 95.0])
     assert load.expected(345.0) == (pytest.approx(4.0), 3)  # 2, 4 and 6 a second
     assert load.expected(355.0) == (0.0, 3)  # nothing came: known, not unknown
 
@@ -50,8 +48,7 @@ def test_it_expects_what_the_days_before_had_at_that_time() -> None:
 def test_it_knows_nothing_of_what_it_has_not_watched_whole() -> None:
     load = DailyLoad(day=100.0, slot=10.0)
     assert load.expected(145.0)[1] == 0
-    load.note(45.0)  # in the middle of a slot
-    load.note(61.0)
+    load = load.after([45.0, 61.0])  # the first in the middle of a slot
     assert load.expected(145.0)[1] == 0
     assert load.expected(155.0) == (0.0, 1)
     assert load.expected(165.0)[1] == 0  # not over yet
@@ -59,30 +56,28 @@ def test_it_knows_nothing_of_what_it_has_not_watched_whole() -> None:
 
 
 def test_it_keeps_a_week() -> None:
-    load = DailyLoad(day=100.0, slot=10.0)
-    for i in range(30 * 100):
-        load.note(float(i))
-    assert len(load._counts) <= DAYS * 10 + 1
+    load = DailyLoad(day=100.0, slot=10.0).after(map(float, range(30 * 100)))
+    assert len(load.counts) <= DAYS * 10 + 1
     assert load.expected(3045.0) == (1.0, DAYS)
 
 
 @given(st.lists(st.floats(0.0, 100.0), min_size=1, max_size=50), st.floats(0.01, 100.0))
 def test_at_another_rate_recalls_keep_order_and_work(times: list[float], factor: float) -> None:
-    trace = Trace(tuple(Ask(t, "meta", (("a", t),)) for t in sorted(times)))
+    trace = Trace(tuple(Arrival(t, "meta", (("a", t),)) for t in sorted(times)))
     faster = at_rate(trace, factor)
-    assert [a.tasks for a in faster.asks] == [a.tasks for a in trace.asks]
+    assert [a.tasks for a in faster.arrivals] == [a.tasks for a in trace.arrivals]
     assert faster.seconds == pytest.approx(trace.seconds / factor)
 
 
 def days(count: int, seed: int = 1) -> Trace:
     """Nights of 3 recalls a second and a peak of 40 for 60 s a day; two remote layers of 100 ms."""
-    rng, asks, now = random.Random(seed), [], 0.0
+    rng, arrivals, now = random.Random(seed), [], 0.0
     while now < count * DAY:
         rate = PEAK_RATE if PEAK <= now % DAY < PEAK + 60 else NIGHT_RATE
         now += rng.expovariate(rate)
         tasks = tuple((n, 0.1 * math.exp(rng.gauss(0, 0.3))) for n in ("semantic", "graph"))
-        asks.append(Ask(now, "factual", tasks))
-    return Trace(tuple(asks))
+        arrivals.append(Arrival(now, "factual", tasks))
+    return Trace(tuple(arrivals))
 
 
 def run(trace: Trace, policy: ModelPolicy) -> tuple[list[tuple[float, Decision]], list[float]]:
@@ -90,55 +85,31 @@ def run(trace: Trace, policy: ModelPolicy) -> tuple[list[tuple[float, Decision]]
 
     Return the decisions with their times, and the latencies of the last day's peak.
     """
-    now, start = EPOCH, TuningConfig(max_concurrent=4, strategy=TuningStrategy.LATENCY)
-    profiler = PerformanceProfiler(clock=lambda: now)
-    tuner = AutoTuner(profiler, TuningStrategy.LATENCY, policy=policy, clock=lambda: now)
-
-    def written(configs: ConfigSet, config: TuningConfig) -> ConfigSet:
-        version = ConfigVersion(configs.head + 1, 0, "all", config, Mode.AUTO, "t", "", now)
-        return configs.with_version(version)
-
-    configs = written(ConfigSet(), start)
-    tuner.in_force(configs)
-    simulation = Simulation(trace, configs)
-    recorded, made, night = 0, [], 0
-    while not simulation.over:
-        now += 0.25
-        simulation.run(now - EPOCH)
-        for recall in simulation.finished[recorded:]:
-            profiler.record_query(simulation.record(recall, EPOCH))
-        recorded = len(simulation.finished)
-        if (now - EPOCH - PUT_BACK) // DAY >= night:
+    four, load = latency(max_concurrent=4), DailyLoad(day=DAY, slot=SLOT)
+    manager = VirtualManager(trace, policy, start=four, daily_load=load)
+    made, night = [], 0
+    while not manager.simulation.over:
+        passed = manager.clock.now - manager.epoch
+        if (passed - PUT_BACK) // DAY >= night:
             night += 1
-            configs = written(configs, replace(configs.default.config, max_concurrent=4))
-            simulation.apply(configs)
-            tuner.in_force(configs)
-        for decision in tuner.step(configs, now):
-            made.append((now - EPOCH, decision))
-            if decision.after != decision.before and decision.scope == "all":
-                configs = written(configs, decision.after)
-                simulation.apply(configs)
-                tuner.in_force(configs)
-                tuner.applied(decision, configs.default)
-    result = simulation.result()
+            manager.write(replace(manager.configs.default.config, max_concurrent=4))
+        made += [(passed + 0.25, decision) for decision in manager.tick()]
     begin = (trace.seconds - 1) // DAY * DAY + PEAK
     peak = [
         float(ms)
-        for ask, ms in zip(trace.asks, result.latency_ms, strict=True)
-        if begin <= ask.time < begin + 60
+        for arrival, ms in zip(trace.arrivals, manager.simulation.result().latency_ms, strict=True)
+        if begin <= arrival.time < begin + 60
     ]
     return made, sorted(peak)
 
 
 def with_advisors(*advisors: LoadAdvisor) -> ModelPolicy:
-    policy = ModelPolicy()
-    policy._board = Board(policy, advisors)
-    return policy
+    return ModelPolicy(advisors=advisors)
 
 
 def test_a_known_peak_is_met_on_time() -> None:
     trace = days(2)
-    made, peak = run(trace, with_advisors(LoadAdvisor(day=DAY, slot=SLOT, lead=LEAD)))
+    made, peak = run(trace, with_advisors(LoadAdvisor(lead=LEAD)))
     early = [
         (time % DAY, d)
         for time, d in made
@@ -161,25 +132,32 @@ def test_what_the_window_holds_is_known_at_once() -> None:
     profiler = PerformanceProfiler(window_hours=48, clock=lambda: now)
     for i in range(9000):
         at = EPOCH + 10.0 * i + (0.0 if i < 4500 else 1e-3)
+        graph = LayerTask("graph", 0.0, 0.0, 1.0, 1)
         profiler.record_query(
-            QueryMetrics("q", "?", "meta", at, 1.0, None, False, 1, ["graph"], {"graph": 1.0}, True)
+            QueryMetrics(
+                *("q", "?", "meta", at, 1.0, None, False, 1, ["graph"], {"graph": 1.0}, True), tasks=(graph,)
+            )
         )
-    telemetry, advisor = Telemetry(), LoadAdvisor()
-    telemetry.take(profiler)
-    assert len(telemetry.seen) < 9000
-    evidence = Evidence(profiler, ConfigSet(), TuningStrategy.LATENCY, TuningBounds(), 10, 100, now)
-    assert not advisor.wakes(evidence, telemetry)  # no more than what comes now
-    assert advisor._load.expected(now + 3600) == (pytest.approx(0.1), 1)
-    assert advisor._load.expected(EPOCH + 86_400 + 100)[1] == (1 if EPOCH % 900 == 0 else 0)
+    observer = Observer(profiler)
+    observer.observe()
+    assert len(observer.telemetry.recalls) < 9000
+    evidence = Evidence(
+        *(ConfigSet(), TuningStrategy.LATENCY, TuningBounds(), 10, 100, now),
+        telemetry=observer.telemetry,
+        load=observer.load,
+    )
+    assert not LoadAdvisor().wakes(evidence, LoadFinding())  # no more than what comes now
+    assert observer.load.expected(now + 3600) == (pytest.approx(0.1), 1)
+    assert observer.load.expected(EPOCH + 86_400 + 100)[1] == (1 if EPOCH % 900 == 0 else 0)
 
 
 def test_a_flat_day_and_a_first_day_lead_to_nothing() -> None:
-    made, _ = run(days(1), with_advisors(LoadAdvisor(day=DAY, slot=SLOT, lead=LEAD)))
+    made, _ = run(days(1), with_advisors(LoadAdvisor(lead=LEAD)))
     assert not [d for _, d in made if "are expected" in d.summary]
-    rng, asks, now = random.Random(2), [], 0.0
+    rng, arrivals, now = random.Random(2), [], 0.0
     while now < 2 * DAY:
         now += rng.expovariate(5.0)
-        asks.append(Ask(now, "factual", (("semantic", 0.05),)))
-    made, _ = run(Trace(tuple(asks)), with_advisors(LoadAdvisor(day=DAY, slot=SLOT, lead=LEAD)))
+        arrivals.append(Arrival(now, "factual", (("semantic", 0.05),)))
+    made, _ = run(Trace(tuple(arrivals)), with_advisors(LoadAdvisor(lead=LEAD)))
     assert not [d for _, d in made if "are expected" in d.summary]
     assert APART >= 1000

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_tuning.model import (
     Action,
     ConfigSet,
     ConfigVersion,
+    Decision,
     LayerTask,
     Mode,
     QueryMetrics,
@@ -17,31 +20,32 @@ from athena_tuning.model import (
     TuningConfig,
     TuningStrategy,
 )
-from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.tuning.estimation.contributions import KEPT, TYPES, Contributions, Quality, Share
-from athena_tuning.tuning.estimation.telemetry import Telemetry
+from athena_tuning.tuning.estimation.contributions import Contributions, Mean, Quality, Share
 from athena_tuning.tuning.evidence import Evidence
-from athena_tuning.tuning.policies.advisors import PACE, Board
-from athena_tuning.tuning.policies.layer_advisor import LayerAdvisor
-from athena_tuning.tuning.policies.rules import RulePolicy
+from athena_tuning.tuning.policies.advisors import Advice
+from athena_tuning.tuning.policies.layer_advisor import LayerAdvisor, LayerFinding
+from athena_tuning.tuning.policies.model_policy import ModelPolicy
+from athena_tuning.tuning.settings import ADVISORS, CONTRIBUTION
+from tests.support.virtual_manager import TunedConfigs
 
+PACE, KEPT, TYPES = ADVISORS.pace, CONTRIBUTION.kept, CONTRIBUTION.types
 NOW = 1_750_000_000.0
 
 
-class World:
+class World(TunedConfigs):
     """Recalls of one type that ask semantic, graph and episodic, of which some add something."""
 
-    def __init__(self) -> None:
-        self.now = NOW
-        self.seen = Contributions()
-        self.profiler = PerformanceProfiler(clock=lambda: self.now)
-        self.telemetry = Telemetry()
-        self.board = Board(RulePolicy(), (LayerAdvisor(),))
-        self.configs = ConfigSet()
+    def __init__(self, start: TuningConfig | None = None) -> None:
+        super().__init__(ModelPolicy(advisors=(LayerAdvisor(),)), start)
+        self.seen = self.tuner.contributions
         self.useful = {"semantic": 1.0, "graph": 0.0, "episodic": 0.5}
         self.scores: dict[bool, float] | None = None  # by whether graph was asked
-        self.made: list[object] = []
         self.recalls = 0
+
+    @property
+    def made(self) -> list[Decision]:
+        """What was decided, "no change" left out."""
+        return [d for d in self.decisions if d.action is not Action.KEEP]
 
     @property
     def out(self) -> frozenset[str]:
@@ -50,17 +54,17 @@ class World:
     def run(self, recalls: int) -> None:
         for _ in range(recalls):
             self.recalls += 1
-            self.now += 0.1
+            self.clock.now += 0.1
             held_back = self.recalls % 25 == 0
             asked = [layer for layer in self.useful if layer not in self.out or held_back]
             added = {name: int(self.recalls % 100 < 100 * self.useful[name]) for name in asked}
-            self.seen.note("factual", added, self.now)
+            self.seen.note("factual", added, self.clock.now)
             if self.scores is not None:
-                self.seen.rate("factual", asked, self.scores["graph" in asked], self.now)
+                self.seen.rate("factual", asked, self.scores["graph" in asked], self.clock.now)
             tasks = tuple(LayerTask(layer, 0.0, 0.0, 10.0, 1) for layer in asked)
             self.profiler.record_query(
                 QueryMetrics(
-                    *("q", "?", "factual", self.now, 12.0, None, False, 1, asked),
+                    *("q", "?", "factual", self.clock.now, 12.0, None, False, 1, asked),
                     dict.fromkeys(asked, 10.0),
                     True,
                     tasks=tasks,
@@ -69,21 +73,6 @@ class World:
             if self.recalls % 25 == 0:
                 self.step()
                 self.step()  # a review has two slices
-
-    def step(self) -> None:
-        self.telemetry.take(self.profiler)
-        evidence = Evidence(
-            *(self.profiler, self.configs, TuningStrategy.BALANCED, TuningBounds(), 10, 100, self.now),
-            contributions=self.seen,
-        )
-        for decision in self.board.decide(evidence, self.telemetry, calm=True):
-            self.made.append(decision)
-            if decision.after != decision.before:
-                version = ConfigVersion(
-                    *(self.configs.head + 1, 0, decision.scope, decision.after, Mode.AUTO, "t", "", self.now)
-                )
-                self.configs = self.configs.with_version(version)
-                self.board.applied(decision, version, self.telemetry)
 
 
 def test_a_layer_that_adds_nothing_is_left_out_for_its_type_alone() -> None:
@@ -162,21 +151,22 @@ def test_layers_that_say_the_same_do_not_both_go() -> None:
     twins = {"semantic": 0, "graph": 0, "episodic": 1}
     for i in range(400):
         seen.note("factual", twins, NOW + i)
-    advisor, profiler = LayerAdvisor(), PerformanceProfiler(clock=lambda: NOW)
+    advisor = LayerAdvisor()
 
-    def evidence(configs: ConfigSet) -> Evidence:
-        at = (profiler, configs, TuningStrategy.BALANCED, TuningBounds(), 10, 100, NOW)
-        return Evidence(*at, contributions=seen)
+    def advice(configs: ConfigSet) -> Advice | None:
+        at = (configs, TuningStrategy.BALANCED, TuningBounds(), 10, 100, NOW)
+        return advisor.advise(Evidence(*at, values=seen.values()), LayerFinding(), "factual")
 
-    advice = advisor.advise(evidence(ConfigSet()), "factual")
-    assert advice is not None
-    assert len(advice.values["skipped_layers"]) == 1
-    out = TuningConfig(skipped_layers=frozenset(advice.values["skipped_layers"]))
+    first = advice(ConfigSet())
+    assert first is not None
+    assert len(first.values["skipped_layers"]) == 1
+    out = TuningConfig(skipped_layers=frozenset(first.values["skipped_layers"]))
     configs = ConfigSet().with_version(ConfigVersion(1, 0, "factual", out, Mode.AUTO, "t", "", NOW + 400))
-    assert advisor.advise(evidence(configs), "factual") is None  # old observations were under both
+    seen.begin(lambda query_type: configs.by_type[query_type].time)
+    assert advice(configs) is None  # old observations were under both
     for i in range(400):
         seen.note("factual", {"semantic": 1, "graph": 1, "episodic": 1}, NOW + 401 + i)
-    assert advisor.advise(evidence(configs), "factual").back  # type: ignore[union-attr]
+    assert advice(configs).back  # type: ignore[union-attr]
 
 
 def test_where_no_layer_adds_anything_none_goes() -> None:
@@ -187,26 +177,31 @@ def test_where_no_layer_adds_anything_none_goes() -> None:
 
 
 def test_a_type_that_asks_everything_by_config_is_left_alone() -> None:
-    world = World()
-    everything = TuningConfig(layer_selection_enabled=False)
-    world.configs = ConfigSet().with_version(
-        ConfigVersion(1, 0, "factual", everything, Mode.AUTO, "t", "", NOW)
-    )
+    world = World(TuningConfig(layer_selection_enabled=False))
     world.run(2000)
     assert world.made == []
 
 
-@settings(deadline=None)  # the first import of scipy takes a second
+def chance(successes: range, n: int, p: float) -> float:
+    """Return the chance that the successes in n tries are of this number."""
+    return math.fsum(
+        math.exp(math.log(math.comb(n, k)) + k * math.log(p) + (n - k) * math.log1p(-p)) for k in successes
+    )
+
+
 @given(st.integers(1, 1000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_the_bounds_are_clopper_and_pearsons(counts: tuple[int, int]) -> None:
-    from scipy import stats
-
+    """At the upper bound so few successes have a chance of 5 %, at the lower bound so many."""
     added, n = counts
     share = Share(added, n)
-    upper = stats.beta.ppf(0.95, added + 1, n - added) if added < n else 1.0
-    lower = stats.beta.ppf(0.05, added, n - added + 1) if added else 0.0
-    assert share.upper == pytest.approx(upper, abs=1e-6)
-    assert share.lower == pytest.approx(lower, abs=1e-6)
+    if added == n:
+        assert share.upper == 1
+    else:
+        assert chance(range(added + 1), n, share.upper) == pytest.approx(0.05, rel=1e-6)
+    if added == 0:
+        assert share.lower == 0
+    else:
+        assert chance(range(added, n + 1), n, share.lower) == pytest.approx(0.05, rel=1e-6)
     assert share.surely_below(0.02) == (share.upper < 0.02)
     assert share.surely_above(0.02) == (share.lower > 0.02)
 
@@ -218,10 +213,13 @@ def test_two_hundred_recalls_without_anything_are_enough_and_a_hundred_are_not()
 
 
 def test_scores_count_only_beyond_chance() -> None:
-    assert Quality((0.9,) * 19, (0.1,) * 50).lost_without() is None
-    assert Quality((0.9,) * 30, (0.6,) * 30).lost_without() == pytest.approx(0.3)
-    assert Quality((1.0, 0.0) * 15, (0.9, 0.0) * 15).lost_without() is None
-    assert Quality((0.6,) * 30, (0.9,) * 30).lost_without() is None
+    def lost(asked: tuple[float, ...], not_asked: tuple[float, ...]) -> float | None:
+        return Quality(Mean.of(asked), Mean.of(not_asked)).lost_without()
+
+    assert lost((0.9,) * 19, (0.1,) * 50) is None
+    assert lost((0.9,) * 30, (0.6,) * 30) == pytest.approx(0.3)
+    assert lost((1.0, 0.0) * 15, (0.9, 0.0) * 15) is None
+    assert lost((0.6,) * 30, (0.9,) * 30) is None
 
 
 def test_the_last_score_of_a_recall_counts() -> None:
@@ -229,7 +227,8 @@ def test_the_last_score_of_a_recall_counts() -> None:
     for score in (0.0, 1.0):
         seen.rate("factual", ["graph"], score, NOW, query_id="w-1")
         seen.rate("factual", ["graph"], score, NOW)
-    assert sorted(seen.quality("factual", "graph").asked) == [0.0, 1.0, 1.0]
+    asked = seen.values()["factual"]["graph"].quality.asked
+    assert (asked.n, asked.mean) == (3, pytest.approx(2 / 3))
 
 
 def test_what_is_kept_is_bounded() -> None:
@@ -237,9 +236,10 @@ def test_what_is_kept_is_bounded() -> None:
     for i in range(KEPT + 50):
         seen.note("factual", {"graph": i % 2}, NOW + i)
         seen.rate("factual", ["graph"], 1.0, NOW + i)
-    assert seen.shares("factual")["graph"].recalls == KEPT
-    assert len(seen.quality("factual", "graph").asked) == KEPT
+    graph = seen.values()["factual"]["graph"]
+    assert graph.share == Share(KEPT // 2, KEPT)
+    assert graph.quality.asked.n == KEPT
     for i in range(2 * TYPES):
         seen.note(f"type {i}", {"graph": 1}, NOW)
         seen.rate(f"type {i}", ["graph"], 1.0, NOW)
-    assert len(seen.types()) == TYPES
+    assert len(seen.values()) == TYPES

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from athena_tuning.model import TuningConfig, TuningStrategy
 from athena_tuning.tuning.simulation.objective import Score, objective, p99, score
 from athena_tuning.tuning.simulation.simulator import simulate
-from athena_tuning.tuning.trace import Ask, Trace
+from athena_tuning.tuning.trace import Arrival, Trace
 
 BASE = Score(p99_ms=100, per_second=50, slot_seconds=0.02)
 TIMES = st.floats(0.001, 1e5)
@@ -63,8 +63,8 @@ def test_p99_is_the_sorted_value_at_its_place(values: list[float]) -> None:
 
 
 def test_a_score_counts_slot_time_rates_and_what_was_done() -> None:
-    asks = tuple(Ask(float(i), "meta", (("semantic", 0.1 if i else 9.0),)) for i in range(20))
-    found = score(simulate(Trace(asks), TuningConfig(timeout_seconds=5.0)))
+    arrivals = tuple(Arrival(float(i), "meta", (("semantic", 0.1 if i else 9.0),)) for i in range(20))
+    found = score(simulate(Trace(arrivals), TuningConfig(timeout_seconds=5.0)))
     assert found.success_rate == pytest.approx(0.95)
     assert found.full_rate == pytest.approx(0.95)
     assert found.slot_seconds == pytest.approx((5.0 + 19 * 0.1) / 19)
@@ -72,8 +72,10 @@ def test_a_score_counts_slot_time_rates_and_what_was_done() -> None:
 
 
 def test_hits_are_no_part_of_p99_and_a_warm_up_is_left_out() -> None:
-    asks = tuple(Ask(float(i), "meta", (("semantic", 0.5 if i < 5 else 0.1),), "same") for i in range(200))
-    run = simulate(Trace(asks), TuningConfig())
+    arrivals = tuple(
+        Arrival(float(i), "meta", (("semantic", 0.5 if i < 5 else 0.1),), "same") for i in range(200)
+    )
+    run = simulate(Trace(arrivals), TuningConfig())
     assert score(run).p99_ms == pytest.approx(500)
-    run = simulate(Trace(asks), TuningConfig(enable_cache=False))
+    run = simulate(Trace(arrivals), TuningConfig(enable_cache=False))
     assert score(run, first=5).p99_ms == pytest.approx(100)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_tuning.model import QueryMetrics, TuningBounds, TuningStrategy
-from athena_tuning.tuning.evidence import Figures, SpeedUp, speed_up
+from athena_tuning.tuning.estimation.window_figures import SpeedUp, WindowFigures, speed_up
 from athena_tuning.tuning.policies.rules import concurrency, parallel, timeout
 
 L, B, C, T = (
@@ -19,8 +19,8 @@ L, B, C, T = (
 BOUNDS = TuningBounds()
 
 
-def seen(p99_ms: float, gain: float = 1.5) -> Figures:
-    return Figures("all", 100, p99_ms / 2, p99_ms, 1.0, SpeedUp(gain, 100, "measured"))
+def seen(p99_ms: float, gain: float = 1.5) -> WindowFigures:
+    return WindowFigures(100, p99_ms / 2, p99_ms, 1.0, SpeedUp(gain, 100, "measured"))
 
 
 def record(parallel: bool, **layers: float) -> QueryMetrics:

@@ -8,17 +8,18 @@ from hypothesis import strategies as st
 
 from athena_tuning.model import LayerTask, TuningBounds
 from athena_tuning.tuning.estimation.contention import ContentionLaw
-from athena_tuning.tuning.estimation.telemetry import Seen
-from athena_tuning.tuning.policies.saturation import LONG_STEP, Tried, Waiting, better_limit, waiting
+from athena_tuning.tuning.estimation.telemetry import MeasuredRecall
+from athena_tuning.tuning.policies.saturation import LimitStep, Waiting, better_limit, waiting
+from athena_tuning.tuning.settings import SATURATION
 
 BOUNDS = TuningBounds()
 WORK = {"semantic": 0.01}
 
 
-def seen(queue_ms: float, service_ms: float, began: float = 0.0) -> Seen:
+def seen(queue_ms: float, service_ms: float, began: float = 0.0) -> MeasuredRecall:
     task = LayerTask("semantic", 0.0, queue_ms, service_ms, 5)
     ended = began + (queue_ms + service_ms) / 1000
-    return Seen(began, ended, "meta", "?", False, True, False, 0, queue_ms + service_ms, (task,))
+    return MeasuredRecall(began, ended, "meta", "?", False, True, False, queue_ms + service_ms, (task,))
 
 
 def law(factor: Mapping[int, float] | None = None, **more: float) -> dict[str, ContentionLaw]:
@@ -83,7 +84,7 @@ def test_limits_stay_within_bounds_and_a_step(
     laws = {"semantic": ContentionLaw(sigma=sigma, kappa=kappa, known=tuple(sorted(known)))}
     value = better_limit(limit, Waiting(queue_ms, 10, 30), WORK, laws, BOUNDS, explored=()).value
     assert 2 <= value <= 20
-    assert value <= limit * LONG_STEP + 1
+    assert value <= limit * SATURATION.long_step + 1
 
 
 @pytest.mark.parametrize(
@@ -97,5 +98,5 @@ def test_limits_stay_within_bounds_and_a_step(
     ],
 )
 def test_a_step_is_judged_by_what_its_slots_got_done(service_ms: float, expected: int | None) -> None:
-    tried = Tried(5, Waiting(20, 10, 30).capacity(5))
+    tried = LimitStep(5, Waiting(20, 10, 30).capacity(5))
     assert tried.next(10, Waiting(20, service_ms, 30)) == expected

@@ -10,31 +10,31 @@ from hypothesis import strategies as st
 from athena_tuning.model import TuningBounds, TuningConfig, TuningStrategy
 from athena_tuning.tuning.estimation.contention import ContentionLaw
 from athena_tuning.tuning.simulation.search import (
-    Found,
+    SearchResult,
     candidates,
     mean_work,
     other_way,
-    run_through,
     search,
     slowdowns,
 )
-from athena_tuning.tuning.trace import Ask, Trace
+from athena_tuning.tuning.slices import run_through
+from athena_tuning.tuning.trace import Arrival, Trace
 
 LATENCY, THROUGHPUT = TuningStrategy.LATENCY, TuningStrategy.THROUGHPUT
 FREE = {"semantic": ContentionLaw(known=(1, 2, 3, 4, 5, 8, 13))}
 
 
 def trace(recalls: int, rate: float, seed: int = 1) -> Trace:
-    rng, now, asks = random.Random(seed), 0.0, []
+    rng, now, arrivals = random.Random(seed), 0.0, []
     for _ in range(recalls):
         now += rng.expovariate(rate)
-        asks.append(Ask(now, "meta", (("semantic", 0.01 * rng.lognormvariate(0, 0.4)),)))
-    return Trace(tuple(asks))
+        arrivals.append(Arrival(now, "meta", (("semantic", 0.01 * rng.lognormvariate(0, 0.4)),)))
+    return Trace(tuple(arrivals))
 
 
 def found(
     asked: Trace, laws: Mapping[str, ContentionLaw], limit: int, strategy: TuningStrategy, **more: object
-) -> Found:
+) -> SearchResult:
     incumbent = TuningConfig(max_concurrent=limit, strategy=strategy)
     grid = candidates(incumbent, TuningBounds(), 20)
     return run_through(search(asked, laws, [laws], incumbent, grid, strategy, **more))  # type: ignore[arg-type]
@@ -99,8 +99,11 @@ def test_what_is_taken_is_told_first_and_gains_within_its_interval(
 
 
 def test_mean_work_is_of_a_recall_and_laws_that_change_nothing_are_left_out() -> None:
-    asks = (Ask(0.0, "x", (("semantic", 0.1), ("graph", 0.4))), Ask(1.0, "x", (("semantic", 0.3),)))
-    assert mean_work(Trace(asks)) == pytest.approx({"semantic": 0.2, "graph": 0.2})
+    arrivals = (
+        Arrival(0.0, "x", (("semantic", 0.1), ("graph", 0.4))),
+        Arrival(1.0, "x", (("semantic", 0.3),)),
+    )
+    assert mean_work(Trace(arrivals)) == pytest.approx({"semantic": 0.2, "graph": 0.2})
     laws = {"semantic": ContentionLaw(sigma=0.001), "graph": ContentionLaw(sigma=0.5)}
     assert list(slowdowns(laws, 5)) == ["graph"]
 

@@ -14,18 +14,20 @@ from hypothesis import strategies as st
 
 from athena_tuning.model import ConfigSet, ConfigVersion, Mode, TaskOutcome, TuningConfig
 from athena_tuning.tuning.simulation.simulator import Simulation, simulate
-from athena_tuning.tuning.trace import Ask, Trace, joined
+from athena_tuning.tuning.trace import Arrival, Trace
 
 LAYERS = ("semantic", "graph", "episodic")
 
 
 def trace(recalls: int, rate: float, layers: int, seed: int = 1, work: float = 0.01) -> Trace:
     rng = random.Random(seed)
-    now, asks = 0.0, []
+    now, arrivals = 0.0, []
     for _ in range(recalls):
         now += rng.expovariate(rate)
-        asks.append(Ask(now, "factual", tuple((n, rng.expovariate(1 / work)) for n in LAYERS[:layers])))
-    return Trace(tuple(asks))
+        arrivals.append(
+            Arrival(now, "factual", tuple((n, rng.expovariate(1 / work)) for n in LAYERS[:layers]))
+        )
+    return Trace(tuple(arrivals))
 
 
 def by_simpy(asked: Trace, config: TuningConfig) -> list[float]:
@@ -38,18 +40,18 @@ def by_simpy(asked: Trace, config: TuningConfig) -> list[float]:
             yield slot
             yield env.timeout(work)
 
-    def recall(i: int, ask: Ask) -> Iterator[Any]:
-        yield env.timeout(ask.time)
+    def recall(i: int, arrival: Arrival) -> Iterator[Any]:
+        yield env.timeout(arrival.time)
         begun = env.now
         if config.enable_parallel:
-            yield env.all_of([env.process(task(work)) for _, work in ask.tasks])
+            yield env.all_of([env.process(task(work)) for _, work in arrival.tasks])
         else:
-            for _, work in ask.tasks:
+            for _, work in arrival.tasks:
                 yield env.process(task(work))
         latency[i] = (env.now - begun) * 1000
 
-    for i, ask in enumerate(asked.asks):
-        env.process(recall(i, ask))
+    for i, arrival in enumerate(asked.arrivals):
+        env.process(recall(i, arrival))
     env.run()
     return latency
 
@@ -80,14 +82,14 @@ def test_waits_of_m_m_c_are_erlang_c(servers: int, rate: float) -> None:
 
 
 def test_contention_slows_tasks_at_every_moment_by_what_then_runs() -> None:
-    asked = Trace((Ask(0.0, "meta", (("semantic", 1.0),)), Ask(0.5, "meta", (("semantic", 1.0),))))
+    asked = Trace((Arrival(0.0, "meta", (("semantic", 1.0),)), Arrival(0.5, "meta", (("semantic", 1.0),))))
     run = simulate(asked, TuningConfig(), {"semantic": float})
     # alone to 0.5, then both at half speed: the first has 0.5 left and takes 1.0
     assert run.latency_ms.tolist() == pytest.approx([1500, 1500])
 
 
 def test_a_law_of_one_layer_leaves_the_others_alone() -> None:
-    asked = Trace((Ask(0.0, "factual", (("semantic", 1.0), ("graph", 1.0))),))
+    asked = Trace((Arrival(0.0, "factual", (("semantic", 1.0), ("graph", 1.0))),))
     simulation = Simulation(asked, TuningConfig(), {"graph": float}).run()
     times = {t.layer: t.service_ms for t in simulation.record(0).tasks}
     assert times == pytest.approx({"semantic": 1000, "graph": 1500})
@@ -95,7 +97,10 @@ def test_a_law_of_one_layer_leaves_the_others_alone() -> None:
 
 def test_timeouts_give_up_a_task_free_its_slot_and_make_the_answer_partial() -> None:
     asked = Trace(
-        (Ask(0.0, "factual", (("semantic", 0.2), ("graph", 9.0))), Ask(0.1, "meta", (("graph", 0.1),)))
+        (
+            Arrival(0.0, "factual", (("semantic", 0.2), ("graph", 9.0))),
+            Arrival(0.1, "meta", (("graph", 0.1),)),
+        )
     )
     config = TuningConfig(max_concurrent=2, timeout_seconds=1.0)
     simulation = Simulation(asked, config).run()
@@ -107,48 +112,51 @@ def test_timeouts_give_up_a_task_free_its_slot_and_make_the_answer_partial() -> 
 
 
 def test_timeouts_hold_under_contention_too() -> None:
-    asked = Trace((Ask(0.0, "meta", (("graph", 1.0),)), Ask(0.0, "meta", (("graph", 1.0),))))
+    asked = Trace((Arrival(0.0, "meta", (("graph", 1.0),)), Arrival(0.0, "meta", (("graph", 1.0),))))
     run = simulate(asked, TuningConfig(timeout_seconds=1.5), {"graph": float})
     assert run.latency_ms.tolist() == pytest.approx([1500, 1500])
     assert run.failed.all()
 
 
 def test_a_deadline_gives_a_partial_answer_in_time() -> None:
-    asked = Trace((Ask(0.0, "factual", (("semantic", 0.01), ("graph", 5.0))),))
+    asked = Trace((Arrival(0.0, "factual", (("semantic", 0.01), ("graph", 5.0))),))
     run = simulate(asked, TuningConfig(deadline_seconds=0.05))
     assert run.latency_ms.tolist() == pytest.approx([50])
     assert run.partial.tolist() == [True]
 
 
 def test_a_repeated_question_is_answered_by_the_cache_if_it_is_on() -> None:
-    asks = tuple(Ask(float(i), "meta", (("semantic", 0.1),), "same?") for i in range(3))
-    assert simulate(Trace(asks), TuningConfig()).hits.tolist() == [False, True, True]
-    assert not simulate(Trace(asks), TuningConfig(enable_cache=False)).hits.any()
+    arrivals = tuple(Arrival(float(i), "meta", (("semantic", 0.1),), "same?") for i in range(3))
+    assert simulate(Trace(arrivals), TuningConfig()).hits.tolist() == [False, True, True]
+    assert not simulate(Trace(arrivals), TuningConfig(enable_cache=False)).hits.any()
 
 
 def test_skipped_layers_do_not_run_unless_nothing_would() -> None:
     asked = Trace(
-        (Ask(0.0, "factual", (("semantic", 0.1), ("graph", 1.0))), Ask(5.0, "meta", (("graph", 1.0),)))
+        (
+            Arrival(0.0, "factual", (("semantic", 0.1), ("graph", 1.0))),
+            Arrival(5.0, "meta", (("graph", 1.0),)),
+        )
     )
     run = simulate(asked, TuningConfig(skipped_layers=frozenset({"graph"})))
     assert run.latency_ms.tolist() == pytest.approx([100, 1000])
 
 
 def test_in_turn_skips_too() -> None:
-    asked = Trace((Ask(0.0, "x", (("semantic", 0.1), ("graph", 1.0), ("episodic", 0.1))),))
+    asked = Trace((Arrival(0.0, "x", (("semantic", 0.1), ("graph", 1.0), ("episodic", 0.1))),))
     config = TuningConfig(skipped_layers=frozenset({"graph"}), enable_parallel=False)
     assert simulate(asked, config).latency_ms.tolist() == pytest.approx([200])
 
 
 def test_a_closed_loop_asks_the_next_question_when_it_has_its_answer() -> None:
-    asked = Trace(tuple(Ask(0.0, "meta", (("semantic", 0.1),)) for _ in range(40)))
+    asked = Trace(tuple(Arrival(0.0, "meta", (("semantic", 0.1),)) for _ in range(40)))
     run = Simulation(asked, TuningConfig(max_concurrent=20), clients=4).run().result()
     assert run.latency_ms.tolist() == pytest.approx([100] * 40)
     assert run.ended.max() == pytest.approx(1.0)
 
 
 def test_a_raised_limit_holds_at_once_a_lowered_one_as_slots_come_back() -> None:
-    asked = Trace(tuple(Ask(0.0, "meta", (("semantic", 1.0),)) for _ in range(8)))
+    asked = Trace(tuple(Arrival(0.0, "meta", (("semantic", 1.0),)) for _ in range(8)))
     simulation = Simulation(asked, TuningConfig(max_concurrent=2))
     simulation.run(0.5)
     assert simulation.in_flight == 2
@@ -165,7 +173,7 @@ def test_a_raised_limit_holds_at_once_a_lowered_one_as_slots_come_back() -> None
 
 
 def test_records_say_what_happened_in_the_words_of_a_manager() -> None:
-    asked = Trace(tuple(Ask(0.0, "factual", (("semantic", 0.1), ("graph", 0.1))) for _ in range(2)))
+    asked = Trace(tuple(Arrival(0.0, "factual", (("semantic", 0.1), ("graph", 0.1))) for _ in range(2)))
     simulation = Simulation(asked, TuningConfig(max_concurrent=2)).run()
     second = simulation.record(1, epoch=1000.0)
     assert (second.timestamp, second.latency_ms) == (1000.0, pytest.approx(200))
@@ -187,21 +195,14 @@ def test_every_recall_ends_no_sooner_than_its_work_and_slots_are_never_exceeded(
         simulation.run(simulation.now + 0.01)
         assert 0 <= simulation.in_flight <= limit
     latency = simulation.result().latency_ms
-    for i, ask in enumerate(asked.asks):
-        works = [work * 1000 for _, work in ask.tasks]
+    for i, arrival in enumerate(asked.arrivals):
+        works = [work * 1000 for _, work in arrival.tasks]
         assert latency[i] >= (max(works) if parallel else sum(works)) - 1e-6
     assert all(t.in_flight <= limit for i in range(60) for t in simulation.record(i).tasks)
 
 
 def test_a_trace_that_runs_backwards_or_has_no_time_is_refused() -> None:
     with pytest.raises(ValueError, match="recall 1 comes at 1"):
-        Trace((Ask(2.0, "meta", ()), Ask(1.0, "meta", ())))
+        Trace((Arrival(2.0, "meta", ()), Arrival(1.0, "meta", ())))
     with pytest.raises(ValueError, match="recall 0 has a work"):
-        Trace((Ask(2.0, "meta", (("semantic", math.nan),)),))
-
-
-def test_joined_traces_follow_each_other() -> None:
-    part = trace(5, 10, 1)
-    whole = joined([part, part])
-    assert len(whole) == 10
-    assert whole.seconds == pytest.approx(2 * part.seconds)
+        Trace((Arrival(2.0, "meta", (("semantic", math.nan),)),))

@@ -5,7 +5,11 @@ import pytest
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.tuning.estimation.contention import ContentionLaw
-from athena_tuning.tuning.estimation.telemetry import SETTLING, Telemetry
+from athena_tuning.tuning.estimation.telemetry import Telemetry, trace_of
+from athena_tuning.tuning.observer import Observer
+from athena_tuning.tuning.settings import TELEMETRY
+
+SETTLING = TELEMETRY.settling
 
 
 def recall(
@@ -17,62 +21,77 @@ def recall(
     )
 
 
+def graph_recall(i: int, ms: float = 100.0, outcome: TaskOutcome = TaskOutcome.OK) -> QueryMetrics:
+    return recall(float(i), LayerTask("graph", 0, 0, ms, 1, outcome))
+
+
 def test_only_recalls_with_a_latency_and_an_outcome_are_taken() -> None:
-    telemetry = Telemetry()
-    assert not telemetry.add(recall(1.0, latency_ms=None))
-    assert not telemetry.add(recall(1.0, success=None))
-    assert telemetry.add(recall(1.0))
-    assert telemetry.add(recall(2.0, LayerTask("semantic", 0, 0, 100, 1)))
-    assert (telemetry.position, telemetry.measured) == (2, 1)
+    task = LayerTask("semantic", 0, 0, 100, 1)
+    unknown = recall(1.0, task, latency_ms=None), recall(1.0, task, success=None), recall(1.0)
+    telemetry = Telemetry().after((*unknown, recall(2.0, task)))
+    assert [r.began for r in telemetry.recalls] == [2.0]
+    assert telemetry.position == 1
 
 
 def test_each_record_is_read_once() -> None:
-    profiler, telemetry = PerformanceProfiler(clock=lambda: 1000.0), Telemetry()
-    for i in range(5):
-        profiler.record_query(recall(900.0 + i))
-    assert telemetry.take(profiler) == 5
-    profiler.record_query(recall(910.0))
-    assert telemetry.take(profiler) == 1
-    assert telemetry.take(profiler) == 0
+    profiler = PerformanceProfiler(clock=lambda: 1000.0)
+    observer, positions = Observer(profiler), []
+    for came in (5, 1, 0):
+        for i in range(came):
+            profiler.record_query(recall(900.0 + i, LayerTask("semantic", 0, 0, 100, 1)))
+        observer.observe()
+        positions.append(observer.telemetry.position)
+    assert positions == [5, 6, 6]
 
 
 def test_since_leaves_out_what_began_before() -> None:
-    telemetry = Telemetry()
-    for at in (1.0, 2.0, 3.0):
-        telemetry.add(recall(at))
+    telemetry = Telemetry().after(map(graph_recall, (1, 2, 3)))
     assert [s.began for s in telemetry.since(2.0)] == [2.0, 3.0]
     assert [s.began for s in telemetry.newest(1)] == [3.0]
 
 
 def test_own_work_is_the_time_beside_each_number_freed_from_contention() -> None:
-    telemetry = Telemetry()
-    telemetry.add(recall(10.0, LayerTask("semantic", 0, 0, 2000, 1)))
-    telemetry.add(recall(11.0, LayerTask("semantic", 0, 0, 1000, 2)))
-    trace = telemetry.trace(telemetry.newest(9), {"semantic": ContentionLaw(sigma=1.0)})
-    works = [work for ask in trace.asks for _, work in ask.tasks]
+    first, second = LayerTask("semantic", 0, 0, 2000, 1), LayerTask("semantic", 0, 0, 1000, 2)
+    telemetry = Telemetry().after((recall(10.0, first), recall(11.0, second)))
+    trace = trace_of(telemetry.recalls, {"semantic": ContentionLaw(sigma=1.0)})
+    works = [work for arrival in trace.arrivals for _, work in arrival.tasks]
     assert works == pytest.approx([1.5, 0.5])  # one second alone, one beside another at half the speed
-    assert [ask.time for ask in trace.asks] == [0.0, 1.0]
+    assert [arrival.time for arrival in trace.arrivals] == [0.0, 1.0]
 
 
 def test_waits_for_a_slot_are_no_part_of_the_work() -> None:
-    telemetry = Telemetry()
-    telemetry.add(recall(10.0, LayerTask("graph", 5, 400, 100, 1)))
-    assert telemetry.trace(telemetry.newest(1), {}).asks[0].tasks == (("graph", pytest.approx(0.1)),)
+    telemetry = Telemetry().after((recall(10.0, LayerTask("graph", 5, 400, 100, 1)),))
+    assert trace_of(telemetry.recalls, {}).arrivals[0].tasks == (("graph", pytest.approx(0.1)),)
 
 
 def test_tasks_that_were_given_up_teach_no_law() -> None:
-    telemetry = Telemetry()
-    for i in range(4 * SETTLING):
-        outcome = TaskOutcome.TIMEOUT if i % 2 else TaskOutcome.OK
-        telemetry.add(recall(float(i), LayerTask("graph", 0, 0, 900.0 if i % 2 else 100.0, 1, outcome)))
-    assert telemetry.laws()["graph"].work_ms == pytest.approx(100, rel=0.01)
-    assert telemetry.largest() == 1
+    telemetry = Telemetry().after(
+        graph_recall(i, 900.0, TaskOutcome.TIMEOUT) if i % 2 else graph_recall(i) for i in range(4 * SETTLING)
+    )
+    assert telemetry.laws["graph"].work_ms == pytest.approx(100, rel=0.01)
+    assert telemetry.laws["graph"].largest == 1
 
 
-def test_laws_are_fitted_again_only_when_enough_has_come() -> None:
-    telemetry = Telemetry()
-    for i in range(3 * SETTLING):
-        telemetry.add(recall(float(i), LayerTask("graph", 0, 0, 100.0, 1)))
-    first = telemetry.laws()
-    telemetry.add(recall(1000.0, LayerTask("graph", 0, 0, 100.0, 1)))
-    assert telemetry.laws() is first
+def test_contention_is_learned_anew_only_when_enough_has_come() -> None:
+    first = Telemetry().after(map(graph_recall, range(3 * SETTLING)))
+    assert first.after((graph_recall(1000),)).contention is first.contention
+    assert first.after(map(graph_recall, range(1000, 1000 + 2 * SETTLING))).contention is not first.contention
+
+
+def test_telemetry_is_a_value() -> None:
+    first = Telemetry().after(map(graph_recall, range(3 * SETTLING)))
+    laws, recalls = dict(first.laws), first.recalls
+    first.after(graph_recall(i, 5000.0) for i in range(1000, 2000))
+    assert (dict(first.laws), first.recalls) == (laws, recalls)
+
+
+def test_what_is_kept_is_bounded_in_recalls_and_in_tasks() -> None:
+    many = Telemetry().after(map(graph_recall, range(TELEMETRY.recalls + 10)))
+    assert (len(many.recalls), many.position) == (TELEMETRY.recalls, TELEMETRY.recalls + 10)
+    tasks = [LayerTask(f"layer {i}", 0, 0, 1.0, i + 1) for i in range(20)]
+    wide = Telemetry()
+    for i in range(0, 1000, 100):
+        wide = wide.after(recall(float(i + j), *tasks) for j in range(100))
+    assert wide.tasks == sum(len(r.tasks) for r in wide.recalls)
+    assert TELEMETRY.tasks - 20 < wide.tasks <= TELEMETRY.tasks
+    assert wide.recalls[-1].began == 999.0

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_tuning.model import TuningBounds, TuningStrategy
-from athena_tuning.tuning.estimation.censored_lognormal import LogNormal, Times
-from athena_tuning.tuning.policies.timeouts import LOST, MARGIN, Needed, needed, tail_of, timeouts
+from athena_tuning.tuning.estimation.censored_lognormal import CensoredTimes, LogNormal
+from athena_tuning.tuning.policies.timeouts import Needed, needed, tail_of, timeouts
+from athena_tuning.tuning.settings import TIMEOUTS
 
 ORDER = (TuningStrategy.LATENCY, TuningStrategy.BALANCED, TuningStrategy.COST, TuningStrategy.THROUGHPUT)
 TRUE_P99 = 16_900.0
@@ -19,25 +20,39 @@ SIGMA = 0.917
 SLOW = LogNormal(math.log(TRUE_P99) - SIGMA * 2.3263, SIGMA)
 
 
-def cut(values: np.ndarray, at: float) -> Times:
-    return Times(values[values <= at], np.full(int((values > at).sum()), at))
+def cut(values: np.ndarray, at: float) -> CensoredTimes:
+    return CensoredTimes(values[values <= at], np.full(int((values > at).sum()), at))
 
 
 def drawn(law: LogNormal, n: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).lognormal(law.mu, law.sigma, n)
 
 
-@pytest.mark.parametrize("at", [2_000.0, 5_000.0, 20_000.0, math.inf])
-def test_the_fit_is_scipys(at: float) -> None:
-    from scipy import stats
+def log_likelihood(values: np.ndarray, at: float, mu: float, sigma: float) -> float:
+    """Return that of a lognormal law: the density of what ended, the tail beyond ``at`` for the others."""
+    z = (np.log(values[values <= at]) - mu) / sigma
+    density = float(np.sum(-z * z / 2 - math.log(sigma)))
+    if (late := int(np.sum(values > at))) == 0:
+        return density
+    return density + late * math.log(math.erfc((math.log(at) - mu) / sigma / math.sqrt(2)) / 2)
 
+
+@pytest.mark.parametrize("at", [2_000.0, 5_000.0, 20_000.0, math.inf])
+def test_the_fit_is_the_top_of_the_censored_likelihood(at: float) -> None:
     values = drawn(SLOW, 1000, 3)
     fitted = cut(values, at).fit()
-    data = stats.CensoredData.right_censored(np.minimum(values, at), values > at)
-    sigma, _, scale = stats.lognorm.fit(data, floc=0)
     assert fitted is not None
-    assert fitted.mu == pytest.approx(math.log(scale), abs=0.01)
-    assert fitted.sigma == pytest.approx(sigma, rel=0.01)
+    top = log_likelihood(values, at, fitted.mu, fitted.sigma)
+    for mu, sigma in ((0.01, 1.0), (-0.01, 1.0), (0.0, 1.01), (0.0, 0.99), (0.007, 1.007), (-0.007, 0.993)):
+        assert log_likelihood(values, at, fitted.mu + mu, fitted.sigma * sigma) < top
+
+
+def test_the_fit_of_tasks_that_all_ended_has_the_mean_and_spread_of_their_logs() -> None:
+    values = drawn(SLOW, 1000, 3)
+    fitted = CensoredTimes(values).fit()
+    assert fitted is not None
+    assert fitted.mu == pytest.approx(np.log(values).mean(), abs=1e-9)
+    assert fitted.sigma == pytest.approx(np.log(values).std(), rel=1e-9)
 
 
 def test_tasks_cut_off_at_five_seconds_still_tell_a_p99_of_seventeen() -> None:
@@ -45,7 +60,7 @@ def test_tasks_cut_off_at_five_seconds_still_tell_a_p99_of_seventeen() -> None:
     p99 = np.array([law.quantile(0.99) for law in found if law])
     assert len(p99) == 20
     assert float(np.median(p99)) == pytest.approx(TRUE_P99, rel=0.1)
-    naive = [Times(np.minimum(drawn(SLOW, 2000, seed), 5000.0)).fit() for seed in range(20)]
+    naive = [CensoredTimes(np.minimum(drawn(SLOW, 2000, seed), 5000.0)).fit() for seed in range(20)]
     assert max(law.quantile(0.99) for law in naive if law) < 0.75 * TRUE_P99
 
 
@@ -58,7 +73,7 @@ def test_a_timeout_does_not_ratchet() -> None:
         need = needed(cut(drawn(SLOW, 2000, seed), at * 1000), 0.01, rng)
         at = timeouts({"graph": need}, TuningStrategy.LATENCY, bounds)[0].value
         path.append(at)
-    assert min(path) > TRUE_P99 / 1000 * MARGIN * 0.85
+    assert min(path) > TRUE_P99 / 1000 * TIMEOUTS.margin * 0.85
     assert max(path) / min(path) < 1.4
 
 
@@ -72,18 +87,18 @@ def test_the_upper_bound_mostly_covers_the_truth_and_narrows_with_evidence() -> 
 
 def test_a_second_hump_that_the_law_does_not_know_counts() -> None:
     fast, slow = np.full(980, 10.0) + np.arange(980) / 1000, np.full(20, 4000.0)
-    need = needed(Times(np.concatenate((fast, slow))), 0.01, np.random.default_rng(0))
+    need = needed(CensoredTimes(np.concatenate((fast, slow))), 0.01, np.random.default_rng(0))
     assert need.seconds == pytest.approx(4.0)
 
 
 def test_where_nearly_nothing_ended_in_time_the_upper_bound_decides() -> None:
-    need = needed(Times(np.full(10, 100.0), np.full(500, 5000.0)), 0.01, np.random.default_rng(0))
+    need = needed(CensoredTimes(np.full(10, 100.0), np.full(500, 5000.0)), 0.01, np.random.default_rng(0))
     reason, _ = timeouts({"graph": need}, TuningStrategy.LATENCY, TuningBounds())
     assert (reason.value, reason.bound) == (30.0, "at most 30 s")
 
 
 def test_where_the_least_timeout_is_far_above_no_bound_is_drawn() -> None:
-    times = Times(drawn(LogNormal(3.0, 0.5), 500, 1))  # 20 ms; 0.5 % take over 73 ms
+    times = CensoredTimes(drawn(LogNormal(3.0, 0.5), 500, 1))  # 20 ms; 0.5 % take over 73 ms
     law = times.fit()
     assert law is not None
     far, near = (needed(times, 0.005, np.random.default_rng(0), least).seconds * 1000 for least in (5.0, 0.5))
@@ -93,12 +108,12 @@ def test_where_the_least_timeout_is_far_above_no_bound_is_drawn() -> None:
 
 def test_the_tail_of_a_layer_keeps_whole_recalls_whole() -> None:
     for k in (1, 2, 5):
-        assert 1 - (1 - tail_of(k)) ** k == pytest.approx(LOST)
+        assert 1 - (1 - tail_of(k)) ** k == pytest.approx(TIMEOUTS.lost)
 
 
 def test_times_alike_or_cut_off_far_out_are_no_trouble() -> None:
-    assert Times(np.full(100, 7.0)).fit().quantile(0.99) == pytest.approx(7.0, rel=1e-3)
-    law = Times(10 + np.arange(100) / 1e4, np.full(3, 1e6)).fit()
+    assert CensoredTimes(np.full(100, 7.0)).fit().quantile(0.99) == pytest.approx(7.0, rel=1e-3)
+    law = CensoredTimes(10 + np.arange(100) / 1e4, np.full(3, 1e6)).fit()
     assert law is not None
     assert math.isfinite(law.quantile(0.999))
 

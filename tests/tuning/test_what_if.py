@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from athena_tuning.model import ConfigSet, LayerTask, QueryMetrics, TaskOutcome, TuningConfig, TuningStrategy
 from athena_tuning.tuning.simulation.simulator import Simulation
-from athena_tuning.tuning.simulation.what_if import WhatIf, run_through, what_if, with_config
-from athena_tuning.tuning.trace import Ask, Trace
+from athena_tuning.tuning.simulation.what_if import WhatIf, what_if, with_config
+from athena_tuning.tuning.slices import run_through
+from athena_tuning.tuning.trace import Arrival, Trace
 
 
 def in_force(config: TuningConfig) -> ConfigSet:
@@ -161,7 +162,7 @@ def contended(limit: int, seed: int) -> tuple[Simulation, Trace]:
     works = rng.gamma(4.0, 0.01, (1500, 2))
     trace = Trace(
         tuple(
-            Ask(float(t), "factual", (("semantic", float(a)), ("graph", float(b))))
+            Arrival(float(t), "factual", (("semantic", float(a)), ("graph", float(b))))
             for t, (a, b) in zip(at, works, strict=True)
         )
     )

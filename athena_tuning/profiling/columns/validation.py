@@ -5,6 +5,7 @@ time that is no number (``no_time``), more than a minute ahead (``in_the_future`
 (``too_old``).
 
 Made normal:
+- a time of 0 becomes now; that is not counted;
 - a time in ms, µs or ns becomes seconds (``time_unit``);
 - an impossible figure (NaN, infinite, negative, of the wrong kind, a latency over 40 days) becomes unknown:
   ``latency``, ``memory``, ``cache_hit``, ``result_count``, ``success``, ``accuracy``, ``satisfaction``; an
@@ -123,6 +124,8 @@ def _time(value: Any, now: float, odd: list[str]) -> float:
     seconds = _real(value)
     if seconds is None or seconds < 0:
         raise Rejected("no_time")
+    if seconds == 0:
+        return now
     if seconds <= now + AHEAD_SECONDS:
         return seconds
     for unit in _UNITS:

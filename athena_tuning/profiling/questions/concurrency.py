@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from athena_tuning.frames import TIME, frame
+from athena_tuning.model import TaskOutcome
 from athena_tuning.profiling.columns.block import One, Rows
 from athena_tuning.profiling.columns.incremental import IncrementalSummaries
 from athena_tuning.profiling.columns.names import Names
@@ -18,6 +20,9 @@ from athena_tuning.profiling.columns.table import PARALLEL, SUCCESS, SUCCESS_KNO
 from athena_tuning.profiling.columns.window import View
 from athena_tuning.profiling.histogram import Floats, Ints, LatencyHistogram
 from athena_tuning.profiling.questions.statistics import Totals
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +212,39 @@ class TaskTable:
 
     def __len__(self) -> int:
         return len(self.time)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the tasks as a table with these columns.
+
+        ``time`` is ``datetime64[us, UTC]``; names and outcomes are categories.
+
+        Raises:
+            MissingExtra: if pandas is not installed.
+
+        Example:
+            >>> from athena_tuning import LayerTask, PerformanceProfiler, QueryMetrics
+            >>> profiler = PerformanceProfiler()
+            >>> tasks = (LayerTask("episodic", 0.0, 2.0, 8.0, 1), LayerTask("graph", 0.0, 0.0, 9.5, 2))
+            >>> profiler.record_query(QueryMetrics("q", "last deploy?", "temporal", 0, 10.0, None, False, 3,
+            ...                                    ["episodic", "graph"], {}, True, tasks=tasks))
+            >>> table = profiler.tasks().to_pandas()
+            >>> table[["layer", "queue_ms", "service_ms", "outcome"]].values.tolist()
+            [['episodic', 2.0, 8.0, 'ok'], ['graph', 0.0, 9.5, 'ok']]
+        """
+        return frame(
+            {
+                "recall": ("int64", self.recall),
+                "time": (TIME, self.time),
+                "layer": ("category", np.array(self.layers, np.object_)[self.layer]),
+                "query_type": ("category", np.array(self.query_types, np.object_)[self.query_type]),
+                "offset_ms": ("float64", self.offset_ms),
+                "queue_ms": ("float64", self.queue_ms),
+                "service_ms": ("float64", self.service_ms),
+                "in_flight": ("int64", self.in_flight),
+                "outcome": (TaskOutcome, np.array(tuple(TaskOutcome), np.object_)[self.outcome]),
+                "config_version": ("int64", self.config_version),
+            }
+        )
 
 
 def task_table(view: View, selection: Selection, names: Names) -> TaskTable:

@@ -10,15 +10,12 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from athena_tuning.tuning.settings import SERVICE_TIME
 
-FEWEST = 30
-"""Tasks that must have ended; from fewer a tail is a guess."""
+Floats = npt.NDArray[np.float64]
 
 _STANDARD = NormalDist()
 _FAR = 25.0  # beyond it the normal tail underflows and its expansion is exact to 1e-3
-_BIN = 0.001  # times that tasks were given up at are told apart to 0.1 %, or less finely if they are many
-_MOST_BINS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +39,15 @@ class LogNormal:
         return _tail((math.log(ms) - self.mu) / self.sigma)
 
 
-class Times:
+class CensoredTimes:
     """Service times of one layer, those that were given up apart, ready to be fitted again and again.
 
     Right-censored maximum likelihood: a task that ended at x counts with its density at x, one that was
     given up at c with the probability to last beyond c. In ``τ = 1/σ`` and ``η = μ/σ`` the likelihood is
     concave (Olsen 1978), so Newton's steps from anywhere find its only top. It needs no more than the
     number, sum and sum of squares of the logarithms and the few different times that tasks were given up
-    at: equal to ``scipy.stats.lognorm.fit`` on ``CensoredData``, without its 40 ms and its import of a
-    second.
+    at. (``scipy.stats.lognorm.fit`` on ``CensoredData`` finds the same law in 40 ms, after a second of
+    import.)
 
     Taken for values, given-up tasks pull the fit down to the timeout that gave them up; a timeout set from
     that goes up a step at a time and never arrives (true p99 16.9 s: 5, 7.5, … s).
@@ -63,7 +60,7 @@ class Times:
     def __init__(self, ended: Sequence[float] | Floats, given_up: Sequence[float] | Floats = ()) -> None:
         self._ended = np.log(np.maximum(np.asarray(ended, float), 1e-3))
         late = np.log(np.maximum(np.asarray(given_up, float), 1e-3))
-        width = max(_BIN, float(np.ptp(late)) / _MOST_BINS) if len(late) else _BIN
+        width = max(SERVICE_TIME.bin, float(np.ptp(late)) / SERVICE_TIME.bins if len(late) else 0.0)
         self._late, self._late_count = np.unique(np.rint(late / width) * width, return_counts=True)
 
     @property
@@ -77,8 +74,8 @@ class Times:
         return int(self._late_count.sum())
 
     def fit(self) -> LogNormal | None:
-        """Return the likeliest law, or None if fewer than ``FEWEST`` tasks ended."""
-        if self.ended < FEWEST:
+        """Return the likeliest law, or None if fewer than 30 tasks ended."""
+        if self.ended < SERVICE_TIME.fewest:
             return None
         return _fitted(
             (self.ended, float(self._ended.sum()), float(self._ended @ self._ended)),
@@ -87,26 +84,26 @@ class Times:
             None,
         )
 
-    def upper(self, q: float, rng: np.random.Generator, *, refits: int = 60, sure: float = 0.95) -> float:
-        """Return an upper bound of the q-th quantile in ms: of refits on resampled tasks, the ``sure``-th.
+    def upper(self, q: float, rng: np.random.Generator) -> float:
+        """Return an upper bound of the q-th quantile in ms: of refits on resampled tasks, the 95th of 100.
 
-        Infinite if fewer than ``FEWEST`` tasks ended.
+        Infinite if fewer than 30 tasks ended.
         """
         first = self.fit()
         if first is None:
             return math.inf
         n, ended = self.ended + self.given_up, self.ended
-        drawn = rng.integers(0, n, (refits, n), np.int32)
+        drawn = rng.integers(0, n, (SERVICE_TIME.refits, n), np.int32)
         values = np.concatenate((self._ended, np.zeros(n - ended)))[drawn]
         ends = ended + np.cumsum(self._late_count)  # given-up tasks are numbered from ``ended`` on, by time
         late = np.diff([(drawn < end).sum(1) for end in (ended, *ends)], axis=0).T
         sums = np.stack(((drawn < ended).sum(1), values.sum(1), (values * values).sum(1)), axis=1)
-        found = []
+        bounds = []
         for row, count in zip(sums.tolist(), late, strict=True):
             if row[0] >= 2:
-                found.append(_fitted((row[0], row[1], row[2]), self._late, count, first).quantile(q))
-        found.sort()
-        return found[min(int(sure * len(found)), len(found) - 1)] if found else math.inf
+                bounds.append(_fitted((row[0], row[1], row[2]), self._late, count, first).quantile(q))
+        bounds.sort()
+        return bounds[min(int(SERVICE_TIME.sure * len(bounds)), len(bounds) - 1)] if bounds else math.inf
 
     def seen(self, q: float) -> float:
         """Return the q-th quantile of the times themselves in ms; NaN where tasks were given up before it."""

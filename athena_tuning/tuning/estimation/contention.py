@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from athena_tuning.tuning.estimation.concurrency_levels import Curve, Floats, Levels, curve
-
-KNEES = (2, 3, 4, 6, 8, 10, 12, 16, 20, 24)
-"""Numbers in flight at which a backend may run out of slots."""
-
-TRUST = 1.5
-PRIOR = 0.1
-"""How far, in log ratio, real curves are expected to leave the sum."""
+from athena_tuning.tuning.settings import CONTENTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +24,7 @@ class ContentionLaw:
     as log ratios shrunk by ``τ²/(τ² + error²)`` (τ = 0.1): a measured curve with a bump (an embedded store
     is best at the core count, worse at twice it, better again at four times) fits no such sum.
 
-    Trustworthy up to ``TRUST`` times the largest n that it was fitted on: raise the limit one step and look
+    Trustworthy up to 1.5 times the largest n that it was fitted on: raise the limit one step and look
     again rather than asking further out. What it says of a single n is nothing: ``levels`` tells on how
     many it rests.
 
@@ -93,7 +88,7 @@ class ContentionLaw:
     @property
     def trusted(self) -> int:
         """Largest n that the law may be asked for."""
-        return max(self.largest + 1, int(self.largest * TRUST))
+        return max(self.largest + 1, int(self.largest * CONTENTION.trust))
 
 
 def capacity(limit: int, work: Mapping[str, float], laws: Mapping[str, ContentionLaw]) -> float:
@@ -110,17 +105,40 @@ def capacity(limit: int, work: Mapping[str, float], laws: Mapping[str, Contentio
     return limit / held if held > 0 else math.inf
 
 
-def fit(met: Mapping[str, Levels], rng: np.random.Generator | None = None) -> Mapping[str, ContentionLaw]:
-    """Return the laws by layer of what tasks met; layers that were seen too seldom are missing.
+@dataclass(frozen=True, eq=False)
+class Contention:
+    """What is known of how tasks slow each other down. Fitted when it is first asked for.
 
-    Weighted non-negative least squares on the slowdown at each n (see ``levels.curve``), then each layer's
-    share of it.
-
-    Args:
-        met: by layer.
-        rng: laws as they could have come out by chance (a parametric bootstrap).
+    Attributes:
+        levels: what tasks met, by layer.
+        fitted: the curve, where it is known already.
     """
-    seen = curve(met, rng)
+
+    levels: Mapping[str, Levels] = field(default_factory=dict)
+    fitted: Curve | None = None
+
+    @cached_property
+    def curve(self) -> Curve | None:
+        """The slowdown at each number in flight, None if too few tasks were seen."""
+        return self.fitted or curve(self.levels)
+
+    @cached_property
+    def laws(self) -> Mapping[str, ContentionLaw]:
+        """The laws by layer; layers that were seen too seldom are missing."""
+        return _laws(self.curve)
+
+    def drawn(self, rng: np.random.Generator) -> Mapping[str, ContentionLaw]:
+        """Return the laws as they could have come out by chance (a parametric bootstrap)."""
+        return _laws(self.curve and self.curve.drawn(rng))
+
+    @property
+    def trusted(self) -> int:
+        """Largest n that the laws may be asked for."""
+        return max((law.trusted for law in self.laws.values()), default=2)
+
+
+def _laws(seen: Curve | None) -> Mapping[str, ContentionLaw]:
+    """Return the laws by layer: weighted non-negative least squares on the curve, then each one's share."""
     if seen is None:
         return {}
     shared = _shared(seen)
@@ -130,7 +148,7 @@ def fit(met: Mapping[str, Levels], rng: np.random.Generator | None = None) -> Ma
 def _shared(seen: Curve) -> ContentionLaw:
     """Return the law of the curve itself; ``work_ms`` is what is there alone, relative to the curve's 1."""
     n, weight = seen.n, 1.0 / np.maximum(seen.error * seen.slow, 1e-12)
-    knees = [k for k in KNEES if k < n.max()]
+    knees = [k for k in CONTENTION.knees if k < n.max()]
     columns = [np.ones_like(n), n - 1, n * (n - 1), *(np.maximum(0.0, n - k) for k in knees)]
     c = nonnegative(np.array(columns).T * weight[:, None], seen.slow * weight)
     alone = c[0]
@@ -164,10 +182,10 @@ def _felt(law: ContentionLaw, seen: Curve, layer: str) -> ContentionLaw:
 
 
 def _rest(law: ContentionLaw, seen: Curve) -> tuple[tuple[float, float], ...]:
-    rest = []
+    rest, prior = [], CONTENTION.prior**2
     for n, slow, doubt in zip(seen.n.tolist(), seen.slow.tolist(), seen.error.tolist(), strict=True):
         ratio = math.log(slow / (law.work_ms * law.factor(n)))
-        rest.append((n, ratio * PRIOR**2 / (PRIOR**2 + doubt**2)))
+        rest.append((n, ratio * prior / (prior + doubt**2)))
     first = rest[0][1]  # alone is where a factor is 1
     return tuple((n, ratio - first) for n, ratio in rest)
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from athena_tuning import fork
 from athena_tuning.model import QueryMetrics
-
-KEPT = 1000
-"""Newest observations of a layer under a type, and newest scores of a type."""
-
-TYPES = 64
-"""Types that are told apart; names of a caller's own beyond that are not counted."""
+from athena_tuning.tuning.settings import CONTRIBUTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,31 +38,116 @@ class Share:
 
     def surely_below(self, share: float) -> bool:
         """Whether the upper 95 % bound is below ``share``."""
-        return self.added < self.recalls and at_most(self.added, self.recalls, share) < 0.05
+        return self.added < self.recalls and at_most(self.added, self.recalls, share) < CONTRIBUTION.chance
 
     def surely_above(self, share: float) -> bool:
         """Whether the lower 95 % bound is above ``share``."""
-        return self.added > 0 and 1.0 - at_most(self.added - 1, self.recalls, share) < 0.05
+        return self.added > 0 and 1.0 - at_most(self.added - 1, self.recalls, share) < CONTRIBUTION.chance
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A mean of scores (0 to 1), its standard error, and how many they are."""
+
+    mean: float = math.nan
+    error: float = math.nan
+    n: int = 0
+
+    @classmethod
+    def of(cls, scores: Sequence[float]) -> Mean:
+        """Return the mean of scores; no fewer than half a step of a score of 0 or 1 in doubt."""
+        n = len(scores)
+        if n < 2:
+            return cls(n=n)
+        mean = sum(scores) / n
+        spread = sum((v - mean) ** 2 for v in scores) / (n - 1)
+        return cls(mean, math.sqrt(max(spread, 0.25 / n) / n), n)
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Scores (0 to 1) of recalls that asked a layer, and of those of the same type that did not."""
+    """Scores of recalls that asked a layer, and of those of the same type that did not."""
 
-    asked: tuple[float, ...]
-    not_asked: tuple[float, ...]
+    asked: Mean = Mean()
+    not_asked: Mean = Mean()
 
-    def lost_without(self, allowed: float = 0.02, least: int = 20) -> float | None:
-        """Return by how much answers are worse without the layer, if beyond ``allowed`` and chance.
+    def lost_without(self) -> float | None:
+        """Return by how much answers are worse without the layer, if beyond what is allowed and chance.
 
-        The lower 95 % bound of the difference of the means has to be above ``allowed``, with ``least``
-        scores on either side; else None.
+        The lower 95 % bound of the difference of the means has to be above 0.02, with 20 scores on either
+        side; else None.
         """
-        if min(len(self.asked), len(self.not_asked)) < least:
+        a, b = self.asked, self.not_asked
+        if min(a.n, b.n) < CONTRIBUTION.scores:
             return None
-        (a, error_a), (b, error_b) = _mean(self.asked), _mean(self.not_asked)
-        surely = a - b - 1.645 * math.hypot(error_a, error_b)
-        return a - b if surely > allowed else None
+        surely = a.mean - b.mean - 1.645 * math.hypot(a.error, b.error)
+        return a.mean - b.mean if surely > CONTRIBUTION.score_loss else None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerValue:
+    """What one layer does for the answers of one type."""
+
+    share: Share = Share(0, 0)
+    quality: Quality = Quality()
+
+
+Values = Mapping[str, Mapping[str, LayerValue]]
+"""By type and layer."""
+
+
+class _Type:
+    """What was observed of one type: by layer, whether it added something; and scores."""
+
+    def __init__(self) -> None:
+        self.since = 0.0
+        self.added: dict[str, deque[tuple[float, bool]]] = {}
+        self.scores: dict[object, tuple[float, frozenset[str], float]] = {}
+        self._counts: dict[str, list[int]] = {}
+        self._quality: dict[str, Quality] | None = None
+
+    def note(self, layer: str, time: float, added: bool) -> None:
+        if time < self.since:
+            return
+        seen = self.added.setdefault(layer, deque())
+        counts = self._counts.setdefault(layer, [0, 0])
+        seen.append((time, added))
+        counts[0] += added
+        counts[1] += 1
+        if len(seen) > CONTRIBUTION.kept:
+            counts[0] -= seen.popleft()[1]
+            counts[1] -= 1
+
+    def rate(self, key: object, time: float, layers: frozenset[str], score: float) -> None:
+        self.scores[key] = time, layers, score
+        if len(self.scores) > CONTRIBUTION.kept:
+            del self.scores[next(iter(self.scores))]
+        self._quality = None
+
+    def begin(self, since: float) -> None:
+        """Let go what began before: it was under another set of layers."""
+        if since == self.since:
+            return
+        self.since, self._quality = since, None
+        for layer, seen in list(self.added.items()):
+            self.added[layer] = deque(entry for entry in seen if entry[0] >= since)
+            self._counts[layer] = [sum(a for _, a in self.added[layer]), len(self.added[layer])]
+
+    def values(self) -> dict[str, LayerValue]:
+        if self._quality is None:
+            fresh = [(layers, score) for time, layers, score in self.scores.values() if time >= self.since]
+            every = {*self.added, *(layer for layers, _ in fresh for layer in layers)}
+            self._quality = {
+                layer: Quality(
+                    Mean.of([score for layers, score in fresh if layer in layers]),
+                    Mean.of([score for layers, score in fresh if layer not in layers]),
+                )
+                for layer in every
+            }
+        return {
+            layer: LayerValue(Share(*self._counts.get(layer, (0, 0))), self._quality.get(layer, Quality()))
+            for layer in {**self.added, **self._quality}
+        }
 
 
 class Contributions:
@@ -83,8 +164,8 @@ class Contributions:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._seen: dict[str, dict[str, deque[tuple[float, bool]]]] = {}
-        self._scores: dict[str, dict[object, tuple[float, frozenset[str], float]]] = {}
+        self._at_forks = fork.HeldLock(self._lock)
+        self._types: dict[str, _Type] = {}
 
     def note(self, query_type: str, added: Mapping[str, int], time: float) -> None:
         """Count one recall.
@@ -95,15 +176,10 @@ class Contributions:
             time: Unix seconds of its start.
         """
         with self._lock:
-            layers = self._seen.get(query_type)
-            if layers is None:
-                if len(self._seen) >= TYPES:
-                    return
-                layers = self._seen[query_type] = {}
-            for layer, items in added.items():
-                if layer not in layers:
-                    layers[layer] = deque(maxlen=KEPT)
-                layers[layer].append((time, items > 0))
+            kept = self._kept(query_type)
+            if kept is not None:
+                for layer, items in added.items():
+                    kept.note(layer, time, items > 0)
 
     def rate(
         self, query_type: str, layers: Iterable[str], score: float, time: float, query_id: str | None = None
@@ -113,12 +189,9 @@ class Contributions:
         A later score of the same ``query_id`` replaces the earlier one.
         """
         with self._lock:
-            if query_type not in self._scores and len(self._scores) >= TYPES:
-                return
-            scores = self._scores.setdefault(query_type, {})
-            scores[query_id or object()] = time, frozenset(layers), score
-            if len(scores) > KEPT:
-                del scores[next(iter(scores))]
+            kept = self._kept(query_type)
+            if kept is not None:
+                kept.rate(query_id or object(), time, frozenset(layers), score)
 
     def rate_record(self, scored: QueryMetrics) -> None:
         """Note the score of a recall; one that the cache answered asked no layer and says nothing."""
@@ -128,29 +201,34 @@ class Contributions:
                 scored.query_type, scored.layers_queried, score, scored.timestamp, query_id=scored.query_id
             )
 
-    def types(self) -> list[str]:
-        """Return the types that were seen, sorted."""
-        with self._lock:
-            return sorted(self._seen)
+    def begin(self, since: Callable[[str], float]) -> None:
+        """Let go what was observed under other sets of layers.
 
-    def shares(self, query_type: str, since: float = 0.0) -> dict[str, Share]:
-        """Return by layer how often it added something to recalls that began at ``since`` or later."""
+        Args:
+            since: Unix seconds from which a type's present set is in force.
+        """
         with self._lock:
-            seen = {layer: list(values) for layer, values in self._seen.get(query_type, {}).items()}
-        found = {layer: [added for time, added in values if time >= since] for layer, values in seen.items()}
-        return {layer: Share(sum(added), len(added)) for layer, added in found.items() if added}
+            for query_type, kept in self._types.items():
+                kept.begin(since(query_type))
+
+    def values(self) -> Values:
+        """Return what each layer does for the answers of each type, as far as it is known now."""
+        with self._lock:
+            return {query_type: kept.values() for query_type, kept in sorted(self._types.items())}
 
     def worth(self) -> dict[tuple[str, str], float]:
         """Return by (type, layer) the share of answers that the layer adds something to."""
-        found = ((query_type, self.shares(query_type)) for query_type in self.types())
-        return {(t, layer): share.added / share.recalls for t, of in found for layer, share in of.items()}
+        return {
+            (query_type, layer): value.share.added / value.share.recalls
+            for query_type, layers in self.values().items()
+            for layer, value in layers.items()
+            if value.share.recalls
+        }
 
-    def quality(self, query_type: str, layer: str, since: float = 0.0) -> Quality:
-        """Return the scores with and without a layer of recalls that began at ``since`` or later."""
-        with self._lock:
-            scores = list(self._scores.get(query_type, {}).values())
-        fresh = [(layer in layers, score) for time, layers, score in scores if time >= since]
-        return Quality(tuple(s for asked, s in fresh if asked), tuple(s for asked, s in fresh if not asked))
+    def _kept(self, query_type: str) -> _Type | None:
+        if query_type not in self._types and len(self._types) < CONTRIBUTION.types:
+            self._types[query_type] = _Type()
+        return self._types.get(query_type)
 
 
 def at_most(successes: int, n: int, p: float) -> float:
@@ -181,11 +259,3 @@ def _root(chance: Callable[[float], float]) -> float:
         else:
             high = middle
     return (low + high) / 2
-
-
-def _mean(values: tuple[float, ...]) -> tuple[float, float]:
-    """Return the mean and its standard error; no fewer than half a step of a score of 0 or 1 in doubt."""
-    n = len(values)
-    mean = sum(values) / n
-    spread = sum((v - mean) ** 2 for v in values) / (n - 1)
-    return mean, math.sqrt(max(spread, 0.25 / n) / n)

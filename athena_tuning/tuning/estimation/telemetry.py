@@ -1,36 +1,23 @@
-"""What a policy remembers of the recalls it saw: the newest of them, and what each layer's tasks met."""
+"""What is remembered of measured recalls: the newest of them, and what each layer's tasks met."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping, Sequence
-from itertools import islice
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
-from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.tuning.estimation.concurrency_levels import Floats, Levels, time_beside
-from athena_tuning.tuning.estimation.contention import ContentionLaw, fit
-from athena_tuning.tuning.trace import Ask, Trace
-
-KEPT = 4000
-REMEMBERED = 20_000
-"""Recalls after which what a number in flight cost is forgotten."""
-
-TOGETHER_MS = 0.3
-"""Tasks of a recall that start within so long of each other started together."""
-
-SETTLING = 32
-"""Newest recalls whose overlap is not known yet: those beside them have not ended."""
+from athena_tuning.tuning.estimation.concurrency_levels import Levels, time_beside
+from athena_tuning.tuning.estimation.contention import Contention, ContentionLaw
+from athena_tuning.tuning.settings import TELEMETRY
+from athena_tuning.tuning.trace import Arrival, Trace
 
 
-_NEWEST = 1 << 62  # a cursor beyond everything
-
-
-class Seen(NamedTuple):
-    """One recall that was seen. Times are Unix seconds, ``latency_ms`` includes queue waits."""
+class MeasuredRecall(NamedTuple):
+    """One recall that was measured. Times are Unix seconds, ``latency_ms`` includes queue waits."""
 
     began: float
     ended: float
@@ -39,160 +26,153 @@ class Seen(NamedTuple):
     hit: bool
     success: bool
     partial: bool
-    version: int
     latency_ms: float
     tasks: tuple[LayerTask, ...]
 
+    @property
+    def bad(self) -> bool:
+        """Whether it failed, or its answer was partial."""
+        return self.partial or not self.success
 
+
+@dataclass(frozen=True, slots=True)
 class Telemetry:
-    """The newest ``KEPT`` recalls and the levels of every layer, read from the profiler as they come.
+    """The newest recalls that asked layers, and what is known of contention. A value.
 
-    The laws are fitted when asked for and then kept until 3 % more recalls have come, ``SETTLING`` at least.
+    Recalls that the cache answered are not in it: they say nothing about layers, and a load of nothing else
+    must not push out those that do.
+
+    Attributes:
+        recalls: in the order in which they were read, up to 4,000 of them and 10,000 tasks.
+        position: recalls that asked layers, ever.
+        contention: learned from the tasks of all but the newest.
+        learned: recalls that it was learned from.
+        tasks: of the recalls that are kept.
     """
 
-    def __init__(self) -> None:
-        self.seen: deque[Seen] = deque(maxlen=KEPT)
-        self.position = 0  # recalls with a known latency, ever
-        self.measured = 0  # of those, with tasks
-        self.levels: dict[str, Levels] = {}
-        self._cursor = 0
-        self._overlapped = 0
-        self._laws: Mapping[str, ContentionLaw] = {}
-        self._fitted_at = -1
+    recalls: tuple[MeasuredRecall, ...] = ()
+    position: int = 0
+    contention: Contention = field(default_factory=Contention)
+    learned: int = 0
+    tasks: int = 0
 
-    def take(self, profiler: PerformanceProfiler) -> int:
-        """Read what is new; return how many recalls came."""
-        came = 0
-        _, end, _ = profiler.read_since(_NEWEST, 0)
-        self._cursor = max(self._cursor, end - KEPT)
-        while True:
-            records, self._cursor, _ = profiler.read_since(self._cursor)
-            for m in records:
-                came += self.add(m)
-            if not records:
-                return came
+    def after(self, records: Iterable[QueryMetrics]) -> Telemetry:
+        """Return the telemetry after more recalls, in the order in which they ended."""
+        came = [recall for recall in map(measured, records) if recall is not None and recall.tasks]
+        if not came:
+            return self
+        recalls = (*self.recalls, *came)
+        tasks = self.tasks + sum(len(recall.tasks) for recall in came)
+        first = 0
+        while len(recalls) - first > TELEMETRY.recalls or tasks > TELEMETRY.tasks:
+            tasks -= len(recalls[first].tasks)
+            first += 1
+        position = self.position + len(came)
+        return _learned(Telemetry(recalls[first:], position, self.contention, self.learned, tasks))
 
-    def newest(self, count: int) -> list[Seen]:
+    def newest(self, count: int) -> list[MeasuredRecall]:
         """Return up to ``count`` of the newest recalls, oldest first."""
-        return list(islice(reversed(self.seen), count))[::-1]
+        return list(self.recalls[-count:]) if count > 0 else []
 
-    def asking(self, count: int) -> list[Seen]:
-        """Return up to ``count`` of the newest recalls that asked layers, oldest first."""
-        return list(islice((s for s in reversed(self.seen) if s.tasks), count))[::-1]
-
-    def since(self, time: float) -> list[Seen]:
+    def since(self, time: float) -> list[MeasuredRecall]:
         """Return the recalls that began at ``time`` or later, in the order in which they ended."""
-        found = []
-        for s in reversed(self.seen):
-            if s.ended < time:
+        recalls = []
+        for recall in reversed(self.recalls):
+            if recall.ended < time:
                 break
-            if s.began >= time:
-                found.append(s)
-        return found[::-1]
+            if recall.began >= time:
+                recalls.append(recall)
+        return recalls[::-1]
 
+    @property
     def laws(self) -> Mapping[str, ContentionLaw]:
-        """Return the fitted laws by layer; layers that were seen too seldom are missing."""
-        self._overlap()
-        if self._fitted_at != self._overlapped:
-            self._laws = fit(self.levels)
-            self._fitted_at = self._overlapped
-        return self._laws
+        """The fitted laws by layer."""
+        return self.contention.laws
 
-    def refitted(self, rng: np.random.Generator) -> Mapping[str, ContentionLaw]:
-        """Return laws as they could have come out by chance."""
-        return fit(self.levels, rng)
 
-    def largest(self) -> int:
-        """Return the most tasks in flight that were met often enough to learn from."""
-        return max((law.largest for law in self.laws().values()), default=1)
+def trace_of(recalls: Iterable[MeasuredRecall], laws: Mapping[str, ContentionLaw]) -> Trace:
+    """Return recalls as a trace: arrivals as they were, works freed from contention.
 
-    def trace(self, recalls: Sequence[Seen], laws: Mapping[str, ContentionLaw]) -> Trace:
-        """Return recalls as a trace: arrivals as they were, works freed from contention.
-
-        A task's own work is what it got done: the time beside each number of others, divided by the law
-        there. Recalls that the cache answered are left out.
-        """
-        order = sorted((s for s in recalls if s.tasks), key=lambda s: s.began)
-        if not order:
-            return Trace(())
-        tasks = [(s, t) for s in order for t in s.tasks]
-        beside = time_beside(*_spans(tasks))
-        works = iter(self._works(tasks, beside, laws))
-        begin = order[0].began
-        return Trace(
-            tuple(
-                Ask(s.began - begin, s.query_type, tuple((t.layer, next(works)) for t in s.tasks))
-                for s in order
+    A task's own work is what it got done: the time beside each number of others, divided by the law there.
+    """
+    order = sorted(recalls, key=lambda recall: recall.began)
+    if not order:
+        return Trace(())
+    tasks = [(recall, task) for recall in order for task in recall.tasks]
+    beside = time_beside(*_spans(tasks))
+    numbers = range(1, beside.shape[1] + 1)
+    speed = {layer: np.array([1 / law.factor(n) for n in numbers]) for layer, law in laws.items()}
+    alone = np.ones(len(numbers))
+    rates = np.array([speed.get(task.layer, alone) for _, task in tasks])
+    works = iter((beside * rates).sum(axis=1).tolist())
+    begin = order[0].began
+    return Trace(
+        tuple(
+            Arrival(
+                recall.began - begin,
+                recall.query_type,
+                tuple((task.layer, next(works)) for task in recall.tasks),
             )
+            for recall in order
         )
+    )
 
-    @staticmethod
-    def _works(
-        tasks: Sequence[tuple[Seen, LayerTask]], beside: Floats, laws: Mapping[str, ContentionLaw]
-    ) -> Floats:
-        """Return each task's own work in seconds."""
-        numbers = range(1, beside.shape[1] + 1)
-        speed = {layer: np.array([1 / law.factor(n) for n in numbers]) for layer, law in laws.items()}
-        alone = np.ones(len(numbers))
-        rows = np.array([speed.get(task.layer, alone) for _, task in tasks])
-        done: Floats = (beside * rows).sum(axis=1)
-        return done
 
-    def add(self, m: QueryMetrics) -> bool:
-        """Take in one recall as it ended; return whether it says what it took and whether it succeeded."""
-        if m.latency_ms is None or m.success is None:
-            return False
-        hit = bool(m.cache_hit)
-        self.seen.append(
-            Seen(
-                m.timestamp,
-                m.timestamp + m.latency_ms / 1000,
-                m.query_type,
-                m.query_text,
-                hit,
-                m.success,
-                m.partial,
-                m.config_version,
-                m.latency_ms,
-                m.tasks,
-            )
+def measured(m: QueryMetrics) -> MeasuredRecall | None:
+    """Return a recall that says what it took and whether it succeeded, else None; tasks need a time."""
+    if m.latency_ms is None or m.success is None or not math.isfinite(m.timestamp + m.latency_ms):
+        return None
+    return MeasuredRecall(
+        m.timestamp,
+        m.timestamp + m.latency_ms / 1000,
+        m.query_type,
+        m.query_text,
+        bool(m.cache_hit),
+        m.success,
+        m.partial,
+        m.latency_ms,
+        m.tasks if all(map(_timed, m.tasks)) else tuple(filter(_timed, m.tasks)),
+    )
+
+
+def _timed(task: LayerTask) -> bool:
+    return task.service_ms >= 0 and math.isfinite(task.offset_ms + task.queue_ms + task.service_ms)
+
+
+def _learned(telemetry: Telemetry) -> Telemetry:
+    """Note the tasks of recalls that have settled under the number in flight that they met."""
+    position, settling = telemetry.position, TELEMETRY.settling
+    fresh = position - telemetry.learned - settling
+    if fresh < max(settling, min(position // 32, 4 * settling)):
+        return telemetry
+    around = telemetry.newest(fresh + 4 * settling)
+    first = position - len(around)
+    places = [first + i for i, recall in enumerate(around) for _ in recall.tasks]
+    tasks = [(recall, task) for recall in around for task in recall.tasks]
+    beside = time_beside(*_spans(tasks))
+    rows: dict[str, list[int]] = {}
+    for i, (_, task) in enumerate(tasks):
+        settled = telemetry.learned <= places[i] < telemetry.learned + fresh
+        if settled and task.outcome is TaskOutcome.OK:
+            rows.setdefault(task.layer, []).append(i)
+    known = telemetry.contention.levels
+    levels = dict(known)
+    for layer, which in rows.items():
+        levels[layer] = levels.get(layer, Levels()).after(
+            [_started_with(*tasks[i]) for i in which], beside[which] * 1000, [places[i] for i in which]
         )
-        self.position += 1
-        self.measured += bool(m.tasks)
-        return True
-
-    def _overlap(self) -> None:
-        """Note the tasks of recalls that have settled under the number in flight that they met."""
-        fresh = self.position - self._overlapped - SETTLING
-        if fresh < max(SETTLING, min(self.position // 32, 4 * SETTLING)):
-            return
-        around = self.newest(fresh + 4 * SETTLING)
-        tasks = [(s, t) for s in around for t in s.tasks]
-        first = self.position - len(around)
-        place = {id(s): first + i for i, s in enumerate(around)}
-        beside = time_beside(*_spans(tasks))
-        rows: dict[str, list[int]] = {}
-        for i, (s, task) in enumerate(tasks):
-            settled = self._overlapped <= place[id(s)] < self._overlapped + fresh
-            if settled and task.outcome is TaskOutcome.OK:
-                rows.setdefault(task.layer, []).append(i)
-        for layer, which in rows.items():
-            self.levels.setdefault(layer, Levels()).add(
-                [_started_with(*tasks[i]) for i in which],
-                beside[which] * 1000,
-                [place[id(tasks[i][0])] for i in which],
-            )
-        self._overlapped += fresh
-        for levels in self.levels.values():
-            levels.forget(self.position - REMEMBERED)
+    levels = {layer: met.without(position - TELEMETRY.remembered) for layer, met in levels.items()}
+    changed = any(met is not known.get(layer) for layer, met in levels.items())
+    contention = Contention(levels) if changed else telemetry.contention
+    return replace(telemetry, contention=contention, learned=telemetry.learned + fresh)
 
 
-def _started_with(seen: Seen, task: LayerTask) -> int:
+def _started_with(recall: MeasuredRecall, task: LayerTask) -> int:
     """Return the number in flight once the tasks that start together with this one have started."""
-    by = task.offset_ms + task.queue_ms + TOGETHER_MS
-    return max(t.in_flight for t in seen.tasks if t.offset_ms + t.queue_ms <= by)
+    by = task.offset_ms + task.queue_ms + TELEMETRY.together_ms
+    return max(t.in_flight for t in recall.tasks if t.offset_ms + t.queue_ms <= by)
 
 
-def _spans(tasks: Sequence[tuple[Seen, LayerTask]]) -> tuple[list[float], list[float]]:
-    start = [s.began + (t.offset_ms + t.queue_ms) / 1000 for s, t in tasks]
-    return start, [a + t.service_ms / 1000 for a, (_, t) in zip(start, tasks, strict=True)]
+def _spans(tasks: Sequence[tuple[MeasuredRecall, LayerTask]]) -> tuple[list[float], list[float]]:
+    start = [recall.began + (task.offset_ms + task.queue_ms) / 1000 for recall, task in tasks]
+    return start, [at + task.service_ms / 1000 for at, (_, task) in zip(start, tasks, strict=True)]

@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from types import NoneType
+from typing import Any, ClassVar
+
+import msgspec
 
 from athena_tuning.model import Action, ConfigVersion, Decision, Mode, Reason, TuningConfig
-from athena_tuning.tuning.estimation.telemetry import Seen, Telemetry
 from athena_tuning.tuning.evidence import Evidence
-from athena_tuning.tuning.policies import canary
 from athena_tuning.tuning.policies.base import Policy, decision
-
-FIRST = 500
-"""Recalls before anybody is asked."""
-
-PACE = 1000
-"""Recalls between two rounds, and for which a change is watched: at most one change in so many."""
-
-LOOK = 50
-"""Recalls between two looks at a change on trial."""
-
-FIRST_BAN, LONGEST_BAN = 4000, 64_000
+from athena_tuning.tuning.policies.canary import Canary, Judge, Judgement, Rates, Trial, Verdict
+from athena_tuning.tuning.settings import ADVISORS, CANARY
+from athena_tuning.tuning.slices import run_through
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,271 +49,234 @@ class Advice:
 
 
 class Advisor(ABC):
-    """Advises on one part of a config. Calls never overlap."""
+    """Advises on one part of a config. It has no state: what it found comes back as its finding.
 
-    at_once = False
-    """Whether a proposal that cannot wait for its turn may have it review in one go."""
+    Attributes:
+        name: whose finding it is.
+        parameters: the parts of a config that it advises on.
+        finding: the type of what a review comes to; ``finding()`` is what there is before the first.
+        at_once: whether a proposal that cannot wait for its turn may have it review in one go.
+    """
 
-    def wakes(self, evidence: Evidence, telemetry: Telemetry) -> bool:
-        """Note that recalls came; whether to be asked now, out of turn. Asked at every step: cheap."""
-        return False
+    name: ClassVar[str]
+    parameters: ClassVar[frozenset[str]]
+    finding: ClassVar[type] = NoneType
+    at_once: ClassVar[bool] = False
+
+    def wakes(self, evidence: Evidence, found: Any) -> Any | None:
+        """Return its finding if it wants to be asked out of turn, else None. Asked at every step: cheap."""
+        return None
 
     @abstractmethod
-    def review(self, evidence: Evidence, telemetry: Telemetry) -> Iterator[None]:
-        """Look at what was seen, in slices of some ms: one is carried out a step."""
+    def review(self, evidence: Evidence, found: Any) -> Generator[object, None, Any]:
+        """Look at what was measured, in slices of some ms; return its finding from now on."""
 
     @abstractmethod
-    def advise(self, evidence: Evidence, scope: str) -> Advice | None:
+    def advise(self, evidence: Evidence, found: Any, scope: str) -> Advice | None:
         """Return what it holds right for "all" or a type after its last review. Cheap."""
 
     def scopes(self, evidence: Evidence) -> tuple[str, ...]:
         """Return the scopes that it may have something to say about."""
         return ("all",)
 
-    def harm(self, evidence: Evidence, telemetry: Telemetry, made: Decision) -> str | None:
+    def harm(self, evidence: Evidence, made: Decision) -> str | None:
         """Return what has become worse by a change of its own that is on trial, beyond chance."""
         return None
 
 
+class AdvisorJudge(Judge):
+    """Judges an advisor's change: by failures, partial answers and what the advisor calls harm."""
+
+    first_ban = CANARY.advisor_first_ban
+
+    def __init__(self, advisor: Advisor) -> None:
+        self.name = advisor.name
+        self._advisor = advisor
+
+    def judge(self, evidence: Evidence, trial: Trial) -> tuple[Judgement, Trial]:
+        """Look every 50 recalls; a change that has done no harm for 1,000 of its scope is good."""
+        position = evidence.telemetry.position
+        if position - trial.looked_at < ADVISORS.look:
+            return Judgement(Verdict.OPEN), trial
+        trial = replace(trial, looked_at=position)
+        since = Rates.of(evidence.telemetry.since(trial.began), trial.made.scope)
+        told = f"{_bad(since)}, {_bad(trial.before)} before"
+        harm = told if trial.before.fell(since) else self._advisor.harm(evidence, trial.made)
+        observed = _slot_change(trial.before, since) if trial.made.predicted is not None else None
+        if harm is not None:
+            return Judgement(Verdict.BAD, harm, since.recalls, observed), trial
+        if since.recalls < ADVISORS.pace and position - trial.position < 4 * ADVISORS.pace:
+            return Judgement(Verdict.OPEN), trial
+        return Judgement(Verdict.GOOD, told, since.recalls, observed), trial
+
+    def key(self, config: TuningConfig, scope: str) -> str:
+        """Return the advisor and the scope: whatever it wants next there has to wait."""
+        return f"{self.name} for {scope}"
+
+
 @dataclass(frozen=True, slots=True)
-class _Figures:
-    """Recalls, those of them that failed or were partial, mean slot time (ms) of those that asked layers."""
+class AdvisorRound:
+    """Whose turn it is, and what each advisor found.
 
-    recalls: int
-    bad: int
-    slot_ms: float
+    Attributes:
+        waiting: advisors that are to be asked, in order.
+        next_at: recalls from which a new round begins.
+        findings: by advisor.
+    """
 
-    def __str__(self) -> str:
-        return f"{self.bad / max(self.recalls, 1):.1%} of {self.recalls} recalls failed or partial"
+    waiting: tuple[str, ...] = ()
+    next_at: int = ADVISORS.first
+    findings: Mapping[str, Any] = field(default_factory=dict)
+
+    def found(self, advisor: Advisor) -> Any:
+        """Return what an advisor found last."""
+        return self.findings[advisor.name] if advisor.name in self.findings else advisor.finding()
+
+    def having(self, advisor: Advisor, found: Any) -> AdvisorRound:
+        """Return the round with what an advisor has found."""
+        return replace(self, findings={**self.findings, advisor.name: found})
 
 
-@dataclass(slots=True)
-class _Trial:
-    made: Decision
-    advisor: Advisor
-    began: float
-    position: int
-    before: _Figures
-    looked: int
-
-
-@dataclass(slots=True)
-class Board:
+class AdvisorScheduler:
     """Asks advisors in turn and sees to it that their changes are few and do no harm.
 
-    A round begins after ``FIRST`` recalls and then every ``PACE``: the advisors review in turn, and the first
-    that has something material to say about a scope changes it, alone, which ends the round. The change is
-    on trial for the next ``PACE`` recalls of its scope: more failures or partial answers than before, or
-    what the advisor calls harm, roll it back and keep that advisor from the scope for a time that doubles.
-    An advisor that wakes is asked at once, also during a trial; a canary is judged by the policy.
+    A round begins after 500 recalls and then every 1,000: the advisors review in turn, and the first that
+    has something material to say about a scope changes it, alone, which ends the round. The change is on
+    trial for the next 1,000 recalls of its scope. An advisor that wakes is asked at once, also during a
+    trial; a canary is judged by the policy.
 
     Args:
         policy: in whose name it decides.
         advisors: in the order in which they are asked.
     """
 
-    policy: Policy
-    advisors: Sequence[Advisor]
-    _left: list[Advisor] = field(default_factory=list)
-    _reviewing: tuple[Advisor, Iterator[None]] | None = None
-    _position: int = 0
-    _next: int = FIRST
-    _made: tuple[Decision, Advisor] | None = None
-    _trial: _Trial | None = None
-    _bans: dict[tuple[int, str], tuple[int, int]] = field(default_factory=dict)
+    def __init__(self, policy: Policy, advisors: Sequence[Advisor]) -> None:
+        self.advisors = tuple(advisors)
+        self.judges = tuple(map(AdvisorJudge, self.advisors))
+        self._policy = policy
 
-    def decide(self, evidence: Evidence, telemetry: Telemetry, *, calm: bool) -> tuple[Decision, ...]:
-        """Judge the change on trial, else go on with the round.
+    def restored(self, turn: AdvisorRound) -> AdvisorRound:
+        """Return a round whose findings are plain types with findings as the advisors know them."""
+        findings: dict[str, Any] = {
+            advisor.name: msgspec.convert(turn.findings[advisor.name], advisor.finding)
+            for advisor in self.advisors
+            if advisor.name in turn.findings
+        }
+        return replace(turn, findings=findings)
 
-        Args:
-            evidence: configs, strategy and bounds.
-            telemetry: what was seen.
-            calm: whether the policy has nothing of its own under way; else nothing new is begun.
-        """
-        position = self._position = telemetry.position
-        awake = [advisor for advisor in self.advisors if advisor.wakes(evidence, telemetry)]
-        self._left = awake + [advisor for advisor in self._left if advisor not in awake]
-        if self._trial is not None and (made := self._judged(evidence, telemetry, self._trial)):
-            return made
-        if calm and not self._left and self._reviewing is None and position >= self._next:
-            self._left = list(self.advisors)
-            self._next = position + PACE
-        return self._reviewed(evidence, telemetry) if calm else ()
+    def woken(self, evidence: Evidence, turn: AdvisorRound) -> AdvisorRound:
+        """Return the round with the advisors ahead that want to be asked now."""
+        for advisor in reversed(self.advisors):
+            found = advisor.wakes(evidence, turn.found(advisor))
+            if found is not None:
+                others = tuple(name for name in turn.waiting if name != advisor.name)
+                turn = replace(turn.having(advisor, found), waiting=(advisor.name, *others))
+        return turn
 
-    def _reviewed(self, evidence: Evidence, telemetry: Telemetry) -> tuple[Decision, ...]:
-        """Go on with the advisor whose turn it is, by one slice; decide if it has done and wants a change."""
-        if self._reviewing is None:
-            if not self._left:
-                return ()
-            advisor = self._left.pop(0)
-            self._reviewing = advisor, advisor.review(evidence, telemetry)
-        advisor, slices = self._reviewing
-        if next(slices, self) is None:
-            return ()
-        self._reviewing = None
-        for scope in advisor.scopes(evidence):
-            advice = self._advice(evidence, advisor, scope)
-            if advice is not None:
-                if self._trial is not None and not advice.canary:
-                    return ()  # one at a time
-                self._left = []
-                made = self._decision(evidence, scope, advice)
-                self._made = None if advice.canary else (made, advisor)
-                return (made, *self.followers(evidence, made))
-        return ()
+    def begun(self, position: int, turn: AdvisorRound) -> AdvisorRound:
+        """Return the round, a new one if it is time for one."""
+        if turn.waiting or position < turn.next_at:
+            return turn
+        names = tuple(advisor.name for advisor in self.advisors)
+        return replace(turn, waiting=names, next_at=position + ADVISORS.pace)
 
-    def followers(self, evidence: Evidence, made: Decision) -> tuple[Decision, ...]:
-        """Return what a change for all types means for the types that have a config of their own.
+    def review(
+        self, evidence: Evidence, turn: AdvisorRound, canary: Canary
+    ) -> Generator[None, None, tuple[tuple[Decision, ...], Advisor, Any]]:
+        """Let the advisor whose turn it is look; return what to decide, who it was, and its finding."""
+        advisor = next(a for a in self.advisors if a.name == turn.waiting[0])
+        slices = advisor.review(evidence, turn.found(advisor))
+        while True:
+            try:
+                next(slices)
+            except StopIteration as end:
+                return self._decided(evidence, canary, advisor, end.value), advisor, end.value
+            yield
 
-        Such a type differs in the layers that it leaves out; the rest it has in common with all. Those that
-        a person steers stay as they are.
-        """
-        if made.scope != "all":
-            return ()
-        names = set(made.before.changes_to(made.after)) - {"max_concurrent"}
-        found = []
-        for query_type, version in evidence.configs.by_type.items():
-            after = replace(version.config, **{name: getattr(made.after, name) for name in names})
-            if version.mode is Mode.AUTO and after != version.config:
-                told = f"As for all types: {made.summary}"
-                found.append(decision(self.policy, evidence, query_type, after, told, made.samples))
-        return tuple(found)
-
-    def dressed(self, evidence: Evidence, telemetry: Telemetry, made: Decision) -> Decision:
+    def dressed(self, evidence: Evidence, turn: AdvisorRound, canary: Canary, made: Decision) -> Decision:
         """Return a proposal with what the advisors hold right for its scope.
 
-        Those that may, review at once; the others tell what their last review came to.
+        Those that may, review at once; the others say what their last review came to.
         """
         after, reasons = made.after, made.reasons
-        under_review = self._reviewing[0] if self._reviewing else None
         for advisor in self.advisors:
-            if advisor.at_once and advisor is not under_review:
-                deque(advisor.review(evidence, telemetry), maxlen=0)
-            advice = self._advice(evidence, advisor, made.scope)
+            found = turn.found(advisor)
+            if advisor.at_once:
+                found = run_through(advisor.review(evidence, found))
+            advice = self._advice(evidence, canary, advisor, found, made.scope)
             if advice is not None:
                 after, reasons = replace(after, **advice.values), (*reasons, *advice.reasons)
         action = Action.CHANGE if made.action is Action.KEEP and after != made.before else made.action
         return replace(made, after=after, reasons=reasons, action=action)
 
-    def applied(self, made: Decision, version: ConfigVersion, telemetry: Telemetry) -> bool:
-        """Put a change of its own on trial; False if somebody else decided it."""
-        if self._made is None or made.decision_id != self._made[0].decision_id:
-            return False
-        if made.action is not Action.ROLLBACK:
-            before = _figures(s for s in telemetry.seen if _within(made.scope, s))
-            position = telemetry.position
-            self._trial = _Trial(made, self._made[1], version.time, position, before, position)
-        return True
-
-    def _advice(self, evidence: Evidence, advisor: Advisor, scope: str) -> Advice | None:
-        """Return advice that is worth a change and not banned."""
-        banned, _ = self._bans.get((self.advisors.index(advisor), scope), (0, 0))
-        advice = advisor.advise(evidence, scope)
-        if advice is None or not advice.material or (banned > self._position and not advice.back):
+    def trial(self, evidence: Evidence, made: Decision, version: ConfigVersion) -> Trial | None:
+        """Return the trial of a change that is in force now; None if no advisor wanted it."""
+        changed = {reason.parameter for reason in made.reasons}
+        advisor = next((a for a in self.advisors if changed and changed <= a.parameters), None)
+        if advisor is None or made.policy != self._policy.name or made.action is not Action.CHANGE:
             return None
-        return advice
+        position = evidence.telemetry.position
+        before = Rates.of(evidence.telemetry.recalls, made.scope)
+        return Trial(made, advisor.name, version.time, position, before, looked_at=position)
 
-    def _decision(self, evidence: Evidence, scope: str, advice: Advice) -> Decision:
-        return decision(
-            self.policy,
-            evidence,
-            scope,
-            replace(evidence.incumbent(scope), **advice.values),
-            advice.summary,
-            advice.samples,
-            reasons=advice.reasons,
-            action=Action.CANARY if advice.canary else Action.CHANGE,
-            predicted=advice.predicted,
-            bound=next((r.bound for r in advice.reasons if r.bound), None),
-        )
-
-    # -- judging ---------------------------------------------------------------------------------------
-
-    def _judged(self, evidence: Evidence, telemetry: Telemetry, trial: _Trial) -> tuple[Decision, ...]:
-        made, position = trial.made, telemetry.position
-        if not _holds(evidence.incumbent(made.scope), made):
-            self._trial = None  # somebody else's write has overtaken it
-            return ()
-        if position - trial.looked < LOOK:
-            return ()
-        trial.looked = position
-        since = _figures(s for s in telemetry.since(trial.began) if _within(made.scope, s))
-        why = _worse(trial.before, since) or trial.advisor.harm(evidence, telemetry, made)
-        observed = _slot_change(trial.before, since) if made.predicted is not None else None
-        if why is not None:
-            back = self._rolled_back(evidence, trial, why, observed)
-            return (back, *self.followers(evidence, back))
-        if since.recalls < PACE and position - trial.position < 4 * PACE:
-            return ()
-        self._trial = None
-        return (
-            decision(
-                self.policy,
+    def _decided(
+        self, evidence: Evidence, canary: Canary, advisor: Advisor, found: Any
+    ) -> tuple[Decision, ...]:
+        for scope in advisor.scopes(evidence):
+            advice = self._advice(evidence, canary, advisor, found, scope)
+            if advice is None:
+                continue
+            if not advice.canary and any(judge.name in canary.trials for judge in self.judges):
+                return ()  # one at a time
+            made = decision(
+                self._policy,
                 evidence,
-                made.scope,
-                evidence.incumbent(made.scope),
-                f"Confirmed: {since}, {trial.before} before.",
-                since.recalls,
-                action=Action.CONFIRM,
-                predicted=made.predicted,
-                observed=observed,
-                verdict_on=made.decision_id,
-            ),
-        )
+                scope,
+                replace(evidence.incumbent(scope), **advice.values),
+                advice.summary,
+                advice.samples,
+                reasons=advice.reasons,
+                action=Action.CANARY if advice.canary else Action.CHANGE,
+                predicted=advice.predicted,
+                bound=next((r.bound for r in advice.reasons if r.bound), None),
+            )
+            return (made, *followers(self._policy, evidence, made))
+        return ()
 
-    def _rolled_back(self, evidence: Evidence, trial: _Trial, why: str, observed: float | None) -> Decision:
-        made, advisor, position = trial.made, trial.advisor, self._position
-        key = self.advisors.index(advisor), made.scope
-        times = self._bans.get(key, (0, 0))[1] + 1
-        length = min(FIRST_BAN * 2 ** (times - 1), LONGEST_BAN)
-        self._bans[key] = position + length, times
-        self._next = max(self._next, position + PACE)
-        self._trial = None
-        names = made.before.changes_to(made.after)
-        back = decision(
-            self.policy,
-            evidence,
-            made.scope,
-            replace(evidence.incumbent(made.scope), **{name: getattr(made.before, name) for name in names}),
-            f"Rolled back: {why}. Not tried again for {length} recalls.",
-            position - trial.position,
-            action=Action.ROLLBACK,
-            predicted=made.predicted,
-            observed=observed,
-            verdict_on=made.decision_id,
-        )
-        self._made = back, advisor
-        return back
+    def _advice(
+        self, evidence: Evidence, canary: Canary, advisor: Advisor, found: Any, scope: str
+    ) -> Advice | None:
+        """Return advice that is worth a change and not banned."""
+        advice = advisor.advise(evidence, found, scope)
+        if advice is None or not advice.material:
+            return None
+        key = self.judges[self.advisors.index(advisor)].key(evidence.incumbent(scope), scope)
+        banned = canary.holds_back(key, evidence.telemetry.position)
+        return None if banned and not advice.back else advice
 
 
-def _figures(recalls: Iterable[Seen]) -> _Figures:
-    n = bad = asked = 0
-    held = 0.0
-    for s in recalls:
-        n += 1
-        bad += s.partial or not s.success
-        asked += bool(s.tasks)
-        held += sum([t.service_ms for t in s.tasks])
-    return _Figures(n, bad, held / asked if asked else 0.0)
+def followers(policy: Policy, evidence: Evidence, made: Decision) -> tuple[Decision, ...]:
+    """Return what a change for all types means for the types that have a config of their own.
+
+    Such a type differs in the layers that it leaves out; the rest it has in common with all. Those that a
+    person steers stay as they are.
+    """
+    if made.scope != "all":
+        return ()
+    names = set(made.before.changes_to(made.after)) - {"max_concurrent"}
+    changes = []
+    for query_type, version in evidence.configs.by_type.items():
+        after = replace(version.config, **{name: getattr(made.after, name) for name in names})
+        if version.mode is Mode.AUTO and after != version.config:
+            summary = f"As for all types: {made.summary}"
+            changes.append(decision(policy, evidence, query_type, after, summary, made.samples))
+    return tuple(changes)
 
 
-def _slot_change(before: _Figures, since: _Figures) -> float | None:
+def _slot_change(before: Rates, since: Rates) -> float | None:
     """Return ln(slot time a recall since / before), None where either is unknown."""
     return math.log(since.slot_ms / before.slot_ms) if since.slot_ms and before.slot_ms else None
 
 
-def _within(scope: str, seen: Seen) -> bool:
-    return scope in ("all", seen.query_type)
-
-
-def _holds(config: TuningConfig, made: Decision) -> bool:
-    """Whether what the decision changed still is as it made it."""
-    return all(
-        getattr(config, name) == getattr(made.after, name) for name in made.before.changes_to(made.after)
-    )
-
-
-def _worse(before: _Figures, since: _Figures) -> str | None:
-    if not canary.rates_fell(before.bad, before.recalls, since.bad, since.recalls):
-        return None
-    return f"{since}, {before} before"
+def _bad(rates: Rates) -> str:
+    return f"{rates.bad / max(rates.recalls, 1):.1%} of {rates.recalls} recalls failed or partial"

@@ -4,36 +4,89 @@ from __future__ import annotations
 
 import uuid
 from abc import ABC, abstractmethod
-from dataclasses import replace
-from typing import Any, ClassVar
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from types import NoneType
+from typing import Any, ClassVar, NamedTuple
+
+import msgspec
 
 from athena_tuning.model import Action, ConfigVersion, Decision, TuningConfig
 from athena_tuning.tuning.evidence import Evidence
 
 
-class Policy(ABC):
-    """Turns evidence into decisions. It is asked; it owns no loop, no thread and no clock.
+class Outcome(NamedTuple):
+    """What a policy decided, and what it remembers from now on."""
 
-    A policy that only looks at the window implements ``propose``. One with a rhythm or a memory of its own
-    (a canary under way) overrides ``due``, ``decide`` and ``applied`` too. Calls never overlap.
+    decisions: tuple[Decision, ...]
+    memory: Any
+
+
+class Finding(NamedTuple):
+    """What a study came to: decisions, and how it changes what is remembered by then."""
+
+    decisions: tuple[Decision, ...] = ()
+    remember: Callable[[Any], Any] = lambda memory: memory
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What a policy looks into over several steps.
+
+    Attributes:
+        memory: what it remembers as the study begins.
+        slices: a pause between slices of about 10 ms; None: there is nothing to look into.
+    """
+
+    memory: Any
+    slices: Generator[None, None, Finding] | None = None
+
+
+class Policy(ABC):
+    """Turns evidence into decisions. It is asked; it owns no loop, no thread and no clock, and no state.
+
+    Whatever it wants to know the next time it returns as its memory, a frozen value that comes back in
+    ``evidence.memory``: a decision follows from its evidence alone and can be made again.
+
+    A policy that only looks at the window implements ``propose``. One with a rhythm of its own overrides
+    ``due`` and ``decide``; one that puts changes on trial ``applied``; one that computes for longer than
+    some ms ``study``. Calls never overlap.
+
+    Attributes:
+        name: what it is called in decisions.
+        memory: the type of its memory; ``memory()`` is how it begins.
     """
 
     name: ClassVar[str]
+    memory: ClassVar[type] = NoneType
 
     def due(self, evidence: Evidence) -> bool:
         """Whether ``decide`` has something to do now. Asked several times a second, so it must be cheap."""
         return evidence.urgent or evidence.fresh >= evidence.interval
 
+    def reads_figures(self, evidence: Evidence) -> bool:
+        """Whether it is going to read ``evidence.figures``, which take some ms to draw."""
+        return True
+
     @abstractmethod
     def propose(self, evidence: Evidence, scope: str = "all") -> Decision:
         """Return what it would choose now for "all" or a query type; change nothing."""
 
-    def decide(self, evidence: Evidence) -> tuple[Decision, ...]:
+    def decide(self, evidence: Evidence) -> Outcome:
         """Return the decisions to record and, where the mode allows it, to apply."""
-        return (self.propose(evidence),)
+        return Outcome((self.propose(evidence),), evidence.memory)
 
-    def applied(self, decision: Decision, version: ConfigVersion) -> None:  # noqa: B027
-        """Note that a decision is in force as ``version``."""
+    def study(self, evidence: Evidence) -> Study:
+        """Return what to look into, asked after a ``decide`` that decided nothing while no study runs."""
+        return Study(evidence.memory)
+
+    def restored(self, plain: Any) -> Any:
+        """Return its memory from the plain types that packed evidence holds."""
+        return msgspec.convert(plain, self.memory)
+
+    def applied(self, evidence: Evidence, made: Decision, version: ConfigVersion) -> Any:
+        """Return what it remembers now that a decision is in force as ``version``."""
+        return evidence.memory
 
 
 def decision(
@@ -63,3 +116,21 @@ def with_shared_limit(made: Decision, limit: int) -> Decision:
     )
     action = Action.KEEP if after == made.before else made.action
     return replace(made, after=after, action=action, reasons=reasons)
+
+
+def changes_in_words(before: TuningConfig, after: TuningConfig) -> str:
+    """Return what differs, for a sentence: "max_concurrent 5 → 8, timeout_seconds 10.0 → 6.25"."""
+    return ", ".join(f"{name} {was} → {then}" for name, (was, then) in before.changes_to(after).items())
+
+
+def within(wanted: float, low: float, high: float, unit: str = "") -> tuple[float, str | None]:
+    """Return the value within bounds that is nearest to what is wanted, and the bound if one decided.
+
+    Example:
+        >>> within(3.0, 5.0, 30.0, " s"), within(7.0, 5.0, 30.0)
+        ((5.0, 'at least 5 s'), (7.0, None))
+    """
+    value = round(min(max(wanted, low), high), 3)
+    if wanted > high:
+        return value, f"at most {value:g}{unit}"
+    return value, f"at least {value:g}{unit}" if wanted < low else None

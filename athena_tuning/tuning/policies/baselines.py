@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from random import Random
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
-from athena_tuning.model import Decision, LayerTask, TaskOutcome
+from athena_tuning.model import Decision, TaskOutcome
 from athena_tuning.tuning.evidence import Evidence
-from athena_tuning.tuning.policies.base import Policy, decision
+from athena_tuning.tuning.policies.base import Outcome, Policy, decision
 
 
 class FixedPolicy(Policy):
     """Leaves everything as it is."""
 
     name = "fixed"
+
+    def reads_figures(self, evidence: Evidence) -> bool:
+        """Whether it reads the window's figures: no."""
+        return False
 
     def propose(self, evidence: Evidence, scope: str = "all") -> Decision:
         """Keep the incumbent."""
@@ -33,6 +37,47 @@ class Sample(NamedTuple):
     dropped: bool = False
 
 
+class Track(NamedTuple):
+    """What a limit remembers of earlier samples.
+
+    Attributes:
+        samples: how many there were, since the last fresh start.
+        rtt_ms: the service time that others are compared with.
+        starts: how often it started afresh.
+    """
+
+    samples: int = 0
+    rtt_ms: float = math.nan
+    starts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LimitMemory:
+    """The window that is open, and the limit so far.
+
+    Attributes:
+        position: recalls that were read.
+        tasks: of the window so far.
+        service_ms: of all of them.
+        in_flight: most that any of them met.
+        dropped: whether one was given up.
+        opened: Unix seconds; NaN before the first.
+        estimate: the limit, not rounded.
+        limit: the limit that was set.
+        track: of earlier samples.
+    """
+
+    position: int = 0
+    tasks: int = 0
+    service_ms: float = 0.0
+    in_flight: int = 0
+    dropped: bool = False
+    opened: float = math.nan
+    estimate: float = math.nan
+    limit: int = 0
+    track: Track = field(default_factory=Track)
+
+
 class LimitPolicy(Policy):
     """A limit that follows the service times of tasks, window by window.
 
@@ -43,52 +88,64 @@ class LimitPolicy(Policy):
     SECONDS = 1.0
     TASKS = 10
 
-    def __init__(self) -> None:
-        self._cursor = 0
-        self._tasks: list[LayerTask] = []
-        self._opened = math.nan
-        self._estimate = math.nan
-        self._limit = 0
+    memory: ClassVar[type] = LimitMemory
 
     def due(self, evidence: Evidence) -> bool:
         """Whether recalls came."""
         return evidence.fresh > 0
 
+    def reads_figures(self, evidence: Evidence) -> bool:
+        """Whether it reads the window's figures: no."""
+        return False
+
     def propose(self, evidence: Evidence, scope: str = "all") -> Decision:
         """Return the present limit: it only moves when it decides."""
         before = evidence.incumbent(scope)
-        return decision(self, evidence, scope, before, f"Limit {before.max_concurrent}.", len(self._tasks))
+        summary = f"Limit {before.max_concurrent}."
+        return decision(self, evidence, scope, before, summary, evidence.memory.tasks)
 
-    def decide(self, evidence: Evidence) -> tuple[Decision, ...]:
+    def decide(self, evidence: Evidence) -> Outcome:
         """Move the limit by one window."""
-        records, self._cursor, _ = evidence.profiler.read_since(self._cursor)
-        self._tasks += (t for m in records for t in m.tasks)
-        if math.isnan(self._opened):
-            self._opened = evidence.now
-        if evidence.now - self._opened < self.SECONDS or len(self._tasks) < self.TASKS:
-            return ()
-        tasks, self._tasks, self._opened = self._tasks, [], evidence.now
-        sample = Sample(
-            sum(t.service_ms for t in tasks) / len(tasks),
-            max(t.in_flight for t in tasks),
-            any(t.outcome is TaskOutcome.TIMEOUT for t in tasks),
-        )
+        memory = _watched(evidence)
+        if evidence.now - memory.opened < self.SECONDS or memory.tasks < self.TASKS:
+            return Outcome((), memory)
+        sample = Sample(memory.service_ms / memory.tasks, memory.in_flight, memory.dropped)
         before = evidence.incumbent("all")
-        if self._limit != before.max_concurrent:
-            self._estimate = float(before.max_concurrent)
-        bounds = evidence.bounds
-        wanted = self.updated(self._estimate, sample)
-        self._estimate = min(max(wanted, bounds.min_concurrent), bounds.max_concurrent)
-        self._limit = int(self._estimate)
-        if self._limit == before.max_concurrent:
-            return ()
-        after = replace(before, max_concurrent=self._limit)
-        summary = f"Service time {sample.rtt_ms:.1f} ms: limit {before.max_concurrent} → {self._limit}."
-        return (decision(self, evidence, "all", after, summary, len(tasks)),)
+        estimate = memory.estimate if memory.limit == before.max_concurrent else float(before.max_concurrent)
+        wanted, track = self.updated(estimate, sample, memory.track)
+        estimate = min(max(wanted, evidence.bounds.min_concurrent), evidence.bounds.max_concurrent)
+        limit = int(estimate)
+        begun = LimitMemory(memory.position, opened=evidence.now, estimate=estimate, limit=limit, track=track)
+        if limit == before.max_concurrent:
+            return Outcome((), begun)
+        after = replace(before, max_concurrent=limit)
+        summary = f"Service time {sample.rtt_ms:.1f} ms: limit {before.max_concurrent} → {limit}."
+        return Outcome((decision(self, evidence, "all", after, summary, memory.tasks),), begun)
 
     @abstractmethod
-    def updated(self, limit: float, sample: Sample) -> float:
-        """Return the next limit, not yet held within bounds."""
+    def updated(self, limit: float, sample: Sample, track: Track) -> tuple[float, Track]:
+        """Return the next limit, not yet held within bounds, and what is known of samples by then."""
+
+
+def _watched(evidence: Evidence) -> LimitMemory:
+    """Return what is remembered, with the tasks that came."""
+    memory: LimitMemory = evidence.memory
+    telemetry = evidence.telemetry
+    count, service, most, dropped = memory.tasks, memory.service_ms, memory.in_flight, memory.dropped
+    for recall in telemetry.newest(telemetry.position - memory.position):
+        for task in recall.tasks:
+            count, service = count + 1, service + task.service_ms
+            most, dropped = max(most, task.in_flight), dropped or task.outcome is TaskOutcome.TIMEOUT
+    opened = evidence.now if math.isnan(memory.opened) else memory.opened
+    return replace(
+        memory,
+        position=telemetry.position,
+        tasks=count,
+        service_ms=service,
+        in_flight=most,
+        dropped=dropped,
+        opened=opened,
+    )
 
 
 class VegasPolicy(LimitPolicy):
@@ -105,31 +162,27 @@ class VegasPolicy(LimitPolicy):
     PROBE = 30
 
     def __init__(self, *, seed: int = 0) -> None:
-        super().__init__()
-        self._random = Random(seed)
-        self._least = math.inf
-        self._samples = 0
-        self._jitter = self._random.uniform(0.5, 1.0)
+        self._seed = seed
 
-    def updated(self, limit: float, sample: Sample) -> float:
+    def updated(self, limit: float, sample: Sample, track: Track) -> tuple[float, Track]:
         """Compare with the least service time seen."""
-        self._samples += 1
-        if self._samples >= self._jitter * self.PROBE * limit:
-            self._samples, self._jitter = 0, self._random.uniform(0.5, 1.0)
-            self._least = sample.rtt_ms
-            return limit
-        if sample.rtt_ms < self._least:
-            self._least = sample.rtt_ms
-            return limit
+        samples, least, starts = track.samples + 1, track.rtt_ms, track.starts
+        jitter = Random(f"{self._seed} {starts}").uniform(0.5, 1.0)
+        if samples >= jitter * self.PROBE * limit:
+            return limit, Track(0, sample.rtt_ms, starts + 1)
+        if not sample.rtt_ms >= least:
+            return limit, Track(samples, sample.rtt_ms, starts)
+        track = Track(samples, least, starts)
         log = max(1, int(math.log10(max(int(limit), 1))))
         if sample.in_flight * 2 < limit and not sample.dropped:
-            return limit
-        return limit + self._step(limit, sample, log)
+            return limit, track
+        return limit + self._step(limit, sample, least, log), track
 
-    def _step(self, limit: float, sample: Sample, log: int) -> int:
+    @staticmethod
+    def _step(limit: float, sample: Sample, least: float, log: int) -> int:
         if sample.dropped:
             return -log
-        queue = math.ceil(limit * (1 - self._least / sample.rtt_ms)) if sample.rtt_ms > 0 else 0
+        queue = math.ceil(limit * (1 - least / sample.rtt_ms)) if sample.rtt_ms > 0 else 0
         if queue <= log:
             return 6 * log
         if queue < 3 * log:
@@ -148,20 +201,14 @@ class GradientPolicy(LimitPolicy):
     name = "gradient"
     WARM, LONG = 10, 600
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._long = 0.0
-        self._samples = 0
-
-    def updated(self, limit: float, sample: Sample) -> float:
+    def updated(self, limit: float, sample: Sample, track: Track) -> tuple[float, Track]:
         """Compare with the long-term mean."""
-        self._samples += 1
-        weight = 1 / self._samples if self._samples <= self.WARM else 2 / (self.LONG + 1)
-        self._long += weight * (sample.rtt_ms - self._long)
-        long = self._long
-        if long > 2 * sample.rtt_ms:
-            self._long *= 0.95
+        samples = track.samples + 1
+        weight = 1 / samples if samples <= self.WARM else 2 / (self.LONG + 1)
+        before = 0.0 if samples == 1 else track.rtt_ms
+        long = before + weight * (sample.rtt_ms - before)
+        track = Track(samples, long * 0.95 if long > 2 * sample.rtt_ms else long)
         if sample.in_flight < limit / 2 or sample.rtt_ms <= 0:
-            return limit
+            return limit, track
         gradient = min(1.0, max(0.5, 1.5 * long / sample.rtt_ms))
-        return 0.8 * limit + 0.2 * (limit * gradient + 4)
+        return 0.8 * limit + 0.2 * (limit * gradient + 4), track

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
 
 from athena_tuning.model import Decision, Reason, TuningConfig
-from athena_tuning.tuning.estimation.contributions import Contributions, Share
-from athena_tuning.tuning.estimation.telemetry import Telemetry
+from athena_tuning.tuning.estimation.contributions import LayerValue
 from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.policies.advisors import Advice, Advisor
+from athena_tuning.tuning.settings import LAYERS
 
-NEGLIGIBLE = 0.015
-"""Share of recalls that a layer adds something to, under which it is left out: 198 recalls without any."""
 
-LOOKED_AT = 1000
+@dataclass(frozen=True, slots=True)
+class LayerFinding:
+    """What was found out about layers, by query type.
+
+    Attributes:
+        slot_ms: slot time of each layer.
+        out: layers that are left out.
+        returns: how often a layer came back.
+    """
+
+    slot_ms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    out: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    returns: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 class LayerAdvisor(Advisor):
     """Leaves a layer out for a type of query to whose answers it adds nothing, and brings it back.
 
     Out: the upper 95 % bound of the share of recalls to whose best k the layer adds something, leaving only
-    it out, is below ``NEGLIGIBLE``, another layer surely adds something, and no scores speak against it. One
+    it out, is below 0.015, another layer surely adds something, and no scores speak against it. One
     layer at a time, on recalls under the present set only: of two layers that say the same, either alone can
     go, but not both. Of several the one that takes most slot time goes first.
 
@@ -34,66 +45,58 @@ class LayerAdvisor(Advisor):
     what is asked once a month is not in a thousand recalls.
     """
 
-    def __init__(self) -> None:
-        self._slots: dict[str, dict[str, float]] = {}
-        self._out: dict[str, frozenset[str]] = {}
-        self._returns: Counter[tuple[str, str]] = Counter()
+    name = "layers"
+    parameters = frozenset({"skipped_layers"})
+    finding = LayerFinding
 
-    def review(self, evidence: Evidence, telemetry: Telemetry) -> Iterator[None]:
+    def review(self, evidence: Evidence, found: LayerFinding) -> Generator[object, None, LayerFinding]:
         """Take in slot times by type and layer, and which layers came back."""
         slots: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-        for seen in telemetry.newest(LOOKED_AT):
-            for task in seen.tasks:
-                slots[seen.query_type][task.layer] += task.service_ms
-        self._slots = slots
-        for query_type in {*self._out, *evidence.configs.by_type}:
+        for recall in evidence.telemetry.newest(LAYERS.looked_at):
+            for task in recall.tasks:
+                slots[recall.query_type][task.layer] += task.service_ms
+        returns = {query_type: dict(layers) for query_type, layers in found.returns.items()}
+        out_now = dict(found.out)
+        for query_type in {*found.out, *evidence.configs.by_type}:
             out = evidence.configs.for_type(query_type).skipped_layers
-            self._returns.update((query_type, layer) for layer in self._out.get(query_type, out) - out)
-            self._out[query_type] = out
-        yield
+            counts = returns.setdefault(query_type, {})
+            for layer in found.out.get(query_type, out) - out:
+                counts[layer] = counts.get(layer, 0) + 1
+            out_now[query_type] = out
+        yield from ()
+        return LayerFinding({name: dict(held) for name, held in slots.items()}, out_now, returns)
 
     def scopes(self, evidence: Evidence) -> tuple[str, ...]:
         """Return the types that were seen."""
-        return tuple(evidence.contributions.types())
+        return tuple(evidence.values)
 
-    def advise(self, evidence: Evidence, scope: str) -> Advice | None:
+    def advise(self, evidence: Evidence, found: LayerFinding, scope: str) -> Advice | None:
         """Return what a type should leave out, if that is not what it leaves out now."""
         config = evidence.incumbent(scope)
-        if scope == "all" or not config.layer_selection_enabled:
+        values = evidence.values.get(scope)
+        if scope == "all" or not values or not config.layer_selection_enabled:
             return None
-        since = _since(evidence, scope)
-        seen = evidence.contributions
-        for layer in sorted(config.skipped_layers):
-            why = missed(seen, scope, layer, since)
+        held, out = found.slot_ms.get(scope, {}), config.skipped_layers
+        for layer in sorted(out):
+            why = missed(values.get(layer, LayerValue()), scope, layer)
             if why is not None:
-                return self._advice(scope, config, config.skipped_layers - {layer}, layer, why, seen, since)
-        shares = seen.shares(scope, since)
-        for layer in self._dispensable(scope, shares, config.skipped_layers):
-            if seen.quality(scope, layer, since).lost_without() is None:
-                why = f"{layer} added to {shares[layer].added} of {shares[layer].recalls} {scope} answers"
-                return self._advice(scope, config, config.skipped_layers | {layer}, layer, why, seen, since)
+                return self._advice(scope, config, out - {layer}, layer, why, values, held)
+        returns = found.returns.get(scope, {})
+        for layer in sorted(_dispensable(values, returns, out), key=lambda name: -held.get(name, 0.0)):
+            if values[layer].quality.lost_without() is None:
+                share = values[layer].share
+                why = f"{layer} added to {share.added} of {share.recalls} {scope} answers"
+                return self._advice(scope, config, out | {layer}, layer, why, values, held)
         return None
 
-    def harm(self, evidence: Evidence, telemetry: Telemetry, made: Decision) -> str | None:
+    def harm(self, evidence: Evidence, made: Decision) -> str | None:
         """Return why a layer that was just left out is needed after all."""
-        since = _since(evidence, made.scope)
+        values = evidence.values.get(made.scope, {})
         for layer in sorted(made.after.skipped_layers - made.before.skipped_layers):
-            why = missed(evidence.contributions, made.scope, layer, since)
+            why = missed(values.get(layer, LayerValue()), made.scope, layer)
             if why is not None:
                 return why
         return None
-
-    def _dispensable(self, scope: str, shares: dict[str, Share], out: frozenset[str]) -> list[str]:
-        held = self._slots.get(scope, {})
-        needed = [layer for layer, share in shares.items() if share.surely_above(NEGLIGIBLE)]
-        found = [
-            layer
-            for layer, share in shares.items()
-            if layer not in out
-            and share.surely_below(NEGLIGIBLE / 2 ** self._returns[scope, layer])
-            and any(other != layer and other not in out for other in needed)
-        ]
-        return sorted(found, key=lambda layer: -held.get(layer, 0.0))
 
     def _advice(
         self,
@@ -102,14 +105,13 @@ class LayerAdvisor(Advisor):
         out: frozenset[str],
         layer: str,
         why: str,
-        seen: Contributions,
-        since: float,
+        values: Mapping[str, LayerValue],
+        held: Mapping[str, float],
     ) -> Advice:
-        share = seen.shares(scope, since).get(layer, Share(0, 0))
-        held = self._slots.get(scope, {})
+        share = values.get(layer, LayerValue()).share
         rest = 1.0 - held.get(layer, 0.0) / (sum(held.values()) or 1.0)
         leaves = layer in out
-        rule = f"left out where it surely adds to fewer than {NEGLIGIBLE:.1%} of answers"
+        rule = f"left out where it surely adds to fewer than {LAYERS.negligible:.1%} of answers"
         inputs = {"layer": layer, "added": share.added, "lower": share.lower, "upper": share.upper}
         verb = "Leave out" if leaves else "Bring back"
         return Advice(
@@ -122,19 +124,24 @@ class LayerAdvisor(Advisor):
         )
 
 
-def missed(seen: Contributions, query_type: str, layer: str, since: float) -> str | None:
+def missed(value: LayerValue, query_type: str, layer: str) -> str | None:
     """Return why a layer that is left out is needed after all, or None if nothing says so."""
-    share = seen.shares(query_type, since).get(layer, Share(0, 0))
-    if share.surely_above(NEGLIGIBLE):
+    share = value.share
+    if share.surely_above(LAYERS.negligible):
         return f"{layer} would add to {share.added} of {share.recalls} {query_type} answers held back"
-    lost = seen.quality(query_type, layer, since).lost_without()
+    lost = value.quality.lost_without()
     return None if lost is None else f"{query_type} answers score {lost:.2f} lower without {layer}"
 
 
-def _since(evidence: Evidence, scope: str) -> float:
-    """Return when the present set of layers came into force for a type, at the latest."""
-    configs = evidence.configs
-    version = configs.by_type.get(scope)
-    if version is None:
-        return configs.default.time if configs.default.config.skipped_layers else 0.0
-    return version.time
+def _dispensable(
+    values: Mapping[str, LayerValue], returns: Mapping[str, int], out: frozenset[str]
+) -> list[str]:
+    """Return the layers that surely add next to nothing while another one surely adds something."""
+    needed = {layer for layer, value in values.items() if value.share.surely_above(LAYERS.negligible)} - out
+    return [
+        layer
+        for layer, value in values.items()
+        if layer not in out
+        and value.share.surely_below(LAYERS.negligible / 2 ** returns.get(layer, 0))
+        and needed - {layer}
+    ]

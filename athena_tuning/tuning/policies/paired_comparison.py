@@ -4,21 +4,84 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
-from athena_tuning.model import TuningStrategy
-from athena_tuning.tuning.estimation.telemetry import Seen, Telemetry
-from athena_tuning.tuning.policies.canary import TOLERATED, Trial
-from athena_tuning.tuning.policies.saturation import SATURATED
+import numpy as np
+
+from athena_tuning.model import TuningConfig, TuningStrategy
+from athena_tuning.tuning.estimation.telemetry import MeasuredRecall, trace_of
+from athena_tuning.tuning.evidence import Evidence
+from athena_tuning.tuning.policies.canary import Judge, Judgement, Rates, Trial, Verdict
+from athena_tuning.tuning.settings import CANARY, SATURATION
 from athena_tuning.tuning.simulation.search import slowdowns
 from athena_tuning.tuning.simulation.simulator import Simulation
 
-INHERITED = 1.0
-"""Seconds before a change whose recalls are simulated too, so that its backlog is met again."""
 
-LAW_ERROR = 0.08
+class PairedComparison(Judge):
+    """Judges a limit by block means of ``ln(with the change / without it)``, at four looks.
+
+    More failures or partial answers than before end a trial at once.
+    """
+
+    name = "paired comparison"
+
+    def judge(self, evidence: Evidence, trial: Trial) -> tuple[Judgement, Trial]:
+        """Look for failures at every step, at log ratios when the next look is due."""
+        since = evidence.telemetry.since(trial.began)
+        rates = Rates.of(since)
+        if trial.before.fell(rates):
+            why = f"{rates.bad} of {rates.recalls} recalls failed or were partial, "
+            why += f"{trial.before.bad} of {trial.before.recalls} before"
+            return Judgement(Verdict.BAD, why, alarm=True), trial
+        if not look_due(len(since), trial.looks):
+            return Judgement(Verdict.OPEN), trial
+        ratios, tolerated = log_ratios(evidence, trial)
+        return judge(ratios, trial.looks, tolerated), replace(trial, looks=trial.looks + 1)
+
+    def key(self, config: TuningConfig, scope: str) -> str:
+        """Return the limit, and whether layers run side by side."""
+        return f"{config.max_concurrent} {'side by side' if config.enable_parallel else 'in turn'}"
 
 
-def log_ratios(telemetry: Telemetry, trial: Trial, strategy: TuningStrategy) -> tuple[list[float], float]:
+def look_due(recalls: int, looks: int) -> bool:
+    """Whether so many recalls under a change are enough for the next look."""
+    return looks < len(CANARY.looks) and recalls >= CANARY.looks[looks] * CANARY.block
+
+
+def judge(ratios: Sequence[float], looks: int, tolerated: float = CANARY.tolerated) -> Judgement:
+    """Judge a change by what its recalls took against what they would have taken without it.
+
+    Block means over time, because neighbours are alike and single recalls are not independent; Student's
+    interval over the blocks; a threshold that allows for looking four times. BAD needs an interval above 0
+    and a mean above ``tolerated``; GOOD an interval below 0, or a last look that found nothing bad.
+
+    Args:
+        ratios: ``ln(observed / simulated under the incumbent)`` for each recall that began after the change,
+            in order. The simulation meets the same arrivals and the same backlog, so a change is not
+            blamed for a queue that it inherited.
+        looks: looks that were taken before.
+        tolerated: mean log ratio that is no reason to go back.
+
+    Returns:
+        OPEN while the next look is not due.
+    """
+    blocks = len(ratios) // CANARY.block
+    if not look_due(len(ratios), looks):
+        return Judgement(Verdict.OPEN)
+    means = np.asarray(ratios[: blocks * CANARY.block], float).reshape(blocks, CANARY.block).mean(axis=1)
+    mean = float(means.mean())
+    half = CANARY.t_look * float(means.std(ddof=1)) / math.sqrt(blocks)
+    verdict = Verdict.OPEN
+    if mean - half > 0 and mean > tolerated:
+        verdict = Verdict.BAD
+    elif mean + half < 0 or looks == len(CANARY.looks) - 1:
+        verdict = Verdict.GOOD
+    low, high = mean - half, mean + half
+    why = f"log ratio {mean:+.3f} ({low:+.3f} to {high:+.3f}), {blocks} blocks, against what it was before"
+    return Judgement(verdict, why, len(ratios), mean, low, high)
+
+
+def log_ratios(evidence: Evidence, trial: Trial) -> tuple[list[float], float]:
     """Return ``ln(with the change / without it)`` of each recall that began under it, and what is tolerated.
 
     Latency against the simulated incumbent on the same arrivals and backlog. Under THROUGHPUT, where every
@@ -26,42 +89,40 @@ def log_ratios(telemetry: Telemetry, trial: Trial, strategy: TuningStrategy) -> 
     that wait for their answers ask less often under a slower limit, and on those arrivals the incumbent
     would look as if it had time to spare. The law's own error is tolerated there.
     """
-    asked = [s for s in telemetry.since(trial.began) if s.tasks]
-    if strategy is TuningStrategy.THROUGHPUT and _saturated(asked):
-        return _by_capacity(telemetry, trial, asked), LAW_ERROR
-    return _by_latency(telemetry, trial), TOLERATED
+    since = evidence.telemetry.since(trial.began)
+    if evidence.strategy is TuningStrategy.THROUGHPUT and _saturated(since):
+        return _by_capacity(evidence, trial, since), CANARY.law_error
+    return _by_latency(evidence, trial), CANARY.tolerated
 
 
-def _saturated(asked: Sequence[Seen]) -> bool:
-    tasks = [t for s in asked for t in s.tasks]
-    return sum(t.queue_ms for t in tasks) >= SATURATED * sum(t.service_ms for t in tasks)
+def _saturated(recalls: Sequence[MeasuredRecall]) -> bool:
+    tasks = [task for recall in recalls for task in recall.tasks]
+    return sum(t.queue_ms for t in tasks) >= SATURATION.waiting * sum(t.service_ms for t in tasks)
 
 
-def _by_capacity(telemetry: Telemetry, trial: Trial, asked: Sequence[Seen]) -> list[float]:
-    laws, before = telemetry.laws(), trial.decision.before.max_concurrent
+def _by_capacity(evidence: Evidence, trial: Trial, recalls: Sequence[MeasuredRecall]) -> list[float]:
+    laws, before = evidence.telemetry.laws, trial.made.before.max_concurrent
     slow = {layer: law.factor(before) for layer, law in laws.items()}
-    order = sorted(asked, key=lambda s: s.began)
-    works = telemetry.trace(order, laws).asks
-    slots = math.log(before / trial.decision.after.max_concurrent)
+    order = sorted(recalls, key=lambda recall: recall.began)
+    slots = math.log(before / trial.made.after.max_concurrent)
     return [
         slots
         + math.log(
-            max(sum(t.service_ms for t in s.tasks) / 1000, 1e-6)
-            / max(sum(work * slow.get(layer, 1.0) for layer, work in ask.tasks), 1e-6)
+            max(sum(task.service_ms for task in recall.tasks) / 1000, 1e-6)
+            / max(sum(work * slow.get(layer, 1.0) for layer, work in arrival.tasks), 1e-6)
         )
-        for s, ask in zip(order, works, strict=True)
+        for recall, arrival in zip(order, trace_of(order, laws).arrivals, strict=True)
     ]
 
 
-def _by_latency(telemetry: Telemetry, trial: Trial) -> list[float]:
-    laws = telemetry.laws()
-    around = [s for s in telemetry.seen if s.ended >= trial.began - INHERITED and s.tasks]
-    around.sort(key=lambda s: s.began)
-    before = trial.decision.before
-    trace = telemetry.trace(around, laws)
-    run = Simulation(trace, before, slowdowns(laws, before.max_concurrent)).run().result()
+def _by_latency(evidence: Evidence, trial: Trial) -> list[float]:
+    laws, began = evidence.telemetry.laws, trial.began - CANARY.inherited_s
+    around = [recall for recall in evidence.telemetry.recalls if recall.ended >= began]
+    around.sort(key=lambda recall: recall.began)
+    before = trial.made.before
+    run = Simulation(trace_of(around, laws), before, slowdowns(laws, before.max_concurrent)).run().result()
     return [
-        math.log(max(s.latency_ms, 1e-3) / max(float(simulated), 1e-3))
-        for s, simulated in zip(around, run.latency_ms, strict=True)
-        if s.began >= trial.began
+        math.log(max(recall.latency_ms, 1e-3) / max(simulated, 1e-3))
+        for recall, simulated in zip(around, run.latency_ms.tolist(), strict=True)
+        if recall.began >= trial.began
     ]

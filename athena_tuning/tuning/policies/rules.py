@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from athena_tuning.model import Decision, QueryMetrics, Reason, TuningBounds, TuningConfig, TuningStrategy
-from athena_tuning.tuning.evidence import Evidence, Figures, SpeedUp, figures, newest
-from athena_tuning.tuning.policies.base import Policy, decision, with_shared_limit
-
-FAST_MS, SLOW_MS = 100, 500
-"""Below the first p99 a workload is fast, from the second on it is slow."""
-
-TIMEOUT_FACTOR = {
-    TuningStrategy.LATENCY: 1.2,
-    TuningStrategy.BALANCED: 1.5,
-    TuningStrategy.COST: 1.5,
-    TuningStrategy.THROUGHPUT: 2.0,
-}
-CONCURRENCY_FACTOR = {
-    TuningStrategy.LATENCY: 0.6,
-    TuningStrategy.COST: 0.85,
-    TuningStrategy.BALANCED: 1.0,
-    TuningStrategy.THROUGHPUT: 1.6,
-}
-PARALLEL_FROM = 1.2
-"""Speed-up above which layers run at the same time."""
+from athena_tuning.model import Decision, Reason, TuningBounds, TuningConfig, TuningStrategy
+from athena_tuning.tuning.estimation.window_figures import NO_FIGURES, SpeedUp, WindowFigures
+from athena_tuning.tuning.evidence import Evidence
+from athena_tuning.tuning.policies.base import (
+    Outcome,
+    Policy,
+    changes_in_words,
+    decision,
+    with_shared_limit,
+    within,
+)
+from athena_tuning.tuning.settings import RULES
 
 
 class RulePolicy(Policy):
@@ -45,89 +35,81 @@ class RulePolicy(Policy):
 
     def propose(self, evidence: Evidence, scope: str = "all") -> Decision:
         """Apply the rules to the scope's recalls; a type that lacks samples gets what all types get."""
-        return self._propose(evidence, scope, newest(evidence.profiler))
-
-    def _propose(self, evidence: Evidence, scope: str, recent: Sequence[QueryMetrics]) -> Decision:
-        seen = figures(evidence.profiler, scope, recent)
-        if scope != "all" and not _enough(seen, evidence):
-            return self._like_all(evidence, scope, seen.samples, recent)
+        figures = evidence.figures.get(scope, NO_FIGURES)
+        enough = figures.known and figures.samples >= evidence.min_samples
+        if not enough and scope != "all":
+            shared = self.propose(evidence)
+            summary = (
+                f"{figures.samples} recalls of type {scope}, {evidence.min_samples} are needed: "
+                "as for all types."
+            )
+            return decision(
+                self, evidence, scope, shared.after, summary, figures.samples, reasons=shared.reasons
+            )
         before = evidence.incumbent(scope)
-        if not _enough(seen, evidence):
+        if not enough:
             after = replace(before, strategy=evidence.strategy)
-            summary = f"No conclusion yet: {seen.samples} recalls, {evidence.min_samples} are needed."
-            return decision(self, evidence, scope, after, summary, seen.samples)
+            summary = f"No conclusion yet: {figures.samples} recalls, {evidence.min_samples} are needed."
+            return decision(self, evidence, scope, after, summary, figures.samples)
         reasons = (
-            concurrency(seen, evidence.strategy, evidence.bounds),
-            timeout(seen, evidence.strategy, evidence.bounds),
-            parallel(seen.speed_up, before.enable_parallel),
-            _kept("layer_selection_enabled", before, seen.samples),
-            _kept("enable_cache", before, seen.samples),
+            concurrency(figures, evidence.strategy, evidence.bounds),
+            timeout(figures, evidence.strategy, evidence.bounds),
+            parallel(figures.speed_up, before.enable_parallel),
+            _kept("layer_selection_enabled", before, figures.samples),
+            _kept("enable_cache", before, figures.samples),
         )
         after = replace(before, strategy=evidence.strategy, **{r.parameter: r.value for r in reasons})
-        return decision(
-            self, evidence, scope, after, _summary(before, after, seen), seen.samples, reasons=reasons
-        )
+        summary = _summary(before, after, figures)
+        return decision(self, evidence, scope, after, summary, figures.samples, reasons=reasons)
 
-    def decide(self, evidence: Evidence) -> tuple[Decision, ...]:
+    def decide(self, evidence: Evidence) -> Outcome:
         """Decide for all types, and for each type that calls for something else than it has."""
-        recent = newest(evidence.profiler)
-        shared = self._propose(evidence, "all", recent)
+        shared = self.propose(evidence)
         limit = shared.after.max_concurrent
         made = [shared]
-        for query_type in evidence.profiler.query_types():
-            proposal = with_shared_limit(self._propose(evidence, query_type, recent), limit)
+        for query_type in evidence.figures:
+            if query_type == "all":
+                continue
+            proposal = with_shared_limit(self.propose(evidence, query_type), limit)
             if proposal.samples < evidence.min_samples:
                 continue
             in_force = evidence.configs.in_scope(query_type)
             reference = in_force.config if in_force else shared.after
             if proposal.after != replace(reference, max_concurrent=limit):
                 made.append(proposal)
-        return tuple(made)
-
-    def _like_all(
-        self, evidence: Evidence, scope: str, samples: int, recent: Sequence[QueryMetrics]
-    ) -> Decision:
-        shared = self._propose(evidence, "all", recent)
-        summary = f"{samples} recalls of type {scope}, {evidence.min_samples} are needed: as for all types."
-        return decision(self, evidence, scope, shared.after, summary, samples, reasons=shared.reasons)
+        return Outcome(tuple(made), evidence.memory)
 
 
-def concurrency(seen: Figures, strategy: TuningStrategy, bounds: TuningBounds) -> Reason:
+def concurrency(figures: WindowFigures, strategy: TuningStrategy, bounds: TuningBounds) -> Reason:
     """Return how many layer tasks may be in flight, and why."""
-    base, band = (
-        (15, "< 100") if seen.p99_ms < FAST_MS else (8, "< 500") if seen.p99_ms < SLOW_MS else (4, "≥ 500")
-    )
-    gain = seen.speed_up.value
+    fast, slow = RULES.fast_ms, RULES.slow_ms
+    bands = (f"< {fast:g}", f"< {slow:g}", f"≥ {slow:g}")
+    place = (figures.p99_ms >= fast) + (figures.p99_ms >= slow)
+    base, band = RULES.limits[place], bands[place]
+    gain = figures.speed_up.value
     factor = 1.2 if gain > 2 else 0.7 if gain < 1.1 else 1.0
-    share = CONCURRENCY_FACTOR[strategy]
-    wanted = round(base * factor * share)
-    value = min(max(wanted, bounds.min_concurrent), bounds.max_concurrent)
+    share = RULES.limit_factor[strategy]
+    value, bound = within(round(base * factor * share), bounds.min_concurrent, bounds.max_concurrent)
     rule = (
-        f"p99 {seen.p99_ms:.0f} ms is {band} ms: {base}; speed-up {gain:.2f}: × {factor:g}; "
+        f"p99 {figures.p99_ms:.0f} ms is {band} ms: {base}; speed-up {gain:.2f}: × {factor:g}; "
         f"{strategy}: × {share:g}"
     )
-    inputs = {"p99_ms": seen.p99_ms, "speed_up": gain, "speed_up_is": seen.speed_up.kind}
-    bound = None if value == wanted else f"{'at least' if value > wanted else 'at most'} {value}"
-    return Reason("max_concurrent", value, rule, inputs, seen.samples, bound)
+    inputs = {"p99_ms": figures.p99_ms, "speed_up": gain, "speed_up_is": figures.speed_up.kind}
+    return Reason("max_concurrent", value, rule, inputs, figures.samples, bound)
 
 
-def timeout(seen: Figures, strategy: TuningStrategy, bounds: TuningBounds) -> Reason:
+def timeout(figures: WindowFigures, strategy: TuningStrategy, bounds: TuningBounds) -> Reason:
     """Return the longest service time in seconds, and why.
 
     The floors of the strategies lie inside the bounds in the ratio of their factors (5 / 6.25 / 6.25 /
     8.33 s above a lower bound of 5 s), as far as the upper bound allows.
     """
-    factor = TIMEOUT_FACTOR[strategy]
-    wanted = seen.p99_ms / 1000 * factor
-    floor = bounds.min_timeout_seconds * factor / TIMEOUT_FACTOR[TuningStrategy.LATENCY]
-    value = round(min(max(wanted, floor), bounds.max_timeout_seconds), 3)
-    bound = None
-    if wanted > bounds.max_timeout_seconds:
-        bound = f"at most {value:g} s"
-    elif wanted < floor:
-        bound = f"at least {value:g} s"
-    rule = f"p99 {seen.p99_ms:.0f} ms × {factor:g} for {strategy}"
-    return Reason("timeout_seconds", value, rule, {"p99_ms": seen.p99_ms}, seen.samples, bound)
+    factor = RULES.timeout_factor[strategy]
+    wanted = figures.p99_ms / 1000 * factor
+    floor = bounds.min_timeout_seconds * factor / RULES.timeout_factor[TuningStrategy.LATENCY]
+    value, bound = within(wanted, floor, bounds.max_timeout_seconds, " s")
+    rule = f"p99 {figures.p99_ms:.0f} ms × {factor:g} for {strategy}"
+    return Reason("timeout_seconds", value, rule, {"p99_ms": figures.p99_ms}, figures.samples, bound)
 
 
 def parallel(gain: SpeedUp, before: bool) -> Reason:
@@ -135,23 +117,20 @@ def parallel(gain: SpeedUp, before: bool) -> Reason:
     inputs = {"speed_up": gain.value, "speed_up_is": gain.kind}
     if gain.kind == "unknown":
         return Reason("enable_parallel", before, "no recall asked two layers: as it was", inputs, 0)
-    value = gain.value > PARALLEL_FROM
-    rule = f"{gain.kind} speed-up {gain.value:.2f} is {'above' if value else 'not above'} {PARALLEL_FROM}"
+    value = gain.value > RULES.parallel_from
+    rule = (
+        f"{gain.kind} speed-up {gain.value:.2f} is {'above' if value else 'not above'} {RULES.parallel_from}"
+    )
     return Reason("enable_parallel", value, rule, inputs, gain.samples)
-
-
-def _enough(seen: Figures, evidence: Evidence) -> bool:
-    return seen.known and seen.samples >= evidence.min_samples
 
 
 def _kept(parameter: str, before: TuningConfig, samples: int) -> Reason:
     return Reason(parameter, getattr(before, parameter), "no rule changes it: as it was", {}, samples)
 
 
-def _summary(before: TuningConfig, after: TuningConfig, seen: Figures) -> str:
-    base = f"p99 {seen.p99_ms:.0f} ms over {seen.samples} recalls"
-    changes = before.changes_to(after)
+def _summary(before: TuningConfig, after: TuningConfig, figures: WindowFigures) -> str:
+    base = f"p99 {figures.p99_ms:.0f} ms over {figures.samples} recalls"
+    changes = changes_in_words(before, after)
     if not changes:
         return f"No change: {base} calls for what is in force."
-    told = ", ".join(f"{name} {old} → {new}" for name, (old, new) in changes.items())
-    return f"{base[0].upper()}{base[1:]}: {told}."
+    return f"{base[0].upper()}{base[1:]}: {changes}."

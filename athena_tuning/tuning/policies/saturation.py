@@ -4,30 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from athena_tuning.model import Reason, TuningBounds
 from athena_tuning.tuning.estimation.contention import ContentionLaw, capacity
-from athena_tuning.tuning.estimation.telemetry import Seen, Telemetry
+from athena_tuning.tuning.estimation.telemetry import MeasuredRecall, Telemetry, trace_of
+from athena_tuning.tuning.settings import SATURATION
 from athena_tuning.tuning.simulation.search import mean_work
-
-CHECK = 15
-"""Recalls between two looks, and tasks begun under the present limit that a look needs."""
-
-SATURATED, FAR_BEHIND = 0.6, 2.0
-"""Mean queue wait over mean service time from which the limit is what recalls wait for, and badly so."""
-
-STEP_UP, LONG_STEP = 1.6, 2.5
-"""How far up at once: of a limit that is waited for, and of one that is far behind."""
-
-GROWTH, SURE_GROWTH = 1.05, 1.15
-"""Capacity to gain: beyond what was seen, and within it, where the law says more than a try would."""
-
-SAME = 0.98
-"""Capacity from which fewer slots are as good as more."""
-
-NEAR = 0.15
-"""How far apart, in log ratio, two limits are at most to know one by the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +26,7 @@ class Waiting:
         return limit / self.service_ms * 1000
 
 
-def waiting(recent: Sequence[Seen], since: float, least: int) -> Waiting | None:
+def waiting(recent: Sequence[MeasuredRecall], since: float, least: int) -> Waiting | None:
     """Return how tasks waited under the present limit, or None if they did not, or too few are known.
 
     Args:
@@ -51,16 +34,21 @@ def waiting(recent: Sequence[Seen], since: float, least: int) -> Waiting | None:
         since: Unix seconds; tasks that started before say nothing about the present limit.
         least: tasks needed.
     """
-    tasks = [t for s in recent for t in s.tasks if s.began + (t.offset_ms + t.queue_ms) / 1000 >= since]
+    tasks = [
+        task
+        for recall in recent
+        for task in recall.tasks
+        if recall.began + (task.offset_ms + task.queue_ms) / 1000 >= since
+    ]
     if len(tasks) < least:
         return None
-    queue = sum(t.queue_ms for t in tasks) / len(tasks)
-    service = sum(t.service_ms for t in tasks) / len(tasks)
-    return Waiting(queue, service, len(tasks)) if queue >= SATURATED * service else None
+    queue = sum(task.queue_ms for task in tasks) / len(tasks)
+    service = sum(task.service_ms for task in tasks) / len(tasks)
+    return Waiting(queue, service, len(tasks)) if queue >= SATURATION.waiting * service > 0 else None
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class LimitStep:
     """A step up that was taken: from which limit, and what its slots got done."""
 
     limit: int
@@ -73,7 +61,7 @@ class Tried:
         (in log ratio) promised are kept, and not more of them.
         """
         growth = seen.capacity(limit) / self.capacity
-        if growth < GROWTH:
+        if growth < SATURATION.growth:
             return self.limit
         return limit if growth**2 < limit / self.limit else None
 
@@ -101,15 +89,17 @@ def better_limit(
         bounds: the range to choose from.
         explored: limits that were tried to see what they are like; None: do not try any.
     """
-    step = STEP_UP if seen.queue_ms < FAR_BEHIND * seen.service_ms else LONG_STEP
+    far = seen.queue_ms >= SATURATION.far_behind * seen.service_ms
+    step = SATURATION.long_step if far else SATURATION.step
     known = sorted({n for law in laws.values() for n in law.known})
-    least = max(bounds.min_concurrent, math.floor(min([limit, *known]) / STEP_UP))
+    least = max(bounds.min_concurrent, math.floor(min([limit, *known]) / SATURATION.step))
     top = max(limit, min(math.ceil(limit * step), bounds.max_concurrent))
     room = {n: capacity(n, work, laws) for n in {limit, *range(least, top + 1)}}
     best = max(sorted(room), key=lambda n: room[n])
+    needed = SATURATION.sure_growth if known and best <= known[-1] else SATURATION.growth
     if len(known) < 2:
         best = top
-    elif room[best] <= (SURE_GROWTH if best <= known[-1] else GROWTH) * room[limit]:
+    elif room[best] <= needed * room[limit]:
         best = _explored(limit, room, known, explored) or _least(limit, room)
     growth = room[best] / room[limit]
     return Reason(
@@ -123,8 +113,8 @@ def better_limit(
 
 
 def _least(limit: int, room: Mapping[int, float]) -> int:
-    least = math.floor(limit / STEP_UP)
-    return min(n for n in room if least <= n <= limit and room[n] >= SAME * room[limit])
+    least = math.floor(limit / SATURATION.step)
+    return min(n for n in room if least <= n <= limit and room[n] >= SATURATION.same * room[limit])
 
 
 def _explored(
@@ -139,62 +129,80 @@ def _explored(
         return None
     slow = limit / room[limit]
     for n in sorted(room, reverse=True):
-        near = any(abs(math.log(n / m)) < NEAR for m in known)
-        if (
-            limit < n <= limit * STEP_UP
-            and n not in explored
-            and not near
-            and n / slow > GROWTH * room[limit]
-        ):
+        near = any(abs(math.log(n / m)) < SATURATION.near for m in known)
+        promising = n / slow > SATURATION.growth * room[limit]
+        if limit < n <= limit * SATURATION.step and n not in explored and not near and promising:
             return n
     return None
 
 
-class Reflex:
-    """Looks every ``CHECK`` recalls whether the limit is waited for, and remembers its last step."""
+@dataclass(frozen=True, slots=True)
+class SaturationMemory:
+    """What is remembered of limits that were waited for.
 
-    def __init__(self) -> None:
-        self._looked = -CHECK
-        self._tried: Tried | None = None
-        self._explored: set[int] = set()
-        self.waiting: Waiting | None = None
-        self.taken_back = False
+    Attributes:
+        looked_at: recalls by the last look.
+        step: the last step up, if it has not been looked at.
+        explored: limits that were tried to see what they are like.
+        taken_back: whether the last look took a step back.
+    """
 
-    def look(
-        self, telemetry: Telemetry, limit: int, since: float, bounds: TuningBounds, *, explore: bool
-    ) -> Reason | None:
-        """Return what the limit should be, or None if it is too soon or nothing waits.
+    looked_at: int = -SATURATION.check
+    step: LimitStep | None = None
+    explored: frozenset[int] = frozenset()
+    taken_back: bool = False
 
-        Args:
-            telemetry: what was seen.
-            limit: in force.
-            since: Unix seconds; since then.
-            bounds: the range to choose from.
-            explore: whether to try limits that only might be better.
-        """
-        self.taken_back = False
-        if telemetry.position - self._looked < CHECK:
-            return None
-        recent = [s for s in telemetry.newest(4 * CHECK) if s.tasks]
-        seen = self.waiting = waiting(recent, since, CHECK)
-        if seen is None:
-            return None
-        self._looked = telemetry.position
-        tried, self._tried = self._tried, None
-        if tried is not None and limit > tried.limit:
-            follows = tried.next(limit, seen)
-            self.taken_back = follows == tried.limit
-            if follows is not None:
-                return self._measured(tried, limit, seen, follows)
-        laws = telemetry.laws()
-        work = mean_work(telemetry.trace(recent, laws))
-        reason = better_limit(limit, seen, work, laws, bounds, self._explored if explore else None)
-        if reason.value > limit:
-            self._tried = Tried(limit, seen.capacity(limit))
-            self._explored.add(reason.value)
-        return reason
 
-    def _measured(self, tried: Tried, limit: int, seen: Waiting, follows: int) -> Reason:
-        growth = seen.capacity(limit) / tried.capacity
-        rule = f"{limit / tried.limit:.1f} times the slots got × {growth:.2f} done"
-        return Reason("max_concurrent", follows, rule, {"capacity_ratio": growth}, seen.tasks)
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How tasks wait, and what the limit should therefore be."""
+
+    waiting: Waiting
+    reason: Reason
+
+
+def look(
+    telemetry: Telemetry,
+    memory: SaturationMemory,
+    limit: int,
+    since: float,
+    bounds: TuningBounds,
+    *,
+    explore: bool,
+) -> tuple[SaturationMemory, Look | None]:
+    """Look, every 15 recalls, whether the limit is waited for; None if it is too soon or nothing waits.
+
+    Args:
+        telemetry: what was measured.
+        memory: of earlier looks.
+        limit: in force.
+        since: Unix seconds; since then.
+        bounds: the range to choose from.
+        explore: whether to try limits that only might be better.
+    """
+    memory = replace(memory, taken_back=False)
+    if telemetry.position - memory.looked_at < SATURATION.check:
+        return memory, None
+    recent = telemetry.newest(4 * SATURATION.check)
+    seen = waiting(recent, since, SATURATION.check)
+    if seen is None:
+        return memory, None
+    taken, memory = memory.step, replace(memory, looked_at=telemetry.position, step=None)
+    if taken is not None and limit > taken.limit:
+        follows = taken.next(limit, seen)
+        if follows is not None:
+            memory = replace(memory, taken_back=follows == taken.limit)
+            return memory, Look(seen, _measured(taken, limit, seen, follows))
+    laws = telemetry.laws
+    work = mean_work(trace_of(recent, laws))
+    reason = better_limit(limit, seen, work, laws, bounds, memory.explored if explore else None)
+    if reason.value > limit:
+        step = LimitStep(limit, seen.capacity(limit))
+        memory = replace(memory, step=step, explored=memory.explored | {reason.value})
+    return memory, Look(seen, reason)
+
+
+def _measured(taken: LimitStep, limit: int, seen: Waiting, follows: int) -> Reason:
+    growth = seen.capacity(limit) / taken.capacity
+    rule = f"{limit / taken.limit:.1f} times the slots got × {growth:.2f} done"
+    return Reason("max_concurrent", follows, rule, {"capacity_ratio": growth}, seen.tasks)

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from athena_tuning.model import Reason, TaskOutcome, TuningBounds, TuningStrategy
-from athena_tuning.tuning.estimation.censored_lognormal import Times
-from athena_tuning.tuning.estimation.telemetry import Telemetry
+from athena_tuning.tuning.estimation.censored_lognormal import CensoredTimes
 from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.policies.advisors import Advice, Advisor
-from athena_tuning.tuning.policies.rules import TIMEOUT_FACTOR
-
-LOST = 0.005
-"""Share of recalls that may lose a layer to its timeout: half of what the objective's hard limit allows."""
-
-MARGIN = 1.25
-ENOUGH = 200
-"""Tasks of a layer from which its own timeout is set."""
-
-LOOKED_AT = 2000
-MATERIAL = 1.2
-"""Timeouts closer to each other than by this factor are not worth a config change."""
+from athena_tuning.tuning.policies.base import within
+from athena_tuning.tuning.settings import RULES, TIMEOUTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +21,7 @@ class Needed:
     """How long a layer needs.
 
     Attributes:
-        seconds: upper bound of the time beyond which ``1 − (1 − LOST)^(1/k)`` of its tasks take.
+        seconds: upper bound of the time beyond which ``1 − (1 − 0.005)^(1/k)`` of its tasks take.
         tail: that share.
         samples: tasks it rests on.
         given_up: those of them that were given up.
@@ -44,7 +33,7 @@ class Needed:
     given_up: int
 
 
-def tail_of(layers: float, lost: float = LOST) -> float:
+def tail_of(layers: float, lost: float = TIMEOUTS.lost) -> float:
     """Return the share of one layer's tasks that may be late if a recall asks so many layers.
 
     ``1 − (1 − ε)^(1/k)``: with k layers that are late independently, ε of the recalls lose one.
@@ -56,7 +45,7 @@ def tail_of(layers: float, lost: float = LOST) -> float:
     return float(1.0 - (1.0 - lost) ** (1.0 / max(layers, 1.0)))
 
 
-def needed(times: Times, tail: float, rng: np.random.Generator, least: float = 0.0) -> Needed:
+def needed(times: CensoredTimes, tail: float, rng: np.random.Generator, least: float = 0.0) -> Needed:
     """Return how long a layer needs: the larger of what the fitted law and the tasks themselves say.
 
     The law reaches beyond the timeouts that cut the tasks off; the tasks know of a second hump that no law
@@ -91,18 +80,20 @@ def timeouts(
     """
     if not layers:
         raise ValueError("no layer, no timeout")
-    patience = TIMEOUT_FACTOR[strategy] / TIMEOUT_FACTOR[TuningStrategy.LATENCY]
-    floor = min(bounds.min_timeout_seconds * patience, bounds.max_timeout_seconds)
-    wanted = {layer: need.seconds * MARGIN * patience for layer, need in layers.items()}
-    chosen = {
-        layer: _rounded(min(max(seconds, floor), bounds.max_timeout_seconds))
-        for layer, seconds in wanted.items()
+    patience = RULES.timeout_factor[strategy] / RULES.timeout_factor[TuningStrategy.LATENCY]
+    most = bounds.max_timeout_seconds
+    floor = min(bounds.min_timeout_seconds * patience, most)
+    held = {
+        layer: within(need.seconds * TIMEOUTS.margin * patience, floor, most, " s")
+        for layer, need in layers.items()
     }
+    chosen = {layer: seconds for layer, (seconds, _) in held.items()}
     longest = max(chosen.values())
     own = {layer: seconds for layer, seconds in sorted(chosen.items()) if seconds < longest}
     samples = sum(need.samples for need in layers.values())
     rule = (
-        f"time that all but {max(n.tail for n in layers.values()):.2%} of a layer's tasks end in × {MARGIN:g}"
+        f"time that all but {max(n.tail for n in layers.values()):.2%} of a layer's tasks end in × "
+        f"{TIMEOUTS.margin:g}"
     )
     rule += f" × {patience:.3g} for {strategy}"
     inputs = {
@@ -110,68 +101,67 @@ def timeouts(
         for layer, need in sorted(layers.items())
         for name, value in (("needed_s", need.seconds), ("given_up", need.given_up))
     }
-    decided = [_bound(wanted[layer], chosen[layer], floor, bounds) for layer in layers]
-    bound = decided[0] if len(set(decided)) == 1 else "; ".join(sorted({d for d in decided if d})) or None
+    bound = "; ".join(sorted({decided for _, decided in held.values() if decided})) or None
     return (
         Reason("timeout_seconds", longest, rule, inputs, samples, bound),
         Reason("layer_timeouts", own, rule, inputs, samples, bound),
     )
 
 
+@dataclass(frozen=True, slots=True)
+class TimeoutFinding:
+    """What each layer needs, as far as enough of its tasks were measured."""
+
+    layers: Mapping[str, Needed] = field(default_factory=dict)
+
+
 class TimeoutAdvisor(Advisor):
     """Sets each layer's timeout from the service times of its newest tasks.
 
-    Tasks that were given up count as longer than what they had, see ``lognormal.Times``. Every type gets the
+    Tasks that were given up count as longer than what they had, see ``CensoredTimes``. Every type gets the
     same: a layer of which all types see the same tail is the rule, and a type would need 500 tasks of each
     layer to show another one.
     """
 
+    name = "timeouts"
+    parameters = frozenset({"timeout_seconds", "layer_timeouts"})
+    finding = TimeoutFinding
     at_once = True
 
     def __init__(self, *, seed: int = 0) -> None:
-        self._random = np.random.default_rng(seed)
-        self._layers: dict[str, Needed] = {}
+        self._seed = seed
 
-    def review(self, evidence: Evidence, telemetry: Telemetry) -> Iterator[None]:
+    def review(self, evidence: Evidence, found: TimeoutFinding) -> Generator[object, None, TimeoutFinding]:
         """Fit every layer anew, one a slice."""
-        asked = [s for s in telemetry.newest(LOOKED_AT) if s.tasks]
+        recalls = evidence.telemetry.newest(TIMEOUTS.looked_at)
         ended: dict[str, list[float]] = {}
         late: dict[str, list[float]] = {}
-        for seen in asked:
-            for task in seen.tasks:
+        for recall in recalls:
+            for task in recall.tasks:
                 if task.outcome is not TaskOutcome.ERROR:
-                    kind = ended if task.outcome is TaskOutcome.OK else late
-                    kind.setdefault(task.layer, []).append(task.service_ms)
-        tail = tail_of(sum(len(s.tasks) for s in asked) / len(asked)) if asked else LOST
-        found = {}
+                    times = ended if task.outcome is TaskOutcome.OK else late
+                    times.setdefault(task.layer, []).append(task.service_ms)
+        tail = tail_of(sum(len(r.tasks) for r in recalls) / max(len(recalls), 1))
+        rng = np.random.default_rng([self._seed, evidence.telemetry.position])
+        layers = {}
         for layer in sorted({*ended, *late}):
-            times = Times(ended.get(layer, ()), late.get(layer, ()))
-            if times.ended + times.given_up >= ENOUGH:
-                yield
-                found[layer] = needed(times, tail, self._random, evidence.bounds.min_timeout_seconds)
-        self._layers = found
+            measured = CensoredTimes(ended.get(layer, ()), late.get(layer, ()))
+            if measured.ended + measured.given_up >= TIMEOUTS.enough:
+                yield layer
+                layers[layer] = needed(measured, tail, rng, evidence.bounds.min_timeout_seconds)
+        return TimeoutFinding(layers)
 
-    def advise(self, evidence: Evidence, scope: str) -> Advice | None:
+    def advise(self, evidence: Evidence, found: TimeoutFinding, scope: str) -> Advice | None:
         """Return the timeouts of all layers; types get what all get."""
-        if not self._layers:
+        if not found.layers:
             return None
-        reasons = timeouts(self._layers, evidence.strategy, evidence.bounds)
+        reasons = timeouts(found.layers, evidence.strategy, evidence.bounds)
         before = evidence.incumbent(scope)
-        after = {layer: dict(reasons[1].value).get(layer, reasons[0].value) for layer in self._layers}
+        after = {layer: dict(reasons[1].value).get(layer, reasons[0].value) for layer in found.layers}
         material = any(
-            abs(math.log(seconds / before.timeout_for(layer))) > math.log(MATERIAL)
+            abs(math.log(seconds / before.timeout_for(layer))) > math.log(TIMEOUTS.material)
             for layer, seconds in after.items()
         )
-        told = ", ".join(f"{layer} {seconds:g} s" for layer, seconds in after.items())
+        each = ", ".join(f"{layer} {seconds:g} s" for layer, seconds in after.items())
         why = f"; {reasons[0].bound} decided" if reasons[0].bound else ""
-        return Advice(reasons, material, f"Timeouts by what layers need: {told}{why}.", reasons[0].samples)
-
-
-def _rounded(seconds: float) -> float:
-    return round(seconds, 3)
-
-
-def _bound(wanted: float, chosen: float, floor: float, bounds: TuningBounds) -> str | None:
-    if wanted > bounds.max_timeout_seconds:
-        return f"at most {chosen:g} s"
-    return f"at least {chosen:g} s" if wanted < floor else None
+        return Advice(reasons, material, f"Timeouts by what layers need: {each}{why}.", reasons[0].samples)

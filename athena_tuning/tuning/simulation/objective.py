@@ -9,10 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from athena_tuning.model import TuningStrategy
+from athena_tuning.tuning.settings import OBJECTIVE
 from athena_tuning.tuning.simulation.simulator import SimulatedRun
-
-P99_MAY_GROW = {TuningStrategy.THROUGHPUT: 1.5, TuningStrategy.COST: 1.25}
-RATES_MAY_FALL = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +61,15 @@ def objective(strategy: TuningStrategy, score: Score, reference: Score) -> float
         return latency
     if strategy is TuningStrategy.BALANCED:
         return 0.7 * latency + 0.2 * throughput + 0.1 * cost
-    excess = max(0.0, latency - math.log(P99_MAY_GROW[strategy]))
+    excess = max(0.0, latency - math.log(OBJECTIVE.p99_may_grow[strategy]))
     return (throughput if strategy is TuningStrategy.THROUGHPUT else cost) + excess
 
 
 def breaks_hard_limit(score: Score, reference: Score) -> bool:
-    """Whether success or full answers are rarer than in the reference by more than ``RATES_MAY_FALL``."""
+    """Whether success or full answers are rarer than in the reference by more than 0.01."""
     return (
-        score.success_rate < reference.success_rate - RATES_MAY_FALL
-        or score.full_rate < reference.full_rate - RATES_MAY_FALL
+        score.success_rate < reference.success_rate - OBJECTIVE.rates_may_fall
+        or score.full_rate < reference.full_rate - OBJECTIVE.rates_may_fall
     )
 
 

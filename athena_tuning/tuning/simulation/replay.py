@@ -12,25 +12,20 @@ import numpy.typing as npt
 
 from athena_tuning.model import ConfigSet, QueryMetrics, TaskOutcome
 from athena_tuning.tuning.estimation.contention import ContentionLaw
-from athena_tuning.tuning.estimation.telemetry import Seen, Telemetry
-from athena_tuning.tuning.simulation.search import NEGLIGIBLE, Laws
+from athena_tuning.tuning.estimation.telemetry import MeasuredRecall, Telemetry, measured, trace_of
+from athena_tuning.tuning.settings import SEARCH, TELEMETRY, WHAT_IF
+from athena_tuning.tuning.simulation.search import Laws
 from athena_tuning.tuning.simulation.simulator import Simulation, Slowdown
-from athena_tuning.tuning.trace import Ask, Trace
+from athena_tuning.tuning.trace import Arrival, Trace
 
 Floats = npt.NDArray[np.float64]
 Works = Sequence[tuple[tuple[str, float], ...]]
 """Of each recall the layers that it asks, with their own work in seconds."""
 
-LEAST = 50
-"""Recalls with task telemetry below which nothing is simulated."""
-
-LAWS = 5
-"""Contention laws a config is simulated under: the fitted one, and refits as it could have come out."""
-
 NEVER = 3600.0
 
 
-class Met(NamedTuple):
+class SimulatedOutcome(NamedTuple):
     """What each recall met under one config and one law; times in ms.
 
     ``busy_ms`` is the slot time if the limit were always reached: what capacity follows from.
@@ -43,9 +38,9 @@ class Met(NamedTuple):
     partial: npt.NDArray[np.bool_]
     limit: int
 
-    def only(self, counted: npt.NDArray[np.intp]) -> Met:
+    def only(self, counted: npt.NDArray[np.intp]) -> SimulatedOutcome:
         """Return the columns of some of the recalls."""
-        return Met(
+        return SimulatedOutcome(
             self.latency_ms[counted],
             self.slot_ms[counted],
             self.busy_ms[counted],
@@ -55,7 +50,7 @@ class Met(NamedTuple):
         )
 
 
-class Past:
+class RecordedWorkload:
     """Recorded recalls in order, with each one's own works under every law.
 
     Attributes:
@@ -74,80 +69,83 @@ class Past:
         rng: of refits, and of what given-up tasks would have taken.
 
     Raises:
-        ValueError: if fewer than ``LEAST`` recalls carry task telemetry, or none is of the scope's type.
+        ValueError: if fewer than 50 recalls carry task telemetry, or none is of the scope's type.
     """
 
     def __init__(
         self, records: Sequence[QueryMetrics], scope: str, speed: float, rng: np.random.Generator
     ) -> None:
-        telemetry = Telemetry()
-        for record in sorted(records, key=_ended):
-            telemetry.add(record)
-        known = sorted((s for s in telemetry.seen if s.tasks or s.hit), key=lambda s: s.began)
-        if telemetry.measured < LEAST:
+        newest = sorted(records, key=_ended)[-TELEMETRY.recalls :]
+        telemetry = Telemetry().after(newest)
+        if len(telemetry.recalls) < WHAT_IF.least:
             raise ValueError(
-                f"{telemetry.measured} recalls say what their layers did, and {LEAST} are needed to simulate"
+                f"{len(telemetry.recalls)} recalls say what their layers did, and {WHAT_IF.least} are needed "
+                "to simulate"
             )
+        known = sorted((r for r in map(measured, newest) if r and (r.tasks or r.hit)), key=lambda r: r.began)
         self.recalls = known
-        self.counted = np.array([i for i, s in enumerate(known) if scope in ("all", s.query_type)], np.intp)
+        self.counted = np.array([i for i, r in enumerate(known) if scope in ("all", r.query_type)], np.intp)
         if not len(self.counted):
             raise ValueError(f"none of {len(known)} recalls is of type {scope}")
-        self.latency_ms = np.array([s.latency_ms for s in known])
+        self.latency_ms = np.array([r.latency_ms for r in known])
         self.seconds = known[-1].began - known[0].began
-        self.given_up = sum(t.outcome is TaskOutcome.TIMEOUT for s in known for t in s.tasks)
-        self.laws: list[Laws] = [telemetry.laws()]
-        self.laws += [telemetry.refitted(rng) for _ in range(LAWS - 1)] if telemetry.laws() else []
-        self._times = [(s.began - known[0].began) / speed for s in known]
-        self.works = [self._works(telemetry, laws, rng) for laws in self.laws]
+        self.given_up = sum(t.outcome is TaskOutcome.TIMEOUT for r in known for t in r.tasks)
+        contention = telemetry.contention
+        self.laws: list[Laws] = [contention.laws]
+        self.laws += [contention.drawn(rng) for _ in range(WHAT_IF.laws - 1)] if contention.laws else []
+        self._times = [(r.began - known[0].began) / speed for r in known]
+        self.works = [self._works(laws, rng) for laws in self.laws]
 
-    def met(self, configs: ConfigSet, laws: Laws, works: Works) -> Met:
+    def outcome(self, configs: ConfigSet, laws: Laws, works: Works) -> SimulatedOutcome:
         """Return what the recalls meet under some configs."""
         n = len(self.recalls)
-        cached = [s.hit and configs.for_type(s.query_type).enable_cache for s in self.recalls]
-        asked = [i for i in range(n) if not cached[i]]
-        trace = Trace(tuple(Ask(self._times[i], self.recalls[i].query_type, works[i]) for i in asked))
+        cached = [r.hit and configs.for_type(r.query_type).enable_cache for r in self.recalls]
+        misses = [i for i in range(n) if not cached[i]]
+        trace = Trace(tuple(Arrival(self._times[i], self.recalls[i].query_type, works[i]) for i in misses))
         limit = configs.default.config.max_concurrent
-        kept = {layer: _Kept(law) for layer, law in laws.items()}
-        matter: dict[str, Slowdown] = {layer: law for layer, law in kept.items() if law(limit) > NEGLIGIBLE}
+        bounded = {layer: _BoundedLaw(law) for layer, law in laws.items()}
+        slow = {layer: law(limit) for layer, law in bounded.items()}
+        matter: dict[str, Slowdown] = {
+            layer: law for layer, law in bounded.items() if slow[layer] > SEARCH.negligible
+        }
         run = Simulation(trace, configs, matter).run().result()
-        slow = {layer: law(limit) for layer, law in kept.items()}
         no = np.zeros(n, bool)
-        met = Met(self.latency_ms.copy(), np.zeros(n), np.zeros(n), no, no.copy(), limit)
-        met.latency_ms[asked], met.slot_ms[asked] = run.latency_ms, run.held_ms
-        met.failed[asked], met.partial[asked] = run.failed, run.partial
-        for i in asked:
+        outcome = SimulatedOutcome(self.latency_ms.copy(), np.zeros(n), np.zeros(n), no, no.copy(), limit)
+        outcome.latency_ms[misses], outcome.slot_ms[misses] = run.latency_ms, run.held_ms
+        outcome.failed[misses], outcome.partial[misses] = run.failed, run.partial
+        for i in misses:
             config = configs.for_type(self.recalls[i].query_type)
             skipped = config.skipped_layers if config.layer_selection_enabled else frozenset()
-            met.busy_ms[i] = 1000 * sum(
+            outcome.busy_ms[i] = 1000 * sum(
                 min(work * slow.get(layer, 1.0), config.timeout_for(layer))
                 for layer, work in works[i]
                 if layer not in skipped
             )
-        return met.only(self.counted)
+        return outcome.only(self.counted)
 
-    def _works(self, telemetry: Telemetry, laws: Laws, rng: np.random.Generator) -> Works:
+    def _works(self, laws: Laws, rng: np.random.Generator) -> Works:
         """Return each recall's layers and own works, in seconds."""
-        missed = [s for s in self.recalls if s.tasks]
+        missed = [recall for recall in self.recalls if recall.tasks]
         tails = _tails(missed)
         works: dict[int, tuple[tuple[str, float], ...]] = {}
-        for s, ask in zip(missed, telemetry.trace(missed, laws).asks, strict=True):
-            works[id(s)] = tuple(
+        for recall, arrival in zip(missed, trace_of(missed, laws).arrivals, strict=True):
+            works[id(recall)] = tuple(
                 (layer, work + tails[layer].draw(rng) if t.outcome is TaskOutcome.TIMEOUT else work)
-                for (layer, work), t in zip(ask.tasks, s.tasks, strict=True)
+                for (layer, work), t in zip(arrival.tasks, recall.tasks, strict=True)
             )
-        like: dict[str, list[Seen]] = {}
-        for s in missed:
-            for key in (s.text, s.query_type, ""):
-                like.setdefault(key, []).append(s)
-        for s in self.recalls:
-            if id(s) not in works:
-                found = like.get(s.text) or like.get(s.query_type) or like[""]
-                works[id(s)] = works[id(found[rng.integers(len(found))])]
-        return [works[id(s)] for s in self.recalls]
+        like: dict[str, list[MeasuredRecall]] = {}
+        for recall in missed:
+            for key in (recall.text, recall.query_type, ""):
+                like.setdefault(key, []).append(recall)
+        for recall in self.recalls:
+            if id(recall) not in works:
+                same = like.get(recall.text) or like.get(recall.query_type) or like[""]
+                works[id(recall)] = works[id(same[rng.integers(len(same))])]
+        return [works[id(recall)] for recall in self.recalls]
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _BoundedLaw:
     """A law kept from running away: beyond what it may be asked, capacity stays at least what it was there.
 
     A refit on two or three in flight may well say sixty times slower at fifteen; nothing seen speaks for it.
@@ -171,7 +169,7 @@ class _Tail(NamedTuple):
         return float(rng.exponential(self.mean)) if rng.random() < self.comes else NEVER
 
 
-def _tails(recalls: Sequence[Seen]) -> dict[str, _Tail]:
+def _tails(recalls: Sequence[MeasuredRecall]) -> dict[str, _Tail]:
     """Estimate by layer how given-up tasks would have gone on.
 
     Beyond the upper quartile u of those that came back, times are taken as exponential with mean m, cut off
@@ -180,10 +178,10 @@ def _tails(recalls: Sequence[Seen]) -> dict[str, _Tail]:
     """
     came: dict[str, list[float]] = {}
     lost: dict[str, list[float]] = {}
-    for s in recalls:
-        for t in s.tasks:
-            shelf = lost if t.outcome is TaskOutcome.TIMEOUT else came
-            shelf.setdefault(t.layer, []).append(t.service_ms / 1000)
+    for recall in recalls:
+        for t in recall.tasks:
+            times_of = lost if t.outcome is TaskOutcome.TIMEOUT else came
+            times_of.setdefault(t.layer, []).append(t.service_ms / 1000)
     tails = {}
     for layer, given_up in lost.items():
         times = np.array(came.get(layer, ()))

@@ -8,29 +8,26 @@ from dataclasses import dataclass, replace
 
 from athena_tuning.model import Candidate, TuningBounds, TuningConfig, TuningStrategy
 from athena_tuning.tuning.estimation.contention import ContentionLaw, capacity
+from athena_tuning.tuning.settings import SEARCH
 from athena_tuning.tuning.simulation.objective import Score, objective, score
 from athena_tuning.tuning.simulation.simulator import Simulation, Slowdown
 from athena_tuning.tuning.trace import Trace
 
-LIMITS = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 50, 64)
-"""About 1.25 apart: between neighbours the objective differs less than it can be measured."""
-
-GAIN = 0.08
-TIE = 0.03
-REFITS = 4
-FINALISTS = 3
-LEAST_ROUGH = 250
-SLICE = 250
-NEGLIGIBLE = 1.02
-
 Laws = Mapping[str, ContentionLaw]
-Steps = Generator[int, None, "Found"]
+Steps = Generator[int, None, "SearchResult"]
 """A search in slices: yields how many recalls it has just simulated."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a search came to: candidates best first, and the one to take (None: stay)."""
+class SearchResult:
+    """What a search came to.
+
+    Attributes:
+        candidates: best first.
+        best: the one to take; None: stay.
+        bound: what limited the grid, if something did.
+        recalls: that were simulated.
+    """
 
     candidates: tuple[Candidate, ...]
     best: Candidate | None
@@ -40,7 +37,7 @@ class Found:
 
 def candidates(incumbent: TuningConfig, bounds: TuningBounds, most: int) -> list[TuningConfig]:
     """Return the configs to consider: other limits up to ``most`` within the bounds."""
-    limits = (n for n in LIMITS if bounds.min_concurrent <= n <= min(bounds.max_concurrent, most))
+    limits = (n for n in SEARCH.limits if bounds.min_concurrent <= n <= min(bounds.max_concurrent, most))
     return [replace(incumbent, max_concurrent=n) for n in limits if n != incumbent.max_concurrent]
 
 
@@ -58,14 +55,14 @@ def search(
     strategy: TuningStrategy,
     *,
     banned: Callable[[TuningConfig], bool] | None = None,
-    gain: float = GAIN,
+    gain: float = SEARCH.gain,
     bound: str | None = None,
 ) -> Steps:
     """Simulate the incumbent and every candidate, and take the best if its gain is sure.
 
     A gain counts if it is at least ``gain`` in the objective and stays a gain under laws as they could have
-    come out by chance. Of candidates within ``TIE`` of the best the one nearest to the incumbent is taken.
-    All of the grid runs on the newest third of the trace, and the best ``FINALISTS`` of it on the whole.
+    come out by chance. Of candidates within 0.03 of the best the one nearest to the incumbent is taken.
+    All of the grid runs on the newest third of the trace, and the best three of it on the whole.
 
     Args:
         trace: recalls with their own works.
@@ -83,78 +80,67 @@ def search(
     base = yield from scored(trace, incumbent, laws)
     values = [(0.0, incumbent)]
     for config in finalists:
-        got = yield from scored(trace, config, laws)
-        values.append((objective(strategy, got, base), config))
-    if any(len(ask.tasks) > 1 for ask in trace.asks):
+        achieved = yield from scored(trace, config, laws)
+        values.append((objective(strategy, achieved, base), config))
+    if any(len(recall.tasks) > 1 for recall in trace.arrivals):
         for config in {min(values, key=lambda v: v[0])[1], incumbent}:
-            got = yield from scored(trace, other_way(config), laws)
-            values.append((objective(strategy, got, base), other_way(config)))
+            achieved = yield from scored(trace, other_way(config), laws)
+            values.append((objective(strategy, achieved, base), other_way(config)))
     values = [v for v in values if v[1] != incumbent and not (banned and banned(v[1]))]
     values.sort(key=lambda v: (v[0], _distance(v[1], incumbent)))
-    top = [c for v, c in values if v <= values[0][0] + TIE] if values else []
+    top = [c for v, c in values if v <= values[0][0] + SEARCH.tie] if values else []
     if not top or values[0][0] > -gain:
         near = tuple(Candidate(c, v, v, v) for v, c in values[:3] if math.isfinite(v))
-        return Found(near, None, bound, len(trace))
+        return SearchResult(near, None, bound, len(trace))
     chosen = min(top, key=lambda c: _distance(c, incumbent))
-    told: list[Candidate] = []
+    explained: list[Candidate] = []
     for config in _three(chosen, values):
         predicted = next(v for v, c in values if c is config)
         spread = [predicted]
         for other in refits if config is chosen else ():
             reference = yield from scored(trace, incumbent, other)
-            got = yield from scored(trace, config, other)
-            spread.append(objective(strategy, got, reference))
-        told.append(Candidate(config, predicted, min(spread), max(spread)))
-    best = told[0] if told[0].high < -gain / 2 else None
-    return Found(tuple(told), best, bound, len(trace))
+            achieved = yield from scored(trace, config, other)
+            spread.append(objective(strategy, achieved, reference))
+        explained.append(Candidate(config, predicted, min(spread), max(spread)))
+    best = explained[0] if explained[0].high < -gain / 2 else None
+    return SearchResult(tuple(explained), best, bound, len(trace))
 
 
 def _finalists(
     trace: Trace, laws: Laws, incumbent: TuningConfig, grid: Sequence[TuningConfig], strategy: TuningStrategy
 ) -> Generator[int, None, list[TuningConfig]]:
-    rough = Trace(trace.asks[-max(LEAST_ROUGH, len(trace) // 3) :])
+    rough = Trace(trace.arrivals[-max(SEARCH.rough, len(trace) // 3) :])
     base = yield from scored(rough, incumbent, laws)
     values = []
     for config in grid:
-        got = yield from scored(rough, config, laws)
-        values.append((objective(strategy, got, base), _distance(config, incumbent), config))
-    return [config for *_, config in sorted(values, key=lambda v: v[:2])[:FINALISTS]]
+        achieved = yield from scored(rough, config, laws)
+        values.append((objective(strategy, achieved, base), _distance(config, incumbent), config))
+    return [config for *_, config in sorted(values, key=lambda v: v[:2])[: SEARCH.finalists]]
 
 
 def scored(trace: Trace, config: TuningConfig, laws: Laws) -> Generator[int, None, Score]:
     """Simulate a trace in slices and score it; what X means is the capacity at the config's limit."""
     simulation = Simulation(trace, config, slowdowns(laws, config.max_concurrent))
-    asks = trace.asks
-    for i in range(SLICE, len(asks), SLICE):
-        simulation.run(asks[i].time)
-        yield SLICE
+    for i in range(SEARCH.slice, len(trace), SEARCH.slice):
+        simulation.run(trace.arrivals[i].time)
+        yield SEARCH.slice
     run = simulation.run().result()
-    yield len(asks) % SLICE or SLICE
+    yield len(trace) % SEARCH.slice or SEARCH.slice
     return score(run, capacity(config.max_concurrent, mean_work(trace), laws))
 
 
 def mean_work(trace: Trace) -> dict[str, float]:
     """Return own work of the mean recall in seconds, by layer."""
     total: dict[str, float] = {}
-    for ask in trace.asks:
-        for layer, work in ask.tasks:
+    for recall in trace.arrivals:
+        for layer, work in recall.tasks:
             total[layer] = total.get(layer, 0.0) + work
     return {layer: work / len(trace) for layer, work in total.items()}
 
 
 def slowdowns(laws: Laws, limit: int) -> dict[str, Slowdown]:
     """Return the laws that matter up to ``limit``; one within 2 % of 1 costs time and changes nothing."""
-    return {layer: law.factor for layer, law in laws.items() if law.factor(limit) > NEGLIGIBLE}
-
-
-def run_through(steps: Steps) -> Found:
-    """Return what a search comes to, without a pause."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            found: Found = end.value
-            return found
+    return {layer: law.factor for layer, law in laws.items() if law.factor(limit) > SEARCH.negligible}
 
 
 def _three(chosen: TuningConfig, values: Sequence[tuple[float, TuningConfig]]) -> list[TuningConfig]:

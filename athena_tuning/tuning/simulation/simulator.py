@@ -81,8 +81,8 @@ class Simulation:
         cache_seconds: lifetime of a cached result.
 
     Example:
-        >>> from athena_tuning.tuning.trace import Ask
-        >>> trace = Trace(tuple(Ask(0.0, "meta", (("semantic", 0.1),)) for _ in range(4)))
+        >>> from athena_tuning.tuning.trace import Arrival
+        >>> trace = Trace(tuple(Arrival(0.0, "meta", (("semantic", 0.1),)) for _ in range(4)))
         >>> Simulation(trace, TuningConfig(max_concurrent=2)).run().result().latency_ms.round().tolist()
         [100.0, 100.0, 200.0, 200.0]
     """
@@ -117,14 +117,14 @@ class Simulation:
         self._version = array("l", bytes(8 * n))
         self._config = [TuningConfig()] * n  # in force as the recall began
         self._first = [0]
-        for ask in trace.asks:
-            self._first.append(self._first[-1] + len(ask.tasks))
-        self._recall = [i for i, ask in enumerate(trace.asks) for _ in ask.tasks]
-        self._layer = [number[layer] for ask in trace.asks for layer, _ in ask.tasks]
-        self._work = [work for ask in trace.asks for _, work in ask.tasks]
+        for arrival in trace.arrivals:
+            self._first.append(self._first[-1] + len(arrival.tasks))
+        self._recall = [i for i, arrival in enumerate(trace.arrivals) for _ in arrival.tasks]
+        self._layer = [number[layer] for arrival in trace.arrivals for layer, _ in arrival.tasks]
+        self._work = [work for arrival in trace.arrivals for _, work in arrival.tasks]
         m = len(self._work)
         self._state = bytearray(m)
-        self._asked = array("d", [math.nan]) * m
+        self._queued = array("d", [math.nan]) * m
         self._started = array("d", [math.nan]) * m
         self._over = array("d", [math.nan]) * m
         self._seen = array("l", bytes(8 * m))
@@ -157,13 +157,13 @@ class Simulation:
 
     def run(self, until: float = math.inf) -> Simulation:
         """Go on to ``until`` (seconds from the trace's start) or to the end of the trace."""
-        events, groups, asks = self._events, self._groups, self.trace.asks
-        n = len(asks) if self._clients is None else 0
+        events, groups, arrivals = self._events, self._groups, self.trace.arrivals
+        n = len(arrivals) if self._clients is None else 0
         while True:
             when, group = (events[0][0], None) if events else (math.inf, None)
-            arrives = self._next < n and asks[self._next].time <= when
+            arrives = self._next < n and arrivals[self._next].time <= when
             if arrives:
-                when = asks[self._next].time
+                when = arrivals[self._next].time
             for candidate in groups:
                 due = self._due(candidate)
                 if due < when:
@@ -204,19 +204,19 @@ class Simulation:
             recall: its place in the trace.
             epoch: Unix seconds of the trace's start.
         """
-        ask = self.trace.asks[recall]
+        arrival = self.trace.arrivals[recall]
         begun = self._begun[recall]
         tasks = tuple(
             self._task(t, begun)
             for t in range(self._first[recall], self._first[recall + 1])
-            if self._asked[t] == self._asked[t] and not self._skipped[t]
+            if self._queued[t] == self._queued[t] and not self._skipped[t]
         )
         lost, hit = self._lost[recall], bool(self._hit[recall])
         config = self._config[recall]
         return QueryMetrics(
             f"s{recall}",
-            ask.text or f"question {recall}",
-            ask.query_type,
+            arrival.text or f"question {recall}",
+            arrival.query_type,
             epoch + begun,
             (self._ended[recall] - begun) * 1000,
             None,
@@ -237,8 +237,8 @@ class Simulation:
         started = self._started[t] if self._started[t] == self._started[t] else self._over[t]
         return LayerTask(
             self._layers[self._layer[t]],
-            (self._asked[t] - begun) * 1000,
-            (started - self._asked[t]) * 1000,
+            (self._queued[t] - begun) * 1000,
+            (started - self._queued[t]) * 1000,
             (self._over[t] - started) * 1000,
             self._seen[t],
             _OUTCOMES[self._timed_out[t]],
@@ -284,10 +284,10 @@ class Simulation:
     def _begin(self, recall: int) -> None:
         self._next = recall + 1
         self._begun[recall] = self.now
-        ask = self.trace.asks[recall]
-        config = self._config[recall] = self.configs.for_type(ask.query_type)
+        arrival = self.trace.arrivals[recall]
+        config = self._config[recall] = self.configs.for_type(arrival.query_type)
         self._version[recall] = self.configs.head
-        if config.enable_cache and ask.text and self._cached.get(ask.text, -math.inf) >= self.now:
+        if config.enable_cache and arrival.text and self._cached.get(arrival.text, -math.inf) >= self.now:
             self._hit[recall] = 1
             self._over_recall(recall, self.now + HIT_SECONDS)
             return
@@ -306,7 +306,7 @@ class Simulation:
         if config.deadline_seconds is not None:
             heappush(self._events, (self.now + config.deadline_seconds, _DEADLINE, recall))
         for t in ready if config.enable_parallel else ready[:1]:
-            self._asked[t] = self.now
+            self._queued[t] = self.now
             self._queue.append(t)
         self._give_out()
 
@@ -355,8 +355,8 @@ class Simulation:
 
     def _ask_next(self, recall: int) -> None:
         for t in range(self._first[recall], self._first[recall + 1]):
-            if self._asked[t] != self._asked[t] and not self._skipped[t]:
-                self._asked[t] = self.now
+            if self._queued[t] != self._queued[t] and not self._skipped[t]:
+                self._queued[t] = self.now
                 self._queue.append(t)
                 return
 
@@ -377,9 +377,9 @@ class Simulation:
     def _over_recall(self, recall: int, when: float) -> None:
         self._ended[recall] = when
         self.finished.append(recall)
-        ask = self.trace.asks[recall]
-        if ask.text and not self._hit[recall] and not self._lost[recall]:
-            self._cached[ask.text] = when + self._cache_seconds
+        arrival = self.trace.arrivals[recall]
+        if arrival.text and not self._hit[recall] and not self._lost[recall]:
+            self._cached[arrival.text] = when + self._cache_seconds
         if self._clients is not None:
             heappush(self._events, (when, _ARRIVAL, -1))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
@@ -11,16 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from athena_tuning.model import ConfigSet, QueryMetrics, TuningStrategy
+from athena_tuning.tuning.settings import WHAT_IF
 from athena_tuning.tuning.simulation.objective import Score, objective
-from athena_tuning.tuning.simulation.replay import LAWS, Met, Past
+from athena_tuning.tuning.simulation.replay import RecordedWorkload, SimulatedOutcome
 
 Floats = npt.NDArray[np.float64]
-
-RESAMPLES = 40
-"""Resamples of the recalls under each law."""
-
-BLOCK = 25
-"""Recalls resampled together: neighbours share their queue, so single ones would look too sure."""
 
 
 class Estimate(NamedTuple):
@@ -76,9 +71,9 @@ class Outcome:
         """Return the outcome as plain JSON types; estimates are [value, low, high]."""
         names = (f.name for f in fields(self) if f.name != "configs")
         values = {name: getattr(self, name) for name in names}
-        told = {name: list(v) if isinstance(v, Estimate) else v for name, v in values.items()}
+        plain = {name: list(v) if isinstance(v, Estimate) else v for name, v in values.items()}
         by_type = {scope: v.config.to_dict() for scope, v in self.configs.by_type.items()}
-        return {**told, "config": self.configs.default.config.to_dict(), "config_by_type": by_type}
+        return {**plain, "config": self.configs.default.config.to_dict(), "config_by_type": by_type}
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,69 +161,57 @@ def what_if(
     """
     if not (math.isfinite(speed) and speed > 0):
         raise ValueError(f"speed must be above 0, not {speed}")
-    past = Past(records, scope, speed, np.random.default_rng(seed))
-    runs: dict[str, list[Met]] = {}
+    workload = RecordedWorkload(records, scope, speed, np.random.default_rng(seed))
+    runs: dict[str, list[SimulatedOutcome]] = {}
     cases = {"": base, **others}
     for done, name in enumerate(cases):
         runs[name] = []
-        for i, laws in enumerate(past.laws):
-            runs[name].append(past.met(cases[name], laws, past.works[i]))
-            yield (done + (i + 1) / len(past.laws)) / len(cases)
+        for i, laws in enumerate(workload.laws):
+            runs[name].append(workload.outcome(cases[name], laws, workload.works[i]))
+            yield (done + (i + 1) / len(workload.laws)) / len(cases)
     wanted = strategy or base.default.config.strategy
-    draws = _draws(len(past.counted), np.random.default_rng([seed, 1]))
-    shelf = {name: _figures(met, draws) for name, met in runs.items()}
-    trusted = max((law.trusted for law in past.laws[0].values()), default=2)
+    draws = _draws(len(workload.counted), np.random.default_rng([seed, 1]))
+    figures = {name: _figures(outcomes, draws) for name, outcomes in runs.items()}
+    trusted = max((law.trusted for law in workload.laws[0].values()), default=2)
 
     reach = max(trusted, base.default.config.max_concurrent)
 
     def outcome(name: str) -> Outcome:
-        return _outcome(name, cases[name], shelf[name], shelf[""], wanted, reach)
+        return _outcome(name, cases[name], figures[name], figures[""], wanted, reach)
 
     return WhatIf(
         outcome(""),
         tuple(outcome(name) for name in others),
         wanted,
-        len(past.counted),
-        past.seconds,
-        float(_percentile(past.latency_ms[None, past.counted], 0.99)[0]),
-        past.given_up,
+        len(workload.counted),
+        workload.seconds,
+        float(_percentile(workload.latency_ms[None, workload.counted], 0.99)[0]),
+        workload.given_up,
         trusted,
     )
 
 
-def run_through(steps: Steps, progress: Callable[[float], object] | None = None) -> WhatIf:
-    """Return what a what-if comes to, telling ``progress`` the share that is done."""
-    while True:
-        try:
-            share = next(steps)
-            if progress is not None:
-                progress(share)
-        except StopIteration as end:
-            found: WhatIf = end.value
-            return found
-
-
-def _figures(runs: Sequence[Met], draws: npt.NDArray[np.intp]) -> Floats:
+def _figures(runs: Sequence[SimulatedOutcome], draws: npt.NDArray[np.intp]) -> Floats:
     """Return figures × (1 + all resamples); the first column is the fitted law on all recalls."""
     plain = _of(runs[0], np.arange(draws.shape[1])[None, :])
     per_law = -(-len(draws) // len(runs))
-    parts = [_of(met, draws[i * per_law : (i + 1) * per_law]) for i, met in enumerate(runs)]
+    parts = [_of(run, draws[i * per_law : (i + 1) * per_law]) for i, run in enumerate(runs)]
     return np.concatenate([plain, *parts], axis=1)
 
 
-def _of(met: Met, index: npt.NDArray[np.intp]) -> Floats:
-    latency = met.latency_ms[index]
-    succeeded = np.maximum(1, (~met.failed[index]).sum(axis=1))
+def _of(run: SimulatedOutcome, index: npt.NDArray[np.intp]) -> Floats:
+    latency = run.latency_ms[index]
+    succeeded = np.maximum(1, (~run.failed[index]).sum(axis=1))
     return np.array(
         [
             _percentile(latency, 0.5),
             _percentile(latency, 0.95),
             _percentile(latency, 0.99),
             np.log(np.maximum(latency, 1e-3)).mean(axis=1),
-            1000 * met.limit / np.maximum(met.busy_ms[index].mean(axis=1), 1e-9),
-            met.slot_ms[index].sum(axis=1) / succeeded,
-            1.0 - met.failed[index].mean(axis=1),
-            1.0 - met.partial[index].mean(axis=1),
+            1000 * run.limit / np.maximum(run.busy_ms[index].mean(axis=1), 1e-9),
+            run.slot_ms[index].sum(axis=1) / succeeded,
+            1.0 - run.failed[index].mean(axis=1),
+            1.0 - run.partial[index].mean(axis=1),
         ]
     )
 
@@ -267,9 +250,10 @@ def _estimate(row: Floats) -> Estimate:
 
 def _draws(n: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
     """Return resamples × recalls: whole blocks of neighbours, drawn with replacement."""
-    blocks = -(-n // BLOCK)
-    starts = rng.integers(0, max(1, n - BLOCK + 1), (LAWS * RESAMPLES, blocks))
-    drawn = (starts[:, :, None] + np.arange(BLOCK)[None, None, :]).reshape(len(starts), -1)[:, :n]
+    block = WHAT_IF.block
+    blocks = -(-n // block)
+    starts = rng.integers(0, max(1, n - block + 1), (WHAT_IF.laws * WHAT_IF.resamples, blocks))
+    drawn = (starts[:, :, None] + np.arange(block)[None, None, :]).reshape(len(starts), -1)[:, :n]
     return np.asarray(np.minimum(drawn, n - 1), np.intp)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
@@ -93,6 +94,23 @@ def serving(folders: pytest.TempPathFactory, sample_memory: Path) -> Iterator[Se
             server.terminate()
         for server in running:
             server.wait(30)
+
+
+def processes_on(address: str) -> list[psutil.Process]:
+    """Return the started processes that listen where an app was started."""
+    port = int(address.rpartition(":")[2])
+    return [
+        process
+        for process in psutil.Process().children(recursive=True)
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+    ]
+
+
+def end_server(address: str) -> None:
+    """End an app as somebody at its terminal would."""
+    for process in processes_on(address):
+        process.terminate()
 
 
 @pytest.fixture

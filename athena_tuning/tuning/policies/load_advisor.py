@@ -1,0 +1,132 @@
+"""Which limit the load of the coming slot of the day calls for: a known peak is met on time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from athena_tuning.model import Reason
+from athena_tuning.tuning.estimation.telemetry import Telemetry, trace_of
+from athena_tuning.tuning.evidence import Evidence
+from athena_tuning.tuning.policies.advisors import Advice, Advisor
+from athena_tuning.tuning.settings import LOAD
+from athena_tuning.tuning.simulation.search import SearchResult, candidates, search
+from athena_tuning.tuning.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFinding:
+    """What was looked into.
+
+    Attributes:
+        slot: of the day that was looked at, numbered from 1970.
+        position: recalls by then.
+        wanted: whether it is still to be looked into.
+        result: the search at the load of that slot.
+        why: the loads, for a person.
+    """
+
+    slot: int = -1
+    position: int = -LOAD.apart
+    wanted: bool = False
+    result: SearchResult | None = None
+    why: str = ""
+
+
+def at_rate(trace: Trace, factor: float) -> Trace:
+    """Return the same recalls coming ``factor`` times as fast: bursts stay bursts.
+
+    Example:
+        >>> from athena_tuning.tuning.trace import Arrival
+        >>> at_rate(Trace((Arrival(0.0, "meta", ()), Arrival(1.0, "meta", ()))), 4.0).seconds
+        0.25
+    """
+    return Trace(tuple(arrival._replace(time=arrival.time / factor) for arrival in trace.arrivals))
+
+
+class LoadAdvisor(Advisor):
+    """Sets the limit for the load that the coming slot of the day brings, shortly before it begins.
+
+    The table is of two parts: slot of the day → recalls a second, as the last days had it (``DailyLoad``);
+    and that load → limit, by search (see ``search``) over the newest recalls, run again as much faster or
+    slower as the load will be. It is asked when the two loads differ by half, once a slot and once in 1,000
+    recalls; the change is a canary of the policy like any other that it finds by search.
+
+    Forecasting by more than the time of day gives nothing here: a limit is changed at once, so whatever
+    cannot be known from yesterday is met within some recalls by the step up of a limit that is waited for.
+    Of a Sunday after Saturdays only it knows nothing; one day that was different counts for a seventh.
+
+    Args:
+        lead: seconds before a slot at which it is looked at.
+    """
+
+    name = "load"
+    parameters = frozenset({"max_concurrent"})
+    finding = LoadFinding
+
+    def __init__(self, *, lead: float = LOAD.lead_s) -> None:
+        self._lead = lead
+
+    def wakes(self, evidence: Evidence, found: LoadFinding) -> LoadFinding | None:
+        """Return a finding that asks for the coming slot to be looked into, if that is worth it now."""
+        slot, position = self._slot(evidence), evidence.telemetry.position
+        if slot == found.slot or position - found.position < LOAD.apart:
+            return None
+        expected, days = evidence.load.expected(evidence.now + self._lead)
+        if not days or not expected:
+            return None
+        if abs(math.log(expected / _present(evidence.telemetry))) < math.log(LOAD.differs):
+            return None
+        return LoadFinding(slot, position, wanted=True)
+
+    def review(self, evidence: Evidence, found: LoadFinding) -> Generator[object, None, LoadFinding]:
+        """Search the limit for the slot that was asked for, in slices."""
+        if not found.wanted:
+            return found
+        telemetry, slot = evidence.telemetry, self._slot(evidence)
+        expected, days = evidence.load.expected(evidence.now + self._lead)
+        present = _present(telemetry)
+        trace = at_rate(trace_of(telemetry.newest(LOAD.recalls), telemetry.laws), expected / present)
+        if not len(trace):
+            return replace(found, wanted=False)
+        incumbent = replace(evidence.incumbent("all"), strategy=evidence.strategy)
+        grid = candidates(incumbent, evidence.bounds, telemetry.contention.trusted)
+        grid = grid[::2] if len(grid) > 8 else grid  # the load is not known more closely
+        result = yield from search(trace, telemetry.laws, (), incumbent, grid, evidence.strategy)
+        at = datetime.fromtimestamp(slot * evidence.load.slot, UTC)
+        why = (
+            f"From {at:%H:%M} UTC about {expected:.3g} recalls a second are expected, as on the last "
+            f"{days} days; {present:.3g} come now"
+        )
+        return LoadFinding(slot, found.position, result=result, why=why)
+
+    def advise(self, evidence: Evidence, found: LoadFinding, scope: str) -> Advice | None:
+        """Return the limit for the slot that was looked at, while that lasts."""
+        if scope != "all" or found.result is None or found.slot != self._slot(evidence):
+            return None
+        best, recalls = found.result.best, found.result.recalls
+        incumbent = evidence.incumbent("all")
+        if best is None or best.config.enable_parallel is not incumbent.enable_parallel:
+            return None
+        limit, before = best.config.max_concurrent, incumbent.max_concurrent
+        return Advice(
+            (Reason("max_concurrent", limit, found.why, {"predicted": best.predicted}, recalls),),
+            limit != before,
+            f"{found.why}: limit {before} → {limit}, {math.expm1(best.predicted):+.0%} of the "
+            f"{evidence.strategy} objective predicted.",
+            recalls,
+            predicted=best.predicted,
+            canary=True,
+        )
+
+    def _slot(self, evidence: Evidence) -> int:
+        return evidence.load.number(evidence.now + self._lead)
+
+
+def _present(telemetry: Telemetry) -> float:
+    """Return recalls a second now."""
+    newest = telemetry.newest(LOAD.recalls)
+    passed = newest[-1].began - newest[0].began if newest else 0.0
+    return max(len(newest) - 1, 1) / max(passed, 1e-3)

@@ -1,0 +1,428 @@
+"""Every constant that a decision depends on, with its unit and what it was chosen by.
+
+One frozen record a subject, one instance of each; nothing else in this room holds a number that decides.
+"Arithmetic": the value follows from others. "Prototype": the design was tried with it over simulated worlds
+before this code was written. "Judgement": no measurement stands behind it alone; ``benchmarks/regret.py``
+passes with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from athena_tuning.model import TuningStrategy
+
+LATENCY, BALANCED = TuningStrategy.LATENCY, TuningStrategy.BALANCED
+COST, THROUGHPUT = TuningStrategy.COST, TuningStrategy.THROUGHPUT
+
+
+# -- what is remembered and estimated ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetrySettings:
+    """How much of the past a decision looks at."""
+
+    recalls: int = 4000
+    """Newest recalls kept. Arithmetic: four times the longest trial."""
+
+    tasks: int = 10_000
+    """Layer tasks kept at most. Arithmetic: a decision's evidence then packs into less than 300 kB."""
+
+    remembered: int = 20_000
+    """Recalls after which what a number in flight cost is forgotten. Judgement."""
+
+    together_ms: float = 0.3
+    """Tasks of a recall that start within so long of each other started together. Judgement: what a pool
+    needs to start a handful of threads."""
+
+    settling: int = 32
+    """Newest recalls whose overlap is not known yet: those beside them have not ended. Arithmetic: more than
+    are in flight at once under the usual bounds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContentionSettings:
+    """How the slowdown by tasks in flight is fitted."""
+
+    most: int = 64
+    """Numbers in flight above this count as this. The largest limit of a search."""
+
+    kept: int = 1000
+    """Tasks a group remembers: each newer one takes 1/1000 off what the older ones weigh. Judgement."""
+
+    group: float = 4
+    """Tasks that a group needs to say something. Judgement: a mean of fewer is one task's noise."""
+
+    level: float = 12
+    """Tasks that a number in flight needs to count as known. Judgement: a mean to about a sixth."""
+
+    rounds: int = 7
+    """Gauss–Newton steps. Judgement: steps are bounded, so that there is no end to wait for."""
+
+    neighbours: float = 2.0
+    """How far ``ln f(n)`` may be apart for n and m before anything is known, times ``ln m/n``: one standard
+    deviation. Arithmetic: ``f(n) = n`` has 1, a collapse has more."""
+
+    alike: float = 1.0
+    """The same for layers among each other."""
+
+    seldom: float = 1e-4
+    """Share of all time below which a number in flight was a matter of rounding. Judgement."""
+
+    like_all: float = 2.5
+    """Standard errors from which a layer feels another share of the slowdown than all. Arithmetic: 1.2 % by
+    chance."""
+
+    knees: tuple[int, ...] = (2, 3, 4, 6, 8, 10, 12, 16, 20, 24)
+    """Numbers in flight at which a backend may run out of slots. Judgement: usual sizes of pools."""
+
+    trust: float = 1.5
+    """Times the largest number seen that a law may be asked for. Prototype: data from one limit alone picked
+    configs up to 73 times worse, data from several limits ones within 2 % of the best."""
+
+    prior: float = 0.1
+    """How far, in log ratio, real curves leave the sum of the terms. Judgement, from the embedded store's."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTimeSettings:
+    """How the tail of a layer's times is fitted."""
+
+    fewest: int = 30
+    """Tasks that must have ended; from fewer a tail is a guess. Judgement."""
+
+    bin: float = 0.001
+    """Log ratio to which times that tasks were given up at are told apart. Arithmetic: below any error."""
+
+    bins: int = 24
+    """Most different times given up at: each is a term of every Newton step. Judgement."""
+
+    refits: int = 60
+    """Resamples of an upper bound. Arithmetic: three of them lie beyond it."""
+
+    sure: float = 0.95
+    """Share of the resamples that an upper bound lies above."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContributionSettings:
+    """How it is told what a layer adds to answers."""
+
+    kept: int = 1000
+    """Newest observations of a layer under a type, and newest scores of a type. Arithmetic: five times what
+    is needed to leave a layer out."""
+
+    types: int = 64
+    """Types that are told apart; names of a caller's own beyond that are not counted. Judgement."""
+
+    chance: float = 0.05
+    """Chance of error of either bound of a share. Convention."""
+
+    score_loss: float = 0.02
+    """Difference of scores (0 to 1) that does not matter. Judgement."""
+
+    scores: int = 20
+    """Scores needed with a layer, and without it, to compare. Judgement: the normal law holds from there."""
+
+
+# -- simulation ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveSettings:
+    """What a strategy may pay for its gain."""
+
+    p99_may_grow: Mapping[TuningStrategy, float] = field(
+        default_factory=lambda: {THROUGHPUT: 1.5, COST: 1.25}
+    )
+    """Times the reference's p99 beyond which the excess counts against the gain. Judgement, documented."""
+
+    rates_may_fall: float = 0.01
+    """Share of recalls that may become failed or partial before no gain buys that. Judgement."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """How the best config is looked for by simulation."""
+
+    limits: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 50, 64)
+    """Tried: about 1.25 apart; between neighbours the objective differs less than it can be measured."""
+
+    gain: float = 0.08
+    """Least gain (log ratio) for a change. Prototype: above what the simulator misses an incumbent by."""
+
+    tie: float = 0.03
+    """Of candidates within so much of the best the nearest to the incumbent is taken. Prototype."""
+
+    refits: int = 4
+    """Laws as they could have come out by chance, under which a gain has to hold. Judgement: each costs as
+    much as a candidate."""
+
+    finalists: int = 3
+    """Candidates that run on the whole trace. Judgement."""
+
+    rough: int = 250
+    """Recalls that the whole grid runs on at least. Arithmetic: p99 is the third slowest of them."""
+
+    slice: int = 250
+    """Recalls simulated between two pauses. Arithmetic: about 2 ms."""
+
+    negligible: float = 1.02
+    """Slowdown below which a law costs time and changes nothing. Judgement."""
+
+    per_step: int = 1500
+    """Recalls simulated in one step of the tuner. Arithmetic: about 10 ms."""
+
+    at_once: int = 300
+    """Recalls simulated for somebody who waits for the answer. Arithmetic: about 100 ms in all."""
+
+    longest: int = 1000
+    """Recalls simulated by a search in steps. Arithmetic: ten of them lie beyond p99."""
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIfSettings:
+    """How a forecast of recorded recalls is made."""
+
+    least: int = 50
+    """Recalls with task telemetry below which nothing is simulated. Judgement."""
+
+    laws: int = 5
+    """Contention laws a config is simulated under: the fitted one, and refits as it could have come out.
+    Judgement."""
+
+    resamples: int = 40
+    """Resamples of the recalls under each law. Arithmetic: 200 in all, so that 2.5 % are five of them."""
+
+    block: int = 25
+    """Recalls resampled together: neighbours share their queue, so single ones would look too sure.
+    Judgement."""
+
+
+# -- policies ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CanarySettings:
+    """How a change on trial is judged, and what follows."""
+
+    block: int = 25
+    """Recalls of one block mean: neighbours share their queue. Prototype."""
+
+    looks: tuple[int, ...] = (10, 16, 24, 40)
+    """Blocks after which a trial is looked at. Prototype: fewer than 10 blocks have no honest interval."""
+
+    t_look: float = 2.9
+    """Student's t for one look of four at 5 % in all, 10 blocks or more (Bonferroni: 1.25 % two-sided)."""
+
+    tolerated: float = 0.03
+    """Mean log ratio that is no reason to go back: what the simulator misses an incumbent by. Prototype."""
+
+    law_error: float = 0.08
+    """The same where a trial is judged by capacity: the law's own error. Judgement."""
+
+    inherited_s: float = 1.0
+    """Seconds before a change whose recalls are simulated too, so that its backlog is met again. Prototype: a
+    guard without it blamed the backlog on the change, 23 times in one run."""
+
+    first_ban: int = 1000
+    """Recalls for which a config that failed is left alone, doubled each time. Arithmetic: the longest
+    trial."""
+
+    advisor_first_ban: int = 4000
+    """The same for what an advisor proposed. Judgement: its evidence changes more slowly."""
+
+    longest_ban: int = 64_000
+    """The longest of these. Judgement: hours of a busy system."""
+
+    watching: int = 2000
+    """Recalls for which nothing is tried after failures under a change. Judgement: two longest trials."""
+
+    rates_least: int = 20
+    """Recalls on either side below which failures are not compared. Judgement."""
+
+    rates_allowed: float = 0.01
+    """Share of recalls that may become failed or partial. As in the objective."""
+
+    rates_errors: float = 3.0
+    """Standard errors on top of that. Arithmetic: one false alarm in 700 independent looks."""
+
+
+@dataclass(frozen=True, slots=True)
+class SaturationSettings:
+    """What happens to a limit that recalls wait for."""
+
+    check: int = 15
+    """Recalls between two looks, and tasks begun under the present limit that a look needs. Judgement:
+    a backlog grows for as long as it takes to see it."""
+
+    waiting: float = 0.6
+    """Mean queue wait over mean service time from which the limit is what recalls wait for. Judgement."""
+
+    far_behind: float = 2.0
+    """The same, from which it is badly so. Judgement."""
+
+    step: float = 1.6
+    """How far up at once. Judgement, between the 1.3 of the prototype and doubling."""
+
+    long_step: float = 2.5
+    """How far up at once where the limit is far behind. Judgement: two steps in one."""
+
+    growth: float = 1.05
+    """Capacity to gain beyond what was seen. Judgement: about the error of its measurement."""
+
+    sure_growth: float = 1.15
+    """Capacity to gain within what was seen, where the law says more than a try would. Judgement."""
+
+    same: float = 0.98
+    """Capacity from which fewer slots are as good as more. Judgement."""
+
+    near: float = 0.15
+    """How far apart, in log ratio, two limits are at most to know one by the other. Judgement."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewSettings:
+    """When the model policy searches, and how often it repeats itself."""
+
+    first: int = 150
+    """Recalls with telemetry before the first search. Judgement; the prototype had 250."""
+
+    growth: float = 1.5
+    """Times the recalls so far that pass until the next search. Judgement."""
+
+    gap: int = 4000
+    """Recalls between two searches at most. Arithmetic: nothing older is kept."""
+
+    repeated: int = 1000
+    """Recalls until a change that nobody carried out is proposed again; another one comes after half.
+    Judgement."""
+
+    shift_recalls: int = 200
+    """Newest recalls whose load is compared with the load before. Judgement."""
+
+    shift_every: int = 50
+    """Recalls between two such comparisons. Judgement."""
+
+    shift: float = 0.4
+    """Log ratio of the offered work from which load has moved: by half. Judgement."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdvisorSettings:
+    """When advisors are asked."""
+
+    first: int = 500
+    """Recalls before anybody is asked. Judgement: the limit comes first."""
+
+    pace: int = 1000
+    """Recalls between two rounds, and for which a change is watched: at most one change in so many.
+    Judgement."""
+
+    look: int = 50
+    """Recalls between two looks at a change on trial. Judgement."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeoutSettings:
+    """How long to wait for a layer."""
+
+    lost: float = 0.005
+    """Share of recalls that may lose a layer to its timeout. Half of what the objective's limit allows."""
+
+    margin: float = 1.25
+    """Times the upper bound of what a layer needs. Judgement: tomorrow is not today."""
+
+    enough: int = 200
+    """Tasks of a layer from which its own timeout is set. Arithmetic: ``lost`` of them is one."""
+
+    looked_at: int = 2000
+    """Newest recalls that are fitted. Judgement."""
+
+    material: float = 1.2
+    """Timeouts closer to each other than by this factor are not worth a config change. Judgement."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSettings:
+    """When a layer is left out."""
+
+    negligible: float = 0.015
+    """Share of recalls that a layer adds something to, under which it is left out. Arithmetic: 198 recalls
+    without any say so with 95 %."""
+
+    looked_at: int = 1000
+    """Newest recalls whose slot time is compared. Judgement."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSettings:
+    """How load by the time of day is expected and met."""
+
+    day_s: float = 86_400.0
+    slot_s: float = 900.0
+    """Seconds of a slot of the day. Judgement: cron jobs and shifts begin at quarters of an hour."""
+
+    days: int = 7
+    """Days that an expectation rests on at most. Judgement: a week."""
+
+    lead_s: float = 60.0
+    """Seconds before a slot at which it is looked at. Arithmetic: longer than a search takes."""
+
+    differs: float = 1.5
+    """Factor between the expected load and the present one, from which it is looked into. Judgement."""
+
+    recalls: int = 250
+    """Recalls that are run again at the expected load. Judgement."""
+
+    apart: int = 1000
+    """Recalls between two such searches. Judgement."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSettings:
+    """The classic rules, as they were first written: a yardstick, and the fallback without telemetry."""
+
+    recent: int = 300
+    """Newest recalls that speed-up is drawn from, so that its cost does not grow with the window."""
+
+    fast_ms: float = 100
+    """p99 below which a workload is fast."""
+
+    slow_ms: float = 500
+    """p99 from which it is slow."""
+
+    limits: tuple[int, int, int] = (15, 8, 4)
+    """Limit of a fast workload, of one in between, of a slow one."""
+
+    parallel_from: float = 1.2
+    """Speed-up above which layers run at the same time."""
+
+    timeout_factor: Mapping[TuningStrategy, float] = field(
+        default_factory=lambda: {LATENCY: 1.2, BALANCED: 1.5, COST: 1.5, THROUGHPUT: 2.0}
+    )
+    """Times p99 that a layer may take."""
+
+    limit_factor: Mapping[TuningStrategy, float] = field(
+        default_factory=lambda: {LATENCY: 0.6, COST: 0.85, BALANCED: 1.0, THROUGHPUT: 1.6}
+    )
+    """Times the limit of the band."""
+
+
+TELEMETRY = TelemetrySettings()
+CONTENTION = ContentionSettings()
+SERVICE_TIME = ServiceTimeSettings()
+CONTRIBUTION = ContributionSettings()
+OBJECTIVE = ObjectiveSettings()
+SEARCH = SearchSettings()
+WHAT_IF = WhatIfSettings()
+CANARY = CanarySettings()
+SATURATION = SaturationSettings()
+REVIEW = ReviewSettings()
+ADVISORS = AdvisorSettings()
+TIMEOUTS = TimeoutSettings()
+LAYERS = LayerSettings()
+LOAD = LoadSettings()
+RULES = RuleSettings()
