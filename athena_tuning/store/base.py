@@ -249,8 +249,13 @@ class Store(ABC):
         """Return a value that differs whenever configs may have changed; cheap enough to poll every 20 ms."""
 
     @abstractmethod
-    def append_event(self, event: StoreEvent) -> None:
-        """Keep an event; kept as long as decisions."""
+    def append_event(self, event: StoreEvent, *, key: str | None = None) -> None:
+        """Keep an event; kept as long as decisions.
+
+        Args:
+            event: what happened.
+            key: of what several processes notice: with the same key it is kept once.
+        """
 
     @abstractmethod
     def events(self, *, since: float = 0.0) -> list[StoreEvent]:

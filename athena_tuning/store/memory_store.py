@@ -78,7 +78,7 @@ class MemoryStore(Store):
         self._decisions: dict[str, Decision] = {}
         self._workers: dict[str, WorkerStatus] = {}
         self._annotations: list[Annotation] = []
-        self._events: list[StoreEvent] = []
+        self._events: dict[str, StoreEvent] = {}
         self._feedback: dict[str, Feedback] = {}
         self._messages: dict[tuple[str, str], tuple[float, str]] = {}
         self._leases: dict[str, LeaseState] = {}
@@ -161,7 +161,8 @@ class MemoryStore(Store):
                 self._kept -= self._batches.popleft()[2].records
             for decision in [d for d in self._decisions.values() if d.time < now - keep.decisions]:
                 del self._decisions[decision.decision_id]
-            self._events = [event for event in self._events if event.time >= now - keep.decisions]
+            for key in [key for key, event in self._events.items() if event.time < now - keep.decisions]:
+                del self._events[key]
             for given in [f for f in self._feedback.values() if f.time < now - keep.raw]:
                 del self._feedback[given.query_id]
             for place in [p for p, (time, _) in self._messages.items() if time < now - keep.workers]:
@@ -286,15 +287,15 @@ class MemoryStore(Store):
         with self._open():
             return str(self._in_force.head)
 
-    def append_event(self, event: StoreEvent) -> None:
+    def append_event(self, event: StoreEvent, *, key: str | None = None) -> None:
         """See ``Store``."""
         with self._open():
-            self._events.append(event)
+            self._events.setdefault(key or uuid.uuid4().hex, event)
 
     def events(self, *, since: float = 0.0) -> list[StoreEvent]:
         """See ``Store``."""
         with self._open():
-            found = [event for event in self._events if event.time >= since]
+            found = [event for event in self._events.values() if event.time >= since]
         return sorted(found, key=lambda event: event.time)
 
     def health(self) -> StoreHealth:

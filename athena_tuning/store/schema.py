@@ -118,7 +118,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             id {key},
             time DOUBLE PRECISION NOT NULL,
             kind TEXT NOT NULL,
-            text TEXT NOT NULL)""",
+            text TEXT NOT NULL,
+            key TEXT UNIQUE)""",
         "CREATE INDEX events_time ON {schema}events (time)",
     ),
 )

@@ -88,10 +88,14 @@ class SqlTables(Store):
         )
         return [Annotation(*row) for row in rows]
 
-    def append_event(self, event: StoreEvent) -> None:
+    def append_event(self, event: StoreEvent, *, key: str | None = None) -> None:
         """See ``Store``."""
         with self._database.write() as transaction:
-            transaction.run("INSERT INTO main.events (time, kind, text) VALUES (?,?,?)", astuple(event))
+            transaction.run(
+                "INSERT INTO main.events (time, kind, text, key) VALUES (?,?,?,?)"
+                " ON CONFLICT (key) DO NOTHING",
+                (*astuple(event), key),
+            )
 
     def events(self, *, since: float = 0.0) -> list[StoreEvent]:
         """See ``Store``."""

@@ -551,6 +551,14 @@ def test_events_come_back_oldest_first(store: Store) -> None:
     assert store.events(since=2.0)[0] == StoreEvent(2.0, "clock", "at 2")
 
 
+def test_an_event_that_several_processes_notice_is_kept_once(open_it: Opened) -> None:
+    first, second = open_it(), open_it()
+    first.append_event(StoreEvent(1.0, "clock", "seen by one"), key="clock 1")
+    second.append_event(StoreEvent(1.1, "clock", "seen by another"), key="clock 1")
+    second.append_event(StoreEvent(1.2, "clock", "another step"), key="clock 2")
+    assert [event.text for event in first.events()] == ["seen by one", "another step"]
+
+
 def test_events_are_forgotten_with_the_decisions(open_it: Opened) -> None:
     now = [1_700_000_000.0]
     store = open_it(clock=lambda: now[0])
