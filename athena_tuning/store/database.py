@@ -38,6 +38,9 @@ class Database(ABC):
     openings: int = 1
     """Grows when what is open is another one than before: nothing that was stored can be relied on."""
 
+    pause_seconds: float = 0.0
+    """What upkeep waits between two of its steps, so that whoever waits for a lock gets it."""
+
     @property
     def config_watch(self) -> str:
         """How a new config of another process is noticed here, as the end of a sentence."""
@@ -74,6 +77,9 @@ class Database(ABC):
     @abstractmethod
     def position(self) -> Row:
         """Return the values of ``identity.POSITION``, cheaply."""
+
+    def shrink(self) -> None:  # noqa: B027 (most databases do it themselves)
+        """Give back to the system what is free, in short steps, where the database does not do so itself."""
 
     @abstractmethod
     def close(self) -> None:

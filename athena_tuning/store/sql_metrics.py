@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from athena_tuning.model import QueryMetrics
-from athena_tuning.store import sql_rollups
+from athena_tuning.store import sql_rollups, upkeep
 from athena_tuning.store.base import MetricsTail
 from athena_tuning.store.database import Database, Transaction
 from athena_tuning.store.encoding import Encoded
@@ -136,7 +136,8 @@ class SqlStore(SqlConfigs):
     def maintain(self) -> None:
         """See ``Store``."""
         sql_rollups.roll_up(self._database, self._unreadable)
-        sql_rollups.prune(self._database, self._retention, self._clock())
+        upkeep.forget(self._database, self._retention, self._clock())
+        self._database.shrink()
 
     def _forget_what_was_stored(self) -> None:
         super()._forget_what_was_stored()

@@ -21,12 +21,18 @@ from athena_tuning.store.errors import StoreError
 from athena_tuning.store.identity import POSITION
 from athena_tuning.store.retention import DEFAULT, Retention
 from athena_tuning.store.sql_metrics import SqlStore
-from athena_tuning.store.sqlite_connection import close, connect, in_our_words
+from athena_tuning.store.sqlite_connection import LONGEST_LOOK_SECONDS, close, connect, in_our_words
 from athena_tuning.store.sqlite_file import Settling, WatchedFile, count_on
 from athena_tuning.store.sqlite_schema import SqliteTransaction, prepare
 from athena_tuning.store.text_policy import TextPolicy
+from athena_tuning.store.upkeep import step
 
 logger = logging.getLogger(__name__)
+
+_INCREMENTAL = 2  # SQLite's number of this kind of auto_vacuum
+_PAGES_A_STEP = 200
+_SPARE_PAGES, _SPARE_SHARE = 250, 0.1
+"""So many pages, or such a share of the file, stay free for what is written next."""
 
 
 class SqliteStore(SqlStore):
@@ -67,6 +73,8 @@ class SqliteDatabase(Database):
     While the process forks all are closed, because SQLite cannot share one with a child.
     """
 
+    pause_seconds = 2 * LONGEST_LOOK_SECONDS
+
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
         self.name = str(path)
         self._path = path
@@ -75,7 +83,7 @@ class SqliteDatabase(Database):
         self._settling = Settling(path)
         self._left: WatchedFile | None = None
         self._gate = fork.Gate()
-        self._closed = self._is_the_parents = False
+        self._closed = self._is_the_parents = self._config_in_log = False
         stop_memory_statistics()
         with in_our_words(self.name):
             self._opened: _Opened | None = self._open()
@@ -126,20 +134,44 @@ class SqliteDatabase(Database):
             count_on(self._opened.writer)
 
     def announced(self, head: int) -> None:
-        """See ``Database``: configs are in the file itself at once, so that a copy of it has them."""
+        """See ``Database``: configs come into the file itself soon, so that a copy of it has them."""
+        self._config_in_log = True
+
+    def position(self) -> Row:
+        """See ``Database``."""
+        if self._config_in_log:
+            self._config_in_log = False
+            self._empty_log()
+        [row] = self.read(f"SELECT {POSITION} FROM main.identity")
+        return row
+
+    def shrink(self) -> None:
+        """See ``Database``. An older program's file has to be compacted once before (``store compact``)."""
+        if self._frees_pages() and self._has_much_free():
+            while self._has_much_free():
+                with step(self) as transaction:
+                    transaction.execute(f"PRAGMA incremental_vacuum({_PAGES_A_STEP})")
+            self._empty_log()
+
+    def _empty_log(self) -> None:
+        """Bring the write-ahead log into the file, if nobody else is at it."""
         try:
             with self._reader() as connection:
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         except (apsw.Error, StoreError) as exc:
-            logger.debug("%s: a config is in the write-ahead log only, for now: %s", self.name, exc)
+            logger.debug("%s: what was written is in the write-ahead log only, for now: %s", self.name, exc)
 
-    def position(self) -> Row:
-        """See ``Database``."""
-        [row] = self.read(f"SELECT {POSITION} FROM main.identity")
-        return row
+    def _frees_pages(self) -> bool:
+        return self.read("PRAGMA auto_vacuum") == [(_INCREMENTAL,)]
+
+    def _has_much_free(self) -> bool:
+        [(pages,)], [(free,)] = self.read("PRAGMA page_count"), self.read("PRAGMA freelist_count")
+        return bool(free > max(_SPARE_PAGES, pages * _SPARE_SHARE))
 
     def close(self) -> None:
         """See ``Database``."""
+        if self._config_in_log and not self._closed:
+            self._empty_log()
         with self._turn():
             if self._closed:
                 return

@@ -12,6 +12,8 @@ import apsw
 from athena_tuning.store.errors import StoreError
 
 BUSY_SECONDS = 5.0
+LONGEST_LOOK_SECONDS = 0.002
+"""Who waits for a lock looks at least so often."""
 
 
 def connect(name: str) -> apsw.Connection:
@@ -52,7 +54,7 @@ class _Patience:
             self._until = now + BUSY_SECONDS
         if now >= self._until:
             return False
-        time.sleep(random.uniform(0.0002, 0.002))
+        time.sleep(random.uniform(0.1, 1.0) * LONGEST_LOOK_SECONDS)
         return True
 
 

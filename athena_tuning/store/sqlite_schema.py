@@ -13,6 +13,8 @@ from athena_tuning.store.identity import identify
 from athena_tuning.store.schema import CURRENT, MIGRATIONS
 
 APPLICATION_ID = 0x41545354
+LOG_BYTES = 8_000_000
+"""A write-ahead log that grew longer is cut to this when SQLite begins it anew."""
 
 _DIALECT = {
     "schema": "",
@@ -52,8 +54,10 @@ def prepare(connection: apsw.Connection, name: str) -> None:
         StoreError: if it belongs to something else, or is newer than this program.
         apsw.Error: if SQLite refuses.
     """
-    _check_mark(connection, name)
+    if _check_mark(connection, name):
+        connection.pragma("auto_vacuum", "incremental")
     connection.pragma("journal_mode", "wal")
+    connection.pragma("journal_size_limit", LOG_BYTES)
     connection.pragma("synchronous", "normal")
     if connection.pragma("user_version") == CURRENT:
         return
@@ -74,9 +78,10 @@ def prepare(connection: apsw.Connection, name: str) -> None:
         raise
 
 
-def _check_mark(connection: apsw.Connection, name: str) -> None:
+def _check_mark(connection: apsw.Connection, name: str) -> bool:
+    """Return whether nothing is in the file yet; refuse what is not ours."""
     mark, version = connection.pragma("application_id"), connection.pragma("user_version")
-    empty = mark == 0 and connection.pragma("schema_version") == 0
+    empty = bool(mark == 0 and connection.pragma("schema_version") == 0)
     if mark != APPLICATION_ID and not empty:
         raise StoreError(f"{name}: this database belongs to something else; name another file")
     if version > CURRENT:
@@ -84,3 +89,4 @@ def _check_mark(connection: apsw.Connection, name: str) -> None:
             f"{name}: a store of schema version {version}, made by a newer athena_tuning; this one"
             f" knows versions up to {CURRENT}: update it, or name another file"
         )
+    return empty

@@ -51,6 +51,7 @@ def test_after_a_restore_the_earlier_config_is_obeyed_and_recalls_are_stored(
 ) -> None:
     store.apply_config(change(3, 0))
     until(lambda: manager.limit == 3)
+    store.change_token()
     backup = path.with_name("backup.db")
     shutil.copy(path, backup)
     store.apply_config(change(11, 1))

@@ -54,9 +54,11 @@ def backup(path: Path, open_it: Opened, recalls: Recalls) -> Path:
     store = open_it()
     store.append_metrics("earlier", 1, recalls(5, seed=1))
     apply(store, 3, 0)
+    store.change_token()  # a manager looks all the time; then a config is in the file itself
     copied = path.with_name("backup.db")
     shutil.copy(path, copied)
     apply(store, 11, 1)
+    store.change_token()
     return copied
 
 
