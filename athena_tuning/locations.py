@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
@@ -16,8 +18,7 @@ def home() -> Path:
     """
     named = settings.current.get("ATHENA_TUNING_HOME")
     folder = Path(named) if named else platformdirs.user_data_path("athena-tuning")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return make_private_folder(folder)
 
 
 def dashboard() -> Path:
@@ -43,3 +44,23 @@ def default_store_url() -> str:
 def default_memory() -> Path:
     """Return the memory file to use: ``ATHENA_TUNING_MEMORY``, else ``memory.db`` in ``home()``."""
     return Path(settings.current.get("ATHENA_TUNING_MEMORY") or home() / "memory.db")
+
+
+def make_private_folder(folder: Path) -> Path:
+    """Make a folder that is missing, and what is missing above it, for this user alone; return it.
+
+    What lies there quotes people's questions. A folder that is there keeps its rights.
+    """
+    if not folder.is_dir():
+        make_private_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def make_private_file(path: Path) -> None:
+    """Make a file that is missing, empty and for this user alone; one that is there keeps its rights.
+
+    Where that fails nothing is said: whoever opens the file next says what is wrong with it.
+    """
+    with suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
