@@ -53,7 +53,10 @@ class _LazyGroup(click.Group):
             "Write a report of RUN, or of RUN2 compared with RUN.",
         ),
         "settings": ("show_settings", "Show each setting, its value, and where that is from."),
-        "status": ("status", "Show strategy, mode, config version, managers and latency."),
+        "status": (
+            "status",
+            "Show strategy, mode, config version, managers, latency, and what happened to the store lately.",
+        ),
         "what-if": (
             "what_if",
             "Simulate recorded recalls under other configs; nothing is asked of any manager.",
