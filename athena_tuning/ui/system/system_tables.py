@@ -120,8 +120,10 @@ def arrival(page: PageContext) -> None:
     counters = service.window.counters
     refused = {name: n for name, n in counters.items() if name.startswith("rejected")}
     corrected = {name: n for name, n in counters.items() if name.startswith("normal")}
+    store, events = service.store_health(), service.events()
     rows = [
-        ("Store", service.store_name),
+        ("Store", f"{service.store_name} {store.store_id[:8]}, epoch {store.epoch}"),
+        ("Rows that cannot be read", units.count(len(store.unreadable))),
         ("Read", service.tail.problem or units.ago(service.now - service.tail.looked_at)),
         ("Recalls in the dashboard's window", units.count(len(service.window.metrics))),
         ("Recorded since the start", units.count(counters.get("recorded", 0))),
@@ -136,6 +138,9 @@ def arrival(page: PageContext) -> None:
             ("Not delivered by this manager", units.count(status.dropped_metrics)),
             ("Failed background tasks", _counts_words(failures)),
         ]
+    if events:
+        newest = events[0]
+        rows.append(("Newest event", f"{newest.text} ({units.ago(service.now - newest.time)})"))
     components.static_table(["", Cell("", "n")], rows)
 
 
