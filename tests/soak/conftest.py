@@ -49,11 +49,11 @@ def databases(request: pytest.FixtureRequest) -> Databases:
 
 
 @pytest.fixture
-def row() -> Callable[[str, Databases], Row]:
+def new_row() -> Callable[[str, str], Row]:
     """Makes a row of the table."""
 
-    def make(fault: str, databases: Databases) -> Row:
-        ROWS.append(Row(fault, databases.kind))
+    def make(fault: str, kind: str) -> Row:
+        ROWS.append(Row(fault, kind))
         return ROWS[-1]
 
     return make

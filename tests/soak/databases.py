@@ -48,9 +48,25 @@ class SqliteFiles:
             holder.execute("ROLLBACK")
         holder.close()
 
-    def files(self) -> list[Path]:
-        """Return the file and those beside it."""
-        return sorted(self.disk.glob(f"{self.path.name}*"))
+    def delete(self) -> None:
+        """Delete the file and those beside it."""
+        for file in self.disk.glob(f"{self.path.name}*"):
+            file.unlink()
+
+    def back_up(self) -> Path:
+        """Return a copy that SQLite makes."""
+        copy = self.path.with_suffix(".backup")
+        with sqlite3.connect(self.path) as source, sqlite3.connect(copy) as target:
+            source.backup(target)
+        source.close()
+        target.close()
+        return copy
+
+    def damage(self) -> None:
+        """Write zeros over the middle of the file."""
+        with self.path.open("r+b") as file:
+            file.seek(4096)
+            file.write(bytes(32_768))
 
 
 class PostgresDatabases:
@@ -85,9 +101,9 @@ class PostgresDatabases:
 
     def new_url(self) -> str:
         """Return the URL of a new store: a database."""
-        name = f"soak_{next(self._numbers)}"
-        self.execute(f"CREATE DATABASE {name}")
-        return str(self._server.get_uri(database=name))
+        self.name = f"soak_{next(self._numbers)}"
+        self.execute(f"CREATE DATABASE {self.name}")
+        return str(self._server.get_uri(database=self.name))
 
     @contextmanager
     def standing_still(self) -> Iterator[None]:
@@ -117,6 +133,11 @@ class PostgresDatabases:
     def stop(self) -> None:
         """End it for good."""
         self._server.stop()
+
+    def delete(self) -> None:
+        """Drop all that the newest store has."""
+        with self.connected(dbname=self.name, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA athena_tuning CASCADE")
 
     @contextmanager
     def no_connections_left(self) -> Iterator[int]:

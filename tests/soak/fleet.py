@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -64,12 +64,14 @@ class Fleet:
         url: of the store.
         folder: for what the processes write beside it.
         row: what came of it so far.
+        gone: ids of records that somebody took away together with the store's content.
     """
 
     url: str
     folder: Path
     row: Row
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
     _begun: int = 0
 
     def start(self, count: int = 3) -> None:
@@ -158,10 +160,19 @@ class Fleet:
         goal = self.recalls() + recalls
         until(lambda: self.recalls() >= goal, seconds)
 
+    def obey(self, limit: int) -> None:
+        """Wait until all that run have a limit in force."""
+        until(lambda: all(self.report(name).limit == limit for name in self.processes))
+
     def acknowledged(self) -> set[str]:
         """Return the ids of all records that the store has taken so far."""
         files = self.folder.glob("*.ids")
         return {line for file in files for line in file.read_text().split("\n")[:-1]}
+
+    def take_away(self, kept: Set[str] = frozenset()) -> None:
+        """Expect no more what was acknowledged until now, but for what somebody kept."""
+        time.sleep(0.3)  # until what was on its way is told
+        self.gone |= self.acknowledged() - kept
 
     def end_all(self, store: Store) -> Row:
         """End all processes, look for what was acknowledged, and return the row."""
@@ -170,7 +181,7 @@ class Fleet:
             assert took < CLOSE_SECONDS + 1.0, f"{name} took {took:.1f} s to close"
         told = self.acknowledged()
         self.row.acknowledged = len(told)
-        self.row.lost = len(told - stored(store))
+        self.row.lost = len(told - self.gone - stored(store))
         return self.row
 
     def _count(self, name: str) -> Report:
