@@ -31,6 +31,7 @@ class _LazyGroup(click.Group):
         "recall": "recall",
         "report": "report",
         "status": "status",
+        "store": "store",
         "what-if": "what_if",
         "workers": "status",
     }
