@@ -8,13 +8,15 @@ from pathlib import Path
 
 import platformdirs
 
+from athena_tuning import settings
+
 
 def home() -> Path:
     """Return the folder for memories, stores and runs; it is made if it is missing.
 
     ``ATHENA_TUNING_HOME`` names it; without that it is the user's data folder.
     """
-    named = os.environ.get("ATHENA_TUNING_HOME")
+    named = settings.current.get("ATHENA_TUNING_HOME")
     folder = Path(named) if named else platformdirs.user_data_path("athena-tuning")
     return make_private_folder(folder)
 
@@ -36,12 +38,12 @@ def sample_data() -> Path:
 
 def default_store_url() -> str:
     """Return the store to use: ``ATHENA_TUNING_STORE``, else a SQLite file in ``home()``."""
-    return os.environ.get("ATHENA_TUNING_STORE") or f"sqlite:///{home() / 'store.db'}"
+    return settings.current.get("ATHENA_TUNING_STORE") or f"sqlite:///{home() / 'store.db'}"
 
 
 def default_memory() -> Path:
     """Return the memory file to use: ``ATHENA_TUNING_MEMORY``, else ``memory.db`` in ``home()``."""
-    return Path(os.environ.get("ATHENA_TUNING_MEMORY") or home() / "memory.db")
+    return Path(settings.current.get("ATHENA_TUNING_MEMORY") or home() / "memory.db")
 
 
 def make_private_folder(folder: Path) -> Path:

@@ -30,6 +30,7 @@ from athena_tuning.store.leases import Lease
 from athena_tuning.store.records import StoredRecords
 from athena_tuning.store.retention import Level
 from athena_tuning.store.rollup import Rollups
+from athena_tuning.store.text_policy import TextPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,11 @@ class Store(ABC):
 
     Attributes:
         url: by which ``open_store`` in another process opens the same store in the same way; "" if it cannot.
+        texts: what it keeps of query texts, and of errors that may quote them.
     """
 
     url: str = ""
+    texts: TextPolicy = TextPolicy.KEEP
 
     @abstractmethod
     def append_metrics(self, worker_id: str, sequence: int, records: Sequence[QueryMetrics]) -> None:

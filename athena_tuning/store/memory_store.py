@@ -59,7 +59,7 @@ class MemoryStore(Store):
         clock: Callable[[], float] = time_module.time,
         monotonic: Callable[[], float] = time_module.monotonic,
     ) -> None:
-        self._text = TextPolicy(text)
+        self.texts = TextPolicy(text)
         self._retention = retention
         self._max_records = max_records
         self._clock = clock
@@ -86,7 +86,7 @@ class MemoryStore(Store):
 
     def append_metrics(self, worker_id: str, sequence: int, records: Sequence[QueryMetrics]) -> None:
         """See ``Store``."""
-        batch = encoded(records, self._text)
+        batch = encoded(records, self.texts)
         with self._open():
             if sequence <= self._sequences.get(worker_id, -1):
                 return

@@ -72,7 +72,7 @@ class PostgresStore(SqlStore):
         super().__init__(
             database, text=text, retention=retention, clock=clock or time_module.time, monotonic=monotonic
         )
-        if schema == SCHEMA and self._text is TextPolicy.KEEP:
+        if schema == SCHEMA and self.texts is TextPolicy.KEEP:
             self.url = url
 
 

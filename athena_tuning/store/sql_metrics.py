@@ -54,7 +54,7 @@ class SqlStore(SqlConfigs):
         monotonic: Callable[[], float] = time_module.monotonic,
     ) -> None:
         super().__init__(database, clock, monotonic)
-        self._text = TextPolicy(text)
+        self.texts = TextPolicy(text)
         self._retention = retention
         self._texts_marked: dict[int, float] = {}
         self._marked_in = database.openings
@@ -63,7 +63,7 @@ class SqlStore(SqlConfigs):
 
     def append_metrics(self, worker_id: str, sequence: int, records: Sequence[QueryMetrics]) -> None:
         """See ``Store``."""
-        batch = encoded(records, self._text)
+        batch = encoded(records, self.texts)
         now = self._clock()
         unmarked = [key for key in batch.texts if self._texts_marked.get(key, 0.0) < now - _TEXT_SECONDS]
         with self._database.write() as transaction:

@@ -64,7 +64,7 @@ class SqliteStore(SqlStore):
     ) -> None:
         database = SqliteDatabase(Path(path), clock)
         super().__init__(database, text=text, retention=retention, clock=clock, monotonic=monotonic)
-        if self._text is TextPolicy.KEEP:
+        if self.texts is TextPolicy.KEEP:
             self.url = f"sqlite:///{Path(path).resolve()}"
 
 

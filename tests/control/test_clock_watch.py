@@ -80,6 +80,7 @@ def test_one_step_that_many_workers_of_a_host_notice_is_told_once() -> None:
     assert len(store.events()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("days", [3, -3])
 def test_a_manager_survives_a_clock_that_was_wrong_for_a_moment(days: int) -> None:
     clock, store = Clock(), MemoryStore()
@@ -106,6 +107,7 @@ def test_a_manager_survives_a_clock_that_was_wrong_for_a_moment(days: int) -> No
     assert sorted("by +" in event.text for event in store.events()) == [False, True]
 
 
+@pytest.mark.slow
 def test_takeover_does_not_wait_for_a_clock_that_went_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(membership, "RENEW_SECONDS", 0.02)
     wall, monotonic = Clock(), Clock(50.0)

@@ -6,12 +6,15 @@ import asyncio
 import functools
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
 from athena_tuning.model import TaskOutcome
+from athena_tuning.recall.execution.event_loop import LoopThread
 from athena_tuning.recall.execution.executor import ParallelLayerExecutor
 from athena_tuning.recall.execution.fanout import QueryTask
 from tests.support.waiting import until
@@ -359,6 +362,22 @@ def test_an_answer_after_a_closed_loop_hurts_nobody(executor: ParallelLayerExecu
     loop.close()
     hung.end.set()
     until(lambda: executor.in_flight == 0)
+
+
+def test_loop_thread_calls_everything_that_threads_submit_at_once() -> None:
+    loop, called = LoopThread(), Counter[int]()
+
+    def submit(number: int) -> None:
+        for _ in range(500):
+            loop.submit(partial(called.update, [number]))
+
+    threads = [threading.Thread(target=submit, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    until(lambda: called.total() == 2000)
+    loop.close(WAIT)
 
 
 def test_closing_leaves_no_thread_and_no_loop() -> None:

@@ -38,6 +38,7 @@ def test_it_is_noticed_and_new_configs_are_asked_for(
     assert len(said) == 1, "said once, however often it asks"
 
 
+@pytest.mark.slow
 def test_many_callers_share_few_server_connections_without_an_error(pgbouncer: Any, recalls: Recalls) -> None:
     stores = [pgbouncer() for _ in range(3)]
     errors: Counter[str] = Counter()

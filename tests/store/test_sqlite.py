@@ -150,6 +150,7 @@ def test_a_connection_that_may_only_read_says_what_to_do(tmp_path: Path) -> None
     store.close()
 
 
+@pytest.mark.slow
 def test_a_full_disk_says_so_loses_nothing_stored_and_heals(tmp_path: Path, recalls: Recalls) -> None:
     store = SqliteStore(tmp_path / "store.db")
     store.append_metrics("w", 1, recalls(100))
@@ -174,7 +175,7 @@ def test_a_damaged_file_is_named_with_a_way_out(tmp_path: Path, recalls: Recalls
     for at in range(4096, len(data), 4096):
         data[at : at + 200] = b"\xff" * 200
     path.write_bytes(bytes(data))
-    with pytest.raises(StoreError, match=r"store\.db: the file is damaged; put it aside"):
+    with pytest.raises(StoreError, match=r"store\.db: the file is damaged; `athena-tuning store repair`"):
         SqliteStore(path).tail_metrics()
 
 

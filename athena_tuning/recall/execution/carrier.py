@@ -131,7 +131,6 @@ class Carrier:
     def repair(self) -> None:
         """Replace what died, and look whether the loops turn."""
         self._pool.repair()
-        self._loop.repair()
         for loop, watch in list(self._watches.items()):
             if loop.is_closed():
                 self._watches.pop(loop, None)
