@@ -61,6 +61,7 @@ class _LazyGroup(click.Group):
             "status",
             "Show strategy, mode, config version, managers, latency, and what happened to the store lately.",
         ),
+        "store": ("store", "Take care of a store."),
         "what-if": (
             "what_if",
             "Simulate recorded recalls under other configs; nothing is asked of any manager.",

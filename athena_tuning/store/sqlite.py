@@ -29,7 +29,8 @@ from athena_tuning.store.upkeep import step
 
 logger = logging.getLogger(__name__)
 
-_INCREMENTAL = 2  # SQLite's number of this kind of auto_vacuum
+INCREMENTAL = 2
+"""SQLite's number for an ``auto_vacuum`` in steps."""
 _PAGES_A_STEP = 200
 _SPARE_PAGES, _SPARE_SHARE = 250, 0.1
 """So many pages, or such a share of the file, stay free for what is written next."""
@@ -162,7 +163,7 @@ class SqliteDatabase(Database):
             logger.debug("%s: what was written is in the write-ahead log only, for now: %s", self.name, exc)
 
     def _frees_pages(self) -> bool:
-        return self.read("PRAGMA auto_vacuum") == [(_INCREMENTAL,)]
+        return self.read("PRAGMA auto_vacuum") == [(INCREMENTAL,)]
 
     def _has_much_free(self) -> bool:
         [(pages,)], [(free,)] = self.read("PRAGMA page_count"), self.read("PRAGMA freelist_count")
