@@ -52,6 +52,10 @@ class _LazyGroup(click.Group):
             "report",
             "Write a report of RUN, or of RUN2 compared with RUN.",
         ),
+        "serve": (
+            "serve",
+            "Serve a manager over HTTP, until Ctrl+C: recalls, memory, configs, status, metrics.",
+        ),
         "settings": ("show_settings", "Show each setting, its value, and where that is from."),
         "status": (
             "status",

@@ -6,9 +6,11 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+
+from athena_tuning.service.plain_json import without_nan
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,7 +45,7 @@ def error_console() -> Console:
 
 def print_json(value: object) -> None:
     """Print ``value`` as JSON; a figure that is unknown (NaN) becomes null."""
-    click.echo(json.dumps(_without_nan(value), indent=2, ensure_ascii=False, allow_nan=False))
+    click.echo(json.dumps(without_nan(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def print_table(
@@ -96,13 +98,3 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.1f}"
     return str(value)
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {str(key): _without_nan(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(inner) for inner in value]
-    return value
