@@ -18,6 +18,8 @@ from athena_tuning.sqlite_library import stop_memory_statistics
 from athena_tuning.store import sqlite_connection
 from athena_tuning.store.database import Database, Row, Transaction
 from athena_tuning.store.errors import StoreError
+from athena_tuning.store.file_findings import disk, rights
+from athena_tuning.store.findings import Finding, advice, good
 from athena_tuning.store.identity import POSITION
 from athena_tuning.store.retention import DEFAULT, Retention
 from athena_tuning.store.sql_metrics import SqlStore
@@ -168,6 +170,17 @@ class SqliteDatabase(Database):
     def _has_much_free(self) -> bool:
         [(pages,)], [(free,)] = self.read("PRAGMA page_count"), self.read("PRAGMA freelist_count")
         return bool(free > max(_SPARE_PAGES, pages * _SPARE_SHARE))
+
+    def examine(self) -> list[Finding]:
+        """See ``Database``."""
+        layout = good("store file", f"{self.name} gives back to the disk what is free")
+        if not self._frees_pages():
+            layout = advice(
+                "store file",
+                f"{self.name} was made by an older program and never shrinks",
+                "athena-tuning store compact",
+            )
+        return [rights("store file", self._path), disk("store file", self._path), layout]
 
     def close(self) -> None:
         """See ``Database``."""
