@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 INCREMENTAL = 2
 """SQLite's number for an ``auto_vacuum`` in steps."""
+_LOG_BYTES = 8_000_000
+"""A write-ahead log that grew longer is cut to this when SQLite begins it anew."""
 _PAGES_A_STEP = 200
 _SPARE_PAGES, _SPARE_SHARE = 250, 0.1
 """So many pages, or such a share of the file, stay free for what is written next."""
@@ -308,6 +310,8 @@ class _Opened:
         """The connection that writes, for whoever has the turn."""
         if self._writer is None:
             self._writer = connect(self._name)
+            self._writer.pragma("synchronous", "normal")
+            self._writer.pragma("journal_size_limit", _LOG_BYTES)
             self._writer.set_wal_hook(self.file.checkpoint)
         return self._writer
 
