@@ -27,6 +27,10 @@ class _LazyGroup(click.Group):
             "dashboard",
             "Serve the dashboard, with a manager of its own unless --attach is given.",
         ),
+        "doctor": (
+            "doctor",
+            "Examine Python, SQLite, the store, files and their rights, processes and disks; change nothing.",
+        ),
         "forward": (
             "forward",
             "Simulate a load on the config in force, in seconds, and put it into the store.",
