@@ -9,7 +9,7 @@ from athena_tuning.interchange.reading import Import
 from athena_tuning.interchange.recognition import Question, Recogniser, Recognition
 from athena_tuning.interchange.registry import registry
 from athena_tuning.interchange.report import ImportRefused, ImportReport, Problem
-from athena_tuning.interchange.storing import Stored, store_import
+from athena_tuning.interchange.storing import Stored, forget_import, store_import
 
 __all__ = [
     "ColumnMapping",
@@ -24,6 +24,7 @@ __all__ = [
     "Recogniser",
     "Recognition",
     "Stored",
+    "forget_import",
     "registry",
     "store_import",
 ]

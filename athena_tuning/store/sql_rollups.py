@@ -133,6 +133,7 @@ def prune(database: Database, retention: Retention, now: float) -> None:
         transaction.run("DELETE FROM main.workers WHERE last_seen < ?", (now - retention.workers,))
         transaction.run("DELETE FROM main.messages WHERE time < ?", (now - retention.workers,))
         transaction.run("DELETE FROM main.feedback WHERE time < ?", (now - retention.raw,))
+        transaction.run("DELETE FROM main.batches WHERE newest < ?", (now - retention.days,))
         for level in Level:
             transaction.run(
                 "DELETE FROM main.rollups WHERE seconds = ? AND start < ?",
@@ -173,7 +174,7 @@ def _roll_up_some(database: Database, unreadable: UnreadableRows, worker_id: str
             for worker in sorted(after):
                 _claim(transaction, worker, before[worker], after[worker])
             for table in tables:
-                _add(transaction, table, unreadable)
+                add(transaction, table, unreadable)
     except _Overtaken:
         return False
     return total >= _AT_ONCE
@@ -192,10 +193,16 @@ def _claim(transaction: Transaction, worker: str, before: int, after: int) -> No
         raise _Overtaken
 
 
-def _add(transaction: Transaction, table: Rollups, unreadable: UnreadableRows) -> None:
+def add(transaction: Transaction, table: Rollups, unreadable: UnreadableRows) -> None:
     """Add a table of one level to what is stored."""
     if not len(table):
         return
+    merged = Rollups.joined((stored(transaction, table, unreadable), table)).merged()
+    put(transaction, merged)
+
+
+def stored(transaction: Transaction, table: Rollups, unreadable: UnreadableRows) -> Rollups:
+    """Return the stored rows that have the keys of a table of one level."""
     starts = sorted({key[1] for key in table.keys})
     workers = sorted({key[5] for key in table.keys})
     marks = [",".join("?" * len(values)) for values in (starts, workers)]
@@ -205,13 +212,16 @@ def _add(transaction: Transaction, table: Rollups, unreadable: UnreadableRows) -
         (table.keys[0][0], *starts, *workers),
     )
     wanted = set(table.keys)
-    kept = [row for row in rows if row[: len(KEYS)] in wanted]
-    merged = Rollups.joined((_table(kept, unreadable), table)).merged()
+    return _table([row for row in rows if row[: len(KEYS)] in wanted], unreadable)
+
+
+def put(transaction: Transaction, table: Rollups) -> None:
+    """Store rows in place of those with their keys."""
     quantiles = [
         [None if math.isnan(value) else value for value in row]
-        for row in merged.quantiles((0.5, 0.95, 0.99)).tolist()
+        for row in table.quantiles((0.5, 0.95, 0.99)).tolist()
     ]
-    columns = (merged.keys, merged.counts.tolist(), merged.sums.tolist(), quantiles, merged.blobs())
+    columns = (table.keys, table.counts.tolist(), table.sums.tolist(), quantiles, table.blobs())
     transaction.run_many(
         _UPSERT,
         [(*key, *counts, *sums, *qs, blob) for key, counts, sums, qs, blob in zip(*columns, strict=True)],

@@ -206,7 +206,10 @@ class SqliteDatabase(Database):
             version = connection.pragma("user_version")
             for step in MIGRATIONS[version:]:
                 for statement in step:
-                    connection.execute(statement.format_map(_DIALECT))
+                    if callable(statement):
+                        statement(_SqliteTransaction(connection))
+                    else:
+                        connection.execute(statement.format_map(_DIALECT))
             connection.pragma("application_id", APPLICATION_ID)
             connection.pragma("user_version", CURRENT)
             connection.execute("COMMIT")

@@ -9,7 +9,7 @@ import pytest
 from athena_tuning.model import Action, Candidate, Decision, Mode, TuningConfig, TuningStrategy
 from athena_tuning.service.tuning_service import TuningService
 from athena_tuning.tuning.policies.registry import make_policy
-from tests.support.dashboard import OPERATOR
+from tests.support.dashboard import OPERATOR, fill
 from tests.support.pages import apply_with, is_sound, predicted, press, visit, words
 from tests.support.waiting import until
 
@@ -28,7 +28,7 @@ def test_config_says_how_many_recalls_are_missing_for_a_proposal(served: TuningS
 def test_config_predicts_what_a_proposal_would_bring(served: TuningService) -> None:
     assert served.embedded is not None
     served.embedded.manager.tuner.policy = make_policy("rules")  # it always proposes something here
-    served.take_sample(OPERATOR, "bursty")
+    fill(served, "bursty")
     visit("config")
     until(lambda: predicted(served), 90)
     at = visit("config")
@@ -49,7 +49,7 @@ def test_config_and_overview_show_what_stays_and_what_was_considered(
         for n, change in {4: (-0.3, -0.6, 0.1), 6: (-0.04, -0.04, -0.04), 8: (0.2, 0.2, 0.2)}.items()
     )
     kept = Decision("d", 0.0, "model", "all", Action.KEEP, at, at, "No change.", 200, candidates=tried)
-    served.take_sample(OPERATOR, "fast")
+    fill(served, "fast")
     monkeypatch.setattr(served, "preview", lambda *_, **__: kept)
     for url in ("config", "overview"):
         page = visit(url)
@@ -66,7 +66,7 @@ def test_config_and_overview_show_what_stays_and_what_was_considered(
 
 
 def test_config_strategy_switch_asks_for_a_reason_and_is_in_force_at_once(served: TuningService) -> None:
-    served.take_sample(OPERATOR, "fast")
+    fill(served, "fast")
     at = visit("config")
     at.button(key="switch-throughput").click().run()
     at.text_input(key="reason").set_value("the batch starts").run()
