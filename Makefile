@@ -1,4 +1,5 @@
 # make run: the app on 127.0.0.1:8501 · make test: everything that must hold
+# make quick: what a change most often breaks, in under a minute
 # make coverage, make test-python PYTHON=python3.13, make hooks, make bench, make shots, make soak, make docs
 PYTHON ?= python3
 VENV   := .venv
@@ -8,7 +9,7 @@ PORT   ?= 8501
 CORE   := tests/test_model.py $(addprefix tests/,profiling tuning store control recall)
 
 .DEFAULT_GOAL := run
-.PHONY: run test check coverage test-python hooks bench shots soak browser pooler docs clean
+.PHONY: run test quick check coverage test-python hooks bench shots soak browser pooler docs clean
 
 run: $(READY)
 	$(BIN)/athena-tuning dashboard --port $(PORT)
@@ -39,6 +40,9 @@ pooler:
 
 test: check browser pooler
 	$(BIN)/pytest -n 2 --dist worksteal -m 'not soak'
+
+quick: $(READY)
+	$(BIN)/pytest -q -n 2 --dist worksteal -m quick --hypothesis-profile quick $(CORE)
 
 coverage: $(READY) browser
 	nice $(BIN)/pytest -n 2 --dist worksteal -m 'not soak' --cov --cov-report=term

@@ -38,7 +38,7 @@ def show(scope: str, store: str | None, as_json: bool) -> None:
     """Show the config in force."""
     with attached(store) as service:
         version = service.configs().in_scope(scope) or service.configs().default
-    _tell([version], as_json)
+    _print_versions([version], as_json)
 
 
 @config.command()
@@ -91,7 +91,7 @@ def apply(
     --strategy brings the values that it asks for on today's evidence; named ones come on top. For all query
     types, --strategy, and --mode alone, are for the exceptions by type as well.
     """
-    with attached(store) as service, _conflict_told(as_json):
+    with attached(store) as service, _conflict_reported(as_json):
         at = service.configs().in_scope(scope) or service.configs().default
         seen = expected if expected is not None else at.version if at.scope == scope else 0
         how: dict[str, Any] = {"expected_version": seen, "reason": reason, "scope": scope}
@@ -107,7 +107,7 @@ def apply(
         else:
             wanted = _changed(at.config, changed)
             written = [service.apply(operator(), wanted, mode=steers, **how)]
-    _tell(written, as_json)
+    _print_versions(written, as_json)
 
 
 @config.command()
@@ -118,9 +118,9 @@ def apply(
 @as_json
 def rollback(version: int, reason: str, expected: int | None, store: str | None, as_json: bool) -> None:
     """Put the values and the mode of VERSION in force again, as a new version."""
-    with attached(store) as service, _conflict_told(as_json):
+    with attached(store) as service, _conflict_reported(as_json):
         restored = service.roll_back(operator(), version, expected_version=expected, reason=reason)
-    _tell([restored], as_json)
+    _print_versions([restored], as_json)
 
 
 @config.command()
@@ -130,9 +130,9 @@ def rollback(version: int, reason: str, expected: int | None, store: str | None,
 @as_json
 def undo(scope: str, expected: int | None, store: str | None, as_json: bool) -> None:
     """Take back the newest change, with what it changed for single types; undoing an undo is a redo."""
-    with attached(store) as service, _conflict_told(as_json):
+    with attached(store) as service, _conflict_reported(as_json):
         undone = service.undo(operator(), expected_version=expected, scope=scope)
-    _tell(undone, as_json)
+    _print_versions(undone, as_json)
 
 
 @config.command()
@@ -143,13 +143,13 @@ def undo(scope: str, expected: int | None, store: str | None, as_json: bool) -> 
 @as_json
 def end(query_type: str, reason: str, expected: int | None, store: str | None, as_json: bool) -> None:
     """End the exception of QUERY_TYPE: it runs under the config for all types from now on."""
-    with attached(store) as service, _conflict_told(as_json):
+    with attached(store) as service, _conflict_reported(as_json):
         ended = service.end_exception(operator(), query_type, expected_version=expected, reason=reason)
-    _tell([ended], as_json)
+    _print_versions([ended], as_json)
 
 
 @contextmanager
-def _conflict_told(as_json: bool) -> Iterator[None]:
+def _conflict_reported(as_json: bool) -> Iterator[None]:
     """Show both versions if somebody else wrote first; the error and the exit code follow."""
     from athena_tuning.store import ConfigConflict
 
@@ -197,7 +197,7 @@ def _seconds(value: str) -> float:
         raise click.UsageError(f"--deadline: {value!r} is neither seconds nor 'none'") from None
 
 
-def _tell(versions: Sequence[ConfigVersion], as_json: bool) -> None:
+def _print_versions(versions: Sequence[ConfigVersion], as_json: bool) -> None:
     """Show the version of the scope that was asked for; of exceptions that came along only the line."""
     version, *exceptions = versions
     if as_json:

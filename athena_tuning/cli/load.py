@@ -105,7 +105,7 @@ def run(
     archive = RunArchive()
     before = archive.find(compare_with) if compare_with else None
     whole = seconds is None and (values["replay_of"] or values["pattern"] == "replay")
-    texts = _asked(questions) if questions else None
+    texts = _questions_by_type(questions) if questions else None
     if texts and not values["mix"]:
         values["mix"] = ",".join(f"{name}={len(found)}" for name, found in texts.items())
     if texts and worker is not None:
@@ -118,7 +118,7 @@ def run(
         else:
             came = _run_here(path, opened, spec, texts)
     archive.save(came)
-    _tell(came, before, as_json)
+    _print_result(came, before, as_json)
     if came.state != "finished":
         ctx.exit(1)
 
@@ -157,7 +157,7 @@ def show(run_id: str, as_json: bool) -> None:
     """Show what came out of RUN."""
     from athena_tuning.load.archive import RunArchive
 
-    _tell(RunArchive().find(run_id), None, as_json)
+    _print_result(RunArchive().find(run_id), None, as_json)
 
 
 @load.command()
@@ -221,7 +221,7 @@ def steer(run_id: str, state: str, store: str | None) -> None:
     click.echo(f"run {run_id} is told to {state}")
 
 
-def _asked(file: Path) -> dict[str, list[str]]:
+def _questions_by_type(file: Path) -> dict[str, list[str]]:
     """Return the questions of a file by type."""
     from athena_tuning.samples.queries import questions_from
 
@@ -263,7 +263,7 @@ def _watched(under_way: Run) -> LoadSummary:
         try:
             while not under_way.wait(_LOOK_S):
                 at = under_way.progress()
-                bar.update(task, description=_said(at), completed=at.share or 0.0)
+                bar.update(task, description=_progress_line(at), completed=at.share or 0.0)
         except KeyboardInterrupt:
             under_way.stop()
         finally:
@@ -274,12 +274,12 @@ def _watched(under_way: Run) -> LoadSummary:
     return came
 
 
-def _said(at: LoadProgress) -> str:
+def _progress_line(at: LoadProgress) -> str:
     figures = f"p50 {at.p50_ms:,.1f} ms, p99 {at.p99_ms:,.1f} ms" if at.finished else "no answer yet"
     return f"{at.elapsed_s:,.0f} s · {at.finished:,} answered, {at.achieved_per_s:,.0f}/s · {figures}"
 
 
-def _tell(came: LoadSummary, before: LoadSummary | None, as_json: bool) -> None:
+def _print_result(came: LoadSummary, before: LoadSummary | None, as_json: bool) -> None:
     from athena_tuning.load.compare import compare as compared
 
     comparison = compared(before, came) if before is not None else None

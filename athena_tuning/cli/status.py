@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 from rich.text import Text
 
-from athena_tuning.cli.access import attached
+from athena_tuning.cli.access import attached, moment
 from athena_tuning.cli.output import as_json, console, print_json, print_table, sources_option, store_option
 from athena_tuning.model.source import MEASURED
 from athena_tuning.service import units
@@ -23,6 +23,8 @@ _COLUMNS = {
     "rejected_metrics": "rejected",
 }
 
+_EVENTS = 10
+
 
 @click.command()
 @click.option(
@@ -32,16 +34,24 @@ _COLUMNS = {
 @store_option
 @as_json
 def status(minutes: float, sources: frozenset[str] | None, store: str | None, as_json: bool) -> None:
-    """Show strategy, mode, config version, managers and latency."""
+    """Show strategy, mode, config version, managers, latency, and what happened to the store lately."""
     with attached(store, hours=minutes / 60) as service:
         service.tail.look()
         if service.tail.problem:
             raise click.ClickException(service.tail.problem)
-        standing = service.standing()
+        standing, by_source = service.standing(), service.window.sources()
         recent = service.window.summary(sources=sources)
-        by_source = service.window.sources()
+        health, events = service.store_health(), service.events()
     if as_json:
-        print_json({"standing": asdict(standing), "recent": asdict(recent), "by_source": by_source})
+        print_json(
+            {
+                "standing": asdict(standing),
+                "recent": asdict(recent),
+                "by_source": by_source,
+                "store": asdict(health),
+                "events": [asdict(event) for event in events],
+            }
+        )
         return
     told = f"{standing.strategy} · {standing.mode} · config version {standing.version}"
     console().print(Text(f"{told} · managers alive: {standing.workers_alive}"))
@@ -61,6 +71,16 @@ def status(minutes: float, sources: frozenset[str] | None, store: str | None, as
             recent.throughput_per_s,
         ]
         print_table(["p50 ms", "p95 ms", "p99 ms", "failed", "partial", "recalls/s"], [row])
+    console().print(Text(f"\nstore {health.store_id}, epoch {health.epoch}"))
+    if health.unreadable:
+        console().print(
+            Text(f"rows that cannot be read: {len(health.unreadable)} (`athena-tuning store check`)")
+        )
+    if events:
+        print_table(
+            ["when", "event", "what happened"],
+            [[moment(event.time), event.kind, event.text] for event in events[:_EVENTS]],
+        )
 
 
 @click.command()

@@ -39,15 +39,15 @@ def what_if(
                 raise click.ClickException(service.tail.problem)
         run = service.sweep(sample or NOW, over, scope=scope, speed=speed)
         run.wait()
-    if run.found is None:
+    if run.answer is None:
         raise click.ClickException(run.failure or "the simulation was stopped")
     if as_json:
-        print_json(run.found.to_dict())
+        print_json(run.answer.to_dict())
     else:
-        _tell(run.found)
+        _print_answer(run.answer)
 
 
-def _tell(found: WhatIf) -> None:
+def _print_answer(answer: WhatIf) -> None:
     from athena_tuning.service import units
     from athena_tuning.service.chart_rows import change_words
 
@@ -61,14 +61,14 @@ def _tell(found: WhatIf) -> None:
             units.percent(outcome.full_rate.value),
             "a guess" if outcome.beyond else "",
         ]
-        for outcome in (found.base, *found.outcomes)
+        for outcome in (answer.base, *answer.outcomes)
     ]
     print_table(["", "p99", "p99 change", "capacity", "slot time", "full answers", ""], rows)
-    best = f"best for {found.strategy}: {found.best.name}" if found.best else "nothing is surely better"
+    best = f"best for {answer.strategy}: {answer.best.name}" if answer.best else "nothing is surely better"
     console().print(
         Text(
-            f"{found.recalls} recalls; p99 of what is in force {units.ms(found.base.p99_ms.value)}, "
-            f"measured {units.ms(found.measured_p99_ms)}; {best}"
+            f"{answer.recalls} recalls; p99 of what is in force {units.ms(answer.base.p99_ms.value)}, "
+            f"measured {units.ms(answer.measured_p99_ms)}; {best}"
         ),
         soft_wrap=True,
     )

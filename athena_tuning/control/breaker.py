@@ -127,12 +127,11 @@ class Breaker:
 
     def succeeded(self) -> None:
         """Note a call that was well."""
-        if self.state is BreakerState.CLOSED:
-            self._in_a_row = 0
-            self._window.append((self._clock(), False))
-            return
         with self._lock:
             self._in_a_row = 0
+            if self.is_closed:
+                self._window.append((self._clock(), False))
+                return
             self._trial_ends = None
             self._next_trial = self._clock()
             self._succeeded += 1

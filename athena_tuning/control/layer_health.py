@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from athena_tuning import fork
 from athena_tuning.control.breaker import Admission, Breaker, BreakerSettings
 from athena_tuning.model import BreakerState, LayerHealth, TaskOutcome
-from athena_tuning.store import Store
+from athena_tuning.store import Store, TextPolicy
+from athena_tuning.store.text_policy import without_quotes
 
 logger = logging.getLogger(__name__)
 
@@ -77,11 +78,11 @@ class HealthPost:
 class _Layer:
     """What is known of one layer. Guarded by the lock of its ``HealthMonitor``."""
 
-    def __init__(self, breaker: Breaker, now: float) -> None:
+    def __init__(self, breaker: Breaker, now: float, tried_outside: bool) -> None:
         self.breaker = breaker
         self.since = now
         self.told = BreakerState.CLOSED
-        self.tried_outside = False
+        self.tried_outside = tried_outside
         self.calls = self.failures = self.timeouts = self.left_out = self.stale = 0
         self.left_out_before = 0
         self.lost_seconds = 0.0
@@ -99,6 +100,7 @@ class HealthMonitor:
         settings: of the breakers.
         clock: Unix seconds, for ``LayerHealth.since``.
         monotonic: seconds that never jump, for the breakers.
+        texts: what is kept of the error texts of recalls, which may quote a query.
     """
 
     def __init__(
@@ -106,10 +108,12 @@ class HealthMonitor:
         settings: BreakerSettings | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        texts: TextPolicy = TextPolicy.KEEP,
     ) -> None:
         self._settings = settings or BreakerSettings()
         self._clock = clock
         self._monotonic = monotonic
+        self._texts = texts
         self._lock = threading.Lock()
         self._layers: dict[str, _Layer] = {}
         fork.register(self)
@@ -120,10 +124,16 @@ class HealthMonitor:
         for layer in self._layers.values():
             layer.breaker.renew_after_fork()
 
-    def add(self, name: str) -> None:
-        """Watch a layer from now on, as one that is well: it is new, or another one under an old name."""
+    def add(self, name: str, *, tried_outside: bool = False) -> None:
+        """Watch a layer from now on, as one that is well: it is new, or another one under an old name.
+
+        Args:
+            name: the layer's.
+            tried_outside: once it is down, trials are made outside of recalls (``may_try``).
+        """
+        breaker = Breaker(self._settings, self._monotonic)
         with self._lock:
-            self._layers[name] = _Layer(Breaker(self._settings, self._monotonic), self._clock())
+            self._layers[name] = _Layer(breaker, self._clock(), tried_outside)
 
     def admit(self, name: str, timeout_seconds: float) -> tuple[Admission, float, str]:
         """Say whether a layer is to be called in a recall.
@@ -141,10 +151,7 @@ class HealthMonitor:
             return Admission.CALL, timeout_seconds, ""
         if layer.typical is not None:
             timeout_seconds = min(timeout_seconds, TRIAL_TIMES * layer.typical + TRIAL_SECONDS)
-        if layer.tried_outside and breaker.state is BreakerState.OPEN:
-            admission = Admission.LEAVE_OUT
-        else:
-            admission = breaker.admit(2 * timeout_seconds)
+        admission = Admission.LEAVE_OUT if layer.tried_outside else breaker.admit(2 * timeout_seconds)
         if admission is Admission.LEAVE_OUT:
             with self._lock:
                 layer.left_out += 1
@@ -174,13 +181,15 @@ class HealthMonitor:
         layer = self._layers[name]
         breaker = layer.breaker
         if outcome is TaskOutcome.OK:
-            layer.calls += 1
-            typical = seconds if layer.typical is None else layer.typical
-            layer.typical = typical + _WEIGHT * (seconds - typical)
+            with self._lock:
+                layer.calls += 1
+                typical = seconds if layer.typical is None else layer.typical
+                layer.typical = typical + _WEIGHT * (seconds - typical)
             breaker.succeeded()
         elif not of_layer:
             breaker.undecided()
         else:
+            error = without_quotes(error, self._texts) or ""
             with self._lock:
                 layer.calls += 1
                 layer.timeouts += outcome is TaskOutcome.TIMEOUT
@@ -202,13 +211,12 @@ class HealthMonitor:
         self._tell(name, layer)
 
     def set_tried_outside(self, name: str, tried_outside: bool) -> None:
-        """Say whether an open breaker waits for a trial outside of recalls."""
+        """Say whether a layer that is down waits for a trial outside of recalls, or a recall tries it."""
         self._layers[name].tried_outside = tried_outside
 
     def may_try(self, name: str, seconds: float) -> bool:
         """Whether a trial outside of recalls is due; ``note_trial`` is to be called within ``seconds``."""
-        layer = self._layers[name]
-        return layer.breaker.state is BreakerState.OPEN and layer.breaker.admit(seconds) is Admission.TRIAL
+        return self._layers[name].breaker.admit(seconds) is Admission.TRIAL
 
     def note_trial(self, name: str, outcome: TaskOutcome, seconds: float, error: str = "") -> None:
         """Note how a trial outside of recalls ended. It is no call: it says nothing about service times."""

@@ -154,7 +154,7 @@ def spans_of(m: QueryMetrics, resource: Resource, *, texts: bool = False) -> Ite
         RECALL_SPAN,
         above,
         resource=resource,
-        attributes=_told(m, texts=texts),
+        attributes=_recall_attributes(m, texts=texts),
         kind=SpanKind.INTERNAL,
         status=_status(failed=m.success is False, words=without_quotes(m.error, policy)),
         start_time=begun,
@@ -168,7 +168,7 @@ def spans_of(m: QueryMetrics, resource: Resource, *, texts: bool = False) -> Ite
             _context(trace_id, f"{m.query_id} {number}"),
             above,
             resource,
-            _told_of_layer(task),
+            _layer_attributes(task),
             kind=SpanKind.INTERNAL,
             status=_status(failed=task.outcome is not TaskOutcome.OK, words=task.outcome.value),
             start_time=started,
@@ -177,8 +177,10 @@ def spans_of(m: QueryMetrics, resource: Resource, *, texts: bool = False) -> Ite
         )
 
 
-def _told(m: QueryMetrics, *, texts: bool) -> dict[str, str | bool | int | float | Sequence[str]]:
-    told = {
+def _recall_attributes(
+    m: QueryMetrics, *, texts: bool
+) -> dict[str, str | bool | int | float | Sequence[str]]:
+    attributes = {
         TYPE_ATTRIBUTE: m.query_type,
         TEXT_ATTRIBUTES[0]: m.query_text if texts else None,
         CACHE_ATTRIBUTE: m.cache_hit,
@@ -190,10 +192,10 @@ def _told(m: QueryMetrics, *, texts: bool) -> dict[str, str | bool | int | float
         "athena.layers": list(m.layers_queried),
         "athena.accuracy": None if math.isnan(m.accuracy_score) else m.accuracy_score,
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in attributes.items() if value is not None}
 
 
-def _told_of_layer(task: LayerTask) -> dict[str, str | int | float]:
+def _layer_attributes(task: LayerTask) -> dict[str, str | int | float]:
     return {
         LAYER_ATTRIBUTE: task.layer,
         QUEUE_ATTRIBUTE: task.queue_ms,

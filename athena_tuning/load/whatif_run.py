@@ -125,7 +125,7 @@ class WhatIfRun(RunHandle):
         self._ask = ask
         self._gate = gate or threading.Semaphore()
         self._share = 0.0
-        self._found: WhatIf | None = None
+        self._answer: WhatIf | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> WhatIfRun:
@@ -149,9 +149,9 @@ class WhatIfRun(RunHandle):
         return self._share
 
     @property
-    def found(self) -> WhatIf | None:
+    def answer(self) -> WhatIf | None:
         """The answer, once it has finished."""
-        return self._found
+        return self._answer
 
     def _work(self) -> None:
         try:
@@ -190,7 +190,7 @@ class WhatIfRun(RunHandle):
                 self._end(State.FAILED, message)
                 return
             with self._changed:
-                self._found, self._share = message, 1.0
+                self._answer, self._share = message, 1.0
                 self._end(State.FINISHED)
             return
 

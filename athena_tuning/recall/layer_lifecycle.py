@@ -29,7 +29,8 @@ PROBE_SECONDS = 5.0
 class LayerLifecycle:
     """Opens layers, tries those that are down, closes them.
 
-    A layer that cannot be opened is down, and is tried again; nothing else fails with it.
+    A layer that cannot be opened is down, and is tried again; nothing else fails with it. Of one layer no two
+    trials are under way at once, so that a ``probe`` that hangs holds one thread; meanwhile recalls try.
 
     Args:
         executor: runs what layers want to have done, outside of its limit.
@@ -40,24 +41,31 @@ class LayerLifecycle:
         self._executor = executor
         self._health = health
         self._lock = threading.Lock()
-        self._layers: list[RegisteredLayer] = []
+        self._layers: dict[str, RegisteredLayer] = {}
+        self._replaced: list[RegisteredLayer] = []
         self._unopened: set[str] = set()
+        self._trials: dict[str, tuple[Future[Any], float]] = {}
         fork.register(self)
 
     def renew_after_fork(self) -> None:
         """Have the layers opened anew in a forked child: what they opened is the parent's."""
         self._lock = threading.Lock()
-        for layer in self._layers:
+        self._trials.clear()
+        for layer in self._layers.values():
             if layer.open is not None:
                 self._unopened.add(layer.name)
                 self._health.set_down(layer.name, "it is opened anew after a fork", tried_outside=True)
 
     def add(self, layer: RegisteredLayer) -> None:
-        """Open a layer, and close it with the others."""
+        """Watch a layer, open it, and close it with the others; so too what it replaces."""
+        name = layer.name
         with self._lock:
-            self._layers.append(layer)
-        if layer.probe is not None:
-            self._health.set_tried_outside(layer.name, True)
+            if name in self._layers:
+                self._replaced.append(self._layers[name])
+            self._layers[name] = layer
+            self._unopened.discard(name)
+            self._trials.pop(name, None)
+        self._health.add(name, tried_outside=layer.probe is not None)
         if layer.open is None:
             return
         opening = self._executor.call_apart(layer.open)
@@ -65,23 +73,19 @@ class LayerLifecycle:
             opening.result(OPEN_SECONDS)
         except Exception as exc:  # noqa: BLE001  (whatever a stranger's open raises)
             why = describe(exc)[0] if opening.done() else f"that takes longer than {OPEN_SECONDS:g} s"
-            self._unopened.add(layer.name)
-            self._health.set_down(layer.name, f"it could not be opened: {why}", tried_outside=True)
+            self._unopened.add(name)
+            self._health.set_down(name, f"it could not be opened: {why}", tried_outside=True)
             if not opening.done():
-                opening.add_done_callback(partial(self._ended, layer, True, time.monotonic()))
+                self._await(layer, opening, OPEN_SECONDS, opens=True)
 
     def try_layers(self) -> None:
         """Try the layers that are down and have to be opened, or have a ``probe``. This waits for nothing."""
-        for layer in self._layers:
-            opens = layer.name in self._unopened
-            hook: Callable[[], Any] | None = layer.open if opens else None
-            if not opens and layer.probe is not None:
-                hook = partial(layer.probe, time.monotonic() + PROBE_SECONDS)
-            if hook is not None and self._health.may_try(
-                layer.name, OPEN_SECONDS if opens else PROBE_SECONDS
-            ):
-                trial = self._executor.call_apart(hook)
-                trial.add_done_callback(partial(self._ended, layer, opens, time.monotonic()))
+        for layer in list(self._layers.values()):
+            if layer.name in self._unopened and layer.open is not None:
+                self._try(layer, layer.open, OPEN_SECONDS, opens=True)
+            elif layer.probe is not None:
+                probe = partial(layer.probe, time.monotonic() + PROBE_SECONDS)
+                self._try(layer, probe, PROBE_SECONDS, opens=False)
 
     def close(self, until: float) -> None:
         """Close all layers that want to be, the latest first, and wait for that until then.
@@ -90,9 +94,12 @@ class LayerLifecycle:
             until: monotonic seconds.
         """
         with self._lock:
-            layers = [layer for layer in reversed(self._layers) if layer.close is not None]
+            layers = [*self._replaced, *self._layers.values()]
+            self._replaced.clear()
             self._layers.clear()
-        closing = [(layer, self._executor.call_apart(layer.close)) for layer in layers if layer.close]
+        closing = [
+            (layer, self._executor.call_apart(layer.close)) for layer in reversed(layers) if layer.close
+        ]
         for layer, end in closing:
             try:
                 end.result(max(0.0, until - time.monotonic()))
@@ -103,15 +110,30 @@ class LayerLifecycle:
     @property
     def has_closing(self) -> bool:
         """Whether there is anything to close."""
-        return any(layer.close is not None for layer in self._layers)
+        return any(layer.close is not None for layer in (*self._replaced, *self._layers.values()))
+
+    def _try(self, layer: RegisteredLayer, hook: Callable[[], Any], seconds: float, *, opens: bool) -> None:
+        trial, ends = self._trials.get(layer.name, (None, 0.0))
+        if trial is not None and not trial.done():
+            if not opens and time.monotonic() >= ends:
+                self._health.set_tried_outside(layer.name, False)
+        elif self._health.may_try(layer.name, seconds):
+            self._await(layer, self._executor.call_apart(hook), seconds, opens=opens)
+
+    def _await(self, layer: RegisteredLayer, trial: Future[Any], seconds: float, *, opens: bool) -> None:
+        began = time.monotonic()
+        self._trials[layer.name] = trial, began + seconds
+        trial.add_done_callback(partial(self._ended, layer, opens, began))
 
     def _ended(self, layer: RegisteredLayer, opened: bool, began: float, trial: Future[Any]) -> None:
-        exc = trial.exception() if not trial.cancelled() else TimeoutError("cancelled")
+        if self._layers.get(layer.name) is not layer:
+            return  # replaced or closed meanwhile
         seconds = time.monotonic() - began
+        exc = trial.exception()
+        if exc is None and opened:
+            self._unopened.discard(layer.name)
+        self._health.set_tried_outside(layer.name, layer.probe is not None or layer.name in self._unopened)
         if exc is None:
-            if opened:
-                self._unopened.discard(layer.name)
-                self._health.set_tried_outside(layer.name, layer.probe is not None)
             self._health.note_trial(layer.name, TaskOutcome.OK, seconds)
         else:
             error, outcome = describe(exc)

@@ -108,9 +108,7 @@ class Recaller:
 
     def register(self, layer: RegisteredLayer) -> None:
         """Ask ``layer`` from the next recall on, in place of one with its name."""
-        if layer.cache_seconds is not None or layer.stale_seconds:
-            self._cache.set_lifetime(layer.name, layer.cache_seconds, layer.stale_seconds)
-        self._health.add(layer.name)
+        self._cache.set_lifetime(layer.name, layer.cache_seconds, layer.stale_seconds)
         self.layers = {**self.layers, layer.name: layer}
         self._cache.written([layer.name])
 

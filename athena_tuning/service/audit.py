@@ -36,11 +36,11 @@ def decided(version: ConfigVersion, before: TuningConfig, foretold: WhatIf) -> D
     )
 
 
-def told(spec: LoadSpec) -> str:
+def load_in_words(spec: LoadSpec) -> str:
     """Return a load in a few words.
 
     Example:
-        >>> told(LoadSpec("bursty", rate_per_s=20, duration_s=60))
+        >>> load_in_words(LoadSpec("bursty", rate_per_s=20, duration_s=60))
         'bursty at 20 /s for 60 s'
     """
     if spec.pattern == "replay":

@@ -60,7 +60,7 @@ class Loads:
         with self._lock:
             if self._run is not None and self._run.state in UNDER_WAY:
                 raise ValueError("a load run is under way: stop it first")
-            self._run = run = self._made(spec).start()
+            self._run = run = self._new_run(spec).start()
             self._keeper = threading.Thread(target=self._keep, args=(run,), name="load keeper", daemon=True)
             self._keeper.start()
         return run
@@ -83,7 +83,7 @@ class Loads:
         if keeper is not None:
             keeper.join()
 
-    def _made(self, spec: LoadSpec) -> Run:
+    def _new_run(self, spec: LoadSpec) -> Run:
         if self._embedded is None:
             return RemoteRun(self._store, spec)
         if is_heavy(spec) and self._store.url:

@@ -8,13 +8,12 @@ the writer saw.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from athena_tuning import locations
+from athena_tuning import locations, settings
 from athena_tuning.control import operations
 from athena_tuning.interchange import Import, Stored, forget_import, store_import
 from athena_tuning.load import fast_forward
@@ -48,7 +47,7 @@ class TuningService(ReadService):
     """The dashboard's and the command line's one way to the system. All methods are thread-safe."""
 
     @classmethod
-    def open(cls, environ: Mapping[str, str] = os.environ) -> TuningService:
+    def open(cls, environ: Mapping[str, str] = settings.current) -> TuningService:
         """Open what the settings name and start it.
 
         ``ATHENA_TUNING_STORE`` is the store, ``ATHENA_TUNING_ATTACH=1`` watches other processes' managers
@@ -269,7 +268,7 @@ class TuningService(ReadService):
         """
         self._may_write(actor, "start a load")
         self.loads.start(spec)
-        self._note(actor, f"load started: {audit.told(spec)}")
+        self._note(actor, f"load started: {audit.load_in_words(spec)}")
 
     def pause_load(self, actor: Actor) -> None:
         """Let the load run ask nothing for now. Raises ``NotAllowed`` if the actor is no operator."""
@@ -358,7 +357,8 @@ class TuningService(ReadService):
         forwarded = fast_forward.store_forward(made, self.store)
         self.tail.wait_for(before + forwarded.records, _ARRIVES_WITHIN_SECONDS)
         self._remembered.forget()
-        self._note(actor, f"fast forward of {audit.told(spec)}: {forwarded.records:,} simulated recalls")
+        words = audit.load_in_words(spec)
+        self._note(actor, f"fast forward of {words}: {forwarded.records:,} simulated recalls")
         return forwarded
 
     def import_file(

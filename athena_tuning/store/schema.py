@@ -124,6 +124,19 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
         "UPDATE {schema}leases SET holder = '', seconds = 0",
     ),
     (
+        """CREATE TABLE {schema}identity (
+            one BIGINT PRIMARY KEY CHECK (one = 1),
+            store_id TEXT NOT NULL,
+            epoch BIGINT NOT NULL)""",
+        """CREATE TABLE {schema}events (
+            id {key},
+            time DOUBLE PRECISION NOT NULL,
+            kind TEXT NOT NULL,
+            text TEXT NOT NULL,
+            key TEXT UNIQUE)""",
+        "CREATE INDEX events_time ON {schema}events (time)",
+    ),
+    (
         "ALTER TABLE {schema}rollups RENAME TO rollups_before",
         """CREATE TABLE {schema}rollups (
             seconds BIGINT NOT NULL,

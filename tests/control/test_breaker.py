@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import pytest
@@ -179,3 +180,27 @@ class BreakerMachine(RuleBasedStateMachine):
 
 TestBreakerMachine = BreakerMachine.TestCase
 TestBreakerMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def test_breaker_counts_failures_while_other_threads_note_successes() -> None:
+    breaker = Breaker(BreakerSettings(in_a_row=10**9, least_calls=10**6), Clock())
+    end = threading.Event()
+
+    def be_well() -> None:
+        while not end.is_set():
+            breaker.succeeded()
+
+    threads = [threading.Thread(target=be_well) for _ in range(2)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in range(5000):
+            breaker.failed("busy")
+    finally:
+        sys.setswitchinterval(interval)
+        end.set()
+        for thread in threads:
+            thread.join()
+    assert breaker.is_closed

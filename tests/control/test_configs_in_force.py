@@ -150,6 +150,7 @@ def test_a_stale_write_is_refused_and_what_is_in_force_is_obeyed(store: Failing)
         assert manager.limit == 9
 
 
+@pytest.mark.slow
 def test_what_another_process_writes_reaches_the_manager(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'store.db'}"
     store = open_store(url)
@@ -301,6 +302,7 @@ def test_the_mode_is_set_for_all_types_and_each_exception(store: Failing) -> Non
         assert manager.configs.for_type("temporal").enable_cache is False
 
 
+@pytest.mark.slow
 def test_of_two_managers_on_a_store_one_tunes_and_the_other_takes_over(store: Failing) -> None:
     one = MemoryManager(":memory:", store=store, worker_id="one")
     two = MemoryManager(":memory:", store=store, worker_id="two")

@@ -33,6 +33,7 @@ def store():
         yield opened
 
 
+@pytest.mark.slow
 def test_a_config_of_the_store_is_obeyed_acknowledged_and_noted_in_queries(store):
     seen = []
     with Control(store, worker_id="w1") as control:

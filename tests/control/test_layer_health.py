@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 import pytest
 
@@ -141,3 +142,18 @@ def test_layer_health_record_goes_through_plain_types() -> None:
     assert health.blocks_loop == "for 1.5 s at search, line 3 of a.py"
     plain = health.to_dict()
     assert LayerHealth.from_dict({**plain, "of a newer program": 1}) == health
+
+
+def test_layer_health_counts_every_call_of_threads_that_note_at_once() -> None:
+    watched = Watched()
+
+    def work() -> None:
+        for _ in range(2000):
+            watched.monitor.note("tickets", TaskOutcome.OK, 0.02)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert watched.health.calls == 8000

@@ -150,6 +150,7 @@ def test_a_sink_that_gives_up_counts_what_it_did_not_deliver_and_delivers_nothin
     assert (stored(store), sink.dropped) == ([], 301)
 
 
+@pytest.mark.slow
 def test_dropped_metrics_are_seen_in_the_store_once_it_is_back() -> None:
     store = Down()
     with MemoryManager(

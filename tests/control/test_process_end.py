@@ -72,6 +72,7 @@ def run(path: Path, ending: str) -> tuple[subprocess.CompletedProcess[str], str]
     return done, url
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_what_was_measured_is_stored_when_a_process_that_forgot_to_close(tmp_path: Path, ending: str) -> None:
     done, url = run(tmp_path, ENDINGS[ending])
@@ -83,6 +84,7 @@ def test_what_was_measured_is_stored_when_a_process_that_forgot_to_close(tmp_pat
         assert store.acquire_lease("tuner", "the next", 5.0), "the lease was given back"
 
 
+@pytest.mark.slow
 def test_a_store_that_hangs_keeps_no_process_from_ending_and_the_loss_is_told(tmp_path: Path) -> None:
     done, _ = run(tmp_path, HANGS)
     assert done.returncode == 0, done.stderr

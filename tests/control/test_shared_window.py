@@ -117,6 +117,7 @@ def test_the_manager_that_leads_decides_on_the_recalls_of_all() -> None:
     assert len(store.tail_metrics().records) == 25, "nothing that was gathered is delivered again"
 
 
+@pytest.mark.slow
 def test_another_process_takes_over_within_ten_seconds_with_the_evidence_of_the_one_killed(
     tmp_path: Path,
 ) -> None:

@@ -78,6 +78,7 @@ def test_a_worker_has_four_threads_and_ends_them_all() -> None:
     assert {t.name for t in set(threading.enumerate()) - before} == set()
 
 
+@pytest.mark.slow
 def test_configs_are_obeyed_and_the_lease_is_renewed_while_the_store_takes_no_metrics(
     quick_lease: None,
 ) -> None:
@@ -105,6 +106,7 @@ def test_configs_are_obeyed_and_the_lease_is_renewed_while_the_tuner_thinks(quic
         tuner.released.set()
 
 
+@pytest.mark.slow
 def test_the_window_is_kept_up_while_the_store_answers_nothing() -> None:
     store = Hanging("append_metrics", "tail_metrics", "append_feedback")
     with MemoryManager(":memory:", store=store, profiler=PerformanceProfiler(max_metrics=50)) as manager:

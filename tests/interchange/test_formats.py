@@ -18,5 +18,6 @@ def _format(request):
 
 
 @pytest.mark.usefixtures("_format")
+@pytest.mark.slow
 class TestBuiltIn(FormatSuite):
     pass

@@ -98,6 +98,7 @@ def test_a_bomb_without_lines_fills_no_memory(tmp_path):
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_whatever_the_size(tmp_path):
     def peak(rows):
         line = json.dumps({"ts": 1_700_000_000, "latency_ms": 5, "query": "x" * 200})
@@ -113,6 +114,7 @@ def test_memory_is_bounded_whatever_the_size(tmp_path):
     assert large < small + (2 << 20)
 
 
+@pytest.mark.slow
 def test_a_large_document_is_read_in_pieces(tmp_path):
     spans = [
         {

@@ -90,6 +90,7 @@ def test_arrivals_without_latency_stay_without():
     assert {m.query_type for m in records} == {"conv", "code"}
 
 
+@pytest.mark.slow
 def test_requests_with_times_by_layer():
     found, records = read("traces/nezha_onlineboutique.parquet")
     assert found.mapping.layers == "layers"

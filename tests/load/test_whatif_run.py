@@ -18,7 +18,7 @@ def test_another_process_gives_the_answer_that_this_one_gives():
     run = WhatIfRun(lambda: question).start()
     assert run.wait(120)
     assert (run.state, run.share, run.failure) == (State.FINISHED, 1.0, "")
-    assert run.found == answer(question)
+    assert run.answer == answer(question)
 
 
 @pytest.mark.parametrize("over", OVER)
@@ -59,7 +59,7 @@ def test_what_cannot_be_simulated_says_why(question, why):
     assert run.wait(60)
     assert run.state is State.FAILED
     assert why in run.failure
-    assert run.found is None
+    assert run.answer is None
 
 
 def test_a_question_that_cannot_be_asked_fails_the_run(caplog):
@@ -82,7 +82,7 @@ def test_a_stopped_run_ends_its_process_and_lets_the_next_one_in():
     assert first.state is State.STOPPED
     assert second.wait(120)
     assert second.state is State.FINISHED
-    assert first.found is None
+    assert first.answer is None
 
 
 @pytest.mark.parametrize(("values", "why"), [({"over": "moon"}, "over must be"), ({"speed": 0.0}, "speed")])

@@ -46,6 +46,7 @@ def test_each_row_of_the_recall_table_is_a_record_of_the_window() -> None:
     assert_rows_are(profiler.to_pandas(), profiler.metrics)
 
 
+@pytest.mark.slow
 def test_the_recall_table_is_whole_over_many_blocks_and_without_what_has_left() -> None:
     profiler = filled(18_000, most=17_000)
     table = profiler.to_pandas()

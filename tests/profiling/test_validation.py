@@ -283,6 +283,7 @@ def read_everything(profiler: PerformanceProfiler) -> None:
     profiler.read_since()
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(bad=st.lists(bad_records, max_size=30), good=st.integers(0, 30), at_once=st.booleans())
 def test_no_junk_raises_or_gets_lost_uncounted(bad, good, at_once):

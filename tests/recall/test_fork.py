@@ -48,6 +48,7 @@ def test_fork_of_an_executor_has_threads_a_loop_and_all_slots_of_its_own() -> No
         hang.set()
 
 
+@pytest.mark.slow
 def test_fork_of_a_manager_recalls_with_all_layers_while_others_recall_in_the_parent() -> None:
     with over(
         StubLayer("thread", items("t")), Remote(), StubLayer("more", items("m")), max_concurrent=2
@@ -79,6 +80,7 @@ def test_fork_of_a_manager_recalls_with_all_layers_while_others_recall_in_the_pa
         assert manager.recall("at the end")["_errors"] == {}
 
 
+@pytest.mark.slow
 def test_fork_opens_layers_anew_that_were_opened_in_the_parent() -> None:
     class Opened(StubLayer):
         opened = 0

@@ -41,6 +41,7 @@ ITEMS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.sampled_from("abc"), ITEMS, max_size=3), st.integers(1, 12))
 def test_the_list_is_ordered_bounded_and_shows_nothing_twice(
     lists: dict[str, list[dict[str, object]]], limit: int

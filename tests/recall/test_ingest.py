@@ -134,6 +134,7 @@ def test_signs_that_no_text_needs_are_kept_and_found_beside(manager: MemoryManag
     assert {item["text"] for item in answer["graph"]} == set(texts)
 
 
+@pytest.mark.slow
 def test_a_gzip_that_is_damaged_inside_loads_what_was_before(manager: MemoryManager, tmp_path: Path) -> None:
     path = tmp_path / "items.jsonl.gz"
     whole = bytearray(

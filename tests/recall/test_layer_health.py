@@ -13,7 +13,7 @@ import pytest
 
 from athena_tuning.control.breaker import BreakerSettings
 from athena_tuning.model import BreakerState
-from athena_tuning.recall import MemoryManager
+from athena_tuning.recall import MemoryManager, layer_lifecycle
 from athena_tuning.store import MemoryStore
 from tests.support.clock import Clock
 from tests.support.memory_layers import StubLayer, failing, items, over, records, set_config
@@ -58,16 +58,16 @@ def test_dead_layer_neither_empties_the_cache_nor_blinds_the_tuner() -> None:
         StubLayer("graph", items("a")),
         StubLayer("dead", failing),
     ]
-    with MemoryManager(":memory:", layers=layers) as manager:
+    with MemoryManager(":memory:", layers=layers, monotonic=Clock(1000.0)) as manager:
         set_config(manager, layer_selection_enabled=False)
         for turn in range(60):
             manager.recall(f"what uses part {turn % 20}?")
         assert [layer.calls for layer in layers] == [20, 20, 5]
         last = records(manager)[-1]
         assert (last.cache_hit, last.partial, last.tasks) == (True, True, ())
-        until(lambda: manager.tuner.contributions.shares("relational").get("graph") is not None)
-        shares = manager.tuner.contributions.shares("relational")
-        assert set(shares) == {"semantic", "graph"}
+        values = manager.tuner.contributions.values
+        until(lambda: "graph" in values().get("relational", {}))
+        assert set(values()["relational"]) == {"semantic", "graph"}
 
 
 def test_stale_answer_stands_in_for_a_layer_that_is_down_and_is_said_to() -> None:
@@ -262,6 +262,68 @@ def test_layer_with_a_probe_is_tried_outside_of_recalls() -> None:
         assert layer.calls == 5, "no recall tries"
         layer.answer, layer.fails = items("b"), False
         until(lambda: "probed" in manager.recall("again", use_cache=False))
+
+
+def test_recalls_try_a_layer_whose_probe_hangs_and_only_one_probe_is_under_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(layer_lifecycle, "PROBE_SECONDS", 0.05)
+    end = threading.Event()
+
+    class Probed(StubLayer):
+        probes = 0
+
+        def probe(self, deadline: float) -> None:
+            self.probes += 1
+            end.wait(WAIT)
+
+    layer = Probed("probed", failing)
+    with MemoryManager(":memory:", layers=[layer, StubLayer("good", items("a"))], breaker=QUICK) as manager:
+        set_config(manager, layer_selection_enabled=False)
+        for turn in range(20):
+            manager.recall(f"q {turn}", use_cache=False)
+        layer.answer = items("b")
+        until(lambda: "probed" in manager.recall("again", use_cache=False))
+        assert layer.probes == 1
+        end.set()
+
+
+def test_layer_that_replaces_another_one_is_asked_only_once_it_is_opened() -> None:
+    class Slow(Lively):
+        def open(self) -> None:
+            super().open()
+            self.meanwhile = manager.recall("while it opens", use_cache=False)
+
+    old, new = Lively(), Slow()
+    new.answer = items("new")
+    with over(old) as manager:
+        manager.register_layer(new)
+        assert [i["id"] for i in new.meanwhile["lively"]] == ["a"]
+        assert (old.calls, new.calls) == (1, 0)
+        assert [i["id"] for i in manager.recall("then", use_cache=False)["lively"]] == ["new"]
+    assert (old.log, new.log) == (["open", "close"], ["open", "close"])
+
+
+def test_layer_that_was_replaced_is_not_tried_any_more() -> None:
+    class Probed(StubLayer):
+        probes = 0
+
+        def probe(self, deadline: float) -> None:
+            self.probes += 1
+
+    class Down(Probed):
+        def probe(self, deadline: float) -> None:
+            super().probe(deadline)
+            raise ConnectionError("still down")
+
+    old, new = Probed("probed"), Down("probed", failing)
+    with MemoryManager(":memory:", layers=[old, StubLayer("good", items("a"))], breaker=QUICK) as manager:
+        set_config(manager, layer_selection_enabled=False)
+        manager.register_layer(new)
+        for turn in range(20):
+            manager.recall(f"q {turn}", use_cache=False)
+        until(lambda: new.probes > 2)
+        assert (old.probes, new.calls) == (0, 5)
 
 
 def test_layer_whose_close_fails_or_hangs_does_not_keep_the_manager_from_closing(

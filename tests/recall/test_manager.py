@@ -23,6 +23,7 @@ def manager() -> Iterator[MemoryManager]:
         yield made
 
 
+@pytest.mark.slow
 def test_event_loop_awaits_many_recalls_at_once(manager: MemoryManager) -> None:
     async def main() -> list[dict[str, Any]]:
         return await asyncio.gather(*(manager.arecall(f"billing {n}") for n in range(200)))

@@ -343,6 +343,7 @@ def test_a_memory_in_memory_leaves_no_file() -> None:
 WORDS = st.sampled_from(["tea", "ledger", "moon", "auditor", "fish"])
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(
@@ -380,6 +381,7 @@ def test_any_history_ends_like_a_fresh_memory_of_what_is_left(
     fresh.close()
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(

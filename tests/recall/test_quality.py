@@ -61,6 +61,7 @@ def only(manager: MemoryManager, layers: tuple[str, ...]) -> MemoryManager:
     return fixed
 
 
+@pytest.mark.slow
 def test_recall_at_10(
     manager: MemoryManager, questions: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:

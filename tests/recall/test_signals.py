@@ -90,6 +90,7 @@ def test_keyboard_interrupt_of_a_layer_on_the_callers_thread_is_the_callers() ->
         assert manager.in_flight == 0
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning"
 )  # it may strike in a destructor

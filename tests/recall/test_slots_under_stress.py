@@ -110,6 +110,7 @@ RECALLS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(RECALLS, st.integers(1, 4))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_slots_all_come_back_after_any_mixture_of_recalls_at_once(recalls: Any, limit: int) -> None:
@@ -210,6 +211,7 @@ def stress(runs: int, threads: int, limits: tuple[int, ...]) -> Counter[str]:
     return work.outcomes
 
 
+@pytest.mark.slow
 def test_slots_all_come_back_after_1500_random_runs_from_threads_and_loops() -> None:
     outcomes = stress(1500, 6, (3, 1, 5))
     assert {"ok", "error", "timeout", "cancelled"} <= set(outcomes)

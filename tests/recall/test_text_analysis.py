@@ -212,6 +212,7 @@ def test_a_question_above_or_below_a_long_paste_is_read(memory: Memory, text: st
     assert len(terms(text)) <= MAX_TERMS
 
 
+@pytest.mark.slow
 def test_a_text_as_long_as_any_is_read_in_bounded_work() -> None:
     for text in ("x" * 1_000_000, "东" * 1_000_000, "a" * 999_999 + "?", "a-" * 500_000, "aB" * 500_000):
         assert 1 <= len(terms(text)) <= MAX_TERMS
@@ -250,6 +251,7 @@ def splits_like_a_person(word: str) -> bool:
     return len(word.split()) == 1 and any(map(str.isalnum, word)) and word.isprintable()
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.lists(WORDS.filter(splits_like_a_person), min_size=1, max_size=5), min_size=1, max_size=6))
 @example([["x²", "½", "№", "ﷺ", "㎒", "Ⅷ"]])
@@ -264,6 +266,7 @@ def test_what_is_kept_is_found_by_any_of_its_own_words_in_any_script(texts: list
     memory.close()
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.text(st.characters(min_codepoint=0x4E00, max_codepoint=0x9FFF), min_size=1, max_size=12), st.data())
 def test_any_piece_of_a_run_without_spaces_finds_it(text: str, data: st.DataObject) -> None:

@@ -247,9 +247,9 @@ def test_a_forecast_is_made_once_for_all_who_ask_alike(service: TuningService) -
     run = service.forecast(cases)
     assert service.forecast(cases) is run
     assert run.wait(120)
-    assert run.found is not None
-    assert [o.name for o in run.found.outcomes] == ["four", "ten"]
-    assert run.found.recalls > 1000
+    assert run.answer is not None
+    assert [o.name for o in run.answer.outcomes] == ["four", "ten"]
+    assert run.answer.recalls > 1000
     assert service.forecast({"six": TuningConfig(6)}) is not run
 
 
@@ -279,10 +279,10 @@ def test_a_type_is_foretold_under_the_limit_that_all_share(service: TuningServic
     fill(service, "fast", 10_000)
     run = service.forecast({"own": TuningConfig(17, timeout_seconds=2.0)}, "meta")
     assert run.wait(120)
-    assert run.found is not None
-    configs = run.found.outcomes[0].configs
+    assert run.answer is not None
+    configs = run.answer.outcomes[0].configs
     assert configs.for_type("meta") == TuningConfig(5, timeout_seconds=2.0)
-    assert run.found.recalls < 1000
+    assert run.answer.recalls < 1000
 
 
 def test_an_attached_dashboard_knows_no_proposal_but_what_the_store_says(tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ def test_a_sweep_needs_no_manager(tmp_path: Path) -> None:
     watching = TuningService(store, Tail(store))
     run = watching.sweep("mixed", "switches")
     assert run.wait(120)
-    assert run.found is not None
+    assert run.answer is not None
     empty = watching.sweep(NOW, "limit")
     assert empty.wait(60)
     assert "0 recalls" in empty.failure

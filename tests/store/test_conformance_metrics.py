@@ -295,6 +295,7 @@ def test_rollups_tell_layers_types_versions_and_workers_apart(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", list(Level))
 def test_every_level_counts_every_record_once(
     measured: tuple[Store, list[QueryMetrics]], level: Level
@@ -350,6 +351,7 @@ def test_late_records_join_the_minute_that_is_rolled_up_already(open_it: Opened,
     assert len(set(table.keys)) == len(table)
 
 
+@pytest.mark.slow
 def test_a_count_beyond_two_bytes_survives(open_it: Opened, recalls: Recalls) -> None:
     store = open_it(clock=lambda: START)
     one = recalls(1)[0]._replace(latency_ms=10.0)

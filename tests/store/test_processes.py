@@ -72,6 +72,7 @@ def write_until_killed(path: Path, first: int, acknowledged: Connection) -> None
         sequence += 1
 
 
+@pytest.mark.slow
 def test_killed_twenty_times_in_mid_batch_loses_nothing_acknowledged(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     SqliteStore(path).close()
@@ -136,6 +137,7 @@ def apply_many(kind: str, place: Any, name: str, times: int, result: Connection)
     result.send((versions, refused))
 
 
+@pytest.mark.slow
 def test_eight_processes_apply_two_hundred_versions_each_without_gap_or_loss(shared: tuple[str, Any]) -> None:
     kind, place = shared
     times = 200 if kind == "sqlite" else 50
@@ -172,6 +174,7 @@ def hold_lease(kind: str, place: Any, ready: Connection) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_lease_is_taken_over_when_its_holder_was_killed(shared: tuple[str, Any]) -> None:
     kind, place = shared
     store = open_again(kind, place)

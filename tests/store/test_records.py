@@ -51,6 +51,7 @@ def assert_alike(a: PerformanceProfiler, b: PerformanceProfiler) -> None:
     assert a.get_trending_queries() == b.get_trending_queries()
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=6), st.integers(0, 1000))
 def test_columns_make_the_same_window_as_records(sizes: list[int], seed: int) -> None:
@@ -141,6 +142,7 @@ def test_joined_segments_hold_the_records_of_all(sizes: list[int]) -> None:
     assert records_of(whole, texts) == [m for batch in batches for m in batch]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=5), st.integers(0, 1000), st.integers(1, 80))
 def test_a_window_gives_as_columns_what_it_gives_as_records(sizes: list[int], seed: int, page: int) -> None:
@@ -165,6 +167,7 @@ def test_a_window_gives_as_columns_what_it_gives_as_records(sizes: list[int], se
         assert len(stored.data) <= len(plain.data) + 64
 
 
+@pytest.mark.slow
 def test_columns_of_a_window_cross_its_blocks_and_outlive_it(recalls: Recalls) -> None:
     now = [NOW]
     profiler = PerformanceProfiler(window_hours=1, max_metrics=40_000, clock=lambda: now[0])

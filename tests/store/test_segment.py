@@ -53,6 +53,7 @@ RECORDS = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(RECORDS, min_size=1, max_size=8))
 def test_any_batch_comes_back_as_it_was(batch: list[QueryMetrics]) -> None:

@@ -20,13 +20,13 @@ from athena_tuning.model import (
     TuningConfig,
     TuningStrategy,
 )
+from athena_tuning.testing.virtual_manager import TunedConfigs
 from athena_tuning.tuning.estimation.contributions import Contributions, Mean, Quality, Share
 from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.policies.advisors import Advice
 from athena_tuning.tuning.policies.layer_advisor import LayerAdvisor, LayerFinding
 from athena_tuning.tuning.policies.model_policy import ModelPolicy
 from athena_tuning.tuning.settings import ADVISORS, CONTRIBUTION
-from tests.support.virtual_manager import TunedConfigs
 
 PACE, KEPT, TYPES = ADVISORS.pace, CONTRIBUTION.kept, CONTRIBUTION.types
 NOW = 1_750_000_000.0
@@ -96,6 +96,7 @@ def test_the_verdict_holds_prediction_beside_observation() -> None:
     assert verdict.observed == pytest.approx(verdict.predicted, abs=0.05)  # 4 % ask everything
 
 
+@pytest.mark.slow
 def test_a_layer_that_adds_to_one_answer_in_fifty_stays() -> None:
     world = World()
     world.useful["graph"] = 0.02

@@ -148,7 +148,7 @@ class Repository:
     def _ask(self, *args: str) -> str:
         done = self._run(*args)
         if done.returncode:
-            raise GitError(_told(self.path, done.stderr))
+            raise GitError(_error_in_words(self.path, done.stderr))
         return done.stdout.decode("utf-8", "surrogateescape").rstrip("\n")
 
     def _run(self, *args: str) -> subprocess.CompletedProcess[bytes]:
@@ -181,7 +181,7 @@ class Repository:
                 code = process.wait()
             if code > 0:
                 said.seek(0)
-                raise GitError(_told(self.path, said.read()))
+                raise GitError(_error_in_words(self.path, said.read()))
 
     def _command(self, args: tuple[str, ...]) -> list[str]:
         fixed = [part for name, value in _FIXED.items() for part in ("-c", f"{name}={value}")]
@@ -193,7 +193,7 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in _ELSEWHERE} | _ENVIRONMENT
 
 
-def _told(path: Path, said: bytes) -> str:
+def _error_in_words(path: Path, said: bytes) -> str:
     words = said.decode("utf-8", "replace").strip()
     if "not a git repository" in words:
         return f"{path} is not in a git repository"

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 from dataclasses import dataclass
@@ -105,7 +104,6 @@ class LoopThread:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._callbacks: deque[Callable[[], object]] = deque()
         self._stopping = False
 
     @property
@@ -139,16 +137,7 @@ class LoopThread:
         Raises:
             RuntimeError: as ``get``.
         """
-        loop = self.get()
-        self._callbacks.append(callback)
-        if len(self._callbacks) == 1:  # else they are about to be called
-            loop.call_soon_threadsafe(self._call_back, context=Context())
-
-    def repair(self) -> None:
-        """Have callbacks called that an interrupted ``submit`` left behind."""
-        loop = self._loop
-        if self._callbacks and loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._call_back, context=Context())
+        self.get().call_soon_threadsafe(callback, context=Context())
 
     def close(self, timeout_seconds: float) -> None:
         """Cancel what is on the loop and end the thread; one that is blocked is left behind."""
@@ -159,14 +148,6 @@ class LoopThread:
             loop.call_soon_threadsafe(loop.stop)
             if thread is not threading.current_thread():
                 thread.join(timeout_seconds)
-
-    def _call_back(self) -> None:
-        while self._callbacks:
-            try:
-                self._callbacks[0]()
-            except Exception:
-                logger.exception("something could not be started on the layers' event loop")
-            self._callbacks.popleft()
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)

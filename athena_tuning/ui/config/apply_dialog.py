@@ -256,7 +256,7 @@ def _close() -> None:
 def _finished_prediction(page: PageContext, change: PendingChange) -> WhatIf | None:
     """Return what the dialog's simulation said, if it had ended by the time that the person applied."""
     try:
-        return page.service.forecast({_CASE: change.config}, change.scope).found
+        return page.service.forecast({_CASE: change.config}, change.scope).answer
     except ValueError:
         return None
 

@@ -53,7 +53,7 @@ def _capacity(outcome: Outcome) -> Cell:
 
 def outcome_of(run: WhatIfRun, name: str) -> Outcome | None:
     """Return what a run says of a case; None before it has ended, or if it does not."""
-    outcomes = run.found.outcomes if run.found else ()
+    outcomes = run.answer.outcomes if run.answer else ()
     return next((outcome for outcome in outcomes if outcome.name == name), None)
 
 
@@ -62,10 +62,10 @@ def effect(run: WhatIfRun, name: str) -> None:
     outcome = outcome_of(run, name)
     if run.state is State.RUNNING:
         st.progress(run.share, text="Simulating on the newest recalls…")
-    elif outcome is None or run.found is None:
+    elif outcome is None or run.answer is None:
         st.caption(f"No prediction: {run.failure or 'the simulation was stopped'}.")
     else:
-        components.static_table(*before_and_after(run.found, outcome))
+        components.static_table(*before_and_after(run.answer, outcome))
 
 
 def candidates(decision: Decision) -> None:

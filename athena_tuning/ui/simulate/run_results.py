@@ -31,7 +31,9 @@ def kept_runs(page: PageContext) -> None:
     columns = st.columns(len(chosen), gap="small")
     for place, run in zip(columns, chosen, strict=True):
         with place, components.card(f"run-{run.id}", "What came out"):
-            st.caption(f"Run {text.markdown(run.id, 64)}: {text.markdown(audit.told(run.spec), 120)}")
+            st.caption(
+                f"Run {text.markdown(run.id, 64)}: {text.markdown(audit.load_in_words(run.spec), 120)}"
+            )
             figures(run)
     if len(chosen) == 2:
         with components.card("run-compared", "Was the later one better?"):
@@ -89,7 +91,7 @@ def comparison(result: Comparison) -> None:
 
 def _choose(page: PageContext, runs: Records[LoadSummary]) -> list[LoadSummary]:
     event = components.table(
-        runs.to_pandas().assign(load=[audit.told(run.spec) for run in runs]),
+        runs.to_pandas().assign(load=[audit.load_in_words(run.spec) for run in runs]),
         {
             "started": components.moment_column("Began", page.view.timezone),
             "load": "Load",

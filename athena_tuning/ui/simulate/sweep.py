@@ -85,13 +85,13 @@ def result(page: PageContext) -> None:
     elif sweep.run.state is State.RUNNING:
         with components.card("what-running", "Simulating"):
             page.live(lambda _: _progress(sweep), every=0.5)
-    elif sweep.run.found is None:
+    elif sweep.run.answer is None:
         with components.card("what-failed", "No answer"):
             st.text(text.plain(sweep.run.failure or "The simulation was stopped.", 300))
             if sweep.source == NOW:
                 components.samples_menu(page, "what-if")
     else:
-        _answer(page, sweep, sweep.run.found)
+        _answer(page, sweep, sweep.run.answer)
 
 
 def _progress(sweep: Sweep) -> None:

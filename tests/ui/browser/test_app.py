@@ -6,13 +6,14 @@ import contextlib
 import re
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from athena_tuning.model import LayerTask, QueryMetrics
@@ -125,13 +126,15 @@ def test_overview_puts_the_advice_first_on_a_phone(look: Look, address: str) -> 
     for width, advice_first in ((390, True), (1440, False)):
         seen = look(address, width=width)
         seen.go()
-        tops = []
-        for part in (".st-key-card-advice", '[data-testid="stMetric"]'):
-            drawn = seen.page.locator(part).first
-            expect(drawn).to_be_visible(timeout=SLOW)
-            box: Any = drawn.bounding_box()
-            tops.append(box["y"])
-        assert (tops[0] < tops[1]) is advice_first
+        drawn = [seen.page.locator(p).first for p in (".st-key-card-advice", '[data-testid="stMetric"]')]
+        for part in drawn:
+            expect(part).to_be_visible(timeout=SLOW)
+
+        def in_order(first: Locator, second: Locator) -> bool:
+            above, below = first.bounding_box(), second.bounding_box()
+            return bool(above and below) and above["y"] < below["y"]
+
+        until(partial(in_order, *(drawn if advice_first else reversed(drawn))))
 
 
 def test_lost_connection_says_how_old_the_figures_are(look: Look, serve: Serve) -> None:

@@ -14,15 +14,27 @@ from athena_tuning.model import (
     TuningStrategy,
 )
 from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.testing.clock import Clock
 from athena_tuning.tuning import AutoTuner, Policy
 from athena_tuning.tuning.estimation.daily_load import DailyLoad
 from athena_tuning.tuning.simulation.simulator import Simulation, Slowdown
 from athena_tuning.tuning.trace import Trace
-from tests.support.clock import Clock
 
 
 class TunedConfigs:
-    """A profiler, a tuner and the configs in force, which the tuner's decisions change."""
+    """A profiler, a tuner and the configs in force, which the tuner's decisions change.
+
+    Args:
+        policy: who decides.
+        start: config at first.
+        apply: whether decisions are carried out.
+        keep_evidence: whether what decisions rest on is kept beside them, in ``evidence``.
+        daily_load: how the day is divided.
+
+    Attributes:
+        decisions: what was decided so far.
+        evidence: what each of them rests on, packed, if it is kept.
+    """
 
     def __init__(
         self,
@@ -30,6 +42,7 @@ class TunedConfigs:
         start: TuningConfig | None = None,
         *,
         apply: bool = True,
+        keep_evidence: bool = False,
         daily_load: DailyLoad | None = None,
     ) -> None:
         start = start or TuningConfig()
@@ -44,7 +57,8 @@ class TunedConfigs:
         )
         self.configs = ConfigSet()
         self.decisions: list[Decision] = []
-        self._apply = apply
+        self.evidence: list[bytes] = []
+        self._apply, self._keep_evidence = apply, keep_evidence
         self.write(start)
 
     def write(self, config: TuningConfig, scope: str = "all", mode: Mode = Mode.AUTO) -> ConfigVersion:
@@ -61,6 +75,9 @@ class TunedConfigs:
         """Let the tuner decide and carry it out."""
         made = list(self.tuner.step(self.configs, self.clock.now))
         self.decisions += made
+        if self._keep_evidence:
+            kept = [self.tuner.evidence_of(decision.decision_id) for decision in made]
+            self.evidence += [evidence for evidence in kept if evidence is not None]
         for decision in made:
             if self._apply and decision.after != decision.before:
                 self.tuner.applied(decision, self.write(decision.after, decision.scope))
@@ -105,6 +122,7 @@ class VirtualManager(TunedConfigs):
         self._record = record
 
     def write(self, config: TuningConfig, scope: str = "all", mode: Mode = Mode.AUTO) -> ConfigVersion:
+        """Put a config in force for the recalls that come from now on."""
         version = super().write(config, scope, mode)
         self.simulation.apply(self.configs)
         return version
