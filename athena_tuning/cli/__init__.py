@@ -27,6 +27,10 @@ class _LazyGroup(click.Group):
             "dashboard",
             "Serve the dashboard, with a manager of its own unless --attach is given.",
         ),
+        "decision": (
+            "decision",
+            "Show the tuner's decisions, and make one again from the evidence that was kept with it.",
+        ),
         "forward": (
             "forward",
             "Simulate a load on the config in force, in seconds, and put it into the store.",

@@ -63,7 +63,7 @@ class TunerLoop:
         self._monotonic = monotonic
         self._proposals: tuple[Proposal, ...] = ()
         self._published = -math.inf
-        self._unrecorded: deque[Decision] = deque(maxlen=MAX_UNRECORDED)
+        self._unrecorded: deque[tuple[Decision, bytes | None]] = deque(maxlen=MAX_UNRECORDED)
 
     def step(self) -> None:
         """Let the tuner decide, if this worker leads; in mode AUTO apply what it decided.
@@ -79,12 +79,14 @@ class TunerLoop:
             self._shared.take_own()
             for scored in self._shared.take_others():
                 self._tuner.contributions.rate_record(scored)
-        for decision in self._tuner.step(self._follower.configs, self._clock()):
+        made = self._tuner.step(self._follower.configs, self._clock())
+        evidence = self._tuner.evidence_of(made[0].decision_id) if made else None
+        for decision in made:
             lease = self._lease.held
             if lease is None:
                 logger.info("decision %s is dropped: another worker leads by now", decision.decision_id)
                 return
-            self._unrecorded.append(self._carried_out(decision, lease))
+            self._unrecorded.append((self._carried_out(decision, lease), evidence))
 
     def record(self) -> None:
         """Keep what was decided in the store.
@@ -93,7 +95,7 @@ class TunerLoop:
             StoreError: if the store does not take it; call again later.
         """
         while self._unrecorded:
-            self._store.append_decision(self._unrecorded[0])
+            self._store.append_decision(*self._unrecorded[0])
             self._unrecorded.popleft()
 
     def publish(self) -> None:

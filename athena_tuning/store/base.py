@@ -45,6 +45,10 @@ REMOVED = "removed batches"
 """The topic of messages whose keys are batches that were taken out, each removal with a text of its own."""
 
 
+WITH_EVIDENCE = 100
+"""Decisions of which it is kept what they rest on."""
+
+
 @dataclass(frozen=True, slots=True)
 class MetricsTail:
     """New raw records since a cursor, and the cursor to go on from (opaque, JSON-safe)."""
@@ -221,8 +225,18 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def append_decision(self, decision: Decision) -> None:
-        """Keep a decision; one with the same id is replaced (a verdict may be filled in)."""
+    def append_decision(self, decision: Decision, evidence: bytes | None = None) -> None:
+        """Keep a decision; one with the same id is replaced (a verdict may be filled in).
+
+        Args:
+            decision: the record.
+            evidence: what it rests on, packed (``tuning.evidence``): kept for the newest ``WITH_EVIDENCE``
+                decisions that have some. None leaves what is there.
+        """
+
+    @abstractmethod
+    def decision_evidence(self, decision_id: str) -> bytes | None:
+        """Return what a decision rests on, packed; None where it is not kept, or not any more."""
 
     @abstractmethod
     def decisions(self, *, limit: int = 200) -> Records[Decision]:

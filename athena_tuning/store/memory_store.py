@@ -23,7 +23,7 @@ from athena_tuning.model import (
     SourceBatch,
     WorkerStatus,
 )
-from athena_tuning.store.base import MetricsTail, Store
+from athena_tuning.store.base import WITH_EVIDENCE, MetricsTail, Store
 from athena_tuning.store.batches import known_batch, newest_first, without_source
 from athena_tuning.store.configs import ConfigChange, check_together, versions_after
 from athena_tuning.store.encoding import Encoded
@@ -79,6 +79,7 @@ class MemoryStore(Store):
         self._in_force = ConfigSet()
         self._by_key: dict[str, ConfigVersion] = {}
         self._decisions: dict[str, Decision] = {}
+        self._evidence: dict[str, tuple[float, bytes]] = {}
         self._workers: dict[str, WorkerStatus] = {}
         self._annotations: list[Annotation] = []
         self._events: dict[str, StoreEvent] = {}
@@ -233,10 +234,20 @@ class MemoryStore(Store):
             newest_first = (v for v in reversed(self._versions) if scope in (None, v.scope))
             return Records(ConfigVersion, islice(newest_first, limit))
 
-    def append_decision(self, decision: Decision) -> None:
+    def append_decision(self, decision: Decision, evidence: bytes | None = None) -> None:
         """See ``Store``."""
         with self._open():
             self._decisions[decision.decision_id] = decision
+            if evidence is not None:
+                self._evidence[decision.decision_id] = decision.time, evidence
+                while len(self._evidence) > WITH_EVIDENCE:
+                    del self._evidence[min(self._evidence, key=lambda name: (self._evidence[name][0], name))]
+
+    def decision_evidence(self, decision_id: str) -> bytes | None:
+        """See ``Store``."""
+        with self._open():
+            kept = self._evidence.get(decision_id)
+            return None if kept is None else kept[1]
 
     def decisions(self, *, limit: int = 200) -> Records[Decision]:
         """See ``Store``."""

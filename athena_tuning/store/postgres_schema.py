@@ -23,7 +23,7 @@ _KINDS = {
     "key": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
     "compact": "",
 }
-_DENSE = (("segments", "data"), ("rollups", "histogram"))
+_DENSE = (("segments", "data"), ("rollups", "histogram"), ("decision_evidence", "data"))
 """Columns that PostgreSQL need not try to compress."""
 
 

@@ -170,6 +170,12 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
             newest DOUBLE PRECISION NOT NULL)""",
         tell_sources_apart,
     ),
+    (
+        """CREATE TABLE {schema}decision_evidence (
+            decision_id TEXT PRIMARY KEY,
+            time DOUBLE PRECISION NOT NULL,
+            data {blob} NOT NULL)""",
+    ),
 )
 """The steps from an empty database to today's tables; version n is what the first n steps make."""
 

@@ -189,7 +189,8 @@ def older(store: Any) -> None:
         table = sql_rollups._table(rows, UnreadableRows("older"))
         whole = table.merged([key[:-1] for key in table.keys])
         transaction.run("DROP TABLE main.rollups")
-        transaction.run("DROP TABLE main.batches")
+        for later in ("batches", "decision_evidence"):
+            transaction.run(f"DROP TABLE main.{later}")
         transaction.run(create.format(**dialect, compact=" WITHOUT ROWID" if is_sqlite else ""))
         transaction.run_many(
             f"INSERT INTO main.rollups ({', '.join(columns)}) VALUES ({','.join('?' * len(columns))})",
