@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
+
+from athena_tuning import settings
 
 
 def home() -> Path:
@@ -13,10 +16,9 @@ def home() -> Path:
 
     ``ATHENA_TUNING_HOME`` names it; without that it is the user's data folder.
     """
-    named = os.environ.get("ATHENA_TUNING_HOME")
+    named = settings.current.get("ATHENA_TUNING_HOME")
     folder = Path(named) if named else platformdirs.user_data_path("athena-tuning")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return make_private_folder(folder)
 
 
 def dashboard() -> Path:
@@ -36,9 +38,29 @@ def sample_data() -> Path:
 
 def default_store_url() -> str:
     """Return the store to use: ``ATHENA_TUNING_STORE``, else a SQLite file in ``home()``."""
-    return os.environ.get("ATHENA_TUNING_STORE") or f"sqlite:///{home() / 'store.db'}"
+    return settings.current.get("ATHENA_TUNING_STORE") or f"sqlite:///{home() / 'store.db'}"
 
 
 def default_memory() -> Path:
     """Return the memory file to use: ``ATHENA_TUNING_MEMORY``, else ``memory.db`` in ``home()``."""
-    return Path(os.environ.get("ATHENA_TUNING_MEMORY") or home() / "memory.db")
+    return Path(settings.current.get("ATHENA_TUNING_MEMORY") or home() / "memory.db")
+
+
+def make_private_folder(folder: Path) -> Path:
+    """Make a folder that is missing, and what is missing above it, for this user alone; return it.
+
+    What lies there quotes people's questions. A folder that is there keeps its rights.
+    """
+    if not folder.is_dir():
+        make_private_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def make_private_file(path: Path) -> None:
+    """Make a file that is missing, empty and for this user alone; one that is there keeps its rights.
+
+    Where that fails nothing is said: whoever opens the file next says what is wrong with it.
+    """
+    with suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))

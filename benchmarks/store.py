@@ -241,6 +241,45 @@ def lying(path: Path) -> Iterator[Figure]:
     store.close()
 
 
+def upkeep(path: Path, quick: bool) -> Iterator[Figure]:
+    """Config writes of one process while another one forgets what is old, and how small the file is then."""
+    progress("config writes during upkeep")
+    now, size = time.time(), 100_000 if quick else 400_000
+    old = [
+        record for at in range(4) for record in records(size // 4, f"old-{at}", now - 5 * DAY, now - 4 * DAY)
+    ]
+    with open_store(f"sqlite:///{path}") as store:
+        for sequence, first in enumerate(range(0, size, 4000)):
+            store.append_metrics(
+                "old",
+                sequence,
+                [m._replace(query_text=f"{m.query_text} {m.query_id}") for m in old[first : first + 4000]],
+            )
+        store.append_metrics("new", 0, records(100, "new", now - 60, now))
+        before = path.stat().st_size
+        process = APART.Process(target=maintain, args=(f"sqlite:///{path}",))
+        process.start()
+        took: list[float] = []
+        while process.is_alive():
+            began = time.perf_counter()
+            change = ConfigChange(
+                TuningConfig(2 + len(took) % 2), expected_version=len(took), actor="b", reason="r"
+            )
+            store.apply_config(change)
+            took.append((time.perf_counter() - began) * 1000)
+            time.sleep(0.01)
+        process.join()
+    yield Figure("config write during upkeep, p50", median(took), "ms")
+    yield Figure(f"config write during upkeep, longest of {len(took)}", max(took), "ms", 100)
+    yield Figure("file after forgetting, of before", path.stat().st_size / before, "x", 0.8)
+
+
+def maintain(url: str) -> None:
+    with open_store(url) as store:
+        store.maintain()
+        store.maintain()  # the first one rolled up
+
+
 def recalling(folder: Path, quick: bool) -> Iterator[Figure]:
     """Recalls while what they measured is delivered, and while it is not, in turns."""
     progress("recall with the flusher on and off")
@@ -351,6 +390,7 @@ def measured(asked: Options, folder: Path) -> Iterator[Figure]:
     yield from flushes("SQLite", new(), asked.quick)
     path = folder / "month.db"
     yield from reading(f"sqlite:///{path}", path, asked.quick)
+    yield from upkeep(folder / "old.db", asked.quick)
     yield from recalling(folder, asked.quick)
     yield from propagation("SQLite", new(), asked.quick)
     with postgres(folder) as server:

@@ -6,13 +6,15 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
+
+from athena_tuning.service.plain_json import without_nan
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 memory_option = click.option(
@@ -29,23 +31,30 @@ store_option = click.option(
 
 def console() -> Console:
     """Return the console for standard output, as it is now (tests replace it)."""
+    from rich.console import Console
+
     return Console(highlight=False)
 
 
 def error_console() -> Console:
     """Return the console for standard error: what it shows never mixes with what a command prints."""
+    from rich.console import Console
+
     return Console(stderr=True, highlight=False)
 
 
 def print_json(value: object) -> None:
     """Print ``value`` as JSON; a figure that is unknown (NaN) becomes null."""
-    click.echo(json.dumps(_without_nan(value), indent=2, ensure_ascii=False, allow_nan=False))
+    click.echo(json.dumps(without_nan(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def print_table(
     columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None
 ) -> None:
     """Print rows under column names; text from outside is shown as it is, never as markup."""
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for at, name in enumerate(columns):
         table.add_column(Text(name), no_wrap=at == 0)  # a name that is cut is none
@@ -56,6 +65,8 @@ def print_table(
 
 def progress_bar(what: str) -> Progress:
     """Return a progress bar on standard error."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     return Progress(
         TextColumn(what),
         BarColumn(),
@@ -69,14 +80,16 @@ def progress_bar(what: str) -> Progress:
 @contextmanager
 def errors_in_words() -> Iterator[None]:
     """Turn an expected failure into one line on standard error and exit code 1."""
-    from athena_tuning.extras import MissingExtra
-    from athena_tuning.service.roles import NotAllowed
-    from athena_tuning.store import StoreError
-
     try:
         yield
-    except (MissingExtra, StoreError, NotAllowed, OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
+    except Exception as error:
+        from athena_tuning.extras import MissingExtra
+        from athena_tuning.service.roles import NotAllowed
+        from athena_tuning.store import StoreError
+
+        if isinstance(error, (MissingExtra, StoreError, NotAllowed, OSError, ValueError)):
+            raise click.ClickException(str(error)) from error
+        raise
 
 
 def _cell(value: object) -> str:
@@ -85,13 +98,3 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.1f}"
     return str(value)
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {str(key): _without_nan(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(inner) for inner in value]
-    return value

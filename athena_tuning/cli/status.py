@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 from rich.text import Text
 
-from athena_tuning.cli.access import attached
+from athena_tuning.cli.access import attached, moment
 from athena_tuning.cli.output import as_json, console, print_json, print_table, store_option
 from athena_tuning.service import units
 
@@ -22,6 +22,8 @@ _COLUMNS = {
     "rejected_metrics": "rejected",
 }
 
+_EVENTS = 10
+
 
 @click.command()
 @click.option(
@@ -30,15 +32,22 @@ _COLUMNS = {
 @store_option
 @as_json
 def status(minutes: float, store: str | None, as_json: bool) -> None:
-    """Show strategy, mode, config version, managers and latency."""
+    """Show strategy, mode, config version, managers, latency, and what happened to the store lately."""
     with attached(store, hours=minutes / 60) as service:
         service.tail.look()
         if service.tail.problem:
             raise click.ClickException(service.tail.problem)
         standing = service.standing()
-        recent = service.window.summary()
+        recent, health, events = service.window.summary(), service.store_health(), service.events()
     if as_json:
-        print_json({"standing": asdict(standing), "recent": asdict(recent)})
+        print_json(
+            {
+                "standing": asdict(standing),
+                "recent": asdict(recent),
+                "store": asdict(health),
+                "events": [asdict(event) for event in events],
+            }
+        )
         return
     told = f"{standing.strategy} · {standing.mode} · config version {standing.version}"
     console().print(Text(f"{told} · managers alive: {standing.workers_alive}"))
@@ -55,6 +64,16 @@ def status(minutes: float, store: str | None, as_json: bool) -> None:
             recent.throughput_per_s,
         ]
         print_table(["p50 ms", "p95 ms", "p99 ms", "failed", "partial", "recalls/s"], [row])
+    console().print(Text(f"\nstore {health.store_id}, epoch {health.epoch}"))
+    if health.unreadable:
+        console().print(
+            Text(f"rows that cannot be read: {len(health.unreadable)} (`athena-tuning store check`)")
+        )
+    if events:
+        print_table(
+            ["when", "event", "what happened"],
+            [[moment(event.time), event.kind, event.text] for event in events[:_EVENTS]],
+        )
 
 
 @click.command()

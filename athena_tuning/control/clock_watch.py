@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from athena_tuning.store import Store
+from athena_tuning.store import Store, StoreEvent
 
 logger = logging.getLogger(__name__)
 
-TOPIC = "clock steps"
+KIND = "clock"
+"""Of the events that tell of steps."""
+
 STEP_SECONDS = 5.0
 """By less a clock is brought back into line, which harms nothing."""
 
@@ -37,7 +39,7 @@ class ClockWatch:
     """Compares the clock that records have with one that never jumps.
 
     Args:
-        store: told of each step, so that every face can show it; a host tells one step once.
+        store: a step is an event there, so that every face can show it; a host tells one step once.
         clock: Unix seconds.
         monotonic: seconds that never jump.
 
@@ -56,29 +58,27 @@ class ClockWatch:
         self._clock = clock
         self._monotonic = monotonic
         self._apart = clock() - monotonic()
+        self._untold: deque[tuple[StoreEvent, str]] = deque()
 
     def look(self) -> None:
         """Notice a step since the last look.
 
         Raises:
-            StoreError: if the store could not be told; it is logged all the same.
+            StoreError: if the store could not be told; it is logged all the same, and told at a later look.
         """
         now = self._clock()
         apart = now - self._monotonic()
         stepped, self._apart = apart - self._apart, apart
-        if abs(stepped) < STEP_SECONDS:
-            return
+        if abs(stepped) >= STEP_SECONDS:
+            self._note(now, stepped)
+        while self._untold:
+            event, key = self._untold[0]
+            self._store.append_event(event, key=key)
+            self._untold.popleft()
+
+    def _note(self, now: float, stepped: float) -> None:
         step = ClockStep(socket.gethostname(), now, stepped)
         self.steps.append(step)
-        logger.warning("the clock of %s stepped by %+.0f s", step.host, stepped)
-        self._store.post(TOPIC, f"{step.host} {now // 60:.0f}", json.dumps(asdict(step)))
-
-
-def clock_steps(store: Store) -> list[ClockStep]:
-    """Return the steps that the workers of a store have noticed, the newest last.
-
-    Raises:
-        StoreError: if the store cannot be read.
-    """
-    found = (json.loads(text) for text in store.posted(TOPIC).values())
-    return sorted((ClockStep(**step) for step in found), key=lambda step: step.time)
+        text = f"the clock of {step.host} stepped by {stepped:+.0f} s"
+        logger.warning("%s", text)
+        self._untold.append((StoreEvent(now, KIND, text), f"{KIND} {step.host} {now // 60:.0f}"))

@@ -59,8 +59,10 @@ class ConfigFollower:
         if token == self._token:
             return
         configs = self._store.config_set()
-        if configs.head == 0 and self._start != ConfigSet():
-            self._write_start()
+        if configs.head == 0 and configs.epoch > self.configs.epoch:
+            self._write(self.configs, configs, "carried over: the store's content was lost")
+        elif configs.head == 0 and self._start != ConfigSet():
+            self._write(self._start, configs, "as started")
         else:
             self._take(configs)
         self._token = token
@@ -107,27 +109,40 @@ class ConfigFollower:
 
     def _take(self, configs: ConfigSet) -> None:
         if configs.head == 0:
-            configs = self._start
+            configs = replace(self._start, epoch=configs.epoch)
         with self._lock:
             before = self.configs
-            if configs.head < before.head or configs == before:
+            if configs.is_older_than(before) or configs == before:
                 return  # an older read that came late, or nothing new
             self.configs = configs
             self._obey(configs)
         for change in _described(before, configs):
             logger.info("%s", change)
 
-    def _write_start(self) -> None:
-        """Let everybody see what this worker was started with, unless somebody else wrote meanwhile."""
-        start = self._start.default
+    def _write(self, configs: ConfigSet, empty: ConfigSet, reason: str) -> None:
+        """Let everybody see what is in force here, unless somebody else wrote into the empty store first."""
+        if configs == replace(ConfigSet(), epoch=configs.epoch):
+            self._take(empty)
+            return
+        versions = (configs.default, *configs.by_type.values())
         try:
             self.apply(
-                operations.apply(
-                    self.configs, start.config, actor="manager", reason="as started", mode=start.mode
-                )
+                [
+                    change
+                    for version in versions
+                    for change in operations.apply(
+                        ConfigSet(),
+                        version.config,
+                        actor="manager",
+                        reason=reason,
+                        scope=version.scope,
+                        expected_version=0,
+                        mode=version.mode,
+                    )
+                ]
             )
         except ConfigConflict:
-            logger.info("configs were written while this worker started: they hold")
+            logger.info("configs were written while this worker wrote its own: they hold")
 
 
 def first_configs(strategy: TuningStrategy, mode: Mode) -> ConfigSet:

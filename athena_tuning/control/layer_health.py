@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from athena_tuning import fork
 from athena_tuning.control.breaker import Admission, Breaker, BreakerSettings
 from athena_tuning.model import BreakerState, LayerHealth, TaskOutcome
-from athena_tuning.store import Store
+from athena_tuning.store import Store, TextPolicy
+from athena_tuning.store.text_policy import without_quotes
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +100,7 @@ class HealthMonitor:
         settings: of the breakers.
         clock: Unix seconds, for ``LayerHealth.since``.
         monotonic: seconds that never jump, for the breakers.
+        texts: what is kept of the error texts of recalls, which may quote a query.
     """
 
     def __init__(
@@ -106,10 +108,12 @@ class HealthMonitor:
         settings: BreakerSettings | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        texts: TextPolicy = TextPolicy.KEEP,
     ) -> None:
         self._settings = settings or BreakerSettings()
         self._clock = clock
         self._monotonic = monotonic
+        self._texts = texts
         self._lock = threading.Lock()
         self._layers: dict[str, _Layer] = {}
         fork.register(self)
@@ -185,6 +189,7 @@ class HealthMonitor:
         elif not of_layer:
             breaker.undecided()
         else:
+            error = without_quotes(error, self._texts) or ""
             with self._lock:
                 layer.calls += 1
                 layer.timeouts += outcome is TaskOutcome.TIMEOUT

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from athena_tuning.control.clock_watch import ClockWatch
 from athena_tuning.control.config_follower import ConfigFollower
 from athena_tuning.control.feedback import FeedbackRecorder
+from athena_tuning.control.isolation import IsolationLog
 from athena_tuning.control.lease import RENEW_SECONDS, TuningLease
 from athena_tuning.control.metric_sink import MetricSink
 from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
@@ -59,6 +60,9 @@ class Membership:
         self.feedback = FeedbackRecorder(profiler, tuner.contributions, store, clock)
         self.sink = MetricSink(profiler, store, worker_id, begin_at)
         self.clock_watch = ClockWatch(store, clock)
+        self.isolation_log = IsolationLog(
+            store, self.lease, lambda: self.follower.configs.default.config, clock
+        )
         self._worker_id = worker_id
         self._store = store
         self._profiler = profiler
@@ -99,6 +103,7 @@ class Membership:
         if tune:
             exchange.append(PeriodicTask("tuning", 0.25, loop.step))
             exchange.append(PeriodicTask("decision delivery", 0.25, loop.record, loop.record))
+            exchange.append(PeriodicTask("isolation log", 1.0, self.isolation_log.look))
             presence.insert(0, PeriodicTask("lease renewal", RENEW_SECONDS, lease.renew, lease.release))
         watch = PeriodicThread("config watch", [PeriodicTask("config watch", 0.025, self.follower.watch)])
         self._exchange = PeriodicThread("store exchange", exchange)

@@ -21,6 +21,8 @@ _COLON = re.compile(r"\s*:")
 _RESOURCES = ("resourceSpans", "resource_spans", "batches")
 _SCOPES = ("scopeSpans", "scope_spans", "instrumentationLibrarySpans")
 """Members of a document of OpenTelemetry: spans are in scopes of resources; one may hold them all."""
+_AROUND = ("trace", "result")
+"""What Tempo's and Jaeger's newer APIs put around such a document."""
 
 _LISTS = frozenset(
     {"data", "traces", "observations", "runs", "spans", "items", "results", "rows", "records", "hits"}
@@ -231,7 +233,8 @@ def _path_to_spans(text: str) -> tuple[str, ...] | None:
     if resources is not None:
         return (resources, scopes, "spans")
     inner = next((name for name in _RESOURCES if f'"{name}"' in text), None)
-    return ("trace", inner, scopes, "spans") if inner is not None and "trace" in outermost else None
+    around = next((name for name in _AROUND if name in outermost), None)
+    return (around, inner, scopes, "spans") if inner is not None and around is not None else None
 
 
 def _is_row(names: Collection[str]) -> bool:

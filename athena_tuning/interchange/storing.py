@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Self
@@ -25,7 +25,10 @@ from athena_tuning.interchange.row_source import Progress
 from athena_tuning.store import Store
 from athena_tuning.store.retention import DEFAULT
 
-BATCH = 8192
+BATCH = 4096
+"""Records in a batch: a store rolls up a batch in one step, and meanwhile others wait for its lock."""
+
+_EARLIER_BATCH = 8192
 _AHEAD_S = 60.0
 
 
@@ -90,14 +93,14 @@ def store_import(
     if not confirmed and (doubts := found.doubts(seen, clock())):
         raise NeedsConfirmation(found.path.name, doubts)
     if note.round == 0 or note.done is not None:
-        note = _Note(note.round + 1, 0.0 if keep_times else _move(report, clock()))
+        note = _Note(note.round + 1, 0.0 if keep_times else _move(report, clock()), size=BATCH)
         note.write(key)
     records = found.stream(_half(progress, 1), shift=note.moved_s)
     number = 0
-    while batch := list(islice(records, BATCH)):
+    while batch := list(islice(records, note.size)):
         number += 1
         store.append_metrics(note.batch(key), number, batch)
-    _Note(note.round, note.moved_s, clock()).write(key)
+    replace(note, done=clock()).write(key)
     return Stored(found.report, note.moved_s, note.batch(key))
 
 
@@ -108,6 +111,7 @@ class _Note:
     round: int = 0
     moved_s: float = 0.0
     done: float | None = None
+    size: int = _EARLIER_BATCH
 
     @classmethod
     def of(cls, key: str) -> Self:
@@ -122,7 +126,7 @@ class _Note:
 
     def write(self, key: str) -> None:
         place = _place(key)
-        place.parent.mkdir(parents=True, exist_ok=True)
+        locations.make_private_folder(place.parent)
         new = place.with_suffix(f".{os.getpid()}.part")
         new.write_text(json.dumps(asdict(self)), "utf-8")
         new.replace(place)

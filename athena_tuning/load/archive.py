@@ -41,7 +41,7 @@ class RunArchive:
             ValueError: if its id is no plain name.
         """
         path = self._path(summary.id)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        locations.make_private_folder(self.folder)
         with tempfile.NamedTemporaryFile("w", dir=self.folder, suffix=".part", delete=False) as file:
             json.dump(summary.to_dict(), file)
         os.replace(file.name, path)

@@ -266,9 +266,14 @@ class ConfigSet:
         0, 0, "all", TuningConfig(), Mode.ADVISE, "athena_tuning", "defaults", 0.0
     )
     by_type: Mapping[str, ConfigVersion] = field(default_factory=dict)
+    epoch: int = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (type(self), (self.head, self.default, dict(self.by_type)))
+        return (type(self), (self.head, self.default, dict(self.by_type), self.epoch))
+
+    def is_older_than(self, other: ConfigSet) -> bool:
+        """Return whether ``other`` came into force later."""
+        return (self.epoch, self.head) < (other.epoch, other.head)
 
     def for_type(self, query_type: str) -> TuningConfig:
         """Return the config for a query of this type."""

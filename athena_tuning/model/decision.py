@@ -46,13 +46,14 @@ class Candidate:
 
 
 class Action(StrEnum):
-    """What a decision does to the config in force."""
+    """What a decision does to the config in force. ISOLATE: nothing; a layer that is down is left out."""
 
     KEEP = "keep"
     CHANGE = "change"
     CANARY = "canary"
     CONFIRM = "confirm"
     ROLLBACK = "rollback"
+    ISOLATE = "isolate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Decision:
         scope: "all" or a query type.
         action: what it does.
         before: the incumbent.
-        after: what should be in force; equal to ``before`` for KEEP and CONFIRM.
+        after: what should be in force; equal to ``before`` for KEEP, CONFIRM and ISOLATE.
         summary: one sentence for a person.
         samples: recalls it rests on.
         reasons: why each parameter has its value.

@@ -52,6 +52,8 @@ class PerformanceProfiler:
         max_metrics: records held.
         temporal_bins: parts of the day in ``get_temporal_pattern``; a divisor of 96.
         clock: gives Unix seconds.
+        most_names: query types, and layers, that are told apart; what comes beyond is "(other)", and counted
+            as "normalised_names". None: what ``ATHENA_TUNING_NAMES`` says, else 1,000.
 
     Attributes:
         measure: measures queries of any system: ``with profiler.measure("last deploy?", "temporal") as query:
@@ -77,6 +79,7 @@ class PerformanceProfiler:
         temporal_bins: int = 24,
         *,
         clock: Callable[[], float] = time.time,
+        most_names: int | None = None,
     ) -> None:
         if not window_hours > 0:
             raise ValueError(f"window_hours must be above 0, not {window_hours}")
@@ -93,7 +96,7 @@ class PerformanceProfiler:
         self._most_pending = max_metrics + _SLACK
         self._lock = threading.Lock()
         self._at_forks = fork.HeldLock(self._lock)
-        self._window = Window(max_metrics, window_hours * 3600)
+        self._window = Window(max_metrics, window_hours * 3600, most_names)
         self._summaries = IncrementalSummaries()
         self._counters: Counter[str] = Counter(recorded=0)
         self._rated = 0

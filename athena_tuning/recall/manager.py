@@ -29,6 +29,7 @@ from athena_tuning.recall.request import RecallRequest, takes
 from athena_tuning.recall.result import RecallResult
 from athena_tuning.recall.snapshot import Snapshot
 from athena_tuning.store import Store
+from athena_tuning.store.text_policy import text_policy
 from athena_tuning.tuning import AutoTuner
 
 LONGEST_TIMEOUT_SECONDS = 3600.0
@@ -102,7 +103,9 @@ class MemoryManager(Worker):
         )
         self._executor = ParallelLayerExecutor(timeout_seconds=LONGEST_TIMEOUT_SECONDS)
         self._cache: AnswerCache[Snapshot, RecallResult] = AnswerCache(clock=monotonic)
-        self._health = HealthMonitor(breaker, clock, monotonic)
+        self._health = HealthMonitor(
+            breaker, clock, monotonic, text_policy() if store is None else store.texts
+        )
         self._lifecycle = LayerLifecycle(self._executor, self._health)
         self._event_loop = event_loop
         self.memory = Memory(memory)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
-import os
 import secrets
 from collections.abc import Mapping
 from urllib.parse import urlsplit
+
+from athena_tuning import settings
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 HOSTS_SETTING = "ATHENA_TUNING_HOSTS"
@@ -34,7 +35,7 @@ def host_name(header: str | None) -> str:
         return ""
 
 
-def is_known_host(header: str | None, environ: Mapping[str, str] = os.environ) -> bool:
+def is_known_host(header: str | None, environ: Mapping[str, str] = settings.current) -> bool:
     """Whether the app answers to the name in a ``Host`` header.
 
     A web page that rebinds a name of its own to this machine (DNS rebinding) sends that name. So names are
@@ -72,11 +73,16 @@ class OperatorToken:
         ValueError: if the secret that is set is shorter than 16 characters.
     """
 
-    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, environ: Mapping[str, str] = settings.current) -> None:
         given = environ.get(TOKEN_SETTING, "")
         if given and len(given) < _SHORTEST_TOKEN:
             raise ValueError(f"{TOKEN_SETTING} must have {_SHORTEST_TOKEN} characters or more")
         self._secret = given or secrets.token_urlsafe(24)
+
+    @property
+    def secret(self) -> str:
+        """What programs send as ``Authorization: Bearer …``; never log it."""
+        return self._secret
 
     @property
     def query(self) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from athena_tuning import locations
 from athena_tuning.load.remote_run import OrderTaker
 from athena_tuning.load.run import LoadRun
 from athena_tuning.load.spec import LoadSpec
@@ -91,7 +92,7 @@ class Embedded:
 def build_memory(memory: Path) -> None:
     """Make the sample memory; an interrupted build leaves nothing behind that looks finished."""
     building = memory.with_name(f".{memory.name}.{os.getpid()}.building")
-    memory.parent.mkdir(parents=True, exist_ok=True)
+    locations.make_private_folder(memory.parent)
     building.unlink(missing_ok=True)
     with MemoryManager(building) as manager:
         report = ingest_file(manager, sample_workloads.sample_memory())

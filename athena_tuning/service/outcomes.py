@@ -114,6 +114,7 @@ def explanation(decision: Decision, verdict: Decision | None = None) -> list[str
         Action.CANARY: "put a change on trial",
         Action.CONFIRM: "confirmed a change on trial",
         Action.ROLLBACK: "took a change back",
+        Action.ISOLATE: "left out a layer that was down",
     }[decision.action]
     whom = "all query types" if decision.scope == "all" else f"type {text.plain(decision.scope, 30)}"
     sentences = [f"{who} {did} for {whom}, on {units.count(decision.samples)} recalls."]

@@ -37,12 +37,13 @@ from athena_tuning.service.read_cache import Remembered
 from athena_tuning.service.status import Standing
 from athena_tuning.service.store_follower import Tail
 from athena_tuning.service.view import View
-from athena_tuning.store import Store
+from athena_tuning.store import Store, StoreEvent, StoreHealth
 from athena_tuning.tuning import AutoTuner
 from athena_tuning.tuning.simulation.what_if import with_config
 
 WORKER_IS_ALIVE_SECONDS = 10.0
 FORECAST_IS_STALE_SECONDS = 120.0
+EVENT_HOURS = 7 * 24.0
 NOW = "what is seen now"
 """The source of a sweep that is no sample workload: the newest recalls."""
 
@@ -232,6 +233,14 @@ class ReadService:
     def undo_reason(self, scope: str = "all") -> str | None:
         """Return what ``undo`` would do for a scope, in words; None where there is nothing to take back."""
         return operations.undo_reason(self.history(2, scope))
+
+    def store_health(self) -> StoreHealth:
+        """Return which store it is, how often it was replaced while in use, and what cannot be read."""
+        return self.store.health()
+
+    def events(self, hours: float = EVENT_HOURS) -> list[StoreEvent]:
+        """Return what happened to the store and around it lately, newest first."""
+        return self.store.events(since=self.now - hours * 3600)[::-1]
 
     def notes(self) -> list[Annotation]:
         """Return what people noted and did beside configs, oldest first."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
+from athena_tuning import settings
 
 
 class Role(StrEnum):
@@ -45,7 +46,7 @@ def actor_from(
     sign_in: bool,
     local: bool,
     admitted: bool = False,
-    environ: Mapping[str, str] = os.environ,
+    environ: Mapping[str, str] = settings.current,
 ) -> Actor:
     """Return who is at the page.
 

@@ -8,13 +8,12 @@ the writer saw.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from athena_tuning import locations
+from athena_tuning import locations, settings
 from athena_tuning.control import operations
 from athena_tuning.interchange import Import, Stored, store_import
 from athena_tuning.load import fast_forward
@@ -47,7 +46,7 @@ class TuningService(ReadService):
     """The dashboard's and the command line's one way to the system. All methods are thread-safe."""
 
     @classmethod
-    def open(cls, environ: Mapping[str, str] = os.environ) -> TuningService:
+    def open(cls, environ: Mapping[str, str] = settings.current) -> TuningService:
         """Open what the settings name and start it.
 
         ``ATHENA_TUNING_STORE`` is the store, ``ATHENA_TUNING_ATTACH=1`` watches other processes' managers

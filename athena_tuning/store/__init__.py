@@ -5,7 +5,7 @@ from __future__ import annotations
 from athena_tuning.store.base import MetricsTail, Store
 from athena_tuning.store.configs import ConfigChange
 from athena_tuning.store.errors import ConfigConflict, LeaseLost, StoreError
-from athena_tuning.store.health import StoreHealth, UnreadableRow
+from athena_tuning.store.health import StoreEvent, StoreHealth, UnreadableRow
 from athena_tuning.store.leases import Lease
 from athena_tuning.store.memory_store import MemoryStore
 from athena_tuning.store.opening import open_store
@@ -27,6 +27,7 @@ __all__ = [
     "Rollups",
     "Store",
     "StoreError",
+    "StoreEvent",
     "StoreHealth",
     "StoredRecords",
     "Summary",

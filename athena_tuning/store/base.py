@@ -1,7 +1,7 @@
 """The one contract of all stores: what managers, the app and the command line share.
 
-A store holds four append-only things (metrics, config versions, decisions, annotations) and four that are
-replaced in place (workers, leases, feedback, messages). Every implementation passes the same conformance
+A store holds five append-only things (metrics, config versions, decisions, annotations, events) and four that
+are replaced in place (workers, leases, feedback, messages). Every implementation passes the same conformance
 suite. Bad input raises ``ValueError``, a store that cannot do its work ``StoreError``. A row that is damaged,
 or that only a newer program understands, is passed over by every reader and shown in ``health``.
 """
@@ -25,11 +25,12 @@ from athena_tuning.model import (
     WorkerStatus,
 )
 from athena_tuning.store.configs import ConfigChange
-from athena_tuning.store.health import StoreHealth
+from athena_tuning.store.health import StoreEvent, StoreHealth
 from athena_tuning.store.leases import Lease
 from athena_tuning.store.records import StoredRecords
 from athena_tuning.store.retention import Level
 from athena_tuning.store.rollup import Rollups
+from athena_tuning.store.text_policy import TextPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,11 @@ class Store(ABC):
 
     Attributes:
         url: by which ``open_store`` in another process opens the same store in the same way; "" if it cannot.
+        texts: what it keeps of query texts, and of errors that may quote them.
     """
 
     url: str = ""
+    texts: TextPolicy = TextPolicy.KEEP
 
     @abstractmethod
     def append_metrics(self, worker_id: str, sequence: int, records: Sequence[QueryMetrics]) -> None:
@@ -154,7 +157,7 @@ class Store(ABC):
 
     @abstractmethod
     def config_set(self) -> ConfigSet:
-        """Return the configs in force.
+        """Return the configs in force; their ``epoch`` tells how often the store's content was replaced.
 
         Where a scope's newest version cannot be read, the newest one that can is in force.
         """
@@ -247,6 +250,19 @@ class Store(ABC):
     @abstractmethod
     def change_token(self) -> str:
         """Return a value that differs whenever configs may have changed; cheap enough to poll every 20 ms."""
+
+    @abstractmethod
+    def append_event(self, event: StoreEvent, *, key: str | None = None) -> None:
+        """Keep an event; kept as long as decisions.
+
+        Args:
+            event: what happened.
+            key: of what several processes notice: with the same key it is kept once.
+        """
+
+    @abstractmethod
+    def events(self, *, since: float = 0.0) -> list[StoreEvent]:
+        """Return what happened at ``since`` (Unix seconds) or later, oldest first."""
 
     @abstractmethod
     def health(self) -> StoreHealth:

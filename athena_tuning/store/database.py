@@ -32,6 +32,15 @@ class Database(ABC):
     name: str
     """What a person knows the database by; no password in it."""
 
+    incident: str | None = None
+    """What was done to the database itself since somebody last looked: one of ``identity.REPLACED``."""
+
+    openings: int = 1
+    """Grows when what is open is another one than before: nothing that was stored can be relied on."""
+
+    pause_seconds: float = 0.0
+    """What upkeep waits between two of its steps, so that whoever waits for a lock gets it."""
+
     @property
     def config_watch(self) -> str:
         """How a new config of another process is noticed here, as the end of a sentence."""
@@ -62,8 +71,15 @@ class Database(ABC):
         """Tell other processes, when the transaction commits, that configs changed to version ``head``."""
 
     @abstractmethod
-    def config_head(self) -> int:
-        """Return the newest config version, cheaply; 0 for none."""
+    def announced(self, head: int) -> None:
+        """Note that the transaction which announced version ``head`` is committed."""
+
+    @abstractmethod
+    def position(self) -> Row:
+        """Return the values of ``identity.POSITION``, cheaply."""
+
+    def shrink(self) -> None:  # noqa: B027 (most databases do it themselves)
+        """Give back to the system what is free, in short steps, where the database does not do so itself."""
 
     @abstractmethod
     def close(self) -> None:

@@ -27,16 +27,35 @@ class UnreadableRow:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreEvent:
+    """Something that happened to a store, or around it, and that people should know of.
+
+    Attributes:
+        time: Unix seconds.
+        kind: "deleted", "replaced", "overwritten" or "restored" for its content; others are their writers'.
+        text: what happened, in a sentence.
+    """
+
+    time: float
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class StoreHealth:
     """How a store is, as this process has met it since it was opened here.
 
     Attributes:
-        unreadable: rows that were passed over, the first 1000.
+        store_id: which store it is.
+        epoch: how often its content was replaced while it was in use.
         config_watch: how a new config of another process is noticed, in words.
+        unreadable: rows that were passed over, the first 1000.
     """
 
+    store_id: str
+    epoch: int
+    config_watch: str
     unreadable: tuple[UnreadableRow, ...] = ()
-    config_watch: str = ""
 
 
 class UnreadableRows:
@@ -66,6 +85,11 @@ class UnreadableRows:
             row.key,
             row.why,
         )
+
+    def forget(self) -> None:
+        """Begin anew: the store holds something else now."""
+        with self._lock:
+            self._rows.clear()
 
     def found(self) -> tuple[UnreadableRow, ...]:
         """Return what was noted so far, in order."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time as time_module
+import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -25,7 +26,7 @@ from athena_tuning.store.base import MetricsTail, Store
 from athena_tuning.store.configs import ConfigChange, check_together, versions_after
 from athena_tuning.store.encoding import Encoded
 from athena_tuning.store.errors import StoreError
-from athena_tuning.store.health import StoreHealth
+from athena_tuning.store.health import StoreEvent, StoreHealth
 from athena_tuning.store.leases import NOBODY, UNTAKEN, Lease, LeaseState, LeaseWatch, check_held
 from athena_tuning.store.paging import Extent, page
 from athena_tuning.store.records import StoredRecords, encoded
@@ -58,13 +59,14 @@ class MemoryStore(Store):
         clock: Callable[[], float] = time_module.time,
         monotonic: Callable[[], float] = time_module.monotonic,
     ) -> None:
-        self._text = TextPolicy(text)
+        self.texts = TextPolicy(text)
         self._retention = retention
         self._max_records = max_records
         self._clock = clock
         self._lock = threading.RLock()
         self._at_forks = fork.HeldLock(self._lock)
         self._closed = False
+        self._id = uuid.uuid4().hex
         self._batches: deque[tuple[int, str, Encoded]] = deque()
         self._kept = self._newest = 0
         self._sequences: dict[str, int] = {}
@@ -76,6 +78,7 @@ class MemoryStore(Store):
         self._decisions: dict[str, Decision] = {}
         self._workers: dict[str, WorkerStatus] = {}
         self._annotations: list[Annotation] = []
+        self._events: dict[str, StoreEvent] = {}
         self._feedback: dict[str, Feedback] = {}
         self._messages: dict[tuple[str, str], tuple[float, str]] = {}
         self._leases: dict[str, LeaseState] = {}
@@ -83,7 +86,7 @@ class MemoryStore(Store):
 
     def append_metrics(self, worker_id: str, sequence: int, records: Sequence[QueryMetrics]) -> None:
         """See ``Store``."""
-        batch = encoded(records, self._text)
+        batch = encoded(records, self.texts)
         with self._open():
             if sequence <= self._sequences.get(worker_id, -1):
                 return
@@ -158,6 +161,8 @@ class MemoryStore(Store):
                 self._kept -= self._batches.popleft()[2].records
             for decision in [d for d in self._decisions.values() if d.time < now - keep.decisions]:
                 del self._decisions[decision.decision_id]
+            for key in [key for key, event in self._events.items() if event.time < now - keep.decisions]:
+                del self._events[key]
             for given in [f for f in self._feedback.values() if f.time < now - keep.raw]:
                 del self._feedback[given.query_id]
             for place in [p for p, (time, _) in self._messages.items() if time < now - keep.workers]:
@@ -282,9 +287,20 @@ class MemoryStore(Store):
         with self._open():
             return str(self._in_force.head)
 
+    def append_event(self, event: StoreEvent, *, key: str | None = None) -> None:
+        """See ``Store``."""
+        with self._open():
+            self._events.setdefault(key or uuid.uuid4().hex, event)
+
+    def events(self, *, since: float = 0.0) -> list[StoreEvent]:
+        """See ``Store``."""
+        with self._open():
+            found = [event for event in self._events.values() if event.time >= since]
+        return sorted(found, key=lambda event: event.time)
+
     def health(self) -> StoreHealth:
         """See ``Store``."""
-        return StoreHealth()
+        return StoreHealth(self._id, 0, "known at once")
 
     def close(self) -> None:
         """See ``Store``."""

@@ -45,15 +45,14 @@ def open_store(
     """
     url = (url or default_store_url()).strip()
     text = TextPolicy(text) if text is not None else text_policy()
-    scheme, found, rest = url.partition("://")
+    scheme, found, _ = url.partition("://")
     if found and scheme == "memory":
         from athena_tuning.store.memory_store import MemoryStore
 
         return MemoryStore(text=text, retention=retention, clock=clock or time_module.time)
-    if found and scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
+    if path := sqlite_file(url):
         from athena_tuning.store.sqlite import SqliteStore
 
-        path = Path(rest[1:])
         if not create and not path.exists():
             raise StoreError(f"{path}: there is no such file; a manager that is given this store makes it")
         return SqliteStore(path, text=text, retention=retention, clock=clock or time_module.time)
@@ -67,6 +66,17 @@ def open_store(
     raise StoreError(
         f"{_shown(url)}: no store is known by this name; say memory://, sqlite:///path or postgresql://…"
     )
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file that a URL names; None if it names no SQLite file.
+
+    Example:
+        >>> sqlite_file(" sqlite:////var/store.db "), sqlite_file("memory://")
+        (PosixPath('/var/store.db'), None)
+    """
+    scheme, _, rest = url.strip().partition("://")
+    return Path(rest[1:]) if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1 else None
 
 
 def _shown(url: str) -> str:

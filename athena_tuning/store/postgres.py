@@ -13,7 +13,8 @@ from athena_tuning import fork
 from athena_tuning.extras import needs_extra
 from athena_tuning.store.database import Database, Row, Transaction
 from athena_tuning.store.errors import StoreError
-from athena_tuning.store.postgres_listener import HeadListener
+from athena_tuning.store.identity import POSITION
+from athena_tuning.store.postgres_listener import PositionListener
 from athena_tuning.store.retention import DEFAULT, Retention
 from athena_tuning.store.sql_metrics import SqlStore
 from athena_tuning.store.text_policy import TextPolicy
@@ -21,6 +22,7 @@ from athena_tuning.store.text_policy import TextPolicy
 with needs_extra("postgres", "PostgreSQL"):
     import psycopg
     import psycopg_pool
+    from psycopg import errors
 
     from athena_tuning.store import postgres_connection
     from athena_tuning.store.postgres_connection import (
@@ -33,6 +35,7 @@ with needs_extra("postgres", "PostgreSQL"):
     from athena_tuning.store.postgres_schema import prepare, quoted
 
 SCHEMA = "athena_tuning"
+_POSITION = f"SELECT {POSITION} FROM main.identity"
 
 
 class PostgresStore(SqlStore):
@@ -69,7 +72,7 @@ class PostgresStore(SqlStore):
         super().__init__(
             database, text=text, retention=retention, clock=clock or time_module.time, monotonic=monotonic
         )
-        if schema == SCHEMA and self._text is TextPolicy.KEEP:
+        if schema == SCHEMA and self.texts is TextPolicy.KEEP:
             self.url = url
 
 
@@ -91,8 +94,9 @@ class PostgresDatabase(Database):
     def _begin(self) -> None:
         self._opening = threading.Lock()
         self._opened: psycopg_pool.ConnectionPool[TimedConnection] | None = None
-        newest = self._sql("SELECT coalesce(max(version), 0) FROM main.config_versions")
-        self._listener = HeadListener(self._conninfo, f"{self._schema}_config", newest, pooled=self._pooled)
+        self._listener = PositionListener(
+            self._conninfo, f"{self._schema}_config", self._sql(_POSITION), pooled=self._pooled
+        )
 
     def renew_after_fork(self) -> None:
         """Connect anew in a forked child, when it needs to: the connections are the parent's."""
@@ -149,17 +153,19 @@ class PostgresDatabase(Database):
     def announce(self, transaction: Transaction, head: int) -> None:
         """See ``Database``."""
         transaction.run("SELECT pg_notify(?, ?)", (self._listener.channel, str(head)))
-        self._listener.saw(head)
 
-    def config_head(self) -> int:
+    def announced(self, head: int) -> None:
+        """See ``Database``."""
+        self._listener.wrote(head)
+
+    def position(self) -> Row:
         """See ``Database``: from memory while the listener lives, else asked for."""
         if self._closed:
             raise StoreError(f"{self.name}: the store is closed")
-        head = self._listener.head()
-        if head is None:
-            [(head,)] = self.read("SELECT coalesce(max(version), 0) FROM main.config_versions")
-            self._listener.saw(head)
-        return head
+        position = self._listener.position()
+        if position is None:
+            [position] = self.read(_POSITION)
+        return position
 
     def close(self) -> None:
         """See ``Database``."""
@@ -181,10 +187,19 @@ class PostgresDatabase(Database):
                         yield connection
                     finally:
                         connection.ends = None
+            except (errors.UndefinedTable, errors.InvalidSchemaName):
+                self._make_again()
+                raise
             except psycopg.OperationalError:
                 # A server that restarted leaves dead connections in the pool; the next call gets a new one.
                 threading.Thread(target=self._pool.check, name="postgres-check", daemon=True).start()
                 raise
+
+    def _make_again(self) -> None:
+        """Make tables that somebody has dropped; what is measured from now on goes there."""
+        with connect(self._conninfo) as connection:
+            prepare(connection, self._schema, self.name)
+        self.openings += 1
 
     def _sql(self, sql: str) -> bytes:
         return _translated(sql, self._prefix)
@@ -215,7 +230,7 @@ def _translated(sql: str, prefix: str) -> bytes:
 def _server_limits() -> tuple[bytes, ...]:
     """Return statements that let the server give up, too, for the length of a transaction."""
     limits = {
-        "statement_timeout": postgres_connection.CALL_SECONDS,
+        "statement_timeout": postgres_connection.STATEMENT_SECONDS,
         "lock_timeout": postgres_connection.LOCK_SECONDS,
     }
     return tuple(f"SET LOCAL {name} = {int(seconds * 1000)}".encode() for name, seconds in limits.items())

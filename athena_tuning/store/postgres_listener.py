@@ -10,6 +10,7 @@ from athena_tuning.extras import needs_extra
 with needs_extra("postgres", "PostgreSQL"):
     import psycopg
 
+from athena_tuning.store.database import Row
 from athena_tuning.store.postgres_connection import TimedConnection, connect
 
 logger = logging.getLogger(__name__)
@@ -18,44 +19,46 @@ _CHECK_SECONDS = 1.0
 _POLL_SECONDS = 0.05
 
 
-class HeadListener:
-    """Knows the newest config version without asking: a thread with its own connection listens for it.
+class PositionListener:
+    """Knows the store's position without asking: a thread with its own connection listens for changes.
 
-    While the connection is down ``head`` is None, and its caller has to ask. Once a second the thread asks
-    too, so that a lost message or a dead server is noticed. Behind a pooler, through which no message comes,
-    it asks twenty times a second in place of listening.
+    While the connection is down ``position`` is None, and its caller has to ask. Once a second the thread
+    asks too, so that a lost message or a dead server is noticed. Behind a pooler, through which no message
+    comes, it asks twenty times a second in place of listening.
 
     Args:
         conninfo: of the server.
-        channel: what is notified with the version as payload.
-        newest: the statement that asks for the newest version.
+        channel: what is notified of each change of configs.
+        question: the statement that asks for the position.
         pooled: whether a pooler stands before the server.
     """
 
-    def __init__(self, conninfo: str, channel: str, newest: bytes, *, pooled: bool) -> None:
+    def __init__(self, conninfo: str, channel: str, question: bytes, *, pooled: bool) -> None:
         self.channel = channel
         self.way = "not watched yet"
         self._conninfo = conninfo
-        self._newest = newest
+        self._question = question
         self._pooled = pooled
         self._lock = threading.Lock()
-        self._head = 0
-        self._knows = False
+        self._position: Row | None = None
+        self._writes = 0
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def head(self) -> int | None:
-        """Return the newest version; None if that is not known. The first call starts the thread."""
+    def position(self) -> Row | None:
+        """Return the position; None if it is not known. The first call starts the thread."""
         with self._lock:
             if self._thread is None and not self._closing.is_set():
                 self._thread = threading.Thread(target=self._serve, name="config-listener", daemon=True)
                 self._thread.start()
-            return self._head if self._knows else None
+            return self._position
 
-    def saw(self, head: int) -> None:
-        """Note a version that somebody has seen."""
+    def wrote(self, head: int) -> None:
+        """Note a version that was written here: an answer that is on its way may be older."""
         with self._lock:
-            self._head = max(self._head, head)
+            self._writes += 1
+            if self._position is not None:
+                self._position = _ahead(self._position, head)
 
     def close(self) -> None:
         """End the thread."""
@@ -73,7 +76,7 @@ class HeadListener:
             except psycopg.Error as exc:
                 self._tell(f"asked for at every look, because the listening connection broke ({exc})")
             finally:
-                self._knows = False
+                self._position = None
             self._closing.wait(pause)
             pause = min(2 * pause, 5.0)
 
@@ -90,18 +93,24 @@ class HeadListener:
         self._tell("heard of at once")
         while not self._closing.is_set():
             self._ask(connection)
-            for message in connection.notifies(timeout=_CHECK_SECONDS):
-                self.saw(int(message.payload))
-                if self._closing.is_set():
-                    return
+            for _ in connection.notifies(timeout=_CHECK_SECONDS, stop_after=1):
+                pass  # whatever it was, the position is asked for
 
     def _ask(self, connection: TimedConnection) -> None:
-        [(head,)] = connection.execute(self._newest).fetchall()
-        self.saw(head)
-        self._knows = True
+        writes = self._writes
+        [position] = connection.execute(self._question).fetchall()
+        with self._lock:
+            if self._writes != writes and self._position is not None:
+                position = _ahead(position, self._position[-1])
+            self._position = position
 
     def _tell(self, way: str) -> None:
         """Say how new configs are noticed, if that is another way than before."""
         if way.partition("(")[0] != self.way.partition("(")[0]:
             logger.log(logging.WARNING if "broke" in way else logging.INFO, "new configs are %s", way)
         self.way = way
+
+
+def _ahead(position: Row, head: int) -> Row:
+    """Return a position whose newest version is at least ``head``."""
+    return (*position[:-1], max(position[-1], head))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from athena_tuning.extras import needs_extra
@@ -110,6 +111,9 @@ def _migrate(connection: psycopg.Connection[Any], version: int, schema: str) -> 
         statements += [
             f"ALTER TABLE {at}{table} ALTER COLUMN {column} SET STORAGE EXTERNAL" for table, column in _DENSE
         ]
-    statements += [f"UPDATE {at}schema_version SET version = {CURRENT}"]
+    statements += [
+        f"INSERT INTO {at}identity VALUES (1, '{uuid.uuid4().hex}', 0) ON CONFLICT DO NOTHING",
+        f"UPDATE {at}schema_version SET version = {CURRENT}",
+    ]
     for statement in statements:
         connection.execute(statement.encode())

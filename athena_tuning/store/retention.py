@@ -27,7 +27,7 @@ class Retention:
         minutes: roll-ups by minute.
         hours: roll-ups by hour.
         days: roll-ups by day.
-        decisions: decisions of the tuner.
+        decisions: decisions of the tuner, and events.
         workers: workers that do not report any more, and messages between processes.
 
     Raises:

@@ -109,6 +109,19 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE {schema}leases ADD COLUMN renewals BIGINT NOT NULL DEFAULT 0",
         "UPDATE {schema}leases SET holder = '', seconds = 0",
     ),
+    (
+        """CREATE TABLE {schema}identity (
+            one BIGINT PRIMARY KEY CHECK (one = 1),
+            store_id TEXT NOT NULL,
+            epoch BIGINT NOT NULL)""",
+        """CREATE TABLE {schema}events (
+            id {key},
+            time DOUBLE PRECISION NOT NULL,
+            kind TEXT NOT NULL,
+            text TEXT NOT NULL,
+            key TEXT UNIQUE)""",
+        "CREATE INDEX events_time ON {schema}events (time)",
+    ),
 )
 """The steps from an empty database to today's tables; version n is what the first n steps make."""
 

@@ -1,40 +1,31 @@
-"""The store on a database: the same statements for SQLite and PostgreSQL."""
+"""Config versions in a table of a database, and the noticing that its content was replaced."""
 
 from __future__ import annotations
 
 import json
 import logging
-import math
 import time as time_module
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, fields, replace
+from dataclasses import replace
 from typing import Any
 
 from athena_tuning.frames import Records
-from athena_tuning.model import (
-    Annotation,
-    ConfigSet,
-    ConfigVersion,
-    Decision,
-    Feedback,
-    Mode,
-    TuningConfig,
-    WorkerStatus,
-)
-from athena_tuning.store.base import Store
+from athena_tuning.model import ConfigSet, ConfigVersion, Mode, TuningConfig
 from athena_tuning.store.configs import ConfigChange, check_together, versions_after
 from athena_tuning.store.database import Database, Row, Transaction
-from athena_tuning.store.health import StoreHealth, UnreadableRows
-from athena_tuning.store.leases import NOBODY, UNTAKEN, Lease, LeaseState, LeaseWatch, check_held
+from athena_tuning.store.errors import StoreError
+from athena_tuning.store.health import StoreEvent, StoreHealth
+from athena_tuning.store.identity import POSITION, REPLACED, Position, begin_epoch, next_epoch
+from athena_tuning.store.leases import Lease, check_held
+from athena_tuning.store.sql_tables import SqlTables, lease_state
 
 logger = logging.getLogger(__name__)
 
 _VERSION = "version, parent, scope, config, mode, author, reason, time, restores"
-_WORKER = ", ".join(field.name for field in fields(WorkerStatus))
 
 
-class SqlConfigs(Store):
-    """Config versions, decisions, workers, annotations, feedback, messages and leases in tables.
+class SqlConfigs(SqlTables):
+    """Config versions, and everything of ``SqlTables``.
 
     Args:
         database: where the tables are.
@@ -48,11 +39,11 @@ class SqlConfigs(Store):
         clock: Callable[[], float] = time_module.time,
         monotonic: Callable[[], float] = time_module.monotonic,
     ) -> None:
-        self._database = database
-        self._clock = clock
-        self._leases = LeaseWatch(monotonic)
-        self._unreadable = UnreadableRows(database.name)
+        super().__init__(database, clock, monotonic)
         self._newer: set[int] = set()
+        [row] = database.read(f"SELECT {POSITION} FROM main.identity")
+        self._known = Position(*row)
+        self._unnoted: Position | None = None
 
     def apply_configs(
         self, changes: Sequence[ConfigChange], *, under: Lease | None = None
@@ -63,7 +54,7 @@ class SqlConfigs(Store):
             return []
         with self._database.write(lock="configs") as transaction:
             if under is not None:
-                check_held(under, _lease_state(transaction.execute, under.name))
+                check_held(under, lease_state(transaction.execute, under.name))
             head, current, written, past = self._standing(transaction, changes)
             versions = versions_after(changes, head, current, written, past, self._clock())
             new = [(c, v) for c, v in zip(changes, versions, strict=True) if v.version > head]
@@ -74,21 +65,25 @@ class SqlConfigs(Store):
             )
             if new:
                 self._database.announce(transaction, new[-1][1].version)
+        if new:
+            self._database.announced(new[-1][1].version)
         return versions
 
     def config_set(self) -> ConfigSet:
         """See ``Store``."""
         rows = self._database.read(
-            f"SELECT {_VERSION} FROM main.config_versions WHERE version IN"
-            " (SELECT max(version) FROM main.config_versions GROUP BY scope) ORDER BY version"
+            f"SELECT {POSITION}, {_VERSION} FROM main.identity LEFT JOIN main.config_versions"
+            " ON version IN (SELECT max(version) FROM main.config_versions GROUP BY scope) ORDER BY version"
         )
+        at = Position(*rows[0][: len(Position._fields)])
+        epoch = self._followed(at).epoch
         configs = ConfigSet()
-        for row in rows:
-            version = self._readable(self._database.read, row)
+        for row in rows if at.head else ():
+            version = self._readable(self._database.read, row[len(at) :])
             if version is not None:
                 self._say_what_is_newer(version)
                 configs = configs.with_version(version)
-        return replace(configs, head=rows[-1][0]) if rows else configs
+        return replace(configs, head=at.head, epoch=epoch)
 
     def config_history(self, *, limit: int = 200, scope: str | None = None) -> Records[ConfigVersion]:
         """See ``Store``."""
@@ -99,130 +94,57 @@ class SqlConfigs(Store):
         )
         return Records(ConfigVersion, filter(None, map(self._version_of, rows)))
 
-    def append_decision(self, decision: Decision) -> None:
-        """See ``Store``."""
-        record = json.dumps(decision.to_dict(), default=_plain)
-        with self._database.write() as transaction:
-            transaction.run(
-                "INSERT INTO main.decisions (decision_id, time, scope, action, record) VALUES (?,?,?,?,?)"
-                " ON CONFLICT (decision_id) DO UPDATE SET time = excluded.time, scope = excluded.scope,"
-                " action = excluded.action, record = excluded.record",
-                (decision.decision_id, decision.time, decision.scope, decision.action.value, record),
-            )
-
-    def decisions(self, *, limit: int = 200) -> Records[Decision]:
-        """See ``Store``."""
-        rows = self._database.read(
-            "SELECT decision_id, record FROM main.decisions ORDER BY time DESC, decision_id DESC LIMIT ?",
-            (limit,),
-        )
-        return Records(Decision, filter(None, map(self._decision_of, rows)))
-
-    def report_worker(self, status: WorkerStatus) -> None:
-        """See ``Store``."""
-        updates = ", ".join(f"{name} = excluded.{name}" for name in _WORKER.split(", ")[1:])
-        with self._database.write() as transaction:
-            transaction.run(
-                f"INSERT INTO main.workers ({_WORKER}) VALUES (?,?,?,?,?,?,?,?,?)"
-                f" ON CONFLICT (worker_id) DO UPDATE SET {updates}",
-                astuple(status),
-            )
-
-    def workers(self) -> Records[WorkerStatus]:
-        """See ``Store``."""
-        rows = self._database.read(f"SELECT {_WORKER} FROM main.workers ORDER BY last_seen DESC, worker_id")
-        return Records(WorkerStatus, (WorkerStatus(*row) for row in rows))
-
-    def annotate(self, annotation: Annotation) -> None:
-        """See ``Store``."""
-        with self._database.write() as transaction:
-            transaction.run(
-                "INSERT INTO main.annotations (time, text, author) VALUES (?,?,?)",
-                (annotation.time, annotation.text, annotation.author),
-            )
-
-    def annotations(self, *, since: float = 0.0) -> list[Annotation]:
-        """See ``Store``."""
-        rows = self._database.read(
-            "SELECT time, text, author FROM main.annotations WHERE time >= ? ORDER BY time, id", (since,)
-        )
-        return [Annotation(*row) for row in rows]
-
-    def append_feedback(self, given: Sequence[Feedback]) -> None:
-        """See ``Store``."""
-        with self._database.write() as transaction:
-            transaction.run_many(
-                "INSERT INTO main.feedback (query_id, score, time) VALUES (?,?,?)"
-                " ON CONFLICT (query_id) DO UPDATE SET score = excluded.score, time = excluded.time",
-                sorted(astuple(feedback) for feedback in {f.query_id: f for f in given}.values()),
-            )
-
-    def feedback(self, *, since: float = 0.0) -> list[Feedback]:
-        """See ``Store``."""
-        rows = self._database.read(
-            "SELECT query_id, score, time FROM main.feedback WHERE time >= ? ORDER BY time, query_id",
-            (since,),
-        )
-        return [Feedback(*row) for row in rows]
-
-    def post(self, topic: str, key: str, text: str) -> None:
-        """See ``Store``."""
-        now = self._database.now()
-        with self._database.write() as transaction:
-            transaction.run(
-                "INSERT INTO main.messages (topic, key, text, time) VALUES (?,?,?,?)"
-                " ON CONFLICT (topic, key) DO UPDATE SET text = excluded.text, time = excluded.time",
-                (topic, key, text, now),
-            )
-
-    def posted(self, topic: str, *, within: float = math.inf) -> dict[str, str]:
-        """See ``Store``."""
-        since = self._database.now() - within if within < math.inf else 0.0
-        rows = self._database.read(
-            "SELECT key, text FROM main.messages WHERE topic = ? AND time >= ? ORDER BY time, key",
-            (topic, since),
-        )
-        return dict(rows)
-
-    def acquire_lease(self, name: str, holder: str, ttl_seconds: float) -> Lease | None:
-        """See ``Store``. Who only waits for a lease reads, and keeps no writer from its work."""
-        state = _lease_state(self._database.read, name)
-        has_run_out = self._leases.has_run_out(name, state)
-        if state.taken_by(holder, ttl_seconds, has_run_out=has_run_out) is None:
-            return None
-        with self._database.write(
-            lock="configs"
-        ) as transaction:  # a write under the lease is before or after
-            now = _lease_state(transaction.execute, name)
-            taken = now.taken_by(holder, ttl_seconds, has_run_out=has_run_out and now == state)
-            if taken is None:
-                return None
-            transaction.run(
-                "INSERT INTO main.leases (name, holder, number, renewals, seconds) VALUES (?,?,?,?,?)"
-                " ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, number = excluded.number,"
-                " renewals = excluded.renewals, seconds = excluded.seconds",
-                (name, *astuple(taken)),
-            )
-        return Lease(name, holder, taken.number)
-
-    def release_lease(self, name: str, holder: str) -> None:
-        """See ``Store``."""
-        with self._database.write() as transaction:
-            transaction.run(
-                "UPDATE main.leases SET holder = ? WHERE name = ? AND holder = ?", (NOBODY, name, holder)
-            )
-
     def change_token(self) -> str:
         """See ``Store``."""
-        return str(self._database.config_head())
+        return self._followed(Position(*self._database.position())).token
 
     def health(self) -> StoreHealth:
         """See ``Store``."""
-        return StoreHealth(self._unreadable.found(), self._database.config_watch)
+        at = self._followed(Position(*self._database.position()))
+        return StoreHealth(at.store_id, at.epoch, self._database.config_watch, self._unreadable.found())
 
-    def close(self) -> None:
-        """See ``Store``."""
-        self._database.close()
+    def begin_epoch(self, kind: str, told: str) -> None:
+        """Begin a new epoch after the content was replaced on purpose, also if that does not show.
+
+        Args:
+            kind: of the event.
+            told: the event's text: who did what.
+        """
+        with self._database.write(lock="configs") as transaction:
+            self._known = next_epoch(transaction, self._known.epoch, StoreEvent(self._clock(), kind, told))
+        self._forget_what_was_stored()
+
+    def _forget_what_was_stored(self) -> None:
+        """The content was replaced: what was known of it does not hold any more."""
+        self._unreadable.forget()
+        self._newer.clear()
+
+    def _followed(self, at: Position) -> Position:
+        """Return where the store is; if its content was replaced since the last look, note that first."""
+        known, incident = self._known, self._database.incident
+        if self._unnoted is not None and at.epoch == self._unnoted.epoch and at.follows(self._unnoted):
+            at = at._replace(epoch=known.epoch)
+        if incident or not at.follows(known):
+            at = self._replaced(known, incident or "restored")
+        if at.epoch > known.epoch:
+            self._forget_what_was_stored()
+        self._known = at
+        return at
+
+    def _replaced(self, known: Position, what: str) -> Position:
+        """Move the epoch on, unless somebody else has, or only looks at the store."""
+        try:
+            with self._database.write(lock="configs") as transaction:
+                at = begin_epoch(transaction, known, what, self._clock())
+        except StoreError as exc:
+            at = Position(*self._database.position())
+            if at.epoch <= known.epoch and (what != "restored" or not at.follows(known)):
+                self._unnoted, at = at, at._replace(epoch=known.epoch + 1)
+            logger.info("%s: who uses the store has to note its new epoch: %s", self._database.name, exc)
+        self._database.incident = None
+        if at.epoch > known.epoch:
+            logger.warning("%s: %s", self._database.name, REPLACED[what])
+        return at
 
     def _standing(
         self, transaction: Transaction, changes: Sequence[ConfigChange]
@@ -289,19 +211,6 @@ class SqlConfigs(Store):
                 ", ".join(sorted(version.unknown_fields)),
             )
 
-    def _decision_of(self, row: Row) -> Decision | None:
-        decision_id, record = row
-        try:
-            return Decision.from_dict(json.loads(record))
-        except (ValueError, TypeError, KeyError, AttributeError) as exc:
-            self._unreadable.add("decision", decision_id, exc)
-            return None
-
-
-def _lease_state(read: Callable[[str, Sequence[Any]], list[Row]], name: str) -> LeaseState:
-    rows = read("SELECT holder, number, renewals, seconds FROM main.leases WHERE name = ?", (name,))
-    return LeaseState(*rows[0]) if rows else UNTAKEN
-
 
 def _row_of(version: ConfigVersion) -> Row:
     return (
@@ -315,10 +224,3 @@ def _row_of(version: ConfigVersion) -> Row:
         version.time,
         version.restores,
     )
-
-
-def _plain(value: Any) -> Any:
-    """Turn a numpy number into a plain one; ``json`` asks for what it does not know."""
-    if hasattr(value, "item"):
-        return value.item()
-    raise TypeError(f"{value!r} of {type(value).__name__} is no plain value")

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from athena_tuning.model import QueryMetrics
-from athena_tuning.store import sql_rollups
+from athena_tuning.store import sql_rollups, upkeep
 from athena_tuning.store.base import MetricsTail
 from athena_tuning.store.database import Database, Transaction
 from athena_tuning.store.encoding import Encoded
@@ -54,18 +54,21 @@ class SqlStore(SqlConfigs):
         monotonic: Callable[[], float] = time_module.monotonic,
     ) -> None:
         super().__init__(database, clock, monotonic)
-        self._text = TextPolicy(text)
+        self.texts = TextPolicy(text)
         self._retention = retention
         self._texts_marked: dict[int, float] = {}
+        self._marked_in = database.openings
         self._not_rolled_up: Counter[str] = Counter()
         self._pruned = clock()
 
     def append_metrics(self, worker_id: str, sequence: int, records: Sequence[QueryMetrics]) -> None:
         """See ``Store``."""
-        batch = encoded(records, self._text)
+        batch = encoded(records, self.texts)
         now = self._clock()
         unmarked = [key for key in batch.texts if self._texts_marked.get(key, 0.0) < now - _TEXT_SECONDS]
         with self._database.write() as transaction:
+            if self._database.openings != self._marked_in:
+                self._marked_in, self._texts_marked, unmarked = self._database.openings, {}, list(batch.texts)
             _add(transaction, worker_id, sequence, batch)
             if unmarked:
                 transaction.run_many(
@@ -133,7 +136,12 @@ class SqlStore(SqlConfigs):
     def maintain(self) -> None:
         """See ``Store``."""
         sql_rollups.roll_up(self._database, self._unreadable)
-        sql_rollups.prune(self._database, self._retention, self._clock())
+        upkeep.forget(self._database, self._retention, self._clock())
+        self._database.shrink()
+
+    def _forget_what_was_stored(self) -> None:
+        super()._forget_what_was_stored()
+        self._texts_marked = {}
 
     def _keep_house(self, worker_id: str, records: int, now: float) -> None:
         self._not_rolled_up[worker_id] += records

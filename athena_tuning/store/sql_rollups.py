@@ -11,10 +11,11 @@ import numpy as np
 
 from athena_tuning.store.database import Database, Row, Transaction
 from athena_tuning.store.health import UnreadableRows
-from athena_tuning.store.retention import Level, Retention, Span
+from athena_tuning.store.retention import Level, Span
 from athena_tuning.store.rollup import COUNTS, HISTOGRAM_ENTRY, KEYS, SUMS, Rollups, from_blobs, selected
 from athena_tuning.store.rollup_fold import minutes_of
 from athena_tuning.store.segment import HEAD, Segment
+from athena_tuning.store.upkeep import step
 
 _QUANTILES = ("p50_ms", "p95_ms", "p99_ms")
 _COLUMNS = (*KEYS, *COUNTS, *SUMS, *_QUANTILES, "histogram")
@@ -25,7 +26,12 @@ _UPSERT = (
     f" DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[len(KEYS) :])}"
 )
 _AT_ONCE = 200_000
-_PRUNED_AT_ONCE = 500
+"""Records that are rolled up at once, for the memory that they take."""
+_ROWS_AT_ONCE = 5_000
+"""Rows that are written at once, for the time that others wait meanwhile."""
+_ROWS_A_RECORD = 3
+_ROWS_A_MINUTE = 40
+"""About so many rows come of records: of a type, and of a type in a layer, by minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,28 +129,6 @@ def read(
     return found, sum(segment.records for segment in waiting)
 
 
-def prune(database: Database, retention: Retention, now: float) -> None:
-    """Forget what is older than the retention; raw records only once they are rolled up."""
-    while _prune_segments(database, now - retention.raw):
-        pass
-    with database.write() as transaction:
-        transaction.run("DELETE FROM main.texts WHERE last_used < ?", (now - retention.raw - 2 * 3600,))
-        transaction.run("DELETE FROM main.decisions WHERE time < ?", (now - retention.decisions,))
-        transaction.run("DELETE FROM main.workers WHERE last_seen < ?", (now - retention.workers,))
-        transaction.run("DELETE FROM main.messages WHERE time < ?", (now - retention.workers,))
-        transaction.run("DELETE FROM main.feedback WHERE time < ?", (now - retention.raw,))
-        for level in Level:
-            transaction.run(
-                "DELETE FROM main.rollups WHERE seconds = ? AND start < ?",
-                (int(level), int(now - retention.of(level)) - int(level)),
-            )
-        transaction.run(
-            "DELETE FROM main.writers WHERE newest < ? AND NOT EXISTS"
-            " (SELECT 1 FROM main.segments WHERE segments.worker_id = writers.worker_id)",
-            (now - retention.raw - 86400,),
-        )
-
-
 def _unrolled(view: Transaction, worker_id: str | None = None) -> dict[str, int]:
     where, values = ("", ()) if worker_id is None else (" AND worker_id = ?", (worker_id,))
     return dict(
@@ -153,30 +137,42 @@ def _unrolled(view: Transaction, worker_id: str | None = None) -> dict[str, int]
 
 
 def _roll_up_some(database: Database, unreadable: UnreadableRows, worker_id: str | None) -> bool:
-    """Roll up about ``_AT_ONCE`` records; False if nothing is left or somebody else was quicker."""
+    """Roll up what makes about ``_ROWS_AT_ONCE`` rows; False if nothing is left, or others were quicker.
+
+    A row is of one worker, and whoever claims the worker's segments is the only one to add to it: so what is
+    to be stored is summed before the claim, and the lock is held for writing only.
+    """
     with database.snapshot() as view:
         before = _unrolled(view, worker_id)
-        chosen, total = [], 0
-        for segment in listed_after(view, before):
-            if total >= _AT_ONCE:
-                break
-            chosen.append(segment)
-            total += segment.records
+        waiting = listed_after(view, before)
+        if not waiting:
+            return False
+        chosen = _first_of(waiting)
         columns = columns_of(view, chosen, unreadable)
-    if not chosen:
-        return False
-    minutes = minutes_of([(listed.worker_id, segment) for listed, segment in columns])
-    tables = [minutes, *(minutes.at_level(level) for level in (Level.HOUR, Level.DAY))]
+        minutes = minutes_of([(listed.worker_id, segment) for listed, segment in columns])
+        tables = [minutes, *(minutes.at_level(level) for level in (Level.HOUR, Level.DAY))]
+        rows = [row for table in tables if len(table) for row in _summed(view, table, unreadable)]
     after = {segment.worker_id: segment.sequence for segment in chosen}
     try:
-        with database.write() as transaction:
+        with step(database) as transaction:
             for worker in sorted(after):
                 _claim(transaction, worker, before[worker], after[worker])
-            for table in tables:
-                _add(transaction, table, unreadable)
+            transaction.run_many(_UPSERT, rows)
     except _Overtaken:
         return False
-    return total >= _AT_ONCE
+    return len(chosen) < len(waiting)
+
+
+def _first_of(waiting: Sequence[Listed]) -> list[Listed]:
+    """Return the first segments to roll up at once: so many that the lock is short and memory small."""
+    records = rows = 0.0
+    for number, segment in enumerate(waiting):
+        if records >= _AT_ONCE or rows >= _ROWS_AT_ONCE:
+            return list(waiting[:number])
+        records += segment.records
+        minutes = (segment.newest - segment.oldest) / Level.MINUTE + 1
+        rows += min(_ROWS_A_RECORD * segment.records, _ROWS_A_MINUTE * minutes)
+    return list(waiting)
 
 
 class _Overtaken(Exception):
@@ -192,14 +188,12 @@ def _claim(transaction: Transaction, worker: str, before: int, after: int) -> No
         raise _Overtaken
 
 
-def _add(transaction: Transaction, table: Rollups, unreadable: UnreadableRows) -> None:
-    """Add a table of one level to what is stored."""
-    if not len(table):
-        return
+def _summed(view: Transaction, table: Rollups, unreadable: UnreadableRows) -> list[Row]:
+    """Return the rows of ``_UPSERT`` that add a table of one level to what is stored."""
     starts = sorted({key[1] for key in table.keys})
     workers = sorted({key[5] for key in table.keys})
     marks = [",".join("?" * len(values)) for values in (starts, workers)]
-    rows = transaction.execute(
+    rows = view.execute(
         f"SELECT {_READ} FROM main.rollups"
         f" WHERE seconds = ? AND start IN ({marks[0]}) AND worker_id IN ({marks[1]})",
         (table.keys[0][0], *starts, *workers),
@@ -212,10 +206,7 @@ def _add(transaction: Transaction, table: Rollups, unreadable: UnreadableRows) -
         for row in merged.quantiles((0.5, 0.95, 0.99)).tolist()
     ]
     columns = (merged.keys, merged.counts.tolist(), merged.sums.tolist(), quantiles, merged.blobs())
-    transaction.run_many(
-        _UPSERT,
-        [(*key, *counts, *sums, *qs, blob) for key, counts, sums, qs, blob in zip(*columns, strict=True)],
-    )
+    return [(*key, *counts, *sums, *qs, blob) for key, counts, sums, qs, blob in zip(*columns, strict=True)]
 
 
 def _table(rows: Sequence[Row], unreadable: UnreadableRows) -> Rollups:
@@ -239,17 +230,3 @@ def _decoded(listed: Listed, data: bytes) -> Segment:
     if n != listed.records:
         raise ValueError(f"damaged: {n} records, {listed.records} were stored")
     return Segment(data)
-
-
-def _prune_segments(database: Database, before: float) -> bool:
-    """Remove some segments that are older; False if none are left among the oldest."""
-    with database.write() as transaction:
-        oldest = transaction.execute(
-            "SELECT s.id, s.newest, s.sequence <= w.rolled FROM main.segments s"
-            " JOIN main.writers w ON w.worker_id = s.worker_id ORDER BY s.id LIMIT ?",
-            (_PRUNED_AT_ONCE,),
-        )
-        gone = [number for number, newest, rolled in oldest if newest < before and rolled]
-        if gone:
-            transaction.run(f"DELETE FROM main.segments WHERE id IN ({','.join('?' * len(gone))})", gone)
-    return len(gone) == _PRUNED_AT_ONCE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import logging
 import threading
 import time as time_module
 from collections import deque
@@ -13,28 +13,34 @@ from typing import Any
 
 import apsw
 
-from athena_tuning import fork
+from athena_tuning import fork, locations
 from athena_tuning.sqlite_library import stop_memory_statistics
+from athena_tuning.store import sqlite_connection
 from athena_tuning.store.database import Database, Row, Transaction
 from athena_tuning.store.errors import StoreError
+from athena_tuning.store.identity import POSITION
 from athena_tuning.store.retention import DEFAULT, Retention
-from athena_tuning.store.schema import CURRENT, MIGRATIONS
 from athena_tuning.store.sql_metrics import SqlStore
+from athena_tuning.store.sqlite_connection import LONGEST_LOOK_SECONDS, close, connect, in_our_words
+from athena_tuning.store.sqlite_file import Settling, WatchedFile, count_on
+from athena_tuning.store.sqlite_schema import SqliteTransaction, prepare
 from athena_tuning.store.text_policy import TextPolicy
+from athena_tuning.store.upkeep import step
 
-APPLICATION_ID = 0x41545354
-BUSY_SECONDS = 5.0
+logger = logging.getLogger(__name__)
 
-_DIALECT = {
-    "schema": "",
-    "blob": "BLOB",
-    "key": "INTEGER PRIMARY KEY AUTOINCREMENT",
-    "compact": " WITHOUT ROWID",
-}
+INCREMENTAL = 2
+"""SQLite's number for an ``auto_vacuum`` in steps."""
+_PAGES_A_STEP = 200
+_SPARE_PAGES, _SPARE_SHARE = 250, 0.1
+"""So many pages, or such a share of the file, stay free for what is written next."""
 
 
 class SqliteStore(SqlStore):
-    """A store in a SQLite file in WAL mode; it is made if it is missing.
+    """A store in a SQLite file in WAL mode; it is made if it is missing, for this user alone.
+
+    A file that is deleted, replaced or overwritten under it is noticed at the next call; it goes on with
+    what is there then.
 
     Args:
         path: the file.
@@ -58,7 +64,7 @@ class SqliteStore(SqlStore):
     ) -> None:
         database = SqliteDatabase(Path(path), clock)
         super().__init__(database, text=text, retention=retention, clock=clock, monotonic=monotonic)
-        if self._text is TextPolicy.KEEP:
+        if self.texts is TextPolicy.KEEP:
             self.url = f"sqlite:///{Path(path).resolve()}"
 
 
@@ -68,81 +74,117 @@ class SqliteDatabase(Database):
     While the process forks all are closed, because SQLite cannot share one with a child.
     """
 
+    pause_seconds = 2 * LONGEST_LOOK_SECONDS
+
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
         self.name = str(path)
         self._path = path
         self._clock = clock
-        self._free: deque[apsw.Connection] = deque()
-        self._write_lock = threading.Lock()
+        self._write_lock = threading.RLock()
+        self._settling = Settling(path)
+        self._left: WatchedFile | None = None
         self._gate = fork.Gate()
-        self._closed = self._is_the_parents = False
+        self._closed = self._is_the_parents = self._config_in_log = False
         stop_memory_statistics()
-        if not path.parent.is_dir():
-            raise StoreError(f"{path}: the folder {path.parent} does not exist; make it or name another file")
-        with self._in_our_words():
-            self._writer: apsw.Connection | None = self._connect()
-            try:
-                self._prepare(self._writer)
-            except BaseException:
-                self._writer.close()
-                raise
+        with in_our_words(self.name):
+            self._opened: _Opened | None = self._open()
         fork.register(self)
 
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """See ``Database``."""
-        with self._in_our_words(), self._reader() as connection:
+        with in_our_words(self.name), self._reader() as connection:
             return connection.execute(sql, values).fetchall()
 
     @contextmanager
     def snapshot(self) -> Iterator[Transaction]:
         """See ``Database``."""
-        with self._in_our_words(), self._reader() as connection:
+        with in_our_words(self.name), self._reader() as connection:
             connection.execute("BEGIN")
             try:
-                yield _SqliteTransaction(connection)
+                yield SqliteTransaction(connection)
             finally:
                 connection.execute("ROLLBACK")
 
     @contextmanager
     def write(self, lock: str | None = None) -> Iterator[Transaction]:
         """See ``Database``; SQLite's writers run one after the other anyway."""
-        with self._in_our_words(), self._gate, self._write_lock:
+        with in_our_words(self.name), self._gate, self._turn():
             self._refuse_closed()
-            writer = self._writer = self._writer or self._connect()
+            opened = self._opened
+            if opened is None or opened.file.change(opened.writer):
+                opened = self._reopened()
+            writer = opened.writer
             writer.execute("BEGIN IMMEDIATE")
             try:
-                yield _SqliteTransaction(writer)
+                yield SqliteTransaction(writer)
                 writer.execute("COMMIT")
             except BaseException:
                 if writer.in_transaction:
                     writer.execute("ROLLBACK")
                 raise
+            if what := opened.file.change(writer):
+                raise StoreError(f"{self.name}: the file was {what} while this was written; write it again")
 
     def now(self) -> float:
         """See ``Database``: all processes on a machine have its clock."""
         return self._clock()
 
     def announce(self, transaction: Transaction, head: int) -> None:
-        """See ``Database``: the new row is the announcement."""
+        """See ``Database``: the new row is the announcement. The file itself can be told apart by it, too."""
+        if self._opened is not None:
+            count_on(self._opened.writer)
 
-    def config_head(self) -> int:
+    def announced(self, head: int) -> None:
+        """See ``Database``: configs come into the file itself soon, so that a copy of it has them."""
+        self._config_in_log = True
+
+    def position(self) -> Row:
         """See ``Database``."""
-        [(head,)] = self.read("SELECT max(version) FROM main.config_versions")
-        return head or 0
+        if self._config_in_log:
+            self._config_in_log = False
+            self._empty_log()
+        [row] = self.read(f"SELECT {POSITION} FROM main.identity")
+        return row
+
+    def shrink(self) -> None:
+        """See ``Database``. An older program's file has to be compacted once before (``store compact``)."""
+        if self._frees_pages() and self._has_much_free():
+            while self._has_much_free():
+                with step(self) as transaction:
+                    transaction.execute(f"PRAGMA incremental_vacuum({_PAGES_A_STEP})")
+            self._empty_log()
+
+    def _empty_log(self) -> None:
+        """Bring the write-ahead log into the file, if nobody else is at it."""
+        try:
+            with self._reader() as connection:
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except (apsw.Error, StoreError) as exc:
+            logger.debug("%s: what was written is in the write-ahead log only, for now: %s", self.name, exc)
+
+    def _frees_pages(self) -> bool:
+        return self.read("PRAGMA auto_vacuum") == [(INCREMENTAL,)]
+
+    def _has_much_free(self) -> bool:
+        [(pages,)], [(free,)] = self.read("PRAGMA page_count"), self.read("PRAGMA freelist_count")
+        return bool(free > max(_SPARE_PAGES, pages * _SPARE_SHARE))
 
     def close(self) -> None:
         """See ``Database``."""
-        with self._write_lock:
+        if self._config_in_log and not self._closed:
+            self._empty_log()
+        with self._turn():
             if self._closed:
                 return
             self._closed = True
-            self._close_free()
+            if self._opened is not None:
+                self._opened.close()
 
     def rest_before_fork(self, until: float) -> None:
         """See ``Resting``."""
         self._is_the_parents = not self._gate.shut(until)
-        if not self._is_the_parents:
-            self._close_free()
+        if not self._is_the_parents and self._opened is not None:
+            self._opened.rest()
 
     def go_on_after_fork(self) -> None:
         """See ``Resting``."""
@@ -151,32 +193,83 @@ class SqliteDatabase(Database):
 
     def renew_after_fork(self) -> None:
         """See ``Renewable``."""
-        self._gate, self._write_lock = fork.Gate(), threading.Lock()
+        self._gate, self._write_lock = fork.Gate(), threading.RLock()
         if self._is_the_parents:
-            fork.leave_behind(self._writer, *self._free)
-            self._writer, self._free = None, deque()
-
-    def _close_free(self) -> None:
-        while self._free:
-            self._free.pop().close()
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+            fork.leave_behind(self._opened)
+            self._opened = None
 
     @contextmanager
     def _reader(self) -> Iterator[apsw.Connection]:
         with self._gate:
-            try:
-                connection = self._free.pop()
-            except IndexError:
-                connection = self._connect()
+            opened, connection = self._current_reader()
             try:
                 yield connection
             finally:
-                if self._closed:
-                    connection.close()
+                if self._closed or opened is not self._opened:
+                    close(connection, keep_log=opened is not self._opened)
                 else:
-                    self._free.append(connection)
+                    opened.free.append(connection)
+
+    def _current_reader(self) -> tuple[_Opened, apsw.Connection]:
+        """Return a connection that reads the file which is there, and what it belongs to."""
+        self._refuse_closed()
+        opened = self._opened or self._reopened()
+        while True:
+            try:
+                connection = opened.free.pop()
+            except IndexError:
+                connection = connect(self.name)
+            if opened.file.change(connection) is None:
+                return opened, connection
+            opened.free.append(connection)
+            opened = self._reopened()
+
+    def _reopened(self) -> _Opened:
+        """Open what is there now, if something was done to what was open."""
+        with self._turn():
+            self._refuse_closed()
+            opened = self._opened
+            if opened is not None:
+                what = opened.file.change(opened.writer)
+                if what is None:
+                    return opened  # another thread was quicker, or it was put right
+                self._settling.check(what)
+                self._opened, self._left, self.incident = None, opened.file, what
+                opened.close()
+            if self._left is not None:
+                self._left.let_go()
+                self._left = None
+            self._opened = self._open()
+            self._settling = Settling(self._path)
+            self.openings += 1
+            return self._opened
+
+    def _open(self) -> _Opened:
+        if not self._path.parent.is_dir():
+            raise StoreError(
+                f"{self.name}: the folder {self._path.parent} does not exist; make it or name another file"
+            )
+        locations.make_private_file(self._path)
+        opened = _Opened(self.name, WatchedFile(self._path))
+        try:
+            prepare(opened.writer, self.name)
+        except BaseException:
+            opened.close()
+            raise
+        return opened
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Let one thread at a time write or open; one that is stuck does not hold the others for ever."""
+        if not self._write_lock.acquire(timeout=2 * sqlite_connection.BUSY_SECONDS):
+            raise StoreError(
+                f"{self.name}: another thread has been writing for more than"
+                f" {2 * sqlite_connection.BUSY_SECONDS:g} s; check disk and file system"
+            )
+        try:
+            yield
+        finally:
+            self._write_lock.release()
 
     def _refuse_closed(self) -> None:
         if self._closed:
@@ -187,100 +280,34 @@ class SqliteDatabase(Database):
                 " open it anew in this process"
             )
 
-    def _connect(self) -> apsw.Connection:
-        self._refuse_closed()
-        connection = apsw.Connection(self.name)
-        connection.set_busy_handler(_Patience())
-        return connection
 
-    def _prepare(self, connection: apsw.Connection) -> None:
-        """Check that the file is ours and bring its tables up to date."""
-        self._check_mark(connection)
-        connection.pragma("journal_mode", "wal")
-        connection.pragma("synchronous", "normal")
-        if connection.pragma("user_version") == CURRENT:
-            return
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            self._check_mark(connection)
-            version = connection.pragma("user_version")
-            for step in MIGRATIONS[version:]:
-                for statement in step:
-                    connection.execute(statement.format_map(_DIALECT))
-            connection.pragma("application_id", APPLICATION_ID)
-            connection.pragma("user_version", CURRENT)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+class _Opened:
+    """One opening of the file: a connection that writes, those that read and are free, and the file."""
 
-    def _check_mark(self, connection: apsw.Connection) -> None:
-        mark, version = connection.pragma("application_id"), connection.pragma("user_version")
-        empty = mark == 0 and connection.pragma("schema_version") == 0
-        if mark != APPLICATION_ID and not empty:
-            raise StoreError(f"{self.name}: this database belongs to something else; name another file")
-        if version > CURRENT:
-            raise StoreError(
-                f"{self.name}: a store of schema version {version}, made by a newer athena_tuning; this one"
-                f" knows versions up to {CURRENT}: update it, or name another file"
-            )
+    def __init__(self, name: str, file: WatchedFile) -> None:
+        self.file = file
+        self.free: deque[apsw.Connection] = deque()
+        self._name = name
+        self._writer: apsw.Connection | None = None
 
-    @contextmanager
-    def _in_our_words(self) -> Iterator[None]:
-        try:
-            yield
-        except apsw.Error as exc:
-            raise StoreError(f"{self.name}: {_meaning(exc)}") from exc
+    @property
+    def writer(self) -> apsw.Connection:
+        """The connection that writes, for whoever has the turn."""
+        if self._writer is None:
+            self._writer = connect(self._name)
+            self._writer.set_wal_hook(self.file.checkpoint)
+        return self._writer
 
+    def rest(self) -> None:
+        """Close all for a while; the file stays watched."""
+        self.close()
+        self.file.forget_log()
 
-class _Patience:
-    """Waits for a lock in short steps of chance length, so that of many writers none is left behind.
-
-    SQLite's own steps grow to 100 ms: under load the one that has waited longest looks least often.
-    """
-
-    def __init__(self) -> None:
-        self._until = 0.0
-
-    def __call__(self, looked_before: int) -> bool:
-        now = time_module.monotonic()
-        if looked_before == 0:
-            self._until = now + BUSY_SECONDS
-        if now >= self._until:
-            return False
-        time_module.sleep(random.uniform(0.0002, 0.002))
-        return True
-
-
-class _SqliteTransaction:
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
-
-    def execute(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
-        return self._connection.execute(sql, values).fetchall()
-
-    def run(self, sql: str, values: Sequence[Any] = ()) -> None:
-        self._connection.execute(sql, values)
-
-    def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        self._connection.executemany(sql, rows)
-
-
-_MEANINGS: tuple[tuple[type[apsw.Error], str], ...] = (
-    (apsw.NotADBError, "this is no database; name another file"),
-    (apsw.CorruptError, "the file is damaged; put it aside and start a new one, or restore a copy"),
-    (apsw.FullError, "the disk is full; make room, writing goes on by itself"),
-    (apsw.ReadOnlyError, "the file cannot be written; give this user the right to, also to its folder"),
-    (apsw.PermissionsError, "the file cannot be opened by this user; change its rights"),
-    (apsw.CantOpenError, "the file cannot be opened; check path and rights of file and folder"),
-    (apsw.BusyError, f"another process has kept it locked for more than {BUSY_SECONDS:g} s"),
-    (apsw.IOError, "the disk refuses to read or write; check disk and file system"),
-)
-
-
-def _meaning(error: apsw.Error) -> str:
-    for kind, words in _MEANINGS:
-        if isinstance(error, kind):
-            return f"{words} ({error})"
-    return str(error)
+    def close(self) -> None:
+        """Close all that is free, and what writes; no log is brought into another file than its own."""
+        keep_log = self.file.change(self._writer) is not None
+        while self.free:
+            close(self.free.pop(), keep_log=keep_log)
+        if self._writer is not None:
+            close(self._writer, keep_log=keep_log)
+            self._writer = None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
 
+from athena_tuning import settings
 from athena_tuning.store.errors import StoreError
 
 SETTING = "ATHENA_TUNING_TEXTS"
@@ -27,7 +27,7 @@ class TextPolicy(StrEnum):
     DROP = "drop"
 
 
-def text_policy(environ: Mapping[str, str] = os.environ) -> TextPolicy:
+def text_policy(environ: Mapping[str, str] = settings.current) -> TextPolicy:
     """Return what ``ATHENA_TUNING_TEXTS`` lets out of this process; without it, all.
 
     Raises:

@@ -11,6 +11,8 @@ page = page_context.current()
 
 def body(_: View) -> None:
     system_tables.health(page)
+    with components.card("sys-layers", "Layers"):
+        system_tables.layers(page)
     with st.grid(2, min_column_width=420, gap="small"):
         with components.card("sys-workers", "Managers"):
             system_tables.workers(page)

@@ -71,8 +71,8 @@ with right:
             components.empty("Too many simulations are waiting.")
         else:
             predictions.effect(proposed_run, proposal_table.PROPOSAL)
-            if proposed_run.found:
-                st.caption(predictions.grounds(proposed_run.found))
+            if proposed_run.answer:
+                st.caption(predictions.grounds(proposed_run.answer))
     with components.card("mode", "Who steers"):
         mode = st.segmented_control(
             "Mode",

@@ -18,7 +18,8 @@ from click.testing import CliRunner, Result
 from athena_tuning.cli import main
 from athena_tuning.interchange import Import
 from athena_tuning.model import QueryMetrics, TuningConfig
-from athena_tuning.store import ConfigChange, open_store
+from athena_tuning.store import ConfigChange, Store, StoreError, open_store
+from tests.support.waiting import until
 
 ITEMS = [
     {"id": "e1", "layer": "episodic", "text": "The billing deploy failed on Friday."},
@@ -43,6 +44,27 @@ def items_file(folder: Path, *lines: str, name: str = "items.jsonl") -> Path:
     body = "\n".join([*(json.dumps(item) for item in ITEMS), *lines]) + "\n"
     path.write_bytes(gzip.compress(body.encode()) if name.endswith(".gz") else body.encode())
     return path
+
+
+def test_status_says_that_the_store_was_deleted_while_in_use(tmp_path: Path) -> None:
+    path = tmp_path / "shared.db"
+    with open_store(f"sqlite:///{path}") as store:
+        path.unlink()
+        until(lambda: goes_on(store))
+        told = run("status", "--store", f"sqlite:///{path}")
+        known = json.loads(run("status", "--store", f"sqlite:///{path}", "--json").stdout)
+    assert "epoch 1" in told.stdout
+    assert "the file was deleted while in use" in " ".join(told.stdout.split())
+    assert known["store"]["epoch"] == 1
+    assert [event["kind"] for event in known["events"]] == ["deleted"]
+
+
+def goes_on(store: Store) -> bool:
+    try:
+        store.change_token()
+    except StoreError:
+        return False
+    return True
 
 
 @pytest.fixture
@@ -176,7 +198,7 @@ def _missing(path: Path) -> None:
     [
         (_a_text, "this is no database; name another file"),
         (_somebody_elses, "belongs to something else; name another file"),
-        (_damaged, "the file is damaged; put it aside"),
+        (_damaged, "the file is damaged; `athena-tuning store repair` saves"),
         (_missing, "there is no such file"),
     ],
 )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from athena_tuning.control import membership
-from athena_tuning.control.clock_watch import STEP_SECONDS, ClockWatch, clock_steps
+from athena_tuning.control.clock_watch import STEP_SECONDS, ClockWatch
 from athena_tuning.recall import MemoryManager
-from athena_tuning.store import MemoryStore
+from athena_tuning.store import MemoryStore, StoreError
+from athena_tuning.store.sqlite import SqliteStore
 from tests.support.clock import Clock
 from tests.support.waiting import until
 
@@ -30,7 +33,9 @@ def test_a_step_is_noticed_once_logged_and_told(seconds: float, caplog: pytest.L
     watch.look()
     watch.look()
     assert [step.seconds for step in watch.steps] == [pytest.approx(seconds)]
-    assert clock_steps(store) == watch.steps
+    [event] = store.events()
+    assert (event.kind, event.time) == ("clock", watch.steps[0].time)
+    assert f"{watch.steps[0].host} stepped by {seconds:+.0f} s" in event.text
     assert f"stepped by {seconds:+.0f} s" in caplog.text
 
 
@@ -40,7 +45,30 @@ def test_drift_and_a_look_that_comes_late_are_no_step() -> None:
         wall.now += late + 0.9 * STEP_SECONDS
         monotonic.now += late
         watch.look()
-    assert clock_steps(store) == []
+    assert store.events() == []
+
+
+def test_a_step_while_the_store_is_down_is_told_when_it_is_back(tmp_path: Path) -> None:
+    wall, monotonic, path = Clock(), Clock(50.0), tmp_path / "there" / "store.db"
+    path.parent.mkdir()
+    with SqliteStore(path) as store:
+        watch = ClockWatch(store, wall, monotonic)
+        path.parent.rename(tmp_path / "away")
+        wall.now += DAY
+        with pytest.raises(StoreError):
+            watch.look()
+        (tmp_path / "away").rename(path.parent)
+        until(lambda: store_is_told(watch))
+        watch.look()
+        assert [event.text[-11:] for event in store.events() if event.kind == "clock"] == ["by +86400 s"]
+
+
+def store_is_told(watch: ClockWatch) -> bool:
+    try:
+        watch.look()
+    except StoreError:
+        return False
+    return True
 
 
 def test_one_step_that_many_workers_of_a_host_notice_is_told_once() -> None:
@@ -49,7 +77,7 @@ def test_one_step_that_many_workers_of_a_host_notice_is_told_once() -> None:
     wall.now += DAY
     for watch in watches:
         watch.look()
-    assert len(clock_steps(store)) == 1
+    assert len(store.events()) == 1
 
 
 @pytest.mark.slow
@@ -76,7 +104,7 @@ def test_a_manager_survives_a_clock_that_was_wrong_for_a_moment(days: int) -> No
         assert len(right & window) == (40 if days < 0 else 20), (
             "what was too old for a moment is only in the store"
         )
-    assert sorted(round(step.seconds / DAY) for step in clock_steps(store)) == [-3, 3]
+    assert sorted("by +" in event.text for event in store.events()) == [False, True]
 
 
 @pytest.mark.slow

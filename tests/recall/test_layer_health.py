@@ -58,7 +58,7 @@ def test_dead_layer_neither_empties_the_cache_nor_blinds_the_tuner() -> None:
         StubLayer("graph", items("a")),
         StubLayer("dead", failing),
     ]
-    with MemoryManager(":memory:", layers=layers) as manager:
+    with MemoryManager(":memory:", layers=layers, monotonic=Clock(1000.0)) as manager:
         set_config(manager, layer_selection_enabled=False)
         for turn in range(60):
             manager.recall(f"what uses part {turn % 20}?")

@@ -16,11 +16,13 @@ from prometheus_client.exposition import generate_latest
 from athena_tuning.cli import main
 from athena_tuning.integrations.prometheus import ManagerCollector
 from athena_tuning.integrations.span_export import SpanExport
+from athena_tuning.model import Action
 from athena_tuning.recall import MemoryManager
 from athena_tuning.service import downloads, window_reads
 from athena_tuning.service.store_follower import Tail
 from athena_tuning.service.view import View
 from athena_tuning.store import StoreError, TextPolicy, open_store
+from tests.support.waiting import until
 
 MARK = "zebrafish"
 QUERY = f"does anybody know {MARK}?"
@@ -56,8 +58,10 @@ def leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCap
         doors: dict[str, str] = {}
         with caplog.at_level(logging.INFO), open_store(url) as store:
             with MemoryManager(":memory:", layers=[Leaky(), Careless()], store=store) as manager:
-                for _ in range(3):
+                for _ in range(6):  # at the sixth they are left out
                     manager.recall(QUERY, use_cache=False)
+                until(lambda: '"open"' in "".join(store.posted("layers").values()))
+                until(lambda: any(made.action is Action.ISOLATE for made in store.decisions()))
                 spans = InMemorySpanExporter()
                 SpanExport(manager.profiler, spans, "w", texts=policy == "keep").close()
                 doors["spans"] = "".join(span.to_json() for span in spans.get_finished_spans())

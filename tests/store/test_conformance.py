@@ -24,7 +24,7 @@ from athena_tuning.model import (
     TuningConfig,
     WorkerStatus,
 )
-from athena_tuning.store import ConfigChange, ConfigConflict, Lease, LeaseLost, Store, StoreError
+from athena_tuning.store import ConfigChange, ConfigConflict, Lease, LeaseLost, Store, StoreError, StoreEvent
 from tests.support.waiting import until
 
 Opened = Callable[..., Store]
@@ -542,3 +542,36 @@ def test_a_store_that_is_sound_has_nothing_unreadable(store: Store) -> None:
     store.append_decision(decision("d", 1.0))
     assert (store.config_set().head, len(store.decisions())) == (1, 1)
     assert store.health().unreadable == ()
+
+
+def test_events_come_back_oldest_first(store: Store) -> None:
+    for at in (3.0, 1.0, 2.0):
+        store.append_event(StoreEvent(at, "clock", f"at {at:g}"))
+    assert [event.time for event in store.events()] == [1.0, 2.0, 3.0]
+    assert store.events(since=2.0)[0] == StoreEvent(2.0, "clock", "at 2")
+
+
+def test_an_event_that_several_processes_notice_is_kept_once(open_it: Opened) -> None:
+    first, second = open_it(), open_it()
+    first.append_event(StoreEvent(1.0, "clock", "seen by one"), key="clock 1")
+    second.append_event(StoreEvent(1.1, "clock", "seen by another"), key="clock 1")
+    second.append_event(StoreEvent(1.2, "clock", "another step"), key="clock 2")
+    assert [event.text for event in first.events()] == ["seen by one", "another step"]
+
+
+def test_events_are_forgotten_with_the_decisions(open_it: Opened) -> None:
+    now = [1_700_000_000.0]
+    store = open_it(clock=lambda: now[0])
+    store.append_event(StoreEvent(now[0], "clock", "old"))
+    now[0] += 400 * 86400
+    store.append_event(StoreEvent(now[0], "clock", "new"))
+    store.maintain()
+    assert [event.text for event in store.events()] == ["new"]
+
+
+def test_a_store_has_an_id_that_all_its_handles_know(open_it: Opened) -> None:
+    first, second = open_it(), open_it()
+    apply(first, A, 0)
+    assert first.health().store_id == second.health().store_id != ""
+    assert (first.health().epoch, second.config_set().epoch) == (0, 0)
+    assert first.health().config_watch

@@ -99,9 +99,10 @@ def test_a_statement_that_takes_too_long_is_an_error_not_a_hang(
 ) -> None:
     store = postgres()
     with monkeypatch.context() as patched:
-        patched.setattr("athena_tuning.store.postgres_connection.CALL_SECONDS", 0.3)
+        patched.setattr("athena_tuning.store.postgres_connection.STATEMENT_SECONDS", 0.3)
         with pytest.raises(StoreError, match="it took longer than"), store._database.write() as transaction:
             transaction.execute("SELECT pg_sleep(60)")
+        patched.setattr("athena_tuning.store.postgres_connection.CALL_SECONDS", 0.3)
         with pytest.raises(StoreError, match="the server did not answer within"):
             store._database.read("SELECT pg_sleep(60)")
     assert store.config_set().head == 0
@@ -303,7 +304,7 @@ def test_after_the_server_has_cut_all_connections_work_goes_on(
     postgres().close()
     store = PostgresStore(url, schema=postgres.schema)
     apply(store, 0)
-    assert store.change_token() == "1"
+    assert store.change_token() == "0.1"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         cut = connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s",
@@ -321,25 +322,25 @@ def test_after_the_server_has_cut_all_connections_work_goes_on(
     assert failures < 50, "the store did not recover"
     assert len(store.tail_metrics().records) == 5
     apply(store, 1)
-    assert store.change_token() == "2"
+    assert store.change_token() == "0.2"
     store.close()
 
 
 def test_a_config_is_heard_of_without_asking(postgres: Any) -> None:
     writer, hearer = postgres(), postgres()
     listener = hearer._database._listener
-    until(lambda: listener.head() is not None)
+    until(lambda: listener.position() is not None)
     apply(writer, 0)
-    until(lambda: listener.head() == 1)
+    until(lambda: (listener.position() or (0,))[-1] == 1)
 
 
 def test_while_the_listener_is_deaf_the_head_is_asked_for(postgres: Any) -> None:
     writer, other = postgres(), postgres()
     apply(writer, 0)
     other._database._listener.close()
-    assert other.change_token() == "1"
+    assert other.change_token() == "0.1"
     apply(writer, 1)
-    assert other.change_token() == "2"
+    assert other.change_token() == "0.2"
 
 
 def test_a_config_watch_says_how_it_hears(postgres: Any) -> None:
@@ -355,3 +356,68 @@ def test_the_store_keeps_to_its_schema(postgres: Any, postgres_url: str) -> None
             "SELECT table_name FROM information_schema.tables WHERE table_schema = %s", (postgres.schema,)
         ).fetchall()
     assert {"rollups", "segments", "config_versions", "schema_version"} <= {name for (name,) in found}
+
+
+def test_a_database_that_was_restored_from_a_dump_is_noticed_and_obeyed(
+    postgres: Any, postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    stores = [postgres(), postgres()]
+    for expected in range(3):
+        apply(stores[0], expected)
+    for store in stores:
+        until(lambda store=store: store.change_token() == "0.3")
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"DELETE FROM {postgres.schema}.config_versions WHERE version > 1")
+    for store in stores:
+        until(lambda store=store: store.change_token() == "1.1")
+        assert (store.config_set().head, store.config_set().epoch) == (1, 1)
+    assert [event.kind for event in stores[1].events()] == ["restored"]
+    apply(stores[0], 1)
+    until(lambda: stores[1].change_token() == "1.2")
+    said = [record for record in caplog.records if "another or an earlier one" in record.getMessage()]
+    assert len(said) == 2, "once by each"
+
+
+def test_a_schema_that_was_dropped_is_made_anew_and_what_is_measured_goes_there(
+    postgres: Any, postgres_url: str, recalls: Recalls
+) -> None:
+    store = postgres()
+    apply(store, 0)
+    store.append_metrics("w", 1, recalls(20))
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"DROP SCHEMA {postgres.schema} CASCADE")
+
+    def delivered() -> bool:
+        try:
+            store.append_metrics("w", 2, recalls(20))
+        except StoreError:
+            return False
+        return True
+
+    until(delivered)
+    assert list(store.tail_metrics().records) == recalls(20), "with the texts"
+    until(lambda: store.change_token() == "1.0")
+    assert store.config_set().epoch == 1
+
+
+def test_a_viewer_notices_a_restored_database_without_writing(postgres: Any, postgres_url: str) -> None:
+    from athena_tuning.store.postgres import PostgresStore
+
+    owner = postgres()
+    apply(owner, 0)
+    apply(owner, 1)
+    role = f"viewer_{postgres.schema}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN")
+        connection.execute(f"GRANT USAGE ON SCHEMA {postgres.schema} TO {role}")
+        connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {postgres.schema} TO {role}")
+        try:
+            url = psycopg.conninfo.make_conninfo(postgres_url, user=role)
+            with PostgresStore(url, schema=postgres.schema) as viewer:
+                assert viewer.change_token() == "0.2"
+                connection.execute(f"DELETE FROM {postgres.schema}.config_versions WHERE version > 1")
+                until(lambda: viewer.change_token() == "1.1")
+                assert viewer.config_set().epoch == 1
+        finally:
+            connection.execute(f"DROP OWNED BY {role}")
+            connection.execute(f"DROP ROLE {role}")

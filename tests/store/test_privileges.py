@@ -89,7 +89,7 @@ def write_everything(store: Store, recalls: Recalls) -> None:
 
 def read_everything(store: Store) -> None:
     assert store.config_set().head == 1
-    assert store.change_token() == "1"
+    assert store.change_token() == "0.1"
     assert len(store.tail_metrics().records) == 20
     assert store.rollups(START - 60, START + 60, layer="").total().count == 20
     for found in (store.decisions(), store.workers(), store.annotations(), store.feedback()):

@@ -16,7 +16,8 @@ import pytest
 from athena_tuning.model import Annotation, QueryMetrics, TuningConfig
 from athena_tuning.store import ConfigChange, StoreError, open_store
 from athena_tuning.store.schema import CURRENT, MIGRATIONS
-from athena_tuning.store.sqlite import APPLICATION_ID, SqliteStore
+from athena_tuning.store.sqlite import SqliteStore
+from athena_tuning.store.sqlite_schema import APPLICATION_ID
 
 Recalls = Callable[..., list[QueryMetrics]]
 
@@ -56,8 +57,8 @@ def test_a_newer_schema_is_refused_with_both_versions(tmp_path: Path) -> None:
 
 
 def next_schema(monkeypatch: pytest.MonkeyPatch, *statements: str) -> None:
-    monkeypatch.setattr("athena_tuning.store.sqlite.MIGRATIONS", (*MIGRATIONS, statements))
-    monkeypatch.setattr("athena_tuning.store.sqlite.CURRENT", CURRENT + 1)
+    monkeypatch.setattr("athena_tuning.store.sqlite_schema.MIGRATIONS", (*MIGRATIONS, statements))
+    monkeypatch.setattr("athena_tuning.store.sqlite_schema.CURRENT", CURRENT + 1)
 
 
 def test_an_older_store_becomes_todays_with_all_it_holds(
@@ -141,10 +142,10 @@ def test_a_file_without_rights_says_what_to_do(file_mode: int, folder_mode: int,
 def test_a_connection_that_may_only_read_says_what_to_do(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "store.db")
     change = ConfigChange(TuningConfig(), expected_version=0, actor="a", reason="r")
-    store._database._writer.pragma("query_only", True)  # type: ignore[attr-defined]
+    store._database._opened.writer.pragma("query_only", True)  # type: ignore[attr-defined]
     with pytest.raises(StoreError, match=r"store\.db: the file cannot be written; give this user the right"):
         store.apply_config(change)
-    store._database._writer.pragma("query_only", False)  # type: ignore[attr-defined]
+    store._database._opened.writer.pragma("query_only", False)  # type: ignore[attr-defined]
     assert store.apply_config(change).version == 1
     store.close()
 
@@ -153,7 +154,7 @@ def test_a_connection_that_may_only_read_says_what_to_do(tmp_path: Path) -> None
 def test_a_full_disk_says_so_loses_nothing_stored_and_heals(tmp_path: Path, recalls: Recalls) -> None:
     store = SqliteStore(tmp_path / "store.db")
     store.append_metrics("w", 1, recalls(100))
-    writer = store._database._writer  # type: ignore[attr-defined]
+    writer = store._database._opened.writer  # type: ignore[attr-defined]
     room = writer.pragma("max_page_count", writer.pragma("page_count"))
     with pytest.raises(StoreError, match=r"store\.db: the disk is full; make room"):
         store.append_metrics("w", 2, recalls(5000, seed=2))
@@ -174,12 +175,12 @@ def test_a_damaged_file_is_named_with_a_way_out(tmp_path: Path, recalls: Recalls
     for at in range(4096, len(data), 4096):
         data[at : at + 200] = b"\xff" * 200
     path.write_bytes(bytes(data))
-    with pytest.raises(StoreError, match=r"store\.db: the file is damaged; put it aside"):
+    with pytest.raises(StoreError, match=r"store\.db: the file is damaged; `athena-tuning store repair`"):
         SqliteStore(path).tail_metrics()
 
 
 def test_a_lock_held_too_long_is_an_error_not_a_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("athena_tuning.store.sqlite.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("athena_tuning.store.sqlite_connection.BUSY_SECONDS", 0.05)
     store = SqliteStore(tmp_path / "store.db")
     other = apsw.Connection(str(tmp_path / "store.db"))
     other.execute("BEGIN IMMEDIATE")

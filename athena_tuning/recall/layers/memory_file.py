@@ -17,6 +17,7 @@ from weakref import finalize
 import apsw
 
 from athena_tuning import fork
+from athena_tuning.locations import make_private_file
 from athena_tuning.sqlite_library import stop_memory_statistics
 
 APPLICATION_ID = 0x41544D45
@@ -49,6 +50,7 @@ class MemoryFile:
         self._write_lock = threading.Lock()
         self._gate = fork.Gate()
         self._closed = self._is_the_parents = False
+        make_private_file(self.path)
         try:
             self._writer: apsw.Connection | None = self._open()
         except (apsw.Error, OSError) as exc:

@@ -6,13 +6,13 @@ filters are in an expander, which holds what it hides (a popover does not); ``th
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
 
+from athena_tuning import settings
 from athena_tuning.model import LAYERS, QUERY_TYPES
 from athena_tuning.service import text, units
 from athena_tuning.service.read_service import ReadService
@@ -183,5 +183,5 @@ def _browser_zone() -> str:
 
 
 def _default_slo() -> int:
-    named = os.environ.get("ATHENA_TUNING_SLO_MS", "")
+    named = settings.current.get("ATHENA_TUNING_SLO_MS", "")
     return int(named) if named.isdigit() else 0

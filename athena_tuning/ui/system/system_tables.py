@@ -8,6 +8,7 @@ from importlib import metadata
 
 import streamlit as st
 
+from athena_tuning.model import BreakerState
 from athena_tuning.service import text, units
 from athena_tuning.ui.frame import components, notices
 from athena_tuning.ui.frame.chips import Chip, chips
@@ -71,14 +72,58 @@ def workers(page: PageContext) -> None:
     )
 
 
+def layers(page: PageContext) -> None:
+    """Draw how the layers of all managers are that are alive, those that are not well ahead."""
+    by_worker = page.service.layer_health()
+    known = [(worker, of) for worker, layers in by_worker.items() for of in layers]
+    if not known:
+        components.empty("No manager that is alive has reported its layers.")
+        return
+    known.sort(key=lambda each: (each[1].state is BreakerState.CLOSED, each[1].layer, each[0]))
+    components.static_table(
+        [
+            "Layer",
+            "Breaker",
+            *heads("n", "Since", "Calls", "Failed", "Late", "Left out"),
+            *heads("n wide", "Time lost", "Usual"),
+            "Manager",
+        ],
+        [
+            (
+                of.layer,
+                Cell(of.state.value, "now" if of.state is BreakerState.CLOSED else "was"),
+                units.ago(page.service.now - of.since),
+                units.count(of.calls),
+                units.count(of.failures),
+                units.count(of.timeouts),
+                units.count(of.left_out),
+                units.ms(of.lost_seconds * 1000),
+                units.ms(of.typical_ms),
+                worker,
+            )
+            for worker, of in known[:24]
+        ],
+        limit=40,
+    )
+    for worker, of in known[:24]:
+        if of.state is not BreakerState.CLOSED:
+            st.text(text.plain(f"{of.layer} on {worker} is left out: {of.reason}", 300))
+        if of.blocks_loop:
+            st.text(
+                text.plain(f"{of.layer} on {worker} kept its event loop from turning {of.blocks_loop}", 300)
+            )
+
+
 def arrival(page: PageContext) -> None:
     """Draw what the dashboard reads, and what was lost on the way."""
     service = page.service
     counters = service.window.counters
     refused = {name: n for name, n in counters.items() if name.startswith("rejected")}
     corrected = {name: n for name, n in counters.items() if name.startswith("normal")}
+    store, events = service.store_health(), service.events()
     rows = [
-        ("Store", service.store_name),
+        ("Store", f"{service.store_name} {store.store_id[:8]}, epoch {store.epoch}"),
+        ("Rows that cannot be read", units.count(len(store.unreadable))),
         ("Read", service.tail.problem or units.ago(service.now - service.tail.looked_at)),
         ("Recalls in the dashboard's window", units.count(len(service.window.metrics))),
         ("Recorded since the start", units.count(counters.get("recorded", 0))),
@@ -93,6 +138,9 @@ def arrival(page: PageContext) -> None:
             ("Not delivered by this manager", units.count(status.dropped_metrics)),
             ("Failed background tasks", _counts_words(failures)),
         ]
+    if events:
+        newest = events[0]
+        rows.append(("Newest event", f"{newest.text} ({units.ago(service.now - newest.time)})"))
     components.static_table(["", Cell("", "n")], rows)
 
 

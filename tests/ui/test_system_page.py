@@ -1,0 +1,20 @@
+"""What the System page says of the store."""
+
+from __future__ import annotations
+
+from athena_tuning.service.tuning_service import TuningService
+from athena_tuning.store import StoreEvent
+from tests.support.pages import is_sound, visit, words
+
+
+def test_system_page_names_the_store_and_its_newest_event(served: TuningService) -> None:
+    at = visit("system")
+    assert is_sound(at)
+    assert f"{served.store_health().store_id[:8]}, epoch 0" in words(at)
+    assert "Newest event" not in words(at)
+    for seconds, text in ((9000, "the clock of alpha stepped"), (3600, "the file was <b>deleted</b>")):
+        served.store.append_event(StoreEvent(served.now - seconds, "clock", text))
+    shown = words(visit("system"))
+    assert "Newest event" in shown
+    assert "the file was &lt;b&gt;deleted&lt;/b&gt; (60 min ago)" in shown
+    assert "alpha" not in shown
