@@ -20,9 +20,19 @@ DEFAULTS: Mapping[str, tuple[str, ...]] = {
 """Layers that have served each type of query well; those that are not registered are passed over."""
 
 _SIGNALS = {
-    "episodic": whole_words(("when", "last", "recent", "error", "failed", "happened")),
+    "episodic": whole_words(
+        (
+            *("when", "last", "recent", "error", "errors", "failed", "failure", "failures", "happened"),
+            *("who", "why", "what changed", "what has changed"),
+        )
+    ),
     "procedural": whole_words(("how", "do", "build", "implement", "create", "make")),
-    "prospective": whole_words(("task", "goal", "todo", "should", "remind", "schedule")),
+    "prospective": whole_words(
+        (
+            *("task", "tasks", "goal", "goals", "todo", "todos", "should"),
+            *("remind", "reminder", "reminders", "schedule", "schedules"),
+        )
+    ),
     "graph": whole_words(
         (
             *("relate", "relates", "related", "relating", "relation", "relations"),
