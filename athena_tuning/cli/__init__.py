@@ -50,6 +50,7 @@ class _LazyGroup(click.Group):
             "manager",
             "Run a manager that shares its metrics and obeys the store's configs, until Ctrl+C.",
         ),
+        "mcp": ("agents", "Serve a memory to agents over the Model Context Protocol, on stdio or HTTP."),
         "metrics": ("metrics", "Take the records of recalls out of the store."),
         "recall": ("recall", "Ask the memory for TEXT and show the results and where the time went."),
         "report": (
