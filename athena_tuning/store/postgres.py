@@ -6,7 +6,6 @@ import threading
 import time as time_module
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any
 
 from athena_tuning import fork
@@ -27,11 +26,13 @@ with needs_extra("postgres", "PostgreSQL"):
 
     from athena_tuning.store import postgres_connection, postgres_findings
     from athena_tuning.store.postgres_connection import (
+        PostgresTransaction,
         TimedConnection,
         connect,
         in_our_words,
         is_pooled,
         open_pool,
+        translated,
     )
     from athena_tuning.store.postgres_schema import prepare, quoted
 
@@ -127,7 +128,7 @@ class PostgresDatabase(Database):
         with self._connection() as connection:
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             try:
-                yield _PostgresTransaction(connection, self._sql)
+                yield PostgresTransaction(connection, self._prefix)
             finally:
                 if not connection.broken:
                     connection.execute("ROLLBACK")
@@ -142,7 +143,7 @@ class PostgresDatabase(Database):
                 connection.execute(
                     b"SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"{self._schema}.{lock}",)
                 )
-            yield _PostgresTransaction(connection, self._sql)
+            yield PostgresTransaction(connection, self._prefix)
 
     def now(self) -> float:
         """See ``Database``: the server's clock."""
@@ -223,29 +224,7 @@ class PostgresDatabase(Database):
         self.openings += 1
 
     def _sql(self, sql: str) -> bytes:
-        return _translated(sql, self._prefix)
-
-
-class _PostgresTransaction:
-    def __init__(self, connection: psycopg.Connection[Row], translated: Callable[[str], bytes]) -> None:
-        self._connection = connection
-        self._translated = translated
-
-    def execute(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
-        return self._connection.execute(self._translated(sql), values, binary=True).fetchall()
-
-    def run(self, sql: str, values: Sequence[Any] = ()) -> None:
-        self._connection.execute(self._translated(sql), values)
-
-    def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        with self._connection.cursor() as cursor:
-            cursor.executemany(self._translated(sql), rows)
-
-
-@lru_cache(maxsize=256)
-def _translated(sql: str, prefix: str) -> bytes:
-    """Return a statement with PostgreSQL's mark for values and the schema before each table."""
-    return sql.replace("%", "%%").replace("?", "%s").replace("main.", prefix.replace("%", "%%")).encode()
+        return translated(sql, self._prefix)
 
 
 def _server_limits() -> tuple[bytes, ...]:

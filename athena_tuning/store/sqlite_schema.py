@@ -63,7 +63,10 @@ def prepare(connection: apsw.Connection, name: str) -> None:
         version = connection.pragma("user_version")
         for step in MIGRATIONS[version:]:
             for statement in step:
-                connection.execute(statement.format_map(_DIALECT))
+                if callable(statement):
+                    statement(SqliteTransaction(connection))
+                else:
+                    connection.execute(statement.format_map(_DIALECT))
         identify(SqliteTransaction(connection))
         connection.pragma("application_id", APPLICATION_ID)
         connection.pragma("user_version", CURRENT)
