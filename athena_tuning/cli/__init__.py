@@ -31,6 +31,10 @@ class _LazyGroup(click.Group):
             "decision",
             "Show the tuner's decisions, and make one again from the evidence that was kept with it.",
         ),
+        "doctor": (
+            "doctor",
+            "Examine Python, SQLite, the store, files and their rights, processes and disks; change nothing.",
+        ),
         "forward": (
             "forward",
             "Simulate a load on the config in force, in seconds, and put it into the store.",
@@ -50,6 +54,7 @@ class _LazyGroup(click.Group):
             "manager",
             "Run a manager that shares its metrics and obeys the store's configs, until Ctrl+C.",
         ),
+        "mcp": ("agents", "Serve a memory to agents over the Model Context Protocol, on stdio or HTTP."),
         "metrics": ("metrics", "Take the records of recalls out of the store."),
         "propose": (
             "propose",

@@ -33,6 +33,7 @@ from athena_tuning.model.source import MEASURED
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall.cache import CacheLosses
 from athena_tuning.samples import sample_workloads
+from athena_tuning.service import doctor
 from athena_tuning.service.capacity import Curve, curve
 from athena_tuning.service.embedded import Embedded
 from athena_tuning.service.forecasts import Forecasts
@@ -42,6 +43,7 @@ from athena_tuning.service.status import Standing
 from athena_tuning.service.store_follower import Tail
 from athena_tuning.service.view import View
 from athena_tuning.store import Store, StoreEvent, StoreHealth
+from athena_tuning.store.findings import Finding
 from athena_tuning.tuning.recorded import proposals_on
 from athena_tuning.tuning.simulation.what_if import with_config
 
@@ -260,6 +262,10 @@ class ReadService:
     def store_health(self) -> StoreHealth:
         """Return which store it is, how often it was replaced while in use, and what cannot be read."""
         return self.store.health()
+
+    def findings(self) -> list[Finding]:
+        """Return what an examination of this machine and the store finds; anew after a minute."""
+        return self._remembered.answer(("findings", self.now // 60), lambda: doctor.examine_open(self.store))
 
     def events(self, hours: float = EVENT_HOURS) -> list[StoreEvent]:
         """Return what happened to the store and around it lately, newest first."""

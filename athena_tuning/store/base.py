@@ -30,6 +30,7 @@ from athena_tuning.model import (
     WorkerStatus,
 )
 from athena_tuning.store.configs import ConfigChange
+from athena_tuning.store.findings import Finding
 from athena_tuning.store.health import StoreEvent, StoreHealth
 from athena_tuning.store.leases import Lease
 from athena_tuning.store.records import StoredRecords
@@ -334,6 +335,10 @@ class Store(ABC):
     @abstractmethod
     def events(self, *, since: float = 0.0) -> list[StoreEvent]:
         """Return what happened at ``since`` (Unix seconds) or later, oldest first."""
+
+    def examine(self) -> list[Finding]:
+        """Return what there is to say of the database itself: version, rights, clock; for ``doctor``."""
+        return []
 
     @abstractmethod
     def health(self) -> StoreHealth:

@@ -12,6 +12,7 @@ from athena_tuning import fork
 from athena_tuning.extras import needs_extra
 from athena_tuning.store.database import Database, Row, Transaction
 from athena_tuning.store.errors import StoreError
+from athena_tuning.store.findings import Finding, good
 from athena_tuning.store.identity import POSITION
 from athena_tuning.store.postgres_listener import PositionListener
 from athena_tuning.store.retention import DEFAULT, Retention
@@ -23,7 +24,7 @@ with needs_extra("postgres", "PostgreSQL"):
     import psycopg_pool
     from psycopg import errors
 
-    from athena_tuning.store import postgres_connection
+    from athena_tuning.store import postgres_connection, postgres_findings
     from athena_tuning.store.postgres_connection import (
         PostgresTransaction,
         TimedConnection,
@@ -167,6 +168,26 @@ class PostgresDatabase(Database):
         if position is None:
             [position] = self.read(_POSITION)
         return position
+
+    def examine(self) -> list[Finding]:
+        """See ``Database``."""
+        [(version,)] = self.read("SELECT current_setting('server_version')")
+        asked = time_module.time()
+        [(there,)] = self.read("SELECT CAST(extract(epoch FROM clock_timestamp()) AS DOUBLE PRECISION)")
+        here = (asked + time_module.time()) / 2
+        tables = self.read(
+            "SELECT c.relname, has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid, 'INSERT')"
+            " AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE')"
+            " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = ? AND c.relkind = 'r' ORDER BY c.relname",
+            (self._schema,),
+        )
+        return [
+            good("server", f"PostgreSQL {version}"),
+            postgres_findings.pooler(self._pooled, self.config_watch),
+            postgres_findings.privileges(self._schema, tables),
+            postgres_findings.clock(there - here),
+        ]
 
     def close(self) -> None:
         """See ``Database``."""

@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from athena_tuning.http.api import make_api
 from athena_tuning.service.access import OperatorToken
 from athena_tuning.service.tuning_service import TuningService
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "a token of sixteen letters or more"
@@ -202,8 +203,7 @@ def test_a_server_that_is_stopped_answers_what_is_under_way(tmp_path):
     thread = threading.Thread(target=ask)
     with httpx.Client(base_url=address) as client:
         thread.start()
-        while client.get("/metrics").text.count("athena_tuning_in_flight 0.0"):
-            pass
+        until(lambda: re.search(r"layer_tasks_in_flight 1", client.get("/metrics").text))
     process.send_signal(signal.SIGTERM)
     thread.join(30)
     assert process.wait(30) == 0
