@@ -114,8 +114,8 @@ class ContributionSettings:
     """Newest observations of a layer under a type, and newest scores of a type. Arithmetic: five times what
     is needed to leave a layer out."""
 
-    explored: int = 30
-    """Newest recalls that asked a layer only to see what it would add. Arithmetic: most are of the last 500
+    explored: int = 15
+    """Newest recalls that asked a layer only to see what it would add. Arithmetic: as many are expected of 500
     recalls at the usual share of exploration, so that a layer that becomes useful is seen by then."""
 
     types: int = 64
@@ -364,7 +364,7 @@ class LayerSettings:
     looked_at: int = 1000
     """Newest recalls whose slot time is compared. Judgement."""
 
-    wakes_every: int = 100
+    wakes_every: int = 50
     """Recalls after which it is looked anew whether a type should ask other layers. Judgement."""
 
     worth_a_call: Mapping[str, float] = field(
