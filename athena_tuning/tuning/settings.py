@@ -115,8 +115,8 @@ class ContributionSettings:
     is needed to leave a layer out."""
 
     explored: int = 15
-    """Newest recalls that asked a layer only to see what it would add. Arithmetic: as many are expected of 500
-    recalls at the usual share of exploration, so that a layer that becomes useful is seen by then."""
+    """Newest recalls that asked a layer only to see what it would add. Arithmetic: so many are expected of
+    500 recalls at the usual share of exploration, and a layer that becomes useful is seen by then."""
 
     types: int = 64
     """Types that are told apart; names of a caller's own beyond that are not counted. Judgement."""
