@@ -47,6 +47,10 @@ class _LazyGroup(click.Group):
             "Run a manager that shares its metrics and obeys the store's configs, until Ctrl+C.",
         ),
         "metrics": ("metrics", "Take the records of recalls out of the store."),
+        "quality": (
+            "quality",
+            "Measure what each set of layers finds of the right answers in a file, and what it costs.",
+        ),
         "recall": ("recall", "Ask the memory for TEXT and show the results and where the time went."),
         "report": (
             "report",
