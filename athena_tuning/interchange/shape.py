@@ -99,8 +99,18 @@ class Sample:
         return set(names) <= set(self.columns)
 
     def share(self, test: Callable[[Row], bool]) -> float:
-        """Return the share of the rows, 0 to 1, for which ``test`` holds; 0 where there are none."""
-        return sum(map(test, self.rows)) / len(self.rows) if self.rows else 0.0
+        """Return the share of the rows, 0 to 1, for which ``test`` holds; 0 where there are none.
+
+        A row whose values are of a kind that ``test`` did not expect is one for which it does not hold.
+        """
+        return sum(_holds(test, row) for row in self.rows) / len(self.rows) if self.rows else 0.0
+
+
+def _holds(test: Callable[[Row], bool], row: Row) -> bool:
+    try:
+        return test(row)
+    except (AttributeError, LookupError, TypeError):
+        return False
 
 
 def layout_of(path: Path, encoding: str | None = None, limits: Limits = LIMITS) -> Layout:
@@ -259,12 +269,17 @@ def _holds_rows(first: Row) -> bool:
     """Whether it is one document around a list of rows, and not a row itself."""
     if len(first) > 10 or _is_row(first):
         return False
-    lists = {
-        name: value
-        for name, value in first.items()
-        if isinstance(value, list) and value and isinstance(value[0], Mapping)
-    }
-    return any(len(value) > 1 or name in _LISTS for name, value in lists.items())
+    lists = {name: value for name, value in first.items() if _is_rows(value)}
+    return any(len(value) > 1 or name in _LISTS for name, value in lists.items()) or any(
+        _is_rows(value)
+        for name in _LISTS.intersection(first)
+        if isinstance(first[name], Mapping)
+        for value in map(first[name].get, _LISTS)
+    )
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
 
 
 def _first_value(text: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from athena_tuning.model import TuningConfig
+from athena_tuning.model import Source, TuningConfig
 from athena_tuning.recall.cache import Stamp
 from athena_tuning.recall.fusion import DEPTH
 from athena_tuning.recall.peak import PeakMemory
@@ -31,6 +31,7 @@ class RecallPlan:
         stamp: how often its layers had been written to.
         timestamp: Unix seconds of its start.
         peak: measures its memory; None: nobody wants to know.
+        source: where it comes from, as its record says.
         later: the rounds that may still be called for.
         round_began: monotonic seconds at which the present round began.
         widest: layer tasks of its largest round.
@@ -48,6 +49,7 @@ class RecallPlan:
     stamp: Stamp
     timestamp: float
     peak: PeakMemory | None
+    source: str = Source.LIVE.value
     later: tuple[LaterRound, ...] = ()
     round_began: float = 0.0
     widest: int = 0

@@ -241,6 +241,16 @@ def _platforms(requests: Sequence[MadeRequest]) -> Iterator[MadeFile]:
     snake |= {"endTime": "end_time", "statusMessage": "status_message"}
     blob = [{snake.get(name, name): value for name, value in row.items()} for row in observed]
     yield MadeFile("langfuse-blob.jsonl", "langfuse-observations", _lines(blob), truth)
+    inside = [
+        {
+            "id": _trace(r), "timestamp": _written(r.start_us - 1_000), "name": "rag", "input": r.text,
+            "latency": (r.took_us + _MODEL_US) / 1e6, "observations": [
+                row for row, (other, _) in zip(observed, steps, strict=True) if other is r
+            ],
+        }
+        for r in requests
+    ]  # fmt: skip
+    yield MadeFile("langfuse-inside.jsonl", "langfuse-traces", _lines(inside), truth)
     alone: list[dict[str, Any]] = [
         {
             "id": _trace(r), "timestamp": _written(r.start_us), "name": "ask", "input": r.text, "output": "…",

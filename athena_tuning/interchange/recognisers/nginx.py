@@ -101,7 +101,7 @@ def _time_in(rest: str) -> str | None:
 
 
 def _unique(sample: Sample, name: str) -> str | None:
-    values = [row.get(name) for row in sample.rows if row.get(name) not in (*_PLACEHOLDERS, None)]
+    values = [str(row[name]) for row in sample.rows if row.get(name) not in (*_PLACEHOLDERS, None)]
     return name if values and len(set(values)) == len(values) else None
 
 
