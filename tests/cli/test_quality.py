@@ -134,3 +134,19 @@ def test_a_file_in_which_nothing_can_be_found_is_refused(memory: Path, tmp_path:
     done = run(memory, gold(tmp_path, QUESTIONS[2]))
     assert done.exit_code == 1
     assert "no question of" in done.stderr
+
+
+def test_layers_of_a_config_are_set_and_emptied_on_the_command_line(memory: Path, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 's.db'}"
+
+    def apply(*values: str) -> dict[str, object]:
+        args = ["config", "apply", *values, "--reason", "r", "--store", url, "--json"]
+        done = CliRunner().invoke(main, args)
+        assert done.exit_code == 0, done.stderr
+        told: dict[str, object] = json.loads(done.stdout)["config"]
+        return told
+
+    made = apply("--extra", "episodic, graph", "--second", "graph", "--second-below", "4", "--explore", "0.1")
+    assert (made["extra_layers"], made["second_round"]) == (["episodic", "graph"], ["graph"])
+    assert (made["second_round_below"], made["exploration_share"]) == (4, 0.1)
+    assert apply("--extra", "none", "--skip", "meta")["extra_layers"] == []
