@@ -13,6 +13,7 @@ from athena_tuning.cli import main
 from athena_tuning.model import TuningConfig
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import ConfigChange, open_store
+from tests.support.waiting import until
 
 QUESTIONS = [
     {"text": "who owns billing", "evidence": ["e1"]},
@@ -146,7 +147,12 @@ def test_layers_of_a_config_are_set_and_emptied_on_the_command_line(memory: Path
         told: dict[str, object] = json.loads(done.stdout)["config"]
         return told
 
-    made = apply("--extra", "episodic, graph", "--second", "graph", "--second-below", "4", "--explore", "0.1")
-    assert (made["extra_layers"], made["second_round"]) == (["episodic", "graph"], ["graph"])
-    assert (made["second_round_below"], made["exploration_share"]) == (4, 0.1)
-    assert apply("--extra", "none", "--skip", "meta")["extra_layers"] == []
+    with open_store(url) as store, MemoryManager(memory, store=store):
+        until(store.workers)
+        made = apply(
+            *("--extra", "episodic, graph", "--second", "graph", "--second-below", "4", "--explore", "0.1")
+        )
+        assert (made["extra_layers"], made["second_round"]) == (["episodic", "graph"], ["graph"])
+        assert (made["second_round_below"], made["exploration_share"]) == (4, 0.1)
+        made = apply("--extra", "none", "--skip", "meta")
+        assert (made["extra_layers"], made["skipped_layers"]) == ([], ["meta"])
