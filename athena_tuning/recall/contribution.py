@@ -48,8 +48,8 @@ class ContributionCount:
         while self._waiting and counted < WAITING:
             plan, by_layer = self._waiting.popleft()
             route, config = plan.route, plan.config
-            lists = {layer: by_layer[layer].items for layer in route.first if layer in by_layer}
-            selected = [layer for layer in route.first if layer not in route.explored] or route.first
+            lists = {layer: by_layer[layer].items for layer in route.certain if layer in by_layer}
+            selected = [layer for layer in route.certain if layer not in route.explored] or route.certain
             found = gains(lists, plan.request.k, selected)
             self._seen.note(
                 plan.query_type,
