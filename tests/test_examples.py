@@ -17,7 +17,10 @@ SAID = {
     "opentelemetry_spans": "billing: keywords, rerank",
 }
 
-ELSEWHERE = {"ask_over_http": "tests/http"}  # it needs a server
+ELSEWHERE = {
+    "ask_over_http": "tests/http",
+    "langchain_recalls": "tests/bridges",
+}  # a server is needed, or other packages
 
 
 def test_every_example_is_tried() -> None:

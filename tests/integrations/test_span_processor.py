@@ -146,11 +146,11 @@ def test_what_never_ends_or_ends_late_does_not_pile_up(profiler):
     for _ in range(50):
         root = tracer.start_span("search", otel_context.Context())
         left.append((root, tracer.start_span("semantic", trace.set_span_in_context(root))))
-    assert len(processor._open) == 10
+    assert len(processor.spans._open) == 10
     for root, late in left:
         root.end()
         late.end()
-    assert (len(profiler.metrics), processor._open, processor._running) == (10, {}, 0)
+    assert (len(profiler.metrics), processor.spans._open, processor.spans._running) == (10, {}, 0)
 
 
 def test_queries_in_many_threads(profiler):
@@ -236,8 +236,8 @@ def test_a_trace_that_goes_on_is_decided_by_what_has_ended_of_it(profiler):
             pass
         assert len(profiler.metrics) == 3
     assert len(profiler.metrics) == 3
-    assert (processor.cut, processor.late) == (1, 1)
-    assert (processor._open, processor._waiting) == ({}, 0)
+    assert (processor.spans.cut, processor.spans.late) == (1, 1)
+    assert (processor.spans._open, processor.spans._waiting) == ({}, 0)
 
 
 def test_finished_spans_that_wait_are_bounded(profiler):
@@ -247,9 +247,9 @@ def test_finished_spans_that_wait_are_bounded(profiler):
         for n in range(500):
             with retrieval(tracer, "BM25", f"question {n}"):
                 pass
-            assert processor._waiting <= 100
+            assert processor.spans._waiting <= 100
     assert len({m.query_text for m in profiler.metrics}) == 500
-    assert processor._waiting == 0
+    assert processor.spans._waiting == 0
 
 
 def test_what_is_under_way_at_the_end_is_not_lost(profiler):
