@@ -60,10 +60,10 @@ integrations: $(BRIDGES)/ready # the real LangChain, LlamaIndex, Haystack and ot
 
 $(BRIDGES)/ready: pyproject.toml tests/bridges/requirements.txt
 	$(PYTHON) -m venv $(BRIDGES)
-	$(BRIDGES)/bin/python -m pip install --quiet --disable-pip-version-check -e . 'pytest>=8.3' 'hypothesis>=6.100'
-	$(BRIDGES)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/bridges/requirements.txt \
+	$(BRIDGES)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -e . 'pytest>=8.3' 'hypothesis>=6.100'
+	$(BRIDGES)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r tests/bridges/requirements.txt \
 		|| for package in $$(cat tests/bridges/requirements.txt); do \
-			$(BRIDGES)/bin/python -m pip install --quiet --disable-pip-version-check $$package \
+			$(BRIDGES)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check $$package \
 				|| echo "No $$package, it cannot be installed here: its tests will skip."; done
 	@touch $@
 

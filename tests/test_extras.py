@@ -26,6 +26,7 @@ OF_EXTRAS = (
     "opentelemetry",
     "prometheus_client",
     "fastapi",
+    "mcp",
     "psycopg",
     "psycopg_pool",
     "scipy",
@@ -173,6 +174,7 @@ for found in pkgutil.walk_packages(athena_tuning.__path__, "athena_tuning.", one
         ("prometheus", ("prometheus_client",), "manager --metrics-port 0"),
         ("otel", ("opentelemetry",), "manager --otlp http://localhost:4318"),
         ("http", ("fastapi",), "serve"),
+        ("mcp", ("mcp",), "mcp"),
         ("otlp", ("opentelemetry.exporter",), "manager --otlp http://localhost:4318"),
     ],
 )

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from importlib.util import find_spec
-
 import click
 
 from athena_tuning.cli.output import memory_option, store_option
-from athena_tuning.extras import needs_extra
+from athena_tuning.cli.server_process import become
 
 
 @click.command()
@@ -26,17 +22,9 @@ def serve(host: str, port: int, memory: str | None, store: str | None, layers: t
     """Serve a manager over HTTP, until Ctrl+C: recalls, memory, configs, status, metrics.
 
     /v1/openapi.json describes it all. Whoever is on this machine may write; from elsewhere a client needs
-    the token, as "Authorization: Bearer …".
+    the token, as "Authorization: Bearer …". Where the memory file is missing, an empty one is made.
     """
-    with needs_extra("http", "The HTTP server"):
-        for package in ("fastapi", "prometheus_client", "uvicorn"):
-            if find_spec(package) is None:
-                raise ImportError(f"No module named {package!r}")
-    named = {
-        "ATHENA_TUNING_STORE": store,
-        "ATHENA_TUNING_MEMORY": os.path.abspath(memory) if memory else None,
-    }
-    environment = {**os.environ, **{name: value for name, value in named.items() if value}}
-    command = [sys.executable, "-m", "athena_tuning.http", "--host", host, "--port", str(port)]
-    command += [word for layer in layers for word in ("--layer", layer)]
-    os.execve(sys.executable, command, environment)
+    arguments = ["--host", host, "--port", str(port)]
+    arguments += [word for layer in layers for word in ("--layer", layer)]
+    packages = ("fastapi", "prometheus_client", "uvicorn")
+    become("athena_tuning.http", arguments, extra="http", packages=packages, memory=memory, store=store)

@@ -7,8 +7,9 @@ import signal
 
 import uvicorn
 
-from athena_tuning import settings
+from athena_tuning import locations, settings
 from athena_tuning.http.api import make_api
+from athena_tuning.recall.memory import Memory
 from athena_tuning.service.access import LOOPBACK, OperatorToken
 from athena_tuning.service.tuning_service import TuningService
 
@@ -21,6 +22,8 @@ def main() -> None:
     arguments.add_argument("--layer", action="append", default=[])
     given = arguments.parse_args()
     token = OperatorToken()
+    if not (memory := locations.default_memory()).exists():
+        Memory(memory).close()  # empty: the app would make one from the sample
     environ = {**settings.current, "ATHENA_TUNING_ATTACH": "0", "ATHENA_TUNING_DEMO": "0"}
     service = TuningService.open(environ)
     api = make_api(service, token)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from athena_tuning.model import QueryMetrics
+from athena_tuning.model.source import LIVE_ALONE
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.profiling.columns.name_bound import OTHER
 
@@ -95,7 +96,7 @@ class Totals:
                 records, self._cursor, missed = self._profiler.read_since(self._cursor, _BATCH)
                 self._counted.missed += missed
                 for record in records:
-                    if record.source == "live":
+                    if record.source in LIVE_ALONE:
                         self._count(record)
                 if not records:
                     return

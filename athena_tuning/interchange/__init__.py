@@ -17,7 +17,7 @@ from athena_tuning.interchange.recognition import (
 )
 from athena_tuning.interchange.registry import registry
 from athena_tuning.interchange.report import ImportRefused, ImportReport, Problem
-from athena_tuning.interchange.storing import Stored, store_import
+from athena_tuning.interchange.storing import Stored, forget_import, store_import
 
 __all__ = [
     "ColumnMapping",
@@ -35,6 +35,7 @@ __all__ = [
     "SpanReading",
     "Stored",
     "TableReading",
+    "forget_import",
     "registry",
     "store_import",
 ]

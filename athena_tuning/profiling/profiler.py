@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import numpy as np
@@ -18,7 +18,7 @@ from athena_tuning.profiling.columns.column_batch import columns_of
 from athena_tuning.profiling.columns.fold import fold, fold_columns
 from athena_tuning.profiling.columns.incremental import IncrementalSummaries
 from athena_tuning.profiling.columns.recall_columns import RecallColumns
-from athena_tuning.profiling.columns.records import numbered, page, records_of, rows_from
+from athena_tuning.profiling.columns.records import newest_of, numbered, page, records_of, rows_from
 from athena_tuning.profiling.columns.selection import Filter, Selection
 from athena_tuning.profiling.columns.window import View, Window
 from athena_tuning.profiling.measure import Measure, MeasuredQuery
@@ -284,7 +284,7 @@ class PerformanceProfiler:
             return concurrency.co_occurrence(self._summaries, view, Selection(**chosen), self._window.names)
 
     def sources(self, **chosen: Unpack[Filter]) -> dict[str, int]:
-        """Return how many recalls came from each source ("live", "sample", "imported", …), most first."""
+        """Return how many recalls came from each kind of source ("live", "load", …), most first."""
         with self._lock:
             view = self._refresh()
             return sources.sources(self._summaries, view, Selection(**chosen), self._window.names)
@@ -297,11 +297,20 @@ class PerformanceProfiler:
             view = self._refresh()
             return trending.slow_records(self._summaries, view, Selection(**chosen), percentile, limit)
 
-    def trending(self, hours: float = 1, limit: int = 10) -> list[trending.TrendingQuery]:
+    def newest(self, limit: int, **chosen: Unpack[Filter]) -> list[QueryMetrics]:
+        """Return the last recalls that arrived, oldest first."""
+        with self._lock:
+            return newest_of(Selection(**chosen).parts(self._refresh()), limit)
+
+    def trending(
+        self, hours: float = 1, limit: int = 10, *, sources: Collection[str] | None = None
+    ) -> list[trending.TrendingQuery]:
         """Return the texts of the last hours with count and score, highest score first."""
         with self._lock:
             view, names = self._refresh(), self._window.names
-            return trending.trending(self._summaries, view, names, self._clock(), hours, limit)
+            return trending.trending(
+                self._summaries, view, Selection(sources=sources), names, self._clock(), hours, limit
+            )
 
     def tasks(self, **chosen: Unpack[Filter]) -> concurrency.TaskTable:
         """Return the telemetry of layer tasks as columns."""
@@ -389,7 +398,7 @@ class PerformanceProfiler:
         blocks = self._window.view.blocks
         unused = self._window.settle(now)
         view = self._window.view
-        if "type" in unused or "shape" in unused or (blocks and view.blocks[:1] != blocks[:1]):
+        if unused.keys() & {"type", "shape", "source"} or (blocks and view.blocks[:1] != blocks[:1]):
             self._summaries.let_go(view)
         self._window.forget(unused)
 

@@ -14,6 +14,7 @@ from athena_tuning.model import ConfigSet, ConfigVersion, Mode, TuningConfig
 from athena_tuning.store.configs import ConfigChange, check_together, versions_after
 from athena_tuning.store.database import Database, Row, Transaction
 from athena_tuning.store.errors import StoreError
+from athena_tuning.store.findings import Finding
 from athena_tuning.store.health import StoreEvent, StoreHealth
 from athena_tuning.store.identity import POSITION, REPLACED, Position, begin_epoch, next_epoch
 from athena_tuning.store.leases import Lease, check_held
@@ -97,6 +98,10 @@ class SqlConfigs(SqlTables):
     def change_token(self) -> str:
         """See ``Store``."""
         return self._followed(Position(*self._database.position())).token
+
+    def examine(self) -> list[Finding]:
+        """See ``Store``."""
+        return self._database.examine()
 
     def health(self) -> StoreHealth:
         """See ``Store``."""

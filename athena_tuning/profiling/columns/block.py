@@ -29,6 +29,7 @@ class One(NamedTuple):
     tasks: Mapping[str, TaskRow]
     shape: Shape
     query_type: str
+    source: str
 
 
 class Block:
@@ -78,9 +79,7 @@ class Block:
 
     def append(self, query_id: str, record: RecordRow, tasks: Mapping[str, TaskRow]) -> None:
         """Add one record."""
-        self._remember(
-            len(self), One(record, tasks, self.names.shapes[record.shape], self.names.types[record.type])
-        )
+        self._remember(len(self), self._one(record, tasks, self.names.shapes[record.shape]))
         self.records.append(record)
         self._ids.append(query_id)
         for layer, task in tasks.items():
@@ -173,9 +172,12 @@ class Block:
                 rank = self.rank(layer, row)
                 tasks[layer] = TaskRow._make(self.tasks[layer].row(rank))
                 self._ranks[layer] = row + 1, rank + 1
-            one = One(record, tasks, shape, self.names.types[record.type])
+            one = self._one(record, tasks, shape)
             self._remember(row, one)
         return one
+
+    def _one(self, record: RecordRow, tasks: Mapping[str, TaskRow], shape: Shape) -> One:
+        return One(record, tasks, shape, self.names.types[record.type], self.names.sources[record.source])
 
     def _remember(self, row: int, one: One) -> None:
         if len(self._ones) >= _MOST_ONES:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from athena_tuning.model.source import is_among
 from athena_tuning.profiling.columns import name_bound
 from athena_tuning.profiling.columns.dictionary import Dictionary
 from athena_tuning.profiling.columns.name_bound import NameBound
@@ -44,6 +45,8 @@ class Names:
         self._tables: dict[tuple[str, str], npt.NDArray[np.bool_]] = {}
         self._places: dict[str, dict[str, list[int]]] = {}
         self._tables_of = -1
+        self._among: dict[frozenset[str], npt.NDArray[np.bool_]] = {}
+        self._among_of = -1
 
     def layers(self) -> list[str]:
         """Return all layers that a record in the window lists, sorted."""
@@ -60,6 +63,18 @@ class Names:
     def measured(self, layer: str) -> npt.NDArray[np.bool_]:
         """Return by shape number whether the layer's task was measured."""
         return self._table("tasks", layer)
+
+    def among(self, sources: frozenset[str]) -> npt.NDArray[np.bool_]:
+        """Return by source number whether it is one of some kinds or batches."""
+        if self._among_of != self.sources.edition:
+            self._among.clear()
+            self._among_of = self.sources.edition
+        table = self._among.get(sources)
+        if table is None:
+            table = self._among[sources] = np.zeros(max(len(self.sources), 1), np.bool_)
+            for number, source in self.sources.items():
+                table[number] = is_among(source, sources)
+        return table
 
     def _table(self, part: str, layer: str) -> npt.NDArray[np.bool_]:
         if self._tables_of != self.shapes.edition:
