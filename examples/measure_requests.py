@@ -21,7 +21,7 @@ def find(name: str, texts: list[str], word: str) -> list[str]:
 
 
 async def app(scope: Any, _receive: Any, send: Any) -> None:
-    """Stands for FastAPI, Starlette or any other, with `add_middleware(QueryMiddleware, profiler=profiler)`."""
+    """Stands for FastAPI, Starlette or any other: `add_middleware(QueryMiddleware, profiler=profiler)`."""
     word = scope["query_string"].decode().partition("=")[2]
     asked = [pool.submit(find, name, texts, word) for name, texts in (("facts", FACTS), ("steps", STEPS))]
     body = "\n".join(text for future in asked for text in future.result())
