@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from athena_tuning.model import TuningConfig
+from athena_tuning.model import Source, TuningConfig
 from athena_tuning.recall.cache import Stamp
 from athena_tuning.recall.peak import PeakMemory
 from athena_tuning.recall.registered_layer import RegisteredLayer
@@ -30,6 +30,7 @@ class RecallPlan:
         stamp: how often its layers had been written to.
         timestamp: Unix seconds of its start.
         peak: measures its memory; None: nobody wants to know.
+        source: where it comes from, as its record says.
     """
 
     request: RecallRequest
@@ -44,6 +45,7 @@ class RecallPlan:
     stamp: Stamp
     timestamp: float
     peak: PeakMemory | None
+    source: str = Source.LIVE.value
 
     @property
     def deadline(self) -> float | None:

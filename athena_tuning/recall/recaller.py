@@ -14,6 +14,7 @@ from athena_tuning import fork
 from athena_tuning.control.breaker import Admission
 from athena_tuning.control.layer_health import HealthMonitor
 from athena_tuning.model import ConfigSet, QueryMetrics
+from athena_tuning.model.source import current_source
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall import result
 from athena_tuning.recall.cache import AnswerCache
@@ -192,6 +193,7 @@ class Recaller:
             stamp=self._cache.stamp(names) if key is not None else (),
             timestamp=self._clock(),
             peak=PeakMemory() if track else None,
+            source=current_source(),
         )
 
     def _look_up(self, plan: RecallPlan) -> tuple[RecallResult | None, Mapping[str, Snapshot]]:

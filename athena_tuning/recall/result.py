@@ -159,6 +159,7 @@ def metrics(
         tasks=tasks,
         partial=result.success and not result.complete,
         config_version=plan.config_version,
+        source=plan.source,
     )
 
 
@@ -183,4 +184,5 @@ def cancelled(plan: RecallPlan) -> QueryMetrics:
         None,
         "given up by its caller",
         config_version=plan.config_version,
+        source=plan.source,
     )

@@ -290,8 +290,8 @@ class ReviewSettings:
     first: int = 150
     """Recalls with telemetry before the first search. Judgement; the prototype had 250."""
 
-    growth: float = 1.5
-    """Times the recalls so far that pass until the next search. Judgement."""
+    growth: float = 0.5
+    """Times the recalls so far that pass until the next search: then a third of all is new. Judgement."""
 
     gap: int = 4000
     """Recalls between two searches at most. Arithmetic: nothing older is kept."""
@@ -308,6 +308,17 @@ class ReviewSettings:
 
     shift: float = 0.4
     """Log ratio of the offered work from which load has moved: by half. Judgement."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdviceSettings:
+    """When a proposal is advice, and when it is told anew."""
+
+    error: float = 1.5
+    """Times by which the simulated p99 of what is in force may miss the measured one. Judgement."""
+
+    gap: int = 4000
+    """Recalls after which a proposal is told anew at the latest. As a review's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,6 +432,7 @@ WHAT_IF = WhatIfSettings()
 CANARY = CanarySettings()
 SATURATION = SaturationSettings()
 REVIEW = ReviewSettings()
+ADVICE = AdviceSettings()
 ADVISORS = AdvisorSettings()
 TIMEOUTS = TimeoutSettings()
 LAYERS = LayerSettings()

@@ -122,11 +122,13 @@ class AdvisorRound:
         waiting: advisors that are to be asked, in order.
         next_at: recalls from which a new round begins.
         findings: by advisor.
+        found_so_far: findings so far.
     """
 
     waiting: tuple[str, ...] = ()
     next_at: int = ADVISORS.first
     findings: Mapping[str, Any] = field(default_factory=dict)
+    found_so_far: int = 0
 
     def found(self, advisor: Advisor) -> Any:
         """Return what an advisor found last."""
@@ -134,7 +136,8 @@ class AdvisorRound:
 
     def having(self, advisor: Advisor, found: Any) -> AdvisorRound:
         """Return the round with what an advisor has found."""
-        return replace(self, findings={**self.findings, advisor.name: found})
+        findings = {**self.findings, advisor.name: found}
+        return replace(self, findings=findings, found_so_far=self.found_so_far + 1)
 
 
 class AdvisorScheduler:
@@ -196,12 +199,12 @@ class AdvisorScheduler:
     def dressed(self, evidence: Evidence, turn: AdvisorRound, canary: Canary, made: Decision) -> Decision:
         """Return a proposal with what the advisors hold right for its scope.
 
-        Those that may, review at once; the others say what their last review came to.
+        Those that may, review at once where they never did; the others say what their last review came to.
         """
         after, reasons = made.after, made.reasons
         for advisor in self.advisors:
             found = turn.found(advisor)
-            if advisor.at_once:
+            if advisor.at_once and advisor.name not in turn.findings:
                 found = run_through(advisor.review(evidence, found))
             advice = self._advice(evidence, canary, advisor, found, made.scope)
             if advice is not None:
