@@ -14,7 +14,7 @@ from athena_tuning.cli import main
 
 pytestmark = pytest.mark.soak
 
-SERVE = {"dashboard", "manager", "load", "forward"}
+SERVE = {"dashboard", "manager", "load", "forward", "mcp", "serve"}
 HOSTILE = (
     "",
     " ",
