@@ -8,10 +8,11 @@ from athena_tuning.store import Store
 from athena_tuning.testing.store_configs import ConfigsOfStore, OpenStore
 from athena_tuning.testing.store_metrics import MetricsOfStore
 from athena_tuning.testing.store_rollups import RollupsOfStore
+from athena_tuning.testing.store_sources import SourcesOfStore
 from athena_tuning.testing.store_tables import TablesOfStore
 
 
-class StoreSuite(ConfigsOfStore, TablesOfStore, MetricsOfStore, RollupsOfStore):
+class StoreSuite(ConfigsOfStore, TablesOfStore, MetricsOfStore, RollupsOfStore, SourcesOfStore):
     """What every store has to do. Subclass it and give the fixture ``open_it``.
 
     Example:

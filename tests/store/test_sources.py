@@ -1,4 +1,4 @@
-"""Where recalls come from, in every store: filtered by it, listed by it, and taken out again."""
+"""Where recalls come from, in stores of earlier versions and while records keep coming."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from athena_tuning.model import QueryMetrics, SourceBatch
-from athena_tuning.store import REMOVED, Store, StoreError, sql_rollups
+from athena_tuning.model import QueryMetrics
+from athena_tuning.store import Store, StoreError, sql_rollups
 from athena_tuning.store.health import UnreadableRows
 from athena_tuning.store.retention import Level
 from athena_tuning.store.rollup import COUNTS, KEYS, SUMS
@@ -18,15 +18,8 @@ from athena_tuning.store.sqlite import SqliteStore
 
 Recalls = Callable[..., list[QueryMetrics]]
 START = 1_700_000_000.0
-MIXED = ("live", "load:r1", "load:r2", "sample:bursty")
 EPOCH = next(i for i, step in enumerate(MIGRATIONS) if any("rollups_before" in str(s) for s in step))
 """The version of a store whose roll-ups do not tell sources apart."""
-
-
-@pytest.fixture
-def store(open_it: Callable[..., Store]) -> Store:
-    """A new store whose clock is that of the records; each implementation in turn."""
-    return open_it(clock=lambda: START + 600)
 
 
 def of(records: list[QueryMetrics], *sources: str) -> list[QueryMetrics]:
@@ -37,88 +30,6 @@ def of(records: list[QueryMetrics], *sources: str) -> list[QueryMetrics]:
 def totals(store: Store, **chosen: Any) -> list[tuple[Any, ...]]:
     table = store.rollups(START - 3600, START + 86400, **chosen).summaries("layer", "query_type")
     return sorted((key, s.count, s.errors, s.hits, round(s.sum_ms, 3), s.p99_ms) for key, s in table.items())
-
-
-def test_records_and_roll_ups_are_read_by_kind_and_by_batch(store: Store, recalls: Recalls) -> None:
-    store.append_metrics("w", 1, of(recalls(400), *MIXED))
-    for maintained in (False, True):
-        for sources, n in (({"live"}, 100), ({"load"}, 200), ({"load:r2"}, 100), ({"live", "sample"}, 200)):
-            total = store.rollups(START, START + 3600, layer="", sources=sources).total()
-            assert total.count == len(store.tail_metrics(sources=sources).records) == n, (sources, maintained)
-        by_source = store.rollups(START, START + 3600, layer="").summaries("source")
-        assert {key[0]: summary.count for key, summary in by_source.items()} == dict.fromkeys(MIXED, 100)
-        store.maintain()
-
-
-def test_batches_are_listed_with_size_and_span_and_live_recalls_are_none(
-    store: Store, recalls: Recalls
-) -> None:
-    assert store.batches() == []
-    store.append_metrics("w", 1, recalls(10))
-    assert store.batches() == []
-    first, then = of(recalls(20), "load:r"), of(recalls(30, seed=2, start=START + 500), "load:r")
-    store.append_metrics("w", 2, first)
-    store.append_metrics("w", 2, first)  # a retry is not counted twice
-    store.append_metrics("w", 3, then)
-    store.append_metrics("import-x", 1, of(recalls(5, seed=3, start=START + 1000), "imported:x"))
-    span = first[0].timestamp, then[-1].timestamp
-    assert store.batches() == [
-        SourceBatch("imported:x", 5, START + 1000, START + 1002),
-        SourceBatch("load:r", 50, *span),
-    ]
-    assert [(batch.kind, batch.id) for batch in store.batches()] == [("imported", "x"), ("load", "r")]
-
-
-@pytest.mark.parametrize("rolled_up", [True, False])
-def test_a_batch_that_is_taken_out_leaves_what_would_be_there_without_it(
-    store: Store, recalls: Recalls, rolled_up: bool
-) -> None:
-    mixed = of(recalls(400), *MIXED)
-    store.append_metrics("w", 1, mixed[:200])
-    store.append_metrics("w", 2, mixed[200:])
-    store.append_metrics("sample-bursty", 1, of(recalls(50, seed=4), "sample:bursty"))
-    if rolled_up:
-        store.maintain()
-    rest = {"live", "load"}
-    before = totals(store, sources=rest)
-    gone = store.remove_batch("sample:bursty")
-    assert gone.records == 150
-    assert totals(store) == before
-    left = [m for m in mixed if m.source != "sample:bursty"]
-    assert list(store.tail_metrics().records) == left
-    store.maintain()
-    assert totals(store) == before
-    assert {batch.source for batch in store.batches()} == {"load:r1", "load:r2"}
-    assert list(store.posted(REMOVED)) == ["sample:bursty"]
-    with pytest.raises(ValueError, match="no batch 'sample:bursty'"):
-        store.remove_batch("sample:bursty")
-
-
-def test_what_was_taken_out_may_come_again_under_the_same_name(store: Store, recalls: Recalls) -> None:
-    batch = of(recalls(30), "imported:x")
-    store.append_metrics("import-x", 1, batch)
-    store.remove_batch("imported:x")
-    store.append_metrics("import-x", 1, batch)
-    assert list(store.tail_metrics().records) == batch
-    assert store.rollups(START, START + 3600, layer="").total().count == 30
-
-
-def test_a_worker_whose_every_record_was_taken_out_goes_on_delivering(store: Store, recalls: Recalls) -> None:
-    store.append_metrics("w", 1, of(recalls(30), "load:r"))
-    tail = store.tail_metrics()
-    store.remove_batch("load:r")
-    store.append_metrics("w", 2, recalls(10, seed=2))
-    assert len(store.tail_metrics(tail.cursor).records) == 10
-    assert store.rollups(START, START + 3600, layer="").total().count == 10
-
-
-def test_a_batch_is_taken_out_by_any_handle_and_gone_for_all(
-    open_it: Callable[..., Store], recalls: Recalls
-) -> None:
-    one, other = open_it(clock=lambda: START + 600), open_it(clock=lambda: START + 600)
-    one.append_metrics("w", 1, of(recalls(100), "live", "load:r"))
-    other.remove_batch("load:r")
-    assert len(one.tail_metrics().records) == one.rollups(START, START + 3600, layer="").total().count == 50
 
 
 def test_unrolled_records_that_keep_coming_are_refused_in_words(
