@@ -31,7 +31,7 @@ from athena_tuning.recall.registered_layer import RegisteredLayer
 from athena_tuning.recall.request import RecallRequest
 from athena_tuning.recall.result import RecallResult
 from athena_tuning.recall.routing.dependencies import DependencyGraph
-from athena_tuning.recall.routing.route import route
+from athena_tuning.recall.routing.route import Route, route
 from athena_tuning.recall.snapshot import Snapshot
 from athena_tuning.single_flight import Flight, SingleFlight
 
@@ -188,8 +188,13 @@ class Recaller:
         configs = self._configs()
         version = configs.by_type.get(query_type, configs.default)
         config, layers = version.config, self.layers
-        explores = self._chance() < config.exploration_share and not self._executor.waiting
-        way = route(query, query_type, tuple(layers), config, context=context, explores=explores)
+        if request.layers is None:
+            explores = self._chance() < config.exploration_share and not self._executor.waiting
+            way = route(query, query_type, tuple(layers), config, context=context, explores=explores)
+        elif unknown := [name for name in request.layers if name not in layers]:
+            raise ValueError(f"there is no layer {unknown[0]!r:.80}; there are {', '.join(layers)}")
+        else:
+            way = Route(tuple(request.layers))
         way = way.ordered(self._graph)
         names = way.first
         track = bool(context.get("track_memory"))
