@@ -17,6 +17,7 @@ from athena_tuning.model import (
     ConfigVersion,
     Decision,
     Mode,
+    Proposal,
     TuningConfig,
     TuningStrategy,
 )
@@ -73,6 +74,12 @@ class Decider:
                 99,
             ),
         )
+
+    def evidence_of(self, decision_id: str) -> bytes | None:
+        return f"why {decision_id}".encode()
+
+    def proposals(self, in_force: ConfigSet, now: float, author: str = "") -> tuple[Proposal, ...]:
+        return ()
 
     def applied(self, decision: Decision, version: ConfigVersion) -> None:
         self.done.append((decision, version))
