@@ -223,7 +223,8 @@ class MemoryManager(Worker):
 
         Args:
             request: given as ``query`` and, in this order or by name, ``context=None``, ``k=5``,
-                ``scope=None``, ``use_cache=True``, ``use_parallel=True``; see ``RecallRequest``.
+                ``scope=None``, ``use_cache=True``, ``use_parallel=True``, ``layers=None``; see
+                ``RecallRequest``.
 
         Returns:
             ``{layer: items}``, and beside the layers: ``_fused`` (one list over all, best first),

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from athena_tuning.model import Source, TuningConfig
 from athena_tuning.recall.cache import Stamp
 from athena_tuning.recall.peak import PeakMemory
-from athena_tuning.recall.registered_layer import RegisteredLayer
 from athena_tuning.recall.request import RecallRequest
+from athena_tuning.recall.routing.route import LaterRound, Route
 
 
 @dataclass(slots=True)
@@ -22,8 +22,8 @@ class RecallPlan:
         query_type: what the classifier made of the query.
         config: in force for this type.
         config_version: its number.
-        layers: whom to ask.
-        layer_names: their names, in the same order.
+        route: the way through the layers.
+        layer_names: those that are asked; each round that is called for adds its own.
         parallel: whether they run at the same time.
         key: what two recalls must have in common to have one answer; None: a repeated one will not do, or
             nobody can say which other recall is equal.
@@ -31,6 +31,9 @@ class RecallPlan:
         timestamp: Unix seconds of its start.
         peak: measures its memory; None: nobody wants to know.
         source: where it comes from, as its record says.
+        later: the rounds that may still be called for.
+        round_began: monotonic seconds at which the present round began.
+        widest: layer tasks of its largest round.
     """
 
     request: RecallRequest
@@ -38,7 +41,7 @@ class RecallPlan:
     query_type: str
     config: TuningConfig
     config_version: int
-    layers: tuple[RegisteredLayer, ...]
+    route: Route
     layer_names: tuple[str, ...]
     parallel: bool
     key: Hashable | None
@@ -46,6 +49,12 @@ class RecallPlan:
     timestamp: float
     peak: PeakMemory | None
     source: str = Source.LIVE.value
+    later: tuple[LaterRound, ...] = ()
+    round_began: float = 0.0
+    widest: int = 0
+
+    def __post_init__(self) -> None:
+        self.later = self.route.later
 
     @property
     def deadline(self) -> float | None:

@@ -20,7 +20,7 @@ from athena_tuning.recall import result
 from athena_tuning.recall.cache import AnswerCache
 from athena_tuning.recall.cache_key import cache_key
 from athena_tuning.recall.classification import classify
-from athena_tuning.recall.contribution import HOLDBACK, ContributionCount
+from athena_tuning.recall.contribution import ContributionCount
 from athena_tuning.recall.current import MAX_DEPTH, recalls_above
 from athena_tuning.recall.execution.executor import ParallelLayerExecutor
 from athena_tuning.recall.execution.task import ExecutionResult, QueryTask
@@ -30,7 +30,7 @@ from athena_tuning.recall.plan import RecallPlan, candidates
 from athena_tuning.recall.registered_layer import RegisteredLayer
 from athena_tuning.recall.request import RecallRequest
 from athena_tuning.recall.result import RecallResult
-from athena_tuning.recall.routing import select_layers
+from athena_tuning.recall.routing.route import Route, route
 from athena_tuning.recall.snapshot import Snapshot
 from athena_tuning.single_flight import Flight, SingleFlight
 
@@ -46,11 +46,13 @@ class _Round:
         tasks: to run.
         known: answers that the cache has, by layer.
         left_out: why layers are not asked, by layer.
+        began: monotonic seconds at which the first round began.
     """
 
     tasks: list[QueryTask]
-    known: Mapping[str, Snapshot]
+    known: dict[str, Snapshot]
     left_out: dict[str, str]
+    began: float
 
 
 class Recaller:
@@ -66,7 +68,7 @@ class Recaller:
         configs: gives the configs in force.
         clock: Unix seconds.
         contributions: told what the layers gave.
-        chance: draws from 0 to 1; below ``HOLDBACK`` a recall asks what its config leaves out, too.
+        chance: draws from 0 to 1; below its config's ``exploration_share`` a recall asks every layer.
         identity: context variables on which answers depend.
     """
 
@@ -128,11 +130,12 @@ class Recaller:
                     self._flights.forget(flight)
             if answer is None:
                 todo = self._prepare(plan, known)
-                results = []
-                if todo.tasks:
-                    results = self._executor.run(
+                results: list[ExecutionResult] = []
+                while todo.tasks:
+                    given = self._executor.run(
                         todo.tasks, parallel=plan.parallel, deadline=plan.deadline, purpose=plan
                     )
+                    self._go_on(plan, todo, results, given)
                 answer = self._combine(plan, todo, results)
         finally:
             self._leave(plan, flight if first else None, answer)
@@ -154,11 +157,12 @@ class Recaller:
                     self._flights.forget(flight)
             if answer is None:
                 todo = self._prepare(plan, known)
-                results = []
-                if todo.tasks:
-                    results = await self._executor.arun(
+                results: list[ExecutionResult] = []
+                while todo.tasks:
+                    given = await self._executor.arun(
                         todo.tasks, parallel=plan.parallel, deadline=plan.deadline, purpose=plan
                     )
+                    self._go_on(plan, todo, results, given)
                 answer = self._combine(plan, todo, results)
         finally:
             self._leave(plan, flight if first else None, answer)
@@ -170,12 +174,14 @@ class Recaller:
         configs = self._configs()
         version = configs.by_type.get(query_type, configs.default)
         config, layers = version.config, self.layers
-        names = tuple(layers)
-        if config.layer_selection_enabled:
-            skipped = config.skipped_layers
-            if skipped and self._chance() < HOLDBACK:
-                skipped = frozenset()
-            names = select_layers(query, query_type, names, context=context, skipped=skipped)
+        if request.layers is None:
+            explores = self._chance() < config.exploration_share and not self._executor.waiting
+            way = route(query, query_type, tuple(layers), config, context=context, explores=explores)
+        elif unknown := [name for name in request.layers if name not in layers]:
+            raise ValueError(f"there is no layer {unknown[0]!r:.80}; there are {', '.join(layers)}")
+        else:
+            way = Route(tuple(request.layers))
+        names = way.first
         track = bool(context.get("track_memory"))
         key = None
         if request.use_cache and config.enable_cache and not track and len(query) <= MAX_CACHED_TEXT:
@@ -186,7 +192,7 @@ class Recaller:
             query_type=query_type,
             config=config,
             config_version=version.version,
-            layers=tuple([layers[name] for name in names]),
+            route=way,
             layer_names=names,
             parallel=request.use_parallel and config.enable_parallel,
             key=key,
@@ -213,16 +219,49 @@ class Recaller:
         return self._flights.join((plan.key, plan.layer_names, plan.stamp))
 
     def _prepare(self, plan: RecallPlan, known: Mapping[str, Snapshot]) -> _Round:
+        """Return the first round in which any layer has to be asked."""
+        todo = _Round([], dict(known), {}, time.monotonic())
+        self._admit(plan, todo, plan.layer_names)
+        if not todo.tasks:
+            self._go_on(plan, todo, [], [])
+        return todo
+
+    def _go_on(
+        self, plan: RecallPlan, todo: _Round, results: list[ExecutionResult], given: list[ExecutionResult]
+    ) -> None:
+        """Take the results of a round, and prepare the next one that they call for, if there is one."""
+        begun_ms = (plan.round_began - todo.began) * 1000 if results else 0.0
+        results += [of._replace(offset_ms=of.offset_ms + begun_ms) for of in given] if begun_ms else given
+        plan.widest = max(plan.widest, len(todo.tasks))
+        todo.tasks = []
+        while plan.later and not todo.tasks:
+            following, plan.later = plan.later[0], plan.later[1:]
+            plan.round_began = time.monotonic()
+            if plan.deadline is not None and plan.round_began >= plan.deadline:
+                return
+            lists = {name: part.items for name, part in todo.known.items()}
+            lists |= {of.layer_name: of.result.items for of in results if of.success}
+            if following.is_called_for(lists):
+                self._extend(plan, todo, following.layers)
+
+    def _extend(self, plan: RecallPlan, todo: _Round, names: tuple[str, ...]) -> None:
+        """Ask more layers for a recall, or take what the cache has of them."""
+        plan.layer_names += names
+        if plan.key is not None:
+            plan.stamp += self._cache.stamp(names)
+            todo.known |= self._cache.get(plan.key, names).parts
+        self._admit(plan, todo, names)
+
+    def _admit(self, plan: RecallPlan, todo: _Round, names: tuple[str, ...]) -> None:
         """Decide which layers are asked: none that is known, or down, or waits for this very answer."""
         request = plan.request
         query = LayerQuery(request.query, request.scope, plan.query_type, request.context or {})
         limit = candidates(request.k)
         above = recalls_above()
-        todo = _Round([], known, {})
-        for layer in plan.layers:
-            name = layer.name
-            if name in known:
+        for name in names:
+            if name in todo.known:
                 continue
+            layer = self.layers[name]
             if above and (why := _recursion(plan, name, above)):
                 todo.left_out[name] = why
                 continue
@@ -233,7 +272,6 @@ class Recaller:
                 todo.tasks.append(layer.task(query, limit, timeout))
         if todo.left_out:
             self._try_layers()
-        return todo
 
     def _combine(self, plan: RecallPlan, todo: _Round, results: list[ExecutionResult]) -> RecallResult:
         missing = list(todo.left_out)

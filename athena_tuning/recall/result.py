@@ -96,6 +96,8 @@ def combine(
                     count,
                 )
             )
+    for layer in plan.route.explored & errors.keys():
+        del errors[layer]  # the recall did not need it
     by_layer = {layer: snapshots[layer] for layer in plan.layer_names if layer in snapshots}
     lists = {layer: snapshot.items for layer, snapshot in by_layer.items()}
     shown = sum([min(k, len(items)) for items in lists.values()])
@@ -108,7 +110,7 @@ def combine(
         Snapshot(fused, fields, True),
         errors,
         tuple(tasks),
-        plan.parallel and len(results) > 1,
+        plan.parallel and plan.widest > 1,
         {layer: age for layer, (_, age) in stale.items()},
         not results,
         shown,
@@ -155,7 +157,7 @@ def metrics(
         result.success,
         "; ".join([f"{layer}: {why}" for layer, why in result.errors.items()]) or None,
         result.parallel and not shared,
-        len(tasks) if result.parallel and tasks else 1,
+        min(len(tasks), plan.widest) if result.parallel and tasks else 1,
         tasks=tasks,
         partial=result.success and not result.complete,
         config_version=plan.config_version,

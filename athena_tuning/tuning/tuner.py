@@ -380,5 +380,7 @@ def _layers_since(configs: ConfigSet, query_type: str) -> float:
     """Return when the present set of layers came into force for a type, at the latest."""
     version = configs.by_type.get(query_type)
     if version is None:
-        return configs.default.time if configs.default.config.skipped_layers else 0.0
+        config = configs.default.config
+        chosen = config.skipped_layers or config.extra_layers or config.second_round
+        return configs.default.time if chosen else 0.0
     return version.time

@@ -17,7 +17,6 @@ from athena_tuning.model import (
     ConfigVersion,
     Decision,
     Mode,
-    Proposal,
     TuningConfig,
     TuningStrategy,
 )
@@ -75,10 +74,10 @@ class Decider:
             ),
         )
 
-    def evidence_of(self, decision_id: str) -> bytes | None:
-        return f"why {decision_id}".encode()
+    def evidence_of(self, decision_id: str) -> None:
+        return None
 
-    def proposals(self, in_force: ConfigSet, now: float, author: str = "") -> tuple[Proposal, ...]:
+    def proposals(self, configs: ConfigSet, now: float, worker_id: str) -> tuple[()]:
         return ()
 
     def applied(self, decision: Decision, version: ConfigVersion) -> None:

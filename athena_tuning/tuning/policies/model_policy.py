@@ -209,7 +209,7 @@ class ModelPolicy(Policy):
         if made is not None and not _known(evidence, memory, made):
             return self._outcome(evidence, _announced(evidence, memory, made), made)
         memory = replace(memory, advisors=self._advisors.woken(evidence, memory.advisors))
-        for judge in self._advisors.judges:
+        for judge in self._advisors.judges(memory.canary):
             canary, made = memory.canary.judged(self, evidence, judge)
             memory = replace(memory, canary=canary)
             if made is not None:
