@@ -153,6 +153,15 @@ def test_bulkhead_serves_layers_that_are_alike_in_their_order() -> None:
     assert got == order
 
 
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_bulkhead_serves_of_two_layers_that_are_alike_the_one_that_came_first(order: str) -> None:
+    bench = Bench(1)
+    [holder] = bench.ask("c")
+    first, second = (bench.ask(layer)[0] for layer in order)
+    bench.end(holder)
+    assert (first.has_slot, second.has_slot) == (True, False)
+
+
 class BulkheadMachine(RuleBasedStateMachine):
     """Over any sequence of calls: nobody exceeds, nobody starves, the ledger is right."""
 
