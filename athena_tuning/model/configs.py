@@ -42,6 +42,11 @@ class TuningConfig:
         deadline_seconds: give a partial answer when the whole recall has taken so long; None: no deadline.
         layer_timeouts: timeouts in seconds that differ from ``timeout_seconds``, by layer.
         skipped_layers: layers that selection leaves out.
+        overload_after_seconds: refuse recalls once some have had to wait for a slot for so long without a
+            break (and at least 20 typical service times); None: never. Like the limit, the queue is one
+            shared resource: only the config for all types decides it.
+        overload_wait_seconds: longest wait for the first slot in an overload; at least two typical service
+            times.
 
     Raises:
         ValueError: if a value is of the wrong kind or out of range; the message names field and value.
@@ -62,6 +67,8 @@ class TuningConfig:
     deadline_seconds: float | None = None
     layer_timeouts: Mapping[str, float] = field(default_factory=dict, metadata={"unit": "seconds"})
     skipped_layers: frozenset[str] = frozenset()
+    overload_after_seconds: float | None = 0.9
+    overload_wait_seconds: float = 0.1
 
     def __post_init__(self) -> None:
         if isinstance(self.max_concurrent, bool) or not isinstance(self.max_concurrent, int):
@@ -71,6 +78,9 @@ class TuningConfig:
         _check_seconds("timeout_seconds", self.timeout_seconds)
         if self.deadline_seconds is not None:
             _check_seconds("deadline_seconds", self.deadline_seconds)
+        if self.overload_after_seconds is not None:
+            _check_seconds("overload_after_seconds", self.overload_after_seconds)
+        _check_seconds("overload_wait_seconds", self.overload_wait_seconds)
         for name in ("layer_selection_enabled", "enable_cache", "enable_parallel"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, not {getattr(self, name)!r}")

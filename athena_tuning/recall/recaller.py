@@ -21,6 +21,7 @@ from athena_tuning.recall.cache_key import cache_key
 from athena_tuning.recall.classification import classify
 from athena_tuning.recall.contribution import HOLDBACK, ContributionCount
 from athena_tuning.recall.current import MAX_DEPTH, recalls_above
+from athena_tuning.recall.execution.admission import Ticket
 from athena_tuning.recall.execution.executor import ParallelLayerExecutor
 from athena_tuning.recall.execution.task import ExecutionResult, QueryTask
 from athena_tuning.recall.items import LayerQuery
@@ -126,13 +127,18 @@ class Recaller:
                 if not shared:
                     self._flights.forget(flight)
             if answer is None:
-                todo = self._prepare(plan, known)
+                ticket = self._ask_admission(plan, known)
+                todo = self._prepare(plan, known, ticket)
                 results = []
                 if todo.tasks:
                     results = self._executor.run(
-                        todo.tasks, parallel=plan.parallel, deadline=plan.deadline, purpose=plan
+                        todo.tasks,
+                        parallel=plan.parallel,
+                        deadline=plan.deadline,
+                        purpose=plan,
+                        ticket=ticket,
                     )
-                answer = self._combine(plan, todo, results)
+                answer = self._combine(plan, todo, results, ticket)
         finally:
             self._leave(plan, flight if first else None, answer)
         return self._finish(plan, answer, shared=shared)
@@ -152,13 +158,18 @@ class Recaller:
                 if not shared:
                     self._flights.forget(flight)
             if answer is None:
-                todo = self._prepare(plan, known)
+                ticket = self._ask_admission(plan, known)
+                todo = self._prepare(plan, known, ticket)
                 results = []
                 if todo.tasks:
                     results = await self._executor.arun(
-                        todo.tasks, parallel=plan.parallel, deadline=plan.deadline, purpose=plan
+                        todo.tasks,
+                        parallel=plan.parallel,
+                        deadline=plan.deadline,
+                        purpose=plan,
+                        ticket=ticket,
                     )
-                answer = self._combine(plan, todo, results)
+                answer = self._combine(plan, todo, results, ticket)
         finally:
             self._leave(plan, flight if first else None, answer)
         return self._finish(plan, answer, shared=shared)
@@ -178,7 +189,8 @@ class Recaller:
         track = bool(context.get("track_memory"))
         key = None
         if request.use_cache and config.enable_cache and not track and len(query) <= MAX_CACHED_TEXT:
-            key = cache_key(query, request.scope, request.k, context, self._identity)
+            matters = {name: value for name, value in context.items() if name != "priority"}
+            key = cache_key(query, request.scope, request.k, matters, self._identity)
         return RecallPlan(
             request=request,
             query_id=f"{self.name}-{next(self._numbers)}",
@@ -210,8 +222,19 @@ class Recaller:
             return None, False
         return self._flights.join((plan.key, plan.layer_names, plan.stamp))
 
-    def _prepare(self, plan: RecallPlan, known: Mapping[str, Snapshot]) -> _Round:
+    def _ask_admission(self, plan: RecallPlan, known: Mapping[str, Snapshot]) -> Ticket | None:
+        """Ask whether the recall may wait for slots; None if it needs none of its own.
+
+        A recall within a recall runs in the slot of the layer that asks it.
+        """
+        if recalls_above() or all(name in known for name in plan.layer_names):
+            return None
+        return self._executor.ask_admission(plan.query_type, plan.deadline, plan.request.is_background)
+
+    def _prepare(self, plan: RecallPlan, known: Mapping[str, Snapshot], ticket: Ticket | None) -> _Round:
         """Decide which layers are asked: none that is known, or down, or waits for this very answer."""
+        if ticket is not None and ticket.refused is not None:
+            return _Round([], known, {})
         request = plan.request
         query = LayerQuery(request.query, request.scope, plan.query_type, request.context or {})
         limit = candidates(request.k)
@@ -233,7 +256,9 @@ class Recaller:
             self._try_layers()
         return todo
 
-    def _combine(self, plan: RecallPlan, todo: _Round, results: list[ExecutionResult]) -> RecallResult:
+    def _combine(
+        self, plan: RecallPlan, todo: _Round, results: list[ExecutionResult], ticket: Ticket | None
+    ) -> RecallResult:
         missing = list(todo.left_out)
         for of in results:
             if not of.success:
@@ -246,6 +271,8 @@ class Recaller:
                 of_layer=of.of_layer,
                 at_deadline=of.at_deadline,
             )
+        if ticket is not None and ticket.refused is not None:
+            return result.refused(plan, ticket.refused, ticket.retry_after)
         stale = self._stale(plan, missing) if missing else {}
         answer = result.combine(plan, results, todo.known, todo.left_out, stale)
         if results:
@@ -277,7 +304,7 @@ class Recaller:
     ) -> None:
         """Resolve the flight that this recall began; record a recall that its caller gave up."""
         if flight is not None:
-            self._flights.resolve(flight, answer)
+            self._flights.resolve(flight, None if answer is None or answer.is_refused else answer)
         if answer is None:
             if plan.peak is not None:
                 plan.peak.stop()

@@ -122,6 +122,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             key TEXT UNIQUE)""",
         "CREATE INDEX events_time ON {schema}events (time)",
     ),
+    ("ALTER TABLE {schema}rollups ADD COLUMN refused BIGINT NOT NULL DEFAULT 0",),
 )
 """The steps from an empty database to today's tables; version n is what the first n steps make."""
 
