@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import numpy as np
 
-from athena_tuning.extras import needs_extra
+from athena_tuning.extras import MissingExtra, needs_extra
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,6 +65,13 @@ class Records(list[R]):
     def __init__(self, record: type[R], values: Iterable[R] = ()) -> None:
         super().__init__(values)
         self.record: Any = record
+
+    def _repr_html_(self) -> str | None:
+        """Return the table for a notebook; None where pandas is missing: then it shows what ``repr`` says."""
+        try:
+            return str(self.to_pandas().to_html(max_rows=20, notebook=True))
+        except MissingExtra:
+            return None
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the records as a table, in their order.

@@ -21,7 +21,11 @@ POLICIES = "athena_tuning.policies"
 """Each entry point makes a ``Policy`` when it is called without arguments; its name is the policy's."""
 
 STORES = "athena_tuning.stores"
-"""Each entry point opens a ``Store``; its name is the scheme of the URLs that it understands."""
+"""Each entry point opens a ``Store``; its name is the scheme of the URLs that it understands.
+
+It is called with the URL, and with ``text``, ``retention``, ``clock`` and ``create`` as ``open_store`` has
+them.
+"""
 
 
 @dataclass(frozen=True, slots=True)

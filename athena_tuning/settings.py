@@ -50,6 +50,7 @@ KNOWN = (
     Setting(f"{PREFIX}MEMORY", "Memory file.", "memory.db in the home folder"),
     Setting(f"{PREFIX}STORE", "Store: sqlite:///FILE or postgresql://…", "store.db in the home folder"),
     Setting(f"{PREFIX}TEXTS", "What leaves the process of a query's text: keep, hash or drop.", "keep"),
+    Setting(f"{PREFIX}NAMES", "Query types, and layers, that are told apart; the rest is “(other)”.", "1000"),
     Setting(f"{PREFIX}ATTACH", "1: the app shows the store's managers and runs none itself.", "0"),
     Setting(f"{PREFIX}DEMO", "0: the app makes no load of its own on the sample memory.", "1"),
     Setting(f"{PREFIX}SLO_MS", "The p99 that the Overview measures against, in ms.", "none"),

@@ -28,6 +28,8 @@ class Figure:
         unit: "ns", "µs", "ms", "s", "bytes", "x", "%", "/s", …
         target: the bound it must keep; None for a yardstick that is only shown.
         at_least: whether the target is a lower bound; else an upper one.
+        low: lower end of its 95 % interval; None where none was drawn.
+        high: upper end.
     """
 
     name: str
@@ -35,6 +37,8 @@ class Figure:
     unit: str
     target: float | None = None
     at_least: bool = False
+    low: float | None = None
+    high: float | None = None
 
     @property
     def ok(self) -> bool | None:
@@ -44,7 +48,7 @@ class Figure:
         return self.value >= self.target if self.at_least else self.value <= self.target
 
     def to_dict(self) -> dict[str, object]:
-        """Return the record as plain JSON types: name, value, unit, target, at_least, ok."""
+        """Return the record as plain JSON types: name, value, unit, target, bounds, ok."""
         return {**asdict(self), "value": self.value if math.isfinite(self.value) else None, "ok": self.ok}
 
 
@@ -129,6 +133,8 @@ def _line(figure: Figure, width: int) -> str:
         bound = f"{'≥' if figure.at_least else '≤'} {_number(figure.target)} {figure.unit}"
     verdict = {True: "ok", False: "MISSED", None: ""}[figure.ok]
     value = f"{_number(figure.value):>10} {figure.unit:<8}"
+    if figure.low is not None and figure.high is not None:
+        value += f" ({_number(figure.low)} to {_number(figure.high)})"
     return f"{figure.name:<{width}}  {value} {bound:<18} {verdict}".rstrip()
 
 

@@ -25,6 +25,8 @@ OF_EXTRAS = (
     "pyarrow",
     "opentelemetry",
     "prometheus_client",
+    "fastapi",
+    "mcp",
     "psycopg",
     "psycopg_pool",
     "scipy",
@@ -171,6 +173,8 @@ for found in pkgutil.walk_packages(athena_tuning.__path__, "athena_tuning.", one
         ("postgres", ("psycopg_pool",), "manager --store postgresql://nobody@localhost/nothing"),
         ("prometheus", ("prometheus_client",), "manager --metrics-port 0"),
         ("otel", ("opentelemetry",), "manager --otlp http://localhost:4318"),
+        ("http", ("fastapi",), "serve"),
+        ("mcp", ("mcp",), "mcp"),
         ("otlp", ("opentelemetry.exporter",), "manager --otlp http://localhost:4318"),
     ],
 )

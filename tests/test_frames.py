@@ -113,3 +113,12 @@ def test_records_are_the_list_that_they_were() -> None:
     found = Records(WorkerStatus, [WorkerStatus("a", "host", 1, 2.0, 3.0)])
     assert found == [WorkerStatus("a", "host", 1, 2.0, 3.0)]
     assert str(found.to_pandas().dtypes["last_seen"]) == "datetime64[us, UTC]"
+
+
+def test_records_in_a_notebook_are_a_table_without_markup_of_their_own() -> None:
+    records = Records(WorkerStatus, [WorkerStatus("<b>web</b>", 7, 0.0, 1.0, 3, 40, 0, 0)])
+    shown = records._repr_html_()
+    assert shown is not None
+    assert "worker_id" in shown
+    assert "&lt;b&gt;web" in shown
+    assert "<b>web" not in shown

@@ -1,4 +1,4 @@
-"""Another package adds a layer, a policy and a format: each passes its suite and is found by its name."""
+"""Another package adds a layer, a policy, a store and a format: each passes its suite and has a name."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from athena_tuning.plugins import plugins
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall import MemoryManager
 from athena_tuning.recall.layers.named import layer_named
+from athena_tuning.store import StoreError, open_store
 from athena_tuning.testing.layers import LayerSuite
 from athena_tuning.testing.policies import PolicySuite
+from athena_tuning.testing.stores import StoreSuite
 from athena_tuning.tuning import AutoTuner, make_policy
 
 TOY = Path(__file__).parent / "toy_package"
@@ -45,6 +47,41 @@ class TestToyPolicy(PolicySuite):
     @pytest.fixture
     def make(self):
         return lambda: make_policy("one-at-a-time")
+
+
+class TestToyStore(StoreSuite):
+    @pytest.fixture
+    def open_it(self):
+        opened = []
+
+        def open_it(**settings):
+            if not opened:
+                opened.append(sys.modules["toy_memory"].Shelf(**settings))
+            return opened[0]
+
+        open_store("shelf://any").close()  # what is installed is found and loaded
+        return open_it
+
+
+def test_a_store_of_another_package_is_opened_by_its_scheme():
+    with open_store(" shelf://one\n") as store:
+        with MemoryManager(":memory:", store=store) as manager:
+            manager.recall("law, please")
+        assert len(open_store("shelf://one", create=False).tail_metrics().records) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("shelf://", "say which"),
+        ("shelf://none", "no such shelf"),
+        ("shelf://locked", r"shelf://…: the store could not be opened \(PermissionError\)"),
+        ("attic://x", r"memory://, sqlite:///path or postgresql://…, shelf://…"),
+    ],
+)
+def test_a_store_of_another_package_that_cannot_be_opened_is_refused_in_words(url, words):
+    with pytest.raises((StoreError, ValueError), match=words):
+        open_store(url, create=False)
 
 
 def test_a_layer_of_another_package_is_registered_by_its_name(tmp_path):

@@ -9,7 +9,7 @@ import athena_tuning
 
 PACKAGE = Path(athena_tuning.__file__).parent
 LARGEST_SHARE = 0.15
-MAY_REPEAT = {"__init__", "base"}
+MAY_REPEAT = {"__init__", "__main__", "base"}
 
 
 def files() -> list[Path]:

@@ -27,6 +27,14 @@ class _LazyGroup(click.Group):
             "dashboard",
             "Serve the dashboard, with a manager of its own unless --attach is given.",
         ),
+        "decision": (
+            "decision",
+            "Show the tuner's decisions, and make one again from the evidence that was kept with it.",
+        ),
+        "doctor": (
+            "doctor",
+            "Examine Python, SQLite, the store, files and their rights, processes and disks; change nothing.",
+        ),
         "forward": (
             "forward",
             "Simulate a load on the config in force, in seconds, and put it into the store.",
@@ -46,17 +54,31 @@ class _LazyGroup(click.Group):
             "manager",
             "Run a manager that shares its metrics and obeys the store's configs, until Ctrl+C.",
         ),
+        "mcp": ("agents", "Serve a memory to agents over the Model Context Protocol, on stdio or HTTP."),
         "metrics": ("metrics", "Take the records of recalls out of the store."),
+        "propose": (
+            "propose",
+            "Show what the tuner would set under the strategy in force and under each other one.",
+        ),
         "recall": ("recall", "Ask the memory for TEXT and show the results and where the time went."),
         "report": (
             "report",
             "Write a report of RUN, or of RUN2 compared with RUN.",
         ),
+        "serve": (
+            "serve",
+            "Serve a manager over HTTP, until Ctrl+C: recalls, memory, configs, status, metrics.",
+        ),
         "settings": ("show_settings", "Show each setting, its value, and where that is from."),
+        "sources": (
+            "sources",
+            "List load runs, samples, imported files and simulated days in the store, newest first.",
+        ),
         "status": (
             "status",
             "Show strategy, mode, config version, managers, latency, and what happened to the store lately.",
         ),
+        "store": ("store", "Take care of a store."),
         "what-if": (
             "what_if",
             "Simulate recorded recalls under other configs; nothing is asked of any manager.",

@@ -101,7 +101,6 @@ def apply(
         strategy = values.pop("strategy")
         changed = {name: value for name, value in values.items() if value is not None}
         if strategy:
-            service.tail.look()  # what the strategy asks for rests on what was measured
             chosen = TuningStrategy(strategy)
             wanted = _changed(service.under_strategy(chosen, replace(at, scope=scope)), changed)
             written = service.switch_strategy(operator(), chosen, config=wanted, mode=steers, **how)

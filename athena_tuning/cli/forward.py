@@ -87,10 +87,14 @@ def forward(
             records = fast_forward(
                 known, spec, config=config, progress=lambda share: bar.update(task, completed=share)
             )
-            count = export_records(records, out) if out else store_forward(records, opened)
+            if out:
+                count, source = export_records(records, out), "simulated"
+            else:
+                stored = store_forward(records, opened)
+                count, source = stored.records, stored.source
     place = str(out) if out else "the store"
     if as_json:
-        print_json({"recalls": count, "hours": hours, "to": place, "source": "simulated"})
+        print_json({"recalls": count, "hours": hours, "to": place, "source": source})
         return
     console().print(Text(f"{count:,} simulated recalls of the last {hours:g} h are in {place}"))
 

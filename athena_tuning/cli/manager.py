@@ -64,6 +64,7 @@ def manager(
     """
     from athena_tuning.load.recordings import recorded_for
     from athena_tuning.load.run import LoadRun
+    from athena_tuning.model import Source
     from athena_tuning.service.embedded import Embedded
     from athena_tuning.store import open_store
     from athena_tuning.store.text_policy import SETTING, TextPolicy, text_policy
@@ -91,7 +92,8 @@ def manager(
             until_stopped.enter_context(_spans(here.manager, otlp, texts=otlp_texts))
             click.echo(f"spans to {otlp}")
         if spec is not None:
-            asking = LoadRun(here.manager, spec, recorded=recorded_for(spec, opened))
+            recorded = recorded_for(spec, opened)
+            asking = LoadRun(here.manager, spec, recorded=recorded, source=Source.LIVE.value)
             until_stopped.callback(asking.stop)  # before what tells of its recalls is closed
             asking.start()
         click.echo(f"manager {here.manager.worker_id} over {path} on {url}  (Ctrl+C stops it)")

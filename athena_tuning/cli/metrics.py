@@ -10,7 +10,7 @@ from rich.text import Text
 
 from athena_tuning import locations
 from athena_tuning.cli.access import instant
-from athena_tuning.cli.output import as_json, console, print_json, progress_bar, store_option
+from athena_tuning.cli.output import as_json, console, print_json, progress_bar, sources_option, store_option
 from athena_tuning.model import LAYERS, QUERY_TYPES
 
 _WHEN = "A time (2026-01-31T09:30), or how long ago (90s, 30m, 24h, 7d)."
@@ -29,6 +29,7 @@ def metrics() -> None:
     "--type", "query_type", metavar="TYPE", help=f"Only recalls of this type: {', '.join(QUERY_TYPES)}, …"
 )
 @click.option("--layer", metavar="LAYER", help=f"Only recalls that asked this layer: {', '.join(LAYERS)}, …")
+@sources_option(None)
 @store_option
 @as_json
 def export(
@@ -37,6 +38,7 @@ def export(
     until: str | None,
     query_type: str | None,
     layer: str | None,
+    sources: frozenset[str] | None,
     store: str | None,
     as_json: bool,
 ) -> None:
@@ -58,7 +60,9 @@ def export(
         progress_bar(f"Exporting to {file.name}") as bar,
     ):
         task = bar.add_task("", total=None)
-        chosen = stored_records(opened, since=first, until=end, query_type=query_type, layer=layer)
+        chosen = stored_records(
+            opened, since=first, until=end, query_type=query_type, layer=layer, sources=sources
+        )
         count = export_records(chosen, file, progress=lambda done: bar.update(task, completed=done))
     if as_json:
         print_json({"file": str(file), "records": count, "bytes": file.stat().st_size})

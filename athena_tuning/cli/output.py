@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from athena_tuning.model import Source
+from athena_tuning.model.source import kind_of
+from athena_tuning.service.plain_json import without_nan
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 memory_option = click.option(
@@ -25,6 +31,34 @@ store_option = click.option(
     metavar="URL",
     help="sqlite:///FILE or postgresql://… (default: ATHENA_TUNING_STORE, else a local file).",
 )
+
+
+def sources_option(default: frozenset[str] | None) -> Callable[[Command], Command]:
+    """Return the option ``--source``, which may be given several times.
+
+    Args:
+        default: what is read without it; None for all.
+    """
+    known = [source.value for source in Source]
+
+    def chosen(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> frozenset[str] | None:
+        for value in values:
+            if value != "all" and kind_of(value) not in known:
+                raise click.BadParameter(
+                    f"{value!r} is none of {', '.join(known)}, no batch of one, nor 'all'"
+                )
+        return None if "all" in values else frozenset(values) or default
+
+    without = " and ".join(sorted(default, reverse=True)) if default else "all"
+    return click.option(
+        "--source",
+        "sources",
+        multiple=True,
+        metavar="SOURCE",
+        callback=chosen,
+        help=f"Only recalls from here: {', '.join(known)}, a batch (KIND:ID, see `athena-tuning sources`)"
+        f" or all. May be given again. Default: {without}.",
+    )
 
 
 def console() -> Console:
@@ -43,7 +77,7 @@ def error_console() -> Console:
 
 def print_json(value: object) -> None:
     """Print ``value`` as JSON; a figure that is unknown (NaN) becomes null."""
-    click.echo(json.dumps(_without_nan(value), indent=2, ensure_ascii=False, allow_nan=False))
+    click.echo(json.dumps(without_nan(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def print_table(
@@ -96,13 +130,3 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.1f}"
     return str(value)
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {str(key): _without_nan(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(inner) for inner in value]
-    return value

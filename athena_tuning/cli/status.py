@@ -8,7 +8,8 @@ import click
 from rich.text import Text
 
 from athena_tuning.cli.access import attached, moment
-from athena_tuning.cli.output import as_json, console, print_json, print_table, store_option
+from athena_tuning.cli.output import as_json, console, print_json, print_table, sources_option, store_option
+from athena_tuning.model.source import MEASURED
 from athena_tuning.service import units
 
 _COLUMNS = {
@@ -29,21 +30,24 @@ _EVENTS = 10
 @click.option(
     "--minutes", default=15.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Look back."
 )
+@sources_option(MEASURED)
 @store_option
 @as_json
-def status(minutes: float, store: str | None, as_json: bool) -> None:
+def status(minutes: float, sources: frozenset[str] | None, store: str | None, as_json: bool) -> None:
     """Show strategy, mode, config version, managers, latency, and what happened to the store lately."""
     with attached(store, hours=minutes / 60) as service:
         service.tail.look()
         if service.tail.problem:
             raise click.ClickException(service.tail.problem)
-        standing = service.standing()
-        recent, health, events = service.window.summary(), service.store_health(), service.events()
+        standing, by_source = service.standing(), service.window.sources()
+        recent = service.window.summary(sources=sources)
+        health, events = service.store_health(), service.events()
     if as_json:
         print_json(
             {
                 "standing": asdict(standing),
                 "recent": asdict(recent),
+                "by_source": by_source,
                 "store": asdict(health),
                 "events": [asdict(event) for event in events],
             }
@@ -54,6 +58,9 @@ def status(minutes: float, store: str | None, as_json: bool) -> None:
     if standing.blocked:
         console().print(Text(f"read-only: {standing.blocked}"))
     console().print(Text(f"\nrecalls in the last {minutes:g} minutes: {recent.count}"))
+    if len(by_source) > 1:
+        told = ", ".join(f"{units.count(n)} {source}" for source, n in by_source.items())
+        console().print(Text(f"by source: {told}"))
     if recent.count:
         row = [
             recent.p50_latency_ms,

@@ -56,7 +56,9 @@ class Membership:
     ) -> None:
         self.follower = ConfigFollower(store, start, obey, clock)
         self.lease = TuningLease(store, worker_id)
-        self.tuner_loop = TunerLoop(tuner, self.lease, self.follower, shared, store, clock)
+        self.tuner_loop = TunerLoop(
+            tuner, self.lease, self.follower, shared, store, clock, worker_id=worker_id
+        )
         self.feedback = FeedbackRecorder(profiler, tuner.contributions, store, clock)
         self.sink = MetricSink(profiler, store, worker_id, begin_at)
         self.clock_watch = ClockWatch(store, clock)
@@ -103,6 +105,7 @@ class Membership:
         if tune:
             exchange.append(PeriodicTask("tuning", 0.25, loop.step))
             exchange.append(PeriodicTask("decision delivery", 0.25, loop.record, loop.record))
+            exchange.append(PeriodicTask("proposals", 1.0, loop.publish))
             exchange.append(PeriodicTask("isolation log", 1.0, self.isolation_log.look))
             presence.insert(0, PeriodicTask("lease renewal", RENEW_SECONDS, lease.renew, lease.release))
         watch = PeriodicThread("config watch", [PeriodicTask("config watch", 0.025, self.follower.watch)])

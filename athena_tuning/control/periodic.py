@@ -11,6 +11,10 @@ from dataclasses import dataclass
 
 logger = logging.getLogger(__name__)
 
+LAST_TRIES = 20
+LAST_PAUSE_SECONDS = 0.1
+"""What is to be done at the end is tried again for about two seconds: there is no later turn."""
+
 
 @dataclass(frozen=True, slots=True)
 class PeriodicTask:
@@ -20,7 +24,7 @@ class PeriodicTask:
         name: what it is called in the log.
         every_seconds: from the start of one turn to that of the next.
         run: does it.
-        at_close: what its thread does at the end; None: nothing.
+        at_close: what its thread does at the end, again if it fails; None: nothing.
     """
 
     name: str
@@ -101,11 +105,15 @@ class PeriodicThread:
         wait = 0.0
         while not self._stop.wait(max(0.0, wait)):
             wait = self.tick(self._clock())
-        for task in self._tasks:
-            if task.at_close is not None:
-                self._run(task.name, task.at_close)
+        last = [(task.name, task.at_close) for task in self._tasks if task.at_close is not None]
+        for _ in range(LAST_TRIES):
+            last = [(name, action) for name, action in last if not self._run(name, action)]
+            if not last:
+                break
+            time.sleep(LAST_PAUSE_SECONDS)
 
-    def _run(self, name: str, action: Callable[[], object]) -> None:
+    def _run(self, name: str, action: Callable[[], object]) -> bool:
+        """Do something; return whether it did not fail."""
         try:
             action()
         except Exception as exc:
@@ -117,3 +125,5 @@ class PeriodicThread:
             if name in self._failing:
                 logger.info("%s works again", name)
                 self._failing.discard(name)
+            return True
+        return False

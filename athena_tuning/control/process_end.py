@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import weakref
-from typing import Protocol
+from typing import Any, Protocol
 
 LONGEST_SECONDS = 5.0
 """So long the end of a process may be held up by a store that does not answer."""
@@ -39,28 +39,29 @@ def dismiss(worker: Ending) -> None:
 
 
 def _hook() -> None:
+    """Be called at the end of this process, also if it is one that multiprocessing or Celery forked.
+
+    What is not loaded can neither have forked it nor fork it before a child comes by here itself.
+    """
     global _hooked_in  # noqa: PLW0603  (a process has one end)
     if _hooked_in == os.getpid():
         return
     _hooked_in = os.getpid()
     atexit.unregister(_end_all)
     atexit.register(_end_all)
-    if "multiprocessing.util" in sys.modules:  # else nobody can fork us, or has forked us, by it
-        from multiprocessing import parent_process, util
+    if (util := sys.modules.get("multiprocessing.util")) is not None:
+        _end_with(util)
+        util.register_after_fork(_end_with, lambda end: end(util))
+    if (signals := sys.modules.get("celery.signals")) is not None:
+        signals.worker_process_shutdown.connect(_end_all)
 
-        if parent_process() is not None:
-            _end_with_multiprocessing()
-        util.register_after_fork(_end_with_multiprocessing, lambda end: end())
 
-
-def _end_with_multiprocessing() -> None:
+def _end_with(util: Any) -> None:
     """End all in a process that leaves without ``atexit``, but with finalizers."""
-    from multiprocessing import util
-
     util.Finalize(None, _end_all, exitpriority=0)
 
 
-def _end_all() -> None:
+def _end_all(*_: Any, **__: Any) -> None:
     until = time.monotonic() + LONGEST_SECONDS
     workers = list(_open)
     for worker in workers:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 from athena_tuning.control.feedback import FeedbackTail
 from athena_tuning.model import QueryMetrics
+from athena_tuning.model.source import is_evidence
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.store import Store
+from athena_tuning.store import REMOVED, Store
 
 _PAGE = 5_000
 
@@ -19,8 +20,8 @@ class SharedWindow:
 
     A worker's own recalls are taken from its profiler, so they are there at once and also while the store is
     down; those of others come through the store, in which only the worker that leads looks: the newest that
-    the window can hold, and later what is new. Samples, imports and simulations are left out: a manager is
-    steered by what its own traffic met.
+    the window can hold, and later what is new. Samples, imports and simulations are left out, and load that
+    ran on a manager of its own: managers are steered by what those that serve have met.
 
     Attributes:
         profiler: the window, to decide on.
@@ -50,16 +51,38 @@ class SharedWindow:
         *,
         begin_at: int = 0,
     ) -> None:
-        self.profiler = PerformanceProfiler(own.window_hours, own.max_metrics, own.temporal_bins, clock=clock)
         self._own = own
         self._store = store
         self._worker_id = worker_id
         self._clock = clock
-        self._position = begin_at
-        self._cursor = ""
-        self._feedback = FeedbackTail(store, self.profiler, clock)
+        self._begin_at = begin_at
+        self._removed: dict[str, str] | None = None
+        self._begin()
         self._taking_own = threading.Lock()
         self._taking_others = threading.Lock()  # held while the store is read; own recalls never wait for it
+
+    def _begin(self) -> None:
+        own = self._own
+        self.profiler = PerformanceProfiler(
+            own.window_hours, own.max_metrics, own.temporal_bins, clock=self._clock
+        )
+        self._position = self._begin_at
+        self._cursor = ""
+        self._feedback = FeedbackTail(self._store, self.profiler, self._clock)
+
+    def take_removals(self) -> bool:
+        """Begin anew if a load run was taken out of the store; return whether that is so.
+
+        Raises:
+            StoreError: if the store cannot be read.
+        """
+        removed = self._store.posted(REMOVED)
+        known, self._removed = self._removed, removed
+        if known is None or not any(map(is_evidence, dict(removed.items() - known.items()))):
+            return False
+        with self._taking_own:  # others are taken by the thread that calls this
+            self._begin()
+        return True
 
     def take_own(self) -> None:
         """Take what this worker measured since the last time."""
@@ -67,7 +90,7 @@ class SharedWindow:
             while True:
                 records, self._position, _ = self._own.read_since(self._position, _PAGE)
                 for record in records:
-                    if record.source == "live":
+                    if is_evidence(record.source) and record.source not in (self._removed or ()):
                         self.profiler.record_query(record)
                 self.profiler.fold()
                 if len(records) < _PAGE:
@@ -92,7 +115,7 @@ class SharedWindow:
                     without=self._worker_id,
                 )
                 self._cursor = tail.cursor
-                tail.records.record_in(self.profiler, "live")
+                tail.records.record_in(self.profiler, is_evidence)
                 if not tail.records:
                     break
             return [m for m in self._feedback.take() if not self._is_own(m)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -11,13 +12,15 @@ from dataclasses import replace
 from athena_tuning.control.config_follower import ConfigFollower
 from athena_tuning.control.lease import TuningLease
 from athena_tuning.control.shared_window import SharedWindow
-from athena_tuning.model import Decision, Mode
+from athena_tuning.model import Decision, Mode, Proposal
 from athena_tuning.store import ConfigChange, Lease, LeaseLost, Store, StoreError
 from athena_tuning.tuning import AutoTuner
 
 logger = logging.getLogger(__name__)
 
 MAX_UNRECORDED = 1000
+TOLD_AGAIN_SECONDS = 3600.0
+"""Proposals without news are told again after so long: a store forgets what is a week old."""
 
 
 class TunerLoop:
@@ -30,6 +33,8 @@ class TunerLoop:
         shared: brings the tuner the evidence of all workers; None: it has its own.
         store: keeps decisions; while it is down the newest ``MAX_UNRECORDED`` wait.
         clock: Unix seconds.
+        worker_id: who tells proposals.
+        monotonic: seconds that never jump.
 
     Attributes:
         latest_decisions: the newest by scope.
@@ -43,6 +48,9 @@ class TunerLoop:
         shared: SharedWindow | None,
         store: Store,
         clock: Callable[[], float] = time.time,
+        *,
+        worker_id: str = "",
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.latest_decisions: dict[str, Decision] = {}
         self._tuner = tuner
@@ -51,7 +59,11 @@ class TunerLoop:
         self._shared = shared
         self._store = store
         self._clock = clock
-        self._unrecorded: deque[Decision] = deque(maxlen=MAX_UNRECORDED)
+        self._worker_id = worker_id
+        self._monotonic = monotonic
+        self._proposals: tuple[Proposal, ...] = ()
+        self._published = -math.inf
+        self._unrecorded: deque[tuple[Decision, bytes | None]] = deque(maxlen=MAX_UNRECORDED)
 
     def step(self) -> None:
         """Let the tuner decide, if this worker leads; in mode AUTO apply what it decided.
@@ -62,15 +74,19 @@ class TunerLoop:
         if self._lease.held is None:
             return
         if self._shared is not None:
+            if self._shared.take_removals():
+                self._tuner.begin_anew(self._shared.profiler)
             self._shared.take_own()
             for scored in self._shared.take_others():
                 self._tuner.contributions.rate_record(scored)
-        for decision in self._tuner.step(self._follower.configs, self._clock()):
+        made = self._tuner.step(self._follower.configs, self._clock())
+        evidence = self._tuner.evidence_of(made[0].decision_id) if made else None
+        for decision in made:
             lease = self._lease.held
             if lease is None:
                 logger.info("decision %s is dropped: another worker leads by now", decision.decision_id)
                 return
-            self._unrecorded.append(self._carried_out(decision, lease))
+            self._unrecorded.append((self._carried_out(decision, lease), evidence))
 
     def record(self) -> None:
         """Keep what was decided in the store.
@@ -79,8 +95,26 @@ class TunerLoop:
             StoreError: if the store does not take it; call again later.
         """
         while self._unrecorded:
-            self._store.append_decision(self._unrecorded[0])
+            self._store.append_decision(*self._unrecorded[0])
             self._unrecorded.popleft()
+
+    def publish(self) -> None:
+        """Tell everybody what the tuner would set, if this worker leads and there is news.
+
+        Raises:
+            StoreError: if the store does not take it; call again later.
+        """
+        if self._lease.held is None:
+            self._published = -math.inf
+            return
+        news = self._tuner.proposals(self._follower.configs, self._clock(), self._worker_id)
+        self._proposals = news or self._proposals
+        if news:
+            self._published = -math.inf
+        now = self._monotonic()
+        if self._proposals and now - self._published >= TOLD_AGAIN_SECONDS:
+            self._store.publish(self._proposals)
+            self._published = now
 
     def _carried_out(self, decision: Decision, lease: Lease) -> Decision:
         at = self._follower.configs.in_scope(decision.scope)

@@ -25,6 +25,7 @@ from athena_tuning.model import (
     ConfigVersion,
     Decision,
     Mode,
+    Proposal,
     TuningConfig,
     TuningStrategy,
     WorkerStatus,
@@ -114,6 +115,15 @@ class Worker(Steerable):
         return self._membership.tuner_loop.latest_decisions
 
     @property
+    def proposals(self) -> Mapping[str, Proposal]:
+        """What the tuner that leads would set, by scope, as it told everybody who shares the store.
+
+        Raises:
+            StoreError: if the store cannot be read.
+        """
+        return self.store.proposals()
+
+    @property
     def housekeeping_failures(self) -> Mapping[str, int]:
         """How often each background task failed so far."""
         return self._membership.failures
@@ -175,6 +185,10 @@ class Worker(Steerable):
         """Return how many recalls there were here."""
 
     def _propose(self, at: ConfigVersion) -> TuningConfig:
+        told = self.proposals.get(at.scope)
+        values = told.under(self.tuner.strategy, at.config) if told and not told.missing else None
+        if values is not None:
+            return values
         if self._shared is not None:
             self._shared.take_own()
         return self.tuner.propose(None if at.scope == "all" else at.scope).after

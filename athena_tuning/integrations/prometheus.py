@@ -15,7 +15,13 @@ from typing import Self
 from athena_tuning.extras import needs_extra
 
 with needs_extra("prometheus", "The endpoint for Prometheus"):
-    from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+    from prometheus_client import (
+        CONTENT_TYPE_LATEST,
+        CollectorRegistry,
+        ProcessCollector,
+        generate_latest,
+        start_http_server,
+    )
     from prometheus_client.core import (
         CounterMetricFamily,
         GaugeMetricFamily,
@@ -65,8 +71,40 @@ class ManagerCollector(Collector):
         return ()
 
 
+class Exposition:
+    """A manager's metrics with the process's own beside, as Prometheus reads them. Close it: it has a thread.
+
+    Args:
+        measured: a manager or a control.
+
+    Attributes:
+        registry: of ``prometheus_client``.
+        content_type: of what ``text`` returns.
+    """
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self, measured: Worker) -> None:
+        totals = Totals(measured.profiler)
+        self.registry = CollectorRegistry()
+        self.registry.register(ManagerCollector(measured, totals))
+        ProcessCollector(registry=self.registry)
+        self._following = PeriodicThread(
+            "metrics", [PeriodicTask("metrics", FOLLOW_SECONDS, totals.catch_up)]
+        )
+        self._following.start()
+
+    def text(self) -> bytes:
+        """Return the metrics as they are now."""
+        return generate_latest(self.registry)
+
+    def close(self) -> None:
+        """End the thread. May be called twice."""
+        self._following.close()
+
+
 class MetricsServer:
-    """An endpoint for Prometheus, ``http://HOST:PORT/metrics``, with the process's own metrics beside.
+    """An endpoint for Prometheus, ``http://HOST:PORT/metrics``.
 
     Args:
         measured: a manager or a control.
@@ -81,23 +119,17 @@ class MetricsServer:
     """
 
     def __init__(self, measured: Worker, port: int, host: str = "127.0.0.1") -> None:
-        totals = Totals(measured.profiler)
-        registry = CollectorRegistry()
-        registry.register(ManagerCollector(measured, totals))
-        ProcessCollector(registry=registry)
+        self._exposition = Exposition(measured)
         try:
-            self._server, self._thread = start_http_server(port, host, registry)
+            self._server, self._thread = start_http_server(port, host, self._exposition.registry)
         except OSError as error:
+            self._exposition.close()
             raise OSError(f"metrics cannot be served on {host}:{port}: {error}") from error
         self.port = int(self._server.server_port)
-        self._following = PeriodicThread(
-            "metrics", [PeriodicTask("metrics", FOLLOW_SECONDS, totals.catch_up)]
-        )
-        self._following.start()
 
     def close(self) -> None:
         """Stop listening. May be called twice."""
-        self._following.close()
+        self._exposition.close()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(5)

@@ -30,6 +30,7 @@ from athena_tuning.interchange.spans import (
     TYPE_ATTRIBUTE,
 )
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
+from athena_tuning.model.source import is_evidence
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.store.text_policy import TextPolicy, without_quotes
 
@@ -112,7 +113,7 @@ class SpanExport:
             self.missed += missed
             if not records:
                 return False
-            self._batch = [m for m in records if m.source == "live" and m.latency_ms is not None]
+            self._batch = [m for m in records if is_evidence(m.source) and m.latency_ms is not None]
         return True
 
 

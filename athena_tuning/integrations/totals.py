@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from athena_tuning.model import QueryMetrics
+from athena_tuning.model.source import LIVE_ALONE
 from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.profiling.columns.name_bound import OTHER
 
 BOUNDS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds of the buckets; above the last there is one more."""
 
 MOST_NAMES = 100
 """Query types, and layers, that are told apart; what comes later counts as ``OTHER``."""
-
-OTHER = "other"
 
 _BATCH = 1_000  # the window is locked while they are read
 
@@ -96,7 +96,7 @@ class Totals:
                 records, self._cursor, missed = self._profiler.read_since(self._cursor, _BATCH)
                 self._counted.missed += missed
                 for record in records:
-                    if record.source == "live":
+                    if record.source in LIVE_ALONE:
                         self._count(record)
                 if not records:
                     return

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from athena_tuning.interchange.mapping import ColumnMapping
 from athena_tuning.interchange.opening import Limits
-from athena_tuning.interchange.plausibility import Doubt, NeedsConfirmation
+from athena_tuning.interchange.plausibility import NeedsConfirmation
 from athena_tuning.interchange.reading import Import
-from athena_tuning.interchange.recognition import Question, Recogniser, Recognition
+from athena_tuning.interchange.recognition import (
+    Doubt,
+    Question,
+    Recogniser,
+    Recognition,
+    Refusal,
+    SpanReading,
+    TableReading,
+)
 from athena_tuning.interchange.registry import registry
 from athena_tuning.interchange.report import ImportRefused, ImportReport, Problem
-from athena_tuning.interchange.storing import Stored, store_import
+from athena_tuning.interchange.storing import Stored, forget_import, store_import
 
 __all__ = [
     "ColumnMapping",
@@ -23,7 +31,11 @@ __all__ = [
     "Question",
     "Recogniser",
     "Recognition",
+    "Refusal",
+    "SpanReading",
     "Stored",
+    "TableReading",
+    "forget_import",
     "registry",
     "store_import",
 ]

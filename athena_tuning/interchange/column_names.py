@@ -32,8 +32,8 @@ NAMES: dict[str, tuple[str, ...]] = {
         "url", "uri", "path",
     ),
     "query_type": (
-        "query type", "type", "operation name", "operation", "op", "endpoint", "route", "category",
-        "kind", "intent", "function", "func", "method", "action", "workload", "name", "service",
+        "query type", "type", "operation name", "span name", "operation", "op", "endpoint", "route",
+        "category", "kind", "intent", "function", "func", "method", "action", "workload", "name", "service",
         "label", "app", "database",
     ),
     "success": (

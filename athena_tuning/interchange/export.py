@@ -8,7 +8,7 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -87,6 +87,7 @@ def stored_records(
     until: float = float("inf"),
     query_type: str | None = None,
     layer: str | None = None,
+    sources: Collection[str] | None = None,
 ) -> Iterator[QueryMetrics]:
     """Give all raw records of a store, as they were stored.
 
@@ -96,10 +97,11 @@ def stored_records(
         until: records of this time and later are left out.
         query_type: only records of this type.
         layer: only records of recalls that asked this layer.
+        sources: only records of these kinds of sources, or batches; None: of all.
     """
     cursor = ""
     while True:
-        tail = store.tail_metrics(cursor, since=since, limit=BATCH)
+        tail = store.tail_metrics(cursor, since=since, limit=BATCH, sources=sources)
         for record in tail.records:
             if (
                 since <= record.timestamp < until

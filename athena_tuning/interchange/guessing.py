@@ -11,7 +11,7 @@ from typing import Any
 from athena_tuning.interchange import unit_readings, units
 from athena_tuning.interchange.column_names import NAMES, TIMED, TIMED_NAMES, known_as
 from athena_tuning.interchange.mapping import ColumnMapping
-from athena_tuning.interchange.recognition import Question
+from athena_tuning.interchange.recognition import Doubt, Question
 from athena_tuning.model import LAYERS
 
 _EVIDENCE = 200
@@ -21,17 +21,27 @@ _IDS = ("trace_id", "span_id", "parent_id")
 _SUMMARY = re.compile(
     r"(^|[^a-z])(rate|rps|qps|tps|avg|average|mean|median|xacts|percentile|p\d\d)([^a-z]|$)"
 )
+_EITHER_COMMA = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
+"""A number in which a comma may stand before decimals or between thousands."""
 
 Rows = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """A mapping, in plain words why (one note each that a person should see), and which units are open."""
+    """A mapping, in plain words why, and what is open.
+
+    Attributes:
+        mapping: what the columns are taken for.
+        notes: why; one for each thing that a person should see.
+        questions: units that more than one reading fits.
+        doubts: what else has to be asked.
+    """
 
     mapping: ColumnMapping
     notes: tuple[str, ...]
     questions: tuple[Question, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
 
 def guess(columns: Sequence[str], rows: Rows, known: Mapping[str, str] | None = None) -> Guess:
@@ -61,6 +71,7 @@ class _Guesser:
         self._values = {column: [row.get(column) for row in rows] for column in columns}
         self._notes: list[str] = []
         self._questions: list[Question] = []
+        self._doubts: list[Doubt] = []
 
     def guess(self) -> Guess:
         found = self._by_name()
@@ -86,7 +97,7 @@ class _Guesser:
                 "times count from a beginning that the file does not name; set origin to place them"
             )
         self._note_rest(mapping)
-        return Guess(mapping, tuple(self._notes), tuple(self._questions))
+        return Guess(mapping, tuple(self._notes), tuple(self._questions), tuple(self._doubts))
 
     def _by_name(self) -> dict[str, str]:
         """Give each meaning its first name that is a column's; a column has one meaning.
@@ -269,11 +280,25 @@ class _Guesser:
             column for column in unused if _SUMMARY.search("_".join((*units.words(column), column.lower())))
         ]
         if summaries:
-            self._notes.append(
+            words = (
                 f"{', '.join(map(repr, summaries))}: if rows are summaries, each still counts as one query"
             )
+            self._notes.append(words)
+            self._doubts.append(Doubt("summaries", words, "is each row one request?"))
+        for column in (mapping.latency, mapping.result_count, *mapping.layer_columns.values()):
+            self._check_commas(column)
         if mapping.is_spans:
             self._notes.append("rows are spans: one without a parent is a query, its children are layers")
+
+    def _check_commas(self, column: str | None) -> None:
+        """Ask about numbers whose comma could stand for thousands as well as for decimals."""
+        written = [value for value in self._values.get(column or "", ()) if isinstance(value, str)]
+        with_comma = [value.strip() for value in written if "," in value]
+        if with_comma and all(map(_EITHER_COMMA.fullmatch, with_comma)):
+            one = with_comma[0]
+            words = f"numbers like {one!r} in {column!r} are read as {one.replace(',', '.')}"
+            way_out = "if the comma stands between thousands, write the file without it"
+            self._doubts.append(Doubt("decimal sign", words, way_out))
 
 
 def _numbers(values: Sequence[Any]) -> list[float]:

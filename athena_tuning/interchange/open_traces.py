@@ -14,6 +14,9 @@ from athena_tuning.model import QueryMetrics
 Numbered = Iterator[tuple[int, QueryMetrics | ValueError | None]]
 """Records with the numbers of their spans; what is wrong with a span; None for a trace without a recall."""
 
+_LONG_TEXT = 500
+"""Signs of a text that take the memory of another span."""
+
 _Trace = dict[str, tuple[int, Span]]
 """The spans of a trace with their numbers, by id."""
 
@@ -71,20 +74,21 @@ class OpenTraces:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._waiting: dict[str, _Trace] = {}
-        self._complete: dict[str, None] = {}
-        self._spans = 0
+        self._complete: dict[int, None] = {}  # hashes of their names, which are a third of the size
+        self._weight = 0
 
     def add(self, number: int, span: Span) -> ValueError | None:
         """Take a span; return what is wrong with it, if it is left out."""
-        if span.trace_id in self._complete:
+        if hash(span.trace_id) in self._complete:
             return ValueError(f"comes after its trace {span.trace_id!r:.80} was complete")
         trace = self._waiting.pop(span.trace_id, {})
         self._waiting[span.trace_id] = trace
         first, known = trace.get(span.span_id, (0, None))
         if known is not None and not span.shared:
             return ValueError(f"span {span.span_id!r:.80} is there twice, first as {first}")
-        trace[span.span_id] = number, span if known is None else _longer(known, span)
-        self._spans += known is None
+        kept = span if known is None else _longer(known, span)
+        trace[span.span_id] = number, kept
+        self._weight += _weight(kept) - (0 if known is None else _weight(known))
         return None
 
     def all_complete(self) -> Iterator[_Trace]:
@@ -94,17 +98,22 @@ class OpenTraces:
 
     def too_many(self) -> Iterator[_Trace]:
         """Give traces until no more spans are left than may be."""
-        while self._spans > self._limits.open_spans:
+        while self._weight > self._limits.open_spans:
             yield self._next()
 
     def _next(self) -> _Trace:
         name = next(iter(self._waiting))
         trace = self._waiting.pop(name)
-        self._spans -= len(trace)
-        self._complete[name] = None
+        self._weight -= sum(_weight(span) for _, span in trace.values())
+        self._complete[hash(name)] = None
         if len(self._complete) > self._limits.ids:
             del self._complete[next(iter(self._complete))]
         return trace
+
+
+def _weight(span: Span) -> int:
+    """Return as how many spans one counts: a long text is as large as several spans."""
+    return 1 + len(span.text or "") // _LONG_TEXT
 
 
 def placed(spans: Sequence[Span]) -> list[Span]:

@@ -41,7 +41,7 @@ class Limits:
         free_bytes: bytes out of gzip before the ratio counts.
         line_bytes: longest line or single JSON element.
         columns: widest table.
-        open_spans: spans kept while their traces are incomplete.
+        open_spans: spans kept while their traces are incomplete; one with a long text counts as several.
         ids: how many of the latest ids a duplicate is looked for among.
     """
 
@@ -49,7 +49,7 @@ class Limits:
     free_bytes: int = 32 << 20
     line_bytes: int = 64 << 20
     columns: int = 2_000
-    open_spans: int = 500_000
+    open_spans: int = 100_000
     ids: int = 1_000_000
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from athena_tuning.interchange.recognition import Question
+from athena_tuning.interchange.recognition import Doubt, Question
 from athena_tuning.interchange.survey import Survey
 from athena_tuning.interchange.unit_readings import MOST_AT_ONCE
 
@@ -19,24 +18,6 @@ UNKNOWN_SHARE = 0.2
 REPEATED_SHARE = 0.05
 LEAST = 20
 """Queries below which shares and spreads say nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Doubt:
-    """Something about a file that is odd enough to be asked.
-
-    Attributes:
-        about: what it is about, as a word for scripts.
-        words: what is seen.
-        way_out: what would settle it.
-    """
-
-    about: str
-    words: str
-    way_out: str
-
-    def __str__(self) -> str:
-        return f"{self.words}: {self.way_out}"
 
 
 class NeedsConfirmation(ValueError):

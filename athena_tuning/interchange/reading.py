@@ -12,8 +12,7 @@ from typing import Any, Literal
 from athena_tuning.interchange import plausibility
 from athena_tuning.interchange.mapping import ColumnMapping
 from athena_tuning.interchange.opening import LIMITS, Limits, check_encoding
-from athena_tuning.interchange.plausibility import Doubt
-from athena_tuning.interchange.recognition import OwnReading, Question, Refusal, TableReading
+from athena_tuning.interchange.recognition import Doubt, OwnReading, Question, Refusal, TableReading
 from athena_tuning.interchange.record_stream import EVERYTHING, RecordStream
 from athena_tuning.interchange.registry import Registry, recognise
 from athena_tuning.interchange.report import ImportRefused, ImportReport, Problem
@@ -194,11 +193,7 @@ class Import:
             relative=table is not None and table.relative,
             without_latency=table is not None and table.without_latency,
         )
-        return [*found, *self._summaries()]
-
-    def _summaries(self) -> list[Doubt]:
-        note = next((note for note in self.notes if "summaries" in note), None)
-        return [Doubt("summaries", note, "is each row one request?")] if note else []
+        return [*found, *(table.doubts if table is not None else ())]
 
     def _recognise(self, sample: Sample, name: str | None, trouble: str) -> None:
         try:

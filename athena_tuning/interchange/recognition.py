@@ -51,6 +51,24 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """Something about a file that is odd enough to be asked.
+
+    Attributes:
+        about: what it is about, as a word for scripts.
+        words: what is seen.
+        way_out: what would settle it.
+    """
+
+    about: str
+    words: str
+    way_out: str
+
+    def __str__(self) -> str:
+        return f"{self.words}: {self.way_out}"
+
+
+@dataclass(frozen=True, slots=True)
 class TableReading:
     """The file is rows, each of them a request (or, with the ids of a span, a span).
 
@@ -59,6 +77,7 @@ class TableReading:
         select: makes the row that is mapped of a row of the file; None from it passes the row over.
         line: makes a row of a line of text, for files that are no table: None where it is not of the format.
         questions: units that are open.
+        doubts: what else a person has to be asked before the file is stored.
         relative: the format counts times from its own beginning, as it should.
         without_latency: the format has no latency, as it should.
     """
@@ -67,6 +86,7 @@ class TableReading:
     select: Callable[[Row], Row | None] | None = None
     line: Callable[[str], Row | None] | None = None
     questions: tuple[Question, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
     relative: bool = False
     without_latency: bool = False
 

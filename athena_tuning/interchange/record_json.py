@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any
 
-from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
+from athena_tuning.model import LayerTask, QueryMetrics, Source, TaskOutcome
+from athena_tuning.model.source import kind_of
 
 FIELDS: tuple[str, ...] = QueryMetrics._fields
 """Names of the values, in the order in which they are written."""
@@ -46,7 +47,7 @@ def to_plain(m: QueryMetrics) -> dict[str, Any]:
 
 
 def from_plain(values: Mapping[str, Any]) -> QueryMetrics:
-    """Make a record from JSON types. What was measured live becomes "imported"; other sources stay.
+    """Make a record from JSON types. What was measured becomes "imported"; a sample or simulation stays one.
 
     Raises:
         ValueError: if a value is missing or of the wrong kind; the message names it.
@@ -88,7 +89,9 @@ def imported_source(source: Any) -> str:
         >>> imported_source("live"), imported_source(None), imported_source("simulated")
         ('imported', 'imported', 'simulated')
     """
-    return source if isinstance(source, str) and source in ("sample", "simulated") else "imported"
+    kind = kind_of(source) if isinstance(source, str) else ""
+    foreign = (Source.SAMPLE.value, Source.SIMULATED.value)
+    return kind if kind in foreign else Source.IMPORTED.value
 
 
 def task_outcome(value: Any) -> TaskOutcome:

@@ -128,7 +128,16 @@ class RecordStream:
             yield from rows
             return
         for number, row in rows:
-            yield number, row if isinstance(row, ValueError) else reading.select(row)
+            yield number, row if isinstance(row, ValueError) else _selected(row, reading.select)
+
+
+def _selected(
+    row: Mapping[str, Any], select: Callable[[Mapping[str, Any]], Mapping[str, Any] | None]
+) -> Mapping[str, Any] | ValueError | None:
+    try:
+        return select(row)
+    except (AttributeError, LookupError, TypeError) as exc:
+        return ValueError(f"not a row as this format has them: {exc}")
 
 
 def _parsed(

@@ -19,9 +19,9 @@ BY_COLUMNS = "columns"
 """Name of the format that whatever else is not recognised is read as."""
 
 _BUILT_IN = (
-    "athena", "otlp", "jaeger", "zipkin", "phoenix", "langsmith", "langfuse", "span_table", "k6", "jmeter",
-    "vegeta", "hey", "oha", "wrk2", "locust", "nginx", "envoy", "structlog", "database_statistics",
-    "prometheus_series", "column_table",
+    "athena", "otlp", "jaeger", "zipkin", "phoenix", "langsmith", "langfuse", "clickhouse", "span_table",
+    "k6", "jmeter", "vegeta", "hey", "oha", "wrk2", "locust", "nginx", "envoy", "structlog",
+    "database_statistics", "prometheus_series", "column_table",
 )  # fmt: skip
 """Files of ``recognisers``; each has its ``RECOGNISERS``."""
 

@@ -21,6 +21,8 @@ _COLON = re.compile(r"\s*:")
 _RESOURCES = ("resourceSpans", "resource_spans", "batches")
 _SCOPES = ("scopeSpans", "scope_spans", "instrumentationLibrarySpans")
 """Members of a document of OpenTelemetry: spans are in scopes of resources; one may hold them all."""
+_AROUND = ("trace", "result")
+"""What Tempo's and Jaeger's newer APIs put around such a document."""
 
 _LISTS = frozenset(
     {"data", "traces", "observations", "runs", "spans", "items", "results", "rows", "records", "hits"}
@@ -97,8 +99,18 @@ class Sample:
         return set(names) <= set(self.columns)
 
     def share(self, test: Callable[[Row], bool]) -> float:
-        """Return the share of the rows, 0 to 1, for which ``test`` holds; 0 where there are none."""
-        return sum(map(test, self.rows)) / len(self.rows) if self.rows else 0.0
+        """Return the share of the rows, 0 to 1, for which ``test`` holds; 0 where there are none.
+
+        A row whose values are of a kind that ``test`` did not expect is one for which it does not hold.
+        """
+        return sum(_holds(test, row) for row in self.rows) / len(self.rows) if self.rows else 0.0
+
+
+def _holds(test: Callable[[Row], bool], row: Row) -> bool:
+    try:
+        return test(row)
+    except (AttributeError, LookupError, TypeError):
+        return False
 
 
 def layout_of(path: Path, encoding: str | None = None, limits: Limits = LIMITS) -> Layout:
@@ -231,7 +243,8 @@ def _path_to_spans(text: str) -> tuple[str, ...] | None:
     if resources is not None:
         return (resources, scopes, "spans")
     inner = next((name for name in _RESOURCES if f'"{name}"' in text), None)
-    return ("trace", inner, scopes, "spans") if inner is not None and "trace" in outermost else None
+    around = next((name for name in _AROUND if name in outermost), None)
+    return (around, inner, scopes, "spans") if inner is not None and around is not None else None
 
 
 def _is_row(names: Collection[str]) -> bool:
@@ -256,12 +269,17 @@ def _holds_rows(first: Row) -> bool:
     """Whether it is one document around a list of rows, and not a row itself."""
     if len(first) > 10 or _is_row(first):
         return False
-    lists = {
-        name: value
-        for name, value in first.items()
-        if isinstance(value, list) and value and isinstance(value[0], Mapping)
-    }
-    return any(len(value) > 1 or name in _LISTS for name, value in lists.items())
+    lists = {name: value for name, value in first.items() if _is_rows(value)}
+    return any(len(value) > 1 or name in _LISTS for name, value in lists.items()) or any(
+        _is_rows(value)
+        for name in _LISTS.intersection(first)
+        if isinstance(first[name], Mapping)
+        for value in map(first[name].get, _LISTS)
+    )
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
 
 
 def _first_value(text: str) -> Any:

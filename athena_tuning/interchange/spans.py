@@ -8,6 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any
 
 from athena_tuning.model import QueryMetrics
@@ -120,11 +121,11 @@ def kept(pairs: Iterable[tuple[str, Any]], keep: Container[str] = KEPT_ATTRIBUTE
     documents = set()
     for name, value in pairs:
         if name in DOCUMENT_ATTRIBUTES:
-            found[name] = _how_many(value)
+            found[intern(name)] = _how_many(value)
         elif name in TEXT_ATTRIBUTES:
-            found[name] = question_in(value) if name == "input.value" else value
-        elif name in keep:
-            found[name] = value
+            found[intern(name)] = question_in(value) if name == "input.value" else value
+        elif name in keep:  # names and kinds come with every span: each is held once
+            found[intern(name)] = intern(value) if type(value) is str else value
         elif numbered := _DOCUMENT.match(name):
             documents.add(numbered[1])
     if documents:

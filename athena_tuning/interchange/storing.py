@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +23,8 @@ from athena_tuning.interchange.plausibility import NeedsConfirmation
 from athena_tuning.interchange.reading import Import
 from athena_tuning.interchange.report import ImportRefused, ImportReport
 from athena_tuning.interchange.row_source import Progress
+from athena_tuning.model import QueryMetrics, Source
+from athena_tuning.model.source import batch_of, kind_of, of_batch
 from athena_tuning.store import Store
 from athena_tuning.store.retention import DEFAULT
 
@@ -29,6 +32,7 @@ BATCH = 4096
 """Records in a batch: a store rolls up a batch in one step, and meanwhile others wait for its lock."""
 
 _EARLIER_BATCH = 8192
+_KEY_SHOWN = 12
 _AHEAD_S = 60.0
 
 
@@ -39,7 +43,7 @@ class Stored:
     Attributes:
         report: what is in the file.
         moved_s: seconds by which all times were moved.
-        batch: id of what was stored, or had been stored earlier.
+        batch: id of what was stored, or had been stored earlier: behind the colon of its records' source.
         earlier: Unix seconds at which the same file had been imported; then nothing was done. Else None.
     """
 
@@ -82,7 +86,7 @@ def store_import(
     key = _key(found, store)
     note = _Note.of(key)
     if note.done is not None and not again:
-        return Stored(found.report, note.moved_s, note.batch(key), note.done)
+        return Stored(found.report, note.moved_s, note.batch(found.path, key), note.done)
     seen = found.survey(_half(progress, 0))
     report = seen.report
     if report.bad and found.on_bad == "refuse":
@@ -96,12 +100,21 @@ def store_import(
         note = _Note(note.round + 1, 0.0 if keep_times else _move(report, clock()), size=BATCH)
         note.write(key)
     records = found.stream(_half(progress, 1), shift=note.moved_s)
-    number = 0
+    number, batch_id = 0, note.batch(found.path, key)
+    worker = f"import-{key[:_KEY_SHOWN]}-{note.round}"
     while batch := list(islice(records, note.size)):
         number += 1
-        store.append_metrics(note.batch(key), number, batch)
+        store.append_metrics(worker, number, [_of_batch(m, batch_id) for m in batch])
     replace(note, done=clock()).write(key)
-    return Stored(found.report, note.moved_s, note.batch(key))
+    return Stored(found.report, note.moved_s, batch_id)
+
+
+def forget_import(source: str) -> None:
+    """Forget that a file was imported, after its batch was taken out: it may come again."""
+    parts = batch_of(source).rsplit("-", 2)
+    if len(parts) == 3 and re.fullmatch(rf"[0-9a-f]{{{_KEY_SHOWN}}}", parts[1]):
+        for place in (locations.home() / "imports").glob(f"{parts[1]}*.json"):
+            place.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +133,10 @@ class _Note:
         except FileNotFoundError:
             return cls()
 
-    def batch(self, key: str) -> str:
+    def batch(self, path: Path, key: str) -> str:
         """Return the id of what this import stores."""
-        return f"import-{key[:12]}-{self.round}"
+        name = re.sub(r"[^A-Za-z0-9]+", "-", path.name).strip("-")[:40]
+        return f"{name}-{key[:_KEY_SHOWN]}-{self.round}"
 
     def write(self, key: str) -> None:
         place = _place(key)
@@ -130,6 +144,10 @@ class _Note:
         new = place.with_suffix(f".{os.getpid()}.part")
         new.write_text(json.dumps(asdict(self)), "utf-8")
         new.replace(place)
+
+
+def _of_batch(m: QueryMetrics, batch: str) -> QueryMetrics:
+    return m._replace(source=of_batch(Source(kind_of(m.source)), batch))
 
 
 def _place(key: str) -> Path:

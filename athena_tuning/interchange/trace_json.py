@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from sys import intern
 from typing import Any
 
 from athena_tuning.interchange import units
@@ -40,9 +41,8 @@ def span_of(
         codes = (attributes.get(status) for status in STATUS_ATTRIBUTES)
         success = units.flag(next((code for code in codes if code is not None), None))
     text = str(error)[:2000] if error else None
-    return Span(
-        trace, own, parent, str(name or "unnamed"), start_ns, duration_ns, success, text, shared, attributes
-    )
+    named = intern(str(name or "unnamed"))
+    return Span(trace, own, parent, named, start_ns, duration_ns, success, text, shared, attributes)
 
 
 def each(
@@ -55,7 +55,7 @@ def each(
             continue
         try:
             span = read(value)
-        except (AttributeError, TypeError) as exc:
+        except (AttributeError, LookupError, TypeError) as exc:
             yield ValueError(f"not a span as this format has them: {exc}")
         except (ValueError, OverflowError) as exc:
             yield exc if isinstance(exc, ValueError) else ValueError(f"a number too large: {exc}")

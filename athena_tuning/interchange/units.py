@@ -246,6 +246,8 @@ def moment(value: Any, unit: str) -> float | None:
     if unit == "text" and isinstance(value, str):
         return _written_moment(value)
     found = number(value)
+    if found is not None and unit == "text":
+        raise ValueError(f"no time in writing: {value!r:.80}")
     return None if found is None else found / _PER_SECOND[unit]
 
 

@@ -10,6 +10,7 @@ evidence did not (another layer, an outage, a limit far above any that was seen)
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections import defaultdict, deque
@@ -22,7 +23,8 @@ from athena_tuning.interchange.export import BATCH, stored_records
 from athena_tuning.load.mix import Questions
 from athena_tuning.load.patterns import DAY_SECONDS
 from athena_tuning.load.spec import LoadSpec
-from athena_tuning.model import ConfigSet, LayerTask, QueryMetrics, TuningConfig
+from athena_tuning.model import ConfigSet, LayerTask, QueryMetrics, Source, SourceBatch, TuningConfig
+from athena_tuning.model.source import is_evidence, of_batch
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.samples import sample_workloads
 from athena_tuning.store import Store
@@ -90,24 +92,27 @@ def fast_forward(
 def usual_evidence(store: Store) -> list[QueryMetrics]:
     """Return the newest recalls that the store's managers measured; if there are few, a sample workload."""
     measured = deque(
-        (m for m in stored_records(store) if m.source == "live" and _timed(m)), maxlen=TELEMETRY.recalls
+        (m for m in stored_records(store) if is_evidence(m.source) and _timed(m)), maxlen=TELEMETRY.recalls
     )
     return list(measured) if len(measured) >= LEAST_EVIDENCE else sample_workloads.load_records("mixed")
 
 
-def store_forward(records: Iterable[QueryMetrics], store: Store) -> int:
-    """Put simulated records into a store, as a worker of their own; return how many.
+def store_forward(records: Iterable[QueryMetrics], store: Store) -> SourceBatch:
+    """Put simulated records into a store, as a batch of their own; return what it is there.
 
     Raises:
         StoreError: if the store does not take them.
     """
-    worker = f"forward-{uuid.uuid4().hex[:12]}"
-    waiting = iter(records)
-    number = count = 0
+    name = uuid.uuid4().hex[:12]
+    whole = SourceBatch(of_batch(Source.SIMULATED, name), 0, math.inf, -math.inf)
+    waiting = (m._replace(source=whole.source) for m in records)
+    number = 0
     while batch := list(islice(waiting, BATCH)):
-        number, count = number + 1, count + len(batch)
-        store.append_metrics(worker, number, batch)
-    return count
+        number += 1
+        store.append_metrics(f"forward-{name}", number, batch)
+        times = [m.timestamp for m in batch]
+        whole = whole.and_then(SourceBatch(whole.source, len(batch), min(times), max(times)))
+    return whole
 
 
 def _records(

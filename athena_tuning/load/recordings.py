@@ -9,7 +9,8 @@ from pathlib import Path
 from athena_tuning.interchange import Import
 from athena_tuning.interchange.export import stored_records
 from athena_tuning.load.spec import LoadSpec
-from athena_tuning.model import QueryMetrics
+from athena_tuning.model import QueryMetrics, Source
+from athena_tuning.model.source import MEASURED
 from athena_tuning.samples import sample_workloads
 from athena_tuning.store import Store
 
@@ -48,7 +49,7 @@ def _records(name: str, store: Store | None, files: bool) -> Iterable[QueryMetri
     if name in known:
         return sample_workloads.load_records(name)
     if name in FROM_STORE and store is not None:
-        return (m for m in stored_records(store) if m.source == name)
+        return stored_records(store, sources=MEASURED if name == Source.LIVE else {name})
     if files and Path(name).is_file():
         return Import(name).records()
     there = f"{'a file, ' if files else ''}one of {', '.join((*known, *FROM_STORE))}"

@@ -23,6 +23,8 @@ from athena_tuning.load.run_handle import UNDER_WAY, LoadProgress, RunHandle, St
 from athena_tuning.load.spec import LoadSpec
 from athena_tuning.load.summary import LoadSummary, summarize
 from athena_tuning.model import QueryMetrics
+from athena_tuning.model.source import of_load as source_of_load
+from athena_tuning.model.source import recorded_as
 from athena_tuning.samples.queries import sample_queries
 
 log = logging.getLogger(__name__)
@@ -55,6 +57,7 @@ class LoadRun(RunHandle):
         questions: texts by query type; None: those of the sample memory.
         recorded: what the pattern "replay" replays, questions included.
         run_id: unique name; None: a new one.
+        source: what its recalls are recorded as; None: load, with the run's name.
         max_outstanding: most recalls under way at once in an open loop.
         clock: seconds that never jump.
         wall: Unix seconds.
@@ -83,6 +86,7 @@ class LoadRun(RunHandle):
         questions: Mapping[str, Sequence[str]] | None = None,
         recorded: Sequence[QueryMetrics] = (),
         run_id: str | None = None,
+        source: str | None = None,
         max_outstanding: int = MAX_OUTSTANDING,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -91,6 +95,7 @@ class LoadRun(RunHandle):
         super().__init__(run_id)
         self.spec = spec
         self._manager = manager
+        self._source = source or source_of_load(self.id, serving=True)
         self._most = spec.clients or max_outstanding
         self._clock, self._wall, self._wait = clock, wall, wait
         self._plan = _plan(spec, questions, recorded)
@@ -249,7 +254,8 @@ class LoadRun(RunHandle):
         due_at = min(called, self._origin + due.at)
         error, answer = "", {}
         try:
-            answer = dict(self._manager.recall(due.text, k=self.spec.k))
+            with recorded_as(self._source):
+                answer = dict(self._manager.recall(due.text, k=self.spec.k))
         except Exception as failure:  # whatever the manager raises is a result of the run
             log.debug("run %s: recall failed", self.id, exc_info=True)
             error = type(failure).__name__

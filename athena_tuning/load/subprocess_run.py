@@ -23,6 +23,7 @@ from athena_tuning.load.run import LoadRun
 from athena_tuning.load.run_handle import LoadProgress, RunHandle, State
 from athena_tuning.load.spec import LoadSpec
 from athena_tuning.load.summary import LoadSummary
+from athena_tuning.model.source import of_load
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import open_store
 
@@ -168,7 +169,13 @@ def _child(orders: IO[str], answers: IO[str]) -> None:
         open_store(order["store"]) as store,
         MemoryManager(order["memory"], store=store, worker_id=f"load-{order['id']}") as manager,
     ):
-        run = LoadRun(manager, spec, recorded=recorded_for(spec, store), run_id=order["id"]).start()
+        run = LoadRun(
+            manager,
+            spec,
+            recorded=recorded_for(spec, store),
+            run_id=order["id"],
+            source=of_load(order["id"], serving=False),
+        ).start()
         threading.Thread(target=_obey, args=(run, orders), name="load input", daemon=True).start()
         ended = False
         while not ended:

@@ -30,6 +30,8 @@ from athena_tuning.model.metrics import (
     QueryTypeMetrics,
     TaskOutcome,
 )
+from athena_tuning.model.proposal import Forecast, Proposal, StrategyProposal
+from athena_tuning.model.source import Source, SourceBatch
 from athena_tuning.model.worker import (
     Annotation,
     Feedback,
@@ -47,13 +49,18 @@ __all__ = [
     "ConfigVersion",
     "Decision",
     "Feedback",
+    "Forecast",
     "LayerHealth",
     "LayerMetrics",
     "LayerTask",
     "Mode",
+    "Proposal",
     "QueryMetrics",
     "QueryTypeMetrics",
     "Reason",
+    "Source",
+    "SourceBatch",
+    "StrategyProposal",
     "TaskOutcome",
     "TuningBounds",
     "TuningConfig",

@@ -41,9 +41,14 @@ class TuningConfig:
         enable_parallel: run a recall's layers at the same time.
         deadline_seconds: give a partial answer when the whole recall has taken so long; None: no deadline.
         layer_timeouts: timeouts in seconds that differ from ``timeout_seconds``, by layer.
-        skipped_layers: layers that selection leaves out.
+        skipped_layers: layers that selection leaves out, whatever the other parts say.
+        extra_layers: layers that are asked beside those that selection chooses.
+        second_round: layers that are asked after the others, and only if those agree on little.
+        second_round_below: of the first ten pieces of evidence, how many two layers of the first round must
+            have found for it to be enough, 1 to 10.
+        exploration_share: of recalls, 0 to 0.5: those that ask every layer, to see what each would add.
         overload_after_seconds: refuse recalls once some have had to wait for a slot for so long without a
-            break (and at least 20 typical service times); None: never. Like the limit, the queue is one
+            break (and at least ten typical service times); None: never. Like the limit, the queue is one
             shared resource: only the config for all types decides it.
         overload_wait_seconds: longest wait for the first slot in an overload; at least two typical service
             times.
@@ -67,14 +72,15 @@ class TuningConfig:
     deadline_seconds: float | None = None
     layer_timeouts: Mapping[str, float] = field(default_factory=dict, metadata={"unit": "seconds"})
     skipped_layers: frozenset[str] = frozenset()
+    extra_layers: frozenset[str] = frozenset()
+    second_round: frozenset[str] = frozenset()
+    second_round_below: int = 3
+    exploration_share: float = 0.03
     overload_after_seconds: float | None = 0.9
     overload_wait_seconds: float = 0.1
 
     def __post_init__(self) -> None:
-        if isinstance(self.max_concurrent, bool) or not isinstance(self.max_concurrent, int):
-            raise ValueError(f"max_concurrent must be a whole number, not {self.max_concurrent!r}")
-        if not 1 <= self.max_concurrent <= 1024:
-            raise ValueError(f"max_concurrent must be 1 to 1024, not {self.max_concurrent}")
+        _check_whole("max_concurrent", self.max_concurrent, 1, 1024)
         _check_seconds("timeout_seconds", self.timeout_seconds)
         if self.deadline_seconds is not None:
             _check_seconds("deadline_seconds", self.deadline_seconds)
@@ -88,7 +94,12 @@ class TuningConfig:
             _check_seconds(f"layer_timeouts[{layer!r}]", seconds)
         object.__setattr__(self, "strategy", TuningStrategy(self.strategy))
         object.__setattr__(self, "layer_timeouts", _FrozenDict(self.layer_timeouts))
-        object.__setattr__(self, "skipped_layers", frozenset(self.skipped_layers))
+        for name in _LAYER_SETS:
+            object.__setattr__(self, name, _layer_set(name, getattr(self, name)))
+        _check_whole("second_round_below", self.second_round_below, 1, 10)
+        share = self.exploration_share
+        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 0.5:
+            raise ValueError(f"exploration_share must be 0 to 0.5, not {share!r}")
 
     def __hash__(self) -> int:
         return hash((self.max_concurrent, self.timeout_seconds, self.strategy))
@@ -105,7 +116,7 @@ class TuningConfig:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values["strategy"] = self.strategy.value
         values["layer_timeouts"] = dict(self.layer_timeouts)
-        values["skipped_layers"] = sorted(self.skipped_layers)
+        values |= {name: sorted(getattr(self, name)) for name in _LAYER_SETS}
         return values
 
     @classmethod
@@ -151,6 +162,15 @@ class TuningConfig:
         return {name: (here[name], there[name]) for name in here if here[name] != there[name]}
 
 
+_LAYER_SETS = ("skipped_layers", "extra_layers", "second_round")
+
+
+def _layer_set(name: str, layers: Any) -> frozenset[str]:
+    if isinstance(layers, str) or not all(isinstance(layer, str) for layer in layers):
+        raise ValueError(f"{name} must be names of layers, not {layers!r:.80}")
+    return frozenset(layers)
+
+
 class _FrozenDict(dict[str, Any]):
     """A dict that stays as it was made; unlike a mapping proxy, ``dataclasses.asdict`` can copy it."""
 
@@ -162,6 +182,13 @@ class _FrozenDict(dict[str, Any]):
 
     __setitem__ = __delitem__ = _refuse
     __ior__ = clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+
+
+def _check_whole(name: str, value: int, least: int, most: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{name} must be a whole number, not {value!r}")
+    if not least <= value <= most:
+        raise ValueError(f"{name} must be {least} to {most}, not {value}")
 
 
 def _check_seconds(name: str, value: float) -> None:

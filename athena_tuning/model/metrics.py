@@ -67,7 +67,7 @@ class QueryMetrics(NamedTuple):
         partial: whether a layer that was asked is missing from the answer; with ``success`` False the whole
             recall was refused, see ``refused``.
         config_version: the version in force when the recall began; 0 before the first.
-        source: "live", "sample", "imported" or "simulated".
+        source: a ``Source``, with the batch that it belongs to behind a colon where there is one.
 
     Example:
         >>> m = QueryMetrics("q1", "last deploy?", "temporal", 0, 12.5, 0.0, False, 3, ["episodic"],

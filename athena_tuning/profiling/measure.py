@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from athena_tuning import fork
 from athena_tuning.model import ConfigSet, LayerTask, QueryMetrics, TaskOutcome
+from athena_tuning.model.source import current_source
 from athena_tuning.profiling.overlap import most_at_once, time_covered
 
 P = ParamSpec("P")
@@ -175,6 +176,7 @@ class MeasuredQuery:
         "_number",
         "_running",
         "_shares",
+        "_source",
         "_started",
         "_text",
         "_timer",
@@ -196,6 +198,7 @@ class MeasuredQuery:
     _counted: list[MeasuredLayer]
     _failure: tuple[str, bool] | None
     _configs: ConfigSet
+    _source: str
     _timestamp: float
     _started: float
     _ended: float
@@ -228,6 +231,7 @@ class MeasuredQuery:
     def __enter__(self) -> Self:
         measure = self._measure
         self._configs = measure.configs
+        self._source = current_source()
         self._timestamp = measure._clock()
         self._started = self._timer()
         return self
@@ -305,7 +309,7 @@ class MeasuredQuery:
                 tuple(tasks),
                 partial,
                 configs.by_type.get(self.query_type, configs.default).version,
-                "live",
+                self._source,
             ),
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import numpy as np
@@ -18,7 +18,7 @@ from athena_tuning.profiling.columns.column_batch import columns_of
 from athena_tuning.profiling.columns.fold import fold, fold_columns
 from athena_tuning.profiling.columns.incremental import IncrementalSummaries
 from athena_tuning.profiling.columns.recall_columns import RecallColumns
-from athena_tuning.profiling.columns.records import numbered, page, records_of, rows_from
+from athena_tuning.profiling.columns.records import newest_of, numbered, page, records_of, rows_from
 from athena_tuning.profiling.columns.selection import Filter, Selection
 from athena_tuning.profiling.columns.window import View, Window
 from athena_tuning.profiling.measure import Measure, MeasuredQuery
@@ -52,6 +52,8 @@ class PerformanceProfiler:
         max_metrics: records held.
         temporal_bins: parts of the day in ``get_temporal_pattern``; a divisor of 96.
         clock: gives Unix seconds.
+        most_names: query types, and layers, that are told apart; what comes beyond is "(other)", and counted
+            as "normalised_names". None: what ``ATHENA_TUNING_NAMES`` says, else 1,000.
 
     Attributes:
         measure: measures queries of any system: ``with profiler.measure("last deploy?", "temporal") as query:
@@ -77,6 +79,7 @@ class PerformanceProfiler:
         temporal_bins: int = 24,
         *,
         clock: Callable[[], float] = time.time,
+        most_names: int | None = None,
     ) -> None:
         if not window_hours > 0:
             raise ValueError(f"window_hours must be above 0, not {window_hours}")
@@ -93,7 +96,7 @@ class PerformanceProfiler:
         self._most_pending = max_metrics + _SLACK
         self._lock = threading.Lock()
         self._at_forks = fork.HeldLock(self._lock)
-        self._window = Window(max_metrics, window_hours * 3600)
+        self._window = Window(max_metrics, window_hours * 3600, most_names)
         self._summaries = IncrementalSummaries()
         self._counters: Counter[str] = Counter(recorded=0)
         self._rated = 0
@@ -281,7 +284,7 @@ class PerformanceProfiler:
             return concurrency.co_occurrence(self._summaries, view, Selection(**chosen), self._window.names)
 
     def sources(self, **chosen: Unpack[Filter]) -> dict[str, int]:
-        """Return how many recalls came from each source ("live", "sample", "imported", …), most first."""
+        """Return how many recalls came from each kind of source ("live", "load", …), most first."""
         with self._lock:
             view = self._refresh()
             return sources.sources(self._summaries, view, Selection(**chosen), self._window.names)
@@ -294,11 +297,20 @@ class PerformanceProfiler:
             view = self._refresh()
             return trending.slow_records(self._summaries, view, Selection(**chosen), percentile, limit)
 
-    def trending(self, hours: float = 1, limit: int = 10) -> list[trending.TrendingQuery]:
+    def newest(self, limit: int, **chosen: Unpack[Filter]) -> list[QueryMetrics]:
+        """Return the last recalls that arrived, oldest first."""
+        with self._lock:
+            return newest_of(Selection(**chosen).parts(self._refresh()), limit)
+
+    def trending(
+        self, hours: float = 1, limit: int = 10, *, sources: Collection[str] | None = None
+    ) -> list[trending.TrendingQuery]:
         """Return the texts of the last hours with count and score, highest score first."""
         with self._lock:
             view, names = self._refresh(), self._window.names
-            return trending.trending(self._summaries, view, names, self._clock(), hours, limit)
+            return trending.trending(
+                self._summaries, view, Selection(sources=sources), names, self._clock(), hours, limit
+            )
 
     def tasks(self, **chosen: Unpack[Filter]) -> concurrency.TaskTable:
         """Return the telemetry of layer tasks as columns."""
@@ -386,7 +398,7 @@ class PerformanceProfiler:
         blocks = self._window.view.blocks
         unused = self._window.settle(now)
         view = self._window.view
-        if "type" in unused or "shape" in unused or (blocks and view.blocks[:1] != blocks[:1]):
+        if unused.keys() & {"type", "shape", "source"} or (blocks and view.blocks[:1] != blocks[:1]):
             self._summaries.let_go(view)
         self._window.forget(unused)
 

@@ -1,11 +1,11 @@
-"""Counts, off every recall's thread, which layers its answer could have done without."""
+"""Counts, off every recall's thread, what each layer was worth to its answer."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
 
-from athena_tuning.recall.fusion import additions
+from athena_tuning.recall.fusion import gains
 from athena_tuning.recall.plan import RecallPlan
 from athena_tuning.recall.snapshot import Snapshot
 from athena_tuning.tuning import Contributions
@@ -13,12 +13,9 @@ from athena_tuning.tuning import Contributions
 WAITING = 32
 """Answers that wait to be counted; of more only the newest are, so that counting takes its small share."""
 
-HOLDBACK = 0.04
-"""Share of recalls that ask what their config leaves out, to see what that would add."""
-
 
 class ContributionCount:
-    """Takes what answered recalls were given, and later counts what each layer added.
+    """Takes what answered recalls were given, and later counts what each layer was worth.
 
     ``offer`` is one append. Fusing a list a layer anew takes about as long as a small search, so ``count``,
     which does it, belongs to the upkeep thread.
@@ -41,13 +38,24 @@ class ContributionCount:
             self._waiting.append((plan, by_layer))
 
     def count(self) -> int:
-        """Count what waits, at most ``WAITING``; return how many recalls that were."""
+        """Count what waits, at most ``WAITING``; return how many recalls that were.
+
+        What a later round gave is not counted: it is asked where the others have little, so that it would
+        seem to be worth more than it is. Recalls that explore tell of it.
+        """
         counted = 0
         while self._waiting and counted < WAITING:
             plan, by_layer = self._waiting.popleft()
-            lists = {layer: snapshot.items for layer, snapshot in by_layer.items()}
-            out = plan.config.skipped_layers
-            selected = [layer for layer in plan.layer_names if layer not in out] or plan.layer_names
-            self._seen.note(plan.query_type, additions(lists, plan.request.k, selected), plan.timestamp)
+            route, config = plan.route, plan.config
+            lists = {layer: by_layer[layer].items for layer in route.first if layer in by_layer}
+            selected = [layer for layer in route.first if layer not in route.explored] or route.first
+            found = gains(lists, plan.request.k, selected)
+            self._seen.note(
+                plan.query_type,
+                found,
+                plan.timestamp,
+                explored=route.explored,
+                below=config.second_round_below,
+            )
             counted += 1
         return counted

@@ -7,6 +7,8 @@ from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
+from athena_tuning.tuning.estimation.contributions import Gain
+
 RANK_CONSTANT = 60
 """Cormack, Clarke and Büttcher 2009: large enough that one layer's first rank does not outvote two layers."""
 
@@ -132,11 +134,27 @@ def _comparable(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
 
 
-def additions(lists: Mapping[str, Sequence[Item]], k: int, selected: Collection[str]) -> dict[str, int]:
+def agreement(lists: Mapping[str, Sequence[Item]], first: int = 10) -> int:
+    """Return how many of the best pieces of evidence at least two layers found.
+
+    Args:
+        lists: items as plain types by layer, best first.
+        first: how many pieces are looked at.
+
+    Example:
+        >>> a, b = {"id": "t1", "evidence": ()}, {"id": "o1", "evidence": ("t1", "t2")}
+        >>> agreement({"episodic": [a], "semantic": [b]})
+        1
+    """
+    best = sorted(_pieces(lists), key=_SCORE, reverse=True)[:first]
+    return sum([piece[1] & (piece[1] - 1) != 0 for piece in best])
+
+
+def gains(lists: Mapping[str, Sequence[Item]], k: int, selected: Collection[str]) -> dict[str, Gain]:
     """Return by layer how much of the best k is there because of it.
 
-    Of a selected layer: pieces of evidence that the best k of all selected layers stand for and without it
-    do not. Of another layer: pieces that they would stand for with it beside the selected ones, and do not.
+    A selected layer is measured against the other selected ones, another layer against all of them: as what
+    it would add to their answer.
 
     Args:
         lists: items as plain types by layer, best first.
@@ -145,25 +163,34 @@ def additions(lists: Mapping[str, Sequence[Item]], k: int, selected: Collection[
 
     Example:
         >>> a, b = {"id": "t1", "evidence": ()}, {"id": "o1", "evidence": ("t1",)}
-        >>> additions({"episodic": [a], "semantic": [b], "graph": []}, 5, ["episodic", "graph"])
+        >>> found = gains({"episodic": [a], "semantic": [b], "graph": []}, 5, ["episodic", "graph"])
+        >>> {layer: gain.added for layer, gain in found.items()}
         {'episodic': 1, 'semantic': 0, 'graph': 0}
     """
     chosen = set(selected) & set(lists)
     present = _shown(lists, chosen, k)
     found = {}
     for layer, items in lists.items():
-        if not items:
-            found[layer] = 0
-        elif layer in chosen:
-            found[layer] = len(present - _shown(lists, chosen - {layer}, k))
+        rest = chosen - {layer}
+        if layer in chosen:
+            whole, without = present, _shown(lists, rest, k)
         else:
-            found[layer] = len(_shown(lists, chosen | {layer}, k) - present)
+            whole, without = _shown(lists, rest | {layer}, k), present
+        added = whole - without
+        others = {name: lists[name] for name in lists if name in rest}
+        known = {piece for each in others.values() for item in each for piece in _evidence(item)}
+        found[layer] = Gain(
+            len(added) if items else 0, len(whole), len(whole - known) if items else 0, agreement(others)
+        )
     return found
 
 
 def _shown(lists: Mapping[str, Sequence[Item]], layers: set[str], k: int) -> set[Hashable]:
     """Return the evidence of the best k of some layers, which keep their order: it decides ties."""
     best = _best({layer: items for layer, items in lists.items() if layer in layers}, k)
-    return {
-        (_scope(item), piece) for _, _, item, _ in best for piece in item.get("evidence") or (item["id"],)
-    }
+    return {piece for _, _, item, _ in best for piece in _evidence(item)}
+
+
+def _evidence(item: Item) -> list[tuple[str | None, Hashable]]:
+    scope = _scope(item)
+    return [(scope, piece) for piece in item.get("evidence") or (item["id"],)]

@@ -15,7 +15,7 @@ from athena_tuning.recall.items import BadItems, Item, half_character
 from athena_tuning.recall.layers import schema
 from athena_tuning.recall.layers.graph import GraphLayer
 from athena_tuning.recall.layers.memory_file import MemoryFile
-from athena_tuning.recall.layers.rows import PUT, next_row, values
+from athena_tuning.recall.layers.rows import COLUMNS, PUT, next_row, record, values
 from athena_tuning.recall.layers.text import TextLayer
 
 BATCH = 500
@@ -161,6 +161,26 @@ class Memory:
         db.executemany("DELETE FROM item WHERE row = ?", [(row,) for rows in gone.values() for row in rows])
         self._reindex(db, gone, {}, around)
 
+    def item(self, item_id: str, scope: str | AnyScope | None = ANY_SCOPE) -> Item | None:
+        """Return an item; None if nobody knows it.
+
+        Args:
+            item_id: its id.
+            scope: its scope; None: it is in none. Without it, the id may be in any scope, but only in one.
+
+        Raises:
+            ValueError: if ``scope`` is not given and several have an item of this id.
+        """
+        if half_character(item_id) or (isinstance(scope, str) and half_character(scope)):
+            return None
+        where, bound = "item.id = ?", [item_id]
+        if not isinstance(scope, AnyScope):
+            where, bound = f"{where} AND ifnull(item.scope, '') = ?", [item_id, scope or ""]
+        found = self.file.read(f"SELECT item.layer, {COLUMNS} FROM item WHERE {where} LIMIT 2", bound)
+        if len(found) > 1:
+            raise ValueError(_ambiguous(item_id, found[0][2], found[1][2]))
+        return Item.from_dict(record(found[0][0], found[0][1:])) if found else None
+
     def counts(self) -> dict[str, int]:
         """Return the items of each layer."""
         counted = dict(self.file.read("SELECT layer, count(*) FROM item GROUP BY layer"))
@@ -226,10 +246,13 @@ def _find_anywhere(db: apsw.Connection, ids: Iterable[str]) -> dict[_Key, tuple[
     found: dict[str, tuple[_Key, tuple[int, str]]] = {}
     for item_id, scope, row, layer in db.executemany(sql, [(item_id,) for item_id in ids]):
         if item_id in found:
-            scopes = f"{found[item_id][0][1]!r} and {scope!r}"
-            raise ValueError(f"the scopes {scopes} have an item {item_id!r:.80}: say which with scope=")
+            raise ValueError(_ambiguous(item_id, found[item_id][0][1], scope))
         found[item_id] = ((item_id, scope), (row, layer))
     return dict(found.values())
+
+
+def _ambiguous(item_id: str, one: str | None, other: str | None) -> str:
+    return f"the scopes {one or ''!r} and {other or ''!r} have an item {item_id!r:.80}: say which with scope="
 
 
 def _new_rows(db: apsw.Connection, items: Iterable[Item]) -> dict[_Key, int]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from athena_tuning.model import TuningConfig
+from athena_tuning.model import Source, TuningConfig
 from athena_tuning.recall.cache import Stamp
 from athena_tuning.recall.peak import PeakMemory
-from athena_tuning.recall.registered_layer import RegisteredLayer
 from athena_tuning.recall.request import RecallRequest
+from athena_tuning.recall.routing.route import LaterRound, Route
 
 
 @dataclass(slots=True)
@@ -22,14 +22,18 @@ class RecallPlan:
         query_type: what the classifier made of the query.
         config: in force for this type.
         config_version: its number.
-        layers: whom to ask.
-        layer_names: their names, in the same order.
+        route: the way through the layers.
+        layer_names: those that are asked; each round that is called for adds its own.
         parallel: whether they run at the same time.
         key: what two recalls must have in common to have one answer; None: a repeated one will not do, or
             nobody can say which other recall is equal.
         stamp: how often its layers had been written to.
         timestamp: Unix seconds of its start.
         peak: measures its memory; None: nobody wants to know.
+        source: where it comes from, as its record says.
+        later: the rounds that may still be called for.
+        round_began: monotonic seconds at which the present round began.
+        widest: layer tasks of its largest round.
     """
 
     request: RecallRequest
@@ -37,13 +41,20 @@ class RecallPlan:
     query_type: str
     config: TuningConfig
     config_version: int
-    layers: tuple[RegisteredLayer, ...]
+    route: Route
     layer_names: tuple[str, ...]
     parallel: bool
     key: Hashable | None
     stamp: Stamp
     timestamp: float
     peak: PeakMemory | None
+    source: str = Source.LIVE.value
+    later: tuple[LaterRound, ...] = ()
+    round_began: float = 0.0
+    widest: int = 0
+
+    def __post_init__(self) -> None:
+        self.later = self.route.later
 
     @property
     def deadline(self) -> float | None:

@@ -14,12 +14,13 @@ from athena_tuning import fork
 from athena_tuning.control.breaker import Admission
 from athena_tuning.control.layer_health import HealthMonitor
 from athena_tuning.model import ConfigSet, QueryMetrics
+from athena_tuning.model.source import current_source
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall import result
 from athena_tuning.recall.cache import AnswerCache
 from athena_tuning.recall.cache_key import cache_key
 from athena_tuning.recall.classification import classify
-from athena_tuning.recall.contribution import HOLDBACK, ContributionCount
+from athena_tuning.recall.contribution import ContributionCount
 from athena_tuning.recall.current import MAX_DEPTH, recalls_above
 from athena_tuning.recall.execution.admission import Ticket
 from athena_tuning.recall.execution.executor import ParallelLayerExecutor
@@ -30,7 +31,7 @@ from athena_tuning.recall.plan import RecallPlan, candidates
 from athena_tuning.recall.registered_layer import RegisteredLayer
 from athena_tuning.recall.request import RecallRequest
 from athena_tuning.recall.result import RecallResult
-from athena_tuning.recall.routing import select_layers
+from athena_tuning.recall.routing.route import route
 from athena_tuning.recall.snapshot import Snapshot
 from athena_tuning.single_flight import Flight, SingleFlight
 
@@ -46,11 +47,20 @@ class _Round:
         tasks: to run.
         known: answers that the cache has, by layer.
         left_out: why layers are not asked, by layer.
+        began: monotonic seconds at which the first round began.
+        ticket: its admission; None: it needs none.
     """
 
     tasks: list[QueryTask]
-    known: Mapping[str, Snapshot]
+    known: dict[str, Snapshot]
     left_out: dict[str, str]
+    began: float
+    ticket: Ticket | None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether nothing is to be asked, because more recalls come than can be served."""
+        return self.ticket is not None and self.ticket.refused is not None
 
 
 class Recaller:
@@ -66,7 +76,7 @@ class Recaller:
         configs: gives the configs in force.
         clock: Unix seconds.
         contributions: told what the layers gave.
-        chance: draws from 0 to 1; below ``HOLDBACK`` a recall asks what its config leaves out, too.
+        chance: draws from 0 to 1; below its config's ``exploration_share`` a recall asks every layer.
         identity: context variables on which answers depend.
     """
 
@@ -127,18 +137,18 @@ class Recaller:
                 if not shared:
                     self._flights.forget(flight)
             if answer is None:
-                ticket = self._ask_admission(plan, known)
-                todo = self._prepare(plan, known, ticket)
-                results = []
-                if todo.tasks:
-                    results = self._executor.run(
+                todo = self._prepare(plan, known)
+                results: list[ExecutionResult] = []
+                while todo.tasks:
+                    given = self._executor.run(
                         todo.tasks,
                         parallel=plan.parallel,
                         deadline=plan.deadline,
                         purpose=plan,
-                        ticket=ticket,
+                        ticket=todo.ticket,
                     )
-                answer = self._combine(plan, todo, results, ticket)
+                    self._go_on(plan, todo, results, given)
+                answer = self._combine(plan, todo, results)
         finally:
             self._leave(plan, flight if first else None, answer)
         return self._finish(plan, answer, shared=shared)
@@ -158,18 +168,18 @@ class Recaller:
                 if not shared:
                     self._flights.forget(flight)
             if answer is None:
-                ticket = self._ask_admission(plan, known)
-                todo = self._prepare(plan, known, ticket)
-                results = []
-                if todo.tasks:
-                    results = await self._executor.arun(
+                todo = self._prepare(plan, known)
+                results: list[ExecutionResult] = []
+                while todo.tasks:
+                    given = await self._executor.arun(
                         todo.tasks,
                         parallel=plan.parallel,
                         deadline=plan.deadline,
                         purpose=plan,
-                        ticket=ticket,
+                        ticket=todo.ticket,
                     )
-                answer = self._combine(plan, todo, results, ticket)
+                    self._go_on(plan, todo, results, given)
+                answer = self._combine(plan, todo, results)
         finally:
             self._leave(plan, flight if first else None, answer)
         return self._finish(plan, answer, shared=shared)
@@ -180,12 +190,9 @@ class Recaller:
         configs = self._configs()
         version = configs.by_type.get(query_type, configs.default)
         config, layers = version.config, self.layers
-        names = tuple(layers)
-        if config.layer_selection_enabled:
-            skipped = config.skipped_layers
-            if skipped and self._chance() < HOLDBACK:
-                skipped = frozenset()
-            names = select_layers(query, query_type, names, context=context, skipped=skipped)
+        explores = self._chance() < config.exploration_share and not self._executor.waiting
+        way = route(query, query_type, tuple(layers), config, context=context, explores=explores)
+        names = way.first
         track = bool(context.get("track_memory"))
         key = None
         if request.use_cache and config.enable_cache and not track and len(query) <= MAX_CACHED_TEXT:
@@ -197,13 +204,14 @@ class Recaller:
             query_type=query_type,
             config=config,
             config_version=version.version,
-            layers=tuple([layers[name] for name in names]),
+            route=way,
             layer_names=names,
             parallel=request.use_parallel and config.enable_parallel,
             key=key,
             stamp=self._cache.stamp(names) if key is not None else (),
             timestamp=self._clock(),
             peak=PeakMemory() if track else None,
+            source=current_source(),
         )
 
     def _look_up(self, plan: RecallPlan) -> tuple[RecallResult | None, Mapping[str, Snapshot]]:
@@ -231,19 +239,55 @@ class Recaller:
             return None
         return self._executor.ask_admission(plan.query_type, plan.deadline, plan.request.is_background)
 
-    def _prepare(self, plan: RecallPlan, known: Mapping[str, Snapshot], ticket: Ticket | None) -> _Round:
+    def _prepare(self, plan: RecallPlan, known: Mapping[str, Snapshot]) -> _Round:
+        """Return the first round in which any layer has to be asked."""
+        todo = _Round([], dict(known), {}, time.monotonic(), self._ask_admission(plan, known))
+        if todo.is_refused:
+            return todo
+        self._admit(plan, todo, plan.layer_names)
+        if not todo.tasks:
+            self._go_on(plan, todo, [], [])
+        return todo
+
+    def _go_on(
+        self, plan: RecallPlan, todo: _Round, results: list[ExecutionResult], given: list[ExecutionResult]
+    ) -> None:
+        """Take the results of a round, and prepare the next one that they call for, if there is one."""
+        if todo.is_refused:
+            todo.tasks = []
+            return
+        begun_ms = (plan.round_began - todo.began) * 1000 if results else 0.0
+        results += [of._replace(offset_ms=of.offset_ms + begun_ms) for of in given] if begun_ms else given
+        plan.widest = max(plan.widest, len(todo.tasks))
+        todo.tasks = []
+        while plan.later and not todo.tasks:
+            following, plan.later = plan.later[0], plan.later[1:]
+            plan.round_began = time.monotonic()
+            if plan.deadline is not None and plan.round_began >= plan.deadline:
+                return
+            lists = {name: part.items for name, part in todo.known.items()}
+            lists |= {of.layer_name: of.result.items for of in results if of.success}
+            if following.is_called_for(lists):
+                self._extend(plan, todo, following.layers)
+
+    def _extend(self, plan: RecallPlan, todo: _Round, names: tuple[str, ...]) -> None:
+        """Ask more layers for a recall, or take what the cache has of them."""
+        plan.layer_names += names
+        if plan.key is not None:
+            plan.stamp += self._cache.stamp(names)
+            todo.known |= self._cache.get(plan.key, names).parts
+        self._admit(plan, todo, names)
+
+    def _admit(self, plan: RecallPlan, todo: _Round, names: tuple[str, ...]) -> None:
         """Decide which layers are asked: none that is known, or down, or waits for this very answer."""
-        if ticket is not None and ticket.refused is not None:
-            return _Round([], known, {})
         request = plan.request
         query = LayerQuery(request.query, request.scope, plan.query_type, request.context or {})
         limit = candidates(request.k)
         above = recalls_above()
-        todo = _Round([], known, {})
-        for layer in plan.layers:
-            name = layer.name
-            if name in known:
+        for name in names:
+            if name in todo.known:
                 continue
+            layer = self.layers[name]
             if above and (why := _recursion(plan, name, above)):
                 todo.left_out[name] = why
                 continue
@@ -254,11 +298,8 @@ class Recaller:
                 todo.tasks.append(layer.task(query, limit, timeout))
         if todo.left_out:
             self._try_layers()
-        return todo
 
-    def _combine(
-        self, plan: RecallPlan, todo: _Round, results: list[ExecutionResult], ticket: Ticket | None
-    ) -> RecallResult:
+    def _combine(self, plan: RecallPlan, todo: _Round, results: list[ExecutionResult]) -> RecallResult:
         missing = list(todo.left_out)
         for of in results:
             if not of.success:
@@ -271,8 +312,8 @@ class Recaller:
                 of_layer=of.of_layer,
                 at_deadline=of.at_deadline,
             )
-        if ticket is not None and ticket.refused is not None:
-            return result.refused(plan, ticket.refused, ticket.retry_after)
+        if todo.ticket is not None and todo.ticket.refused is not None:
+            return result.refused(plan, todo.ticket.refused, todo.ticket.retry_after)
         stale = self._stale(plan, missing) if missing else {}
         answer = result.combine(plan, results, todo.known, todo.left_out, stale)
         if results:

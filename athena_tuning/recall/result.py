@@ -103,6 +103,8 @@ def combine(
                     count,
                 )
             )
+    for layer in plan.route.explored & errors.keys():
+        del errors[layer]  # the recall did not need it
     by_layer = {layer: snapshots[layer] for layer in plan.layer_names if layer in snapshots}
     lists = {layer: snapshot.items for layer, snapshot in by_layer.items()}
     shown = sum([min(k, len(items)) for items in lists.values()])
@@ -115,7 +117,7 @@ def combine(
         Snapshot(fused, fields, True),
         errors,
         tuple(tasks),
-        plan.parallel and len(results) > 1,
+        plan.parallel and plan.widest > 1,
         {layer: age for layer, (_, age) in stale.items()},
         not results,
         shown,
@@ -170,10 +172,11 @@ def metrics(
         result.success,
         _error(result),
         result.parallel and not shared,
-        len(tasks) if result.parallel and tasks else 1,
+        min(len(tasks), plan.widest) if result.parallel and tasks else 1,
         tasks=tasks,
         partial=result.is_refused or (result.success and not result.complete),
         config_version=plan.config_version,
+        source=plan.source,
     )
 
 
@@ -204,4 +207,5 @@ def cancelled(plan: RecallPlan) -> QueryMetrics:
         None,
         "given up by its caller",
         config_version=plan.config_version,
+        source=plan.source,
     )

@@ -80,6 +80,11 @@ class OperatorToken:
         self._secret = given or secrets.token_urlsafe(24)
 
     @property
+    def secret(self) -> str:
+        """What programs send as ``Authorization: Bearer …``; never log it."""
+        return self._secret
+
+    @property
     def query(self) -> str:
         """The address below the app's that makes an operator."""
         return f"operator?token={self._secret}"

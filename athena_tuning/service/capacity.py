@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.model import QueryMetrics
 from athena_tuning.tuning.estimation import concurrency_levels
 from athena_tuning.tuning.estimation.contention import ContentionLaw, capacity
 from athena_tuning.tuning.estimation.telemetry import Telemetry, trace_of
@@ -69,13 +69,13 @@ class Curve:
         return next(n for n, rate in enumerate(self.per_second, start=1) if rate >= enough)
 
 
-def curve(evidence: PerformanceProfiler) -> Curve | None:
+def curve(records: Sequence[QueryMetrics]) -> Curve | None:
     """Fit the newest recalls; None where fewer than two numbers in flight have measurements enough.
 
     ``X(n) = n · tasks / Σ wₗ·fₗ(n)``, as ``tuning.contention.capacity`` has it for recalls; w is a layer's
     own work in the mean recall, f its slowdown beside n.
     """
-    telemetry = Telemetry().after(evidence.metrics[-TELEMETRY.recalls :])
+    telemetry = Telemetry().after(records[-TELEMETRY.recalls :])
     laws, levels = telemetry.laws, telemetry.contention.curve
     trace = trace_of(telemetry.recalls, laws)
     if levels is None or levels.levels < 2 or not len(trace):

@@ -43,7 +43,9 @@ class Point(NamedTuple):
 
 def records_of(store: Store, view: View) -> Iterator[QueryMetrics]:
     """Give the recalls of a view, at most ``MOST_RECORDS``."""
-    stored = stored_records(store, since=view.start, until=view.end, query_type=view.query_type)
+    stored = stored_records(
+        store, since=view.start, until=view.end, query_type=view.query_type, sources=view.sources
+    )
     layer, version = view.layer, view.config_version
     kept = (
         m

@@ -13,9 +13,11 @@ from athena_tuning import locations
 from athena_tuning.load.remote_run import OrderTaker
 from athena_tuning.load.run import LoadRun
 from athena_tuning.load.spec import LoadSpec
+from athena_tuning.model import Source, SourceBatch
 from athena_tuning.recall import MemoryManager
 from athena_tuning.recall.ingest import ingest_file
 from athena_tuning.samples import sample_workloads
+from athena_tuning.samples.store_sample import store_sample
 from athena_tuning.store import Store
 
 logger = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ class Embedded:
             marker.touch()
         self.has_sample = marker.exists()
         self.manager = MemoryManager(memory, store=store)
+        self._store = store
         self._lock = threading.Lock()
         self._demo: LoadRun | None = None
         self._orders = OrderTaker(self.manager).start()
@@ -58,7 +61,7 @@ class Embedded:
         """Start the demo load, if it does not run yet."""
         with self._lock:
             if self._demo is None:
-                self._demo = LoadRun(self.manager, DEMO).start()
+                self._demo = LoadRun(self.manager, DEMO, source=Source.LIVE.value).start()
 
     def stop_demo(self) -> None:
         """Stop the demo load, if it runs."""
@@ -67,16 +70,13 @@ class Embedded:
         if demo is not None:
             demo.stop()
 
-    def take_sample(self, name: str, *, ending_at: float) -> int:
-        """Record a sample workload as if it had just ended, and return how many recalls that was.
+    def take_sample(self, name: str, *, ending_at: float) -> SourceBatch:
+        """Bring a sample workload into the store as if it had just ended; return what it is there.
 
         Raises:
             ValueError: if there is no such workload.
         """
-        records = sample_workloads.load_records(name, ending_at=ending_at)
-        for record in records:
-            self.manager.profiler.record_query(record)
-        return len(records)
+        return store_sample(name, self._store, ending_at=ending_at)
 
     def recall(self, text: str, *, k: int, scope: str | None, use_cache: bool) -> Mapping[str, Any]:
         """Ask the memory."""

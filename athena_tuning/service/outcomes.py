@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from athena_tuning.model import Action, Annotation, ConfigVersion, Decision
+from athena_tuning.model.source import MEASURED
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.profiling.columns.selection import Filter
 from athena_tuning.service import text, units
@@ -37,7 +38,7 @@ def observed_change(
         after: the later one.
 
     Returns:
-        None if no type has ``LEAST`` recalls under both, or not all of them were measured live.
+        None if no type has ``LEAST`` recalls under both that were really asked.
     """
     kinds = [view.query_type] if view.query_type else profiler.query_types()
     shifts, weights, doubts = [], [], []
@@ -154,9 +155,9 @@ def trail(
 
 
 def _logs(profiler: PerformanceProfiler, kind: str, version: int) -> tuple[float, float, int] | None:
-    where = Filter(query_type=kind, config_version=version)
+    where = Filter(query_type=kind, config_version=version, sources=MEASURED)
     n = profiler.summary(**where).count
-    if n < LEAST or set(profiler.sources(**where)) - {"live"}:
+    if n < LEAST:
         return None
     logs = np.log(np.maximum(np.asarray(profiler.percentiles(_SPREAD, **where)), 1e-3))
     return float(logs.mean()), float(logs.std()), n

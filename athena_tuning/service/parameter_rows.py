@@ -17,6 +17,10 @@ LABELS = {
     "layer_selection_enabled": "layer selection",
     "layer_timeouts": "timeouts of layers",
     "skipped_layers": "layers left out",
+    "extra_layers": "layers added",
+    "second_round": "layers of the second round",
+    "second_round_below": "agreement that is enough",
+    "exploration_share": "share of recalls that explore",
     "overload_after_seconds": "overload after",
     "overload_wait_seconds": "longest wait in an overload",
 }

@@ -18,7 +18,7 @@ class Remembered:
     refresh at about the same time then share one computation, and see data that is at most so old.
 
     Args:
-        version: grows when the data changes.
+        version: differs when the data has changed.
         clock: seconds.
         look_seconds: between two looks at the version.
         most: answers kept, those asked for last.
@@ -31,7 +31,7 @@ class Remembered:
 
     def __init__(
         self,
-        version: Callable[[], int],
+        version: Callable[[], Hashable],
         clock: Callable[[], float],
         *,
         look_seconds: float = 2.0,
@@ -41,9 +41,9 @@ class Remembered:
         self._clock = clock
         self._look_seconds = look_seconds
         self._lock = threading.Lock()
-        self._answers: LruCache[tuple[Hashable, int], Any] = LruCache(most)
+        self._answers: LruCache[tuple[Hashable, Hashable], Any] = LruCache(most)
         self._looked_at = -look_seconds
-        self._version = -1
+        self._version: Hashable = None
 
     def forget(self) -> None:
         """Look at the version anew at the next question."""

@@ -14,6 +14,7 @@ from athena_tuning.control import operations
 from athena_tuning.control.layer_health import posted_health
 from athena_tuning.frames import Records
 from athena_tuning.load.whatif_run import MOST_RECALLS, Question, WhatIfRun
+from athena_tuning.lru_cache import LruCache
 from athena_tuning.model import (
     Annotation,
     ConfigSet,
@@ -21,14 +22,18 @@ from athena_tuning.model import (
     Decision,
     LayerHealth,
     Mode,
+    Proposal,
     QueryMetrics,
+    SourceBatch,
     TuningConfig,
     TuningStrategy,
     WorkerStatus,
 )
+from athena_tuning.model.source import MEASURED
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall.cache import CacheLosses
 from athena_tuning.samples import sample_workloads
+from athena_tuning.service import doctor
 from athena_tuning.service.capacity import Curve, curve
 from athena_tuning.service.embedded import Embedded
 from athena_tuning.service.forecasts import Forecasts
@@ -38,12 +43,16 @@ from athena_tuning.service.status import Standing
 from athena_tuning.service.store_follower import Tail
 from athena_tuning.service.view import View
 from athena_tuning.store import Store, StoreEvent, StoreHealth
-from athena_tuning.tuning import AutoTuner
+from athena_tuning.store.findings import Finding
+from athena_tuning.tuning.recorded import proposals_on
 from athena_tuning.tuning.simulation.what_if import with_config
 
 WORKER_IS_ALIVE_SECONDS = 10.0
 FORECAST_IS_STALE_SECONDS = 120.0
 EVENT_HOURS = 7 * 24.0
+MOST_ALONE = 4000
+"""Recalls of a batch, the newest, that a proposal on it alone rests on."""
+
 NOW = "what is seen now"
 """The source of a sweep that is no sample workload: the newest recalls."""
 
@@ -73,9 +82,9 @@ class ReadService:
         self.embedded = embedded
         self._clock = clock
         self.loads = Loads(store, embedded)
-        self._remembered = Remembered(lambda: self.window.version, clock)
+        self._remembered = Remembered(lambda: (self.tail.generation, self.window.version), clock)
         self._forecasts = Forecasts(clock)
-        self._advisors: dict[tuple[TuningStrategy, str], AutoTuner] = {}
+        self._alone: LruCache[tuple[str, int, int], Mapping[str, Proposal]] = LruCache(16)
 
     @property
     def now(self) -> float:
@@ -94,8 +103,8 @@ class ReadService:
 
     @property
     def evidence(self) -> PerformanceProfiler:
-        """What proposals rest on: the manager's window here, else what managers elsewhere measured."""
-        return self.embedded.manager.profiler if self.embedded else self.tail.live
+        """The newest of what the managers that serve have met."""
+        return self.tail.evidence
 
     def ask(self, read: Callable[..., T], view: View, *more: Any) -> T:
         """Return ``read(window, view, *more)``; while the window stays as it is, computed once for everybody.
@@ -121,8 +130,8 @@ class ReadService:
         )
 
     def data_age(self) -> float | None:
-        """Return the seconds since the newest recall in the window; None without one."""
-        newest = self.window.summary().last_timestamp
+        """Return the seconds since the newest recall that was really asked; None without one."""
+        newest = self.window.summary(sources=MEASURED).last_timestamp
         return max(0.0, self.now - newest) if newest == newest else None  # noqa: PLR0124 (NaN is not itself)
 
     def blocked(self, workers_alive: int | None = None) -> str | None:
@@ -143,26 +152,37 @@ class ReadService:
         """Return the configs in force."""
         return self.embedded.manager.configs if self.embedded else self.store.config_set()
 
-    def enough(self) -> tuple[int, int]:
-        """Return the recalls that proposals can rest on, and how many they need."""
-        return self.evidence.summary().count, self._tuner().min_samples
+    def proposals(self) -> Mapping[str, Proposal]:
+        """Return by scope what the tuner that leads would set, as it has told everybody."""
+        return self._remembered.answer(("proposals", int(self.now)), self.store.proposals)
 
-    def preview(self, strategy: TuningStrategy | None = None, scope: str = "all") -> Decision:
-        """Return what the tuner would choose now under a strategy (None: the one in force)."""
-        configs = self.configs()
-        chosen = strategy or configs.default.config.strategy
-        question = ("preview", chosen, scope, configs.head)
-        return self._remembered.answer(question, lambda: self._propose(chosen, scope))
+    def proposal(self, scope: str = "all", source: str | None = None) -> Proposal | None:
+        """Return what would be set for a scope; None while no tuner has told.
+
+        Args:
+            scope: "all", or a query type; for one that the tuner has not met, what it says of all.
+            source: a batch; then what the tuner would set if it had met that alone, worked out here.
+        """
+        told = self.proposals() if source is None else self._on_alone(source)
+        return told.get(scope) or told.get("all")
 
     def under_strategy(self, strategy: TuningStrategy, at: ConfigVersion) -> TuningConfig:
-        """Return the values of a scope under a strategy, on today's evidence; pinned values stay."""
-        if at.mode is Mode.PINNED:
-            return replace(at.config, strategy=strategy)
-        return replace(self.preview(strategy, at.scope).after, strategy=strategy)
+        """Return the values of a scope under a strategy, as the tuner proposes; pinned values stay.
 
-    def capacity(self) -> Curve | None:
-        """Return the throughput curve that the newest recalls speak for; None where they say too little."""
-        return self._remembered.answer("capacity", lambda: curve(self.evidence))
+        Where it has not told, or about another config, only the strategy changes: the tuner brings the values
+        later.
+        """
+        told = self.proposal(at.scope) if at.mode is not Mode.PINNED else None
+        values = told.under(strategy, at.config) if told else None
+        return replace(values or at.config, strategy=strategy)
+
+    def capacity(self, source: str | None = None) -> Curve | None:
+        """Return the throughput curve that the newest recalls speak for; None where they say too little.
+
+        Args:
+            source: a batch; then what its recalls speak for, alone.
+        """
+        return self._remembered.answer(("capacity", source), lambda: curve(self._newest(source, MOST_ALONE)))
 
     def cache_losses(self) -> CacheLosses | None:
         """Return what ended answers cost since the start; None where the managers are in other processes."""
@@ -197,7 +217,7 @@ class ReadService:
         """Return the run that sweeps one thing over recorded recalls; started if need be.
 
         Args:
-            source: a sample workload, or ``NOW``.
+            source: a sample workload, a batch, or ``NOW``.
             over: see ``workload.whatif.OVER``.
             scope: "all" or a query type.
             speed: arrivals so many times as fast.
@@ -206,17 +226,22 @@ class ReadService:
             ValueError: if a value does not fit, or too many simulations are waiting.
         """
         configs = self.configs()
-        sample = "" if source == NOW else source
+        batch = source if ":" in source else None
+        sample = "" if batch or source == NOW else source
         asked = Question(configs, sample=sample, over=over, scope=scope, speed=speed)
         return self._forecasts.ask(
             ("sweep", source, over, scope, speed, configs.head, self.now // 10 if source == NOW else 0),
-            lambda: asked if sample else replace(asked, records=self._newest()),
+            lambda: asked if sample else replace(asked, records=self._newest(batch)),
             stale_after=float("inf"),
         )
 
     def samples(self) -> Sequence[sample_workloads.SampleWorkload]:
         """Return the sample workloads."""
         return sample_workloads.list_samples()
+
+    def sources(self) -> list[SourceBatch]:
+        """Return what the store holds from other sources than live ones, newest first."""
+        return self.store.batches()
 
     def workers(self) -> Records[WorkerStatus]:
         """Return all known managers, last seen first."""
@@ -238,6 +263,10 @@ class ReadService:
         """Return which store it is, how often it was replaced while in use, and what cannot be read."""
         return self.store.health()
 
+    def findings(self) -> list[Finding]:
+        """Return what an examination of this machine and the store finds; anew after a minute."""
+        return self._remembered.answer(("findings", self.now // 60), lambda: doctor.examine_open(self.store))
+
     def events(self, hours: float = EVENT_HOURS) -> list[StoreEvent]:
         """Return what happened to the store and around it lately, newest first."""
         return self.store.events(since=self.now - hours * 3600)[::-1]
@@ -250,8 +279,11 @@ class ReadService:
         """Return the tuner's decisions, newest first."""
         return self.store.decisions(limit=limit)
 
-    def _newest(self) -> list[QueryMetrics]:
-        return list(self.evidence.metrics[-MOST_RECALLS:])
+    def _newest(self, source: str | None = None, most: int = MOST_RECALLS) -> list[QueryMetrics]:
+        """Return the newest recalls of a batch; without one, of what the managers that serve have met."""
+        if source is None:
+            return self.evidence.newest(most)
+        return self.window.newest(most, sources={source})
 
     def _own(self, config: TuningConfig, scope: str, configs: ConfigSet) -> dict[str, Any]:
         """Return a config's values for a scope; a type takes its limit from all types, whatever it says."""
@@ -260,31 +292,14 @@ class ReadService:
             values["max_concurrent"] = configs.default.config.max_concurrent
         return values
 
-    def _propose(self, strategy: TuningStrategy, scope: str) -> Decision:
-        asked = self._advisor(strategy)
-        asked.in_force(_under(self.configs(), strategy))
-        return asked.propose(None if scope == "all" else scope)
+    def _on_alone(self, source: str) -> Mapping[str, Proposal]:
+        """Return what the tuner would set if it had met one batch alone, worked out once."""
+        configs, chosen = self.configs(), frozenset({source})
 
-    def _advisor(self, strategy: TuningStrategy) -> AutoTuner:
-        """Return the tuner to ask about a strategy: kept, so that it reads and searches only what is new."""
-        tuner = self._tuner()
-        key = (strategy, tuner.policy.name)
-        if key not in self._advisors:
-            self._advisors[key] = AutoTuner(
-                self.evidence,
-                strategy,
-                tuner.adjustment_interval,
-                tuner.min_samples,
-                bounds=tuner.bounds,
-                policy=tuner.policy.name,
-                clock=self._clock,
-            )
-        return self._advisors[key]
+        def work_out() -> Mapping[str, Proposal]:
+            records = self._newest(source, MOST_ALONE)
+            told = proposals_on(records, configs, self.now) if records else ()
+            return {proposal.scope: proposal for proposal in told}
 
-    def _tuner(self) -> AutoTuner:
-        return self.embedded.manager.tuner if self.embedded else AutoTuner(self.tail.profiler)
-
-
-def _under(configs: ConfigSet, strategy: TuningStrategy) -> ConfigSet:
-    at = configs.default
-    return replace(configs, default=replace(at, config=replace(at.config, strategy=strategy)))
+        size = self.window.summary(sources=chosen).count
+        return self._alone.get_or_compute((source, configs.head, size), work_out)

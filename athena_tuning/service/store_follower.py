@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 
 from athena_tuning.control.feedback import FeedbackTail
+from athena_tuning.model.source import is_evidence
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.store import Store, StoreError
+from athena_tuning.store import REMOVED, Store, StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -23,11 +24,12 @@ class Tail:
 
     Attributes:
         profiler: the window.
-        live: the newest of it that managers measured; no samples, imports and simulations.
+        evidence: the newest of it that managers are tuned by; see ``model.source``.
         problem: what keeps it from following; None if nothing does.
         caught_up: whether it has once read all that there was.
         looked_at: Unix seconds of the last good look.
         taken: records taken so far.
+        generation: how often the window was begun anew, because something was taken out of the store.
 
     A store that fails is tried again at the next turn; meanwhile ``problem`` says what is wrong and the
     window keeps what it has.
@@ -50,11 +52,12 @@ class Tail:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.profiler = PerformanceProfiler(window_hours=hours, max_metrics=most_records, clock=clock)
-        self.live = PerformanceProfiler(clock=clock)
+        self.evidence = PerformanceProfiler(clock=clock)
         self.problem: str | None = None
         self.caught_up = False
         self.looked_at = 0.0
-        self.taken = 0
+        self.taken = self.generation = 0
+        self._removed: set[tuple[str, str]] | None = None
         self._store = store
         self._since = hours * 3600
         self._every = every_seconds
@@ -81,6 +84,7 @@ class Tail:
         before = self.taken
         with self._turn:
             try:
+                self._forget_what_was_removed()
                 while not self._stop.is_set():
                     tail = self._store.tail_metrics(
                         self._cursor,
@@ -90,7 +94,7 @@ class Tail:
                     )
                     self._cursor = tail.cursor
                     tail.records.record_in(self.profiler)
-                    tail.records.record_in(self.live, "live")
+                    tail.records.record_in(self.evidence, is_evidence)
                     self.taken += len(tail.records)
                     if not tail.records:
                         break
@@ -102,6 +106,21 @@ class Tail:
             else:
                 self.problem, self.caught_up, self.looked_at = None, True, self._clock()
         return self.taken - before
+
+    def _forget_what_was_removed(self) -> None:
+        """Begin anew if a batch was taken out of the store since the window was begun."""
+        removed = set(self._store.posted(REMOVED).items())
+        if self._removed is not None and removed - self._removed:
+            self._begin()
+        self._removed = removed
+
+    def _begin(self) -> None:
+        hours, most = self.profiler.window_hours, self.profiler.max_metrics
+        self.profiler = PerformanceProfiler(window_hours=hours, max_metrics=most, clock=self._clock)
+        self.evidence = PerformanceProfiler(clock=self._clock)
+        self.generation += 1
+        self._cursor = ""
+        self._feedback = FeedbackTail(self._store, self.profiler, self._clock)
 
     def wait_for(self, taken: int, seconds: float) -> bool:
         """Look again and again until so many records were taken in all; False if it took too long."""

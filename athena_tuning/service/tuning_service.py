@@ -15,7 +15,7 @@ from typing import Any
 
 from athena_tuning import locations, settings
 from athena_tuning.control import operations
-from athena_tuning.interchange import Import, Stored, store_import
+from athena_tuning.interchange import Import, Stored, forget_import, store_import
 from athena_tuning.load import fast_forward
 from athena_tuning.load.spec import LoadSpec
 from athena_tuning.model import (
@@ -23,6 +23,7 @@ from athena_tuning.model import (
     ConfigVersion,
     Decision,
     Mode,
+    SourceBatch,
     TuningConfig,
     TuningStrategy,
 )
@@ -300,10 +301,11 @@ class TuningService(ReadService):
             here.stop_demo()
         self._note(actor, f"demo load {'started' if on else 'stopped'}")
 
-    def take_sample(self, actor: Actor, name: str) -> int:
-        """Record a sample workload as if it had just ended; return how many recalls that was.
+    def take_sample(self, actor: Actor, name: str) -> SourceBatch:
+        """Bring a sample workload in as if it had just ended; return the batch that it is.
 
-        It reaches the window as all recalls do, through the store; this waits a moment for it.
+        It is looked at by itself (``View.sources``), and no manager is tuned by it. This waits a moment until
+        the window has it.
 
         Raises:
             NotAllowed: as ``set_demo`` does.
@@ -312,7 +314,7 @@ class TuningService(ReadService):
         here = self._here(actor, "load a workload")
         before = self.tail.taken
         taken = here.take_sample(name, ending_at=self.now)
-        self.tail.wait_for(before + taken, _ARRIVES_WITHIN_SECONDS)
+        self.tail.wait_for(before + taken.records, _ARRIVES_WITHIN_SECONDS)
         self._remembered.forget()
         self._note(actor, f"sample workload {name} loaded")
         return taken
@@ -324,8 +326,8 @@ class TuningService(ReadService):
         *,
         evidence: str | None = None,
         progress: Callable[[float], None] | None = None,
-    ) -> int:
-        """Simulate a load on the configs in force as if it had just ended; return how many recalls that was.
+    ) -> SourceBatch:
+        """Simulate a load on the configs in force as if it had just ended; return the batch that it is.
 
         The records are marked as simulated, in the store and wherever they are shown.
 
@@ -352,11 +354,12 @@ class TuningService(ReadService):
             ending_at=self.now,
             progress=progress,
         )
-        count = fast_forward.store_forward(made, self.store)
-        self.tail.wait_for(before + count, _ARRIVES_WITHIN_SECONDS)
+        forwarded = fast_forward.store_forward(made, self.store)
+        self.tail.wait_for(before + forwarded.records, _ARRIVES_WITHIN_SECONDS)
         self._remembered.forget()
-        self._note(actor, f"fast forward of {audit.load_in_words(spec)}: {count:,} simulated recalls")
-        return count
+        words = audit.load_in_words(spec)
+        self._note(actor, f"fast forward of {words}: {forwarded.records:,} simulated recalls")
+        return forwarded
 
     def import_file(
         self,
@@ -401,6 +404,22 @@ class TuningService(ReadService):
             self._remembered.forget()
             self._note(actor, f"{came.report.records:,} queries imported from {found.path.name}")
         return came
+
+    def remove_source(self, actor: Actor, source: str) -> SourceBatch:
+        """Take a batch out of the store again, with its roll-ups; return what it was.
+
+        Raises:
+            NotAllowed: if the actor is no operator.
+            ValueError: if there is no such batch, or its load run is under way.
+            StoreError: if it could not be taken out.
+        """
+        actor.must_be_operator("take a batch out")
+        gone = self.store.remove_batch(source)
+        forget_import(source)
+        self.tail.look()
+        self._remembered.forget()
+        self._note(actor, f"{gone.records:,} recalls of {source} taken out")
+        return gone
 
     def recall(
         self, actor: Actor, text: str, *, k: int = 5, scope: str | None = None, use_cache: bool = True

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from athena_tuning.model.source import MEASURED
+
 RANGES: dict[str, float] = {
     "15m": 900.0,
     "1h": 3600.0,
@@ -29,6 +31,7 @@ class View:
         layer: only this layer's share; None for all.
         timezone: IANA name for everything that is told by the clock.
         config_version: only recalls that ran this version; None for all.
+        sources: only recalls from these kinds of sources, or batches; None for all.
     """
 
     start: float
@@ -37,6 +40,7 @@ class View:
     layer: str | None = None
     timezone: str = "UTC"
     config_version: int | None = None
+    sources: frozenset[str] | None = MEASURED
 
     def __post_init__(self) -> None:
         if not self.start < self.end:
@@ -61,6 +65,7 @@ class View:
             "query_type": self.query_type,
             "layer": self.layer,
             "config_version": self.config_version,
+            "sources": self.sources,
         }
 
     def only(self, **changes: Any) -> View:
@@ -86,6 +91,7 @@ def view_of(
     query_type: str | None = None,
     layer: str | None = None,
     timezone: str = "UTC",
+    sources: frozenset[str] | None = MEASURED,
 ) -> View:
     """Return the view of a named range that ends now, or of a custom period.
 
@@ -99,6 +105,7 @@ def view_of(
         query_type: a type, or None.
         layer: a layer, or None.
         timezone: IANA name.
+        sources: kinds of sources, or batches; None for all.
 
     Example:
         >>> view_of("1h", 7201.5).end
@@ -111,4 +118,4 @@ def view_of(
         step = max(2.0, length / 20_000)
         end = -(-now // step) * step
         start = end - length
-    return View(start, end, query_type, layer, timezone)
+    return View(start, end, query_type, layer, timezone, sources=sources)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from athena_tuning.model import Annotation, ConfigVersion, QueryMetrics
+from athena_tuning.model.source import LIVE_ALONE, MEASURED
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.profiling.questions.cache_effectiveness import CacheReport, CacheRow
 from athena_tuning.profiling.questions.concurrency import ConcurrencyReport, ConcurrencyRow
@@ -58,7 +59,7 @@ def kpis(profiler: PerformanceProfiler, view: View) -> list[Kpi]:
     Rates are over the part of a period that the window covers: what was before its first recall is unknown.
     """
     now, then = profiler.summary(**view.where), profiler.summary(**view.before.where)
-    began = profiler.summary().first_timestamp
+    began = profiler.summary(sources=view.sources).first_timestamp
     bucket = bucket_for(now, view, points=20)
     series = profiler.time_series(bucket, **view.where)
     per_second = [n / bucket for n in series.count]
@@ -105,7 +106,7 @@ def summary(profiler: PerformanceProfiler, view: View) -> WindowSummary:
 
 
 def sources(profiler: PerformanceProfiler, view: View) -> dict[str, int]:
-    """Return how many recalls of a view came from each source ("live", "sample", …)."""
+    """Return how many recalls of a view came from each kind of source ("live", "load", …)."""
     return profiler.sources(**view.where)
 
 
@@ -267,10 +268,18 @@ class Health:
 
 
 def health(profiler: PerformanceProfiler, view: View, slo_ms: float | None) -> Health:
-    """Judge a view by its promise, its errors and the period before."""
+    """Judge a view by its promise, its errors and the period before: what was asked live, and no load.
+
+    What is looked at by itself, a sample for instance, is judged as it is.
+    """
+    if view.sources == MEASURED:
+        view = view.only(sources=LIVE_ALONE)
     now, then = profiler.summary(**view.where), profiler.summary(**view.before.where)
     if not now.count:
-        return Health("quiet", "No recalls in this period")
+        loaded = (
+            profiler.summary(**view.only(sources=MEASURED).where).count if view.sources == LIVE_ALONE else 0
+        )
+        return Health("quiet", "Load alone in this period" if loaded else "No recalls in this period")
     errors, refused = _ratio(now.errors, now.known_success), now.refused / now.count
     if errors > 0.01 or refused > 0.001:
         failing = f"{units.percent(errors)} of recalls fail"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from athena_tuning.store.base import MetricsTail, Store
+from athena_tuning.store.base import REMOVED, WITH_EVIDENCE, MetricsTail, Store
 from athena_tuning.store.configs import ConfigChange
 from athena_tuning.store.errors import ConfigConflict, LeaseLost, StoreError
 from athena_tuning.store.health import StoreEvent, StoreHealth, UnreadableRow
@@ -16,6 +16,8 @@ from athena_tuning.store.text_policy import TextPolicy
 
 __all__ = [
     "RECALLS",
+    "REMOVED",
+    "WITH_EVIDENCE",
     "ConfigChange",
     "ConfigConflict",
     "Lease",

@@ -8,9 +8,12 @@ or that only a newer program understands, is passed over by every reader and sho
 
 from __future__ import annotations
 
+import json
+import logging
 import math
+import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -21,16 +24,30 @@ from athena_tuning.model import (
     ConfigVersion,
     Decision,
     Feedback,
+    Proposal,
     QueryMetrics,
+    SourceBatch,
     WorkerStatus,
 )
 from athena_tuning.store.configs import ConfigChange
+from athena_tuning.store.findings import Finding
 from athena_tuning.store.health import StoreEvent, StoreHealth
 from athena_tuning.store.leases import Lease
 from athena_tuning.store.records import StoredRecords
 from athena_tuning.store.retention import Level
 from athena_tuning.store.rollup import Rollups
 from athena_tuning.store.text_policy import TextPolicy
+
+logger = logging.getLogger(__name__)
+
+_PROPOSALS = "proposals"
+
+REMOVED = "removed batches"
+"""The topic of messages whose keys are batches that were taken out, each removal with a text of its own."""
+
+
+WITH_EVIDENCE = 100
+"""Decisions of which it is kept what they rest on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +99,7 @@ class Store(ABC):
         limit: int = 100_000,
         newest: int | None = None,
         without: str | None = None,
+        sources: Collection[str] | None = None,
     ) -> MetricsTail:
         """Return raw records that were stored after ``cursor`` ("": from the beginning).
 
@@ -91,6 +109,7 @@ class Store(ABC):
             limit: stop after about so many records; call again until nothing comes.
             newest: pass over all but about so many of the newest.
             without: a worker whose records are left out.
+            sources: only records of these kinds of sources, or batches; None: of all.
         """
 
     @abstractmethod
@@ -104,6 +123,7 @@ class Store(ABC):
         query_type: str | None = None,
         config_version: int | None = None,
         worker_id: str | None = None,
+        sources: Collection[str] | None = None,
     ) -> Rollups:
         """Return the roll-ups from ``start`` to ``end``, everything that is stored included.
 
@@ -116,7 +136,32 @@ class Store(ABC):
             query_type: only this type.
             config_version: only what ran under this version.
             worker_id: only what this worker measured.
+            sources: only what came from these kinds of sources, or batches; None: from all.
         """
+
+    @abstractmethod
+    def batches(self) -> list[SourceBatch]:
+        """Return what there is from other sources than live ones, newest first."""
+
+    def remove_batch(self, source: str) -> SourceBatch:
+        """Take a batch out again, with its roll-ups; return what it was.
+
+        Whoever follows the store learns of it by a message of the topic ``REMOVED``.
+
+        Args:
+            source: as ``batches`` gives it.
+
+        Raises:
+            ValueError: if there is no such batch.
+            StoreError: if it could not be taken out; nothing of it was then.
+        """
+        gone = self._take_out(source)
+        self.post(REMOVED, source, uuid.uuid4().hex)
+        return gone
+
+    @abstractmethod
+    def _take_out(self, source: str) -> SourceBatch:
+        """Do what ``remove_batch`` says, and tell nobody."""
 
     @abstractmethod
     def maintain(self) -> None:
@@ -181,8 +226,18 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def append_decision(self, decision: Decision) -> None:
-        """Keep a decision; one with the same id is replaced (a verdict may be filled in)."""
+    def append_decision(self, decision: Decision, evidence: bytes | None = None) -> None:
+        """Keep a decision; one with the same id is replaced (a verdict may be filled in).
+
+        Args:
+            decision: the record.
+            evidence: what it rests on, packed (``tuning.evidence``): kept for the newest ``WITH_EVIDENCE``
+                decisions that have some. None leaves what is there.
+        """
+
+    @abstractmethod
+    def decision_evidence(self, decision_id: str) -> bytes | None:
+        """Return what a decision rests on, packed; None where it is not kept, or not any more."""
 
     @abstractmethod
     def decisions(self, *, limit: int = 200) -> Records[Decision]:
@@ -229,6 +284,23 @@ class Store(ABC):
             within: leave out those that were posted longer ago than this, in seconds of the store's clock.
         """
 
+    def publish(self, proposals: Sequence[Proposal]) -> None:
+        """Tell everybody what the tuner that leads would set, in place of what was told before."""
+        told = [proposal.to_dict() for proposal in proposals]
+        self.post(_PROPOSALS, "leader", json.dumps(told, default=lambda number: number.item()))
+
+    def proposals(self) -> dict[str, Proposal]:
+        """Return by scope what the tuner that leads would set; {} where none has told, or it is damaged."""
+        found = {}
+        for text in self.posted(_PROPOSALS).values():
+            try:
+                for values in json.loads(text):
+                    proposal = Proposal.from_dict(values)
+                    found[proposal.scope] = proposal
+            except (ValueError, TypeError, KeyError, AttributeError) as exc:
+                logger.warning("proposals in the store cannot be read: %s: %s", type(exc).__name__, exc)
+        return found
+
     @abstractmethod
     def acquire_lease(self, name: str, holder: str, ttl_seconds: float) -> Lease | None:
         """Take or renew a lease.
@@ -263,6 +335,10 @@ class Store(ABC):
     @abstractmethod
     def events(self, *, since: float = 0.0) -> list[StoreEvent]:
         """Return what happened at ``since`` (Unix seconds) or later, oldest first."""
+
+    def examine(self) -> list[Finding]:
+        """Return what there is to say of the database itself: version, rights, clock; for ``doctor``."""
+        return []
 
     @abstractmethod
     def health(self) -> StoreHealth:

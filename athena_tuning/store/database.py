@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from athena_tuning.store.findings import Finding
+
 Row = tuple[Any, ...]
 
 
@@ -80,6 +82,10 @@ class Database(ABC):
 
     def shrink(self) -> None:  # noqa: B027 (most databases do it themselves)
         """Give back to the system what is free, in short steps, where the database does not do so itself."""
+
+    @abstractmethod
+    def examine(self) -> list[Finding]:
+        """See ``Store``."""
 
     @abstractmethod
     def close(self) -> None:

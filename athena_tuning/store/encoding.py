@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from athena_tuning.model import LayerTask, QueryMetrics
+from athena_tuning.model import LayerTask, QueryMetrics, Source, SourceBatch
 from athena_tuning.profiling.columns.recall_columns import RecallColumns
 from athena_tuning.profiling.columns.rows import FLAGS, OUTCOME_ID
 from athena_tuning.store.packing import Floats, Ints, Packer, numbered
@@ -44,6 +44,7 @@ class Encoded:
         oldest: smallest timestamp in Unix seconds.
         newest: largest timestamp in Unix seconds.
         texts: the query texts to keep, by ``text_id``.
+        batches: what is in it from other sources than live ones.
     """
 
     data: bytes
@@ -52,6 +53,7 @@ class Encoded:
     oldest: float
     newest: float
     texts: Mapping[int, str]
+    batches: Sequence[SourceBatch] = ()
 
 
 class _Columns(NamedTuple):
@@ -91,9 +93,7 @@ def encode(records: Sequence[QueryMetrics], policy: TextPolicy = TextPolicy.KEEP
     except _ODD:
         fine = [record for record in records if _is_fine(record)]
     batch = _encode(fine, policy) if fine else encode(())
-    return Encoded(
-        batch.data, batch.records, len(records) - len(fine), batch.oldest, batch.newest, batch.texts
-    )
+    return replace(batch, refused=len(records) - len(fine))
 
 
 def encode_columns(
@@ -124,7 +124,7 @@ def encode_columns(
     )
     texts = {key: kept[key] for key in rows.texts if key in kept} if policy is TextPolicy.KEEP else {}
     data, oldest, newest = _packed(columns, policy)
-    return Encoded(data, rows.n, 0, oldest, newest, texts)
+    return Encoded(data, rows.n, 0, oldest, newest, texts, _batches(columns))
 
 
 def _is_fine(record: Any) -> bool:
@@ -162,7 +162,20 @@ def _encode(records: Sequence[QueryMetrics], policy: TextPolicy) -> Encoded:
     )
     data, oldest, newest = _packed(columns, policy)
     kept = dict(zip(keys, texts, strict=True)) if policy is TextPolicy.KEEP else {}
-    return Encoded(data, len(records), 0, oldest, newest, kept)
+    return Encoded(data, len(records), 0, oldest, newest, kept, _batches(columns))
+
+
+def _batches(columns: _Columns) -> list[SourceBatch]:
+    distinct, places = columns.named[2]
+    if all(source == Source.LIVE for source in distinct):
+        return []
+    which, times = np.array(list(places)), np.array(list(columns.time), float)
+    found = []
+    for number, source in enumerate(distinct):
+        own = times[which == number]
+        if source != Source.LIVE and len(own):
+            found.append(SourceBatch(source, len(own), float(own.min()), float(own.max())))
+    return found
 
 
 def _shown(errors: Sequence[str | None], places: Wholes, policy: TextPolicy) -> Places:

@@ -9,9 +9,11 @@ the epoch on. Within an epoch versions only grow; what has a higher epoch is new
 from __future__ import annotations
 
 import uuid
+from dataclasses import astuple
 from typing import NamedTuple
 
 from athena_tuning.store.database import Transaction
+from athena_tuning.store.health import StoreEvent
 
 POSITION = "store_id, epoch, (SELECT coalesce(max(version), 0) FROM main.config_versions)"
 """What to select from ``main.identity`` for a ``Position``."""
@@ -84,6 +86,14 @@ def begin_epoch(transaction: Transaction, after: Position, what: str, now: float
     here = Position(*row)
     if here.epoch > after.epoch or (what == "restored" and here.follows(after)):
         return here
-    transaction.run("UPDATE main.identity SET epoch = ?", (after.epoch + 1,))
-    transaction.run("INSERT INTO main.events (time, kind, text) VALUES (?,?,?)", (now, what, REPLACED[what]))
-    return here._replace(epoch=after.epoch + 1)
+    return next_epoch(transaction, after.epoch, StoreEvent(now, what, REPLACED[what]))
+
+
+def next_epoch(transaction: Transaction, epoch: int, event: StoreEvent) -> Position:
+    """Move the epoch on, beyond ``epoch`` and beyond what the content says; return where the store is now."""
+    [row] = transaction.execute(f"SELECT {POSITION} FROM main.identity")
+    here = Position(*row)
+    here = here._replace(epoch=max(here.epoch, epoch) + 1)
+    transaction.run("UPDATE main.identity SET epoch = ?", (here.epoch,))
+    transaction.run("INSERT INTO main.events (time, kind, text) VALUES (?,?,?)", astuple(event))
+    return here

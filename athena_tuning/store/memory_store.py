@@ -7,7 +7,7 @@ import threading
 import time as time_module
 import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from itertools import islice, takewhile
 
@@ -20,16 +20,18 @@ from athena_tuning.model import (
     Decision,
     Feedback,
     QueryMetrics,
+    SourceBatch,
     WorkerStatus,
 )
-from athena_tuning.store.base import MetricsTail, Store
+from athena_tuning.store.base import WITH_EVIDENCE, MetricsTail, Store
+from athena_tuning.store.batches import known_batch, newest_first, without_source
 from athena_tuning.store.configs import ConfigChange, check_together, versions_after
 from athena_tuning.store.encoding import Encoded
 from athena_tuning.store.errors import StoreError
 from athena_tuning.store.health import StoreEvent, StoreHealth
 from athena_tuning.store.leases import NOBODY, UNTAKEN, Lease, LeaseState, LeaseWatch, check_held
 from athena_tuning.store.paging import Extent, page
-from athena_tuning.store.records import StoredRecords, encoded
+from athena_tuning.store.records import StoredRecords, encoded, of_sources
 from athena_tuning.store.retention import DEFAULT, Level, Retention, spans_of
 from athena_tuning.store.rollup import Rollups, chosen_keys
 from athena_tuning.store.rollup_shelf import RollupShelf
@@ -71,11 +73,13 @@ class MemoryStore(Store):
         self._kept = self._newest = 0
         self._sequences: dict[str, int] = {}
         self._shelf = RollupShelf()
+        self._foreign: dict[str, SourceBatch] = {}
         self._maintained = clock()
         self._versions: list[ConfigVersion] = []
         self._in_force = ConfigSet()
         self._by_key: dict[str, ConfigVersion] = {}
         self._decisions: dict[str, Decision] = {}
+        self._evidence: dict[str, tuple[float, bytes]] = {}
         self._workers: dict[str, WorkerStatus] = {}
         self._annotations: list[Annotation] = []
         self._events: dict[str, StoreEvent] = {}
@@ -96,6 +100,9 @@ class MemoryStore(Store):
             self._newest += 1
             self._batches.append((self._newest, worker_id, batch))
             self._shelf.add(worker_id, batch)
+            for part in batch.batches:
+                known = self._foreign.get(part.source)
+                self._foreign[part.source] = known.and_then(part) if known else part
             self._kept += batch.records
             while self._kept > self._max_records and len(self._batches) > 1:
                 self._kept -= self._batches.popleft()[2].records
@@ -116,6 +123,7 @@ class MemoryStore(Store):
         limit: int = 100_000,
         newest: int | None = None,
         without: str | None = None,
+        sources: Collection[str] | None = None,
     ) -> MetricsTail:
         """See ``Store``."""
         seen = int(cursor or 0)
@@ -130,7 +138,7 @@ class MemoryStore(Store):
             seen = others[done - 1][0]
         texts = {key: text for batch in found for key, text in batch.texts.items()}
         segments = [Segment(batch.data).since(since) for batch in found]
-        return MetricsTail(StoredRecords(segments, texts), str(seen))
+        return MetricsTail(StoredRecords(of_sources(segments, sources), texts), str(seen))
 
     def rollups(
         self,
@@ -142,13 +150,35 @@ class MemoryStore(Store):
         query_type: str | None = None,
         config_version: int | None = None,
         worker_id: str | None = None,
+        sources: Collection[str] | None = None,
     ) -> Rollups:
         """See ``Store``."""
         spans = spans_of(start, end, level, self._clock(), self._retention)
         chosen = chosen_keys(layer, query_type, config_version, worker_id)
         with self._open():
             self._shelf.roll_up()
-            return self._shelf.read(spans, chosen)
+            return self._shelf.read(spans, chosen).of_sources(sources)
+
+    def batches(self) -> list[SourceBatch]:
+        """See ``Store``."""
+        with self._open():
+            return newest_first(self._foreign.values())
+
+    def _take_out(self, source: str) -> SourceBatch:
+        with self._open():
+            gone = known_batch(self._foreign.pop(source, None), source)
+            self._shelf.take_out(source)
+            left = deque(
+                (number, worker, rest)
+                for number, worker, batch in self._batches
+                if (rest := without_source(batch, source)) is not None
+            )
+            workers = {worker for _, worker, _ in left}
+            for _, worker, batch in self._batches:  # so that it may come again under its old name
+                if worker not in workers and any(part.source == source for part in batch.batches):
+                    self._sequences.pop(worker, None)
+            self._batches, self._kept = left, sum(batch.records for _, _, batch in left)
+            return gone
 
     def maintain(self) -> None:
         """See ``Store``."""
@@ -157,6 +187,8 @@ class MemoryStore(Store):
         with self._open():
             self._shelf.roll_up()
             self._shelf.forget(keep, now)
+            for part in [b for b in self._foreign.values() if b.newest < now - keep.days]:
+                del self._foreign[part.source]
             while self._batches and self._batches[0][2].newest < now - keep.raw:
                 self._kept -= self._batches.popleft()[2].records
             for decision in [d for d in self._decisions.values() if d.time < now - keep.decisions]:
@@ -202,10 +234,20 @@ class MemoryStore(Store):
             newest_first = (v for v in reversed(self._versions) if scope in (None, v.scope))
             return Records(ConfigVersion, islice(newest_first, limit))
 
-    def append_decision(self, decision: Decision) -> None:
+    def append_decision(self, decision: Decision, evidence: bytes | None = None) -> None:
         """See ``Store``."""
         with self._open():
             self._decisions[decision.decision_id] = decision
+            if evidence is not None:
+                self._evidence[decision.decision_id] = decision.time, evidence
+                while len(self._evidence) > WITH_EVIDENCE:
+                    del self._evidence[min(self._evidence, key=lambda name: (self._evidence[name][0], name))]
+
+    def decision_evidence(self, decision_id: str) -> bytes | None:
+        """See ``Store``."""
+        with self._open():
+            kept = self._evidence.get(decision_id)
+            return None if kept is None else kept[1]
 
     def decisions(self, *, limit: int = 200) -> Records[Decision]:
         """See ``Store``."""

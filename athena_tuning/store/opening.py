@@ -5,9 +5,11 @@ from __future__ import annotations
 import time as time_module
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from athena_tuning.extras import MissingExtra
 from athena_tuning.locations import default_store_url
+from athena_tuning.plugins import STORES, plugins
 from athena_tuning.store.base import Store
 from athena_tuning.store.errors import StoreError
 from athena_tuning.store.retention import DEFAULT, Retention
@@ -28,7 +30,7 @@ def open_store(
         url: ``memory://``, ``sqlite:///relative/path``, ``sqlite:////absolute/path`` or
             ``postgresql://user@host/database``; None: ``ATHENA_TUNING_STORE``, else a file in the data
             folder. After ``sqlite://`` comes the host, which is empty, and a slash. White space around it
-            does not count.
+            does not count. Other schemes are those of installed packages (``plugins.STORES``).
         text: what to keep of query texts; None: what ``ATHENA_TUNING_TEXTS`` says ("keep", "hash" or
             "drop"), else all.
         retention: how long what is kept.
@@ -45,15 +47,14 @@ def open_store(
     """
     url = (url or default_store_url()).strip()
     text = TextPolicy(text) if text is not None else text_policy()
-    scheme, found, rest = url.partition("://")
+    scheme, found, _ = url.partition("://")
     if found and scheme == "memory":
         from athena_tuning.store.memory_store import MemoryStore
 
         return MemoryStore(text=text, retention=retention, clock=clock or time_module.time)
-    if found and scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
+    if path := sqlite_file(url):
         from athena_tuning.store.sqlite import SqliteStore
 
-        path = Path(rest[1:])
         if not create and not path.exists():
             raise StoreError(f"{path}: there is no such file; a manager that is given this store makes it")
         return SqliteStore(path, text=text, retention=retention, clock=clock or time_module.time)
@@ -64,9 +65,36 @@ def open_store(
             raise StoreError(str(exc)) from exc
 
         return PostgresStore(url, text=text, retention=retention, clock=clock)
+    if found and scheme in (added := plugins(STORES).by_name):
+        return _opened_by(added[scheme], url, text=text, retention=retention, clock=clock, create=create)
+    others = "".join(f", {name}://…" for name in sorted(plugins(STORES).by_name))
+    troubles = "".join(f"; {trouble}" for trouble in plugins(STORES).troubles)
     raise StoreError(
-        f"{_shown(url)}: no store is known by this name; say memory://, sqlite:///path or postgresql://…"
+        f"{_shown(url)}: no store is known by this name; say memory://, sqlite:///path or"
+        f" postgresql://…{others}{troubles}"
     )
+
+
+def _opened_by(opener: Callable[..., Store], url: str, **how: Any) -> Store:
+    """Open a store of another package; whatever goes wrong there is a ``StoreError`` without the URL."""
+    try:
+        return opener(url, **how)
+    except (StoreError, ValueError):
+        raise
+    except Exception as exc:
+        scheme = url.partition("://")[0]
+        raise StoreError(f"{scheme}://…: the store could not be opened ({type(exc).__name__})") from exc
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file that a URL names; None if it names no SQLite file.
+
+    Example:
+        >>> sqlite_file(" sqlite:////var/store.db "), sqlite_file("memory://")
+        (PosixPath('/var/store.db'), None)
+    """
+    scheme, _, rest = url.strip().partition("://")
+    return Path(rest[1:]) if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1 else None
 
 
 def _shown(url: str) -> str:

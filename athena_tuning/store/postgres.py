@@ -6,13 +6,13 @@ import threading
 import time as time_module
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any
 
 from athena_tuning import fork
 from athena_tuning.extras import needs_extra
 from athena_tuning.store.database import Database, Row, Transaction
 from athena_tuning.store.errors import StoreError
+from athena_tuning.store.findings import Finding, good
 from athena_tuning.store.identity import POSITION
 from athena_tuning.store.postgres_listener import PositionListener
 from athena_tuning.store.retention import DEFAULT, Retention
@@ -24,13 +24,15 @@ with needs_extra("postgres", "PostgreSQL"):
     import psycopg_pool
     from psycopg import errors
 
-    from athena_tuning.store import postgres_connection
+    from athena_tuning.store import postgres_connection, postgres_findings
     from athena_tuning.store.postgres_connection import (
+        PostgresTransaction,
         TimedConnection,
         connect,
         in_our_words,
         is_pooled,
         open_pool,
+        translated,
     )
     from athena_tuning.store.postgres_schema import prepare, quoted
 
@@ -126,7 +128,7 @@ class PostgresDatabase(Database):
         with self._connection() as connection:
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             try:
-                yield _PostgresTransaction(connection, self._sql)
+                yield PostgresTransaction(connection, self._prefix)
             finally:
                 if not connection.broken:
                     connection.execute("ROLLBACK")
@@ -141,7 +143,7 @@ class PostgresDatabase(Database):
                 connection.execute(
                     b"SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"{self._schema}.{lock}",)
                 )
-            yield _PostgresTransaction(connection, self._sql)
+            yield PostgresTransaction(connection, self._prefix)
 
     def now(self) -> float:
         """See ``Database``: the server's clock."""
@@ -166,6 +168,26 @@ class PostgresDatabase(Database):
         if position is None:
             [position] = self.read(_POSITION)
         return position
+
+    def examine(self) -> list[Finding]:
+        """See ``Database``."""
+        [(version,)] = self.read("SELECT current_setting('server_version')")
+        asked = time_module.time()
+        [(there,)] = self.read("SELECT CAST(extract(epoch FROM clock_timestamp()) AS DOUBLE PRECISION)")
+        here = (asked + time_module.time()) / 2
+        tables = self.read(
+            "SELECT c.relname, has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid, 'INSERT')"
+            " AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE')"
+            " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = ? AND c.relkind = 'r' ORDER BY c.relname",
+            (self._schema,),
+        )
+        return [
+            good("server", f"PostgreSQL {version}"),
+            postgres_findings.pooler(self._pooled, self.config_watch),
+            postgres_findings.privileges(self._schema, tables),
+            postgres_findings.clock(there - here),
+        ]
 
     def close(self) -> None:
         """See ``Database``."""
@@ -202,29 +224,7 @@ class PostgresDatabase(Database):
         self.openings += 1
 
     def _sql(self, sql: str) -> bytes:
-        return _translated(sql, self._prefix)
-
-
-class _PostgresTransaction:
-    def __init__(self, connection: psycopg.Connection[Row], translated: Callable[[str], bytes]) -> None:
-        self._connection = connection
-        self._translated = translated
-
-    def execute(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
-        return self._connection.execute(self._translated(sql), values, binary=True).fetchall()
-
-    def run(self, sql: str, values: Sequence[Any] = ()) -> None:
-        self._connection.execute(self._translated(sql), values)
-
-    def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        with self._connection.cursor() as cursor:
-            cursor.executemany(self._translated(sql), rows)
-
-
-@lru_cache(maxsize=256)
-def _translated(sql: str, prefix: str) -> bytes:
-    """Return a statement with PostgreSQL's mark for values and the schema before each table."""
-    return sql.replace("%", "%%").replace("?", "%s").replace("main.", prefix.replace("%", "%%")).encode()
+        return translated(sql, self._prefix)
 
 
 def _server_limits() -> tuple[bytes, ...]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from athena_tuning.extras import needs_extra
@@ -141,6 +142,38 @@ def is_pooled(connection: psycopg.Connection[Any]) -> bool:
     """
     [(pid,)] = connection.execute("SELECT pg_backend_pid()").fetchall()
     return bool(pid != connection.info.backend_pid)
+
+
+class PostgresTransaction:
+    """A ``Transaction`` on a connection that is in one.
+
+    Args:
+        connection: in a transaction.
+        prefix: what stands before each table.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any], prefix: str) -> None:
+        self._connection = connection
+        self._prefix = prefix
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """See ``Transaction``."""
+        return self._connection.execute(translated(sql, self._prefix), values, binary=True).fetchall()
+
+    def run(self, sql: str, values: Sequence[Any] = ()) -> None:
+        """See ``Transaction``."""
+        self._connection.execute(translated(sql, self._prefix), values)
+
+    def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """See ``Transaction``."""
+        with self._connection.cursor() as cursor:
+            cursor.executemany(translated(sql, self._prefix), rows)
+
+
+@lru_cache(maxsize=256)
+def translated(sql: str, prefix: str) -> bytes:
+    """Return a statement with PostgreSQL's mark for values and the schema before each table."""
+    return sql.replace("%", "%%").replace("?", "%s").replace("main.", prefix.replace("%", "%%")).encode()
 
 
 @contextmanager

@@ -7,11 +7,13 @@ from typing import Any
 
 from athena_tuning.extras import needs_extra
 from athena_tuning.store.errors import StoreError
-from athena_tuning.store.schema import CURRENT, MIGRATIONS
+from athena_tuning.store.schema import CURRENT, MIGRATIONS, Step
 
 with needs_extra("postgres", "PostgreSQL"):
     import psycopg
     from psycopg import errors
+
+    from athena_tuning.store.postgres_connection import PostgresTransaction
 
 LOWEST = 13
 """The oldest PostgreSQL that a store works on."""
@@ -21,7 +23,7 @@ _KINDS = {
     "key": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
     "compact": "",
 }
-_DENSE = (("segments", "data"), ("rollups", "histogram"))
+_DENSE = (("segments", "data"), ("rollups", "histogram"), ("decision_evidence", "data"))
 """Columns that PostgreSQL need not try to compress."""
 
 
@@ -97,7 +99,7 @@ def _version(connection: psycopg.Connection[Any], schema: str, name: str) -> int
 
 def _migrate(connection: psycopg.Connection[Any], version: int, schema: str) -> None:
     at = quoted(schema)
-    statements = []
+    statements: list[Step] = []
     if version < 0:
         statements += [f"CREATE SCHEMA {at.removesuffix('.')}"]
     if version <= 0:
@@ -106,14 +108,18 @@ def _migrate(connection: psycopg.Connection[Any], version: int, schema: str) -> 
             f"INSERT INTO {at}schema_version VALUES (0)",
         ]
     for step in MIGRATIONS[max(version, 0) :]:
-        statements += [statement.format(schema=at, **_KINDS) for statement in step]
-    if version <= 0:
         statements += [
-            f"ALTER TABLE {at}{table} ALTER COLUMN {column} SET STORAGE EXTERNAL" for table, column in _DENSE
+            statement if callable(statement) else statement.format(schema=at, **_KINDS) for statement in step
         ]
+    statements += [
+        f"ALTER TABLE {at}{table} ALTER COLUMN {column} SET STORAGE EXTERNAL" for table, column in _DENSE
+    ]
     statements += [
         f"INSERT INTO {at}identity VALUES (1, '{uuid.uuid4().hex}', 0) ON CONFLICT DO NOTHING",
         f"UPDATE {at}schema_version SET version = {CURRENT}",
     ]
     for statement in statements:
-        connection.execute(statement.encode())
+        if callable(statement):
+            statement(PostgresTransaction(connection, at))
+        else:
+            connection.execute(statement.encode())

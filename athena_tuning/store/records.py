@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import overload
 
 import numpy as np
 
 from athena_tuning.model import QueryMetrics
+from athena_tuning.model.source import is_among
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.profiling.columns.recall_columns import RecallColumns, joined
 from athena_tuning.store.encoding import Encoded, encode, encode_columns
-from athena_tuning.store.segment import records_of, shown_texts
+from athena_tuning.store.segment import Segment, records_of, shown_texts
 from athena_tuning.store.text_policy import TextPolicy, text_id
 
 
@@ -22,6 +23,13 @@ def encoded(records: Sequence[QueryMetrics], policy: TextPolicy) -> Encoded:
     if isinstance(records, StoredRecords) and len(records):
         return encode_columns(joined(records.segments), records.texts, policy)
     return encode(records, policy)
+
+
+def of_sources(segments: Sequence[Segment], sources: Collection[str] | None) -> list[Segment]:
+    """Return the records of some kinds of sources, or batches; None: of all."""
+    if sources is None:
+        return list(segments)
+    return [segment.of_sources(lambda source: is_among(source, sources)) for segment in segments]
 
 
 class StoredRecords(Sequence[QueryMetrics]):
@@ -45,20 +53,19 @@ class StoredRecords(Sequence[QueryMetrics]):
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
-    def record_in(self, profiler: PerformanceProfiler, source: str | None = None) -> None:
+    def record_in(self, profiler: PerformanceProfiler, keep: Callable[[str], bool] | None = None) -> None:
         """Put the records into a window, as columns if that can be; only the last ones that it can hold.
 
         Args:
             profiler: the window.
-            source: only what came from there ("live", …); None: everything.
+            keep: whether recalls of a source are wanted; None: all are.
         """
         if not self:
             return
         whole = joined(self.segments)
-        if source is not None:
-            whole = whole.where(np.array([name == source for name in whole.sources])[whole.source])
-        keep = np.arange(whole.n) >= whole.n - profiler.max_metrics
-        whole = whole.where(keep)
+        if keep is not None:
+            whole = whole.of_sources(keep)
+        whole = whole.where(np.arange(whole.n) >= whole.n - profiler.max_metrics)
         if not whole.n:
             return
         texts = shown_texts(whole, self.texts)

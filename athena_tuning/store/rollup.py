@@ -1,4 +1,4 @@
-"""Roll-ups: counts, sums and histograms of latency by time, layer, type, config version and worker.
+"""Roll-ups: counts, sums and histograms of latency by time, layer, type, config version, worker and source.
 
 They add up: a table of several rows merged is what one row over all their recalls would be. So hours are made
 of minutes, days of hours, and all workers together of each worker, with true percentiles.
@@ -6,7 +6,7 @@ of minutes, days of hours, and all workers together of each worker, with true pe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from athena_tuning.model.source import is_among
 from athena_tuning.profiling.histogram import bucket_bounds
 from athena_tuning.store.packing import Floats, Ints
 from athena_tuning.store.retention import Level, Span
@@ -21,7 +22,7 @@ from athena_tuning.store.retention import Level, Span
 RECALLS = ""
 """In place of a layer's name: the row speaks of whole recalls."""
 
-KEYS = ("seconds", "start", "layer", "query_type", "config_version", "worker_id")
+KEYS = ("seconds", "start", "layer", "query_type", "config_version", "worker_id", "source")
 COUNTS = ("count", "known", "errors", "judged", "partial", "hits", "cacheable", "refused")
 SUMS = ("sum_ms", "queue_ms")
 
@@ -89,7 +90,7 @@ class Rollups:
 
     Attributes:
         keys: for each row seconds, start (Unix seconds), layer ("" for whole recalls), query type, config
-            version and worker.
+            version, worker and source.
         counts: a row of ``COUNTS`` for each key.
         sums: a row of ``SUMS`` in ms for each key.
         buckets: histogram buckets of all rows, one row after the other.
@@ -167,6 +168,24 @@ class Rollups:
             self.weights[entries],
             np.concatenate([[0], np.cumsum(sizes[keep])]),
         )
+
+    def negated(self) -> Rollups:
+        """Return a table that takes away what this one adds."""
+        return Rollups(self.keys, -self.counts, -self.sums, self.buckets, -self.weights, self.at)
+
+    def is_count(self) -> npt.NDArray[np.bool_]:
+        """Return for each row whether nothing in it is below zero."""
+        row = np.repeat(np.arange(len(self)), np.diff(self.at))
+        fewest = np.zeros(len(self), np.int64)
+        np.minimum.at(fewest, row, self.weights)
+        return np.asarray((self.counts >= 0).all(axis=1) & (fewest >= 0))
+
+    def of_sources(self, sources: Collection[str] | None) -> Rollups:
+        """Return the rows of some kinds of sources, or batches; None: of all."""
+        if sources is None:
+            return self
+        place = KEYS.index("source")
+        return self.where(np.array([is_among(key[place], sources) for key in self.keys], bool))
 
     def quantiles(self, qs: Sequence[float]) -> Floats:
         """Return for each row the latency in ms at each quantile, interpolated in its bucket; NaN if empty.

@@ -43,11 +43,13 @@ class _Joined:
         self.n = sum(segment.n for segment in parts)
         self.workers: dict[str, int] = {}
         self.types: dict[str, int] = {}
+        self.sources: dict[str, int] = {}
         self.layers: dict[str, int] = {RECALLS: 0}
         self.worker = np.repeat(
             [_number(self.workers, worker) for worker, _ in segments], [segment.n for segment in parts]
         )
         self.type = _concatenated(_renumbered(self.types, s.types)[s.type] for s in parts)
+        self.source = _concatenated(_renumbered(self.sources, s.sources)[s.source] for s in parts)
         self.time, self.latency = (_concatenated(getattr(s, n) for s in parts) for n in ("time", "latency"))
         self.flags, self.config = (_concatenated(getattr(s, n) for s in parts) for n in ("flags", "config"))
         names = [_renumbered(self.layers, segment.layers) for segment in parts]
@@ -76,7 +78,7 @@ class _Joined:
         return _concatenated(records), _concatenated(layers)
 
     def grouped(self, record: Ints, layer: Ints, counts: Ints, sums: Floats, latency: Floats) -> Rollups:
-        """Return a row for each minute, layer, type, config version and worker among some rows.
+        """Return a row for each minute, layer, type, config version, worker and source among some rows.
 
         Args:
             record: the recall of each row.
@@ -89,15 +91,16 @@ class _Joined:
             return Rollups.empty()
         step = int(Level.MINUTE)
         start = (self.time[record] // step).astype(np.int64) * step
-        rows, group = _groups((start, layer, self.type[record], self.config[record], self.worker[record]))
+        columns = (self.type, self.config, self.worker, self.source)
+        rows, group = _groups((start, layer, *(column[record] for column in columns)))
         n = len(rows)
         summed = [np.bincount(group, column, minlength=n) for column in (*counts.T, *sums.T)]
         known = ~np.isnan(latency)
         entries = group[known] * BUCKETS + bucket_of(np.ascontiguousarray(latency[known]))
-        names = [list(numbers) for numbers in (self.layers, self.types, self.workers)]
+        names = [list(numbers) for numbers in (self.layers, self.types, self.workers, self.sources)]
         keys = [
-            (step, at, names[0][layer], names[1][type_], config, names[2][worker])
-            for at, layer, type_, config, worker in rows
+            (step, at, names[0][layer], names[1][type_], config, names[2][worker], names[3][source])
+            for at, layer, type_, config, worker, source in rows
         ]
         return Rollups(
             keys,

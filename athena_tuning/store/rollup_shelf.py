@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from athena_tuning.store.encoding import Encoded
 from athena_tuning.store.retention import Level, Retention, Span
-from athena_tuning.store.rollup import Rollups, selected
+from athena_tuning.store.rollup import KEYS, Rollups, selected
 from athena_tuning.store.rollup_fold import minutes_of
 from athena_tuning.store.segment import Segment
 
@@ -50,6 +52,14 @@ class RollupShelf:
             for shelf, table in sorted(self._shelves[span.level].items())
             if _shelf_of(span.level, span.first) <= shelf <= _shelf_of(span.level, span.end - 1)
         )
+
+    def take_out(self, source: str) -> None:
+        """Forget what came from a source."""
+        self.roll_up()
+        place = KEYS.index("source")
+        for shelves in self._shelves.values():
+            for shelf, table in list(shelves.items()):
+                shelves[shelf] = table.where(np.array([key[place] != source for key in table.keys], bool))
 
     def forget(self, retention: Retention, now: float) -> None:
         """Forget the shelves that are wholly older than the retention."""

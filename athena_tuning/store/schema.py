@@ -7,7 +7,21 @@ order.
 
 from __future__ import annotations
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
+from collections.abc import Callable
+
+from athena_tuning.store.database import Transaction
+from athena_tuning.store.source_migration import tell_sources_apart
+
+Step = str | Callable[[Transaction], None]
+"""A statement, or what has to be computed."""
+
+_KEY = ("seconds", "start", "layer", "query_type", "config_version", "worker_id")
+_FIGURES = (
+    *("count", "known", "errors", "judged", "partial", "hits", "cacheable"),
+    *("sum_ms", "queue_ms", "p50_ms", "p95_ms", "p99_ms", "histogram"),
+)
+
+MIGRATIONS: tuple[tuple[Step, ...], ...] = (
     (
         """CREATE TABLE {schema}config_versions (
             version BIGINT PRIMARY KEY,
@@ -122,7 +136,47 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             key TEXT UNIQUE)""",
         "CREATE INDEX events_time ON {schema}events (time)",
     ),
-    ("ALTER TABLE {schema}rollups ADD COLUMN refused BIGINT NOT NULL DEFAULT 0",),
+    (
+        "ALTER TABLE {schema}rollups RENAME TO rollups_before",
+        """CREATE TABLE {schema}rollups (
+            seconds BIGINT NOT NULL,
+            start BIGINT NOT NULL,
+            worker_id TEXT NOT NULL,
+            query_type TEXT NOT NULL,
+            layer TEXT NOT NULL,
+            config_version BIGINT NOT NULL,
+            source TEXT NOT NULL,
+            count BIGINT NOT NULL,
+            known BIGINT NOT NULL,
+            errors BIGINT NOT NULL,
+            judged BIGINT NOT NULL,
+            partial BIGINT NOT NULL,
+            hits BIGINT NOT NULL,
+            cacheable BIGINT NOT NULL,
+            refused BIGINT NOT NULL DEFAULT 0,
+            sum_ms DOUBLE PRECISION NOT NULL,
+            queue_ms DOUBLE PRECISION NOT NULL,
+            p50_ms DOUBLE PRECISION,
+            p95_ms DOUBLE PRECISION,
+            p99_ms DOUBLE PRECISION,
+            histogram {blob} NOT NULL,
+            PRIMARY KEY (seconds, start, layer, query_type, config_version, worker_id, source)){compact}""",
+        f"INSERT INTO {{schema}}rollups ({', '.join((*_KEY, 'source', *_FIGURES))})"
+        f" SELECT {', '.join(_KEY)}, 'unknown', {', '.join(_FIGURES)} FROM {{schema}}rollups_before",
+        "DROP TABLE {schema}rollups_before",
+        """CREATE TABLE {schema}batches (
+            source TEXT PRIMARY KEY,
+            records BIGINT NOT NULL,
+            oldest DOUBLE PRECISION NOT NULL,
+            newest DOUBLE PRECISION NOT NULL)""",
+        tell_sources_apart,
+    ),
+    (
+        """CREATE TABLE {schema}decision_evidence (
+            decision_id TEXT PRIMARY KEY,
+            time DOUBLE PRECISION NOT NULL,
+            data {blob} NOT NULL)""",
+    ),
 )
 """The steps from an empty database to today's tables; version n is what the first n steps make."""
 

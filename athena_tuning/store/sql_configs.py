@@ -14,8 +14,9 @@ from athena_tuning.model import ConfigSet, ConfigVersion, Mode, TuningConfig
 from athena_tuning.store.configs import ConfigChange, check_together, versions_after
 from athena_tuning.store.database import Database, Row, Transaction
 from athena_tuning.store.errors import StoreError
-from athena_tuning.store.health import StoreHealth
-from athena_tuning.store.identity import POSITION, REPLACED, Position, begin_epoch
+from athena_tuning.store.findings import Finding
+from athena_tuning.store.health import StoreEvent, StoreHealth
+from athena_tuning.store.identity import POSITION, REPLACED, Position, begin_epoch, next_epoch
 from athena_tuning.store.leases import Lease, check_held
 from athena_tuning.store.sql_tables import SqlTables, lease_state
 
@@ -98,10 +99,25 @@ class SqlConfigs(SqlTables):
         """See ``Store``."""
         return self._followed(Position(*self._database.position())).token
 
+    def examine(self) -> list[Finding]:
+        """See ``Store``."""
+        return self._database.examine()
+
     def health(self) -> StoreHealth:
         """See ``Store``."""
         at = self._followed(Position(*self._database.position()))
         return StoreHealth(at.store_id, at.epoch, self._database.config_watch, self._unreadable.found())
+
+    def begin_epoch(self, kind: str, told: str) -> None:
+        """Begin a new epoch after the content was replaced on purpose, also if that does not show.
+
+        Args:
+            kind: of the event.
+            told: the event's text: who did what.
+        """
+        with self._database.write(lock="configs") as transaction:
+            self._known = next_epoch(transaction, self._known.epoch, StoreEvent(self._clock(), kind, told))
+        self._forget_what_was_stored()
 
     def _forget_what_was_stored(self) -> None:
         """The content was replaced: what was known of it does not hold any more."""

@@ -6,16 +6,16 @@ import json
 import logging
 import time as time_module
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
-from athena_tuning.model import QueryMetrics
-from athena_tuning.store import sql_rollups, upkeep
+from athena_tuning.model import QueryMetrics, SourceBatch
+from athena_tuning.store import batches, sql_rollups, upkeep
 from athena_tuning.store.base import MetricsTail
 from athena_tuning.store.database import Database, Transaction
 from athena_tuning.store.encoding import Encoded
 from athena_tuning.store.errors import StoreError
 from athena_tuning.store.paging import Extent, page
-from athena_tuning.store.records import StoredRecords, encoded
+from athena_tuning.store.records import StoredRecords, encoded, of_sources
 from athena_tuning.store.retention import DEFAULT, Level, Retention, spans_of
 from athena_tuning.store.rollup import Rollups, chosen_keys
 from athena_tuning.store.segment import Segment
@@ -94,6 +94,7 @@ class SqlStore(SqlConfigs):
         limit: int = 100_000,
         newest: int | None = None,
         without: str | None = None,
+        sources: Collection[str] | None = None,
     ) -> MetricsTail:
         """See ``Store``."""
         seen: dict[str, int] = json.loads(cursor) if cursor else {}
@@ -110,7 +111,7 @@ class SqlStore(SqlConfigs):
             wanted, done = page(extents, since, limit, newest)
             at.update((segment.worker_id, segment.sequence) for segment in listed[:done])
             columns = sql_rollups.columns_of(view, [listed[place] for place in wanted], self._unreadable)
-            found = [segment.since(since) for _, segment in columns]
+            found = of_sources([segment.since(since) for _, segment in columns], sources)
             texts = _texts(view, found)
         return MetricsTail(StoredRecords(found, texts), json.dumps(at))
 
@@ -124,6 +125,7 @@ class SqlStore(SqlConfigs):
         query_type: str | None = None,
         config_version: int | None = None,
         worker_id: str | None = None,
+        sources: Collection[str] | None = None,
     ) -> Rollups:
         """See ``Store``."""
         spans = spans_of(start, end, level, self._clock(), self._retention)
@@ -131,7 +133,14 @@ class SqlStore(SqlConfigs):
         found, fresh = sql_rollups.read(self._database, self._unreadable, spans, chosen)
         if fresh >= _READER_ROLLS_UP:
             self._in_passing(sql_rollups.roll_up, self._database, self._unreadable)
-        return found
+        return found.of_sources(sources)
+
+    def batches(self) -> list[SourceBatch]:
+        """See ``Store``."""
+        return batches.read(self._database)
+
+    def _take_out(self, source: str) -> SourceBatch:
+        return batches.take_out(self._database, self._unreadable, source)
 
     def maintain(self) -> None:
         """See ``Store``."""
@@ -163,21 +172,17 @@ class SqlStore(SqlConfigs):
 def _add(transaction: Transaction, worker_id: str, sequence: int, batch: Encoded) -> None:
     """Store a batch and note the worker's last sequence, unless it is not above the old one."""
     if batch.records:
-        transaction.run(
+        values = (batch.records, batch.oldest, batch.newest, batch.data)
+        into = (
             "INSERT INTO main.segments (worker_id, sequence, records, oldest, newest, data)"
             " SELECT ?,?,?,?,?,? WHERE NOT EXISTS"
-            " (SELECT 1 FROM main.writers WHERE worker_id = ? AND sequence >= ?)",
-            (
-                worker_id,
-                sequence,
-                batch.records,
-                batch.oldest,
-                batch.newest,
-                batch.data,
-                worker_id,
-                sequence,
-            ),
+            " (SELECT 1 FROM main.writers WHERE worker_id = ? AND sequence >= ?)"
         )
+        row = (worker_id, sequence, *values, worker_id, sequence)
+        if not batch.batches:
+            transaction.run(into, row)
+        elif transaction.execute(f"{into} RETURNING id", row):
+            batches.add(transaction, batch.batches)
     transaction.run(
         "INSERT INTO main.writers (worker_id, sequence, rolled, newest) VALUES (?,?,-1,?)"
         " ON CONFLICT (worker_id) DO UPDATE SET sequence = excluded.sequence, newest = excluded.newest"

@@ -190,6 +190,22 @@ def _claim(transaction: Transaction, worker: str, before: int, after: int) -> No
 
 def _summed(view: Transaction, table: Rollups, unreadable: UnreadableRows) -> list[Row]:
     """Return the rows of ``_UPSERT`` that add a table of one level to what is stored."""
+    return _rows(Rollups.joined((stored(view, table, unreadable), table)).merged())
+
+
+def add(transaction: Transaction, table: Rollups, unreadable: UnreadableRows) -> None:
+    """Add a table of one level to what is stored."""
+    if len(table):
+        transaction.run_many(_UPSERT, _summed(transaction, table, unreadable))
+
+
+def put(transaction: Transaction, table: Rollups) -> None:
+    """Store rows in place of those with their keys."""
+    transaction.run_many(_UPSERT, _rows(table))
+
+
+def stored(view: Transaction, table: Rollups, unreadable: UnreadableRows) -> Rollups:
+    """Return the stored rows that have the keys of a table of one level."""
     starts = sorted({key[1] for key in table.keys})
     workers = sorted({key[5] for key in table.keys})
     marks = [",".join("?" * len(values)) for values in (starts, workers)]
@@ -199,13 +215,15 @@ def _summed(view: Transaction, table: Rollups, unreadable: UnreadableRows) -> li
         (table.keys[0][0], *starts, *workers),
     )
     wanted = set(table.keys)
-    kept = [row for row in rows if row[: len(KEYS)] in wanted]
-    merged = Rollups.joined((_table(kept, unreadable), table)).merged()
+    return _table([row for row in rows if row[: len(KEYS)] in wanted], unreadable)
+
+
+def _rows(table: Rollups) -> list[Row]:
     quantiles = [
         [None if math.isnan(value) else value for value in row]
-        for row in merged.quantiles((0.5, 0.95, 0.99)).tolist()
+        for row in table.quantiles((0.5, 0.95, 0.99)).tolist()
     ]
-    columns = (merged.keys, merged.counts.tolist(), merged.sums.tolist(), quantiles, merged.blobs())
+    columns = (table.keys, table.counts.tolist(), table.sums.tolist(), quantiles, table.blobs())
     return [(*key, *counts, *sums, *qs, blob) for key, counts, sums, qs, blob in zip(*columns, strict=True)]
 
 

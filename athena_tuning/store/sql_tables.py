@@ -11,7 +11,7 @@ from typing import Any
 
 from athena_tuning.frames import Records
 from athena_tuning.model import Annotation, Decision, Feedback, WorkerStatus
-from athena_tuning.store.base import Store
+from athena_tuning.store.base import WITH_EVIDENCE, Store
 from athena_tuning.store.database import Database, Row
 from athena_tuning.store.health import StoreEvent, UnreadableRows
 from athena_tuning.store.leases import NOBODY, UNTAKEN, Lease, LeaseState, LeaseWatch
@@ -39,7 +39,7 @@ class SqlTables(Store):
         self._leases = LeaseWatch(monotonic)
         self._unreadable = UnreadableRows(database.name)
 
-    def append_decision(self, decision: Decision) -> None:
+    def append_decision(self, decision: Decision, evidence: bytes | None = None) -> None:
         """See ``Store``."""
         record = json.dumps(decision.to_dict(), default=_plain)
         with self._database.write() as transaction:
@@ -49,6 +49,24 @@ class SqlTables(Store):
                 " action = excluded.action, record = excluded.record",
                 (decision.decision_id, decision.time, decision.scope, decision.action.value, record),
             )
+            if evidence is not None:
+                transaction.run(
+                    "INSERT INTO main.decision_evidence (decision_id, time, data) VALUES (?,?,?)"
+                    " ON CONFLICT (decision_id) DO UPDATE SET time = excluded.time, data = excluded.data",
+                    (decision.decision_id, decision.time, evidence),
+                )
+                transaction.run(
+                    "DELETE FROM main.decision_evidence WHERE decision_id NOT IN (SELECT decision_id FROM"
+                    " main.decision_evidence ORDER BY time DESC, decision_id DESC LIMIT ?)",
+                    (WITH_EVIDENCE,),
+                )
+
+    def decision_evidence(self, decision_id: str) -> bytes | None:
+        """See ``Store``."""
+        rows = self._database.read(
+            "SELECT data FROM main.decision_evidence WHERE decision_id = ?", (decision_id,)
+        )
+        return bytes(rows[0][0]) if rows else None
 
     def decisions(self, *, limit: int = 200) -> Records[Decision]:
         """See ``Store``."""

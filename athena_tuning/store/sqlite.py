@@ -18,6 +18,8 @@ from athena_tuning.sqlite_library import stop_memory_statistics
 from athena_tuning.store import sqlite_connection
 from athena_tuning.store.database import Database, Row, Transaction
 from athena_tuning.store.errors import StoreError
+from athena_tuning.store.file_findings import disk, rights
+from athena_tuning.store.findings import Finding, advice, good
 from athena_tuning.store.identity import POSITION
 from athena_tuning.store.retention import DEFAULT, Retention
 from athena_tuning.store.sql_metrics import SqlStore
@@ -29,7 +31,10 @@ from athena_tuning.store.upkeep import step
 
 logger = logging.getLogger(__name__)
 
-_INCREMENTAL = 2  # SQLite's number of this kind of auto_vacuum
+INCREMENTAL = 2
+"""SQLite's number for an ``auto_vacuum`` in steps."""
+_LOG_BYTES = 8_000_000
+"""A write-ahead log that grew longer is cut to this when SQLite begins it anew."""
 _PAGES_A_STEP = 200
 _SPARE_PAGES, _SPARE_SHARE = 250, 0.1
 """So many pages, or such a share of the file, stay free for what is written next."""
@@ -162,11 +167,22 @@ class SqliteDatabase(Database):
             logger.debug("%s: what was written is in the write-ahead log only, for now: %s", self.name, exc)
 
     def _frees_pages(self) -> bool:
-        return self.read("PRAGMA auto_vacuum") == [(_INCREMENTAL,)]
+        return self.read("PRAGMA auto_vacuum") == [(INCREMENTAL,)]
 
     def _has_much_free(self) -> bool:
         [(pages,)], [(free,)] = self.read("PRAGMA page_count"), self.read("PRAGMA freelist_count")
         return bool(free > max(_SPARE_PAGES, pages * _SPARE_SHARE))
+
+    def examine(self) -> list[Finding]:
+        """See ``Database``."""
+        layout = good("store file", f"{self.name} gives back to the disk what is free")
+        if not self._frees_pages():
+            layout = advice(
+                "store file",
+                f"{self.name} was made by an older program and never shrinks",
+                "athena-tuning store compact",
+            )
+        return [rights("store file", self._path), disk("store file", self._path), layout]
 
     def close(self) -> None:
         """See ``Database``."""
@@ -294,6 +310,8 @@ class _Opened:
         """The connection that writes, for whoever has the turn."""
         if self._writer is None:
             self._writer = connect(self._name)
+            self._writer.pragma("synchronous", "normal")
+            self._writer.pragma("journal_size_limit", _LOG_BYTES)
             self._writer.set_wal_hook(self.file.checkpoint)
         return self._writer
 

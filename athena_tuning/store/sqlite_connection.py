@@ -60,7 +60,11 @@ class _Patience:
 
 _MEANINGS: tuple[tuple[type[apsw.Error], str], ...] = (
     (apsw.NotADBError, "this is no database; name another file"),
-    (apsw.CorruptError, "the file is damaged; put it aside and start a new one, or restore a copy"),
+    (
+        apsw.CorruptError,
+        "the file is damaged; `athena-tuning store repair` saves what can be read of it, `store restore FILE`"
+        " puts a backup in its place",
+    ),
     (apsw.FullError, "the disk is full; make room, writing goes on by itself"),
     (apsw.ReadOnlyError, "the file cannot be written; give this user the right to, also to its folder"),
     (apsw.PermissionsError, "the file cannot be opened by this user; change its rights"),

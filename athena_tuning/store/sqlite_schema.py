@@ -13,8 +13,6 @@ from athena_tuning.store.identity import identify
 from athena_tuning.store.schema import CURRENT, MIGRATIONS
 
 APPLICATION_ID = 0x41545354
-LOG_BYTES = 8_000_000
-"""A write-ahead log that grew longer is cut to this when SQLite begins it anew."""
 
 _DIALECT = {
     "schema": "",
@@ -57,8 +55,6 @@ def prepare(connection: apsw.Connection, name: str) -> None:
     if _check_mark(connection, name):
         connection.pragma("auto_vacuum", "incremental")
     connection.pragma("journal_mode", "wal")
-    connection.pragma("journal_size_limit", LOG_BYTES)
-    connection.pragma("synchronous", "normal")
     if connection.pragma("user_version") == CURRENT:
         return
     connection.execute("BEGIN IMMEDIATE")
@@ -67,7 +63,10 @@ def prepare(connection: apsw.Connection, name: str) -> None:
         version = connection.pragma("user_version")
         for step in MIGRATIONS[version:]:
             for statement in step:
-                connection.execute(statement.format_map(_DIALECT))
+                if callable(statement):
+                    statement(SqliteTransaction(connection))
+                else:
+                    connection.execute(statement.format_map(_DIALECT))
         identify(SqliteTransaction(connection))
         connection.pragma("application_id", APPLICATION_ID)
         connection.pragma("user_version", CURRENT)

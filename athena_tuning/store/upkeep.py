@@ -33,9 +33,11 @@ def forget(database: Database, retention: Retention, now: float) -> None:
         ("texts", "id", "last_used < ?", retention.raw + 2 * _HOUR),
         ("decisions", "decision_id", "time < ?", retention.decisions),
         ("events", "id", "time < ?", retention.decisions),
+        ("decision_evidence", "decision_id", "time < ?", retention.decisions),
         ("workers", "worker_id", "last_seen < ?", retention.workers),
         ("messages", "topic, key", "time < ?", retention.workers),
         ("feedback", "query_id", "time < ?", retention.raw),
+        ("batches", "source", "newest < ?", retention.days),
         (
             "writers",
             "worker_id",

@@ -220,6 +220,11 @@ def _logs(requests: Sequence[MadeRequest]) -> Iterator[MadeFile]:
 
     timed = "\n".join(combined(r, f' rt={r.took_us / 1e6:.3f} urt="0.010"') for r in requests)
     yield MadeFile("access-timed.log", "access-log", f"{timed}\n".encode(), in_ms)
+    behind = "\n".join(
+        combined(r, f" 423 {r.took_us / 1e6:.3f} [web-80] [] 10.0.0.2:80 900 {r.took_us / 2e6:.3f} 200 id")
+        for r in requests
+    )
+    yield MadeFile("ingress.log", "access-log", f"{behind}\n".encode(), in_ms)
     plain = truth_of(requests, within_s=1.001)
     untimed = type(plain)(
         plain.count, None, None, plain.succeeded, plain.failed, plain.first, plain.last, within_s=1.001

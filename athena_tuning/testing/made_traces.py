@@ -29,6 +29,7 @@ def made_traces(requests: Sequence[MadeRequest]) -> Iterator[MadeFile]:
     """Give files of each format that holds traces."""
     yield from _tracing(requests)
     yield from _tables(requests)
+    yield from _clickhouse(requests)
     yield from _platforms(requests)
 
 
@@ -83,6 +84,7 @@ def _tracing(requests: Sequence[MadeRequest]) -> Iterator[MadeFile]:
     yield MadeFile("collector.jsonl", "otlp", _lines(lines), truth)
     packed = [otlp(r, step, packed=True) for r in requests for step in _plain(r)]
     yield MadeFile("tempo.json", "otlp", _json({"batches": resources(packed)}), truth)
+    yield MadeFile("jaeger-v3.json", "otlp", _json({"result": {"resourceSpans": resources(spans)}}), truth)
 
     def jaeger(r: MadeRequest, step: Step) -> dict[str, Any]:
         own, above, name, _, start, took, ok, text = step
@@ -94,8 +96,11 @@ def _tracing(requests: Sequence[MadeRequest]) -> Iterator[MadeFile]:
 
     traces = [{"traceID": _trace(r), "spans": [jaeger(r, step) for step in _plain(r)]} for r in requests]
     yield MadeFile("jaeger.json", "jaeger", _json({"data": traces, "total": 0, "errors": None}), truth)
-    bare = [span for trace in traces for span in trace["spans"]]
+    bare = [jaeger(r, step) for r in requests for step in _plain(r)]
     yield MadeFile("jaeger-spans.json", "jaeger", _json(bare), truth)
+    stored = [{"_index": "jaeger-span-2026-09-21", "_id": span["spanID"], "_source": span} for span in bare]
+    yield MadeFile("jaeger-elastic.json", "jaeger", _json({"took": 2, "hits": {"hits": stored}}), truth)
+    yield MadeFile("jaeger-elastic.jsonl", "jaeger", _lines(stored), truth)
 
     def zipkin(r: MadeRequest, step: Step) -> dict[str, Any]:
         own, above, name, _, start, took, ok, text = step
@@ -137,6 +142,29 @@ def _tables(requests: Sequence[MadeRequest]) -> Iterator[MadeFile]:
     yield MadeFile("spans.parquet", "span-table", _parquet(typed), truth)
 
 
+def _clickhouse(requests: Sequence[MadeRequest]) -> Iterator[MadeFile]:
+    truth = truth_of(requests, layers=_RETRIEVERS)
+    steps = [(r, step) for r in requests for step in _inside(r)]
+    rows: list[dict[str, Any]] = [
+        {
+            "Timestamp": f"{_moment(start):%Y-%m-%d %H:%M:%S.%f}000", "TraceId": _trace(r), "SpanId": own,
+            "ParentSpanId": above or "", "SpanName": name, "SpanKind": "Internal", "ServiceName": "app",
+            "SpanAttributes": {"openinference.span.kind": kind.upper(), "input.value": text},
+            "Duration": str(took * 1000), "StatusCode": "Ok" if ok else "Error",
+            "StatusMessage": "" if ok else "boom",
+        }
+        for r, (own, above, name, kind, start, took, ok, text) in steps
+    ]  # fmt: skip
+    yield MadeFile("otel_traces.jsonl", "clickhouse-spans", _lines(rows), truth)
+    cells = ([repr(value) if type(value) is dict else value for value in row.values()] for row in rows)
+    yield MadeFile("otel_traces.csv", "clickhouse-spans", _csv(list(rows[0]), cells), truth)
+    typed = [
+        {**row, "Timestamp": _moment(step[4]), "Duration": step[5] * 1000}
+        for row, (_, step) in zip(rows, steps, strict=True)
+    ]
+    yield MadeFile("otel_traces.parquet", "clickhouse-spans", _parquet(typed), truth)
+
+
 def _platforms(requests: Sequence[MadeRequest]) -> Iterator[MadeFile]:
     truth = truth_of(requests, layers=_RETRIEVERS)
     steps = [(r, step) for r in requests for step in _inside(r)]
@@ -166,6 +194,21 @@ def _platforms(requests: Sequence[MadeRequest]) -> Iterator[MadeFile]:
     ]
     yield MadeFile("phoenix.parquet", "phoenix", _parquet(_with_times(phoenix, steps)), truth)
     yield MadeFile("phoenix.json", "phoenix", _json({"data": nested, "next_cursor": None}), truth)
+    printed = [
+        {
+            "name": row["name"], "kind": "SpanKind.INTERNAL", "parent_id": row["parent_id"],
+            "context": {"trace_id": f"0x{row['context.trace_id']}", "span_id": row["context.span_id"]},
+            "start_time": row["start_time"], "end_time": row["end_time"],
+            "status": {"status_code": row["status_code"]},
+            "attributes": {
+                "input.value": row["attributes.input.value"],
+                "openinference.span.kind": row["span_kind"],
+            },
+        }
+        for row in phoenix
+    ]  # fmt: skip
+    console = "\n".join(json.dumps(span, indent=4) for span in printed)
+    yield MadeFile("console.json", "phoenix", console.encode(), truth)
 
     runs: list[dict[str, Any]] = [
         {
@@ -198,6 +241,16 @@ def _platforms(requests: Sequence[MadeRequest]) -> Iterator[MadeFile]:
     snake |= {"endTime": "end_time", "statusMessage": "status_message"}
     blob = [{snake.get(name, name): value for name, value in row.items()} for row in observed]
     yield MadeFile("langfuse-blob.jsonl", "langfuse-observations", _lines(blob), truth)
+    inside = [
+        {
+            "id": _trace(r), "timestamp": _written(r.start_us - 1_000), "name": "rag", "input": r.text,
+            "latency": (r.took_us + _MODEL_US) / 1e6, "observations": [
+                row for row, (other, _) in zip(observed, steps, strict=True) if other is r
+            ],
+        }
+        for r in requests
+    ]  # fmt: skip
+    yield MadeFile("langfuse-inside.jsonl", "langfuse-traces", _lines(inside), truth)
     alone: list[dict[str, Any]] = [
         {
             "id": _trace(r), "timestamp": _written(r.start_us), "name": "ask", "input": r.text, "output": "…",

@@ -114,6 +114,10 @@ class ContributionSettings:
     """Newest observations of a layer under a type, and newest scores of a type. Arithmetic: five times what
     is needed to leave a layer out."""
 
+    explored: int = 30
+    """Newest recalls that asked a layer only to see what it would add. Arithmetic: most are of the last 500
+    recalls at the usual share of exploration, so that a layer that becomes useful is seen by then."""
+
     types: int = 64
     """Types that are told apart; names of a caller's own beyond that are not counted. Judgement."""
 
@@ -122,6 +126,10 @@ class ContributionSettings:
 
     score_loss: float = 0.02
     """Difference of scores (0 to 1) that does not matter. Judgement."""
+
+    score_errors: float = 2.58
+    """Standard errors beyond which a difference of scores is no chance. Arithmetic: 0.5 %, for ten looks at
+    5 % in all."""
 
     scores: int = 20
     """Scores needed with a layer, and without it, to compare. Judgement: the normal law holds from there."""
@@ -290,8 +298,8 @@ class ReviewSettings:
     first: int = 150
     """Recalls with telemetry before the first search. Judgement; the prototype had 250."""
 
-    growth: float = 1.5
-    """Times the recalls so far that pass until the next search. Judgement."""
+    growth: float = 0.5
+    """Times the recalls so far that pass until the next search: then a third of all is new. Judgement."""
 
     gap: int = 4000
     """Recalls between two searches at most. Arithmetic: nothing older is kept."""
@@ -308,6 +316,17 @@ class ReviewSettings:
 
     shift: float = 0.4
     """Log ratio of the offered work from which load has moved: by half. Judgement."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdviceSettings:
+    """When a proposal is advice, and when it is told anew."""
+
+    error: float = 1.5
+    """Times by which the simulated p99 of what is in force may miss the measured one. Judgement."""
+
+    gap: int = 4000
+    """Recalls after which a proposal is told anew at the latest. As a review's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +374,44 @@ class LayerSettings:
 
     looked_at: int = 1000
     """Newest recalls whose slot time is compared. Judgement."""
+
+    wakes_every: int = 100
+    """Recalls after which it is looked anew whether a type should ask other layers. Judgement."""
+
+    worth_a_call: Mapping[str, float] = field(
+        default_factory=lambda: {"latency": 0.15, "throughput": 0.15, "balanced": 0.15, "cost": 0.2}
+    )
+    """Part of an answer that a layer must surely be to be asked beside those that selection chooses, by
+    strategy. Judgement: half of what it would be if it were worth as much as two others; more where calls
+    cost money."""
+
+    large: float = 0.25
+    """Part of an answer from which a layer is worth asking although others hardly confirm it. Judgement: what
+    one of four is worth."""
+
+    trial: int = 60
+    """Recalls of its type for which a change is on trial. Judgement: what is needed later comes back at any
+    time, by scores and by what recalls find that explore."""
+
+    explored_least: int = 5
+    """Recalls that asked it to see that. Judgement: the least that have a spread."""
+
+    sole_part: Mapping[str, float] = field(
+        default_factory=lambda: {"cost": 0.04, "balanced": 0.025, "throughput": 0.025}
+    )
+    """Part of an answer that no other layer finds, under which a layer waits for the second round, by
+    strategy; a second round takes time, so latency has none. Judgement: a quarter of a piece of the best
+    ten, and more where calls cost money."""
+
+    spared: float = 0.5
+    """Share of recalls that a second round must surely spare. Judgement."""
+
+    second_least: int = 60
+    """Recalls below which no layer waits for a second round. Judgement: the error of a part is 0.005 then."""
+
+    backed_least: float = 0.25
+    """Of what a layer adds, the share that others must find too, at whatever rank, if most of what they add
+    is found by others; else it is suspected of adding noise, which scores then decide. Judgement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,6 +478,7 @@ WHAT_IF = WhatIfSettings()
 CANARY = CanarySettings()
 SATURATION = SaturationSettings()
 REVIEW = ReviewSettings()
+ADVICE = AdviceSettings()
 ADVISORS = AdvisorSettings()
 TIMEOUTS = TimeoutSettings()
 LAYERS = LayerSettings()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from athena_tuning.model import (
     ConfigSet,
     ConfigVersion,
     Decision,
+    Proposal,
     TuningBounds,
     TuningConfig,
     TuningStrategy,
@@ -26,6 +27,11 @@ from athena_tuning.tuning.evidence import Evidence, pack
 from athena_tuning.tuning.observer import Observer
 from athena_tuning.tuning.policies.base import Finding, Policy, with_shared_limit
 from athena_tuning.tuning.policies.registry import make_policy
+from athena_tuning.tuning.publication import proposals
+from athena_tuning.tuning.settings import ADVICE, REVIEW
+
+_MOST_SCOPES = 33
+"""Scopes that proposals are told for: all types, and so many of them."""
 
 
 class AutoTuner:
@@ -96,6 +102,7 @@ class AutoTuner:
         self._switched = False
         self._step_switched = False
         self._decided_at = 0
+        self._told: tuple[Hashable, int] = (None, -1)
         self._configs = ConfigSet()
         self._observer = Observer(profiler, daily_load)
         self._memory = self.policy.memory()
@@ -190,6 +197,39 @@ class AutoTuner:
             self._basis = evidence, frozenset(made.decision_id for made in decisions)
             return decisions
 
+    @property
+    def is_looking(self) -> bool:
+        """Whether something is being looked into that will take further steps."""
+        return self._study is not None
+
+    def proposals(self, in_force: ConfigSet, now: float, author: str = "") -> tuple[Proposal, ...]:
+        """Return what it would set for "all" and each query type, under every strategy, if that is news.
+
+        It rests on what the last ``step`` saw. News is what a search or an advisor found, another config or
+        strategy, and the recalls, until there are enough of them or where nothing is simulated.
+
+        Args:
+            in_force: the configs in force.
+            now: Unix seconds.
+            author: who tells them.
+
+        Returns:
+            () while the last ones hold.
+        """
+        with self._deciding:
+            evidence = self._evidence(in_force, now, self.adjustment_interval)
+            news = self.policy.news(evidence), in_force.head, self._strategy
+            recalls = self._recorded()
+            third = min(self._told[1] // 3, ADVICE.gap) if recalls > REVIEW.first else 1
+            if news == self._told[0] and recalls - self._told[1] < max(third, 1):
+                return ()
+            self._told = news, recalls
+            evidence = replace(evidence, values=self.contributions.values())
+            if self.policy.reads_figures(evidence):
+                evidence = replace(evidence, figures=window_figures(self.profiler))
+            scopes = dict.fromkeys(("all", *self.profiler.query_types(), *in_force.by_type))
+            return proposals(self.policy, evidence, list(scopes)[:_MOST_SCOPES], author=author)
+
     def evidence_of(self, decision_id: str) -> bytes | None:
         """Return what a decision of the last ``step`` rests on, packed (see ``rerun``); else None."""
         with self._deciding:
@@ -203,6 +243,14 @@ class AutoTuner:
             self._memory = self.policy.applied(evidence, decision, version)
             if decision.scope == "all":
                 self._study = None  # it asked what would be better than what was
+
+    def begin_anew(self, profiler: PerformanceProfiler) -> None:
+        """Rest on another window from now on; what was learned from the one before is forgotten."""
+        with self._deciding:
+            self.profiler = profiler
+            load = self._observer.load
+            self._observer = Observer(profiler, DailyLoad(load.day, load.slot))
+            self._memory, self._study, self._decided_at = self.policy.memory(), None, 0
 
     def in_force(self, configs: ConfigSet) -> None:
         """Note the configs in force after somebody changed them; a strategy they bring is taken over."""
@@ -332,5 +380,7 @@ def _layers_since(configs: ConfigSet, query_type: str) -> float:
     """Return when the present set of layers came into force for a type, at the latest."""
     version = configs.by_type.get(query_type)
     if version is None:
-        return configs.default.time if configs.default.config.skipped_layers else 0.0
+        config = configs.default.config
+        chosen = config.skipped_layers or config.extra_layers or config.second_round
+        return configs.default.time if chosen else 0.0
     return version.time

@@ -20,6 +20,8 @@ def body(_: View) -> None:
             system_tables.arrival(page)
         with components.card("sys-memory", "Memory of this manager"):
             system_tables.memory(page)
+        with components.card("sys-examination", "Examination"):
+            system_tables.examination(page)
         with components.card("sys-versions", "Versions"):
             system_tables.versions()
 

@@ -23,8 +23,8 @@ limit = service.configs().default.config.max_concurrent
 
 def chosen_limit() -> int | None:
     """Return the limit that the tuner would choose, where it is another one."""
-    recalls, needed = service.enough()
-    proposed = service.preview().after.max_concurrent if recalls >= needed else limit
+    proposal = page.proposal()
+    proposed = proposal.current.decision.after.max_concurrent if proposal else limit
     return proposed if proposed != limit else None
 
 
@@ -57,7 +57,7 @@ def gauges(_: object) -> None:
 
 page.live(gauges)
 rows = window_reads.level_rows(report.levels)
-curve = service.capacity()
+curve = service.capacity(page.explored.source if page.explored else None)
 left, right = st.columns(2, gap="small")
 with (
     left,

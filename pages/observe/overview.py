@@ -8,7 +8,7 @@ from athena_tuning.service import parameter_rows, text, units, window_reads
 from athena_tuning.service.view import View
 from athena_tuning.ui.charts import live_charts
 from athena_tuning.ui.charts.echarts_option import over_time
-from athena_tuning.ui.config import predictions
+from athena_tuning.ui.config import advice, predictions
 from athena_tuning.ui.frame import components, page_context
 from athena_tuning.ui.frame.chips import Chip, chips
 from athena_tuning.ui.frame.navigation import page_file
@@ -78,13 +78,12 @@ def layers_by_p99(view: View) -> None:
 
 
 def recommendation() -> None:
-    recalls, needed = service.enough()
-    if recalls < needed:
-        components.empty(f"{recalls} of {needed} recalls needed before anything is concluded.")
+    proposal = page.proposal()
+    if proposal is None:
+        components.empty(advice.NOBODY)
         return
-    decision = service.preview()
-    st.text(text.plain(parameter_rows.summary_of(decision), 300))
-    rows = parameter_rows.decided(decision)
+    advice.summary(page, proposal)
+    rows = parameter_rows.decided(proposal.current.decision)
     changes = [row for row in rows if row.differs]
     if changes:
         components.static_table(
@@ -99,10 +98,8 @@ def recommendation() -> None:
             ["Parameter", components.Cell("Stays", "n"), components.Cell("Why", "why")],
             [(row.label, row.before, row.why or units.UNKNOWN) for row in rows[:4]],
         )
-        predictions.candidates(decision)
-    st.caption(
-        f"Rests on {units.count(decision.samples)} recalls · policy {text.markdown(decision.policy, 30)}"
-    )
+        predictions.candidates(proposal.current.decision)
+    advice.origin(page, proposal)
     label = "Look at it and apply" if changes else "All parameters and strategies"
     st.page_link(page_file("config"), label=label, icon=":material/arrow_forward:")
 

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from athena_tuning.model import QUERY_TYPES, Mode, TuningStrategy
-from athena_tuning.service import parameter_rows, text, units
-from athena_tuning.ui.config import apply_dialog, config_form, predictions, proposal_table
+from athena_tuning.service import text
+from athena_tuning.ui.config import advice, apply_dialog, config_form, proposal_table
 from athena_tuning.ui.config.apply_dialog import PendingChange
 from athena_tuning.ui.frame import components, page_context
 
@@ -39,40 +39,33 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         args=(page, scope, base, undone or ""),
     )
 
-recalls, needed = service.enough()
-enough = recalls >= needed
-strategies = proposal_table.strategies_of(page) if enough else {}
-decision = service.preview(scope=scope) if enough else None
-proposed_run, strategies_run = (
-    proposal_table.forecasts(page, decision, strategies, scope) if decision else (None, None)
-)
+proposal = page.proposal(scope)
+decision = proposal.current.decision if proposal else None
 
 left, right = st.columns([2.1, 1], gap="small")
 with left, components.card("proposal", "In force and proposed"):
-    if decision is None:
+    if proposal is None or decision is None:
         proposal_table.in_force(at)
-        st.text(f"{recalls} of {needed} recalls needed before anything is proposed.")
+        st.text(advice.NOBODY)
         components.samples_menu(page, "config")
     else:
-        st.text(text.plain(parameter_rows.summary_of(decision), 300))
-        proposal_table.table(decision, proposed_run)
-        st.caption(f"Policy {text.markdown(decision.policy, 30)} · {units.count(decision.samples)} recalls")
-        if decision.before != decision.after:
-            proposal_table.button(page, decision, base, scope)
+        advice.summary(page, proposal)
+        proposal_table.table(decision)
+        advice.origin(page, proposal)
+        if proposal.current.changes:
+            proposal_table.button(page, proposal, base, scope)
+        elif proposal.missing:
+            components.samples_menu(page, "config")
 with right:
     with components.card("effect", "What the proposal would bring"):
-        if decision is None:
+        if proposal is None:
             components.empty("Nothing is proposed yet.")
-        elif decision.before == decision.after:
+        elif not proposal.current.changes:
             components.empty(
                 "Nothing changes: what is in force is what the tuner wants.", icon="check_circle"
             )
-        elif proposed_run is None:
-            components.empty("Too many simulations are waiting.")
         else:
-            predictions.effect(proposed_run, proposal_table.PROPOSAL)
-            if proposed_run.answer:
-                st.caption(predictions.grounds(proposed_run.answer))
+            advice.forecast(proposal, proposal.current)
     with components.card("mode", "Who steers"):
         mode = st.segmented_control(
             "Mode",
@@ -94,12 +87,11 @@ with right:
             apply_dialog.button(page, label, change, icon=":material/swap_horiz:")
 
 st.header("Strategy", anchor=False)
+shared = page.proposal("all")
 with st.grid(4, min_column_width=250, gap="small"):
     for strategy in TuningStrategy:
         with components.card(f"strategy-{strategy.value}"):
-            config_form.strategy_card(
-                page, strategy, configs.default, strategies.get(strategy), strategies_run
-            )
+            config_form.strategy_card(page, strategy, configs.default, shared)
 
 left, right = st.columns([1.6, 1], gap="small")
 with left, components.card("edit", "Edit by hand"):
@@ -110,7 +102,4 @@ with right:
     with components.card("workers", "Where it is in force"):
         page.live(lambda _: components.workers_in_force(service))
 
-for run in dict.fromkeys((proposed_run, strategies_run)):
-    if run is not None:
-        predictions.wait(page, run, unless=apply_dialog.is_open)
 apply_dialog.dialog(page)

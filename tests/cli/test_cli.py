@@ -198,7 +198,7 @@ def _missing(path: Path) -> None:
     [
         (_a_text, "this is no database; name another file"),
         (_somebody_elses, "belongs to something else; name another file"),
-        (_damaged, "the file is damaged; put it aside"),
+        (_damaged, "the file is damaged; `athena-tuning store repair` saves"),
         (_missing, "there is no such file"),
     ],
 )

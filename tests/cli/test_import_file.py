@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from athena_tuning.cli import main
+from athena_tuning.model.source import kind_of
 from athena_tuning.store import open_store
 
 ROWS = "when,cost,kind\n1700000000,1500,a\n1700000001,soon,b\n1700000002,2500,a\n"
@@ -52,7 +53,7 @@ def test_an_import_reaches_the_store_says_what_was_left_out_and_ends_with_code_1
     assert "2 queries" in done.stdout
     assert "times were moved" in done.stdout
     assert "row 3: cost: no number" in done.stderr
-    assert [(m.query_type, m.latency_ms, m.source) for m in stored(home)] == [
+    assert [(m.query_type, m.latency_ms, kind_of(m.source)) for m in stored(home)] == [
         ("a", 1.5, "imported"),
         ("a", 2.5, "imported"),
     ]

@@ -49,6 +49,25 @@ def test_a_task_that_fails_is_counted_logged_once_and_tried_again(caplog: pytest
     assert "disk full" in caplog.text
 
 
+def test_a_last_task_that_fails_is_tried_again_and_the_others_are_done_once() -> None:
+    done: list[str] = []
+
+    def deliver() -> None:
+        done.append("tried")
+        if done.count("tried") < 3:
+            raise OSError("not now")
+
+    tasks = [
+        PeriodicTask("delivery", 3600.0, list, at_close=deliver),
+        PeriodicTask("report", 3600.0, list, at_close=lambda: done.append("reported")),
+    ]
+    thread = PeriodicThread("last", tasks)
+    thread.start()
+    assert thread.close(30.0)
+    assert done == ["tried", "reported", "tried", "tried"]
+    assert thread.failures["delivery"] == 2
+
+
 def test_the_last_tasks_run_in_the_thread_itself_when_it_is_closed() -> None:
     turned = threading.Event()
     last: list[str] = []

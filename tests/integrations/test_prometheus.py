@@ -122,7 +122,7 @@ def test_names_without_end_become_one(manager):
         profiler.record_query(recall(n, f"type {n}", tasks=[task(f"layer {n}")]))
     totals.catch_up()
     counted = totals.counted()
-    assert counted.recalls["other", "success"] == 50
+    assert counted.recalls["(other)", "success"] == 50
     assert len(counted.layer_seconds) == MOST_NAMES + 1
 
 
@@ -206,3 +206,19 @@ def test_layer_health_is_exported_by_layer_and_state():
         assert at(found, "layer_left_out_total", layer="dead") == 15
         assert at(found, "layer_lost_seconds_total", layer="dead") > 0
         assert at(found, "layer_stale_answers_total", layer="dead") == 0
+
+
+def test_a_scrape_has_a_bounded_number_of_series_and_all_recalls_whatever_they_are_called():
+    def scraped(names):
+        profiler = PerformanceProfiler(most_names=1000)
+        for n in range(9000):
+            profiler.record_query(recall(n, f"type {n % names}", tasks=[task(f"layer {n % names}")]))
+        totals = Totals(profiler)
+        totals.catch_up()
+        counted = totals.counted()
+        assert counted.recalls.total() == 9000
+        assert sum(sum(each.counts) for each in counted.layer_seconds.values()) == 9000
+        return len(counted.recalls) + len(counted.layer_seconds)
+
+    assert scraped(9000) == 2 * (MOST_NAMES + 1)
+    assert scraped(50) == 100

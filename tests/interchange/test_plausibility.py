@@ -178,3 +178,26 @@ def test_a_request_time_that_is_a_duration_is_no_start(tmp_path):
     found = Import(path)
     assert found.mapping.start != "request_time"
     assert found.mapping.latency == "request_time"
+
+
+@pytest.mark.parametrize(
+    ("heading", "cell", "asked"),
+    [
+        ("ts;latency_ms", "1,234", True),
+        ("ts;latency_ms", "0,234", False),
+        ("ts;latency_ms", "1,5", False),
+        ("ts;latency_ms", "1,234,567", False),
+        ("ts;latency_ms;rows", "5;1,234", True),
+    ],
+)
+def test_a_comma_before_three_digits_is_asked_about_unless_others_tell(tmp_path, heading, cell, asked):
+    path = tmp_path / "log.csv"
+    path.write_text(f"{heading}\n" + "".join(f"{BEGIN + n};{cell}\n" for n in range(30)))
+    assert ("decimal sign" in doubts(Import(path))) is asked
+
+
+def test_the_time_of_a_request_is_not_that_of_the_server_behind_it(tmp_path):
+    path = tmp_path / "access.log"
+    head = '10.0.0.1 - - [21/Sep/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 9 "-" "agent 9.999"'
+    path.write_text(f"{head} 0.250 0.200\n{head} 0.300 -\n{head} 1790000000.123 0.100 0.350\n")
+    assert [m.latency_ms for m in Import(path).records()] == pytest.approx([250, 300, 350])

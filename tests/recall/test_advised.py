@@ -80,7 +80,7 @@ def test_scores_keep_a_layer_that_adds_nothing_to_the_fused_list() -> None:
         for i in range(60):
             answer = manager.recall(f"what uses part {i}?", use_cache=False)
             assert manager.record_feedback(answer["_query_id"], 1.0)
-            manager.tuner.contributions.rate("relational", [("semantic", "graph")[i % 2]], 0.3, time.time())
+            manager.tuner.contributions.rate("relational", [("semantic", "graph")[i % 2]], 0.3)
         asked = iter(range(2 * needed))
         ask_until(manager, lambda: next(asked, None) is None)
         graph = manager.tuner.contributions.values()["relational"]["graph"]

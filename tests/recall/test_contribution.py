@@ -6,15 +6,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_tuning.model import Mode, TuningConfig
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall import MemoryManager
-from athena_tuning.recall.contribution import HOLDBACK
-from athena_tuning.recall.fusion import additions, fuse
+from athena_tuning.recall.fusion import fuse, gains
 from athena_tuning.tuning import AutoTuner
 from tests.support.waiting import until
 
@@ -29,7 +27,7 @@ lists = st.dictionaries(
 
 @given(lists, st.integers(1, 8))
 def test_additions_are_what_leaving_one_out_takes_away(found: dict[str, Any], k: int) -> None:
-    added = additions(found, k, list(found))
+    added = {layer: gain.added for layer, gain in gains(found, k, list(found)).items()}
     whole = {item["id"] for item in fuse(found, k)}
     for layer, items in found.items():
         rest = {item["id"] for item in fuse({n: v for n, v in found.items() if n != layer}, k)}
@@ -43,7 +41,7 @@ def test_a_layer_beside_the_selected_ones_is_judged_by_what_it_would_add(
 ) -> None:
     beside = min(found)
     selected = [layer for layer in found if layer != beside]
-    added = additions(found, k, selected)[beside]
+    added = gains(found, k, selected)[beside].added
     if not selected:
         assert added == min(k, len(found[beside]))
     with_it = {item["id"] for item in fuse(found, k)}
@@ -88,18 +86,9 @@ def test_a_few_recalls_in_a_hundred_ask_what_is_left_out() -> None:
         for i in range(2000):
             manager.recall(f"what uses part {i}?")
     assert layers[0].calls == 2000
-    assert 0.5 * HOLDBACK < layers[1].calls / 2000 < 1.5 * HOLDBACK
+    assert 0.02 < layers[1].calls / 2000 < 0.06
 
 
-def test_nothing_is_held_back_where_nothing_is_left_out() -> None:
-    layers = [Notes("semantic", "a"), Notes("prospective", "b")]
-    with MemoryManager(":memory:", layers=layers) as manager:
-        for i in range(200):
-            manager.recall(f"what uses part {i}?")
-    assert layers[1].calls == 0
-
-
-@pytest.mark.slow
 def test_a_real_manager_leaves_a_useless_layer_out_and_takes_it_back() -> None:
     semantic, graph = Notes("semantic", "a", "b"), Notes("graph", "c")
     profiler = PerformanceProfiler()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_tuning.recall import MemoryManager
-from athena_tuning.recall.fusion import additions, fuse
+from athena_tuning.recall.fusion import fuse, gains
 
 
 def item(item_id: str, text: str, *evidence: str, **more: object) -> dict[str, object]:
@@ -84,8 +84,8 @@ def test_a_layer_that_only_repeats_adds_nothing() -> None:
         "a": [item("x", "tea", "a/x"), item("z", "moon", "a/z")],
         "b": [item("y", "Tea!", "b/y")],
     }
-    assert additions(lists, 5, ["a", "b"]) == {"a": 2, "b": 0}
-    assert additions(lists, 5, ["a"]) == {"a": 2, "b": 0}
+    assert [gain.added for gain in gains(lists, 5, ["a", "b"]).values()] == [2, 0]
+    assert [gain.added for gain in gains(lists, 5, ["a"]).values()] == [2, 0]
 
 
 @pytest.mark.parametrize("layer", ["episodic", "semantic", "graph"])

@@ -17,6 +17,7 @@ from athena_tuning.model import TaskOutcome
 from athena_tuning.recall.execution.event_loop import LoopThread
 from athena_tuning.recall.execution.executor import ParallelLayerExecutor
 from athena_tuning.recall.execution.fanout import QueryTask
+from tests.support.clock import Clock
 from tests.support.waiting import until
 
 WAIT = 30.0
@@ -362,6 +363,43 @@ def test_an_answer_after_a_closed_loop_hurts_nobody(executor: ParallelLayerExecu
     loop.close()
     hung.end.set()
     until(lambda: executor.in_flight == 0)
+
+
+def test_coroutine_that_its_loop_could_not_start_for_long_is_started_once() -> None:
+    clock, calls = Clock(0.0), Counter[str]()
+    blocked, unblocked = threading.Event(), threading.Event()
+
+    async def blocks() -> str:
+        blocked.set()
+        unblocked.wait(WAIT)  # the mistake: nothing is awaited
+        return "b"
+
+    async def waits() -> str:
+        calls["waits"] += 1
+        for _ in range(100):
+            await asyncio.sleep(0)
+        return "w"
+
+    with ParallelLayerExecutor(2, clock=clock) as executor:
+        answers: dict[str, object] = {}
+
+        def recall() -> None:
+            results = executor.execute_parallel_sync([QueryTask("blocks", blocks), QueryTask("waits", waits)])
+            answers.update({name: result.result for name, result in results.items()})
+
+        caller = threading.Thread(target=recall)
+        caller.start()
+        assert blocked.wait(WAIT)
+        until(lambda: executor.in_flight == 2)
+        for _ in range(3):
+            clock.now += 1.0
+            executor.sweep()
+        unblocked.set()
+        caller.join(WAIT)
+        assert answers == {"blocks": "b", "waits": "w"}
+        assert calls["waits"] == 1
+        until(lambda: executor.in_flight == 0)
+        assert executor.ledger.given == executor.ledger.returned == 2
 
 
 def test_loop_thread_calls_everything_that_threads_submit_at_once() -> None:

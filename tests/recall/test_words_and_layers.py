@@ -74,6 +74,12 @@ def test_every_type_has_learned_defaults() -> None:
         ("which services are linked", {"graph", "semantic"}),
         ("Who is Ana?", {"episodic", "semantic", "graph"}),
         ("the whenever errorless doer", {"episodic", "semantic", "graph"}),
+        ("open TODOs of Ana", {"prospective", "semantic"}),
+        ("which tasks are pending", {"prospective", "semantic"}),
+        ("list all errors linked to billing", {"episodic", "graph", "semantic"}),
+        ("who uses billing", {"episodic", "graph", "semantic"}),
+        ("why is it related to billing", {"episodic", "graph", "semantic"}),
+        ("what changed in the workflows", {"episodic", "procedural", "semantic"}),
     ],
 )
 def test_layers_are_called_by_whole_words_and_by_type(text: str, layers: set[str]) -> None:

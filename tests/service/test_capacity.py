@@ -33,7 +33,7 @@ def measured(levels: range, service_ms) -> PerformanceProfiler:
 
 
 def test_a_backend_with_two_slots_carries_no_more_with_more_in_flight() -> None:
-    fitted = curve(measured(range(1, 7), lambda n: 10.0 * max(1, n / 2)))
+    fitted = curve(measured(range(1, 7), lambda n: 10.0 * max(1, n / 2)).metrics)
     assert fitted is not None
     assert fitted.best == 2
     assert fitted.at(2) == pytest.approx(200, rel=0.1)
@@ -46,7 +46,7 @@ def test_a_backend_with_two_slots_carries_no_more_with_more_in_flight() -> None:
 
 
 def test_a_backend_without_contention_carries_in_proportion() -> None:
-    fitted = curve(measured(range(1, 7), lambda _: 10.0))
+    fitted = curve(measured(range(1, 7), lambda _: 10.0).metrics)
     assert fitted is not None
     assert fitted.at(6) == pytest.approx(6 * fitted.at(1), rel=0.05)
     assert fitted.best == len(fitted.per_second)
@@ -59,8 +59,8 @@ def test_a_law_that_is_far_from_what_was_met_is_not_leant_on() -> None:
 
 
 def test_one_number_in_flight_says_nothing_of_others() -> None:
-    assert curve(measured(range(3, 4), lambda _: 10.0)) is None
-    assert curve(PerformanceProfiler()) is None
+    assert curve(measured(range(3, 4), lambda _: 10.0).metrics) is None
+    assert curve([]) is None
 
 
 def test_the_chart_says_what_the_limit_and_the_choice_carry() -> None:

@@ -36,6 +36,11 @@ class World:
     store: Store
     embedded: Embedded
 
+    def told(self) -> int:
+        """Return the recalls that the leader's proposal rests on, if it is about the configs in force."""
+        proposal = self.store.proposals().get("all")
+        return proposal.recalls if proposal and proposal.head == self.store.config_set().head else 0
+
     @property
     def manager(self) -> MemoryManager:
         return self.embedded.manager
@@ -56,6 +61,7 @@ def world(memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
         for record in load_records("fast", ending_at=time.time() - 1)[-RECALLS:]:
             made.manager.profiler.record_query(record._replace(tasks=(), source="live"))  # the rules conclude
         until(lambda: len(store.tail_metrics().records) == RECALLS)
+        until(lambda: made.told() > RECALLS / 2)
         yield made
 
 

@@ -23,7 +23,7 @@ from athena_tuning.service.store_follower import Tail
 from athena_tuning.service.tuning_service import TuningService
 from athena_tuning.service.view import view_of
 from athena_tuning.store import ConfigConflict, StoreError, open_store
-from tests.support.dashboard import OPERATOR, VIEWER, fill
+from tests.support.dashboard import OPERATOR, VIEWER, fill, told
 from tests.support.waiting import until
 
 WRITES: dict[str, Callable[[TuningService, Actor], object]] = {
@@ -42,6 +42,7 @@ WRITES: dict[str, Callable[[TuningService, Actor], object]] = {
     "take_sample": lambda s, a: s.take_sample(a, "fast"),
     "fast_forward": lambda s, a: s.fast_forward(a, LoadSpec()),
     "import_file": lambda s, a: s.import_file(a, Import(list_samples()[0].path)),
+    "remove_source": lambda s, a: s.remove_source(a, "sample:x"),
     "recall": lambda s, a: s.recall(a, "what failed?"),
     "give_feedback": lambda s, a: s.give_feedback(a, "q1", 1.0),
 }
@@ -98,9 +99,10 @@ def test_a_write_needs_a_reason_of_sensible_length(service: TuningService, reaso
 
 def without_tasks(service: TuningService) -> None:
     """Evidence that only the rules conclude from, and under each strategy something else."""
-    assert service.embedded is not None
-    for record in load_records("fast", ending_at=service.now - 1)[-500:]:
-        service.embedded.manager.profiler.record_query(record._replace(tasks=()))
+    records = load_records("fast", ending_at=service.now - 1)[-500:]
+    service.store.append_metrics("other", 1, [m._replace(tasks=(), source="live") for m in records])
+    service.tail.look()
+    told(service, 500)
 
 
 def test_switching_the_strategy_brings_its_values_and_keeps_pinned_ones(service: TuningService) -> None:
@@ -113,19 +115,20 @@ def test_switching_the_strategy_brings_its_values_and_keeps_pinned_ones(service:
         scope="meta",
         mode=Mode.PINNED,
     )
+    proposed = told(service, 500).by_strategy[TuningStrategy.THROUGHPUT].decision.after
     at = service.configs().default.version
     version, _ = service.switch_strategy(
         OPERATOR, TuningStrategy.THROUGHPUT, expected_version=at, reason="more"
     )
     assert version.config.strategy is TuningStrategy.THROUGHPUT
     assert version.config.max_concurrent > 5
-    assert version.config == replace(service.preview(TuningStrategy.THROUGHPUT).after)
+    assert version.config == proposed
     own = service.configs().by_type["meta"]
     assert own.config == replace(pinned.config, strategy=TuningStrategy.THROUGHPUT)
 
 
 def test_what_was_seen_before_a_switch_is_what_is_written(service: TuningService) -> None:
-    service.take_sample(OPERATOR, "fast")
+    fill(service, "fast")
     seen = replace(service.under_strategy(TuningStrategy.COST, service.configs().default), max_concurrent=3)
     [version] = service.switch_strategy(
         OPERATOR, TuningStrategy.COST, expected_version=0, reason="cheap", config=seen
@@ -136,7 +139,7 @@ def test_what_was_seen_before_a_switch_is_what_is_written(service: TuningService
 
 def test_each_strategy_would_set_something_else_on_the_same_evidence(service: TuningService) -> None:
     without_tasks(service)
-    chosen = {s: service.preview(s).after for s in TuningStrategy}
+    chosen = {s: p.decision.after for s, p in told(service, 500).by_strategy.items()}
     assert len({(c.max_concurrent, c.timeout_seconds) for c in chosen.values()}) == 4
 
 
@@ -239,7 +242,7 @@ def test_a_load_that_was_started_runs_on_where_the_audit_trail_cannot_be_written
 
 
 def test_a_forecast_is_made_once_for_all_who_ask_alike(service: TuningService) -> None:
-    service.take_sample(OPERATOR, "fast")
+    fill(service, "fast", 10_000)
     cases = {"four": TuningConfig(4), "ten": TuningConfig(10)}
     run = service.forecast(cases)
     assert service.forecast(cases) is run
@@ -273,7 +276,7 @@ def test_no_more_simulations_wait_than_can_be_waited_for() -> None:
 
 
 def test_a_type_is_foretold_under_the_limit_that_all_share(service: TuningService) -> None:
-    service.take_sample(OPERATOR, "fast")
+    fill(service, "fast", 10_000)
     run = service.forecast({"own": TuningConfig(17, timeout_seconds=2.0)}, "meta")
     assert run.wait(120)
     assert run.answer is not None
@@ -282,7 +285,7 @@ def test_a_type_is_foretold_under_the_limit_that_all_share(service: TuningServic
     assert run.answer.recalls < 1000
 
 
-def test_proposals_of_an_attached_dashboard_rest_on_what_managers_measured(tmp_path: Path) -> None:
+def test_an_attached_dashboard_knows_no_proposal_but_what_the_store_says(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path / 's.db'}")
     watching = TuningService(store, Tail(store))
     recorded = load_records("day", ending_at=watching.now)[-50:]
@@ -290,7 +293,11 @@ def test_proposals_of_an_attached_dashboard_rest_on_what_managers_measured(tmp_p
     store.append_metrics("measures", 1, [m._replace(source="live") for m in recorded[:20]])
     watching.tail.look()
     assert watching.window.summary().count == 70
-    assert watching.enough()[0] == 20
+    assert len(watching.evidence.metrics) == 20
+    assert watching.proposal() is None
+    at = watching.configs().default
+    wanted = watching.under_strategy(TuningStrategy.COST, at)
+    assert wanted == replace(at.config, strategy=TuningStrategy.COST), "nobody has told any values"
     watching.close()
 
 
@@ -374,14 +381,15 @@ def test_a_store_that_fails_is_told_and_followed_again_later(tmp_path: Path) -> 
     assert tail.caught_up
 
 
-def test_a_workload_that_is_taken_can_be_concluded_from_and_arrives_in_the_window(
-    service: TuningService,
-) -> None:
-    assert service.enough() == (0, 10)
+def test_a_sample_arrives_in_the_window_as_a_batch_that_tunes_nobody(service: TuningService) -> None:
     taken = service.take_sample(OPERATOR, "fast")
-    assert service.enough()[0] == min(taken, 10_000)
-    assert service.window.summary().count == taken
-    assert {m.source for m in service.window.metrics[:50]} == {"sample"}
+    assert service.window.summary().count == taken.records
+    assert service.sources() == [taken]
+    assert len(service.evidence.metrics) == 0
+    whole = view_of("1h", service.now)
+    assert window_reads.summary(service.window, whole).count == 0
+    alone = whole.only(sources=frozenset({taken.source}))
+    assert window_reads.summary(service.window, alone).count == taken.records
 
 
 def test_an_unknown_workload_is_refused(service: TuningService) -> None:
@@ -491,9 +499,11 @@ def test_who_is_an_operator(
 
 def test_a_fast_forward_is_in_the_window_at_once_and_says_it_is_simulated(service: TuningService) -> None:
     spec = LoadSpec(rate_per_s=1, duration_s=600, mix=mix_of(load_records("fast")))
-    count = service.fast_forward(OPERATOR, spec, evidence="fast")
-    assert {m.source for m in service.window.metrics} == {"simulated"}
-    assert len(service.window.metrics) == count > 400
+    made = service.fast_forward(OPERATOR, spec, evidence="fast")
+    assert {m.source for m in service.window.metrics} == {made.source}
+    assert made.kind == "simulated"
+    assert len(service.window.metrics) == made.records > 400
+    assert service.sources() == [made]
 
 
 def test_an_import_is_in_the_window_at_once_and_comes_once(
@@ -503,8 +513,13 @@ def test_an_import_is_in_the_window_at_once_and_comes_once(
     path = tmp_path / "log.csv"
     path.write_text("ts,latency_ms\n1700000000,5\n1700000001,7\n")
     for _ in range(2):
-        service.import_file(OPERATOR, Import(path))
+        came = service.import_file(OPERATOR, Import(path))
+    source = f"imported:{came.batch}"
     assert [(m.latency_ms, m.success, m.source) for m in service.window.metrics] == [
-        (5.0, None, "imported"),
-        (7.0, None, "imported"),
+        (5.0, None, source),
+        (7.0, None, source),
     ]
+    assert service.remove_source(OPERATOR, source).records == 2
+    assert len(service.window.metrics) == 0
+    assert service.import_file(OPERATOR, Import(path)).earlier is None, "it is gone, so it may come again"
+    assert len(service.window.metrics) == 2

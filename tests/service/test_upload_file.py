@@ -75,7 +75,8 @@ def test_an_operator_imports_a_file_once_and_sees_it_marked(service: TuningServi
     upload = Upload("log.csv", table(40, bad=2))
     came = import_upload(service, OPERATOR, upload, preview(upload).found)
     assert (came.report.records, came.report.bad, came.earlier) == (40, 2, None)
-    view = View(service.now - 3600, service.now + 5)
+    alone = frozenset({f"imported:{came.batch}"})
+    view = View(service.now - 3600, service.now + 5, sources=alone)
     assert window_reads.sources(service.window, view) == {"imported": 40}
     assert window_reads.summary(service.window, view).cache_known == 0
     again = import_upload(service, OPERATOR, upload, preview(upload).found)

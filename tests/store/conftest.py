@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from athena_tuning.model import LAYERS, QUERY_TYPES, LayerTask, QueryMetrics, TaskOutcome
+from athena_tuning.model import QueryMetrics
 from athena_tuning.store import MemoryStore, Store
 from athena_tuning.store.sqlite import SqliteStore
+from athena_tuning.testing.made_recalls import made_recalls
 from tests.support import servers
 
-KINDS = ("memory", "sqlite", "postgres", "pgbouncer")
 Opened = Callable[..., Store]
 
 
@@ -104,58 +103,7 @@ def memory() -> Opened:
     return open_it
 
 
-@pytest.fixture(params=KINDS)
-def open_it(request: pytest.FixtureRequest) -> Opened:
-    """Opens handles to one and the same store; each implementation in turn."""
-    opened: Opened = request.getfixturevalue(request.param)
-    return opened
-
-
-@pytest.fixture
-def store(open_it: Opened) -> Store:
-    """A new store; each implementation in turn."""
-    return open_it()
-
-
 @pytest.fixture
 def recalls() -> Callable[..., list[QueryMetrics]]:
     """Makes records as a manager would: several types, layers, cache hits, errors, unknowns."""
-    return made
-
-
-def made(n: int, *, seed: int = 1, start: float = 1_700_000_000.0, step: float = 0.5) -> list[QueryMetrics]:
-    chance = random.Random(seed)
-    return [_recall(f"w{seed}-{i}", start + i * step, chance) for i in range(n)]
-
-
-def _recall(query_id: str, at: float, chance: random.Random) -> QueryMetrics:
-    layers = chance.sample(LAYERS, chance.randint(1, 3))
-    hit = chance.random() < 0.3
-    tasks = [] if hit else [_task(layer, chance) for layer in layers]
-    failed = bool(tasks) and all(task.outcome is not TaskOutcome.OK for task in tasks)
-    unknown = chance.random() < 0.05
-    return QueryMetrics(
-        query_id,
-        f"what about {chance.randint(0, 50)}?",
-        chance.choice(QUERY_TYPES),
-        round(at, 6),
-        None if unknown else round(chance.lognormvariate(3, 0.8), 6),
-        None,
-        None if unknown else hit,
-        None if unknown else chance.randint(0, 9),
-        [task.layer for task in tasks],
-        {task.layer: task.service_ms for task in tasks},
-        None if unknown else not failed,
-        "graph: gone" if failed else None,
-        len(tasks) > 1,
-        max(len(tasks), 1),
-        tasks=tuple(tasks),
-        partial=not failed and any(task.outcome is not TaskOutcome.OK for task in tasks),
-        config_version=chance.choice((3, 4)),
-    )
-
-
-def _task(layer: str, chance: random.Random) -> LayerTask:
-    outcome = chance.choices(tuple(TaskOutcome), (95, 2, 3))[0]
-    times = [round(chance.random(), 6), round(chance.random(), 6), round(chance.lognormvariate(2.5, 0.8), 6)]
-    return LayerTask(layer, *times, chance.randint(1, 8), outcome, chance.randint(0, 5))
+    return made_recalls

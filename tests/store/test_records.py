@@ -15,8 +15,7 @@ from athena_tuning.store import MemoryStore, Store, TextPolicy
 from athena_tuning.store.encoding import encode
 from athena_tuning.store.records import StoredRecords, encoded
 from athena_tuning.store.segment import Segment, records_of
-
-from .conftest import made
+from athena_tuning.testing.made_recalls import made_recalls
 
 Recalls = Callable[..., list[QueryMetrics]]
 NOW = 1_700_000_000.0 + 3600
@@ -57,7 +56,7 @@ def assert_alike(a: PerformanceProfiler, b: PerformanceProfiler) -> None:
 def test_columns_make_the_same_window_as_records(sizes: list[int], seed: int) -> None:
     store = MemoryStore(clock=lambda: NOW)
     for sequence, size in enumerate(sizes):
-        store.append_metrics("w", sequence, made(size, seed=seed + sequence))
+        store.append_metrics("w", sequence, made_recalls(size, seed=seed + sequence))
     assert_alike(*both(store))
 
 
@@ -135,7 +134,7 @@ def test_what_is_forgotten_leaves_no_names_behind(recalls: Recalls) -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=5))
 def test_joined_segments_hold_the_records_of_all(sizes: list[int]) -> None:
-    batches = [made(size, seed=place) for place, size in enumerate(sizes)]
+    batches = [made_recalls(size, seed=place) for place, size in enumerate(sizes)]
     encoded = [encode(batch) for batch in batches]
     texts = {key: text for batch in encoded for key, text in batch.texts.items()}
     whole = joined([Segment(batch.data) for batch in encoded])
@@ -148,7 +147,7 @@ def test_joined_segments_hold_the_records_of_all(sizes: list[int]) -> None:
 def test_a_window_gives_as_columns_what_it_gives_as_records(sizes: list[int], seed: int, page: int) -> None:
     profiler = window()
     for place, size in enumerate(sizes):
-        for record in made(size, seed=seed + place):
+        for record in made_recalls(size, seed=seed + place):
             profiler.record_query(record)
         profiler.fold()
     cursor = other = 0

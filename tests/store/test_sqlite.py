@@ -175,7 +175,7 @@ def test_a_damaged_file_is_named_with_a_way_out(tmp_path: Path, recalls: Recalls
     for at in range(4096, len(data), 4096):
         data[at : at + 200] = b"\xff" * 200
     path.write_bytes(bytes(data))
-    with pytest.raises(StoreError, match=r"store\.db: the file is damaged; put it aside"):
+    with pytest.raises(StoreError, match=r"store\.db: the file is damaged; `athena-tuning store repair`"):
         SqliteStore(path).tail_metrics()
 
 

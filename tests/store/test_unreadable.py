@@ -142,7 +142,7 @@ def test_a_decision_that_cannot_be_read_is_passed_over(open_it: Opened) -> None:
     write(
         store,
         "UPDATE main.decisions SET record = ? WHERE decision_id = 'd4'",
-        json.dumps({**json.loads(whole), "action": "isolate"}),
+        json.dumps({**json.loads(whole), "action": "of a newer program"}),
     )
     assert [(d.decision_id, d.after) for d in store.decisions()] == [("d3", B), ("d1", B)]
     assert kinds(store) == [("decision", "d4"), ("decision", "d2")]

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from athena_tuning.model import QueryMetrics
+from athena_tuning.model import Proposal, QueryMetrics
 from athena_tuning.samples.sample_workloads import load_records
 from athena_tuning.service.embedded import Embedded, build_memory
 from athena_tuning.service.roles import Actor, Role
 from athena_tuning.service.store_follower import Tail
 from athena_tuning.service.tuning_service import TuningService
 from athena_tuning.store import open_store
+from tests.support.waiting import until
 
 OPERATOR = Actor("olga", Role.OPERATOR)
 VIEWER = Actor("vic", Role.VIEWER)
@@ -52,9 +53,27 @@ def service(memory: Path, tmp_path: Path) -> Iterator[TuningService]:
     opened.close()
 
 
+def told(service: TuningService, recalls: int) -> Proposal:
+    """Wait until the tuner that leads has told a proposal for the configs in force, on so many recalls."""
+
+    def tells() -> bool:
+        proposal = service.proposal()
+        return (
+            proposal is not None
+            and proposal.recalls >= recalls
+            and proposal.head == service.configs().head
+            and (proposal.in_force is not None or proposal.current.decision.policy == "rules")
+        )
+
+    until(tells, 30)
+    proposal = service.proposal()
+    assert proposal is not None
+    return proposal
+
+
 def fill(service: TuningService, name: str = "mixed", at_most: int = 1200) -> list[QueryMetrics]:
-    """Let a recorded workload arrive as another manager's, and take it into the window."""
-    records = load_records(name, ending_at=service.now - 1)[-at_most:]
+    """Let a recorded workload arrive as what another manager measured, and take it into the window."""
+    records = [m._replace(source="live") for m in load_records(name, ending_at=service.now - 1)[-at_most:]]
     service.store.append_metrics(f"recorded-{name}", 1, records)
     service.tail.look()
     return records

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from weakref import WeakValueDictionary
 
 from athena_tuning.interchange import ColumnMapping, Recogniser, Recognition
 from athena_tuning.interchange.recognition import LIKELY, TableReading
+from athena_tuning.store import MemoryStore, StoreError
 from athena_tuning.tuning import Policy
 from athena_tuning.tuning.policies.base import decision
 
@@ -32,6 +35,29 @@ class OneAtATime(Policy):
         enough = bool(evidence.telemetry.recalls)
         after = replace(before, max_concurrent=evidence.bounds.min_concurrent) if enough else before
         return decision(self, evidence, scope, after, "one thing at a time", seen)
+
+
+class Shelf(MemoryStore):
+    """A store of this process that is found by its name, as long as somebody has it open."""
+
+    url = None
+
+
+SHELVES = WeakValueDictionary()
+
+
+def open_shelf(url, *, text, retention, clock, create):
+    """Open the shelf that ``shelf://NAME`` names."""
+    name = url.partition("://")[2]
+    if not name:
+        raise ValueError("shelf://NAME: say which")
+    if name == "locked":
+        raise PermissionError(f"nobody opens {url}")
+    if name not in SHELVES and not create:
+        raise StoreError(f"shelf://{name}: there is no such shelf")
+    shelf = SHELVES.get(name) or Shelf(text=text, retention=retention, clock=clock or time.time)
+    SHELVES[name] = shelf
+    return shelf
 
 
 def recognise(sample):

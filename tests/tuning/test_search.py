@@ -11,6 +11,7 @@ from athena_tuning.model import TuningBounds, TuningConfig, TuningStrategy
 from athena_tuning.tuning.estimation.contention import ContentionLaw
 from athena_tuning.tuning.simulation.search import (
     SearchResult,
+    Simulations,
     candidates,
     mean_work,
     other_way,
@@ -37,7 +38,7 @@ def found(
 ) -> SearchResult:
     incumbent = TuningConfig(max_concurrent=limit, strategy=strategy)
     grid = candidates(incumbent, TuningBounds(), 20)
-    return run_through(search(asked, laws, [laws], incumbent, grid, strategy, **more))  # type: ignore[arg-type]
+    return run_through(search(Simulations(asked, laws, [laws]), incumbent, grid, strategy, **more))  # type: ignore[arg-type]
 
 
 def test_a_limit_that_queues_is_raised_as_far_as_it_helps() -> None:
@@ -66,7 +67,7 @@ def test_a_gain_that_a_refit_denies_is_not_taken() -> None:
     grid = candidates(incumbent, TuningBounds(), 20)
     doubt = {"semantic": ContentionLaw(sigma=1.0, known=(5,))}
     asked = trace(400, 480)
-    assert run_through(search(asked, FREE, [FREE, doubt], incumbent, grid, LATENCY)).best is None
+    assert run_through(search(Simulations(asked, FREE, [FREE, doubt]), incumbent, grid, LATENCY)).best is None
 
 
 def test_what_is_banned_is_neither_taken_nor_told() -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from athena_tuning.model import TuningConfig, TuningStrategy
 from athena_tuning.service.tuning_service import TuningService
 from athena_tuning.ui.config import apply_dialog
-from tests.support.dashboard import OPERATOR
+from tests.support.dashboard import OPERATOR, fill
 from tests.support.pages import apply_with, is_sound, predicted, press, visit, words
 from tests.support.waiting import until
 
 
 def test_apply_without_a_reason_keeps_the_dialog_open(served: TuningService) -> None:
-    served.take_sample(OPERATOR, "fast")
+    fill(served, "fast")
     at = visit("config")
     at.button(key="switch-cost").click().run()
     at.text_input(key="reason").set_value("  ").run()
@@ -21,7 +21,7 @@ def test_apply_without_a_reason_keeps_the_dialog_open(served: TuningService) -> 
 
 
 def test_apply_conflict_shows_both_sides_and_can_be_put_on_top(served: TuningService) -> None:
-    served.take_sample(OPERATOR, "fast")
+    fill(served, "fast")
     at = visit("config")
     at.button(key="switch-cost").click().run()
     served.apply(OPERATOR, TuningConfig(11), expected_version=0, reason="quicker than you")
@@ -38,7 +38,7 @@ def test_apply_conflict_shows_both_sides_and_can_be_put_on_top(served: TuningSer
 
 
 def test_apply_keeps_the_prediction_as_grounds_of_the_change(served: TuningService) -> None:
-    served.take_sample(OPERATOR, "fast")
+    fill(served, "fast")
     at = visit("config")
     at.number_input(key="limit-all-0").set_value(4)
     press(at, "Look at the change…")

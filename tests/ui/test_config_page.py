@@ -6,51 +6,87 @@ from dataclasses import replace
 
 import pytest
 
-from athena_tuning.model import Action, Candidate, Decision, Mode, TuningConfig, TuningStrategy
+from athena_tuning.model import (
+    Action,
+    Candidate,
+    Decision,
+    Forecast,
+    Mode,
+    Proposal,
+    StrategyProposal,
+    TuningConfig,
+    TuningStrategy,
+)
 from athena_tuning.service.tuning_service import TuningService
-from athena_tuning.tuning.policies.registry import make_policy
-from tests.support.dashboard import OPERATOR
-from tests.support.pages import apply_with, is_sound, predicted, press, visit, words
+from tests.support.dashboard import OPERATOR, fill, told
+from tests.support.pages import apply_with, is_sound, press, visit, words
 from tests.support.waiting import until
 
 
-def test_config_says_how_many_recalls_are_missing_for_a_proposal(served: TuningService) -> None:
+def test_config_says_how_many_recalls_are_missing_for_advice(served: TuningService) -> None:
     for i in range(7):
         served.recall(OPERATOR, f"Which service uses postgres-ledger {i}?")
-    until(lambda: served.enough()[0] == 7)
+    until(lambda: (told := served.proposal()) is not None and told.recalls == 7, 20)
     at = visit("config")
     assert is_sound(at)
-    assert "7 of 10" in words(at)
+    assert "Warming up: 7 of 150 live recalls" in words(at)
     assert any(button.label == "Load a sample" for button in at.button)
     assert not any(button.label == "Apply the proposal" for button in at.button)
 
 
-def test_config_predicts_what_a_proposal_would_bring(served: TuningService) -> None:
-    assert served.embedded is not None
-    served.embedded.manager.tuner.policy = make_policy("rules")  # it always proposes something here
-    served.take_sample(OPERATOR, "bursty")
-    visit("config")
-    until(lambda: predicted(served), 90)
+def test_config_shows_what_a_proposal_would_bring_and_what_it_rests_on(served: TuningService) -> None:
+    fill(served, "bursty", 4000)
+    proposal = told(served, 1000)
+    assert proposal.current.is_advice
     at = visit("config")
     assert is_sound(at)
     shown = words(at)
-    assert "simulated again; what is in force comes to p99" in shown
+    assert "what is in force simulates to p99" in shown
     assert "capacity, recalls/s" in shown
-    assert "simulating…" not in shown
-    assert any(kind in shown for kind in ("surely better", "not sure", "a guess", "no difference"))
+    assert "95 % interval" in shown
+    assert any(button.label == "Apply the proposal" for button in at.button)
 
 
-def test_config_and_overview_show_what_stays_and_what_was_considered(
-    served: TuningService, monkeypatch: pytest.MonkeyPatch
+def proposal_of(decision: Decision, doubt: str = "", recalls: int = 900) -> Proposal:
+    forecast = Forecast(12.0, 300.0, 9.0, 1.0)
+    strategies = {s: StrategyProposal(decision, doubt, forecast) for s in TuningStrategy}
+    strategy = decision.after.strategy
+    return Proposal("all", 0.0, "w7", 0, strategy, recalls, 150, strategies, forecast, 11.0)
+
+
+@pytest.mark.parametrize(
+    ("doubt", "recalls"),
+    [("it may as well change nothing: −12 % to +3 %", 900), ("warming up: 120 of 150 live recalls", 120)],
+)
+def test_a_proposal_that_its_own_doubt_speaks_against_is_no_primary_choice(
+    served: TuningService, doubt: str, recalls: int
 ) -> None:
+    at, summary = TuningConfig(), "more at once"
+    made = Decision("d", 0.0, "model", "all", Action.CANARY, at, replace(at, max_concurrent=8), summary, 900)
+    fill(served, "fast")
+    served.proposals = lambda: {"all": proposal_of(made, doubt, recalls)}  # type: ignore[method-assign]
+    for url in ("config", "overview"):
+        page = visit(url)
+        assert is_sound(page)
+        assert (f"No advice: {doubt}" if recalls > 150 else "Warming up: 120 of 150") in words(page).replace(
+            "**", ""
+        ).replace("\\", "")
+    button = next(b for b in visit("config").button if b.label == "Apply it all the same")
+    assert button.proto.type == "secondary"
+    served.proposals = lambda: {"all": proposal_of(made)}  # type: ignore[method-assign]
+    button = next(b for b in visit("config").button if b.label == "Apply the proposal")
+    assert button.proto.type == "primary"
+
+
+def test_config_and_overview_show_what_stays_and_what_was_considered(served: TuningService) -> None:
     at = TuningConfig()
     tried = tuple(
         Candidate(replace(at, max_concurrent=n), *change)
         for n, change in {4: (-0.3, -0.6, 0.1), 6: (-0.04, -0.04, -0.04), 8: (0.2, 0.2, 0.2)}.items()
     )
     kept = Decision("d", 0.0, "model", "all", Action.KEEP, at, at, "No change.", 200, candidates=tried)
-    served.take_sample(OPERATOR, "fast")
-    monkeypatch.setattr(served, "preview", lambda *_, **__: kept)
+    fill(served, "fast")
+    served.proposals = lambda: {"all": proposal_of(kept)}  # type: ignore[method-assign]
     for url in ("config", "overview"):
         page = visit(url)
         assert is_sound(page)
@@ -66,7 +102,7 @@ def test_config_and_overview_show_what_stays_and_what_was_considered(
 
 
 def test_config_strategy_switch_asks_for_a_reason_and_is_in_force_at_once(served: TuningService) -> None:
-    served.take_sample(OPERATOR, "fast")
+    fill(served, "fast")
     at = visit("config")
     at.button(key="switch-throughput").click().run()
     at.text_input(key="reason").set_value("the batch starts").run()
@@ -110,13 +146,13 @@ def test_config_edit_shows_refused_values_below_their_fields(served: TuningServi
     press(at, "Look at the change…")
     assert is_sound(at)
     shown = words(at)
-    for told in (
+    for why in (
         "must be 1 to 1024, not 0",
         "must be above 0 and at most 3600 seconds, not",
         "episodic",
         "at least one layer",
     ):
-        assert told in shown.replace("\\", ""), told
+        assert why in shown.replace("\\", ""), why
     assert not any(button.label == "Apply" for button in at.button)
     assert served.configs().head == 0
     at.number_input(key="limit-all-0").set_value(6)

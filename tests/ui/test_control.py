@@ -13,6 +13,7 @@ from athena_tuning.service.roles import Actor, Role
 from athena_tuning.service.store_follower import Tail
 from athena_tuning.service.tuning_service import TuningService
 from athena_tuning.store import open_store
+from tests.support.waiting import until
 
 ANA = Actor("ana", Role.OPERATOR)
 
@@ -41,7 +42,12 @@ def test_control_of_a_system_of_ones_own_is_seen_advised_and_obeys(url: str) -> 
         assert service.window.layers() == ["keywords", "vectors"]
         assert service.standing().workers_alive == 1
         assert service.blocked() is None
-        assert service.preview(TuningStrategy.LATENCY).samples == 50
+        until(lambda: (told := service.proposal()) is not None and told.recalls == 50, 30)
+        proposal = service.proposal()
+        assert proposal is not None
+        assert proposal.missing == "50 of 150 live recalls"
+        assert proposal.author == "shop"
+        assert set(proposal.by_strategy) == set(TuningStrategy)
         written = service.apply(
             ANA, TuningConfig(max_concurrent=3), expected_version=0, reason="fewer cores", mode=Mode.PINNED
         )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
+from athena_tuning.service import doctor
 from athena_tuning.service.tuning_service import TuningService
 from athena_tuning.store import StoreEvent
+from athena_tuning.store.findings import act, good
 from tests.support.pages import is_sound, visit, words
 
 
@@ -18,3 +22,19 @@ def test_system_page_names_the_store_and_its_newest_event(served: TuningService)
     assert "Newest event" in shown
     assert "the file was &lt;b&gt;deleted&lt;/b&gt; (60 min ago)" in shown
     assert "alpha" not in shown
+
+
+def test_system_page_tells_what_is_to_be_done_and_how(
+    served: TuningService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [good("Python", "as it should be"), act("disk", "nearly <full>", "make room")]
+    monkeypatch.setattr(doctor, "examine_open", lambda _: found)
+    shown = words(visit("system"))
+    assert "nearly &lt;full&gt;" in shown
+    assert "make room" in shown
+    assert "as it should be" not in shown
+
+
+def test_system_page_says_that_all_is_well(served: TuningService, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "examine_open", lambda _: [good("Python", "fine"), good("disk", "fine")])
+    assert "All 2 things that were looked at are as they should be" in words(visit("system"))

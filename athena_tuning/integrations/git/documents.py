@@ -11,7 +11,8 @@ from athena_tuning.integrations.git.writing import FileWriter
 SUFFIXES = (".md", ".markdown", ".mdx", ".rst", ".adoc", ".org", ".txt")
 NAMES = ("readme", "install", "contributing", "changelog", "news", "authors", "history", "security")
 
-_HEADING = re.compile(r"^(#{1,6}|={1,6}|\*{1,6})\s+(\S.*?)\s*#*$")
+_HEADING = re.compile(r"^(#{1,6}|={1,6})\s+(\S.*?)\s*#*$")
+_ORG_HEADING = re.compile(r"^(\*{1,6})\s+(\S.*?)\s*$")
 _UNDERLINE = re.compile(r"^([=\-~^\"'`*+#])\1{2,}\s*$")
 _FENCE = re.compile(r"^\s*(```|~~~)")
 _HOW_TO = re.compile(
@@ -48,7 +49,7 @@ def is_document(path: str) -> bool:
 
 def write(writer: FileWriter, text: str) -> None:
     """Add the sections of a document, and what its open boxes say."""
-    for section in sections(text):
+    for section in sections(text, _ORG_HEADING if writer.path.endswith(".org") else _HEADING):
         title = " › ".join((writer.path, *section.headings))
         body = "\n".join(section.lines).strip()
         if body:
@@ -59,8 +60,12 @@ def write(writer: FileWriter, text: str) -> None:
                 writer.add("prospective", "open box", f"To do, from {title}: {box[1]}")
 
 
-def sections(text: str) -> Iterator[Section]:
+def sections(text: str, headings: re.Pattern[str] = _HEADING) -> Iterator[Section]:
     r"""Give a document's parts from one heading to the next: Markdown, reStructuredText, AsciiDoc, Org.
+
+    Args:
+        text: the document.
+        headings: finds a heading that a mark begins; a star begins one in Org, and elsewhere a bullet.
 
     Example:
         >>> [(s.headings, s.lines) for s in sections("# A\nb\n## C\nd")]
@@ -75,7 +80,7 @@ def sections(text: str) -> Iterator[Section]:
             fenced = not fenced
         depth = title = None
         if not fenced:
-            if heading := _HEADING.match(line[:500]):
+            if heading := headings.match(line[:500]):
                 depth, title = len(heading[1]), heading[2]
             elif (rule := _UNDERLINE.match(line)) and _may_be_title(current.lines, line):
                 if rule[1] not in marks:

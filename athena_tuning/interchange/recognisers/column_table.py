@@ -17,7 +17,7 @@ def _recognise(sample: Sample) -> Recognition | None:
         return None
     found = guess(sample.columns, [flat(row) for row in sample.rows], sample.units)
     mapping = replace(found.mapping, trace_id=None, span_id=None, parent_id=None)
-    reading = TableReading(mapping, questions=found.questions)
+    reading = TableReading(mapping, questions=found.questions, doubts=found.doubts)
     return Recognition(_SURE, "by the names and values of its columns", reading, found.notes)
 
 

@@ -1,4 +1,4 @@
-"""Spans in the JSON of Jaeger: its API's traces, one trace, or a bare list of spans."""
+"""Spans in the JSON of Jaeger: its API's traces, one trace, a list of spans, bare or out of Elasticsearch."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ _MARKS = {"traceID", "spanID", "operationName"}
 
 def spans(element: Any, keep: Container[str]) -> Iterator[Span | ValueError]:
     """Give the spans of a trace, of a document of traces, or of a span that stands alone."""
+    element = _source(element)
     if isinstance(element, Mapping) and element.keys() >= _MARKS:
         yield from each(lambda span: _span(span, keep), [element])
     yield from each(lambda span: _span(span, keep), list_in(element, "spans"))
@@ -23,13 +24,19 @@ def spans(element: Any, keep: Container[str]) -> Iterator[Span | ValueError]:
 
 
 def _recognise(sample: Sample) -> Recognition | None:
-    traces, alone = sample.share(_is_trace), sample.share(lambda row: row.keys() >= _MARKS)
+    traces, alone = sample.share(_is_trace), sample.share(lambda row: _source(row).keys() >= _MARKS)
     if max(traces, alone) < 0.5:
         return None
     marks = (
         "traces with traceID and spans" if traces >= alone else "spans with traceID, spanID, operationName"
     )
     return Recognition(CERTAIN, marks, SpanReading(spans, _is_trace))
+
+
+def _source(element: Any) -> Any:
+    """Return what is in a hit of Elasticsearch, where Jaeger keeps its spans too."""
+    inside = element.get("_source") if isinstance(element, Mapping) else None
+    return inside if isinstance(inside, Mapping) else element
 
 
 def _is_trace(row: Row | Any) -> bool:

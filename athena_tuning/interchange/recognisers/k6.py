@@ -50,8 +50,7 @@ def _recognise_json(sample: Sample) -> Recognition | None:
 
 
 def _taken(sample: Sample, name: str, reason: str, reading: TableReading) -> Recognition:
-    metrics = {row.get(name) for row in sample.rows}
-    if len(sample.rows) > 100 and metrics.isdisjoint(_DURATIONS):
+    if len(sample.rows) > 100 and not sample.share(lambda row: row.get(name) in _DURATIONS):
         words = f"it has no {' or '.join(sorted(_DURATIONS))}: k6 was told not to write the durations"
         return Recognition(CERTAIN, reason, Refusal(words))
     return Recognition(CERTAIN, reason, reading, (_NOTE,))

@@ -47,7 +47,7 @@ def _span(run: Row, keep: Container[str]) -> Span:
         None if end is None else end - start,
         False if failed else True if status == "success" else None,
         error if failed else None,
-        {**kept(_attributes(run), keep), KIND_ATTRIBUTE: str(run["run_type"]).upper()},
+        {**kept(_attributes(run), keep), KIND_ATTRIBUTE: str(run.get("run_type") or "").upper()},
     )
 
 

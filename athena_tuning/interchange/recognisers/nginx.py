@@ -24,7 +24,8 @@ _LINE = re.compile(
     r"(?P<status>\d{3}) (?P<size>\d+|-)(?P<rest>.*)"
 )
 _NAMED_TIME = re.compile(r'\b(?:rt|request_time)="?(\d+\.\d+)\b')
-_LAST_TIME = re.compile(r' "?(\d+\.\d{3})"?\s*$')
+_AGENT = re.compile(r'\s*"(?:[^"\\]|\\.)*"\s*"(?:[^"\\]|\\.)*"')
+_TIME = re.compile(r'(?<![^\s",])(\d{1,7}\.\d{3})(?![^\s",])')
 _PLACEHOLDERS = ("", "-")
 
 
@@ -68,7 +69,8 @@ def _recognise_combined(sample: Sample) -> Recognition | None:
         latency_unit="s",
     )
     note = (
-        "the time of a request is the one that is named rt or request_time, or has three decimals at the end"
+        "the time of a request is the one that is named rt or request_time, else the longest with three "
+        "decimals: that of the server behind it is a part of it"
         if timed
         else "this log has no time of a request that is understood: latency stays unknown"
     )
@@ -85,14 +87,21 @@ def _row(line: str) -> Row | None:
     row: dict[str, Any] = {name: found[name] for name in ("host", "time", "request", "status", "size")}
     method, _, path = found["request"].partition(" ")
     row["method"], row["request"] = method, path.rpartition(" ")[0] or path
-    took = _NAMED_TIME.search(found["rest"]) or _LAST_TIME.search(found["rest"])
-    if took is not None:
-        row["latency"] = took[1]
+    if (took := _time_in(found["rest"])) is not None:
+        row["latency"] = took
     return row
 
 
+def _time_in(rest: str) -> str | None:
+    """Return the time of the request among what follows its size, without who asked and from where."""
+    if named := _NAMED_TIME.search(rest):
+        return named[1]
+    agent = _AGENT.match(rest)
+    return max(_TIME.findall(rest, agent.end() if agent else 0), key=float, default=None)
+
+
 def _unique(sample: Sample, name: str) -> str | None:
-    values = [row.get(name) for row in sample.rows if row.get(name) not in (*_PLACEHOLDERS, None)]
+    values = [str(row[name]) for row in sample.rows if row.get(name) not in (*_PLACEHOLDERS, None)]
     return name if values and len(set(values)) == len(values) else None
 
 

@@ -1,4 +1,7 @@
-"""Spans as Phoenix gives them (OpenInference): its dataframe as CSV, JSON or Parquet, and its API's JSON."""
+"""Spans as Phoenix gives them (OpenInference): its dataframe as CSV, JSON or Parquet, and its API's JSON.
+
+What the console exporter of OpenTelemetry's SDK for Python prints has the same names.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,9 @@ def _span(row: Row, keep: Container[str]) -> Span:
     start, end = (written_ns(row.get(name), name) for name in ("start_time", "end_time"))
     if start is None:
         raise ValueError("a span without start_time")
-    code = str(row.get("status_code") or "").upper()
+    status = row.get("status")
+    nested = status if isinstance(status, Mapping) else {}
+    code = str(row.get("status_code") or nested.get("status_code") or "").upper()
     return span_of(
         _trace_id(row),
         _span_id(row),
@@ -39,7 +44,7 @@ def _span(row: Row, keep: Container[str]) -> Span:
         start,
         None if end is None else end - start,
         {"OK": True, "ERROR": False}.get(code),
-        row.get("status_message") if code == "ERROR" else None,
+        (row.get("status_message") or nested.get("description")) if code == "ERROR" else None,
         {**_kind(row), **kept(_attributes(row), keep)},
     )
 
@@ -57,4 +62,8 @@ def _attributes(row: Row) -> Iterator[tuple[str, Any]]:
             yield name.removeprefix(_PREFIX), value
 
 
-RECOGNISERS = (Recogniser("phoenix", "Phoenix spans (OpenInference; CSV, JSON, Parquet)", _recognise),)
+RECOGNISERS = (
+    Recogniser(
+        "phoenix", "Phoenix spans (CSV, JSON, Parquet), and spans that OpenTelemetry prints", _recognise
+    ),
+)

@@ -17,7 +17,9 @@ def _recognise(sample: Sample) -> Recognition | None:
     if not mapping.is_spans:
         return None
     reason = f"ids of spans in {mapping.trace_id!r}, {mapping.span_id!r} and {mapping.parent_id!r}"
-    return Recognition(_SURE, reason, TableReading(mapping, questions=found.questions), found.notes)
+    return Recognition(
+        _SURE, reason, TableReading(mapping, questions=found.questions, doubts=found.doubts), found.notes
+    )
 
 
 RECOGNISERS = (Recogniser("span-table", "Spans as a table, by the names of its columns", _recognise),)

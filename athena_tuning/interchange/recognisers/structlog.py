@@ -26,7 +26,10 @@ def _recognise(sample: Sample) -> Recognition | None:
     )
     took = getter(found.mapping.latency)
     reading = TableReading(
-        mapping, lambda row: row if took(row) not in (None, "") else None, questions=found.questions
+        mapping,
+        lambda row: row if took(row) not in (None, "") else None,
+        questions=found.questions,
+        doubts=found.doubts,
     )
     notes = (
         *found.notes,

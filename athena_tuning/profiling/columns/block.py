@@ -5,7 +5,7 @@ from __future__ import annotations
 import marshal
 import math
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from athena_tuning.profiling.columns.table import RECORD, TASK, Column, RecordRo
 BLOCK_ROWS = 1 << 14
 _ID_PAGE = 1 << 10  # ids are packed so many together
 _MOST_ONES = 32
+_FEW_LAYERS = 32
 
 Where = slice | npt.NDArray[np.intp]
 
@@ -28,6 +29,7 @@ class One(NamedTuple):
     tasks: Mapping[str, TaskRow]
     shape: Shape
     query_type: str
+    source: str
 
 
 class Block:
@@ -77,9 +79,7 @@ class Block:
 
     def append(self, query_id: str, record: RecordRow, tasks: Mapping[str, TaskRow]) -> None:
         """Add one record."""
-        self._remember(
-            len(self), One(record, tasks, self.names.shapes[record.shape], self.names.types[record.type])
-        )
+        self._remember(len(self), self._one(record, tasks, self.names.shapes[record.shape]))
         self.records.append(record)
         self._ids.append(query_id)
         for layer, task in tasks.items():
@@ -172,9 +172,12 @@ class Block:
                 rank = self.rank(layer, row)
                 tasks[layer] = TaskRow._make(self.tasks[layer].row(rank))
                 self._ranks[layer] = row + 1, rank + 1
-            one = One(record, tasks, shape, self.names.types[record.type])
+            one = self._one(record, tasks, shape)
             self._remember(row, one)
         return one
+
+    def _one(self, record: RecordRow, tasks: Mapping[str, TaskRow], shape: Shape) -> One:
+        return One(record, tasks, shape, self.names.types[record.type], self.names.sources[record.source])
 
     def _remember(self, row: int, one: One) -> None:
         if len(self._ones) >= _MOST_ONES:
@@ -252,6 +255,14 @@ class Rows:
         at = self.at
         for place in range(at.start, at.stop) if isinstance(at, slice) else at.tolist():
             yield self.block.one(place)
+
+    def layers(self) -> Iterable[str]:
+        """Return layers among which are all that these records asked."""
+        tasks = self.block.tasks
+        if len(tasks) <= _FEW_LAYERS:  # to look who was asked costs more than to ask all of them
+            return tasks
+        shapes = map(self.block.names.shapes.__getitem__, np.unique(self["shape"]).tolist())
+        return {layer for shape in shapes for layer in shape.layers}
 
     def of_layer(self, layer: str) -> Rows:
         """Return the rows whose recall asked the layer, with its tasks."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
@@ -54,6 +55,8 @@ class ColumnBatch(RecordBatch):
             "source": _used(columns.sources, columns.source),
         }
         self._check_lengths()
+        layers = chain.from_iterable(shape.layers for shape in shapes)
+        self._require_all(names.bound.takes(self._chosen["type"][0], layers))
 
     def ids(self, names: Names) -> dict[str, Ints]:
         """Return the numbers of texts, types, shapes, errors and sources; new ones get one."""

@@ -41,7 +41,8 @@ def fold(window: Window, records: Sequence[object], now: float, counters: Counte
             counters["recorded"] += len(records)
             _extend(window, batch)
             return
-    clean = [m for record in records if (m := validation.normal(record, now, cutoff, counters)) is not None]
+    normal = [m for record in records if (m := validation.normal(record, now, cutoff, counters)) is not None]
+    clean = [window.names.bound.bounded(m, counters) for m in normal]
     counters["recorded"] += len(clean)
     if len(clean) > FEW:
         _extend(window, RecordBatch(clean, window.names, now, cutoff))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, pairwise
@@ -116,6 +116,10 @@ class RecallColumns(Generic[T]):
     def since(self, time: float) -> Self:
         """Return the recalls that are not older than ``time`` (Unix seconds)."""
         return self.where(self.time >= time)
+
+    def of_sources(self, keep: Callable[[str], bool]) -> Self:
+        """Return the recalls whose source is wanted."""
+        return self.where(np.array([keep(source) for source in self.sources], np.bool_)[self.source])
 
     def where(self, keep: npt.NDArray[np.bool_]) -> Self:
         """Return some of the recalls."""

@@ -106,11 +106,14 @@ class RecordBatch:
             ("source", f[19], partial(_fits, 1, validation.LONGEST_NAME)),
         )
         self._names: dict[str, tuple[Sequence[Any], Ints]] = {}
+        fresh: dict[str, set[Any]] = {}
         for column, values, is_right in checks:
             ids = names.by_column[column].look_up(values)
             new = {values[place] for place in np.flatnonzero(ids < 0).tolist()}
             _require(all(map(is_right, new)))
+            fresh[column] = new
             self._names[column] = list(map(Shape._make, values)) if new and column == "shape" else values, ids
+        _require(names.bound.takes(fresh["type"], chain.from_iterable(shape[0] for shape in fresh["shape"])))
 
     def record_columns(self, names: Names) -> list[Column]:
         """Return the columns of ``columns.RECORD``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from athena_tuning.model import LayerTask, QueryMetrics
 from athena_tuning.profiling.columns.block import One, Rows
@@ -31,7 +32,7 @@ def records_of(rows: Rows) -> list[QueryMetrics]:
 
 
 def _record(query_id: str, one: One, names: Names) -> QueryMetrics:
-    row, tasks, (layers, timed, measured), query_type = one
+    row, tasks, (layers, timed, measured), query_type, source = one
     flags = row.flags
     return QueryMetrics(
         query_id,
@@ -53,7 +54,7 @@ def _record(query_id: str, one: One, names: Names) -> QueryMetrics:
         tuple([_task(layer, tasks[layer]) for layer in measured]),
         bool(flags & PARTIAL),
         row.config,
-        names.sources[row.source],
+        source,
     )
 
 
@@ -64,6 +65,17 @@ def _known(value: float) -> float | None:
 def _task(layer: str, row: TaskRow) -> LayerTask:
     service, queue, offset, in_flight, outcome, results = row
     return LayerTask(layer, offset / 1000, queue / 1000, service, in_flight, OUTCOMES[outcome], results)
+
+
+def newest_of(parts: Iterable[Rows], limit: int) -> list[QueryMetrics]:
+    """Return the last ``limit`` records of some rows, in their order."""
+    kept: list[Rows] = []
+    for rows in reversed(list(parts)):
+        if limit <= 0:
+            break
+        kept.append(rows.part(max(len(rows) - limit, 0), len(rows)))
+        limit -= len(rows)
+    return [record for rows in reversed(kept) for record in records_of(rows)]
 
 
 def page(view: View, position: int, end: int, limit: int) -> tuple[list[QueryMetrics], int]:

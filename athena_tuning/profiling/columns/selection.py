@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
+from athena_tuning.model.source import is_among
 from athena_tuning.profiling.columns.block import Block, One, Rows
 from athena_tuning.profiling.columns.window import View
 
 
 class Filter(TypedDict, total=False):
-    """Keywords of the filter: time range (Unix seconds, end excluded), query type, layer, config version."""
+    """Keywords of the filter.
+
+    Time range (Unix seconds, end excluded), query type, layer, config version, and sources: kinds or batches.
+    """
 
     start: float | None
     end: float | None
     query_type: str | None
     layer: str | None
     config_version: int | None
+    sources: Collection[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,11 @@ class Selection:
     query_type: str | None = None
     layer: str | None = None
     config_version: int | None = None
+    sources: Collection[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.sources is not None:
+            object.__setattr__(self, "sources", frozenset(self.sources))
 
     def of(self, rows: Rows) -> Rows:
         """Return the rows of ``rows`` that are meant."""
@@ -44,6 +54,8 @@ class Selection:
             rows = rows.where(rows["type"] == (-1 if number is None else number))
         if self.config_version is not None:
             rows = rows.where(rows["config"] == self.config_version)
+        if self.sources is not None:
+            rows = rows.where(rows.block.names.among(frozenset(self.sources))[rows["source"]])
         return rows if self.layer is None else rows.of_layer(self.layer)
 
     def parts(self, view: View) -> Iterator[Rows]:
@@ -70,6 +82,7 @@ class Selection:
             and (self.query_type is None or one.query_type == self.query_type)
             and (self.config_version is None or one.record.config == self.config_version)
             and (self.layer is None or self.layer in one.tasks)
+            and is_among(one.source, self.sources)
         )
 
 

@@ -13,7 +13,8 @@ Made normal:
 - what is no text becomes empty, a text over 2,000 characters or a name over 200 is cut: ``text``,
   ``query_id``, ``error``; an empty ``query_type`` becomes "unknown", an empty ``source`` "live";
 - layers without a name or named twice are dropped, unlisted ones with a latency or task are added, at most
-  64 stay (``layers``); impossible layer latencies and tasks are dropped (``layer_latencies``, ``tasks``).
+  64 stay (``layers``); impossible layer latencies and tasks are dropped (``layer_latencies``, ``tasks``);
+- a query type or a layer beyond the bound of ``name_bound`` is called "(other)" (``names``).
 """
 
 from __future__ import annotations

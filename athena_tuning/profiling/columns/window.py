@@ -87,10 +87,15 @@ class Window:
     """The columns of the last ``max_records`` accepted records, less those older than ``max_age`` seconds.
 
     Not thread-safe: its owner holds a lock.
+
+    Args:
+        max_records: it holds at most.
+        max_age: of a record, seconds.
+        most_names: query types, and layers, that are told apart; None: as many as is set.
     """
 
-    def __init__(self, max_records: int, max_age: float) -> None:
-        self.names = Names()
+    def __init__(self, max_records: int, max_age: float, most_names: int | None = None) -> None:
+        self.names = Names(most_names)
         self.view = View()
         self.count = 0
         self._max_records = max_records

@@ -1,4 +1,4 @@
-"""Where recalls come from: measured live, replayed from a sample, imported or simulated."""
+"""Where recalls come from: asked live or by a load run, replayed from a sample, imported or simulated."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 
+from athena_tuning.model.source import kind_of
 from athena_tuning.profiling.columns.block import One, Rows
 from athena_tuning.profiling.columns.incremental import IncrementalSummaries
 from athena_tuning.profiling.columns.names import Names
@@ -33,6 +34,9 @@ class Sources:
 def sources(
     summaries: IncrementalSummaries, view: View, selection: Selection, names: Names
 ) -> dict[str, int]:
-    """Return how many recalls came from each source, most first."""
-    counted = summaries.summary(Sources, selection, view).by_number
-    return {names.sources[number]: n for number, n in counted.most_common() if n > 0}
+    """Return how many recalls came from each kind of source, most first."""
+    counted: Counter[str] = Counter()
+    for number, n in summaries.summary(Sources, selection, view).by_number.items():
+        if n > 0:
+            counted[kind_of(names.sources[number])] += n
+    return dict(counted.most_common())

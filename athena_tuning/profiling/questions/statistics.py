@@ -231,7 +231,7 @@ def queue_waits(rows: Rows) -> Floats:
         measured = rows.block.names.measured(rows.layer)[rows["shape"]]
         waits: Floats = rows.task("queue")[measured] / 1000
         return waits
-    parts = [queue_waits(rows.of_layer(layer)) for layer in rows.block.tasks]
+    parts = [queue_waits(rows.of_layer(layer)) for layer in rows.layers()]
     return np.concatenate(parts) if parts else np.zeros(0)
 
 

@@ -85,7 +85,13 @@ class Trend:
 
 
 def trending(
-    summaries: IncrementalSummaries, view: View, names: Names, now: float, hours: float, limit: int
+    summaries: IncrementalSummaries,
+    view: View,
+    selection: Selection,
+    names: Names,
+    now: float,
+    hours: float,
+    limit: int,
 ) -> list[TrendingQuery]:
     """Return the texts of the last hours with the highest score, highest first.
 
@@ -94,7 +100,7 @@ def trending(
     """
     if not hours > 0:
         raise ValueError(f"hours must be above 0, not {hours}")
-    trend = summaries.summary(_trend(hours), Selection(), view.since(now - hours * 3600))
+    trend = summaries.summary(_trend(hours), selection, view.since(now - hours * 3600))
     scores = trend.scores(now)
     asked = np.flatnonzero(trend.counts)
     if len(asked) > limit:

@@ -161,6 +161,8 @@ class Carrier:
 
     def _create_task(self, run: LayerRun, awaitable: Awaitable[Any] | None) -> None:
         loop = asyncio.get_running_loop()
+        if run.handle is not None:  # ``Slots.sweep`` had it started again, although it was on its way
+            return
         if run.result is not None:  # given up meanwhile
             if awaitable is not None:
                 _discard(awaitable)

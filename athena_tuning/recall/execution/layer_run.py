@@ -198,11 +198,11 @@ class LayerRun:
 
     async def drive(self, awaitable: Awaitable[Any] | None = None) -> None:
         """Run the task as a coroutine; ``awaitable``: what its function returned already, in a thread."""
+        if awaitable is None and not self.fan.begin(self):
+            return
         value, error, outcome = None, None, TaskOutcome.OK
         try:
             if awaitable is None:
-                if not self.fan.begin(self):
-                    return
                 again, value = self._invoke()
                 awaitable = value if again else None
             if awaitable is not None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from athena_tuning import fork
 from athena_tuning.model import QueryMetrics
@@ -54,14 +55,44 @@ class Mean:
     n: int = 0
 
     @classmethod
-    def of(cls, scores: Sequence[float]) -> Mean:
-        """Return the mean of scores; no fewer than half a step of a score of 0 or 1 in doubt."""
-        n = len(scores)
+    def of(cls, scores: Collection[float], step: float = 1.0) -> Mean:
+        """Return the mean of scores; no fewer than half a step in doubt."""
+        return cls.of_sums(sum(scores), sum([v * v for v in scores]), len(scores), step)
+
+    @classmethod
+    def of_sums(cls, total: float, squares: float, n: int, step: float = 1.0) -> Mean:
+        """Return the mean of ``n`` values in such steps with this sum and this sum of squares."""
         if n < 2:
             return cls(n=n)
-        mean = sum(scores) / n
-        spread = sum((v - mean) ** 2 for v in scores) / (n - 1)
-        return cls(mean, math.sqrt(max(spread, 0.25 / n) / n), n)
+        mean = total / n
+        spread = (squares - n * mean * mean) / (n - 1)
+        return cls(mean, math.sqrt(max(spread, 0.25 * step * step / n) / n), n)
+
+    @property
+    def lower(self) -> float:
+        """Lower 95 % bound; NaN where nothing is known."""
+        return self.mean - 1.645 * self.error
+
+    @property
+    def upper(self) -> float:
+        """Upper 95 % bound; NaN where nothing is known."""
+        return self.mean + 1.645 * self.error
+
+
+class Gain(NamedTuple):
+    """What one layer was worth to one answer.
+
+    Attributes:
+        added: pieces of evidence of the best k that are there because of it.
+        of: pieces of the best k.
+        sole: those of them that no other layer found at all, at whatever rank.
+        agreed: of the first ten pieces without it, those that two other layers found.
+    """
+
+    added: int
+    of: int = 10
+    sole: int = 0
+    agreed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,69 +105,130 @@ class Quality:
     def lost_without(self) -> float | None:
         """Return by how much answers are worse without the layer, if beyond what is allowed and chance.
 
-        The lower 95 % bound of the difference of the means has to be above 0.02, with 20 scores on either
-        side; else None.
+        The difference of the means has to be above 0.02 by 2.58 standard errors, with 20 scores on either
+        side; else None. It is looked at again and again, so that a bound for one look would be crossed by
+        chance.
         """
-        a, b = self.asked, self.not_asked
-        if min(a.n, b.n) < CONTRIBUTION.scores:
-            return None
-        surely = a.mean - b.mean - 1.645 * math.hypot(a.error, b.error)
-        return a.mean - b.mean if surely > CONTRIBUTION.score_loss else None
+        return _loss(self.not_asked, self.asked)
+
+    def lost_with(self) -> float | None:
+        """Return by how much answers are worse with the layer, if beyond what is allowed and chance."""
+        return _loss(self.asked, self.not_asked)
+
+
+def _loss(worse: Mean, better: Mean) -> float | None:
+    if min(worse.n, better.n) < CONTRIBUTION.scores:
+        return None
+    lost = better.mean - worse.mean
+    surely = lost - CONTRIBUTION.score_errors * math.hypot(worse.error, better.error)
+    return lost if surely > CONTRIBUTION.score_loss else None
 
 
 @dataclass(frozen=True, slots=True)
 class LayerValue:
-    """What one layer does for the answers of one type."""
+    """What one layer does for the answers of one type.
+
+    Attributes:
+        share: recalls to whose answer it added something.
+        quality: scores with it and without.
+        part: of an answer that is there because of it.
+        sole: of an answer that no other layer found at all.
+        beside: of an answer that it would be, in recalls that asked it only to see that; the newest of them.
+        spared: recalls in which the other layers agree on enough without it.
+    """
 
     share: Share = Share(0, 0)
     quality: Quality = Quality()
+    part: Mean = Mean()
+    sole: Mean = Mean()
+    beside: Mean = Mean()
+    spared: Share = Share(0, 0)
+
+    @property
+    def spared_share(self) -> float:
+        """Share of recalls in which the others agree on enough without it."""
+        return self.spared.added / max(self.spared.recalls, 1)
 
 
 Values = Mapping[str, Mapping[str, LayerValue]]
 """By type and layer."""
 
 
+_PIECE = 0.1
+"""The least part of an answer that is told apart: a piece of the best ten."""
+
+
+class _Observed:
+    """What was observed of one layer, the newest ``CONTRIBUTION.kept`` recalls, with their sums."""
+
+    def __init__(self) -> None:
+        self.seen: deque[tuple[float, tuple[float, ...]]] = deque()
+        self.beside: deque[float] = deque(maxlen=CONTRIBUTION.explored)
+        self._sums = [0.0] * 6
+
+    def note(self, time: float, gain: Gain, below: int, *, explored: bool) -> None:
+        part, sole = gain.added / max(gain.of, 1), gain.sole / max(gain.of, 1)
+        if explored:
+            self.beside.append(part)
+        self._count(time, (gain.added > 0, part, part * part, sole, sole * sole, gain.agreed >= below))
+        if len(self.seen) > CONTRIBUTION.kept:
+            _, figures = self.seen.popleft()
+            self._sums = [a - b for a, b in zip(self._sums, figures, strict=True)]
+
+    def begin(self, since: float) -> None:
+        kept = [entry for entry in self.seen if entry[0] >= since]
+        self.seen, self._sums = deque(), [0.0] * 6
+        self.beside.clear()
+        for time, figures in kept:
+            self._count(time, figures)
+
+    def value(self, quality: Quality) -> LayerValue:
+        n = len(self.seen)
+        added, part, parts, sole, soles, spared = self._sums
+        return LayerValue(
+            Share(round(added), n),
+            quality,
+            Mean.of_sums(part, parts, n, _PIECE),
+            Mean.of_sums(sole, soles, n, _PIECE),
+            Mean.of(self.beside, _PIECE),
+            Share(round(spared), n),
+        )
+
+    def _count(self, time: float, figures: tuple[float, ...]) -> None:
+        self.seen.append((time, figures))
+        self._sums = [a + b for a, b in zip(self._sums, figures, strict=True)]
+
+
 class _Type:
-    """What was observed of one type: by layer, whether it added something; and scores."""
+    """What was observed of one type: by layer, what it added; and scores."""
 
     def __init__(self) -> None:
         self.since = 0.0
-        self.added: dict[str, deque[tuple[float, bool]]] = {}
-        self.scores: dict[object, tuple[float, frozenset[str], float]] = {}
-        self._counts: dict[str, list[int]] = {}
+        self.layers: dict[str, _Observed] = {}
+        self.scores: dict[object, tuple[frozenset[str], float]] = {}
         self._quality: dict[str, Quality] | None = None
 
-    def note(self, layer: str, time: float, added: bool) -> None:
-        if time < self.since:
-            return
-        seen = self.added.setdefault(layer, deque())
-        counts = self._counts.setdefault(layer, [0, 0])
-        seen.append((time, added))
-        counts[0] += added
-        counts[1] += 1
-        if len(seen) > CONTRIBUTION.kept:
-            counts[0] -= seen.popleft()[1]
-            counts[1] -= 1
+    def note(self, layer: str, time: float, gain: Gain, below: int, *, explored: bool) -> None:
+        if time >= self.since:
+            self.layers.setdefault(layer, _Observed()).note(time, gain, below, explored=explored)
 
-    def rate(self, key: object, time: float, layers: frozenset[str], score: float) -> None:
-        self.scores[key] = time, layers, score
+    def rate(self, key: object, layers: frozenset[str], score: float) -> None:
+        self.scores[key] = layers, score
         if len(self.scores) > CONTRIBUTION.kept:
             del self.scores[next(iter(self.scores))]
         self._quality = None
 
     def begin(self, since: float) -> None:
-        """Let go what began before: it was under another set of layers."""
-        if since == self.since:
-            return
-        self.since, self._quality = since, None
-        for layer, seen in list(self.added.items()):
-            self.added[layer] = deque(entry for entry in seen if entry[0] >= since)
-            self._counts[layer] = [sum(a for _, a in self.added[layer]), len(self.added[layer])]
+        """Let go what layers added before, beside others; scores say for which set they are."""
+        if since != self.since:
+            self.since = since
+            for observed in self.layers.values():
+                observed.begin(since)
 
     def values(self) -> dict[str, LayerValue]:
         if self._quality is None:
-            fresh = [(layers, score) for time, layers, score in self.scores.values() if time >= self.since]
-            every = {*self.added, *(layer for layers, _ in fresh for layer in layers)}
+            fresh = list(self.scores.values())
+            every = {*self.layers, *(layer for layers, _ in fresh for layer in layers)}
             self._quality = {
                 layer: Quality(
                     Mean.of([score for layers, score in fresh if layer in layers]),
@@ -144,9 +236,10 @@ class _Type:
                 )
                 for layer in every
             }
+        nothing = _Observed()
         return {
-            layer: LayerValue(Share(*self._counts.get(layer, (0, 0))), self._quality.get(layer, Quality()))
-            for layer in {**self.added, **self._quality}
+            layer: self.layers.get(layer, nothing).value(self._quality.get(layer, Quality()))
+            for layer in {**self.layers, **self._quality}
         }
 
 
@@ -167,23 +260,31 @@ class Contributions:
         self._at_forks = fork.HeldLock(self._lock)
         self._types: dict[str, _Type] = {}
 
-    def note(self, query_type: str, added: Mapping[str, int], time: float) -> None:
+    def note(
+        self,
+        query_type: str,
+        gains: Mapping[str, Gain],
+        time: float,
+        *,
+        explored: Collection[str] = (),
+        below: int = 3,
+    ) -> None:
         """Count one recall.
 
         Args:
             query_type: its type.
-            added: by layer that answered, items of the best k that are there because of it.
+            gains: by layer that answered, what it was worth.
             time: Unix seconds of its start.
+            explored: layers that were asked only to see what they would add.
+            below: pieces that two layers must agree on for a first round to be enough.
         """
         with self._lock:
             kept = self._kept(query_type)
             if kept is not None:
-                for layer, items in added.items():
-                    kept.note(layer, time, items > 0)
+                for layer, gain in gains.items():
+                    kept.note(layer, time, gain, below, explored=layer in explored)
 
-    def rate(
-        self, query_type: str, layers: Iterable[str], score: float, time: float, query_id: str | None = None
-    ) -> None:
+    def rate(self, query_type: str, layers: Iterable[str], score: float, query_id: str | None = None) -> None:
         """Note how good the answer of a recall that asked ``layers`` was found to be, 0 to 1.
 
         A later score of the same ``query_id`` replaces the earlier one.
@@ -191,15 +292,13 @@ class Contributions:
         with self._lock:
             kept = self._kept(query_type)
             if kept is not None:
-                kept.rate(query_id or object(), time, frozenset(layers), score)
+                kept.rate(query_id or object(), frozenset(layers), score)
 
     def rate_record(self, scored: QueryMetrics) -> None:
         """Note the score of a recall; one that the cache answered asked no layer and says nothing."""
         if scored.layers_queried and scored.user_satisfaction is not None:
             score = scored.user_satisfaction
-            self.rate(
-                scored.query_type, scored.layers_queried, score, scored.timestamp, query_id=scored.query_id
-            )
+            self.rate(scored.query_type, scored.layers_queried, score, scored.query_id)
 
     def begin(self, since: Callable[[str], float]) -> None:
         """Let go what was observed under other sets of layers.

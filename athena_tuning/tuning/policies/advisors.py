@@ -56,12 +56,14 @@ class Advisor(ABC):
         parameters: the parts of a config that it advises on.
         finding: the type of what a review comes to; ``finding()`` is what there is before the first.
         at_once: whether a proposal that cannot wait for its turn may have it review in one go.
+        trial: recalls of its scope for which a change of its own is on trial.
     """
 
     name: ClassVar[str]
     parameters: ClassVar[frozenset[str]]
     finding: ClassVar[type] = NoneType
     at_once: ClassVar[bool] = False
+    trial: ClassVar[int] = ADVISORS.pace
 
     def wakes(self, evidence: Evidence, found: Any) -> Any | None:
         """Return its finding if it wants to be asked out of turn, else None. Asked at every step: cheap."""
@@ -85,16 +87,16 @@ class Advisor(ABC):
 
 
 class AdvisorJudge(Judge):
-    """Judges an advisor's change: by failures, partial answers and what the advisor calls harm."""
+    """Judges an advisor's change for a scope: by failures, partial answers and what it calls harm."""
 
     first_ban = CANARY.advisor_first_ban
 
-    def __init__(self, advisor: Advisor) -> None:
-        self.name = advisor.name
+    def __init__(self, advisor: Advisor, scope: str) -> None:
+        self.name = f"{advisor.name} for {scope}"
         self._advisor = advisor
 
     def judge(self, evidence: Evidence, trial: Trial) -> tuple[Judgement, Trial]:
-        """Look every 50 recalls; a change that has done no harm for 1,000 of its scope is good."""
+        """Look every 50 recalls; a change that has done no harm for so many of its scope is good."""
         position = evidence.telemetry.position
         if position - trial.looked_at < ADVISORS.look:
             return Judgement(Verdict.OPEN), trial
@@ -105,13 +107,13 @@ class AdvisorJudge(Judge):
         observed = _slot_change(trial.before, since) if trial.made.predicted is not None else None
         if harm is not None:
             return Judgement(Verdict.BAD, harm, since.recalls, observed), trial
-        if since.recalls < ADVISORS.pace and position - trial.position < 4 * ADVISORS.pace:
+        if since.recalls < self._advisor.trial and position - trial.position < 4 * ADVISORS.pace:
             return Judgement(Verdict.OPEN), trial
         return Judgement(Verdict.GOOD, told, since.recalls, observed), trial
 
     def key(self, config: TuningConfig, scope: str) -> str:
         """Return the advisor and the scope: whatever it wants next there has to wait."""
-        return f"{self.name} for {scope}"
+        return f"{self._advisor.name} for {scope}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +124,13 @@ class AdvisorRound:
         waiting: advisors that are to be asked, in order.
         next_at: recalls from which a new round begins.
         findings: by advisor.
+        found_so_far: findings so far.
     """
 
     waiting: tuple[str, ...] = ()
     next_at: int = ADVISORS.first
     findings: Mapping[str, Any] = field(default_factory=dict)
+    found_so_far: int = 0
 
     def found(self, advisor: Advisor) -> Any:
         """Return what an advisor found last."""
@@ -134,7 +138,8 @@ class AdvisorRound:
 
     def having(self, advisor: Advisor, found: Any) -> AdvisorRound:
         """Return the round with what an advisor has found."""
-        return replace(self, findings={**self.findings, advisor.name: found})
+        findings = {**self.findings, advisor.name: found}
+        return replace(self, findings=findings, found_so_far=self.found_so_far + 1)
 
 
 class AdvisorScheduler:
@@ -142,8 +147,8 @@ class AdvisorScheduler:
 
     A round begins after 500 recalls and then every 1,000: the advisors review in turn, and the first that
     has something material to say about a scope changes it, alone, which ends the round. The change is on
-    trial for the next 1,000 recalls of its scope. An advisor that wakes is asked at once, also during a
-    trial; a canary is judged by the policy.
+    trial for the next recalls of its scope; meanwhile only other types may be changed, which it does not
+    touch. An advisor that wakes is asked at once, also during a trial; a canary is judged by the policy.
 
     Args:
         policy: in whose name it decides.
@@ -152,8 +157,13 @@ class AdvisorScheduler:
 
     def __init__(self, policy: Policy, advisors: Sequence[Advisor]) -> None:
         self.advisors = tuple(advisors)
-        self.judges = tuple(map(AdvisorJudge, self.advisors))
         self._policy = policy
+
+    def judges(self, canary: Canary) -> list[AdvisorJudge]:
+        """Return who judges the changes that are on trial."""
+        scopes = sorted({trial.made.scope for trial in canary.trials.values()})
+        everyone = [AdvisorJudge(advisor, scope) for advisor in self.advisors for scope in scopes]
+        return [judge for judge in everyone if judge.name in canary.trials]
 
     def restored(self, turn: AdvisorRound) -> AdvisorRound:
         """Return a round whose findings are plain types with findings as the advisors know them."""
@@ -196,12 +206,12 @@ class AdvisorScheduler:
     def dressed(self, evidence: Evidence, turn: AdvisorRound, canary: Canary, made: Decision) -> Decision:
         """Return a proposal with what the advisors hold right for its scope.
 
-        Those that may, review at once; the others say what their last review came to.
+        Those that may, review at once where they never did; the others say what their last review came to.
         """
         after, reasons = made.after, made.reasons
         for advisor in self.advisors:
             found = turn.found(advisor)
-            if advisor.at_once:
+            if advisor.at_once and advisor.name not in turn.findings:
                 found = run_through(advisor.review(evidence, found))
             advice = self._advice(evidence, canary, advisor, found, made.scope)
             if advice is not None:
@@ -217,7 +227,8 @@ class AdvisorScheduler:
             return None
         position = evidence.telemetry.position
         before = Rates.of(evidence.telemetry.recalls, made.scope)
-        return Trial(made, advisor.name, version.time, position, before, looked_at=position)
+        judge = AdvisorJudge(advisor, made.scope).name
+        return Trial(made, judge, version.time, position, before, looked_at=position)
 
     def _decided(
         self, evidence: Evidence, canary: Canary, advisor: Advisor, found: Any
@@ -226,8 +237,8 @@ class AdvisorScheduler:
             advice = self._advice(evidence, canary, advisor, found, scope)
             if advice is None:
                 continue
-            if not advice.canary and any(judge.name in canary.trials for judge in self.judges):
-                return ()  # one at a time
+            if not advice.canary and self._is_taken(canary, scope):
+                continue
             made = decision(
                 self._policy,
                 evidence,
@@ -243,6 +254,11 @@ class AdvisorScheduler:
             return (made, *followers(self._policy, evidence, made))
         return ()
 
+    def _is_taken(self, canary: Canary, scope: str) -> bool:
+        """Whether a change on trial touches recalls of a scope: one at a time."""
+        on_trial = {canary.trials[judge.name].made.scope for judge in self.judges(canary)}
+        return bool(on_trial) if scope == "all" else bool(on_trial & {scope, "all"})
+
     def _advice(
         self, evidence: Evidence, canary: Canary, advisor: Advisor, found: Any, scope: str
     ) -> Advice | None:
@@ -250,7 +266,7 @@ class AdvisorScheduler:
         advice = advisor.advise(evidence, found, scope)
         if advice is None or not advice.material:
             return None
-        key = self.judges[self.advisors.index(advisor)].key(evidence.incumbent(scope), scope)
+        key = AdvisorJudge(advisor, scope).key(evidence.incumbent(scope), scope)
         banned = canary.holds_back(key, evidence.telemetry.position)
         return None if banned and not advice.back else advice
 

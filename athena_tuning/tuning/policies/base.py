@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable, Mapping
 from dataclasses import dataclass, replace
 from types import NoneType
 from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
-from athena_tuning.model import Action, ConfigVersion, Decision, TuningConfig
+from athena_tuning.model import Action, ConfigVersion, Decision, TuningConfig, TuningStrategy
 from athena_tuning.tuning.evidence import Evidence
+from athena_tuning.tuning.simulation.objective import Score
 
 
 class Outcome(NamedTuple):
@@ -42,6 +43,23 @@ class Study:
     slices: Generator[None, None, Finding] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What a simulation of the newest recalls says.
+
+    Attributes:
+        in_force: what the config in force achieves there.
+        by_strategy: what each strategy's would, under the law that was fitted.
+        measured_p99_ms: what the same recalls really took.
+        position: recalls by the time of the simulation.
+    """
+
+    in_force: Score
+    by_strategy: Mapping[TuningStrategy, Score]
+    measured_p99_ms: float
+    position: int
+
+
 class Policy(ABC):
     """Turns evidence into decisions. It is asked; it owns no loop, no thread and no clock, and no state.
 
@@ -67,6 +85,26 @@ class Policy(ABC):
     def reads_figures(self, evidence: Evidence) -> bool:
         """Whether it is going to read ``evidence.figures``, which take some ms to draw."""
         return True
+
+    def least(self, evidence: Evidence) -> int:
+        """Return the recalls that a proposal needs to be more than a first guess."""
+        return evidence.min_samples
+
+    def recalls(self, evidence: Evidence) -> int:
+        """Return the recalls that a proposal rests on."""
+        return evidence.figures["all"].samples if "all" in evidence.figures else evidence.telemetry.position
+
+    def pending(self, evidence: Evidence) -> str | None:
+        """Return why there is nothing to propose at this moment; None: ``propose`` is cheap now."""
+        return None
+
+    def news(self, evidence: Evidence) -> Hashable:
+        """Return what differs whenever something but more recalls changes its proposals."""
+        return None
+
+    def foreseen(self, evidence: Evidence) -> Foreseen | None:
+        """Return what simulations say of its proposals; None where nothing was simulated."""
+        return None
 
     @abstractmethod
     def propose(self, evidence: Evidence, scope: str = "all") -> Decision:

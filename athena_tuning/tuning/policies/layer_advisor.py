@@ -1,4 +1,4 @@
-"""Which layers a type of query can do without."""
+"""Which layers a type of query can do without, which it lacks, and which can wait for a second round."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from athena_tuning.model import Decision, Reason, TuningConfig
 from athena_tuning.tuning.estimation.contributions import LayerValue
 from athena_tuning.tuning.evidence import Evidence
+from athena_tuning.tuning.policies import layer_evidence
 from athena_tuning.tuning.policies.advisors import Advice, Advisor
+from athena_tuning.tuning.policies.layer_evidence import Change, missed
 from athena_tuning.tuning.settings import LAYERS
 
 
@@ -30,24 +32,41 @@ class LayerFinding:
 
 
 class LayerAdvisor(Advisor):
-    """Leaves a layer out for a type of query to whose answers it adds nothing, and brings it back.
+    """Leaves layers out for a type of query, adds others, or lets them wait for a second round.
 
-    Out: the upper 95 % bound of the share of recalls to whose best k the layer adds something, leaving only
+    *Out*: the upper 95 % bound of the share of recalls to whose best k the layer adds something, leaving only
     it out, is below 0.015, another layer surely adds something, and no scores speak against it. One
     layer at a time, on recalls under the present set only: of two layers that say the same, either alone can
     go, but not both. Of several the one that takes most slot time goes first.
 
-    Back: the holdback (a few per cent of the recalls ask everything) shows that it would surely add
-    something to more than that share, or scores are surely lower without it. Each return halves the share
-    that counts as negligible next time.
+    *In*: recalls that explore show that a layer that is not asked would surely be a good part of the answer.
+
+    *Second round*: what the layer alone finds is hardly a part of the answer, and without it the others agree
+    on enough in most recalls. Then it is asked only where they do not. At least two layers that are asked
+    regularly stay in the first round. A layer whose finds nobody ever confirms, among layers that confirm
+    each other, goes there as well, if there are scores to judge that by.
+
+    *Back*: recalls that explore (a few per cent ask everything) show that a layer that is left out would
+    surely add something to more than its share, that one of the second round surely finds alone what is a
+    part of the answer, or scores are surely lower without it. Each return of a layer that was left out halves
+    the share that counts as negligible next time.
 
     Where it misleads: what a caller reads in a layer's own list is not seen by it, only scores tell; and
-    what is asked once a month is not in a thousand recalls.
+    what is asked once a month is not in a thousand recalls: where nothing is found, all layers are asked.
     """
 
     name = "layers"
-    parameters = frozenset({"skipped_layers"})
+    parameters = frozenset({"skipped_layers", "extra_layers", "second_round"})
     finding = LayerFinding
+    trial = LAYERS.trial
+
+    def wakes(self, evidence: Evidence, found: LayerFinding) -> LayerFinding | None:
+        """Ask for a turn where a type should ask others: types learn beside each other, every 100 recalls."""
+        position, every = evidence.telemetry.position, LAYERS.wakes_every
+        if position // every == (position - evidence.fresh) // every:
+            return None
+        wanted = any(self.advise(evidence, found, scope) for scope in self.scopes(evidence))
+        return found if wanted else None
 
     def review(self, evidence: Evidence, found: LayerFinding) -> Generator[object, None, LayerFinding]:
         """Take in slot times by type and layer, and which layers came back."""
@@ -64,84 +83,69 @@ class LayerAdvisor(Advisor):
                 counts[layer] = counts.get(layer, 0) + 1
             out_now[query_type] = out
         yield from ()
-        return LayerFinding({name: dict(held) for name, held in slots.items()}, out_now, returns)
+        slot_ms = {name: dict(held) for name, held in slots.items()}
+        return LayerFinding(slot_ms, out_now, returns)
 
     def scopes(self, evidence: Evidence) -> tuple[str, ...]:
         """Return the types that were seen."""
         return tuple(evidence.values)
 
     def advise(self, evidence: Evidence, found: LayerFinding, scope: str) -> Advice | None:
-        """Return what a type should leave out, if that is not what it leaves out now."""
+        """Return what a type should ask, if that is not what it asks now."""
         config = evidence.incumbent(scope)
         values = evidence.values.get(scope)
         if scope == "all" or not values or not config.layer_selection_enabled:
             return None
-        held, out = found.slot_ms.get(scope, {}), config.skipped_layers
-        for layer in sorted(out):
-            why = missed(values.get(layer, LayerValue()), scope, layer)
-            if why is not None:
-                return self._advice(scope, config, out - {layer}, layer, why, values, held)
-        returns = found.returns.get(scope, {})
-        for layer in sorted(_dispensable(values, returns, out), key=lambda name: -held.get(name, 0.0)):
-            if values[layer].quality.lost_without() is None:
-                share = values[layer].share
-                why = f"{layer} added to {share.added} of {share.recalls} {scope} answers"
-                return self._advice(scope, config, out | {layer}, layer, why, values, held)
-        return None
+        held = found.slot_ms.get(scope, {})
+        change = layer_evidence.change(
+            values, config, scope, evidence.strategy, held, found.returns.get(scope, {})
+        )
+        return None if change is None else _advice(scope, config, change, values, held)
 
     def harm(self, evidence: Evidence, made: Decision) -> str | None:
-        """Return why a layer that was just left out is needed after all."""
-        values = evidence.values.get(made.scope, {})
-        for layer in sorted(made.after.skipped_layers - made.before.skipped_layers):
-            why = missed(values.get(layer, LayerValue()), made.scope, layer)
+        """Return why a layer that is asked less than before is needed, or one that is asked more is not."""
+        values, before, after = evidence.values.get(made.scope, {}), made.before, made.after
+        for layer in sorted(
+            (after.skipped_layers | after.second_round) - before.skipped_layers - before.second_round
+        ):
+            why = missed(
+                values.get(layer, LayerValue()), made.scope, layer, left_out=layer in after.skipped_layers
+            )
             if why is not None:
                 return why
+        for layer in sorted(after.extra_layers - before.extra_layers):
+            worse = values.get(layer, LayerValue()).quality.lost_with()
+            if worse is not None:
+                return f"{made.scope} answers score {worse:.2f} lower with {layer}"
         return None
 
-    def _advice(
-        self,
-        scope: str,
-        config: TuningConfig,
-        out: frozenset[str],
-        layer: str,
-        why: str,
-        values: Mapping[str, LayerValue],
-        held: Mapping[str, float],
-    ) -> Advice:
-        share = values.get(layer, LayerValue()).share
-        rest = 1.0 - held.get(layer, 0.0) / (sum(held.values()) or 1.0)
-        leaves = layer in out
-        rule = f"left out where it surely adds to fewer than {LAYERS.negligible:.1%} of answers"
-        inputs = {"layer": layer, "added": share.added, "lower": share.lower, "upper": share.upper}
-        verb = "Leave out" if leaves else "Bring back"
-        return Advice(
-            (Reason("skipped_layers", sorted(out), rule, inputs, share.recalls),),
-            out != config.skipped_layers,
-            f"{verb} {layer} for {scope}: {why}.",
-            share.recalls,
-            predicted=math.log(rest) if leaves and 0 < rest < 1 else None,
-            back=not leaves,
-        )
 
-
-def missed(value: LayerValue, query_type: str, layer: str) -> str | None:
-    """Return why a layer that is left out is needed after all, or None if nothing says so."""
-    share = value.share
-    if share.surely_above(LAYERS.negligible):
-        return f"{layer} would add to {share.added} of {share.recalls} {query_type} answers held back"
-    lost = value.quality.lost_without()
-    return None if lost is None else f"{query_type} answers score {lost:.2f} lower without {layer}"
-
-
-def _dispensable(
-    values: Mapping[str, LayerValue], returns: Mapping[str, int], out: frozenset[str]
-) -> list[str]:
-    """Return the layers that surely add next to nothing while another one surely adds something."""
-    needed = {layer for layer, value in values.items() if value.share.surely_above(LAYERS.negligible)} - out
-    return [
-        layer
-        for layer, value in values.items()
-        if layer not in out
-        and value.share.surely_below(LAYERS.negligible / 2 ** returns.get(layer, 0))
-        and needed - {layer}
-    ]
+def _advice(
+    scope: str,
+    config: TuningConfig,
+    change: Change,
+    values: Mapping[str, LayerValue],
+    held: Mapping[str, float],
+) -> Advice:
+    parameter, layers = change.parameter, change.layers
+    reasons = []
+    for name, after in change.sets(config).items():
+        own = parameter == name
+        inputs = layer_evidence.inputs(layers, values) if own else {}
+        samples = min(values.get(layer, LayerValue()).share.recalls for layer in layers)
+        reasons.append(Reason(name, sorted(after), change.rule if own else "follows", inputs, samples))
+    whole = sum(held.values()) or 1.0
+    rest = 1.0 - sum(
+        held.get(layer, 0.0) / whole * (values[layer].spared_share if parameter == "second_round" else 1.0)
+        for layer in layers
+        if layer in values
+    )
+    less = not change.back and parameter != "extra_layers"
+    return Advice(
+        tuple(reasons),
+        bool(reasons),
+        f"{change.verb} {' and '.join(layers)} for {scope}: {change.why}.",
+        reasons[0].samples if reasons else 0,
+        predicted=math.log(rest) if less and 0 < rest < 1 else None,
+        back=change.back,
+    )

@@ -12,7 +12,7 @@ from athena_tuning.tuning.estimation.telemetry import Telemetry, trace_of
 from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.policies.advisors import Advice, Advisor
 from athena_tuning.tuning.settings import LOAD
-from athena_tuning.tuning.simulation.search import SearchResult, candidates, search
+from athena_tuning.tuning.simulation.search import SearchResult, Simulations, candidates, search
 from athena_tuning.tuning.trace import Trace
 
 
@@ -94,7 +94,7 @@ class LoadAdvisor(Advisor):
         incumbent = replace(evidence.incumbent("all"), strategy=evidence.strategy)
         grid = candidates(incumbent, evidence.bounds, telemetry.contention.trusted)
         grid = grid[::2] if len(grid) > 8 else grid  # the load is not known more closely
-        result = yield from search(trace, telemetry.laws, (), incumbent, grid, evidence.strategy)
+        result = yield from search(Simulations(trace, telemetry.laws), incumbent, grid, evidence.strategy)
         at = datetime.fromtimestamp(slot * evidence.load.slot, UTC)
         why = (
             f"From {at:%H:%M} UTC about {expected:.3g} recalls a second are expected, as on the last "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.policies.advisors import Advisor, AdvisorRound, AdvisorScheduler, followers
 from athena_tuning.tuning.policies.base import (
     Finding,
+    Foreseen,
     Outcome,
     Policy,
     Study,
@@ -30,7 +31,8 @@ from athena_tuning.tuning.policies.rules import RulePolicy
 from athena_tuning.tuning.policies.saturation import SaturationMemory, look
 from athena_tuning.tuning.policies.timeouts import TimeoutAdvisor
 from athena_tuning.tuning.settings import ADVISORS, REVIEW, SEARCH
-from athena_tuning.tuning.simulation.search import SearchResult, Steps, candidates, search
+from athena_tuning.tuning.simulation.objective import p99
+from athena_tuning.tuning.simulation.search import SearchResult, Simulations, candidates, search
 from athena_tuning.tuning.slices import paced, run_through
 
 
@@ -44,11 +46,15 @@ class LimitInForce:
 
 @dataclass(frozen=True, slots=True)
 class SearchSchedule:
-    """When it searched and will search again, in recalls; the load by then, in tasks in flight."""
+    """When it searched and will search again, in recalls; the load by then, in tasks in flight.
+
+    ``asked`` is the config that was in force when the last search began.
+    """
 
     last_at: int = 0
     next_at: int = REVIEW.first
     load: float = math.nan
+    asked: TuningConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,27 @@ class Announcement:
 
 
 @dataclass(frozen=True, slots=True)
+class Searched:
+    """What the last search came to: each config simulated once, judged by what every strategy wants.
+
+    Attributes:
+        position: recalls by then.
+        incumbent: the config that was in force.
+        results: by strategy.
+        measured_p99_ms: what the recalls that were simulated really took.
+    """
+
+    position: int
+    incumbent: TuningConfig
+    results: Mapping[TuningStrategy, SearchResult]
+    measured_p99_ms: float
+
+    def answers(self, evidence: Evidence) -> bool:
+        """Whether it was about the config that is in force, under the strategy that is wanted."""
+        return evidence.strategy in self.results and _alike(self.incumbent, evidence.incumbent("all"))
+
+
+@dataclass(frozen=True, slots=True)
 class ModelMemory:
     """What the model policy remembers from one step to the next."""
 
@@ -70,15 +97,17 @@ class ModelMemory:
     saturation: SaturationMemory = field(default_factory=SaturationMemory)
     advisors: AdvisorRound = field(default_factory=AdvisorRound)
     announced: Announcement | None = None
+    searched: Searched | None = None
 
 
 class ModelPolicy(Policy):
     """Fits contention, simulates every config on the recalls that came, changes, and checks what happened.
 
-    *Search.* At recall 150, 375, 937, … (at the latest every 4,000) and after every change or shift of
-    load: own works are freed from contention by the fitted law, and each limit up to 1.5 times what was
-    seen, side by side or in turn, is simulated on the same arrivals. It takes what gains 8 % or more in the
-    strategy's objective under the law and under refits. Searches run in slices over many steps.
+    *Search.* When a third of the recalls is new (at recall 150, 225, 337, …), at the latest every 4,000, and
+    after every change or shift of load: own works are freed from contention by the fitted law, and each limit
+    up to 1.5 times what was seen, side by side or in turn, is simulated on the same arrivals. It takes what
+    gains 8 % or more in the strategy's objective under the law and under refits; what each other strategy
+    would take is judged on the same simulations. Searches run in slices over many steps.
 
     *Saturation.* A limit that recalls wait for longer than they are served cannot be learned from and must
     not wait for a search: it goes up by 1.6 unless the law says that capacity would not grow.
@@ -105,7 +134,7 @@ class ModelPolicy(Policy):
         self._paired = PairedComparison()
         self._rules = RulePolicy()
         self._seed = seed
-        self._latest: tuple[int, tuple[TuningStrategy, TuningConfig], SearchResult] | None = None
+        self._latest: Searched | None = None
 
     def due(self, evidence: Evidence) -> bool:
         """Whether recalls came or the strategy has changed."""
@@ -116,12 +145,53 @@ class ModelPolicy(Policy):
         return evidence.telemetry.position < REVIEW.first and self._rules.due(evidence)
 
     def propose(self, evidence: Evidence, scope: str = "all") -> Decision:
-        """Search in one go, over fewer recalls; all types get the same. Below 150 recalls, the rules."""
+        """Return what the last search says, or one in one go over fewer recalls; below 150, what rules do.
+
+        All types get the same, but for what the advisors say of them.
+        """
         memory: ModelMemory = evidence.memory
         if evidence.telemetry.position < REVIEW.first:
             return self._rules.propose(evidence, scope)
-        made = self._conclusion(evidence, self._searched(evidence), scope)
+        made = self._conclusion(evidence, self._searched(evidence).results[evidence.strategy], scope)
         return self._advisors.dressed(evidence, memory.advisors, memory.canary, made)
+
+    def least(self, evidence: Evidence) -> int:
+        """Return the recalls from which it searches; without telemetry, what the rules need."""
+        return REVIEW.first if evidence.telemetry.position else evidence.min_samples
+
+    def recalls(self, evidence: Evidence) -> int:
+        """Return the recalls with telemetry; without any, what the rules look at."""
+        return evidence.telemetry.position or super().recalls(evidence)
+
+    def pending(self, evidence: Evidence) -> str | None:
+        """Return why there is nothing to propose yet, though there are recalls enough."""
+        memory: ModelMemory = evidence.memory
+        position = evidence.telemetry.position
+        if position < REVIEW.first or (memory.searched and memory.searched.answers(evidence)):
+            return None
+        left = memory.schedule.next_at - position
+        if memory.searched is None or left <= 0:
+            return "the newest recalls are being simulated"
+        return f"the config has changed, {left} recalls under it are waited for"
+
+    def news(self, evidence: Evidence) -> Hashable:
+        """Return when it searched last, what advisors have found since, and what is on trial."""
+        memory: ModelMemory = evidence.memory
+        searched = memory.searched.position if memory.searched else 0
+        trials = tuple(sorted(memory.canary.trials))
+        return searched, memory.advisors.found_so_far, trials, self.pending(evidence) is None
+
+    def foreseen(self, evidence: Evidence) -> Foreseen | None:
+        """Return what the simulations of the last search say."""
+        searched: Searched | None = evidence.memory.searched
+        if searched is None or not searched.answers(evidence) or evidence.telemetry.position < REVIEW.first:
+            return None
+        scores = {strategy: r.achieved or r.base for strategy, r in searched.results.items()}
+        base = searched.results[evidence.strategy].base
+        if base is None:
+            return None
+        achieved = {strategy: score for strategy, score in scores.items() if score is not None}
+        return Foreseen(base, achieved, searched.measured_p99_ms, searched.position)
 
     def decide(self, evidence: Evidence) -> Outcome:
         """Judge what is on trial, react to a limit that is waited for: the first that calls for a change."""
@@ -139,7 +209,7 @@ class ModelPolicy(Policy):
         if made is not None and not _known(evidence, memory, made):
             return self._outcome(evidence, _announced(evidence, memory, made), made)
         memory = replace(memory, advisors=self._advisors.woken(evidence, memory.advisors))
-        for judge in self._advisors.judges:
+        for judge in self._advisors.judges(memory.canary):
             canary, made = memory.canary.judged(self, evidence, judge)
             memory = replace(memory, canary=canary)
             if made is not None:
@@ -156,8 +226,9 @@ class ModelPolicy(Policy):
             schedule = _shifted(evidence.telemetry, schedule)
             memory = replace(memory, schedule=schedule)
         if position >= max(REVIEW.first, schedule.next_at):
-            next_at = position + int(min(max(REVIEW.growth * position, REVIEW.first), REVIEW.gap))
-            schedule = replace(schedule, last_at=position, next_at=next_at)
+            next_at = position + int(min(max(REVIEW.growth * position, REVIEW.first / 2), REVIEW.gap))
+            asked = evidence.incumbent("all")
+            schedule = replace(schedule, last_at=position, next_at=next_at, asked=asked)
             return Study(replace(memory, schedule=schedule), self._review(evidence, memory))
         if self._paired.name in memory.canary.trials:
             return Study(memory)
@@ -197,10 +268,12 @@ class ModelPolicy(Policy):
 
     def _noticed(self, evidence: Evidence, memory: ModelMemory) -> ModelMemory:
         """Take note of a limit that somebody else has set, and of a strategy that has changed."""
-        limit = evidence.incumbent("all").max_concurrent
+        limit, on_trial = evidence.incumbent("all").max_concurrent, self._paired.name in memory.canary.trials
         if memory.limit.limit != limit:
             memory = replace(memory, limit=LimitInForce(limit, evidence.now))
-        return self._soon(evidence, memory, 0) if evidence.urgent else memory
+        asked = memory.schedule.asked
+        overtaken = asked is not None and not on_trial and not _alike(asked, evidence.incumbent("all"))
+        return self._soon(evidence, memory, 0) if evidence.urgent or overtaken else memory
 
     def _saturated(self, evidence: Evidence, memory: ModelMemory) -> tuple[ModelMemory, Decision | None]:
         position, incumbent = evidence.telemetry.position, evidence.incumbent("all")
@@ -249,12 +322,15 @@ class ModelPolicy(Policy):
 
     def _review(self, evidence: Evidence, memory: ModelMemory) -> Generator[None, None, Finding]:
         telemetry = evidence.telemetry
-        recalls = telemetry.newest(min(SEARCH.longest, max(SEARCH.at_once, telemetry.position // 2)))
-        result = yield from paced(self._search(evidence, recalls), SEARCH.per_step)
-        made = self._conclusion(evidence, result, "all")
+        recalls = telemetry.newest(min(SEARCH.longest, max(SEARCH.at_once, telemetry.position // 4)))
+        searched = yield from paced(self._search(evidence, recalls, TuningStrategy), SEARCH.per_step)
+        made = self._conclusion(evidence, searched.results[evidence.strategy], "all")
         if _known(evidence, memory, made):
-            return Finding()
-        return Finding((made, *followers(self, evidence, made)), lambda now: _announced(evidence, now, made))
+            return Finding(remember=lambda now: replace(now, searched=searched))
+        return Finding(
+            (made, *followers(self, evidence, made)),
+            lambda now: _announced(evidence, replace(now, searched=searched), made),
+        )
 
     def _advice(self, evidence: Evidence, memory: ModelMemory) -> Generator[None, None, Finding]:
         made, advisor, found = yield from self._advisors.review(evidence, memory.advisors, memory.canary)
@@ -265,34 +341,44 @@ class ModelPolicy(Policy):
 
         return Finding(made, remember)
 
-    def _searched(self, evidence: Evidence) -> SearchResult:
-        """Return what a search in one go comes to; the last one's answer until there is half as much more."""
-        position, question = evidence.telemetry.position, (evidence.strategy, evidence.incumbent("all"))
-        if self._latest is not None:
-            at, before, result = self._latest
-            if before == question and at <= position < at + max(REVIEW.first, at // 2):
-                return result
-        result = run_through(self._search(evidence, evidence.telemetry.newest(SEARCH.at_once)))
-        self._latest = position, question, result
-        return result
+    def _searched(self, evidence: Evidence) -> Searched:
+        """Return what the last search came to, or one in one go that holds until half as much more came."""
+        known: Searched | None = evidence.memory.searched
+        if known is not None and known.answers(evidence):
+            return known
+        position, latest = evidence.telemetry.position, self._latest
+        if latest is not None and latest.answers(evidence):
+            at = latest.position
+            if at <= position < at + max(REVIEW.first, at // 2):
+                return latest
+        recalls = evidence.telemetry.newest(SEARCH.at_once)
+        self._latest = run_through(self._search(evidence, recalls, (evidence.strategy,)))
+        return self._latest
 
-    def _search(self, evidence: Evidence, recalls: Sequence[MeasuredRecall]) -> Steps:
+    def _search(
+        self, evidence: Evidence, recalls: Sequence[MeasuredRecall], strategies: Iterable[TuningStrategy]
+    ) -> Generator[int, None, Searched]:
         telemetry, canary = evidence.telemetry, evidence.memory.canary
         rng = np.random.default_rng([self._seed, telemetry.position])
         incumbent = replace(evidence.incumbent("all"), strategy=evidence.strategy)
-        most = telemetry.contention.trusted
-        return search(
-            trace_of(recalls, telemetry.laws),
-            telemetry.laws,
-            [telemetry.contention.drawn(rng) for _ in range(SEARCH.refits)],
-            incumbent,
-            candidates(incumbent, evidence.bounds, most),
-            evidence.strategy,
-            banned=lambda config: canary.holds_back(self._paired.key(config, "all"), telemetry.position),
-            bound=f"limits up to {most}: 1.5 times what was seen"
-            if most < evidence.bounds.max_concurrent
-            else None,
-        )
+        most, laws = telemetry.contention.trusted, telemetry.laws
+        refits = [telemetry.contention.drawn(rng) for _ in range(SEARCH.refits)]
+        simulations = Simulations(trace_of(recalls, laws), laws, refits)
+        results = {}
+        for strategy in sorted(strategies, key=lambda wanted: wanted is not evidence.strategy):
+            results[strategy] = yield from search(
+                simulations,
+                replace(incumbent, strategy=strategy),
+                [replace(c, strategy=strategy) for c in candidates(incumbent, evidence.bounds, most)],
+                strategy,
+                thorough=strategy is evidence.strategy,
+                banned=lambda config: canary.holds_back(self._paired.key(config, "all"), telemetry.position),
+                bound=f"limits up to {most}: 1.5 times what was seen"
+                if most < evidence.bounds.max_concurrent
+                else None,
+            )
+        took = np.array([recall.latency_ms for recall in recalls if not recall.hit])
+        return Searched(telemetry.position, incumbent, results, p99(took))
 
     def _conclusion(self, evidence: Evidence, result: SearchResult, scope: str) -> Decision:
         incumbent, chosen = evidence.incumbent(scope), result.best
@@ -327,6 +413,11 @@ class ModelPolicy(Policy):
             return memory
         at = max(memory.advisors.next_at, evidence.telemetry.position + ADVISORS.pace)
         return replace(memory, advisors=replace(memory.advisors, next_at=at))
+
+
+def _alike(a: TuningConfig, b: TuningConfig) -> bool:
+    """Whether two configs are the same in what a search looks at."""
+    return (a.max_concurrent, a.enable_parallel) == (b.max_concurrent, b.enable_parallel)
 
 
 def _known(evidence: Evidence, memory: ModelMemory, made: Decision) -> bool:

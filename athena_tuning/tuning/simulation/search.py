@@ -16,6 +16,7 @@ from athena_tuning.tuning.trace import Trace
 Laws = Mapping[str, ContentionLaw]
 Steps = Generator[int, None, "SearchResult"]
 """A search in slices: yields how many recalls it has just simulated."""
+Scoring = Generator[int, None, Score]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +28,53 @@ class SearchResult:
         best: the one to take; None: stay.
         bound: what limited the grid, if something did.
         recalls: that were simulated.
+        base: what the incumbent achieved.
+        achieved: what the best did; None where there is none.
     """
 
     candidates: tuple[Candidate, ...]
     best: Candidate | None
     bound: str | None
     recalls: int
+    base: Score | None = None
+    achieved: Score | None = None
+
+
+class Simulations:
+    """What configs achieve on some recalls. Each is simulated once, however many objectives judge it.
+
+    Args:
+        trace: recalls with their own works.
+        laws: fitted contention.
+        refits: the same, refitted on what could have been seen.
+
+    Attributes:
+        trace: see above.
+        rough: the newest third of it, for a first look at many configs; where that is most of it, all.
+        refits: numbers of the refits, for ``of``.
+    """
+
+    def __init__(self, trace: Trace, laws: Laws, refits: Sequence[Laws] = ()) -> None:
+        self.trace = trace
+        few = max(SEARCH.rough, len(trace) // 3)
+        self.rough = trace if len(trace) <= 1.5 * few else Trace(trace.arrivals[-few:])
+        self.refits = range(1, len(refits) + 1)
+        self._laws = (laws, *refits)
+        self._known: dict[tuple[TuningConfig, int, int], Score] = {}
+
+    def of(self, config: TuningConfig, law: int = 0, *, rough: bool = False) -> Scoring:
+        """Return a config's score, simulated in slices if it is not known.
+
+        Args:
+            config: what to run; its strategy does not matter.
+            law: 0, or one of ``refits``.
+            rough: on ``rough`` in place of the whole trace.
+        """
+        trace = self.rough if rough else self.trace
+        key = replace(config, strategy=TuningStrategy.BALANCED), law, len(trace)
+        if key not in self._known:
+            self._known[key] = yield from scored(trace, config, self._laws[law])
+        return self._known[key]
 
 
 def candidates(incumbent: TuningConfig, bounds: TuningBounds, most: int) -> list[TuningConfig]:
@@ -47,15 +89,14 @@ def other_way(config: TuningConfig) -> TuningConfig:
 
 
 def search(
-    trace: Trace,
-    laws: Laws,
-    refits: Sequence[Laws],
+    simulations: Simulations,
     incumbent: TuningConfig,
     grid: Sequence[TuningConfig],
     strategy: TuningStrategy,
     *,
     banned: Callable[[TuningConfig], bool] | None = None,
     gain: float = SEARCH.gain,
+    thorough: bool = True,
     bound: str | None = None,
 ) -> Steps:
     """Simulate the incumbent and every candidate, and take the best if its gain is sure.
@@ -65,60 +106,63 @@ def search(
     All of the grid runs on the newest third of the trace, and the best three of it on the whole.
 
     Args:
-        trace: recalls with their own works.
-        laws: fitted contention.
-        refits: the same, refitted on what could have been seen.
+        simulations: of the recalls; searches for several strategies share them.
         incumbent: the config in force.
         grid: what else to consider; the best of it and the incumbent are tried with the layers of a
             recall the other way too, in turn or side by side.
         strategy: what is wanted.
         banned: configs that must not be taken.
         gain: least gain, as a log ratio.
+        thorough: whether it is to be decided on; else the best of the grid alone runs on the whole, under
+            half of the refits.
         bound: what limits the grid, for the explanation.
     """
-    finalists = yield from _finalists(trace, laws, incumbent, grid, strategy)
-    base = yield from scored(trace, incumbent, laws)
+    recalls = len(simulations.trace)
+    refits = simulations.refits[: SEARCH.refits if thorough else SEARCH.refits // 2]
+    finalists = yield from _finalists(simulations, incumbent, grid, strategy)
+    finalists = finalists if thorough else finalists[:1]
+    base = yield from simulations.of(incumbent)
     values = [(0.0, incumbent)]
     for config in finalists:
-        achieved = yield from scored(trace, config, laws)
+        achieved = yield from simulations.of(config)
         values.append((objective(strategy, achieved, base), config))
-    if any(len(recall.tasks) > 1 for recall in trace.arrivals):
+    if any(len(recall.tasks) > 1 for recall in simulations.trace.arrivals):
         for config in {min(values, key=lambda v: v[0])[1], incumbent}:
-            achieved = yield from scored(trace, other_way(config), laws)
+            achieved = yield from simulations.of(other_way(config))
             values.append((objective(strategy, achieved, base), other_way(config)))
     values = [v for v in values if v[1] != incumbent and not (banned and banned(v[1]))]
     values.sort(key=lambda v: (v[0], _distance(v[1], incumbent)))
     top = [c for v, c in values if v <= values[0][0] + SEARCH.tie] if values else []
     if not top or values[0][0] > -gain:
         near = tuple(Candidate(c, v, v, v) for v, c in values[:3] if math.isfinite(v))
-        return SearchResult(near, None, bound, len(trace))
+        return SearchResult(near, None, bound, recalls, base)
     chosen = min(top, key=lambda c: _distance(c, incumbent))
     explained: list[Candidate] = []
     for config in _three(chosen, values):
         predicted = next(v for v, c in values if c is config)
         spread = [predicted]
         for other in refits if config is chosen else ():
-            reference = yield from scored(trace, incumbent, other)
-            achieved = yield from scored(trace, config, other)
+            reference = yield from simulations.of(incumbent, other)
+            achieved = yield from simulations.of(config, other)
             spread.append(objective(strategy, achieved, reference))
         explained.append(Candidate(config, predicted, min(spread), max(spread)))
     best = explained[0] if explained[0].high < -gain / 2 else None
-    return SearchResult(tuple(explained), best, bound, len(trace))
+    achieved = yield from simulations.of(chosen)
+    return SearchResult(tuple(explained), best, bound, recalls, base, achieved if best else None)
 
 
 def _finalists(
-    trace: Trace, laws: Laws, incumbent: TuningConfig, grid: Sequence[TuningConfig], strategy: TuningStrategy
+    simulations: Simulations, incumbent: TuningConfig, grid: Sequence[TuningConfig], strategy: TuningStrategy
 ) -> Generator[int, None, list[TuningConfig]]:
-    rough = Trace(trace.arrivals[-max(SEARCH.rough, len(trace) // 3) :])
-    base = yield from scored(rough, incumbent, laws)
+    base = yield from simulations.of(incumbent, rough=True)
     values = []
     for config in grid:
-        achieved = yield from scored(rough, config, laws)
+        achieved = yield from simulations.of(config, rough=True)
         values.append((objective(strategy, achieved, base), _distance(config, incumbent), config))
     return [config for *_, config in sorted(values, key=lambda v: v[:2])[: SEARCH.finalists]]
 
 
-def scored(trace: Trace, config: TuningConfig, laws: Laws) -> Generator[int, None, Score]:
+def scored(trace: Trace, config: TuningConfig, laws: Laws) -> Scoring:
     """Simulate a trace in slices and score it; what X means is the capacity at the config's limit."""
     simulation = Simulation(trace, config, slowdowns(laws, config.max_concurrent))
     for i in range(SEARCH.slice, len(trace), SEARCH.slice):

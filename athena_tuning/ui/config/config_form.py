@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from athena_tuning.load.whatif_run import WhatIfRun
-from athena_tuning.model import LAYERS, ConfigSet, ConfigVersion, TuningConfig, TuningStrategy
+from athena_tuning.model import LAYERS, ConfigSet, ConfigVersion, Proposal, TuningConfig, TuningStrategy
 from athena_tuning.service import parameter_rows, text, units
-from athena_tuning.ui.config import apply_dialog, predictions
+from athena_tuning.ui.config import advice, apply_dialog
 from athena_tuning.ui.config.apply_dialog import PendingChange
 from athena_tuning.ui.frame import components, notices
 from athena_tuning.ui.frame.chips import Chip, chips
@@ -67,8 +66,7 @@ def strategy_card(
     page: PageContext,
     strategy: TuningStrategy,
     at: ConfigVersion,
-    wanted: TuningConfig | None,
-    run: WhatIfRun | None,
+    proposal: Proposal | None,
 ) -> None:
     """Draw what a strategy trades, what it would set today and what that would bring, and the switch to it.
 
@@ -76,23 +74,26 @@ def strategy_card(
         page: where it stands.
         strategy: the strategy.
         at: in force for all types.
-        wanted: what the strategy would set; None where too little was seen.
-        run: simulates all strategies under their names; None likewise.
+        proposal: says what the strategy would set; None where no tuner has told.
     """
+    proposed = proposal.by_strategy[strategy] if proposal else None
+    wanted = proposal.under(strategy, at.config) if proposal else None
     words, chosen = STRATEGIES[strategy], at.config.strategy is strategy
     st.markdown(f"### :material/{words.icon}: {strategy.value.capitalize()}")
     st.text(words.aim)
     st.caption(f"Gives up: {words.price}")
-    if wanted is not None and run is not None:
+    if proposal is not None and proposed is not None and wanted is not None:
         components.static_table(
             ["Today it would set", components.Cell("", "n")],
             [
                 ("tasks in flight", wanted.max_concurrent),
                 ("timeout", units.seconds(wanted.timeout_seconds)),
                 ("parallel layers", units.setting(wanted.enable_parallel)),
-                *predictions.changes_in_short(run, strategy.value),
+                *advice.in_short(proposal, proposed),
             ],
         )
+        if proposed.doubt:
+            st.caption(f"No advice: {text.markdown(proposed.doubt, 200)}")
     st.space("stretch")
     apply_dialog.button(
         page,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -17,7 +16,6 @@ from athena_tuning.tuning.settings import SEARCH
 from athena_tuning.tuning.simulation.what_if import Estimate, Outcome, WhatIf
 from athena_tuning.ui.frame import components
 from athena_tuning.ui.frame.components import Cell
-from athena_tuning.ui.frame.page_context import PageContext
 
 IMMATERIAL = 0.01
 """Log ratio below which a change is not coloured, however sure it is."""
@@ -51,37 +49,6 @@ def coloured(change: Estimate, *, more_is_better: bool) -> Cell:
 def _capacity(outcome: Outcome) -> Cell:
     cell = coloured(outcome.capacity_change, more_is_better=True)
     return Cell(cell.value, "was") if outcome.beyond else cell
-
-
-def confidence(run: WhatIfRun | None, name: str) -> Cell:
-    """Return how sure it is that a case helps, with what it does to p99."""
-    outcome = outcome_of(run, name) if run is not None else None
-    if outcome is None:
-        return Cell(_missing(run), "was")
-    gain, p99 = outcome.gain, f"p99 {change_words(outcome.p99_change)}"
-    if outcome.beyond:
-        return Cell(f"a guess: beyond what was seen; {p99}", "was")
-    if gain.high < 0:
-        return Cell(f"surely better; {p99}", "good")
-    if gain.low > 0:
-        return Cell(f"surely worse; {p99}", "bad")
-    return Cell("no difference" if gain == (0.0, 0.0, 0.0) else f"not sure; {p99}", "was")
-
-
-def changes_in_short(run: WhatIfRun, name: str) -> list[tuple[Any, ...]]:
-    """Return rows (measure, change) of what a case would bring; one that says so while it is not known."""
-    outcome = outcome_of(run, name)
-    if outcome is None:
-        return [("predicted", Cell(_missing(run), "was"))]
-    return [
-        ("p99", coloured(outcome.p99_change, more_is_better=False)),
-        ("capacity, a guess" if outcome.beyond else "capacity", _capacity(outcome)),
-        ("slot time per answer", coloured(outcome.cost_change, more_is_better=False)),
-    ]
-
-
-def _missing(run: WhatIfRun | None) -> str:
-    return "simulating…" if run is not None and run.state is State.RUNNING else "not simulated"
 
 
 def outcome_of(run: WhatIfRun, name: str) -> Outcome | None:
@@ -152,21 +119,3 @@ def grounds(result: WhatIf, *, as_recorded: bool = True) -> str:
             "on is an estimate."
         )
     return words
-
-
-def wait(page: PageContext, run: WhatIfRun, *, unless: Callable[[], bool]) -> None:
-    """Draw the page anew when a run has ended; nothing if it has.
-
-    Args:
-        page: where it stands.
-        run: what is waited for.
-        unless: whether a dialog is open, in which what is typed would be lost.
-    """
-    if run.state is not State.RUNNING:
-        return
-
-    def look(_: object) -> None:
-        if run.state is not State.RUNNING and not unless():
-            st.rerun()
-
-    page.live(look, every=0.7)

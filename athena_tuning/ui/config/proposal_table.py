@@ -1,61 +1,22 @@
-"""What the tuner proposes on the Config page: parameter by parameter, with what a simulation says of each."""
+"""What the tuner proposes on the Config page, parameter by parameter, and the way to apply it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from athena_tuning.load.whatif_run import WhatIfRun
-from athena_tuning.model import ConfigVersion, Decision, TuningConfig, TuningStrategy
+from athena_tuning.model import ConfigVersion, Decision, Proposal
 from athena_tuning.service import parameter_rows, text, units
-from athena_tuning.ui.config import apply_dialog, predictions
+from athena_tuning.ui.config import advice, apply_dialog, predictions
 from athena_tuning.ui.config.apply_dialog import PendingChange
-from athena_tuning.ui.frame import components
+from athena_tuning.ui.frame import components, exploring
 from athena_tuning.ui.frame.components import Cell
 from athena_tuning.ui.frame.page_context import PageContext
 
-PROPOSAL = "proposal"
 
-
-def cases(decision: Decision) -> dict[str, TuningConfig]:
-    """Return what to simulate of a proposal: all of it, and each changed parameter by itself.
-
-    Example:
-        >>> from athena_tuning.model import Action
-        >>> before, after = TuningConfig(), TuningConfig(max_concurrent=8, timeout_seconds=6.0)
-        >>> decision = Decision("d", 0.0, "rules", "all", Action.CHANGE, before, after, "", 100)
-        >>> list(cases(decision))
-        ['proposal', 'max_concurrent', 'timeout_seconds']
-    """
-    changed = decision.before.changes_to(decision.after)
-    alone = {
-        name: TuningConfig.from_dict({**decision.before.to_dict(), name: then})
-        for name, (_, then) in changed.items()
-    }
-    return {PROPOSAL: decision.after, **(alone if len(alone) > 1 else {})}
-
-
-def forecasts(
-    page: PageContext, decision: Decision, strategies: Mapping[TuningStrategy, TuningConfig], scope: str
-) -> tuple[WhatIfRun | None, WhatIfRun | None]:
-    """Return the runs that simulate the proposal and the strategies; one run for both where it can be."""
-    by_strategy = {strategy.value: config for strategy, config in strategies.items()}
-    proposed = cases(decision)
-    try:
-        if scope == "all":
-            run = page.service.forecast({**proposed, **by_strategy})
-            return run, run
-        return page.service.forecast(proposed, scope), page.service.forecast(by_strategy)
-    except ValueError:  # too many wait: the page says that nothing is predicted
-        return None, None
-
-
-def table(decision: Decision, run: WhatIfRun | None) -> None:
-    """Draw current, proposed, change, why and confidence of every parameter, and what was considered."""
+def table(decision: Decision) -> None:
+    """Draw current, proposed, change and why of every parameter, and what was considered."""
     if decision.before == decision.after:
         _unchanged(decision)
         return
     before, after = decision.before.to_dict(), decision.after.to_dict()
-    several = len(decision.before.changes_to(decision.after)) > 1
     components.static_table(
         [
             "Parameter",
@@ -63,7 +24,6 @@ def table(decision: Decision, run: WhatIfRun | None) -> None:
             "Proposed",
             Cell("Change", "wide"),
             Cell("Why", "why"),
-            Cell("Confidence", "why"),
         ],
         [
             (
@@ -72,10 +32,9 @@ def table(decision: Decision, run: WhatIfRun | None) -> None:
                 Cell(row.after, "now"),
                 Cell(units.step(before[row.name], after[row.name]), "wide"),
                 row.why,
-                predictions.confidence(run, row.name if several else PROPOSAL),
             )
             if row.differs
-            else (row.label, row.before, Cell("as it is", "was"), Cell("", "wide"), row.why, "")
+            else (row.label, row.before, Cell("as it is", "was"), Cell("", "wide"), row.why)
             for row in parameter_rows.decided(decision)
         ],
         limit=320,
@@ -94,17 +53,18 @@ def _unchanged(decision: Decision) -> None:
     predictions.candidates(decision)
 
 
-def button(page: PageContext, decision: Decision, base: int, scope: str) -> None:
-    """Draw the button that opens the dialog for a proposal."""
+def button(page: PageContext, proposal: Proposal, base: int, scope: str) -> None:
+    """Draw the button that opens the dialog for a proposal; it stands out only where it is advice."""
+    decision, primary = proposal.current.decision, advice.is_primary(page, proposal)
     reason = text.plain(parameter_rows.summary_of(decision), 300)
-    change = PendingChange("Apply the tuner's proposal", base, decision.after, scope, reason)
-    apply_dialog.button(page, "Apply the proposal", change, type="primary", icon=":material/check:")
-
-
-def strategies_of(page: PageContext) -> dict[TuningStrategy, TuningConfig]:
-    """Return what each strategy would set for all types on today's evidence."""
-    at = page.service.configs().default
-    return {strategy: page.service.under_strategy(strategy, at) for strategy in TuningStrategy}
+    title, label = "Apply the tuner's proposal", "Apply the proposal" if primary else "Apply it all the same"
+    if page.explored is not None:
+        found_on = exploring.name_of(page.explored)
+        title, label = f"Apply what was found on {found_on}", "Apply what was found"
+        reason = f"found on {text.plain(page.explored.source, 80)} alone: {reason}"
+    change = PendingChange(title, base, decision.after, scope, reason)
+    kind = "primary" if primary else "secondary"
+    apply_dialog.button(page, label, change, type=kind, icon=":material/check:")
 
 
 def in_force(at: ConfigVersion) -> None:

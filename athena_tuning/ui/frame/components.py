@@ -16,6 +16,7 @@ from athena_tuning.ui.charts import latency_charts
 from athena_tuning.ui.charts.panel import Chart
 from athena_tuning.ui.charts.plotly_figure import CONFIG
 from athena_tuning.ui.frame import notices
+from athena_tuning.ui.frame.exploring import look_at, name_of
 from athena_tuning.ui.frame.navigation import page_file
 
 if TYPE_CHECKING:
@@ -238,23 +239,37 @@ def chosen_cell(event: Any, chart: Chart) -> tuple[int, int] | None:
 def empty_view(page: PageContext) -> None:
     """Say that the view is empty and offer what fills it."""
     service = page.service
-    recalls, needed = service.enough()
+    proposal = page.proposal()
     with card("empty", "Nothing to show for this view"):
-        if recalls < needed:
-            st.text(f"{recalls} of {needed} recalls needed before anything can be concluded.")
-            if recalls:  # an empty bar is drawn as a stray dot
-                st.progress(recalls / needed)
+        if proposal is not None and proposal.missing:
+            st.text(f"{proposal.missing} needed before anything can be concluded.")
+            if proposal.recalls:  # an empty bar is drawn as a stray dot
+                st.progress(proposal.recalls / proposal.needed)
         else:
             st.text(
                 "There are recalls, but none in this period with this filter. "
                 "Take a longer period, or all queries."
             )
+        batches_menu(page)
         samples_menu(page, "empty")
         with st.container(horizontal=True):
             label = "Bring a file, or simulate a day"
             st.page_link(page_file("workloads"), label=label, icon=":material/upload_file:")
             if page.can_write and service.embedded is not None and not service.embedded.demo_is_on:
                 st.page_link(page_file("system"), label="Start the demo load", icon=":material/play_arrow:")
+
+
+def batches_menu(page: PageContext) -> None:
+    """Offer to look at what the store holds beside live recalls, each by itself; nothing if it holds none."""
+    with st.container(horizontal=True):
+        for batch in page.service.sources()[:4]:
+            st.button(
+                f"Look at {name_of(batch)}",
+                key=f"explore-{batch.source}",
+                icon=":material/frame_inspect:",
+                on_click=look_at,
+                args=(batch.source,),
+            )
 
 
 def samples_menu(page: PageContext, key: str) -> None:
@@ -276,8 +291,10 @@ def samples_menu(page: PageContext, key: str) -> None:
             icon=":material/download:",
             disabled=not page.can_write,
             on_click=lambda: notices.act(
-                lambda: page.service.take_sample(page.actor, st.session_state[f"{key}-sample"]),
-                f"Loaded “{names.get(chosen, chosen)}” as if it had just ended",
+                lambda: look_at(
+                    page.service.take_sample(page.actor, st.session_state[f"{key}-sample"]).source
+                ),
+                f"Loaded “{names.get(chosen, chosen)}”, to be looked at by itself",
             ),
         )
 

@@ -14,9 +14,11 @@ import streamlit as st
 
 from athena_tuning import settings
 from athena_tuning.model import LAYERS, QUERY_TYPES
+from athena_tuning.model.source import LIVE_ALONE, MEASURED
 from athena_tuning.service import text, units
 from athena_tuning.service.read_service import ReadService
 from athena_tuning.service.view import DEFAULT_RANGE, RANGES, View, view_of
+from athena_tuning.ui.frame import exploring
 
 ALL = "all"
 REFRESH = {"no refresh": None, "every 2 s": 2.0, "every 5 s": 5.0, "every 30 s": 30.0}
@@ -30,7 +32,7 @@ ZONES = (
 _WRITTEN = "%Y-%m-%dT%H:%M"
 
 
-def periods() -> None:
+def periods(service: ReadService) -> None:
     """Draw the choice of a period."""
     st.segmented_control(
         "Time range",
@@ -41,6 +43,9 @@ def periods() -> None:
         bind="query-params",
         label_visibility="collapsed",
         on_change=renew,
+        help="A batch that is looked at by itself is shown from its first recall to its last."
+        if exploring.explored(service)
+        else None,
     )
 
 
@@ -117,14 +122,21 @@ def view(service: ReadService, *, fresh: bool) -> View:
     if not fresh:
         state.setdefault("as_of", service.now)
     kind, layer = state.get("type", ALL), state.get("layer", ALL)
-    return view_of(
-        state.get("range", DEFAULT_RANGE),
+    chosen = state.get("range", DEFAULT_RANGE)
+    batch = exploring.explored(service)
+    sources = LIVE_ALONE if exploring.live_alone() else MEASURED
+    shown = view_of(
+        chosen,
         service.now if fresh else state["as_of"],
         custom=_custom(),
         query_type=None if kind == ALL else kind,
         layer=None if layer == ALL else layer,
         timezone=zone(),
+        sources=frozenset({batch.source}) if batch else sources,
     )
+    if batch is None or chosen == "custom":
+        return shown
+    return shown.only(start=batch.oldest, end=batch.newest + 1.0)
 
 
 def every() -> float | None:

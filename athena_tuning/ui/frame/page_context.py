@@ -12,7 +12,7 @@ from typing import Any
 import streamlit as st
 from streamlit import config
 
-from athena_tuning.model import Mode
+from athena_tuning.model import Mode, Proposal, Source, SourceBatch
 from athena_tuning.service import text, units, window_reads
 from athena_tuning.service.access import COOKIE, LOOPBACK, OperatorToken, is_local_request
 from athena_tuning.service.roles import Actor, Role, actor_from
@@ -20,7 +20,7 @@ from athena_tuning.service.status import Standing
 from athena_tuning.service.tuning_service import TuningService
 from athena_tuning.service.view import View
 from athena_tuning.store import StoreError
-from athena_tuning.ui.frame import controls, notices, sharing
+from athena_tuning.ui.frame import controls, exploring, notices, sharing
 from athena_tuning.ui.frame.chips import Chip, chips
 from athena_tuning.ui.frame.navigation import PageEntry
 
@@ -117,6 +117,7 @@ class PageContext:
         view: what is looked at.
         slo_ms: the promised p99 in ms, as this view has it; None for none.
         every: seconds between two refreshes; None for none.
+        explored: the batch that is looked at by itself; None while it is what was measured here.
     """
 
     service: TuningService
@@ -124,6 +125,7 @@ class PageContext:
     view: View
     slo_ms: float | None
     every: float | None
+    explored: SourceBatch | None = None
 
     @property
     def is_operator(self) -> bool:
@@ -138,6 +140,10 @@ class PageContext:
     def ask(self, read: Callable[..., Any], *more: Any) -> Any:
         """Return a read of this page's view."""
         return self.service.ask(read, self.view, *more)
+
+    def proposal(self, scope: str = "all") -> Proposal | None:
+        """Return what the tuner proposes: by what it has met, or by the batch alone that is looked at."""
+        return self.service.proposal(scope, self.explored.source if self.explored else None)
 
     def live(self, body: Callable[[View], None], every: float | None = None, *, calmly: bool = False) -> None:
         """Draw a part that renews itself, with the period moved up to now each time.
@@ -190,8 +196,9 @@ def open_page(entry: PageEntry) -> PageContext:
         st.fragment(_status, run_every=every)(opened, visitor)
     notices.show()
     _read_only(opened)
+    exploring.banner(opened, visitor, can_write=visitor.role is Role.OPERATOR)
     view = controls.view(opened, fresh=entry.live)
-    context = PageContext(opened, visitor, view, controls.slo(), every)
+    context = PageContext(opened, visitor, view, controls.slo(), every, exploring.explored(opened))
     st.session_state[_CONTEXT] = context
     return context
 
@@ -234,14 +241,20 @@ def _status_chips(status: Standing, visitor: Actor) -> list[Chip]:
 
 
 def _source_chips(counts: Mapping[str, int]) -> list[Chip]:
-    """Return what in the view was not measured live: nobody should take it for the running system."""
+    """Return what in the view nobody asked live: the share of load, or what is looked at by itself."""
     sources = {
+        "load": "asked by a load run, and really answered",
         "sample": "recorded earlier, loaded from a sample workload",
         "imported": "from a file that somebody brought",
         "simulated": "computed, never run",
     }
     return [
-        Chip(units.count(n), text.plain(name, 24), "warn", f"recalls in this view: {sources.get(name, name)}")
+        Chip(
+            f"{units.count(n)} ({units.percent(n / sum(counts.values()), 0)})",
+            text.plain(name, 24),
+            "accent" if name == Source.LOAD else "warn",
+            f"recalls in this view: {sources.get(name, name)}",
+        )
         for name, n in counts.items()
         if name != "live"
     ][:4]
@@ -249,7 +262,8 @@ def _source_chips(counts: Mapping[str, int]) -> list[Chip]:
 
 def _bar(service: TuningService, *, live: bool) -> None:
     with st.container(key="bar", horizontal=True, vertical_alignment="center", gap="small"):
-        controls.periods()
+        controls.periods(service)
+        exploring.choice(service)
         controls.filters(service)
         controls.refresh(live=live)
         sharing.menu(service, controls.view(service, fresh=live))

@@ -17,7 +17,7 @@ from athena_tuning.ui.charts import what_if_charts
 from athena_tuning.ui.charts.panel import Chart
 from athena_tuning.ui.config import apply_dialog, predictions
 from athena_tuning.ui.config.apply_dialog import PendingChange
-from athena_tuning.ui.frame import components, notices
+from athena_tuning.ui.frame import components, exploring, notices
 from athena_tuning.ui.frame.page_context import PageContext
 
 OVER = {
@@ -43,6 +43,8 @@ class Sweep(NamedTuple):
 def form(page: PageContext) -> None:
     """Draw what to sweep, over which recalls."""
     titles = {NOW: "the newest recalls", **{s.name: s.title for s in page.service.samples()}}
+    if page.explored is not None:
+        titles = {page.explored.source: exploring.name_of(page.explored), **titles}
     over = st.pills("Vary", list(OVER), default="limit", required=True, key="what-over", bind="query-params")
     st.caption(OVER[over or "limit"])
     with st.form("what-if", border=False):

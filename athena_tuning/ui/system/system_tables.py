@@ -10,6 +10,7 @@ import streamlit as st
 
 from athena_tuning.model import BreakerState
 from athena_tuning.service import text, units
+from athena_tuning.store.findings import Verdict
 from athena_tuning.ui.frame import components, notices
 from athena_tuning.ui.frame.chips import Chip, chips
 from athena_tuning.ui.frame.components import Cell, heads
@@ -142,6 +143,26 @@ def arrival(page: PageContext) -> None:
         newest = events[0]
         rows.append(("Newest event", f"{newest.text} ({units.ago(service.now - newest.time)})"))
     components.static_table(["", Cell("", "n")], rows)
+
+
+def examination(page: PageContext) -> None:
+    """Draw what is not as it should be on this machine and with the store, and what to do about it."""
+    findings = page.service.findings()
+    wanted = [finding for finding in findings if finding.verdict is not Verdict.GOOD]
+    if not wanted:
+        st.text(f"All {len(findings)} things that were looked at are as they should be.")
+        return
+    components.static_table(
+        ["", "Found", "To do"],
+        [
+            (
+                Cell(finding.subject, "now" if finding.verdict is Verdict.ACT else "was"),
+                finding.found,
+                finding.remedy,
+            )
+            for finding in wanted
+        ],
+    )
 
 
 def memory(page: PageContext) -> None:

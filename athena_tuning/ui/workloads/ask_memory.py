@@ -12,6 +12,7 @@ from athena_tuning.samples.sample_workloads import SampleWorkload
 from athena_tuning.service import text, units, window_reads
 from athena_tuning.ui.frame import components, form_values, notices
 from athena_tuning.ui.frame.chips import Chip, chips
+from athena_tuning.ui.frame.exploring import look_at
 from athena_tuning.ui.frame.page_context import PageContext
 
 _ANSWER = "answer"
@@ -50,8 +51,8 @@ def sample(page: PageContext, workload: SampleWorkload) -> None:
             icon=":material/download:",
             disabled=not page.can_write or page.service.embedded is None,
             on_click=lambda: notices.act(
-                lambda: page.service.take_sample(page.actor, workload.name),
-                f"Loaded “{workload.title}”: {units.count(workload.recalls)} recalls",
+                lambda: look_at(page.service.take_sample(page.actor, workload.name).source),
+                f"Loaded “{workload.title}”: {units.count(workload.recalls)} recalls, shown by themselves",
             ),
         )
         st.button(
@@ -73,7 +74,7 @@ def sample_drawer(page: PageContext) -> None:
 
 def trending(page: PageContext) -> None:
     """Draw what is asked most."""
-    queries = page.service.window.trending(1, 10)
+    queries = page.service.window.trending(1, 10, sources=page.view.sources)
     if not queries:
         components.empty("Nothing was asked in the last hour.")
         return

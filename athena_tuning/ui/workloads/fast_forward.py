@@ -9,6 +9,7 @@ import streamlit as st
 from athena_tuning.load.spec import LoadSpec
 from athena_tuning.service import units
 from athena_tuning.ui.frame import form_values, notices
+from athena_tuning.ui.frame.exploring import look_at
 from athena_tuning.ui.frame.page_context import PageContext
 
 PATTERNS = {"day": "with a day's rhythm", "bursty": "in bursts", "steady": "evenly"}
@@ -57,5 +58,6 @@ def spec_from(values: Mapping[str, object]) -> LoadSpec:
 
 def _forward(page: PageContext) -> None:
     spec = spec_from({str(key): value for key, value in st.session_state.items()})
-    count = page.service.fast_forward(page.actor, spec)
-    notices.act(lambda: None, f"Simulated {units.count(count)} recalls")
+    made = page.service.fast_forward(page.actor, spec)
+    look_at(made.source)
+    notices.act(lambda: None, f"Simulated {units.count(made.records)} recalls, shown by themselves")

@@ -9,9 +9,12 @@ import streamlit as st
 
 from athena_tuning.interchange import ColumnMapping, Question, Stored
 from athena_tuning.interchange.plausibility import EARLIEST
+from athena_tuning.model import Source
+from athena_tuning.model.source import of_batch
 from athena_tuning.service import text, units, upload_file
 from athena_tuning.ui.frame import components, notices
 from athena_tuning.ui.frame.chips import Chip, chips
+from athena_tuning.ui.frame.exploring import look_at
 from athena_tuning.ui.frame.navigation import page_file
 from athena_tuning.ui.frame.page_context import PageContext
 
@@ -276,7 +279,7 @@ def _import(
     )
     state[_IMPORTED] = (found.path.name, stored)
     if stored.report.first is not None and stored.report.last is not None:
-        _choose(stored.report.first + stored.moved_s, stored.report.last + stored.moved_s, page.view.timezone)
+        look_at(of_batch(Source.IMPORTED, stored.batch))
     state[_ROUND] = state.get(_ROUND, 0) + 1  # the file is done with: the next one gets a fresh place
 
 
@@ -300,17 +303,9 @@ def _result(page: PageContext, name: str, stored: Stored) -> None:
         page_file("overview"),
         label="Show on the charts",
         icon=":material/monitoring:",
-        help="The period above is that of the file now.",
+        help="The file is looked at by itself now.",
     )
     _problems([(problem.row, problem.reason) for problem in report.problems], report.bad)
-
-
-def _choose(first: float, last: float, timezone: str) -> None:
-    """Choose the period of what came in."""
-    clock = units.zone(timezone)
-    start, end = (datetime.fromtimestamp(t // 60 * 60, clock) for t in (first, last + 60))
-    period = {"from": start.replace(tzinfo=None), "to": end.replace(tzinfo=None)}
-    st.session_state.update({"range": "custom", "tz": timezone, **period})
 
 
 def _rows(n: int) -> str:

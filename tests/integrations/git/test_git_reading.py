@@ -61,6 +61,18 @@ def test_headings_of_each_markup_part_a_document(path: str, text: str) -> None:
     assert len(found) == 2
 
 
+@pytest.mark.parametrize("path", ["CHANGELOG.md", "changes.rst", "notes.adoc", "NEWS"])
+def test_a_star_begins_a_bullet_of_the_section_above_it(path: str) -> None:
+    mark = "=" if path.endswith(".adoc") else "#"
+    text = f"{mark} Changes\n\n{mark * 2} 1.2\n\n* Fixed the till.\n* Faster shelves.\n\n** not here\n"
+    if path.endswith(".rst"):
+        text = "Changes\n=======\n\n1.2\n---\n\n* Fixed the till.\n* Faster shelves.\n"
+    (found,) = written(path, text)
+    title, _, body = found[2].partition("\n\n")
+    assert title == f"{path} › Changes › 1.2"
+    assert body.startswith("* Fixed the till.\n* Faster shelves.")
+
+
 def test_a_section_with_steps_or_commands_tells_how() -> None:
     steps = written("a.md", "# Soup\n\n1. Boil.\n2. Stir.\n3. Eat.\n")
     commands = written("a.md", "# Soup\n\n```sh\nmake soup\n```\n")

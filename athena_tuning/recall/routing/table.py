@@ -1,4 +1,4 @@
-"""Which layers a query calls for."""
+"""Which layers a query calls for, as far as its words tell: what holds before anything was learned."""
 
 from __future__ import annotations
 
@@ -20,9 +20,19 @@ DEFAULTS: Mapping[str, tuple[str, ...]] = {
 """Layers that have served each type of query well; those that are not registered are passed over."""
 
 _SIGNALS = {
-    "episodic": whole_words(("when", "last", "recent", "error", "failed", "happened")),
+    "episodic": whole_words(
+        (
+            *("when", "last", "recent", "error", "errors", "failed", "failure", "failures", "happened"),
+            *("who", "why", "what changed", "what has changed"),
+        )
+    ),
     "procedural": whole_words(("how", "do", "build", "implement", "create", "make")),
-    "prospective": whole_words(("task", "goal", "todo", "should", "remind", "schedule")),
+    "prospective": whole_words(
+        (
+            *("task", "tasks", "goal", "goals", "todo", "todos", "should"),
+            *("remind", "reminder", "reminders", "schedule", "schedules"),
+        )
+    ),
     "graph": whole_words(
         (
             *("relate", "relates", "related", "relating", "relation", "relations"),
@@ -42,6 +52,7 @@ def select_layers(
     *,
     context: Mapping[str, Any] | None = None,
     skipped: frozenset[str] = frozenset(),
+    extra: frozenset[str] = frozenset(),
 ) -> tuple[str, ...]:
     """Return the layers to ask, in the order of ``registered``.
 
@@ -55,6 +66,7 @@ def select_layers(
         registered: names of the manager's layers.
         context: what the caller gave beside the text.
         skipped: layers to leave out, as the config says.
+        extra: layers to ask whatever the query, as the config says.
 
     Returns:
         The layers; never nothing: where all that were called for are skipped or not registered, every
@@ -70,7 +82,7 @@ def select_layers(
         name
         for name in registered
         if name not in skipped
-        and (name in wanted or name not in _KNOWN or (debugging and name == "episodic"))
+        and (name in wanted or name in extra or name not in _KNOWN or (debugging and name == "episodic"))
     )
     return chosen or tuple(n for n in registered if n not in skipped) or tuple(registered)
 

@@ -1,0 +1,31 @@
+"""What routes work with, as parameters of theirs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from athena_tuning.integrations.prometheus import Exposition
+from athena_tuning.recall import MemoryManager
+from athena_tuning.service.tuning_service import TuningService
+
+
+def _manager(request: Request) -> MemoryManager:
+    manager: MemoryManager = request.app.state.manager
+    return manager
+
+
+def _service(request: Request) -> TuningService:
+    service: TuningService = request.app.state.service
+    return service
+
+
+def _exposition(request: Request) -> Exposition:
+    exposition: Exposition = request.app.state.exposition
+    return exposition
+
+
+Manager = Annotated[MemoryManager, Depends(_manager)]
+Service = Annotated[TuningService, Depends(_service)]
+Metrics = Annotated[Exposition, Depends(_exposition)]

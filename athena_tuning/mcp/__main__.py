@@ -1,0 +1,51 @@
+"""Serves a memory: ``python -m athena_tuning.mcp``, which ``athena-tuning mcp`` starts."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+from athena_tuning import locations
+from athena_tuning.mcp.server import http_app, make_server
+from athena_tuning.recall import MemoryManager
+from athena_tuning.service.access import OperatorToken
+from athena_tuning.store import open_store
+
+
+def main() -> None:
+    """Serve the memory that the settings name: on stdio, or with --port on HTTP, until the client leaves."""
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--host", default="127.0.0.1")
+    arguments.add_argument("--port", type=int)
+    arguments.add_argument("--layer", action="append", default=[])
+    given = arguments.parse_args()
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+    path = Path(locations.default_memory())
+    with (
+        open_store(locations.default_store_url()) as store,
+        MemoryManager(path, store=store, worker_id=f"mcp-{os.uname().nodename}-{os.getpid()}") as manager,
+    ):
+        for layer in given.layer:
+            manager.register_layer(layer)
+        if given.port is None:
+            make_server(manager).run("stdio")
+        else:
+            _serve_http(manager, given.host, given.port)
+
+
+def _serve_http(manager: MemoryManager, host: str, port: int) -> None:
+    import uvicorn
+
+    token = OperatorToken()
+    config = uvicorn.Config(http_app(make_server(manager), token), host, port, log_level="warning")
+    listening = config.bind_socket()
+    print(f"token: {token.secret}", flush=True)  # noqa: T201 (for whoever started it)
+    print(f"MCP on http://{host}:{listening.getsockname()[1]}/mcp  (Ctrl+C stops it)", flush=True)  # noqa: T201
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""The way of one recall through the layers: a first round, and what is asked if that is not enough."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from athena_tuning.model import TuningConfig
+from athena_tuning.recall.fusion import Item, agreement
+from athena_tuning.recall.routing.table import select_layers
+
+
+@dataclass(frozen=True, slots=True)
+class LaterRound:
+    """Layers that are asked if those before them do not find enough.
+
+    Attributes:
+        layers: their names.
+        below: of the first ten pieces of evidence, how many two layers must agree on for the answer to be
+            enough; 0: it is enough if anything was found.
+    """
+
+    layers: tuple[str, ...]
+    below: int = 0
+
+    def is_called_for(self, lists: Mapping[str, Sequence[Item]]) -> bool:
+        """Whether what was found is not enough.
+
+        Args:
+            lists: what the layers gave so far, best first.
+
+        Example:
+            >>> alone = {"episodic": [{"id": "t1", "evidence": ()}], "semantic": []}
+            >>> LaterRound(("graph",)).is_called_for(alone), LaterRound(("graph",), 1).is_called_for(alone)
+            (False, True)
+        """
+        if not any(lists.values()):
+            return True
+        return self.below > 0 and agreement(lists) < self.below
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Which layers a recall asks.
+
+    Attributes:
+        first: those that are asked at once.
+        later: what is asked after that, in this order, each only if it is called for.
+        explored: those of ``first`` that are asked only to see what they would add.
+    """
+
+    first: tuple[str, ...]
+    later: tuple[LaterRound, ...] = ()
+    explored: frozenset[str] = frozenset()
+
+
+def route(
+    text: str,
+    query_type: str,
+    registered: tuple[str, ...],
+    config: TuningConfig,
+    *,
+    context: Mapping[str, Any] | None = None,
+    explores: bool = False,
+) -> Route:
+    """Return the way of a query through the layers.
+
+    The layers that the query calls for are asked at once, those of the config's second round after them
+    where the others agree on little. What was not called for is asked at last where nothing was found.
+
+    Args:
+        text: the query.
+        query_type: what the classifier made of it.
+        registered: names of the manager's layers.
+        config: in force for this type.
+        context: what the caller gave beside the text.
+        explores: ask every layer.
+
+    Example:
+        >>> config = TuningConfig(second_round=frozenset({"graph"}))
+        >>> way = route("Who is Ana?", "factual", ("episodic", "semantic", "graph", "procedural"), config)
+        >>> way.first, [later.layers for later in way.later]
+        (('episodic', 'semantic'), [('graph',), ('procedural',)])
+    """
+    if not config.layer_selection_enabled:
+        return Route(registered)
+    chosen = select_layers(
+        text,
+        query_type,
+        registered,
+        context=context,
+        skipped=config.skipped_layers,
+        extra=config.extra_layers,
+    )
+    second = config.second_round
+    first = chosen
+    if second:
+        first = tuple([name for name in chosen if name not in second]) or chosen
+    if explores:
+        return Route(registered, explored=frozenset(registered).difference(first))
+    if len(first) == len(registered):
+        return Route(first)
+    later = []
+    if len(first) < len(chosen):
+        if len(first) == 1:  # nobody could agree with it
+            first = chosen
+        else:
+            asked = tuple([name for name in chosen if name in second])
+            later.append(LaterRound(asked, config.second_round_below))
+    if len(chosen) < len(registered):
+        later.append(LaterRound(tuple([name for name in registered if name not in chosen])))
+    return Route(first, tuple(later))

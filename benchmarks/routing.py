@@ -1,0 +1,359 @@
+"""Routing: what the layers that are asked give, and how many they are, while that is learned.
+
+The questions of the shared conversations are put to the real layers, whose answers are then repeated. A
+recaller, a tuner in mode AUTO and the configs that it writes run as in a manager, without its threads: gains
+are counted and the tuner decides every 25 recalls. Every question is scored before its score is given as
+feedback. Intervals are of the mean over questions (95 %).
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from harness import Figure, median, options, progress, report
+
+from athena_tuning.control.layer_health import HealthMonitor
+from athena_tuning.model import LAYERS, TuningBounds, TuningConfig
+from athena_tuning.recall import LayerQuery, MemoryManager, ParallelLayerExecutor
+from athena_tuning.recall.cache import AnswerCache
+from athena_tuning.recall.classification import classify
+from athena_tuning.recall.contribution import ContributionCount
+from athena_tuning.recall.ingest import ingest_file
+from athena_tuning.recall.recaller import Recaller
+from athena_tuning.recall.registered_layer import register
+from athena_tuning.recall.request import RecallRequest
+from athena_tuning.recall.routing.route import route
+from athena_tuning.testing.virtual_manager import TunedConfigs
+from athena_tuning.tuning.policies.layer_advisor import LayerAdvisor
+from athena_tuning.tuning.policies.model_policy import ModelPolicy
+
+SHARED = Path(__file__).parents[2] / "shared" / "data" / "memory"
+STEP = 25
+"""Recalls between two decisions."""
+
+Item = dict[str, Any]
+Question = dict[str, Any]
+
+
+class Recorded:
+    """A layer that repeats what another one gave.
+
+    Args:
+        name: what it is called here.
+        layer: whom it asks, each question once.
+        given: answers so far, by what was asked.
+    """
+
+    keeps_deadline = True
+
+    def __init__(self, name: str, layer: Any, given: dict[Any, list[Item]]) -> None:
+        self.name = name
+        self._layer = layer
+        self._given = given
+
+    def search(self, query: LayerQuery, k: int, deadline: float) -> list[Item]:
+        """Return what the layer gave, or ask it."""
+        key = self._layer.name, str(query), query.scope, query.query_type, k
+        if key not in self._given:
+            self._given[key] = self._layer.search(query, k, deadline)
+        return self._given[key]
+
+
+class Noise:
+    """A stranger's layer that finds something to everything, and never what was asked for."""
+
+    keeps_deadline = True
+    name = "tickets"
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self._random = Random(5)
+
+    def search(self, query: LayerQuery, k: int, deadline: float) -> list[Item]:
+        """Return tickets, drawn by chance."""
+        self.calls += 1
+        numbers = self._random.sample(range(10_000), k)
+        return [{"id": f"ticket-{n}", "text": f"ticket {n}", "evidence": [f"ticket-{n}"]} for n in numbers]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One recall: recall@10, the layers that were asked, whether nothing was found."""
+
+    score: float
+    layers: tuple[str, ...]
+    empty: bool
+
+    @property
+    def calls(self) -> int:
+        """How many layers were asked."""
+        return len(self.layers)
+
+
+class Learner(TunedConfigs):
+    """The path of recalls and its tuner, by hand.
+
+    Args:
+        layers: whom recalls ask.
+        start: config at first.
+        seed: of exploration.
+        learns: whether the tuner may decide.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Any],
+        start: TuningConfig | None = None,
+        *,
+        seed: int = 0,
+        learns: bool = True,
+    ) -> None:
+        super().__init__(ModelPolicy(advisors=(LayerAdvisor(),)), start)
+        self.tuner.bounds = TuningBounds(5, 5)  # what is repeated takes no time: nothing to learn for a limit
+        self._executor = ParallelLayerExecutor(timeout_seconds=60.0)
+        self._gains = ContributionCount(self.tuner.contributions)
+        self._learns = learns
+        self._asked = 0
+        health = HealthMonitor(None, self.clock, time.monotonic)
+        self.recaller = Recaller(
+            "benchmark",
+            self._executor,
+            AnswerCache(clock=self.clock),
+            health,
+            lambda: None,
+            self.profiler,
+            lambda: self.configs,
+            self.clock,
+            self._gains,
+            Random(seed).random,
+        )
+        for layer in layers:
+            health.add(layer.name)
+            self.recaller.register(register(layer))
+
+    def close(self) -> None:
+        """End the executor's threads."""
+        self._executor.close()
+
+    def ask(self, question: Question, *, feedback: bool = True) -> Scored:
+        """Recall and score; then give the score as feedback."""
+        self.clock.now += 0.05
+        self._asked += 1
+        request = RecallRequest(
+            question["text"], None, 10, question["conv"], use_cache=False, use_parallel=False
+        )
+        answer = self.recaller.recall(request)
+        assert answer["_success"], answer["_errors"]
+        scored = Scored(
+            recall_at_10(answer["_fused"], question["evidence"]),
+            tuple(answer["_layers"]),
+            not answer["_fused"],
+        )
+        if feedback:
+            record = self.profiler.record_feedback(answer["_query_id"], scored.score)
+            if record is not None:
+                self.tuner.contributions.rate_record(record)
+        if self._learns and self._asked % STEP == 0:
+            self._gains.count()
+            for _ in range(3):  # a search or a review takes several
+                self.step()
+        return scored
+
+    def ask_all(self, questions: Sequence[Question], *, feedback: bool = True) -> list[Scored]:
+        """Ask all in their order."""
+        return [self.ask(question, feedback=feedback) for question in questions]
+
+
+def recall_at_10(fused: Sequence[Item], evidence: Sequence[str]) -> float:
+    turns = list(dict.fromkeys(turn for item in fused for turn in item["evidence"]))[:10]
+    return len(set(turns) & set(evidence)) / len(evidence)
+
+
+class World:
+    """The shared conversations, their questions, and what the layers gave to them."""
+
+    def __init__(self, manager: MemoryManager, questions: Sequence[Question]) -> None:
+        self.questions = questions
+        self._real: Mapping[str, Any] = manager.memory.layers
+        self._given: dict[Any, list[Item]] = {}
+
+    def layers(self, names: Sequence[str] = LAYERS, contents: Sequence[str] | None = None) -> list[Recorded]:
+        """Return the layers under ``names`` with the contents of those of other names."""
+        pairs = zip(names, contents or names, strict=True)
+        return [Recorded(name, self._real[content], self._given) for name, content in pairs]
+
+    @contextmanager
+    def learner(self, layers: Sequence[Any] | None = None, **how: Any) -> Iterator[Learner]:
+        """Return a learner over these layers, all five if none are given."""
+        learner = Learner(layers if layers is not None else self.layers(), **how)
+        try:
+            yield learner
+        finally:
+            learner.close()
+
+    def fixed(self, names: Sequence[str], config: TuningConfig | None = None) -> list[Scored]:
+        """Ask fixed layers everything."""
+        config = config or TuningConfig(layer_selection_enabled=False, exploration_share=0.0)
+        with self.learner(self.layers(names), start=config, learns=False) as learner:
+            return learner.ask_all(self.questions, feedback=False)
+
+
+def mean(name: str, values: Sequence[float], target: float | None = None, *, at_least: bool = True) -> Figure:
+    """Return a mean with its interval."""
+    value = statistics.fmean(values)
+    error = 1.96 * statistics.stdev(values) / math.sqrt(len(values))
+    return Figure(name, value, "", target, at_least, value - error, value + error)
+
+
+def quality(
+    name: str, scored: Sequence[Scored], least: float | None = None, most: float | None = None
+) -> list[Figure]:
+    """Return recall@10 and layers a recall."""
+    return [
+        mean(f"{name}: recall@10", [s.score for s in scored], least),
+        mean(f"{name}: layers a recall", [s.calls for s in scored], most, at_least=False),
+    ]
+
+
+def fixed_sets(world: World) -> list[Figure]:
+    progress("fixed sets")
+    figures = []
+    for names in (("episodic", "semantic"), ("episodic", "semantic", "graph"), LAYERS):
+        figures += quality("+".join(names), world.fixed(names))
+    table = TuningConfig(exploration_share=0.0)
+    return figures + quality("chosen by the table", world.fixed(LAYERS, table))
+
+
+def a_plan(world: World) -> list[Figure]:
+    """Graph in a second round, question by question beside all three at once."""
+    names = ("episodic", "semantic", "graph")
+    whole = world.fixed(names)
+    plan = TuningConfig(
+        extra_layers=frozenset(names), second_round=frozenset({"graph"}), exploration_share=0.0
+    )
+    rounds = world.fixed(names, plan)
+    saved = [1 - b.calls / a.calls for a, b in zip(whole, rounds, strict=True)]
+    lost = [a.score - b.score for a, b in zip(whole, rounds, strict=True)]
+    return [
+        mean("graph in a second round: share of layer calls saved", saved, 0.24),
+        mean("graph in a second round: recall@10 lost", lost, 0.005, at_least=False),
+    ]
+
+
+def cold_start(world: World) -> list[Figure]:
+    figures = []
+    for name, feedback, least, most in (
+        ("from a cold start, with feedback", True, 0.745, 2.3),
+        ("from a cold start, without feedback", False, 0.735, None),
+    ):
+        progress(name)
+        with world.learner() as learner:
+            for _ in range(2):
+                learner.ask_all(world.questions, feedback=feedback)
+            figures += quality(
+                f"{name}, third pass", learner.ask_all(world.questions, feedback=feedback), least, most
+            )
+            told(learner)
+    return figures
+
+
+def left_out_conversation(world: World) -> list[Figure]:
+    progress("learned on three conversations, tried on the fourth")
+    scored = []
+    for tried in sorted({question["conv"] for question in world.questions}):
+        with world.learner() as learner:
+            others = [question for question in world.questions if question["conv"] != tried]
+            for _ in range(3):
+                learner.ask_all(others)
+            own = [question for question in world.questions if question["conv"] == tried]
+            scored += learner.ask_all(own, feedback=False)
+    return quality("learned on three conversations, tried on the fourth", scored, 0.735)
+
+
+def exchanged(world: World, turns: Sequence[int]) -> list[Figure]:
+    """The contents of the layers under each other's names: what the table says is wrong."""
+    figures = []
+    for turn in turns:
+        contents = (*LAYERS[turn:], *LAYERS[:turn])
+        name = f"contents exchanged ({turn} on)"
+        progress(name)
+        with world.learner(world.layers(LAYERS, contents)) as learner:
+            first = learner.ask_all(world.questions)
+            figures += quality(f"{name}, first pass", first)
+            learner.ask_all(world.questions)
+            figures += quality(f"{name}, third pass", learner.ask_all(world.questions), 0.735)
+            told(learner)
+    return figures
+
+
+def a_strangers_layer(world: World) -> list[Figure]:
+    """A layer of noise beside the five, and one that becomes useful."""
+    progress("a stranger's layer")
+    noise = Noise()
+    with world.learner([*world.layers(), noise]) as learner:
+        learner.ask_all(world.questions[:500])
+        told(learner)
+        before = noise.calls
+        learner.ask_all([*world.questions[500:], *world.questions[:168]])
+        share = (noise.calls - before) / 250
+    return [Figure("noise after 500 recalls: share of recalls that ask it", 100 * share, "%", 50.0)]
+
+
+def told(learner: Learner) -> None:
+    for decision in learner.decisions:
+        progress(f"  {decision.action}: {decision.summary}")
+
+
+def cpu_of_routing(questions: Sequence[Question]) -> Figure:
+    config = TuningConfig(extra_layers=frozenset({"episodic"}), second_round=frozenset({"graph"}))
+    queries = [(q["text"], classify(q["text"])) for q in questions]
+
+    def once() -> float:
+        began = time.process_time()
+        for text, query_type in queries:
+            route(text, query_type, LAYERS, config)
+        return (time.process_time() - began) / len(queries) * 1e6
+
+    return Figure("CPU of routing a recall", median([once() for _ in range(9)]), "µs", 15.0)
+
+
+@contextmanager
+def shared_world() -> Iterator[World]:
+    with gzip.open(SHARED / "conversation_queries.jsonl.gz") as lines:
+        asked = [json.loads(line) for line in lines]
+    questions = [q for q in asked if not q["adversarial"] and q["evidence"]]
+    with tempfile.TemporaryDirectory() as folder, MemoryManager(Path(folder) / "memory.db") as manager:
+        ingest_file(manager, SHARED / "conversation_items.jsonl.gz")
+        yield World(manager, questions)
+
+
+def main() -> int:
+    asked = options(__doc__)
+    if not SHARED.is_dir():
+        progress("the shared conversations are not beside the project: nothing to measure")
+        return 0
+    with shared_world() as world:
+        figures = fixed_sets(world)
+        figures += a_plan(world)
+        figures += cold_start(world)
+        figures += exchanged(world, (1,) if asked.quick else (1, 2, 3, 4))
+        figures += a_strangers_layer(world)
+        if not asked.quick:
+            figures += left_out_conversation(world)
+        figures.append(cpu_of_routing(world.questions))
+    return report(figures, asked)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,126 @@
+"""What observations say of the layers that a type asks: added, deferred, suspected, taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from athena_tuning.model import TuningConfig, TuningStrategy
+from athena_tuning.tuning.estimation.contributions import Contributions, Gain
+from athena_tuning.tuning.policies.layer_evidence import Change, change
+from athena_tuning.tuning.settings import CONTRIBUTION, LAYERS
+
+ASKED = {"episodic": Gain(3, 10, 1, 9), "semantic": Gain(4, 10, 1, 8), "graph": Gain(3, 10, 0, 8)}
+"""Three layers that confirm each other; graph finds nothing alone."""
+
+
+class Type:
+    """Observations of one type of query."""
+
+    def __init__(self, config: TuningConfig | None = None) -> None:
+        self.config = config or TuningConfig()
+        self.seen = Contributions()
+        self.time = 0.0
+
+    def observe(self, gains: Mapping[str, Gain], times: int, *, explored: tuple[str, ...] = ()) -> None:
+        for _ in range(times):
+            self.time += 1
+            self.seen.note("factual", gains, self.time, explored=explored)
+
+    def rate(self, layers: list[str], score: float, times: int) -> None:
+        for i in range(times):
+            self.seen.rate("factual", layers, score + (0.1 if i % 2 else -0.1))
+
+    def change(self, strategy: TuningStrategy = TuningStrategy.BALANCED) -> Change | None:
+        return change(self.seen.values().get("factual", {}), self.config, "factual", strategy, {}, {})
+
+
+def test_a_layer_that_is_not_asked_is_added_when_it_would_surely_be_a_good_part_of_the_answer() -> None:
+    of = Type()
+    of.observe({"semantic": Gain(8, 10, 8), "notes": Gain(4, 10, 4)}, 20, explored=("notes",))
+    made = of.change()
+    assert made is not None
+    assert made.sets(of.config) == {"extra_layers": {"notes"}}
+    assert "notes 40%" in made.why
+
+
+@pytest.mark.parametrize(("pieces", "times"), [(1, 30), (4, LAYERS.explored_least - 1)])
+def test_a_small_part_or_a_few_recalls_add_no_layer(pieces: int, times: int) -> None:
+    of = Type()
+    of.observe({"semantic": Gain(8, 10, 8), "notes": Gain(pieces, 10, pieces)}, times, explored=("notes",))
+    assert of.change() is None
+
+
+def test_a_layer_that_becomes_useful_is_seen_in_the_recalls_that_explored_last() -> None:
+    of = Type()
+    of.observe({"semantic": Gain(8, 10, 8), "notes": Gain(0, 10)}, 400, explored=("notes",))
+    of.observe({"semantic": Gain(8, 10, 8), "notes": Gain(6, 10, 6)}, 15, explored=("notes",))
+    made = of.change()
+    assert made is not None
+    assert made.layers == ("notes",)
+
+
+def test_a_layer_that_finds_nothing_alone_waits_where_the_others_agree_on_enough() -> None:
+    of = Type()
+    of.observe(ASKED, 100)
+    made = of.change()
+    assert made is not None
+    assert made.sets(of.config) == {"second_round": {"graph"}}
+
+
+def test_under_latency_no_layer_waits_for_a_second_round() -> None:
+    of = Type()
+    of.observe(ASKED, 100)
+    assert of.change(TuningStrategy.LATENCY) is None
+
+
+def test_no_layer_waits_where_the_others_agree_on_little_or_only_one_would_be_left() -> None:
+    of = Type()
+    of.observe({**ASKED, "graph": Gain(3, 10, 0, 2)}, 100)
+    assert of.change() is None
+    two = Type()
+    two.observe({"episodic": Gain(5, 10, 3), "graph": Gain(3, 10, 0, 9)}, 100)
+    assert two.change() is None
+
+
+def test_what_nobody_confirms_waits_only_where_scores_can_tell_whether_it_is_noise() -> None:
+    noise = {**ASKED, "graph": Gain(3, 10, 1, 8), "tickets": Gain(2, 10, 2, 8)}
+    of = Type()
+    of.observe(noise, 50)
+    assert of.change() is None
+    of.rate(list(noise), 0.6, CONTRIBUTION.scores)
+    made = of.change()
+    assert made is not None
+    assert made.sets(of.config) == {"second_round": {"tickets"}}
+
+
+def test_a_layer_of_the_second_round_is_asked_at_once_again_when_scores_are_lower_without_it() -> None:
+    of = Type(TuningConfig(second_round=frozenset({"graph"})))
+    of.observe(ASKED, 30, explored=("graph",))
+    of.rate(["episodic", "semantic", "graph"], 0.9, 40)
+    of.rate(["episodic", "semantic"], 0.5, 40)
+    made = of.change()
+    assert made is not None
+    assert made.back
+    assert made.sets(of.config) == {"second_round": frozenset()}
+    assert "score 0.40 lower without graph" in made.why
+
+
+def test_an_added_layer_goes_again_when_scores_are_lower_with_it() -> None:
+    of = Type(TuningConfig(extra_layers=frozenset({"tickets"})))
+    of.rate(["semantic", "tickets"], 0.5, 40)
+    of.rate(["semantic"], 0.9, 40)
+    made = of.change()
+    assert made is not None
+    assert made.sets(of.config) == {"extra_layers": frozenset()}
+
+
+def test_a_layer_that_is_left_out_is_no_longer_added_nor_waits() -> None:
+    config = TuningConfig(extra_layers=frozenset({"graph"}), second_round=frozenset({"graph"}))
+    made = Change("skipped_layers", ("graph",), "Leave out", "", "")
+    assert made.sets(config) == {
+        "skipped_layers": {"graph"},
+        "extra_layers": frozenset(),
+        "second_round": frozenset(),
+    }
