@@ -1,5 +1,6 @@
 # make run: the app on 127.0.0.1:8501 · make test: everything that must hold
 # make quick: what a change most often breaks, in under a minute
+# make integrations: the bridges with the real packages
 # make coverage, make test-python PYTHON=python3.13, make hooks, make bench, make shots, make soak, make docs
 PYTHON ?= python3
 VENV   := .venv
@@ -9,7 +10,7 @@ PORT   ?= 8501
 CORE   := tests/test_model.py $(addprefix tests/,profiling tuning store control recall)
 
 .DEFAULT_GOAL := run
-.PHONY: run test quick check coverage test-python hooks bench shots soak browser pooler docs clean
+.PHONY: run test quick check coverage test-python integrations hooks bench shots soak browser pooler docs clean
 
 run: $(READY)
 	$(BIN)/athena-tuning dashboard --port $(PORT)
@@ -51,6 +52,20 @@ test-python: # the core under another interpreter, in an environment of its own
 	$(PYTHON) -m venv .make/$(notdir $(PYTHON))
 	.make/$(notdir $(PYTHON))/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	.make/$(notdir $(PYTHON))/bin/pytest -n 2 --dist worksteal $(CORE)
+
+BRIDGES := .make/integrations
+
+integrations: $(BRIDGES)/ready # the real LangChain, LlamaIndex, Haystack and others, away from what [dev] pins
+	$(BRIDGES)/bin/pytest -q tests/bridges
+
+$(BRIDGES)/ready: pyproject.toml tests/bridges/requirements.txt
+	$(PYTHON) -m venv $(BRIDGES)
+	$(BRIDGES)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -e . 'pytest>=8.3' 'hypothesis>=6.100'
+	$(BRIDGES)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r tests/bridges/requirements.txt \
+		|| for package in $$(cat tests/bridges/requirements.txt); do \
+			$(BRIDGES)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check $$package \
+				|| echo "No $$package, it cannot be installed here: its tests will skip."; done
+	@touch $@
 
 hooks: $(READY)
 	$(BIN)/pre-commit install

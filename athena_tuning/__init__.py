@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         TuningStrategy,
     )
     from athena_tuning.profiling import PerformanceProfiler
+    from athena_tuning.profiling.context_pool import ContextPool
     from athena_tuning.recall import ExecutionResult, MemoryManager, ParallelLayerExecutor, QueryTask
     from athena_tuning.store import ConfigChange, ConfigConflict, open_store
     from athena_tuning.tuning import AutoTuner
@@ -33,6 +34,7 @@ _HOMES = {
     "ConfigChange": "store",
     "ConfigConflict": "store",
     "ConfigVersion": "model",
+    "ContextPool": "profiling.context_pool",
     "Control": "control",
     "Decision": "model",
     "ExecutionResult": "recall",
@@ -57,6 +59,7 @@ __all__ = [
     "ConfigChange",
     "ConfigConflict",
     "ConfigVersion",
+    "ContextPool",
     "Control",
     "Decision",
     "ExecutionResult",

@@ -14,7 +14,7 @@ import math
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,8 +142,10 @@ class Learner(TunedConfigs):
             health.add(layer.name)
             self.recaller.register(register(layer))
 
-    def close(self) -> None:
-        """End the executor's threads."""
+    def __enter__(self) -> Learner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._executor.close()
 
     def ask(self, question: Question, *, feedback: bool = True) -> Scored:
@@ -193,14 +195,9 @@ class World:
         pairs = zip(names, contents or names, strict=True)
         return [Recorded(name, self._real[content], self._given) for name, content in pairs]
 
-    @contextmanager
-    def learner(self, layers: Sequence[Any] | None = None, **how: Any) -> Iterator[Learner]:
+    def learner(self, layers: Sequence[Any] | None = None, **how: Any) -> Learner:
         """Return a learner over these layers, all five if none are given."""
-        learner = Learner(layers if layers is not None else self.layers(), **how)
-        try:
-            yield learner
-        finally:
-            learner.close()
+        return Learner(layers if layers is not None else self.layers(), **how)
 
     def fixed(self, names: Sequence[str], config: TuningConfig | None = None) -> list[Scored]:
         """Ask fixed layers everything."""
@@ -284,6 +281,7 @@ def left_out_conversation(world: World) -> list[Figure]:
 def exchanged(world: World, turns: Sequence[int]) -> list[Figure]:
     """The contents of the layers under each other's names: what the table says is wrong."""
     figures = []
+    third: list[Scored] = []
     for turn in turns:
         contents = (*LAYERS[turn:], *LAYERS[:turn])
         name = f"contents exchanged ({turn} on)"
@@ -292,9 +290,11 @@ def exchanged(world: World, turns: Sequence[int]) -> list[Figure]:
             first = learner.ask_all(world.questions)
             figures += quality(f"{name}, first pass", first)
             learner.ask_all(world.questions)
-            figures += quality(f"{name}, third pass", learner.ask_all(world.questions), 0.735)
+            learnt = learner.ask_all(world.questions)
+            figures += quality(f"{name}, third pass", learnt)
+            third += learnt
             told(learner)
-    return figures
+    return figures + quality("contents exchanged, all of these, third pass", third, 0.735)
 
 
 def a_strangers_layer(world: World) -> list[Figure]:
@@ -308,6 +308,74 @@ def a_strangers_layer(world: World) -> list[Figure]:
         learner.ask_all([*world.questions[500:], *world.questions[:168]])
         share = (noise.calls - before) / 250
     return [Figure("noise after 500 recalls: share of recalls that ask it", 100 * share, "%", 50.0)]
+
+
+class Sometimes:
+    """A layer that finds something to few questions, or to none but those that nobody else answers.
+
+    Args:
+        name: its name.
+        answers: says whether it finds anything.
+    """
+
+    keeps_deadline = True
+
+    def __init__(self, name: str, answers: Callable[[str], bool]) -> None:
+        self.name = name
+        self.calls = 0
+        self._answers = answers
+
+    def search(self, query: LayerQuery, k: int, deadline: float) -> list[Item]:
+        """Return one item, or nothing."""
+        self.calls += 1
+        if not self._answers(query):
+            return []
+        found = f"{self.name} {query}"
+        return [{"id": found, "text": found, "evidence": [found]}]
+
+
+def the_only_one_that_knows(recalls: int) -> list[Figure]:
+    """A layer without which one question in 150 is not answered at all."""
+    progress("a layer that alone answers 1 in 150 questions")
+    layers = [
+        Sometimes("semantic", lambda query: "rare" not in query),
+        Sometimes("episodic", lambda query: "rare" not in query),
+        Sometimes("graph", lambda query: "rare" in query),
+    ]
+    empty = asked = 0
+    with Learner(layers) as learner:
+        for number in range(recalls):
+            rare = number % 150 == 149
+            text = f"who knows {'rare' if rare else 'part'} {number}"
+            scored = learner.ask(
+                {"text": text, "conv": None, "evidence": [f"{'graph' if rare else 'semantic'} {text}"]}
+            )
+            empty += rare and scored.empty
+            asked += rare
+        told(learner)
+    return [
+        Figure(f"sole layer of 1 in 150 questions: of {asked}, answered with nothing", empty, "", 0.0),
+        Figure("the same layer: share of recalls that ask it", 100 * layers[2].calls / recalls, "%"),
+    ]
+
+
+def a_layer_becomes_useful(recalls: int) -> Figure:
+    """Recalls from when a layer finds what nobody else does to when recalls ask it."""
+    progress("a layer becomes useful")
+    useful = [False]
+    layers = [Sometimes("semantic", lambda _: True), Sometimes("procedural", lambda _: useful[0])]
+    with Learner(layers) as learner:
+        for number in range(recalls + 500):
+            useful[0] = number >= recalls
+            text = f"who owns part {number}"
+            before = layers[1].calls
+            learner.ask({"text": text, "conv": None, "evidence": [f"semantic {text}"]}, feedback=False)
+            wanted = learner.configs.for_type("factual").extra_layers
+            if useful[0] and "procedural" in wanted and layers[1].calls > before:
+                return Figure(
+                    "a layer that becomes useful is asked after", float(number - recalls), "recalls", 500.0
+                )
+    return Figure("a layer that becomes useful is asked after", math.inf, "recalls", 500.0)
 
 
 def told(learner: Learner) -> None:
@@ -351,6 +419,8 @@ def main() -> int:
         figures += a_strangers_layer(world)
         if not asked.quick:
             figures += left_out_conversation(world)
+        figures += the_only_one_that_knows(1_500 if asked.quick else 10_000)
+        figures.append(a_layer_becomes_useful(1_000 if asked.quick else 3_000))
         figures.append(cpu_of_routing(world.questions))
     return report(figures, asked)
 

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 
 SAID = {
     "agent_memory": "['The staging database is postgres-ledger']",
+    "measure_requests": "billing: facts, steps, 2 results",
     "measure_queries": "60 queries, semantic p99",
     "measure_async": "2 layers at once",
     "measure_decorated": "asked together: {'procedural': {'semantic': 1.0}, 'semantic': {'procedural': 1.0}}",
@@ -18,7 +19,10 @@ SAID = {
     "opentelemetry_spans": "billing: keywords, rerank",
 }
 
-ELSEWHERE = {"ask_over_http": "tests/http"}  # it needs a server
+ELSEWHERE = {
+    "ask_over_http": "tests/http",
+    "langchain_recalls": "tests/bridges",
+}  # a server is needed, or other packages
 
 
 def test_every_example_is_tried() -> None:

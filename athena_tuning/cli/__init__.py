@@ -60,6 +60,10 @@ class _LazyGroup(click.Group):
             "propose",
             "Show what the tuner would set under the strategy in force and under each other one.",
         ),
+        "quality": (
+            "quality",
+            "Measure what each set of layers finds of the right answers in a file, and what it costs.",
+        ),
         "recall": ("recall", "Ask the memory for TEXT and show the results and where the time went."),
         "report": (
             "report",

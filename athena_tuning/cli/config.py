@@ -23,6 +23,8 @@ _expect = click.option(
     help="Version that you saw; the change is refused if another one is in force. Default: the present one.",
 )
 _switch = click.Choice(["on", "off"])
+_LAYERS = "LAYERS"
+"""Metavariable of options that take names joined by commas."""
 
 
 @click.group()
@@ -73,6 +75,11 @@ def history(limit: int, store: str | None, as_json: bool) -> None:
 @click.option("--cache", type=_switch, help="Answer repeated recalls from the cache.")
 @click.option("--parallel", type=_switch, help="Run a recall's layers at the same time.")
 @click.option("--selection", type=_switch, help="Ask only the layers that a query calls for.")
+@click.option("--skip", "skipped_layers", metavar=_LAYERS, help="Layers left out, by commas, or 'none'.")
+@click.option("--extra", "extra_layers", metavar=_LAYERS, help="Layers asked whatever the query, or 'none'.")
+@click.option("--second", "second_round", metavar=_LAYERS, help="Layers of the second round, or 'none'.")
+@click.option("--second-below", "second_round_below", type=int, help="Agreement that is enough, 1 to 10.")
+@click.option("--explore", "exploration_share", type=float, help="Share of recalls that ask every layer.")
 @click.option("--mode", type=click.Choice([m.value for m in Mode]), help="Who steers from now on.")
 @_scope
 @_reason
@@ -182,6 +189,8 @@ def _changed(base: TuningConfig, values: dict[str, Any]) -> TuningConfig:
     for option, value in values.items():
         if option in names:
             given[names[option]] = value == "on"
+        elif option in ("skipped_layers", "extra_layers", "second_round"):
+            given[option] = frozenset(() if value == "none" else map(str.strip, value.split(",")))
         elif option in ("deadline", "overload_after"):
             given[f"{option}_seconds"] = None if value == "none" else _seconds(option, value)
         else:

@@ -61,11 +61,24 @@ def ingest(ctx: click.Context, file: Path, memory: str | None, as_json: bool) ->
 @click.argument("text")
 @click.option("-k", default=5, show_default=True, type=click.IntRange(1, 1000), help="Results wanted.")
 @click.option("--scope", help="Only items of this scope (a project, a conversation).")
+@click.option(
+    "--layer",
+    "layers",
+    multiple=True,
+    metavar="NAME",
+    help="Ask this layer; without, those that TEXT calls for.",
+)
 @memory_option
 @store_option
 @as_json
 def recall(
-    text: str, k: int, scope: str | None, memory: str | None, store: str | None, as_json: bool
+    text: str,
+    k: int,
+    scope: str | None,
+    layers: tuple[str, ...],
+    memory: str | None,
+    store: str | None,
+    as_json: bool,
 ) -> None:
     """Ask the memory for TEXT and show the results and where the time went."""
     from athena_tuning.recall import MemoryManager
@@ -78,7 +91,7 @@ def recall(
             "or start `athena-tuning dashboard` once for the sample memory"
         )
     with MemoryManager(path, store=open_store(store)) as manager:
-        answer = manager.recall(text, k=k, scope=scope)
+        answer = manager.recall(text, k=k, scope=scope, layers=layers or None)
         tasks = manager.profiler.metrics[-1].tasks
     if as_json:
         results = [dict(item) for item in answer["_fused"][:k]]

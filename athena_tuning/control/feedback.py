@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from athena_tuning.model import Feedback, QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.store import Store
+from athena_tuning.store import Store, StoreError
 from athena_tuning.tuning import Contributions
 
 MAX_WAITING = 10_000
@@ -25,6 +25,7 @@ class FeedbackRecorder:
         contributions: told which layers a scored answer was made of.
         store: lets others see the scores; while it is down the newest ``MAX_WAITING`` wait.
         clock: Unix seconds.
+        worker_id: whose recalls the profiler holds.
     """
 
     def __init__(
@@ -33,7 +34,9 @@ class FeedbackRecorder:
         contributions: Contributions,
         store: Store,
         clock: Callable[[], float],
+        worker_id: str,
     ) -> None:
+        self._worker_id = worker_id
         self._profiler = profiler
         self._contributions = contributions
         self._store = store
@@ -46,17 +49,31 @@ class FeedbackRecorder:
         return len(self._waiting)
 
     def record(self, query_id: str, score: float) -> bool:
-        """Note a score; False if no recall in the window has the id: then nothing is noted anywhere.
+        """Note a score; of a recall of another worker of the store, there.
+
+        Returns:
+            False if the id is of no recall in the window and of no other worker: then nothing is noted.
 
         Raises:
             ValueError: if the score is no number from 0 to 1.
         """
         record = self._profiler.record_feedback(query_id, score)
-        if record is None:
+        if record is not None:
+            self._contributions.rate_record(record)
+        elif not self._is_anothers(query_id):
             return False
-        self._contributions.rate_record(record)
         self._waiting.append(Feedback(query_id, float(score), self._clock()))
         return True
+
+    def _is_anothers(self, query_id: str) -> bool:
+        """Whether an id begins with another worker of the store, also if that cannot be asked now."""
+        owner, _, number = query_id.rpartition("-")
+        if not number.isdecimal() or owner in ("", self._worker_id):
+            return False
+        try:
+            return any(worker.worker_id == owner for worker in self._store.workers())
+        except StoreError:
+            return True
 
     def deliver(self) -> None:
         """Bring what waits to the store.

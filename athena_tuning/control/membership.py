@@ -59,7 +59,7 @@ class Membership:
         self.tuner_loop = TunerLoop(
             tuner, self.lease, self.follower, shared, store, clock, worker_id=worker_id
         )
-        self.feedback = FeedbackRecorder(profiler, tuner.contributions, store, clock)
+        self.feedback = FeedbackRecorder(profiler, tuner.contributions, store, clock, worker_id)
         self.sink = MetricSink(profiler, store, worker_id, begin_at)
         self.clock_watch = ClockWatch(store, clock)
         self.isolation_log = IsolationLog(

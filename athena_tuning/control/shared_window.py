@@ -100,7 +100,7 @@ class SharedWindow:
         """Take what other workers have stored since the last time, and how good answers were found to be.
 
         Returns:
-            Records of others that were scored; of its own the worker knows already.
+            Records that were scored, its own among them: whoever took a score brought it to the store.
 
         Raises:
             StoreError: if the store cannot be read; what it holds is taken later.
@@ -118,9 +118,8 @@ class SharedWindow:
                 tail.records.record_in(self.profiler, is_evidence)
                 if not tail.records:
                     break
-            return [m for m in self._feedback.take() if not self._is_own(m)]
-
-    def _is_own(self, scored: QueryMetrics) -> bool:
-        """Whether the worker's own window holds a record; its score there is set to the same."""
-        score = scored.user_satisfaction
-        return score is not None and self._own.record_feedback(scored.query_id, score) is not None
+            scored = self._feedback.take()
+            for record in scored:
+                if record.user_satisfaction is not None:  # where it is the worker's own
+                    self._own.record_feedback(record.query_id, record.user_satisfaction)
+            return scored

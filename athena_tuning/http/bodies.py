@@ -26,6 +26,7 @@ class RecallBody(Body):
     scope: str | None = None
     use_cache: bool = True
     use_parallel: bool = True
+    layers: list[str] | None = None
 
 
 class RememberBody(Body):

@@ -20,7 +20,7 @@ with needs_extra("otel", "OpenTelemetry"):
     from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
-from athena_tuning.integrations.span_processor import QUEUE_ATTRIBUTE
+from athena_tuning.integrations.live_spans import QUEUE_ATTRIBUTE
 from athena_tuning.integrations.totals import outcome
 from athena_tuning.interchange.spans import (
     CACHE_ATTRIBUTE,

@@ -8,8 +8,8 @@ It looks at finished spans, so that attributes which come late count. Recalls ar
    Several beside each other are one recall if they ask the same: its span is the one above them all;
 4. the first span of each trace; where a trace is a request whatever its spans are, all its first spans.
 
-Their layers are the nearest spans below that name a layer by an attribute, else the nearest retrievers, told
-apart by name and position, else the spans right below.
+Their layers are the nearest spans below that name a layer by an attribute (where those are right below, with
+the others there), else the nearest retrievers, told apart by name and position, else the spans right below.
 """
 
 from __future__ import annotations
@@ -45,10 +45,19 @@ class SpanChoice:
     Attributes:
         recall: a span's name, or ATTRIBUTE=VALUE; None: by the rules above.
         layer_attribute: an attribute of the spans that are layers; None: by the rules above.
+        recall_test: says of a span whether it is a recall, in place of ``recall``.
+        layer_test: says of a span below a recall whether it is a layer, in place of ``layer_attribute``.
     """
 
     recall: str | None = None
     layer_attribute: str | None = None
+    recall_test: Test | None = None
+    layer_test: Test | None = None
+
+    @property
+    def chooses(self) -> bool:
+        """Whether a person said which spans are recalls."""
+        return self.recall is not None or self.recall_test is not None
 
     @property
     def kept(self) -> frozenset[str]:
@@ -58,6 +67,8 @@ class SpanChoice:
 
     def is_recall(self, span: Span) -> bool:
         """Whether a person chose this span (or one with its name) as the recall."""
+        if self.recall_test is not None:
+            return self.recall_test(span)
         if self.recall is None:
             return False
         name, sign, value = self.recall.partition("=")
@@ -120,7 +131,7 @@ def recalls(
     """
     choice = choice or SpanChoice()
     tree = _Tree(spans)
-    if choice.recall is not None:
+    if choice.chooses:
         return [Recall(root, _layers(tree, root, choice)) for root in tree.outermost(choice.is_recall)]
     if ours := tree.outermost(is_ours):
         return [Recall(root, _layers(tree, root, choice)) for root in ours]
@@ -208,15 +219,18 @@ def _layers(tree: _Tree, root: Span, choice: SpanChoice) -> dict[str, list[Span]
     def layer(span: Span) -> str | None:
         return next((str(value) for name in names if (value := span.attributes.get(name))), None)
 
+    if choice.layer_test is not None:
+        return _by_position(tree.nearest_below(root, choice.layer_test), layer)
     marked = tree.nearest_below(root, lambda span: layer(span) is not None)
-    if marked or choice.layer_attribute:
+    if choice.layer_attribute or any(span.parent_id != root.span_id for span in marked):
         return _grouped((layer(span) or "", span) for span in marked)
-    if retrievers := _retrievers_below(tree, root):
-        return _by_position(retrievers)
-    if is_retrieval(root) and not is_ours(root):
-        return {_name(root): [root]}
+    if not marked:
+        if retrievers := _retrievers_below(tree, root):
+            return _by_position(retrievers)
+        if is_retrieval(root) and not is_ours(root):
+            return {_name(root): [root]}
     children = sorted(tree.children[root.span_id], key=lambda span: span.begun_ns)
-    return _grouped((span.name, span) for span in children)
+    return _grouped((layer(span) or span.name, span) for span in children)
 
 
 def _retrievers_below(tree: _Tree, root: Span) -> list[Span]:
@@ -230,12 +244,14 @@ def _retrievers_below(tree: _Tree, root: Span) -> list[Span]:
     return found
 
 
-def _by_position(retrievers: Sequence[Span]) -> dict[str, list[Span]]:
+def _by_position(
+    retrievers: Sequence[Span], named: Callable[[Span], str | None] = lambda _: None
+) -> dict[str, list[Span]]:
     """Name retrievers; of those with one name that are asked the same, each is a layer of its own."""
     places: list[tuple[str, int, Span]] = []
     asked: dict[tuple[str, str | None], int] = defaultdict(int)
     for span in retrievers:
-        name = _name(span)
+        name = named(span) or _name(span)
         asked[name, span.text] += 1
         places.append((name, asked[name, span.text], span))
     several = {name for name, place, _ in places if place > 1}

@@ -55,10 +55,14 @@ class MemoryTools:
         query: Annotated[str, Field(description="What to look for: a question or some words.")],
         k: Annotated[int, Field(description="Most items to return, 1 to 1000.")] = 5,
         scope: Scope = None,
+        layers: Annotated[
+            list[str] | None,
+            Field(description="Kinds of memory to look in; leave it out for those that the query calls for."),
+        ] = None,
     ) -> Recalled:
         """Find what the memory knows about something. Call it before you answer from memory."""
         with errors_for_agents():
-            answer = await self._manager.arecall(query, k=k, scope=scope)
+            answer = await self._manager.arecall(query, k=k, scope=scope, layers=layers)
         if answer.get("_refused"):
             seconds = answer.get("_retry_after_s") or 1.0
             raise ToolError(f"the memory has too much to do: ask again in {seconds:.1f} s")

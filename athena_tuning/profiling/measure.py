@@ -8,7 +8,8 @@ import itertools
 import math
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
@@ -133,11 +134,24 @@ class Measure:
 
         return _around(asked)
 
+    @contextmanager
+    def around(self, query_text: str, query_type: str = "unknown") -> Iterator[MeasuredQuery]:
+        """Measure a query that decorated layers, and ``current_query``, know as the one around them.
+
+        Args:
+            query_text: what is asked.
+            query_type: what kind of query it is.
+        """
+        query = self(query_text, query_type)
+        with _Current(query):
+            yield query
+
     def layer(self, name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Return a decorator that measures every call as a layer's share of the query around it.
 
         The query is that of the decorated function which is under way in this task or thread; outside of one
-        nothing is measured. In a ``with``, and in a pool's threads, use ``query.layer``.
+        nothing is measured. A list or tuple that is returned is counted. In a ``with`` use ``query.layer``; a
+        ``ContextPool`` carries the query into its threads.
         """
 
         def asked(*_: Any) -> MeasuredLayer | None:
@@ -145,6 +159,11 @@ class Measure:
             return None if query is None else query.layer(name)
 
         return _around(asked)
+
+
+def current_query() -> MeasuredQuery | None:
+    """Return the query that is under way in this task or thread by ``around`` or a decorator, if one is."""
+    return _current.get()
 
 
 def _prefix() -> str:
@@ -227,6 +246,14 @@ class MeasuredQuery:
         share._outcome = _OK
         share.result_count = 0
         return share
+
+    def fail(self, error: str) -> None:
+        """Let the query count as failed, though no exception leaves it.
+
+        Args:
+            error: what failed.
+        """
+        self._failure = error, True
 
     def __enter__(self) -> Self:
         measure = self._measure
@@ -418,6 +445,13 @@ class _Current:
         self._query.__exit__(kind, exc, trace)
 
 
+def _counted(found: R, share: object) -> R:
+    """Note how many results a layer returned."""
+    if isinstance(share, MeasuredLayer) and isinstance(found, (list, tuple)):
+        share.result_count = len(found)
+    return found
+
+
 def _around(enter: Callable[[Any, Any], Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Return a decorator that runs each call inside of what ``enter`` gives, if it gives something."""
 
@@ -435,7 +469,7 @@ def _around(enter: Callable[[Any, Any], Any]) -> Callable[[Callable[P, R]], Call
                 if share is None:
                     return await function(*args, **kwargs)
                 with share:
-                    return await function(*args, **kwargs)
+                    return _counted(await function(*args, **kwargs), share)
 
             return measured_later  # type: ignore[return-value]
 
@@ -445,7 +479,7 @@ def _around(enter: Callable[[Any, Any], Any]) -> Callable[[Callable[P, R]], Call
             if share is None:
                 return function(*args, **kwargs)
             with share:
-                return function(*args, **kwargs)
+                return _counted(function(*args, **kwargs), share)
 
         return measured
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 
+from athena_tuning.model.source import is_evidence
 from athena_tuning.recall.fusion import gains
 from athena_tuning.recall.plan import RecallPlan
 from athena_tuning.recall.snapshot import Snapshot
@@ -32,9 +33,9 @@ class ContributionCount:
         """Take what the layers of a recall gave that answered; one alone says nothing.
 
         Where a layer is missing, the others seem to add what it would have given as well: so at worst one
-        is kept that could be left out.
+        is kept that could be left out. A recall of a sample is no evidence.
         """
-        if len(by_layer) > 1:
+        if len(by_layer) > 1 and is_evidence(plan.source):
             self._waiting.append((plan, by_layer))
 
     def count(self) -> int:
@@ -47,8 +48,8 @@ class ContributionCount:
         while self._waiting and counted < WAITING:
             plan, by_layer = self._waiting.popleft()
             route, config = plan.route, plan.config
-            lists = {layer: by_layer[layer].items for layer in route.first if layer in by_layer}
-            selected = [layer for layer in route.first if layer not in route.explored] or route.first
+            lists = {layer: by_layer[layer].items for layer in route.certain if layer in by_layer}
+            selected = [layer for layer in route.certain if layer not in route.explored] or route.certain
             found = gains(lists, plan.request.k, selected)
             self._seen.note(
                 plan.query_type,

@@ -12,6 +12,10 @@ from athena_tuning.tuning.estimation.contributions import Gain
 RANK_CONSTANT = 60
 """Cormack, Clarke and Büttcher 2009: large enough that one layer's first rank does not outvote two layers."""
 
+DEPTH = 15
+"""Items of each list that decide what stands first. Deeper lists make the fused one worse: under 1 / (60 + r)
+two layers that rank something twentieth outvote the one that ranks it first."""
+
 Item = Mapping[str, Any]
 """An item as plain types."""
 
@@ -28,6 +32,9 @@ def fuse(lists: Mapping[str, Sequence[Item]], limit: int) -> list[dict[str, Any]
     the best of them, with the evidence of all; ``duplicates`` tells how many others there are. A layer has
     one voice for them, however many it gave.
 
+    What the first ``DEPTH`` items of each list come to stands first, whatever is below them: so the first
+    results do not change with how many are asked for. Of equal scores the earlier list's is first.
+
     Args:
         lists: items as plain types by layer, best first.
         limit: how many at most.
@@ -37,14 +44,30 @@ def fuse(lists: Mapping[str, Sequence[Item]], limit: int) -> list[dict[str, Any]
         >>> [(item["id"], round(item["score"], 4)) for item in fuse({"episodic": [a], "semantic": [b]}, 5)]
         [('t1', 0.0328)]
     """
-    return [_record(item, score, others) for score, _, item, others in _best(lists, limit)]
+    best = _best({layer: items[:DEPTH] for layer, items in lists.items()})
+    if len(best) < limit and any(len(items) > DEPTH for items in lists.values()):
+        best += _below(best, _best(lists))
+    return [_record(item, score, others) for score, _, item, others in best[:limit]]
+
+
+def _below(best: list[_Shown], deeper: list[_Shown]) -> list[_Shown]:
+    """Return what stands for something that is only found deeper, with scores that keep it below."""
+    shown = [item for _, _, first, others in best for item in (first, *others)]
+    known = {id(item) for item in shown}
+    evidence = {piece for item in shown for piece in _evidence(item)}
+    least = best[-1][0] if best else 0.0
+    return [
+        (min(score, least), layers, item, others)
+        for score, layers, item, others in deeper
+        if known.isdisjoint([id(item), *map(id, others)]) and not evidence.issuperset(_evidence(item))
+    ]
 
 
 _Shown = tuple[float, int, Item, list[Item]]
 """What is shown: its score, a bit for each layer that it comes from, the item, others that say the same."""
 
 
-def _best(lists: Mapping[str, Sequence[Item]], limit: int) -> list[_Shown]:
+def _best(lists: Mapping[str, Sequence[Item]]) -> list[_Shown]:
     shown: dict[Hashable, _Shown] = {}
     seen: set[Hashable] = set()
     for score, layers, _, _, item, scope in sorted(_pieces(lists), key=_SCORE, reverse=True):
@@ -58,7 +81,7 @@ def _best(lists: Mapping[str, Sequence[Item]], limit: int) -> list[_Shown]:
             known[3].append(item)
             if not known[1] & layers:
                 shown[said] = (known[0] + score, known[1] | layers, *known[2:])
-        elif len(shown) < limit:
+        else:
             shown[said if known is None else identity] = (score, layers, item, [])
     return sorted(shown.values(), key=_SCORE, reverse=True)
 
@@ -187,8 +210,8 @@ def gains(lists: Mapping[str, Sequence[Item]], k: int, selected: Collection[str]
 
 def _shown(lists: Mapping[str, Sequence[Item]], layers: set[str], k: int) -> set[Hashable]:
     """Return the evidence of the best k of some layers, which keep their order: it decides ties."""
-    best = _best({layer: items for layer, items in lists.items() if layer in layers}, k)
-    return {piece for _, _, item, _ in best for piece in _evidence(item)}
+    best = _best({layer: items for layer, items in lists.items() if layer in layers})
+    return {piece for _, _, item, _ in best[:k] for piece in _evidence(item)}
 
 
 def _evidence(item: Item) -> list[tuple[str | None, Hashable]]:

@@ -130,13 +130,15 @@ class LayerQuery(str):
         scope: only items of this scope, if it is not None.
         query_type: what the classifier made of it.
         context: what the caller gave beside the text.
+        found: what the layers found that this one is asked ``after``, best first.
     """
 
-    __slots__ = ("context", "query_type", "scope")
+    __slots__ = ("context", "found", "query_type", "scope")
 
     scope: str | None
     query_type: str
     context: Mapping[str, Any]
+    found: Mapping[str, Sequence[Mapping[str, Any]]]
 
     def __new__(
         cls,
@@ -144,12 +146,14 @@ class LayerQuery(str):
         scope: str | None = None,
         query_type: str = "factual",
         context: Mapping[str, Any] = MappingProxyType({}),
+        found: Mapping[str, Sequence[Mapping[str, Any]]] = MappingProxyType({}),
     ) -> Self:
         """Take the text and what narrows it."""
         query = super().__new__(cls, text)
         query.scope = scope
         query.query_type = query_type
         query.context = context
+        query.found = found
         return query
 
 

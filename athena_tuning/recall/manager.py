@@ -202,10 +202,12 @@ class MemoryManager(Worker):
             layer: the layer, or the name of one that an installed package brings (``layer_named``).
 
         Raises:
-            ValueError: if it has no name or no ``search``, or says something of itself that makes no sense,
+            ValueError: if it has no name or no ``search``, says something of itself that makes no sense, or
+                layers would wait for each other in a circle,
                 or none of that name is installed.
         """
         registered = register(layer_named(layer) if isinstance(layer, str) else layer, self._event_loop)
+        self._recaller.check(registered)
         self._lifecycle.add(registered)
         self._recaller.register(registered)
 
@@ -223,7 +225,8 @@ class MemoryManager(Worker):
 
         Args:
             request: given as ``query`` and, in this order or by name, ``context=None``, ``k=5``,
-                ``scope=None``, ``use_cache=True``, ``use_parallel=True``; see ``RecallRequest``.
+                ``scope=None``, ``use_cache=True``, ``use_parallel=True``, ``layers=None``; see
+                ``RecallRequest``.
 
         Returns:
             ``{layer: items}``, and beside the layers: ``_fused`` (one list over all, best first),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from athena_tuning.model import Source, TuningConfig
 from athena_tuning.recall.cache import Stamp
+from athena_tuning.recall.fusion import DEPTH
 from athena_tuning.recall.peak import PeakMemory
 from athena_tuning.recall.request import RecallRequest
 from athena_tuning.recall.routing.route import LaterRound, Route
@@ -69,9 +70,5 @@ class RecallPlan:
 
 
 def candidates(k: int) -> int:
-    """Return how many items a layer is asked for, so that fusion can find what no layer ranks first.
-
-    Half as many again. Deeper lists make the fused one worse: under 1 / (60 + r) two layers that rank
-    something twentieth outvote the one that ranks it first.
-    """
-    return max(15, k + k // 2)
+    """Return how many items a layer is asked for, so that fusion can find what no layer ranks first."""
+    return max(DEPTH, k + k // 2)

@@ -31,7 +31,8 @@ from athena_tuning.recall.plan import RecallPlan, candidates
 from athena_tuning.recall.registered_layer import RegisteredLayer
 from athena_tuning.recall.request import RecallRequest
 from athena_tuning.recall.result import RecallResult
-from athena_tuning.recall.routing.route import route
+from athena_tuning.recall.routing.dependencies import DependencyGraph
+from athena_tuning.recall.routing.route import Route, route
 from athena_tuning.recall.snapshot import Snapshot
 from athena_tuning.single_flight import Flight, SingleFlight
 
@@ -107,6 +108,7 @@ class Recaller:
         self._contributions = contributions
         self._chance = chance
         self._identity = tuple(identity)
+        self._graph = DependencyGraph({})
         self._numbers = itertools.count(1)
         self.renew_after_fork()
         fork.register(self)
@@ -116,10 +118,22 @@ class Recaller:
         self._counting = threading.Lock()
         self._flights: SingleFlight[RecallResult] = SingleFlight()
 
+    def check(self, layer: RegisteredLayer) -> DependencyGraph:
+        """Return what depends on what with ``layer`` in it.
+
+        Raises:
+            ValueError: if layers then wait for each other in a circle.
+        """
+        layers = {**self.layers, layer.name: layer}
+        return DependencyGraph({name: each.after for name, each in layers.items()})
+
     def register(self, layer: RegisteredLayer) -> None:
-        """Ask ``layer`` from the next recall on, in place of one with its name."""
-        self._cache.set_lifetime(layer.name, layer.cache_seconds, layer.stale_seconds)
-        self.layers = {**self.layers, layer.name: layer}
+        """Ask ``layer``, which was checked, from the next recall on, in place of one with its name."""
+        layers = {**self.layers, layer.name: layer}
+        self._graph = self.check(layer)
+        kept = 0.0 if layer.after else layer.cache_seconds  # else it would outlive what it depends on
+        self._cache.set_lifetime(layer.name, kept, layer.stale_seconds)
+        self.layers = layers
         self._cache.written([layer.name])
 
     def recall(self, request: RecallRequest) -> dict[str, Any]:
@@ -190,8 +204,14 @@ class Recaller:
         configs = self._configs()
         version = configs.by_type.get(query_type, configs.default)
         config, layers = version.config, self.layers
-        explores = self._chance() < config.exploration_share and not self._executor.waiting
-        way = route(query, query_type, tuple(layers), config, context=context, explores=explores)
+        if request.layers is None:
+            explores = self._chance() < config.exploration_share and not self._executor.waiting
+            way = route(query, query_type, tuple(layers), config, context=context, explores=explores)
+        elif unknown := [name for name in request.layers if name not in layers]:
+            raise ValueError(f"there is no layer {unknown[0]!r:.80}; there are {', '.join(layers)}")
+        else:
+            way = Route(tuple(request.layers))
+        way = way.ordered(self._graph)
         names = way.first
         track = bool(context.get("track_memory"))
         key = None
@@ -244,7 +264,7 @@ class Recaller:
         todo = _Round([], dict(known), {}, time.monotonic(), self._ask_admission(plan, known))
         if todo.is_refused:
             return todo
-        self._admit(plan, todo, plan.layer_names)
+        self._admit(plan, todo, plan.layer_names, {})
         if not todo.tasks:
             self._go_on(plan, todo, [], [])
         return todo
@@ -265,20 +285,32 @@ class Recaller:
             plan.round_began = time.monotonic()
             if plan.deadline is not None and plan.round_began >= plan.deadline:
                 return
-            lists = {name: part.items for name, part in todo.known.items()}
-            lists |= {of.layer_name: of.result.items for of in results if of.success}
-            if following.is_called_for(lists):
-                self._extend(plan, todo, following.layers)
+            parts = {**todo.known, **{of.layer_name: of.result for of in results if of.success}}
+            if following.is_called_for({name: part.items for name, part in parts.items()}):
+                plan.later = following.then + plan.later
+                self._extend(plan, todo, following.layers, parts)
 
-    def _extend(self, plan: RecallPlan, todo: _Round, names: tuple[str, ...]) -> None:
+    def _extend(
+        self,
+        plan: RecallPlan,
+        todo: _Round,
+        names: tuple[str, ...],
+        parts: Mapping[str, Snapshot],
+    ) -> None:
         """Ask more layers for a recall, or take what the cache has of them."""
         plan.layer_names += names
         if plan.key is not None:
             plan.stamp += self._cache.stamp(names)
             todo.known |= self._cache.get(plan.key, names).parts
-        self._admit(plan, todo, names)
+        self._admit(plan, todo, names, parts)
 
-    def _admit(self, plan: RecallPlan, todo: _Round, names: tuple[str, ...]) -> None:
+    def _admit(
+        self,
+        plan: RecallPlan,
+        todo: _Round,
+        names: tuple[str, ...],
+        parts: Mapping[str, Snapshot],
+    ) -> None:
         """Decide which layers are asked: none that is known, or down, or waits for this very answer."""
         request = plan.request
         query = LayerQuery(request.query, request.scope, plan.query_type, request.context or {})
@@ -295,7 +327,11 @@ class Recaller:
             if admission is Admission.LEAVE_OUT:
                 todo.left_out[name] = why
             else:
-                todo.tasks.append(layer.task(query, limit, timeout))
+                asked = query
+                if layer.after:
+                    found = {name: parts[name].copies() for name in layer.after if name in parts}
+                    asked = LayerQuery(query, query.scope, query.query_type, query.context, found)
+                todo.tasks.append(layer.task(asked, limit, timeout))
         if todo.left_out:
             self._try_layers()
 

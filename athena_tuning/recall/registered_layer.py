@@ -35,6 +35,7 @@ class RegisteredLayer:
         probe: tries outside of recalls whether it is well; None: recalls try.
         function: its ``search`` when it was registered.
         is_coroutine: whether that is a coroutine function.
+        after: layers whose finds it wants to see.
     """
 
     name: str
@@ -49,6 +50,7 @@ class RegisteredLayer:
     probe: Callable[[float], Any] | None
     function: Any
     is_coroutine: bool
+    after: tuple[str, ...] = ()
 
     def task(self, query: LayerQuery, limit: int, timeout_seconds: float) -> QueryTask:
         """Return what asks the layer.
@@ -111,6 +113,7 @@ def register(layer: Any, event_loop: EventLoopChoice = "caller") -> RegisteredLa
         probe,
         getattr(search, "__func__", search),
         is_coroutine_function(search),
+        _names(layer, "after", name),
     )
 
 
@@ -126,6 +129,15 @@ def _hook(layer: Any, attribute: str, name: str) -> Callable[..., Any] | None:
     if hook is not None and not callable(hook):
         raise ValueError(f"{attribute} of layer {name!r} must be a function, not {brief(hook)}")
     return hook
+
+
+def _names(layer: Any, attribute: str, name: str) -> tuple[str, ...]:
+    value = _attribute(layer, attribute, name, ())
+    if not isinstance(value, (tuple, list)) or not all(isinstance(other, str) and other for other in value):
+        raise ValueError(
+            f"{attribute} of layer {name!r} must be a tuple of names of layers, not {brief(value)}"
+        )
+    return tuple(dict.fromkeys(value))
 
 
 def _seconds(layer: Any, attribute: str, name: str, default: float | None) -> float | None:

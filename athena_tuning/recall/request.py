@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
@@ -34,6 +34,7 @@ class RecallRequest:
         scope: only items of this project or conversation.
         use_cache: a repeated answer will do. The config must allow it too.
         use_parallel: ask the layers at the same time. The config must allow it too.
+        layers: ask these and no others; None: those that the query calls for.
         started: monotonic seconds at which it was asked.
 
     Raises:
@@ -46,11 +47,14 @@ class RecallRequest:
     scope: str | None = None
     use_cache: bool = True
     use_parallel: bool = True
+    layers: Sequence[str] | None = None
     started: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.started = time.monotonic()
         _check(self.query, self.context, self.k, self.scope)
+        if self.layers is not None:
+            self.layers = _names(self.layers)
         self.context = dict(self.context) if self.context else _NO_CONTEXT
 
     @property
@@ -87,6 +91,16 @@ def takes(
         return cast("Callable[Concatenate[M, P], R]", made)
 
     return decorate
+
+
+def _names(layers: Any) -> tuple[str, ...]:
+    """Return names of layers, each once."""
+    if isinstance(layers, str) or not isinstance(layers, Iterable):
+        raise ValueError(f"layers must be a list of names or None, not {layers!r:.80}")
+    names = tuple(dict.fromkeys(layers))
+    if not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"layers must name at least one layer, not {layers!r:.80}")
+    return names
 
 
 def _check(query: Any, context: Any, k: Any, scope: Any) -> None:

@@ -17,6 +17,7 @@ from athena_tuning import locations, settings
 from athena_tuning.control import operations
 from athena_tuning.interchange import Import, Stored, forget_import, store_import
 from athena_tuning.load import fast_forward
+from athena_tuning.load.run_handle import UNDER_WAY
 from athena_tuning.load.spec import LoadSpec
 from athena_tuning.model import (
     Annotation,
@@ -414,6 +415,9 @@ class TuningService(ReadService):
             StoreError: if it could not be taken out.
         """
         actor.must_be_operator("take a batch out")
+        run = self.loads.newest
+        if run is not None and run.state in UNDER_WAY and source.endswith(run.id):
+            raise ValueError(f"load run {run.id} is under way: stop it before it is taken out")
         gone = self.store.remove_batch(source)
         forget_import(source)
         self.tail.look()

@@ -19,7 +19,7 @@ from athena_tuning import locations
 from athena_tuning.store.errors import StoreError
 from athena_tuning.store.schema import CURRENT
 from athena_tuning.store.sqlite import INCREMENTAL, SqliteDatabase, SqliteStore
-from athena_tuning.store.sqlite_connection import connect, in_our_words
+from athena_tuning.store.sqlite_connection import close, connect, in_our_words
 from athena_tuning.store.sqlite_salvage import Progress, save_rows
 from athena_tuning.store.sqlite_schema import APPLICATION_ID, SqliteTransaction
 
@@ -81,27 +81,32 @@ def restore(path: Path, file: Path, author: str, progress: Progress) -> None:
 def repair(path: Path, author: str, progress: Progress) -> dict[str, int]:
     """Save all rows of a damaged store that can be read; the damaged file is kept beside it.
 
+    Meanwhile nobody writes: what is not stored is delivered afterwards, and nothing that is stored is lost.
+
     Returns:
         By table, how many rows could not be read.
 
     Raises:
-        StoreError: if nothing can be read of it.
+        StoreError: if nothing can be read of it; it is as it was.
     """
-    aside = put_aside(path, copy=True)
     saved = _beside(path, ".saving")
     _remove(saved)
     try:
         SqliteStore(saved).close()
-        with (
-            in_our_words(str(path)),
-            closing(connect(str(aside))) as source,
-            closing(connect(str(saved))) as target,
-        ):
-            _check_ours(source, path)
-            lost = save_rows(source, target, progress)
-        _put_in(path, saved, f"{author} repaired it; the damaged file is {aside.name}", progress)
+        with in_our_words(str(path)), closing(connect(str(saved))) as target:
+            source = connect(str(path))
+            try:
+                _check_ours(source, path)
+                source.execute("BEGIN IMMEDIATE")
+                lost = save_rows(source, target, progress)
+                target.close()
+                aside = _exchange(path, saved)
+            finally:
+                close(source, keep_log=True)
     finally:
         _remove(saved)
+    with SqliteStore(path) as store:
+        store.begin_epoch("restored", f"{author} repaired it; the damaged file is {aside.name}")
     return lost
 
 
@@ -153,17 +158,30 @@ def _lay_out_anew(connection: apsw.Connection, path: Path, progress: Progress) -
     connection.execute("VACUUM")
 
 
-def put_aside(path: Path, *, copy: bool = False) -> Path:
-    """Move a file and its log to a name that tells when; with ``copy`` they stay, too."""
-    aside = _beside(path, f".damaged-{time.strftime('%Y%m%d-%H%M%S')}")
+def _put_aside(path: Path) -> None:
+    """Move a file and its log to a name that tells when."""
+    aside = _aside(path)
     for ending in ("", "-wal"):
-        source, target = _beside(path, ending), _beside(aside, ending)
-        if source.exists() and copy:
-            locations.make_private_file(target)
-            target.write_bytes(source.read_bytes())
-        elif source.exists():
-            source.rename(target)
+        if _beside(path, ending).exists():
+            _beside(path, ending).rename(_beside(aside, ending))
+
+
+def _exchange(path: Path, other: Path) -> Path:
+    """Put another file in a file's place, and return where that one is now, with its log.
+
+    The log goes first: SQLite would take it for the other file's.
+    """
+    aside = _aside(path)
+    os.link(path, aside)
+    if _beside(path, "-wal").exists():
+        _beside(path, "-wal").rename(_beside(aside, "-wal"))
+    _beside(path, "-shm").unlink(missing_ok=True)
+    other.replace(path)
     return aside
+
+
+def _aside(path: Path) -> Path:
+    return _beside(path, f".damaged-{time.strftime('%Y%m%d-%H%M%S')}")
 
 
 @contextmanager
@@ -189,7 +207,7 @@ def _put_in(path: Path, content: Path, told: str, progress: Progress) -> None:
     try:
         store = SqliteStore(path)
     except StoreError:
-        put_aside(path)
+        _put_aside(path)
         store = SqliteStore(path)
     with store, in_our_words(str(path)):
         with closing(connect(str(content))) as source:

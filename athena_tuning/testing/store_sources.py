@@ -1,16 +1,26 @@
-"""What every store does with where recalls come from: filtered by it, listed by it, and taken out again."""
+"""What every store does with where recalls come from, and with what the tuner tells; see ``stores.py``."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from itertools import cycle
 from typing import Any
 
 import pytest
 
-from athena_tuning.model import QueryMetrics, SourceBatch
-from athena_tuning.store import REMOVED, Store
+from athena_tuning.model import (
+    Forecast,
+    Proposal,
+    QueryMetrics,
+    SourceBatch,
+    StrategyProposal,
+    TuningStrategy,
+)
+from athena_tuning.store import REMOVED, WITH_EVIDENCE, Store
 from athena_tuning.testing.made_recalls import START, made_recalls
 from athena_tuning.testing.store_configs import OpenStore
+from athena_tuning.testing.store_tables import decision
 
 MIXED = ("live", "load:r1", "load:r2", "sample:bursty")
 
@@ -21,17 +31,21 @@ def of(records: list[QueryMetrics], *sources: str) -> list[QueryMetrics]:
 
 
 def totals(store: Store, **chosen: Any) -> list[tuple[Any, ...]]:
-    """Return what the roll-ups say of layers and types, for a comparison."""
+    """Return what the roll-ups of a day say, by layer and type."""
     table = store.rollups(START - 3600, START + 86400, **chosen).summaries("layer", "query_type")
     return sorted((key, s.count, s.errors, s.hits, round(s.sum_ms, 3), s.p99_ms) for key, s in table.items())
 
 
 class SourcesOfStore:
-    """Sources of recalls, and the batches that foreign ones come in."""
+    """Sources as a filter, batches, proposals, and what decisions rest on."""
 
-    def test_records_and_roll_ups_are_read_by_kind_and_by_batch(self, open_it: OpenStore) -> None:
-        store = open_it(clock=lambda: START + 600)
-        store.append_metrics("w", 1, of(made_recalls(400), *MIXED))
+    @pytest.fixture
+    def at_start(self, open_it: OpenStore) -> Store:
+        """A new store whose clock is that of the records."""
+        return open_it(clock=lambda: START + 600)
+
+    def test_records_and_roll_ups_are_read_by_kind_and_by_batch(self, at_start: Store) -> None:
+        at_start.append_metrics("w", 1, of(made_recalls(400), *MIXED))
         for maintained in (False, True):
             for sources, n in (
                 ({"live"}, 100),
@@ -39,79 +53,73 @@ class SourcesOfStore:
                 ({"load:r2"}, 100),
                 ({"live", "sample"}, 200),
             ):
-                total = store.rollups(START, START + 3600, layer="", sources=sources).total()
-                assert total.count == len(store.tail_metrics(sources=sources).records) == n, (
+                total = at_start.rollups(START, START + 3600, layer="", sources=sources).total()
+                assert total.count == len(at_start.tail_metrics(sources=sources).records) == n, (
                     sources,
                     maintained,
                 )
-            by_source = store.rollups(START, START + 3600, layer="").summaries("source")
+            by_source = at_start.rollups(START, START + 3600, layer="").summaries("source")
             assert {key[0]: summary.count for key, summary in by_source.items()} == dict.fromkeys(MIXED, 100)
-            store.maintain()
+            at_start.maintain()
 
-    def test_batches_are_listed_with_size_and_span_and_live_recalls_are_none(
-        self, open_it: OpenStore
-    ) -> None:
-        store = open_it(clock=lambda: START + 600)
-        assert store.batches() == []
-        store.append_metrics("w", 1, made_recalls(10))
-        assert store.batches() == []
+    def test_batches_are_listed_with_size_and_span_and_live_recalls_are_none(self, at_start: Store) -> None:
+        assert at_start.batches() == []
+        at_start.append_metrics("w", 1, made_recalls(10))
+        assert at_start.batches() == []
         first, then = (
             of(made_recalls(20), "load:r"),
             of(made_recalls(30, seed=2, start=START + 500), "load:r"),
         )
-        store.append_metrics("w", 2, first)
-        store.append_metrics("w", 2, first)  # a retry is not counted twice
-        store.append_metrics("w", 3, then)
-        store.append_metrics("import-x", 1, of(made_recalls(5, seed=3, start=START + 1000), "imported:x"))
+        at_start.append_metrics("w", 2, first)
+        at_start.append_metrics("w", 2, first)  # a retry is not counted twice
+        at_start.append_metrics("w", 3, then)
+        at_start.append_metrics("import-x", 1, of(made_recalls(5, seed=3, start=START + 1000), "imported:x"))
         span = first[0].timestamp, then[-1].timestamp
-        assert store.batches() == [
+        assert at_start.batches() == [
             SourceBatch("imported:x", 5, START + 1000, START + 1002),
             SourceBatch("load:r", 50, *span),
         ]
-        assert [(batch.kind, batch.id) for batch in store.batches()] == [("imported", "x"), ("load", "r")]
+        assert [(batch.kind, batch.id) for batch in at_start.batches()] == [("imported", "x"), ("load", "r")]
 
     @pytest.mark.parametrize("rolled_up", [True, False])
     def test_a_batch_that_is_taken_out_leaves_what_would_be_there_without_it(
-        self, open_it: OpenStore, rolled_up: bool
+        self, at_start: Store, rolled_up: bool
     ) -> None:
-        store = open_it(clock=lambda: START + 600)
         mixed = of(made_recalls(400), *MIXED)
-        store.append_metrics("w", 1, mixed[:200])
-        store.append_metrics("w", 2, mixed[200:])
-        store.append_metrics("sample-bursty", 1, of(made_recalls(50, seed=4), "sample:bursty"))
+        at_start.append_metrics("w", 1, mixed[:200])
+        at_start.append_metrics("w", 2, mixed[200:])
+        at_start.append_metrics("sample-bursty", 1, of(made_recalls(50, seed=4), "sample:bursty"))
         if rolled_up:
-            store.maintain()
+            at_start.maintain()
         rest = {"live", "load"}
-        before = totals(store, sources=rest)
-        gone = store.remove_batch("sample:bursty")
+        before = totals(at_start, sources=rest)
+        gone = at_start.remove_batch("sample:bursty")
         assert gone.records == 150
-        assert totals(store) == before
+        assert totals(at_start) == before
         left = [m for m in mixed if m.source != "sample:bursty"]
-        assert list(store.tail_metrics().records) == left
-        store.maintain()
-        assert totals(store) == before
-        assert {batch.source for batch in store.batches()} == {"load:r1", "load:r2"}
-        assert list(store.posted(REMOVED)) == ["sample:bursty"]
+        assert list(at_start.tail_metrics().records) == left
+        at_start.maintain()
+        assert totals(at_start) == before
+        assert {batch.source for batch in at_start.batches()} == {"load:r1", "load:r2"}
+        assert list(at_start.posted(REMOVED)) == ["sample:bursty"]
         with pytest.raises(ValueError, match="no batch 'sample:bursty'"):
-            store.remove_batch("sample:bursty")
+            at_start.remove_batch("sample:bursty")
 
-    def test_what_was_taken_out_may_come_again_under_the_same_name(self, open_it: OpenStore) -> None:
-        store = open_it(clock=lambda: START + 600)
+    def test_what_was_taken_out_may_come_again_under_the_same_name(self, at_start: Store) -> None:
         batch = of(made_recalls(30), "imported:x")
-        store.append_metrics("import-x", 1, batch)
-        store.remove_batch("imported:x")
-        store.append_metrics("import-x", 1, batch)
-        assert list(store.tail_metrics().records) == batch
-        assert store.rollups(START, START + 3600, layer="").total().count == 30
+        at_start.append_metrics("import-x", 1, batch)
+        at_start.remove_batch("imported:x")
+        at_start.append_metrics("import-x", 1, batch)
+        assert list(at_start.tail_metrics().records) == batch
+        assert at_start.rollups(START, START + 3600, layer="").total().count == 30
 
-    def test_a_worker_whose_every_record_was_taken_out_goes_on_delivering(self, open_it: OpenStore) -> None:
-        store = open_it(clock=lambda: START + 600)
-        store.append_metrics("w", 1, of(made_recalls(30), "load:r"))
-        tail = store.tail_metrics()
-        store.remove_batch("load:r")
-        store.append_metrics("w", 2, made_recalls(10, seed=2))
-        assert len(store.tail_metrics(tail.cursor).records) == 10
-        assert store.rollups(START, START + 3600, layer="").total().count == 10
+    def test_a_worker_whose_every_record_was_taken_out_goes_on_delivering(self, at_start: Store) -> None:
+        at_start.append_metrics("w", 1, of(made_recalls(30), "load:r"))
+        tail = at_start.tail_metrics()
+        at_start.remove_batch("load:r")
+        at_start.append_metrics("w", 2, made_recalls(10, seed=2))
+        assert len(at_start.tail_metrics(tail.cursor).records) == 10
+        assert at_start.rollups(START, START + 3600, layer="").total().count == 10
 
     def test_a_batch_is_taken_out_by_any_handle_and_gone_for_all(self, open_it: OpenStore) -> None:
         one, other = open_it(clock=lambda: START + 600), open_it(clock=lambda: START + 600)
@@ -120,3 +128,34 @@ class SourcesOfStore:
         assert (
             len(one.tail_metrics().records) == one.rollups(START, START + 3600, layer="").total().count == 50
         )
+
+    def test_proposals_are_told_in_place_of_earlier_ones_and_come_back_whole(
+        self, open_it: OpenStore
+    ) -> None:
+        store = open_it()
+        assert store.proposals() == {}
+        forecast, unknown = Forecast(9.0, 80.0, 2.5, 0.99), Forecast(12.0, math.inf, 3.0, 1.0)
+        strategies = {s: StrategyProposal(decision("d", 1.0), "a doubt", forecast) for s in TuningStrategy}
+        whole = Proposal("all", 5.0, "w1", 3, TuningStrategy.COST, 900, 150, strategies, unknown, 11.5)
+        of_type = replace(whole, scope="meta", in_force=None)
+        store.publish([replace(whole, scope="temporal")])
+        store.publish([whole, of_type])
+        found = open_it().proposals()
+        assert list(found) == ["all", "meta"]
+        assert found["meta"] == of_type
+        assert found["all"].by_strategy == strategies
+        assert found["all"].in_force is not None
+        assert math.isnan(found["all"].in_force.per_second), "no number: it is unknown"
+        store.post("proposals", "leader", "{ damaged")
+        assert store.proposals() == {}
+
+    def test_what_a_decision_rests_on_is_kept_for_the_newest_of_them(self, store: Store) -> None:
+        for at in range(WITH_EVIDENCE + 5):
+            store.append_decision(decision(f"d{at:03}", float(at)), bytes([at]) * 100)
+        store.append_decision(decision("none", 500.0))
+        store.append_decision(decision("d010", 10.0, observed=0.1))  # a verdict: what it rests on stays
+        assert store.decision_evidence("none") is store.decision_evidence("nobody") is None
+        assert store.decision_evidence("d004") is None
+        assert store.decision_evidence("d005") == bytes([5]) * 100
+        assert store.decision_evidence("d010") == bytes([10]) * 100
+        assert len(store.decisions(limit=1000)) == WITH_EVIDENCE + 6

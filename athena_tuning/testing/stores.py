@@ -12,7 +12,7 @@ from athena_tuning.testing.store_sources import SourcesOfStore
 from athena_tuning.testing.store_tables import TablesOfStore
 
 
-class StoreSuite(ConfigsOfStore, TablesOfStore, MetricsOfStore, SourcesOfStore, RollupsOfStore):
+class StoreSuite(ConfigsOfStore, TablesOfStore, MetricsOfStore, RollupsOfStore, SourcesOfStore):
     """What every store has to do. Subclass it and give the fixture ``open_it``.
 
     Example:

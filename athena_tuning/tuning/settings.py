@@ -114,9 +114,9 @@ class ContributionSettings:
     """Newest observations of a layer under a type, and newest scores of a type. Arithmetic: five times what
     is needed to leave a layer out."""
 
-    explored: int = 30
-    """Newest recalls that asked a layer only to see what it would add. Arithmetic: most are of the last 500
-    recalls at the usual share of exploration, so that a layer that becomes useful is seen by then."""
+    explored: int = 15
+    """Newest recalls that asked a layer only to see what it would add. Arithmetic: so many are expected of
+    500 recalls at the usual share of exploration, and a layer that becomes useful is seen by then."""
 
     types: int = 64
     """Types that are told apart; names of a caller's own beyond that are not counted. Judgement."""
@@ -375,7 +375,7 @@ class LayerSettings:
     looked_at: int = 1000
     """Newest recalls whose slot time is compared. Judgement."""
 
-    wakes_every: int = 100
+    wakes_every: int = 50
     """Recalls after which it is looked anew whether a type should ask other layers. Judgement."""
 
     worth_a_call: Mapping[str, float] = field(

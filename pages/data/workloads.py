@@ -16,7 +16,10 @@ with components.card(
         ask_memory.query_form(page)
 
 st.header("Sample workloads", anchor=False)
-st.caption("Recorded from the real manager. Loading one records it as if it had just ended.")
+st.caption(
+    "Recorded from the real manager. Loading one brings it in as if it had just ended, to be looked at by "
+    "itself; no manager is tuned by it."
+)
 with st.grid(3, min_column_width=300, gap="small"):
     for sample in page.service.samples():
         with components.card(f"sample-{sample.name}", sample.title):

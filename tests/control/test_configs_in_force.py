@@ -74,6 +74,12 @@ class Decider:
             ),
         )
 
+    def evidence_of(self, decision_id: str) -> None:
+        return None
+
+    def proposals(self, configs: ConfigSet, now: float, worker_id: str) -> tuple[()]:
+        return ()
+
     def applied(self, decision: Decision, version: ConfigVersion) -> None:
         self.done.append((decision, version))
 

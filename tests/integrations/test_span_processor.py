@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import pytest
 from opentelemetry import context as otel_context
@@ -14,6 +14,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_s
 
 from athena_tuning import PerformanceProfiler, QuerySpanProcessor
 from athena_tuning.model import ConfigSet, ConfigVersion, Mode, TaskOutcome, TuningConfig
+from tests.support.clock import Clock
 
 
 @pytest.fixture
@@ -145,11 +146,11 @@ def test_what_never_ends_or_ends_late_does_not_pile_up(profiler):
     for _ in range(50):
         root = tracer.start_span("search", otel_context.Context())
         left.append((root, tracer.start_span("semantic", trace.set_span_in_context(root))))
-    assert len(processor._open) == 10
+    assert len(processor.spans._open) == 10
     for root, late in left:
         root.end()
         late.end()
-    assert (len(profiler.metrics), processor._open, processor._running) == (10, {}, 0)
+    assert (len(profiler.metrics), processor.spans._open, processor.spans._running) == (10, {}, 0)
 
 
 def test_queries_in_many_threads(profiler):
@@ -165,3 +166,98 @@ def test_queries_in_many_threads(profiler):
         list(pool.map(search, range(20)))
     assert {m.query_text for m in profiler.metrics} == {f"q{n}" for n in range(20)}
     assert max(m.tasks[0].in_flight for m in profiler.metrics) == 4
+
+
+RETRIEVER = {"openinference.span.kind": "RETRIEVER"}
+
+
+@contextmanager
+def retrieval(tracer, name, text, documents=0, kind=None):
+    """A span that says only at its end that it retrieves, as instrumentations do."""
+    span = tracer.start_as_current_span(name)
+    with span as opened:
+        yield opened
+        opened.set_attributes({**(RETRIEVER if kind is None else kind), "input.value": text})
+        for n in range(documents):
+            opened.set_attribute(f"retrieval.documents.{n}.document.content", "tea")
+
+
+def test_attributes_that_come_late_decide(profiler):
+    tracer = tracer_of(QuerySpanProcessor(profiler))
+    with tracer.start_as_current_span("POST /ask"):
+        with retrieval(tracer, "Ensemble", "tea?", 4):
+            for found in (2, 3):
+                with retrieval(tracer, "BM25", "tea?", found):
+                    pass
+        with tracer.start_as_current_span("ChatModel"):
+            pass
+    [m] = profiler.metrics
+    assert (m.query_text, m.query_type, m.result_count) == ("tea?", "Ensemble", 4)
+    assert [(task.layer, task.result_count) for task in m.tasks] == [("BM25 1", 2), ("BM25 2", 3)]
+
+
+def test_in_a_system_with_retrievals_other_requests_are_no_queries(profiler):
+    tracer = tracer_of(QuerySpanProcessor(profiler))
+    with retrieval(tracer, "BM25", "tea?"):
+        pass
+    with tracer.start_as_current_span("GET /healthz"):
+        pass
+    assert [m.query_text for m in profiler.metrics] == ["tea?"]
+
+
+def test_what_is_chosen_is_asked_of_finished_spans(profiler):
+    def is_query(span):
+        return (span.attributes or {}).get("openinference.span.kind") == "AGENT"
+
+    def is_layer(span):
+        return (span.attributes or {}).get("openinference.span.kind") == "TOOL"
+
+    tracer = tracer_of(QuerySpanProcessor(profiler, is_query, is_layer))
+    agent = retrieval(tracer, "agent", "tea?", kind={"openinference.span.kind": "AGENT"})
+    with tracer.start_as_current_span("POST /ask"), agent, tracer.start_as_current_span("plan"):
+        for name in ("search", "lookup"):
+            with retrieval(tracer, name, "tea?", kind={"openinference.span.kind": "TOOL"}):
+                pass
+    assert [(m.query_type, m.layers_queried) for m in profiler.metrics] == [("agent", ["search", "lookup"])]
+
+
+def test_a_trace_that_goes_on_is_decided_by_what_has_ended_of_it(profiler):
+    clock = Clock(0.0)
+    processor = QuerySpanProcessor(profiler, most_seconds=60, timer=clock)
+    tracer = tracer_of(processor)
+    with tracer.start_as_current_span("session"):
+        with retrieval(tracer, "BM25", "first?"):
+            pass
+        clock.now = 61.0
+        with retrieval(tracer, "BM25", "second?"):
+            pass
+        assert [m.query_text for m in profiler.metrics] == ["first?", "second?"]
+        with retrieval(tracer, "BM25", "third?"):
+            pass
+        assert len(profiler.metrics) == 3
+    assert len(profiler.metrics) == 3
+    assert (processor.spans.cut, processor.spans.late) == (1, 1)
+    assert (processor.spans._open, processor.spans._waiting) == ({}, 0)
+
+
+def test_finished_spans_that_wait_are_bounded(profiler):
+    processor = QuerySpanProcessor(profiler, most_spans=100)
+    tracer = tracer_of(processor)
+    with tracer.start_as_current_span("batch"):
+        for n in range(500):
+            with retrieval(tracer, "BM25", f"question {n}"):
+                pass
+            assert processor.spans._waiting <= 100
+    assert len({m.query_text for m in profiler.metrics}) == 500
+    assert processor.spans._waiting == 0
+
+
+def test_what_is_under_way_at_the_end_is_not_lost(profiler):
+    provider = TracerProvider()
+    provider.add_span_processor(QuerySpanProcessor(profiler))
+    tracer = provider.get_tracer("test")
+    left = tracer.start_span("session")
+    with trace.use_span(left), retrieval(tracer, "BM25", "tea?"):
+        pass
+    provider.shutdown()
+    assert [m.query_text for m in profiler.metrics] == ["tea?"]

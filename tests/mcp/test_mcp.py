@@ -54,12 +54,14 @@ async def remembers_recalls_and_forgets(client):
     assert (told(noted), noted.is_error) == ("noted", False)
     only = (await client.call_tool("recall", {"query": "lamp", "scope": "harbour"})).structured_content
     assert [item["id"] for item in only["items"]] == [kept]
+    episodes = await client.call_tool("recall", {"query": "lamp", "layers": ["episodic"]})
+    assert [item["id"] for item in episodes.structured_content["items"]] == ["n1"]
     read = await client.read_resource(f"memory://items/harbour/{kept}")
     assert json.loads(read.contents[0].text)["text"] == "The lamp burns whale oil"
     assert json.loads((await client.read_resource("memory://items/-/n1")).contents[0].text)["id"] == "n1"
     status = json.loads(told(await client.call_tool("status", {})))
     assert status["items"]["semantic"] == 1
-    assert status["recalls"] == 2
+    assert status["recalls"] == 3
     assert kept in told(await client.call_tool("forget", {"id": kept, "scope": "harbour"}))
     with pytest.raises(MCPError, match="no item"):
         await client.read_resource(f"memory://items/harbour/{kept}")
@@ -85,6 +87,7 @@ MISTAKES = [
     ("forget", {"id": "nobody"}, "recall gives the ids of items"),
     ("feedback", {"query_id": "nobody", "score": 1}, "query_id is in recall's answer"),
     ("feedback", {"query_id": "nobody", "score": 7}, "score"),
+    ("recall", {"query": "lamp", "layers": ["dreams"]}, "there is no layer 'dreams'; there are episodic"),
     ("recall", {"q": "lamp"}, "query"),
 ]
 

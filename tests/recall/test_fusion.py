@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_tuning.recall.fusion import fuse
+from athena_tuning.recall import MemoryManager
+from athena_tuning.recall.fusion import DEPTH, fuse
 
 
 def item(item_id: str, *evidence: str) -> dict[str, object]:
@@ -53,3 +54,36 @@ def test_the_list_is_ordered_bounded_and_shows_nothing_twice(
     assert scores == sorted(scores, reverse=True)
     assert set(ids) <= {found["id"] for items in lists.values() for found in items}
     assert bool(ids) == any(lists.values())
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from("abc"),
+        st.lists(
+            st.integers(0, 60).map(lambda n: item(f"i{n}", f"t{n % 40}")),
+            max_size=40,
+            unique_by=lambda i: i["id"],
+        ),
+        min_size=1,
+    ),
+    st.integers(1, 30),
+)
+def test_the_first_results_do_not_change_with_how_many_are_asked_for(
+    lists: dict[str, list[dict[str, object]]], first: int
+) -> None:
+    deep = fuse(lists, 200)
+    scores = [found["score"] for found in deep]
+    assert scores == sorted(scores, reverse=True)
+    assert [found["id"] for found in fuse(lists, first)] == [found["id"] for found in deep[:first]]
+    shallow = fuse({layer: items[:DEPTH] for layer, items in lists.items()}, 200)
+    assert [found["id"] for found in shallow] == [found["id"] for found in deep[: len(shallow)]]
+
+
+def test_a_how_to_stands_above_a_fact_of_the_same_rank_for_a_question_how() -> None:
+    with MemoryManager(":memory:") as manager:
+        text = "restart billing"
+        manager.remember({"id": "fact", "layer": "semantic", "text": f"{text}: Ana did"})
+        manager.remember({"id": "how", "layer": "procedural", "text": f"{text}: press the button"})
+        fused = manager.recall("How do I restart billing?")["_fused"]
+    assert [found["id"] for found in fused] == ["how", "fact"]
+    assert fused[0]["score"] == fused[1]["score"]

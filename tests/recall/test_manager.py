@@ -165,3 +165,22 @@ def test_statistics_have_every_part(manager: MemoryManager) -> None:
         "temporal_pattern",
     }
     assert manager.get_tuning_report()["metrics"]["total_queries"] == 1
+
+
+def test_a_recall_that_names_its_layers_asks_these_and_no_others(tmp_path: Any) -> None:
+    with MemoryManager(tmp_path / "memory.db") as manager:
+        for layer in ("episodic", "semantic", "procedural"):
+            manager.remember({"id": layer, "layer": layer, "text": f"billing, as {layer} has it"})
+        whole = manager.recall("billing")
+        chosen = manager.recall("billing", layers=["procedural", "episodic", "procedural"])
+        assert chosen["_layers"] == ["procedural", "episodic"]
+        assert {item["id"] for item in chosen["_fused"]} == {"procedural", "episodic"}
+        assert manager.recall("billing")["_layers"] == whole["_layers"], "the next one is its own"
+        assert manager.recall("billing", layers=["episodic"])["_cache_hit"]
+        for wrong, told in (
+            (["dreams"], "there is no layer 'dreams'"),
+            ([], "at least one"),
+            ("graph", "a list"),
+        ):
+            with pytest.raises(ValueError, match=told):
+                manager.recall("billing", layers=wrong)

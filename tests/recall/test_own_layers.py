@@ -19,7 +19,7 @@ from athena_tuning.model import TaskOutcome, TuningConfig
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "layers.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```", DOCUMENT, re.DOTALL | re.MULTILINE)
-LAYER, USE, AWAITED = BLOCKS
+LAYER, USE, AWAITED, DEPENDENT = BLOCKS
 
 
 class Service:
@@ -137,3 +137,9 @@ def test_the_scope_reaches_the_blocking_layer(service) -> None:
         manager.register_layer(layer("Tickets", service.url))
         manager.recall("why does the login fail?", scope="billing")
     assert service.asked[0]["project"] == ["billing"]
+
+
+def test_the_layer_of_the_docs_that_depends_on_another_one_finds_by_what_that_found() -> None:
+    names: dict[str, Any] = {}
+    exec(DEPENDENT, names)
+    assert names["owner"] == "Ana"

@@ -392,6 +392,32 @@ def test_a_sample_arrives_in_the_window_as_a_batch_that_tunes_nobody(service: Tu
     assert window_reads.summary(service.window, alone).count == taken.records
 
 
+def test_load_moves_the_figures_is_evidence_and_is_taken_out_once_it_has_ended(
+    service: TuningService,
+) -> None:
+    service.start_load(OPERATOR, LoadSpec(rate_per_s=40, duration_s=600))
+    run = service.loads.newest
+    assert run is not None
+    source = f"load:{run.id}"
+    until(lambda: run.progress().finished > 20)
+    until(lambda: [batch.source for batch in service.sources()] == [source], 20)
+    with pytest.raises(ValueError, match="is under way: stop it"):
+        service.remove_source(OPERATOR, source)
+    service.stop_load(OPERATOR)
+    until(lambda: service.store.batches()[0].records == run.progress().finished, 20)
+    asked = run.progress().finished
+    service.tail.look()
+    view = view_of("1h", service.now)
+    assert window_reads.summary(service.window, view).count == asked
+    assert window_reads.health(service.window, view, 0.001).words == "Load alone in this period"
+    assert len(service.evidence.metrics) == asked
+    assert service.remove_source(OPERATOR, source).records == asked
+    assert len(service.window.metrics) == len(service.evidence.metrics) == 0
+    assert service.embedded is not None
+    decides = service.embedded.manager
+    until(lambda: decides.tuner.profiler.summary().count == 0, 20)
+
+
 def test_an_unknown_workload_is_refused(service: TuningService) -> None:
     with pytest.raises(ValueError, match="no sample workload"):
         service.take_sample(OPERATOR, "../../etc/passwd")

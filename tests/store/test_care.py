@@ -172,7 +172,7 @@ def test_repair_saves_all_but_what_is_damaged_and_keeps_the_damaged_file(
     }
     assert 0.5 < shares[table] < 1, shares
     assert [share for name, share in shares.items() if name != table] == [1, 1]
-    assert len(list(path.parent.glob("store.db.damaged-*"))) == 1
+    assert len(list(path.parent.glob("store.db.damaged-*[0-9]"))) == 1
     with SqliteStore(path) as again:
         again.annotate(Annotation(1.0, "it goes on", "ann"))
 
@@ -237,3 +237,57 @@ def test_on_postgresql_the_databases_own_tools_are_named(postgres_url: str) -> N
         care.backup("memory://", Path("file"), silent)
     assert care.check(postgres_url, silent).bytes is None
     assert "VACUUM FULL" in care.compact(postgres_url, silent).note
+
+
+def goes_on(store: SqliteStore) -> bool:
+    try:
+        store.change_token()
+    except StoreError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("what", ["restore", "repair"])
+def test_managers_that_write_all_the_time_go_on_through(
+    path: Path, url: str, store: SqliteStore, recalls: Recalls, tmp_path: Path, what: str
+) -> None:
+    care.backup(url, tmp_path / "backup.db", silent)
+    ends, refused = threading.Event(), []
+
+    def write(writer: SqliteStore, name: str) -> None:
+        number = 0
+        while not ends.is_set():
+            try:
+                writer.append_metrics(name, number, recalls(50, seed=number))
+            except StoreError as exc:
+                refused.append(str(exc))
+                continue
+            number += 1
+
+    with SqliteStore(path) as second:
+        threads = [
+            threading.Thread(target=write, args=(writer, name))
+            for writer, name in ((store, "one"), (second, "two"))
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            if what == "restore":
+                care.restore(url, tmp_path / "backup.db", "ann", silent)
+            else:
+                assert care.repair(url, "ann", silent) == {}
+            until(lambda: goes_on(second))
+            before = {name: second.next_sequence(name) for name in ("one", "two")}
+            until(lambda: all(second.next_sequence(name) > n + 5 for name, n in before.items()))
+        finally:
+            ends.set()
+            for thread in threads:
+                thread.join()
+        assert second.health().epoch > 0
+        everything = second.tail_metrics(limit=10**6).records
+        for name, count in ((name, second.next_sequence(name)) for name in ("one", "two")):
+            stored = second._database.read("SELECT count(*) FROM segments WHERE worker_id = ?", (name,))
+            assert what == "restore" or stored == [(count,)], "what was acknowledged is there"
+        assert len(everything) > 4000
+    assert all("while in use" in words or "while this was written" in words for words in refused), refused
+    assert care.check(url, silent).damage == ()

@@ -181,7 +181,7 @@ def test_columns_that_are_dense_already_are_not_compressed(
         " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ? AND a.attstorage = 'e'",
         (opened.schema,),
     )
-    assert sorted(found) == [("data",), ("histogram",)]
+    assert sorted(found) == [("data",), ("data",), ("histogram",)], "segments, evidence, roll-ups"
 
 
 def test_a_schema_with_signs_in_its_name_is_used_as_it_is(postgres_url: str, recalls: Recalls) -> None:

@@ -1,8 +1,9 @@
-"""What SQL stores do with older roll-ups, which do not tell sources apart, and with runs that go on."""
+"""Where recalls come from, in stores of earlier versions and while records keep coming."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -14,12 +15,21 @@ from athena_tuning.store.retention import Level
 from athena_tuning.store.rollup import COUNTS, KEYS, SUMS
 from athena_tuning.store.schema import MIGRATIONS
 from athena_tuning.store.sqlite import SqliteStore
-from athena_tuning.testing.made_recalls import START
-from athena_tuning.testing.store_sources import of, totals
 
 Recalls = Callable[..., list[QueryMetrics]]
+START = 1_700_000_000.0
 EPOCH = next(i for i, step in enumerate(MIGRATIONS) if any("rollups_before" in str(s) for s in step))
 """The version of a store whose roll-ups do not tell sources apart."""
+
+
+def of(records: list[QueryMetrics], *sources: str) -> list[QueryMetrics]:
+    """Return records whose sources take turns."""
+    return [m._replace(source=source) for m, source in zip(records, cycle(sources), strict=False)]
+
+
+def totals(store: Store, **chosen: Any) -> list[tuple[Any, ...]]:
+    table = store.rollups(START - 3600, START + 86400, **chosen).summaries("layer", "query_type")
+    return sorted((key, s.count, s.errors, s.hits, round(s.sum_ms, 3), s.p99_ms) for key, s in table.items())
 
 
 def test_unrolled_records_that_keep_coming_are_refused_in_words(

@@ -55,7 +55,7 @@ def test_a_small_part_or_a_few_recalls_add_no_layer(pieces: int, times: int) -> 
 def test_a_layer_that_becomes_useful_is_seen_in_the_recalls_that_explored_last() -> None:
     of = Type()
     of.observe({"semantic": Gain(8, 10, 8), "notes": Gain(0, 10)}, 400, explored=("notes",))
-    of.observe({"semantic": Gain(8, 10, 8), "notes": Gain(6, 10, 6)}, 15, explored=("notes",))
+    of.observe({"semantic": Gain(8, 10, 8), "notes": Gain(6, 10, 6)}, 10, explored=("notes",))
     made = of.change()
     assert made is not None
     assert made.layers == ("notes",)

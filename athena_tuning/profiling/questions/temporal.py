@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache, partial
 from zoneinfo import ZoneInfo
@@ -50,7 +50,7 @@ def time_series(
     """
     if not 0.1 <= bucket_seconds <= 86_400:
         raise ValueError(f"a bucket is 0.1 to 86,400 seconds, not {bucket_seconds}")
-    whole = Selection(None, None, selection.query_type, selection.layer, selection.config_version)
+    whole = replace(selection, start=None, end=None)
     make = _series_groups(bucket_seconds)
     groups = summaries.summary(make, whole, view)
     asked = _cut(groups.span(), selection, bucket_seconds)

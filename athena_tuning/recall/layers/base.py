@@ -27,6 +27,9 @@ class Layer(Protocol):
       that they need not be copied.
     - ``event_loop``: where a coroutine runs when a recall is awaited: "caller" (the loop that awaits, so that
       it can use its clients) or "manager" (the manager's own, as for blocking recalls).
+    - ``after = ("semantic",)``: it is asked when these have answered, and sees what they found as
+      ``query.found["semantic"]``. It waits for none that the recall does not ask; its own answers are not
+      kept, for they change with those.
     - ``open()`` and ``close()``, functions or coroutine functions: called before its first and after its
       last call. A layer that ``open`` fails for is left out, and opened again later.
     - ``probe(deadline)``, the same: tries, outside of recalls, whether a layer that was left out is well.

@@ -8,6 +8,7 @@ from typing import Any
 
 from athena_tuning.model import TuningConfig
 from athena_tuning.recall.fusion import Item, agreement
+from athena_tuning.recall.routing.dependencies import DependencyGraph
 from athena_tuning.recall.routing.table import select_layers
 
 
@@ -18,11 +19,13 @@ class LaterRound:
     Attributes:
         layers: their names.
         below: of the first ten pieces of evidence, how many two layers must agree on for the answer to be
-            enough; 0: it is enough if anything was found.
+            enough; 0: it is enough if anything was found; None: it is always asked.
+        then: layers that are asked after these, if these are: they depend on them.
     """
 
     layers: tuple[str, ...]
-    below: int = 0
+    below: int | None = 0
+    then: tuple[LaterRound, ...] = ()
 
     def is_called_for(self, lists: Mapping[str, Sequence[Item]]) -> bool:
         """Whether what was found is not enough.
@@ -35,7 +38,7 @@ class LaterRound:
             >>> LaterRound(("graph",)).is_called_for(alone), LaterRound(("graph",), 1).is_called_for(alone)
             (False, True)
         """
-        if not any(lists.values()):
+        if self.below is None or not any(lists.values()):
             return True
         return self.below > 0 and agreement(lists) < self.below
 
@@ -53,6 +56,28 @@ class Route:
     first: tuple[str, ...]
     later: tuple[LaterRound, ...] = ()
     explored: frozenset[str] = frozenset()
+
+    @property
+    def certain(self) -> tuple[str, ...]:
+        """The layers that are asked whatever is found."""
+        return self.first + tuple(name for r in self.later if r.below is None for name in r.layers)
+
+    def ordered(self, graph: DependencyGraph) -> Route:
+        """Return the same way with layers after those that they depend on."""
+        first, *waves = graph.waves(self.first)
+        if not waves and len(self.later) == 0:
+            return self
+        later = [_ordered(round_, graph) for round_ in self.later]
+        return Route(first, (*_always(waves), *later), self.explored)
+
+
+def _always(waves: Sequence[tuple[str, ...]]) -> tuple[LaterRound, ...]:
+    return tuple([LaterRound(wave, None) for wave in waves])
+
+
+def _ordered(round_: LaterRound, graph: DependencyGraph) -> LaterRound:
+    first, *waves = graph.waves(round_.layers)
+    return LaterRound(first, round_.below, _always(waves)) if waves else round_
 
 
 def route(

@@ -45,6 +45,16 @@ _SIGNALS = {
 }
 
 
+def own_layer(query_type: str) -> str:
+    """Return the layer that a type of query is about; "" for a type that nobody knows.
+
+    Example:
+        >>> own_layer("procedural"), own_layer("relational")
+        ('procedural', 'graph')
+    """
+    return DEFAULTS.get(query_type, ("",))[0]
+
+
 def select_layers(
     text: str,
     query_type: str,

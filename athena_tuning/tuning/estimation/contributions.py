@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from athena_tuning import fork
 from athena_tuning.model import QueryMetrics
+from athena_tuning.model.source import is_evidence
 from athena_tuning.tuning.settings import CONTRIBUTION
 
 
@@ -295,8 +296,8 @@ class Contributions:
                 kept.rate(query_id or object(), frozenset(layers), score)
 
     def rate_record(self, scored: QueryMetrics) -> None:
-        """Note the score of a recall; one that the cache answered asked no layer and says nothing."""
-        if scored.layers_queried and scored.user_satisfaction is not None:
+        """Note the score of a recall that is evidence; one that the cache answered asked no layer."""
+        if is_evidence(scored.source) and scored.layers_queried and scored.user_satisfaction is not None:
             score = scored.user_satisfaction
             self.rate(scored.query_type, scored.layers_queried, score, scored.query_id)
 

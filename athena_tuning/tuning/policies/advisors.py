@@ -13,7 +13,7 @@ import msgspec
 
 from athena_tuning.model import Action, ConfigVersion, Decision, Mode, Reason, TuningConfig
 from athena_tuning.tuning.evidence import Evidence
-from athena_tuning.tuning.policies.base import Policy, decision
+from athena_tuning.tuning.policies.base import Policy, changes_in_words, decision
 from athena_tuning.tuning.policies.canary import Canary, Judge, Judgement, Rates, Trial, Verdict
 from athena_tuning.tuning.settings import ADVISORS, CANARY
 from athena_tuning.tuning.slices import run_through
@@ -217,7 +217,9 @@ class AdvisorScheduler:
             if advice is not None:
                 after, reasons = replace(after, **advice.values), (*reasons, *advice.reasons)
         action = Action.CHANGE if made.action is Action.KEEP and after != made.before else made.action
-        return replace(made, after=after, reasons=reasons, action=action)
+        beside = changes_in_words(made.after, after)
+        summary = f"{made.summary} Beside it: {beside}." if beside else made.summary
+        return replace(made, after=after, reasons=reasons, action=action, summary=summary)
 
     def trial(self, evidence: Evidence, made: Decision, version: ConfigVersion) -> Trial | None:
         """Return the trial of a change that is in force now; None if no advisor wanted it."""

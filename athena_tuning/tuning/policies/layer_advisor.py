@@ -61,7 +61,7 @@ class LayerAdvisor(Advisor):
     trial = LAYERS.trial
 
     def wakes(self, evidence: Evidence, found: LayerFinding) -> LayerFinding | None:
-        """Ask for a turn where a type should ask others: types learn beside each other, every 100 recalls."""
+        """Ask for a turn where a type should ask others: types learn beside each other."""
         position, every = evidence.telemetry.position, LAYERS.wakes_every
         if position // every == (position - evidence.fresh) // every:
             return None

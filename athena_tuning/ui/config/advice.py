@@ -19,9 +19,10 @@ NOBODY = "No tuner has told a proposal yet. One does as soon as a manager leads 
 def summary(page: PageContext, proposal: Proposal) -> None:
     """Draw what is proposed in a sentence, and why it may be no advice."""
     if page.explored is not None:
+        name = text.markdown(exploring.name_of(page.explored), 90)
         st.caption(
-            f":material/frame_inspect: Worked out on {exploring.name_of(page.explored)} alone, as if the "
-            "tuner had met nothing else. The managers are not tuned by it."
+            f":material/frame_inspect: Worked out on {name} alone, as if the tuner had met nothing else. "
+            "The managers are not tuned by it."
         )
     current = proposal.current
     if proposal.missing:

@@ -264,7 +264,7 @@ def batches_menu(page: PageContext) -> None:
     with st.container(horizontal=True):
         for batch in page.service.sources()[:4]:
             st.button(
-                f"Look at {name_of(batch)}",
+                f"Look at {text.markdown(name_of(batch), 90)}",
                 key=f"explore-{batch.source}",
                 icon=":material/frame_inspect:",
                 on_click=look_at,

@@ -6,6 +6,7 @@ filters are in an expander, which holds what it hides (a popover does not); ``th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import urlencode, urlsplit
@@ -136,7 +137,7 @@ def view(service: ReadService, *, fresh: bool) -> View:
     )
     if batch is None or chosen == "custom":
         return shown
-    return shown.only(start=batch.oldest, end=batch.newest + 1.0)
+    return shown.only(start=math.floor(batch.oldest), end=math.ceil(batch.newest) + 1.0)
 
 
 def every() -> float | None:

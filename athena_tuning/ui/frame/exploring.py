@@ -63,9 +63,10 @@ def banner(service: TuningService, actor: Actor, *, can_write: bool) -> None:
     if batch is None:
         return
     with st.container(key="exploring", horizontal=True, vertical_alignment="center", gap="small"):
+        name = text.markdown(name_of(batch), 90)
         st.markdown(
-            f":material/frame_inspect: **{name_of(batch)}** by itself: {units.count(batch.records)} recalls "
-            f"of {units.seconds(batch.newest - batch.oldest)}. {_meaning(batch)}",
+            f":material/frame_inspect: **{name}** by itself: {units.count(batch.records)} recalls of "
+            f"{units.seconds(batch.newest - batch.oldest)}. {_meaning(batch)}",
             width="stretch",
         )
         st.page_link(page_file("latency"), label="Latency")
@@ -91,7 +92,7 @@ def banner(service: TuningService, actor: Actor, *, can_write: bool) -> None:
 def name_of(batch: SourceBatch) -> str:
     """Return what a batch is called."""
     kind = KINDS.get(batch.kind, text.plain(batch.kind, 24))
-    return f"{kind} {text.markdown(batch.id, 40)}" if batch.id else f"{kind}s of earlier"
+    return f"{kind} {text.plain(batch.id, 60)}" if batch.id else f"{kind}s of earlier"
 
 
 def _meaning(batch: SourceBatch) -> str:

@@ -261,7 +261,8 @@ def test_patterns_cell_opens_its_slowest_recalls(look: Look, serve: Serve, tmp_p
     url = f"sqlite:///{tmp_path / 's.db'}"
     with open_store(url) as store:
         newest = load_records("day")[-1].timestamp
-        store.append_metrics("recorded", 1, load_records("day", ending_at=max(newest, _now())))
+        recorded = load_records("day", ending_at=max(newest, _now()))
+        store.append_metrics("recorded", 1, [m._replace(source="live") for m in recorded])
     seen = look(serve(ATHENA_TUNING_STORE=url, ATHENA_TUNING_DEMO="0"))
     seen.go("patterns?range=7d&measure=volume")
     canvas = seen.page.locator(".st-key-pattern-heat canvas").first

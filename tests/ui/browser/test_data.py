@@ -14,6 +14,7 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from playwright.sync_api import expect
 
 from athena_tuning.interchange import Import
+from athena_tuning.model.source import kind_of
 from athena_tuning.store import open_store
 from tests.support.waiting import until
 from tests.ui.browser.conftest import Seen, Serve
@@ -73,9 +74,10 @@ def test_upload_of_a_good_file_is_corrected_imported_shown_and_taken_away_again(
     seen.page.get_by_role("link", name="Show on the charts").click()
     expect(seen.page.locator("h1").first).to_have_text("Overview", timeout=SLOW)
     expect(seen.page.locator(".chips").first).to_contain_text("imported 300", timeout=SLOW)
-    expect(seen.page).to_have_url(re.compile("range=custom"))
+    expect(seen.page.get_by_text("by itself: 300 recalls")).to_be_visible(timeout=SLOW)
+    expect(seen.page).to_have_url(re.compile("source=file.mine-csv"))
     with open_store(store_url) as store:
-        assert {m.source for m in store.tail_metrics().records} == {"imported"}
+        assert {kind_of(m.source) for m in store.tail_metrics().records} == {"imported"}
     press(seen.page, "Share")
     with seen.page.expect_download(timeout=SLOW) as coming:
         press(seen.page, "JSON lines")
@@ -126,3 +128,42 @@ def test_feedback_on_an_answer_reaches_the_store(look: Look, at: tuple[str, str]
     with open_store(store_url) as store:
         until(lambda: [given.score for given in store.feedback()] in ([1.0], [0.0]))
     seen.sound()
+
+
+def test_a_sample_is_looked_at_by_itself_within_three_clicks_and_taken_out_again(
+    look: Look, at: tuple[str, str]
+) -> None:
+    address, store_url = at
+    seen = look(address)
+    seen.go("workloads")
+    seen.page.locator(".st-key-load-day button").click(timeout=SLOW)
+    expect(seen.page.get_by_text("by itself: 3,739 recalls")).to_be_visible(timeout=SLOW)
+    press(seen.page, "Back")
+    expect(seen.page.get_by_text("by itself:")).to_have_count(0, timeout=SLOW)
+    seen.go("")
+    seen.page.locator(".st-key-source").click(timeout=SLOW)  # the first click from Overview
+    seen.page.get_by_role("option", name=re.compile("sample day")).click(timeout=SLOW)
+    expect(seen.page.locator(".chips").first).to_contain_text("sample 3,739 (100 %)", timeout=SLOW)
+    seen.page.reload()  # what is looked at is in the address
+    expect(seen.page.get_by_text("by itself: 3,739 recalls")).to_be_visible(timeout=SLOW)
+    seen.page.locator(".st-key-exploring").get_by_role("link", name="Heatmap").click(timeout=SLOW)
+    expect(seen.page.locator("h1").first).to_have_text("Patterns", timeout=SLOW)
+    expect(seen.page.get_by_text("Worst hour")).to_be_visible(timeout=SLOW)
+    seen.page.locator(".st-key-exploring").get_by_role("link", name="Config for it").click(timeout=SLOW)
+    expect(seen.page.get_by_text(re.compile("Worked out on sample day.*alone"))).to_be_visible(timeout=SLOW)
+    press(seen.page, "Apply what was found")
+    seen.page.get_by_label("Reason").fill("the day's own timeouts", timeout=SLOW)
+    seen.page.get_by_label("Reason").press("Tab")
+    press(seen.page, "Apply")
+    until(lambda: _newest_reason(store_url) == "the day's own timeouts")
+    press(seen.page, "Take out")
+    expect(seen.page.get_by_text("by itself:")).to_have_count(0, timeout=SLOW)
+    with open_store(store_url) as store:
+        assert not [batch for batch in store.batches() if batch.kind == "sample"]
+    seen.sound()
+
+
+def _newest_reason(store_url: str) -> str:
+    with open_store(store_url) as store:
+        history = store.config_history(limit=1)
+    return history[0].reason if history else ""

@@ -13,6 +13,7 @@ from playwright.sync_api import expect
 
 from athena_tuning.locations import dashboard
 from athena_tuning.model import QueryMetrics, TuningStrategy
+from athena_tuning.model.source import kind_of
 from athena_tuning.store import Store, open_store
 from tests.support.waiting import until
 from tests.ui.browser.conftest import Seen, Serve
@@ -81,7 +82,7 @@ def test_streamlit_run_lets_its_visitor_switch_load_and_apply_and_the_next_recal
 
         seen.page.locator(".st-key-load-mixed button").click(timeout=SLOW)
         expect(seen.page.get_by_text(re.compile("Loaded “.*recalls"))).to_be_visible(timeout=SLOW)
-        until(lambda: any(r.source == "sample" for r in store.tail_metrics().records))
+        until(lambda: any(kind_of(r.source) == "sample" for r in store.tail_metrics().records))
     seen.sound()
 
 

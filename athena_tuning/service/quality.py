@@ -1,0 +1,263 @@
+"""How good answers are by the layers that are asked, where the right answers are known."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import statistics
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from athena_tuning.model import ConfigSet, TuningConfig
+from athena_tuning.recall import MemoryManager
+from athena_tuning.store import ConfigChange
+
+IN_FORCE = "in force"
+"""The way of recalls under the configs of a store."""
+
+
+class BadGold(ValueError):
+    """A file of questions cannot be used; the message says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoldQuestion:
+    """A question and the pieces of evidence that answer it, in a scope or in none."""
+
+    text: str
+    evidence: frozenset[str]
+    scope: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean over questions with its 95 % interval; the interval is NaN where there is one question."""
+
+    mean: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Estimate:
+        """Return the mean of at least one value: ± 1.96 standard errors.
+
+        Example:
+            >>> Estimate.of([0.0, 1.0, 1.0, 0.0]).mean
+            0.5
+        """
+        mean = statistics.fmean(values)
+        error = 1.96 * statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+        return cls(mean, mean - error, mean + error)
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What one way of asking gives and costs.
+
+    Attributes:
+        way: which layers were asked: "in force", or as ``TuningConfig`` would be told.
+        versions: config versions under which its recalls ran; 0 for what is not from a store.
+        questions: how many.
+        recall: share of the evidence among the first k pieces that were found.
+        reciprocal_rank: 1 / rank of the first right piece, 0 where there is none; its mean is the MRR.
+        calls: layers a question.
+        lost: recall that the first way has and this one has not, question by question.
+        saved: layers that this way asks less than the first, question by question.
+        partial: questions to which a layer did not answer.
+    """
+
+    way: str
+    versions: tuple[int, ...]
+    questions: int
+    recall: Estimate
+    reciprocal_rank: Estimate
+    calls: Estimate
+    lost: Estimate
+    saved: Estimate
+    partial: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON types; what is unknown is null."""
+        values = asdict(self)
+        for part in values.values():
+            if isinstance(part, dict):
+                part |= {name: None if math.isnan(value) else value for name, value in part.items()}
+        return {**values, "versions": list(self.versions)}
+
+
+def read_gold(path: Path) -> list[GoldQuestion]:
+    """Read questions with their evidence: JSON lines with text (or query), evidence, and scope (or conv).
+
+    Questions without evidence are passed over: nothing can be found for them.
+
+    Args:
+        path: a ``.jsonl`` or ``.jsonl.gz`` file.
+
+    Raises:
+        BadGold: if a line does not fit, or no question has evidence.
+    """
+    questions = []
+    number = 1
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
+            for line in lines:
+                if line.strip():
+                    questions.append(_question(json.loads(line)))
+                number += 1
+    except (ValueError, RecursionError, EOFError, gzip.BadGzipFile, zlib.error) as exc:
+        raise BadGold(f"line {number} of {path}: {exc}") from exc
+    known = [question for question in questions if question.evidence]
+    if not known:
+        raise BadGold(f"no question of {path} has evidence: a list of ids that answer it")
+    return known
+
+
+def way(words: str) -> TuningConfig:
+    """Return the config under which recalls ask what ``words`` say.
+
+    Args:
+        words: layers joined by "+"; after ">" those of a second round.
+
+    Raises:
+        ValueError: if a name is missing or stands twice, or one layer is a first round.
+
+    Example:
+        >>> config = way("episodic+semantic>graph")
+        >>> sorted(config.extra_layers), sorted(config.second_round)
+        (['episodic', 'graph', 'semantic'], ['graph'])
+    """
+    rounds = [[name.strip() for name in part.split("+")] for part in words.split(">")]
+    names = [name for part in rounds for name in part]
+    if len(rounds) > 2 or not all(names) or len(set(names)) < len(names):
+        raise ValueError(f"layers are joined by + and a second round follows one >, not {words!r}")
+    if len(rounds) == 2 and len(rounds[0]) < 2:
+        raise ValueError(f"the first round of {words!r} needs two layers that can agree")
+    second = frozenset(rounds[1] if len(rounds) == 2 else ())
+    return TuningConfig(extra_layers=frozenset(names), second_round=second)
+
+
+def measure(
+    memory: Path,
+    gold: Sequence[GoldQuestion],
+    ways: Iterable[str],
+    in_force: ConfigSet | None,
+    k: int = 10,
+    progress: Callable[[int], None] = lambda _: None,
+) -> list[Quality]:
+    """Ask the questions in each way; nothing is explored, cached or recorded anywhere.
+
+    Args:
+        memory: the file that is asked.
+        gold: the questions.
+        ways: see ``way``; each after what is in force.
+        in_force: configs that are measured first; None: the ways alone.
+        k: pieces of evidence that count.
+        progress: told how many more questions were asked.
+
+    Raises:
+        ValueError: if a way makes no sense or names a layer that the memory does not have.
+    """
+    configs = {words: ConfigSet(default=replace(ConfigSet().default, config=way(words))) for words in ways}
+    if in_force is not None:
+        configs = {IN_FORCE: in_force, **configs}
+    measured: list[Quality] = []
+    first: list[_Scored] = []
+    with MemoryManager(memory) as manager:
+        layers = manager.memory.layers
+        for words, config in configs.items():
+            names = config.default.config.extra_layers if words != IN_FORCE else layers
+            if unknown := sorted(set(names) - set(layers)):
+                raise ValueError(f"the memory has no layer {unknown[0]!r}; it has {', '.join(layers)}")
+            with MemoryManager(
+                ":memory:", layers=[layers[name] for name in layers if name in names]
+            ) as asked:
+                scored = _asked(asked, gold, config, k, progress)
+            first = first or scored
+            measured.append(_quality(words, scored, first))
+    return measured
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    recall: float
+    reciprocal_rank: float
+    calls: int
+    partial: bool
+    version: int
+
+
+def _asked(
+    manager: MemoryManager,
+    gold: Sequence[GoldQuestion],
+    configs: ConfigSet,
+    k: int,
+    progress: Callable[[int], None],
+) -> list[_Scored]:
+    ways = {"all": configs.default, **configs.by_type}
+    versions = {}
+    changes = [
+        ConfigChange(
+            replace(version.config, exploration_share=0.0, enable_cache=False, deadline_seconds=None),
+            expected_version=0,
+            actor="quality",
+            reason="measured",
+            scope=scope,
+        )
+        for scope, version in ways.items()
+    ]
+    for scope, made in zip(ways, manager.apply_configs(changes), strict=True):
+        versions[made.version] = ways[scope].version
+    scored = []
+    for question in gold:
+        answer = manager.recall(question.text, k=k, scope=question.scope, use_cache=False)
+        scored.append(_scored(answer, question, k, versions))
+        progress(1)
+    return scored
+
+
+def _scored(
+    answer: Mapping[str, Any], question: GoldQuestion, k: int, versions: Mapping[int, int]
+) -> _Scored:
+    pieces = [piece for item in answer["_fused"] for piece in item.get("evidence") or (item["id"],)]
+    found = [*dict.fromkeys(pieces)]
+    rank = next((n for n, piece in enumerate(found, 1) if piece in question.evidence), math.inf)
+    return _Scored(
+        len(question.evidence.intersection(found[:k])) / len(question.evidence),
+        1 / rank,
+        len(answer["_layers"]),
+        answer["_partial"] or not answer["_success"],
+        versions[answer["_config_version"]],
+    )
+
+
+def _quality(words: str, scored: Sequence[_Scored], first: Sequence[_Scored]) -> Quality:
+    return Quality(
+        words,
+        tuple(sorted({one.version for one in scored})),
+        len(scored),
+        Estimate.of([one.recall for one in scored]),
+        Estimate.of([one.reciprocal_rank for one in scored]),
+        Estimate.of([float(one.calls) for one in scored]),
+        Estimate.of([was.recall - one.recall for was, one in zip(first, scored, strict=True)]),
+        Estimate.of([float(was.calls - one.calls) for was, one in zip(first, scored, strict=True)]),
+        sum(one.partial for one in scored),
+    )
+
+
+def _question(values: Any) -> GoldQuestion:
+    if not isinstance(values, dict):
+        raise ValueError(f"a question is an object with text and evidence, not {type(values).__name__}")
+    text = values.get("text", values.get("query"))
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError("a question needs a text")
+    scope = values.get("scope", values.get("conv"))
+    if scope is not None and not isinstance(scope, str):
+        raise ValueError(f"scope must be text, not {scope!r:.80}")
+    evidence = values.get("evidence")
+    if not isinstance(evidence, list) or not all(isinstance(piece, str) for piece in evidence):
+        raise ValueError("evidence must be a list of the ids that answer the question")
+    return GoldQuestion(text, frozenset(evidence), scope)

@@ -1,0 +1,36 @@
+"""The examples that need other packages run and say what they are there to show."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SAID = {
+    "langchain_recalls": (
+        "langchain_core",
+        "papers: Billing needs two approvals.",
+        "ManagerRetriever, Papers",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_an_example_runs(name, tmp_path):
+    package, *said = SAID[name]
+    pytest.importorskip(package)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / f"{name}.py")],
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "ATHENA_TUNING_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [words for words in said if words not in done.stdout] == [], done.stdout

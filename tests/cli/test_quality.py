@@ -1,0 +1,158 @@
+"""``athena-tuning quality``: what layers find of the right answers, beside what they cost."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from athena_tuning.cli import main
+from athena_tuning.model import TuningConfig
+from athena_tuning.recall import MemoryManager
+from athena_tuning.store import ConfigChange, open_store
+from tests.support.waiting import until
+
+QUESTIONS = [
+    {"text": "who owns billing", "evidence": ["e1"]},
+    {"text": "billing database postgres", "evidence": ["g1", "s1"]},
+    {"text": "unanswerable", "evidence": []},
+]
+
+
+@pytest.fixture
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ATHENA_TUNING_HOME", str(tmp_path / "home"))
+    for name in ("ATHENA_TUNING_STORE", "ATHENA_TUNING_MEMORY"):
+        monkeypatch.delenv(name, raising=False)
+    path = tmp_path / "m.db"
+    with MemoryManager(path) as manager:
+        manager.remember({"id": "e1", "layer": "episodic", "text": "Ana owns billing since May."})
+        manager.remember({"id": "s1", "layer": "semantic", "text": "The billing database is postgres."})
+        manager.remember({"id": "g1", "layer": "graph", "text": "billing uses postgres"})
+    return path
+
+
+def gold(folder: Path, *lines: object, name: str = "gold.jsonl") -> Path:
+    path = folder / name
+    body = "\n".join(json.dumps(line) for line in lines).encode()
+    path.write_bytes(gzip.compress(body) if name.endswith(".gz") else body)
+    return path
+
+
+def run(memory: Path, file: Path, *args: str) -> Result:
+    return CliRunner().invoke(
+        main, ["quality", "--gold", str(file), "--memory", str(memory), *args], terminal_width=200
+    )
+
+
+@pytest.mark.parametrize("name", ["gold.jsonl", "gold.jsonl.gz"])
+def test_each_set_of_layers_is_measured_beside_the_configs_in_force(
+    memory: Path, tmp_path: Path, name: str
+) -> None:
+    file = gold(tmp_path, *QUESTIONS, name=name)
+    done = run(memory, file, "--layers", "episodic", "--layers", "episodic+semantic>graph", "--json")
+    assert done.exit_code == 0, done.stderr
+    force, episodic, rounds = json.loads(done.stdout)
+    assert [one["way"] for one in (force, episodic, rounds)] == [
+        "in force",
+        "episodic",
+        "episodic+semantic>graph",
+    ]
+    assert force["questions"] == 2  # one has no evidence
+    assert force["recall"]["mean"] == 1.0
+    assert force["lost"]["mean"] == 0.0
+    assert episodic["recall"]["mean"] == 0.5
+    assert episodic["lost"]["mean"] == 0.5
+    assert episodic["calls"]["mean"] == 1.0
+    assert episodic["saved"]["mean"] == force["calls"]["mean"] - 1.0
+    assert rounds["recall"]["mean"] == 1.0
+    assert episodic["recall"]["low"] < 0.5 < episodic["recall"]["high"]
+
+
+def test_what_is_in_force_is_the_stores_and_nothing_is_recorded_there(memory: Path, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    with open_store(url) as store:
+        config = TuningConfig(skipped_layers=frozenset({"graph", "semantic"}))
+        version = store.apply_config(ConfigChange(config, expected_version=0, actor="t", reason="t"))
+        done = run(memory, gold(tmp_path, *QUESTIONS), "--store", url, "--json")
+        assert done.exit_code == 0, done.stderr
+        assert not store.tail_metrics().records
+        assert not store.workers()
+    (force,) = json.loads(done.stdout)
+    assert force["versions"] == [version.version]
+    assert force["recall"]["mean"] == 0.5
+
+
+def test_the_table_says_what_is_lost_and_saved(memory: Path, tmp_path: Path) -> None:
+    done = run(memory, gold(tmp_path, *QUESTIONS), "--layers", "episodic")
+    assert done.exit_code == 0, done.stderr
+    assert "recall@10" in done.stdout
+    assert "2 questions of gold.jsonl; lost and saved beside in force" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ([1], "line 2 of"),
+        ({"evidence": ["a"]}, "a question needs a text"),
+        ({"text": "x", "evidence": "a"}, "evidence must be a list"),
+        ({"text": "x", "evidence": [1]}, "evidence must be a list"),
+        ({"text": "x", "evidence": ["a"], "scope": 3}, "scope must be text"),
+    ],
+)
+def test_a_line_that_does_not_fit_is_refused_with_its_number(
+    memory: Path, tmp_path: Path, line: object, why: str
+) -> None:
+    done = run(memory, gold(tmp_path, QUESTIONS[0], line))
+    assert done.exit_code == 1
+    assert "line 2 of" in done.stderr
+    assert why in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("layers", "why"),
+    [
+        ("episodic+", "joined by +"),
+        ("episodic+episodic", "joined by +"),
+        ("a>b>c", "joined by +"),
+        ("episodic>graph", "two layers that can agree"),
+        ("tickets", "the memory has no layer 'tickets'"),
+    ],
+)
+def test_layers_that_make_no_sense_are_refused_in_one_line(
+    memory: Path, tmp_path: Path, layers: str, why: str
+) -> None:
+    done = run(memory, gold(tmp_path, *QUESTIONS), "--layers", layers)
+    assert done.exit_code == 1
+    assert why in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_in_which_nothing_can_be_found_is_refused(memory: Path, tmp_path: Path) -> None:
+    done = run(memory, gold(tmp_path, QUESTIONS[2]))
+    assert done.exit_code == 1
+    assert "no question of" in done.stderr
+
+
+def test_layers_of_a_config_are_set_and_emptied_on_the_command_line(memory: Path, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 's.db'}"
+
+    def apply(*values: str) -> dict[str, object]:
+        args = ["config", "apply", *values, "--reason", "r", "--store", url, "--json"]
+        done = CliRunner().invoke(main, args)
+        assert done.exit_code == 0, done.stderr
+        told: dict[str, object] = json.loads(done.stdout)["config"]
+        return told
+
+    with open_store(url) as store, MemoryManager(memory, store=store):
+        until(store.workers)
+        made = apply(
+            *("--extra", "episodic, graph", "--second", "graph", "--second-below", "4", "--explore", "0.1")
+        )
+        assert (made["extra_layers"], made["second_round"]) == (["episodic", "graph"], ["graph"])
+        assert (made["second_round_below"], made["exploration_share"]) == (4, 0.1)
+        made = apply("--extra", "none", "--skip", "meta")
+        assert (made["extra_layers"], made["skipped_layers"]) == ([], ["meta"])
