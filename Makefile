@@ -1,7 +1,7 @@
 # make run: the app on 127.0.0.1:8501 · make test: everything that must hold
 # make quick: what a change most often breaks, in under a minute
 # make integrations: the bridges with the real packages
-# make coverage, make test-python PYTHON=python3.13, make hooks, make bench, make shots, make soak, make docs
+# make coverage, make test-python PYTHON=python3.13, make hooks, make bench, make shots, make soak, make soak-files, make docs
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -10,7 +10,7 @@ PORT   ?= 8501
 CORE   := tests/test_model.py $(addprefix tests/,profiling tuning store control recall)
 
 .DEFAULT_GOAL := run
-.PHONY: run test quick check coverage test-python integrations hooks bench shots soak browser pooler docs clean
+.PHONY: run test quick check coverage test-python integrations hooks bench shots soak soak-files browser pooler docs clean
 
 run: $(READY)
 	$(BIN)/athena-tuning dashboard --port $(PORT)
@@ -70,8 +70,12 @@ $(BRIDGES)/ready: pyproject.toml tests/bridges/requirements.txt
 hooks: $(READY)
 	$(BIN)/pre-commit install
 
-soak: $(READY)
-	$(BIN)/pytest -m soak
+soak: $(READY) # its faults want a small disk of their own: only root can mount one
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[soak]'
+	$(BIN)/pytest -m soak tests/soak tests/recall
+
+soak-files: $(READY)
+	$(BIN)/pytest -m soak tests/interchange
 
 bench: $(READY)
 	missed=; for b in $$(grep -l __main__ benchmarks/*.py); do echo "== $$b"; $(BIN)/python $$b --quick || missed="$$missed $$b"; done; \

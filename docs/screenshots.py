@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -39,6 +40,9 @@ ARGUMENTS = [
 ]
 COLOURS = 256
 VIEW = "range=24h&slo=250"
+ALONE = {"latency", "patterns", "cache"}
+"""Pages that show the sample day by itself: a demo load has not had a day."""
+
 URLS = [entry.url for entries in SECTIONS.values() for entry in entries]
 
 
@@ -77,7 +81,9 @@ def settled(page: Page) -> None:
     page.wait_for_timeout(1200)
 
 
-def shoot(browser: Browser, address: str, url: str, theme: str, width: int, path: Path) -> None:
+def shoot(
+    browser: Browser, address: str, url: str, theme: str, width: int, path: Path, looked_at: str
+) -> None:
     """Write a picture of a page, as long as it is."""
     context = browser.new_context(
         viewport={"width": width, "height": 900 if width > 600 else 844},
@@ -86,7 +92,8 @@ def shoot(browser: Browser, address: str, url: str, theme: str, width: int, path
         timezone_id="UTC",
     )
     page = context.new_page()
-    page.goto(f"{address}/{'' if url == 'overview' else url}?{VIEW}")
+    query = f"{VIEW}&{looked_at}" if url in ALONE else VIEW
+    page.goto(f"{address}/{'' if url == 'overview' else url}?{query}")
     settled(page)
     tall = page.evaluate("document.querySelector('.stMainBlockContainer').scrollHeight + 80")
     page.set_viewport_size({"width": width, "height": int(max(900, min(tall, 4200)))})
@@ -98,13 +105,14 @@ def shoot(browser: Browser, address: str, url: str, theme: str, width: int, path
     )
 
 
-def prepare(browser: Browser, address: str) -> None:
-    """Do what a person would: load a day, ask for short answers."""
+def prepare(browser: Browser, address: str) -> str:
+    """Do what a person would: load a day, ask for short answers; return what looks at the day alone."""
     page = browser.new_page(timezone_id="UTC")
     page.goto(f"{address}/workloads")
     settled(page)
     page.locator(".st-key-load-day button").click()
-    page.get_by_text("sample").first.wait_for(timeout=30_000)
+    page.get_by_text("by itself:").first.wait_for(timeout=30_000)
+    looked_at = next(part for part in urlsplit(page.url).query.split("&") if part.startswith("source="))
     page.goto(f"{address}/config")
     settled(page)
     page.locator(".st-key-switch-latency button").click()
@@ -113,6 +121,7 @@ def prepare(browser: Browser, address: str) -> None:
     page.get_by_role("button", name="Apply", exact=True).click()
     page.get_by_text("config v1").first.wait_for(timeout=30_000)
     page.close()
+    return looked_at
 
 
 def main() -> None:
@@ -129,25 +138,26 @@ def main() -> None:
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     if given.address:
-        _shoot_all(given, given.address)
+        _shoot_all(given, given.address, "")
         return
     with served() as address:
         with sync_playwright() as play:
             browser = play.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-            prepare(browser, address)
+            looked_at = prepare(browser, address)
             browser.close()
         time.sleep(given.warm_seconds)
-        _shoot_all(given, address)
+        _shoot_all(given, address, looked_at)
 
 
-def _shoot_all(given: argparse.Namespace, address: str) -> None:
+def _shoot_all(given: argparse.Namespace, address: str, looked_at: str) -> None:
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         for theme in given.themes:
             for width in given.widths:
                 for url in given.pages:
                     narrow = "" if width == 1440 else f"-{width}"
-                    shoot(browser, address, url, theme, width, given.out / f"{url}-{theme}{narrow}.png")
+                    path = given.out / f"{url}-{theme}{narrow}.png"
+                    shoot(browser, address, url, theme, width, path, looked_at)
         browser.close()
 
 

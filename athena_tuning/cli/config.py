@@ -190,7 +190,7 @@ def _changed(base: TuningConfig, values: dict[str, Any]) -> TuningConfig:
         if option in names:
             given[names[option]] = value == "on"
         elif option in ("skipped_layers", "extra_layers", "second_round"):
-            given[option] = frozenset(() if value == "none" else map(str.strip, value.split(",")))
+            given[option] = frozenset() if value == "none" else _layers(value)
         elif option in ("deadline", "overload_after"):
             given[f"{option}_seconds"] = None if value == "none" else _seconds(option, value)
         else:
@@ -199,6 +199,13 @@ def _changed(base: TuningConfig, values: dict[str, Any]) -> TuningConfig:
         return replace(base, **given)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+
+
+def _layers(value: str) -> frozenset[str]:
+    names = frozenset(map(str.strip, value.split(",")))
+    if "" in names:
+        raise click.UsageError(f"{value!r} names a layer that has no name")
+    return names
 
 
 def _seconds(option: str, value: str) -> float:

@@ -80,7 +80,7 @@ class TunerLoop:
             for scored in self._shared.take_others():
                 self._tuner.contributions.rate_record(scored)
         made = self._tuner.step(self._follower.configs, self._clock())
-        evidence = self._tuner.evidence_of(made[0].decision_id) if made else None
+        evidence = self._evidence_of(made[0]) if made else None
         for decision in made:
             lease = self._lease.held
             if lease is None:
@@ -115,6 +115,14 @@ class TunerLoop:
         if self._proposals and now - self._published >= TOLD_AGAIN_SECONDS:
             self._store.publish(self._proposals)
             self._published = now
+
+    def _evidence_of(self, made: Decision) -> bytes | None:
+        """Return what a decision rests on; None where a policy's memory cannot be packed: it stands."""
+        try:
+            return self._tuner.evidence_of(made.decision_id)
+        except Exception:
+            logger.warning("what decision %s rests on is not kept", made.decision_id, exc_info=True)
+            return None
 
     def _carried_out(self, decision: Decision, lease: Lease) -> Decision:
         at = self._follower.configs.in_scope(decision.scope)

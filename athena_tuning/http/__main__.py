@@ -16,7 +16,7 @@ from athena_tuning.service.tuning_service import TuningService
 
 def main() -> None:
     """Serve what the settings name, until a signal ends it; recalls under way are answered first."""
-    arguments = argparse.ArgumentParser()
+    arguments = argparse.ArgumentParser(prog="athena-tuning serve")
     arguments.add_argument("--host", required=True)
     arguments.add_argument("--port", type=int, required=True)
     arguments.add_argument("--layer", action="append", default=[])
@@ -28,7 +28,10 @@ def main() -> None:
     service = TuningService.open(environ)
     api = make_api(service, token)
     for layer in given.layer:
-        api.state.manager.register_layer(layer)
+        try:
+            api.state.manager.register_layer(layer)
+        except ValueError as error:
+            arguments.error(f"--layer: {error}")
     config = uvicorn.Config(api, given.host, given.port, log_level="warning", server_header=False)
     listening = config.bind_socket()
     if given.host not in LOOPBACK:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from athena_tuning.interchange.opening import Limits
+from athena_tuning.interchange.recent import RecentNames
 from athena_tuning.interchange.retrieval_spans import Recall, SpanChoice, recalls
 from athena_tuning.interchange.spans import STATUS_ATTRIBUTES, Span, record_of_layers
 from athena_tuning.model import QueryMetrics
@@ -74,12 +75,12 @@ class OpenTraces:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._waiting: dict[str, _Trace] = {}
-        self._complete: dict[int, None] = {}  # hashes of their names, which are a third of the size
+        self._complete = RecentNames(limits.ids)
         self._weight = 0
 
     def add(self, number: int, span: Span) -> ValueError | None:
         """Take a span; return what is wrong with it, if it is left out."""
-        if hash(span.trace_id) in self._complete:
+        if span.trace_id in self._complete:
             return ValueError(f"comes after its trace {span.trace_id!r:.80} was complete")
         trace = self._waiting.pop(span.trace_id, {})
         self._waiting[span.trace_id] = trace
@@ -105,9 +106,7 @@ class OpenTraces:
         name = next(iter(self._waiting))
         trace = self._waiting.pop(name)
         self._weight -= sum(_weight(span) for _, span in trace.values())
-        self._complete[hash(name)] = None
-        if len(self._complete) > self._limits.ids:
-            del self._complete[next(iter(self._complete))]
+        self._complete.first(name, 0)
         return trace
 
 

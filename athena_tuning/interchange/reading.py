@@ -12,6 +12,7 @@ from typing import Any, Literal
 from athena_tuning.interchange import plausibility
 from athena_tuning.interchange.mapping import ColumnMapping
 from athena_tuning.interchange.opening import LIMITS, Limits, check_encoding
+from athena_tuning.interchange.recent import RecentNames
 from athena_tuning.interchange.recognition import Doubt, OwnReading, Question, Refusal, TableReading
 from athena_tuning.interchange.record_stream import EVERYTHING, RecordStream
 from athena_tuning.interchange.registry import Registry, recognise
@@ -263,7 +264,7 @@ class Import:
         if self.mapping is not None:
             self._check(self.mapping)
         number = 0
-        seen: dict[int, int] = {}
+        seen = RecentNames(self._limits.ids)
         own = isinstance(self._reading, OwnReading)
         ids = own or (self.mapping is not None and self.mapping.query_id is not None)
         try:
@@ -274,12 +275,10 @@ class Import:
                 if isinstance(found, ValueError):
                     report.wrong(number, str(found))
                     continue
-                if ids and (first := seen.setdefault(hash(found.query_id), number)) != number:
+                if ids and (first := seen.first(found.query_id, number)) != number:
                     report.repeated += 1
                     report.wrong(number, f"id {found.query_id!r:.80} is there twice, first in row {first:,}")
                     continue
-                if len(seen) > self._limits.ids:
-                    seen.pop(next(iter(seen)))
                 report.good(found.timestamp)
                 yield found
         except ValueError as exc:

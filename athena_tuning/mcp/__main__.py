@@ -17,7 +17,7 @@ from athena_tuning.store import open_store
 
 def main() -> None:
     """Serve the memory that the settings name: on stdio, or with --port on HTTP, until the client leaves."""
-    arguments = argparse.ArgumentParser()
+    arguments = argparse.ArgumentParser(prog="athena-tuning mcp")
     arguments.add_argument("--host", default="127.0.0.1")
     arguments.add_argument("--port", type=int)
     arguments.add_argument("--layer", action="append", default=[])
@@ -29,7 +29,10 @@ def main() -> None:
         MemoryManager(path, store=store, worker_id=f"mcp-{os.uname().nodename}-{os.getpid()}") as manager,
     ):
         for layer in given.layer:
-            manager.register_layer(layer)
+            try:
+                manager.register_layer(layer)
+            except ValueError as error:
+                arguments.error(f"--layer: {error}")
         if given.port is None:
             make_server(manager).run("stdio")
         else:

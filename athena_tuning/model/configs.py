@@ -166,7 +166,7 @@ _LAYER_SETS = ("skipped_layers", "extra_layers", "second_round")
 
 
 def _layer_set(name: str, layers: Any) -> frozenset[str]:
-    if isinstance(layers, str) or not all(isinstance(layer, str) and layer for layer in layers):
+    if isinstance(layers, str) or not all(isinstance(layer, str) for layer in layers):
         raise ValueError(f"{name} must be names of layers, not {layers!r:.80}")
     return frozenset(layers)
 

@@ -33,9 +33,10 @@ class ContributionCount:
         """Take what the layers of a recall gave that answered; one alone says nothing.
 
         Where a layer is missing, the others seem to add what it would have given as well: so at worst one
-        is kept that could be left out. A recall of a sample is no evidence.
+        is kept that could be left out. A recall of a sample, or one whose caller named
+        the layers, is no evidence.
         """
-        if len(by_layer) > 1 and is_evidence(plan.source):
+        if len(by_layer) > 1 and plan.request.layers is None and is_evidence(plan.source):
             self._waiting.append((plan, by_layer))
 
     def count(self) -> int:

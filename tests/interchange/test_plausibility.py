@@ -71,7 +71,7 @@ def test_what_is_odd_is_stored_only_when_somebody_says_that_it_is_right(tmp_path
         assert list(store.tail_metrics().records) == []
         came = store_import(found, store, clock=lambda: NOW, confirmed=True)
         assert came.report.records == len(store.tail_metrics().records) == 300
-        assert came.batch.startswith("import-")
+        assert came.batch.startswith("log-csv-")
 
 
 def test_a_duration_whose_unit_two_readings_fit_is_asked_and_the_answer_is_taken(tmp_path):

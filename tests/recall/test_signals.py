@@ -90,6 +90,35 @@ def test_keyboard_interrupt_of_a_layer_on_the_callers_thread_is_the_callers() ->
         assert manager.in_flight == 0
 
 
+def test_signal_exception_as_a_layer_is_started_reaches_the_caller_and_its_slot_stays_taken() -> None:
+    started, end = threading.Event(), threading.Event()
+
+    def wait(query: Any, k: int, deadline: float) -> Any:
+        started.set()
+        end.wait(30)
+        return []
+
+    with over(StubLayer("slow", wait)) as manager:
+        pool = manager._executor._carrier._pool
+        submit = pool.submit
+
+        def submit_and_ring(job: Any) -> None:
+            submit(job)
+            assert started.wait(30)
+            signal.raise_signal(signal.SIGALRM)
+
+        before = signal.signal(signal.SIGALRM, ring)
+        pool.submit = submit_and_ring  # type: ignore[method-assign]
+        try:
+            with pytest.raises(Alarm):
+                manager.recall("q")
+        finally:
+            signal.signal(signal.SIGALRM, before)
+        assert manager.in_flight == 1, "the call goes on"
+        end.set()
+        until(lambda: manager.in_flight == 0)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning"

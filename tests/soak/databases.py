@@ -28,14 +28,16 @@ class SqliteFiles:
     """New SQLite files on a disk of their own."""
 
     kind = "SQLite"
-    megabytes = 8
+    megabytes = 16
 
     def __init__(self, disk: Path) -> None:
         self.disk = disk
         self._numbers = itertools.count(1)
 
     def new_url(self) -> str:
-        """Return the URL of a new store."""
+        """Return the URL of a new store, in place of the last one."""
+        for file in self.disk.iterdir():
+            file.unlink()
         self.path = self.disk / f"store-{next(self._numbers)}.db"
         return f"sqlite:///{self.path}"
 
@@ -47,6 +49,17 @@ class SqliteFiles:
             yield
             holder.execute("ROLLBACK")
         holder.close()
+
+    def can_be_written(self) -> bool:
+        """Whether nobody keeps the lock for long."""
+        with sqlite3.connect(self.path, isolation_level=None, timeout=1.0) as writer:
+            try:
+                writer.execute("BEGIN IMMEDIATE")
+                writer.execute("ROLLBACK")
+            except sqlite3.OperationalError:
+                return False
+        writer.close()
+        return True
 
     def delete(self) -> None:
         """Delete the file and those beside it."""
@@ -133,6 +146,10 @@ class PostgresDatabases:
     def stop(self) -> None:
         """End it for good."""
         self._server.stop()
+
+    def can_be_written(self) -> bool:
+        """Whether nobody keeps a lock for long: the server ends those who stand still."""
+        return True
 
     def delete(self) -> None:
         """Drop all that the newest store has."""

@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -125,6 +125,16 @@ class Fleet:
             self.row.takeover_seconds = max(self.row.takeover_seconds or 0.0, took)
         led = self.leader()
         return led if led is not None else self.someone_leads(None, seconds)
+
+    @contextmanager
+    def suspended_leader(self, can_be_written: Callable[[], bool]) -> Iterator[str]:
+        """Have the leader stand still, but not in the midst of a write: then it would keep its lock."""
+        while True:
+            leader = self.someone_leads()
+            with stopped(self.processes[leader].pid):
+                if can_be_written():
+                    yield leader
+                    return
 
     def tell(self, name: str, number: signal.Signals) -> None:
         """Send a signal to a process."""

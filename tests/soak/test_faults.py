@@ -14,7 +14,7 @@ import pytest
 from athena_tuning.model import TuningConfig
 from athena_tuning.store import ConfigChange, ConfigConflict, Store
 from tests.soak.databases import Databases, PostgresDatabases, SqliteFiles, filled, opened
-from tests.soak.fleet import TAKEOVER_SECONDS, Row, fleet, stopped
+from tests.soak.fleet import TAKEOVER_SECONDS, Row, fleet
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.soak
@@ -72,8 +72,7 @@ def test_managers_that_are_killed(databases: Databases, tmp_path: Path, new_row:
 def test_a_leader_that_is_suspended(databases: Databases, tmp_path: Path, new_row: Rows) -> None:
     url = databases.new_url()
     with fleet(url, tmp_path, new_row("SIGSTOP of the leader", databases.kind)) as running:
-        leader = running.someone_leads()
-        with stopped(running.processes[leader].pid):
+        with running.suspended_leader(databases.can_be_written) as leader:
             second = running.someone_leads(other_than=leader)
         running.go_on()
         assert running.someone_leads() == second, "who was deposed does not lead again"

@@ -255,8 +255,11 @@ class Process:
 
     def on_alarm(self, _: int, frame: FrameType | None) -> None:
         """Break off the recall under way, wherever it is but in the counting of calls."""
-        counting = (Calls.__enter__.__code__, Calls.__exit__.__code__)
-        if self.asking and frame is not None and frame.f_code not in counting:
+        while frame is not None:
+            if frame.f_code in (Calls.__enter__.__code__, Calls.__exit__.__code__):
+                return
+            frame = frame.f_back
+        if self.asking:
             raise Alarm
 
     def on_fork(self, *_: object) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from athena_tuning.model import TaskOutcome
 from athena_tuning.recall.execution.event_loop import LoopBlock, LoopThread, LoopWatch
-from athena_tuning.recall.execution.failure import describe
+from athena_tuning.recall.execution.failure import describe, is_callers_own
 from athena_tuning.recall.execution.layer_run import LayerRun
 from athena_tuning.recall.execution.pool import ThreadPool
 from athena_tuning.recall.execution.task import is_coroutine_function
@@ -51,13 +51,20 @@ class Carrier:
         return self._loop.is_current
 
     def carry_out(self, run: LayerRun) -> bool:
-        """Start a run that has its slot: a coroutine on a loop, a function in a thread."""
+        """Start a run that has its slot: a coroutine on a loop, a function in a thread.
+
+        Raises:
+            BaseException: only what a signal handler raised here; if the run is not started, ``Slots.sweep``
+                starts it.
+        """
         try:
             if run.task.is_coroutine:
                 self._start_on_loop(run, None)
             else:
                 self._pool.submit(run.call)
-        except BaseException as exc:  # noqa: BLE001  (closed, or no more threads can be had)
+        except BaseException as exc:  # closed, or no more threads can be had
+            if is_callers_own(exc):
+                raise
             error, outcome = describe(exc)
             run.over = True
             run.fan.settle(run, self._clock(), None, error, outcome, of_layer=False)
