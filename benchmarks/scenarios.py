@@ -120,6 +120,26 @@ def recorded(rng: random.Random, recalls: int, rate: float) -> Iterator[float]:
         yield gaps[(first + i) % len(gaps)] / mean / rate
 
 
+def superposed(rng: random.Random, recalls: int, rate: float) -> Iterator[float]:
+    """Yield gaps of as many copies of the real arrivals as the rate takes, each from a place of its own.
+
+    Time passes as it did, so that a rush of minutes stays one of minutes. Generated where they are absent.
+    """
+    if not RECORDED.exists():
+        yield from bursts(rng, recalls, rate)
+        return
+    times = _recorded()
+    span = times[-1] - times[0]
+    copies = max(1, round(rate * span / len(times)))
+    shifts = [rng.random() * span for _ in range(copies)]
+    joined = sorted((at - times[0] + shift) % span for shift in shifts for at in times)
+    stretch = len(joined) / span / rate
+    first = rng.randrange(len(joined))
+    for i in range(first, first + recalls):
+        gap = joined[(i + 1) % len(joined)] - joined[i % len(joined)]
+        yield (gap if gap >= 0 else gap + span) * stretch
+
+
 @functools.cache
 def _recorded() -> list[float]:
     import pyarrow.parquet as pq

@@ -69,6 +69,8 @@ def history(limit: int, store: str | None, as_json: bool) -> None:
     "--timeout", "timeout_seconds", type=float, metavar="SECONDS", help="Service time of a layer task."
 )
 @click.option("--deadline", metavar="SECONDS", help="Whole recall, or 'none'.")
+@click.option("--overload-after", metavar="SECONDS", help="Queue without a break, then refuse, or 'none'.")
+@click.option("--overload-wait", "overload_wait_seconds", type=float, help="Seconds to wait in an overload.")
 @click.option("--strategy", type=click.Choice([s.value for s in TuningStrategy]), help="What is wanted most.")
 @click.option("--cache", type=_switch, help="Answer repeated recalls from the cache.")
 @click.option("--parallel", type=_switch, help="Run a recall's layers at the same time.")
@@ -189,8 +191,8 @@ def _changed(base: TuningConfig, values: dict[str, Any]) -> TuningConfig:
             given[names[option]] = value == "on"
         elif option in ("skipped_layers", "extra_layers", "second_round"):
             given[option] = frozenset() if value == "none" else _layers(value)
-        elif option == "deadline":
-            given["deadline_seconds"] = None if value == "none" else _seconds(value)
+        elif option in ("deadline", "overload_after"):
+            given[f"{option}_seconds"] = None if value == "none" else _seconds(option, value)
         else:
             given[option] = value
     try:
@@ -206,11 +208,13 @@ def _layers(value: str) -> frozenset[str]:
     return names
 
 
-def _seconds(value: str) -> float:
+def _seconds(option: str, value: str) -> float:
     try:
         return float(value)
     except ValueError:
-        raise click.UsageError(f"--deadline: {value!r} is neither seconds nor 'none'") from None
+        raise click.UsageError(
+            f"--{option.replace('_', '-')}: {value!r} is neither seconds nor 'none'"
+        ) from None
 
 
 def _print_versions(versions: Sequence[ConfigVersion], as_json: bool) -> None:

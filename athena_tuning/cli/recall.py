@@ -106,6 +106,8 @@ def recall(
 
 def _print_results(answer: Mapping[str, Any], k: int) -> None:
     fused = answer["_fused"][:k]
+    if answer.get("_refused"):
+        click.echo(f"refused: try again in {answer['_retry_after_s']:.1f} s", err=True)
     if not fused:
         console().print(Text("Nothing found."))
     print_table(["", "layer", "text"], [[n, item["layer"], item["text"]] for n, item in enumerate(fused, 1)])

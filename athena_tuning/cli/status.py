@@ -68,9 +68,10 @@ def status(minutes: float, sources: frozenset[str] | None, store: str | None, as
             recent.p99_latency_ms,
             recent.errors,
             recent.partial,
+            recent.refused,
             recent.throughput_per_s,
         ]
-        print_table(["p50 ms", "p95 ms", "p99 ms", "failed", "partial", "recalls/s"], [row])
+        print_table(["p50 ms", "p95 ms", "p99 ms", "failed", "partial", "refused", "recalls/s"], [row])
     console().print(Text(f"\nstore {health.store_id}, epoch {health.epoch}"))
     if health.unreadable:
         console().print(

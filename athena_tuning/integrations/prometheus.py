@@ -205,6 +205,14 @@ def _configs(configs: ConfigSet) -> Iterator[Metric]:
             "Longest whole recall, where there is a bound.",
             {s: d for s, v in at.items() if (d := v.config.deadline_seconds) is not None},
         ),
+        "config_overload_after_seconds": (
+            "Time after which a queue for slots that does not empty is an overload, where it is ever one.",
+            {s: a for s in ("all",) if (a := at[s].config.overload_after_seconds) is not None},
+        ),
+        "config_overload_wait_seconds": (
+            "Longest wait for a slot in an overload.",
+            {"all": configs.default.config.overload_wait_seconds},
+        ),
         "config_cache_enabled": (
             "1 if the cache may answer.",
             {s: v.config.enable_cache for s, v in at.items()},
@@ -239,6 +247,11 @@ def _slots(measured: Worker) -> Iterator[Metric]:
     for name, words in told.items():
         if (value := getattr(measured, name, None)) is not None:
             yield GaugeMetricFamily(f"{PREFIX}layer_tasks_{name}", words, value)
+    if (seconds := getattr(measured, "overloaded_seconds", None)) is not None:
+        words = (
+            "For how long recalls have been refused because more come than can be served; 0: they are not."
+        )
+        yield GaugeMetricFamily(f"{PREFIX}overloaded_seconds", words, seconds)
 
 
 def _layers(health: Mapping[str, LayerHealth]) -> Iterator[Metric]:

@@ -47,7 +47,7 @@ class Counted:
     """Totals by labels.
 
     Attributes:
-        recalls: by type and outcome ("success", "partial", "failure", "unknown").
+        recalls: by type and outcome ("success", "partial", "failure", "refused", "unknown").
         recall_seconds: durations by type and outcome, where they are known.
         cache: by type and result ("hit", "miss").
         layer_seconds: service times by layer and outcome ("ok", "timeout", "error").
@@ -130,11 +130,11 @@ class Totals:
 
 
 def outcome(m: QueryMetrics) -> str:
-    """Return how a recall ended: "success", "partial", "failure" or "unknown"."""
+    """Return how a recall ended: "success", "partial", "failure", "refused" or "unknown"."""
     if m.success is None:
         return "unknown"
     if not m.success:
-        return "failure"
+        return "refused" if m.refused else "failure"
     return "partial" if m.partial else "success"
 
 

@@ -85,7 +85,7 @@ def fast_forward(
     trace = Trace(tuple(_asks(spec, evidence, work, begin)))
     in_force = TuningConfig() if config is None else config
     limit = (in_force if isinstance(in_force, TuningConfig) else in_force.default.config).max_concurrent
-    simulation = Simulation(trace, in_force, slowdowns(laws, limit))
+    simulation = Simulation(trace, in_force, slowdowns(laws, limit), admission=True)
     return _records(simulation, begin, spec.duration_s, progress)
 
 

@@ -261,7 +261,7 @@ class LoadRun(RunHandle):
             error = type(failure).__name__
         ended = self._clock()
         if not error and answer.get("_success") is False:
-            error = "no layer answered"
+            error = "refused" if answer.get("_refused") else "no layer answered"
         self._tally.record(
             RecallOutcome(
                 due.query_type,

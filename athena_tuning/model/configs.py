@@ -47,6 +47,11 @@ class TuningConfig:
         second_round_below: of the first ten pieces of evidence, how many two layers of the first round must
             have found for it to be enough, 1 to 10.
         exploration_share: of recalls, 0 to 0.5: those that ask every layer, to see what each would add.
+        overload_after_seconds: refuse recalls once some have had to wait for a slot for so long without a
+            break (and at least ten typical service times); None: never. Like the limit, the queue is one
+            shared resource: only the config for all types decides it.
+        overload_wait_seconds: longest wait for the first slot in an overload; at least two typical service
+            times.
 
     Raises:
         ValueError: if a value is of the wrong kind or out of range; the message names field and value.
@@ -71,12 +76,17 @@ class TuningConfig:
     second_round: frozenset[str] = frozenset()
     second_round_below: int = 3
     exploration_share: float = 0.03
+    overload_after_seconds: float | None = 0.9
+    overload_wait_seconds: float = 0.1
 
     def __post_init__(self) -> None:
         _check_whole("max_concurrent", self.max_concurrent, 1, 1024)
         _check_seconds("timeout_seconds", self.timeout_seconds)
         if self.deadline_seconds is not None:
             _check_seconds("deadline_seconds", self.deadline_seconds)
+        if self.overload_after_seconds is not None:
+            _check_seconds("overload_after_seconds", self.overload_after_seconds)
+        _check_seconds("overload_wait_seconds", self.overload_wait_seconds)
         for name in ("layer_selection_enabled", "enable_cache", "enable_parallel"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, not {getattr(self, name)!r}")

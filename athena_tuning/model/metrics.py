@@ -64,7 +64,8 @@ class QueryMetrics(NamedTuple):
         accuracy_score: quality of the answer, 0 to 1.
         user_satisfaction: feedback, 0 to 1.
         tasks: telemetry of every layer task.
-        partial: whether a layer that was asked is missing from the answer.
+        partial: whether a layer that was asked is missing from the answer; with ``success`` False the whole
+            recall was refused, see ``refused``.
         config_version: the version in force when the recall began; 0 before the first.
         source: a ``Source``, with the batch that it belongs to behind a colon where there is one.
 
@@ -95,6 +96,11 @@ class QueryMetrics(NamedTuple):
     partial: bool = False
     config_version: int = 0
     source: str = "live"
+
+    @property
+    def refused(self) -> bool:
+        """Whether it was turned away unserved, because more recalls came than could be served."""
+        return self.partial and self.success is False
 
 
 @dataclass(frozen=True, slots=True)

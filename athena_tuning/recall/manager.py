@@ -232,7 +232,9 @@ class MemoryManager(Worker):
             ``{layer: items}``, and beside the layers: ``_fused`` (one list over all, best first),
             ``_query_id``, ``_query_type``, ``_layers`` (asked), ``_cache_hit``, ``_partial``, ``_errors``
             (by layer), ``_success`` (False: no layer answered), ``_latency_ms``, ``_layer_ms`` and
-            ``_queue_ms`` (service time and wait for a slot, by layer), ``_config_version``.
+            ``_queue_ms`` (service time and wait for a slot, by layer), ``_config_version``; ``_refused``
+            (True: there are more recalls than can be served, and no layer was asked for this one) and
+            ``_retry_after_s`` (then: the seconds after which it is worth another try; else None).
 
         Raises:
             ValueError: if an argument makes no sense. A layer's failure never raises.
@@ -260,6 +262,11 @@ class MemoryManager(Worker):
     def waiting(self) -> int:
         """Layer tasks that wait for a slot now."""
         return self._executor.waiting
+
+    @property
+    def overloaded_seconds(self) -> float:
+        """For how long recalls have been refused because more come than can be served; 0: they are not."""
+        return self._executor.overloaded_seconds
 
     # Reports
 
@@ -328,7 +335,7 @@ class MemoryManager(Worker):
         return (PeriodicTask("layer report", 1.0, lambda: post(self.layer_health().values())),)
 
     def _obey(self, configs: ConfigSet) -> None:
-        self._executor.max_concurrent = configs.default.config.max_concurrent
+        self._executor.obey(configs.default.config)
 
     def _recalls(self) -> int:
         return self._recaller.count

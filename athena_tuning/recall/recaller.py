@@ -22,6 +22,7 @@ from athena_tuning.recall.cache_key import cache_key
 from athena_tuning.recall.classification import classify
 from athena_tuning.recall.contribution import ContributionCount
 from athena_tuning.recall.current import MAX_DEPTH, recalls_above
+from athena_tuning.recall.execution.admission import Ticket
 from athena_tuning.recall.execution.executor import ParallelLayerExecutor
 from athena_tuning.recall.execution.task import ExecutionResult, QueryTask
 from athena_tuning.recall.items import LayerQuery
@@ -48,12 +49,19 @@ class _Round:
         known: answers that the cache has, by layer.
         left_out: why layers are not asked, by layer.
         began: monotonic seconds at which the first round began.
+        ticket: its admission; None: it needs none.
     """
 
     tasks: list[QueryTask]
     known: dict[str, Snapshot]
     left_out: dict[str, str]
     began: float
+    ticket: Ticket | None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether nothing is to be asked, because more recalls come than can be served."""
+        return self.ticket is not None and self.ticket.refused is not None
 
 
 class Recaller:
@@ -147,7 +155,11 @@ class Recaller:
                 results: list[ExecutionResult] = []
                 while todo.tasks:
                     given = self._executor.run(
-                        todo.tasks, parallel=plan.parallel, deadline=plan.deadline, purpose=plan
+                        todo.tasks,
+                        parallel=plan.parallel,
+                        deadline=plan.deadline,
+                        purpose=plan,
+                        ticket=todo.ticket,
                     )
                     self._go_on(plan, todo, results, given)
                 answer = self._combine(plan, todo, results)
@@ -174,7 +186,11 @@ class Recaller:
                 results: list[ExecutionResult] = []
                 while todo.tasks:
                     given = await self._executor.arun(
-                        todo.tasks, parallel=plan.parallel, deadline=plan.deadline, purpose=plan
+                        todo.tasks,
+                        parallel=plan.parallel,
+                        deadline=plan.deadline,
+                        purpose=plan,
+                        ticket=todo.ticket,
                     )
                     self._go_on(plan, todo, results, given)
                 answer = self._combine(plan, todo, results)
@@ -200,7 +216,8 @@ class Recaller:
         track = bool(context.get("track_memory"))
         key = None
         if request.use_cache and config.enable_cache and not track and len(query) <= MAX_CACHED_TEXT:
-            key = cache_key(query, request.scope, request.k, context, self._identity)
+            matters = {name: value for name, value in context.items() if name != "priority"}
+            key = cache_key(query, request.scope, request.k, matters, self._identity)
         return RecallPlan(
             request=request,
             query_id=f"{self.name}-{next(self._numbers)}",
@@ -233,9 +250,20 @@ class Recaller:
             return None, False
         return self._flights.join((plan.key, plan.layer_names, plan.stamp))
 
+    def _ask_admission(self, plan: RecallPlan, known: Mapping[str, Snapshot]) -> Ticket | None:
+        """Ask whether the recall may wait for slots; None if it needs none of its own.
+
+        A recall within a recall runs in the slot of the layer that asks it.
+        """
+        if recalls_above() or all(name in known for name in plan.layer_names):
+            return None
+        return self._executor.ask_admission(plan.query_type, plan.deadline, plan.request.is_background)
+
     def _prepare(self, plan: RecallPlan, known: Mapping[str, Snapshot]) -> _Round:
         """Return the first round in which any layer has to be asked."""
-        todo = _Round([], dict(known), {}, time.monotonic())
+        todo = _Round([], dict(known), {}, time.monotonic(), self._ask_admission(plan, known))
+        if todo.is_refused:
+            return todo
         self._admit(plan, todo, plan.layer_names, {})
         if not todo.tasks:
             self._go_on(plan, todo, [], [])
@@ -245,6 +273,9 @@ class Recaller:
         self, plan: RecallPlan, todo: _Round, results: list[ExecutionResult], given: list[ExecutionResult]
     ) -> None:
         """Take the results of a round, and prepare the next one that they call for, if there is one."""
+        if todo.is_refused:
+            todo.tasks = []
+            return
         begun_ms = (plan.round_began - todo.began) * 1000 if results else 0.0
         results += [of._replace(offset_ms=of.offset_ms + begun_ms) for of in given] if begun_ms else given
         plan.widest = max(plan.widest, len(todo.tasks))
@@ -317,6 +348,8 @@ class Recaller:
                 of_layer=of.of_layer,
                 at_deadline=of.at_deadline,
             )
+        if todo.ticket is not None and todo.ticket.refused is not None:
+            return result.refused(plan, todo.ticket.refused, todo.ticket.retry_after)
         stale = self._stale(plan, missing) if missing else {}
         answer = result.combine(plan, results, todo.known, todo.left_out, stale)
         if results:
@@ -348,7 +381,7 @@ class Recaller:
     ) -> None:
         """Resolve the flight that this recall began; record a recall that its caller gave up."""
         if flight is not None:
-            self._flights.resolve(flight, answer)
+            self._flights.resolve(flight, None if answer is None or answer.is_refused else answer)
         if answer is None:
             if plan.peak is not None:
                 plan.peak.stop()

@@ -28,7 +28,8 @@ class RecallRequest:
     Attributes:
         query: what to look for.
         context: ``{"phase": "debugging"}`` asks the episodic layer too; ``{"track_memory": True}`` measures
-            the peak of Python memory, which costs. Layers see it as ``query.context``.
+            the peak of Python memory, which costs; ``{"priority": "background"}`` lets it be refused before
+            others when not all can be served. Layers see it as ``query.context``.
         k: items of each layer, 1 to 1000.
         scope: only items of this project or conversation.
         use_cache: a repeated answer will do. The config must allow it too.
@@ -55,6 +56,11 @@ class RecallRequest:
         if self.layers is not None:
             self.layers = _names(self.layers)
         self.context = dict(self.context) if self.context else _NO_CONTEXT
+
+    @property
+    def is_background(self) -> bool:
+        """Whether others go first when not all can be served."""
+        return self.context is not None and self.context.get("priority") == "background"
 
 
 def takes(

@@ -29,6 +29,7 @@ class RecallResult:
         stale: age in seconds of answers that had expired, by layer: the layer itself is in ``errors``.
         reused: whether no layer was asked for it: all of it was there.
         count: items of all layers that the caller gets.
+        retry_after: seconds after which a recall that was refused is worth another try; None: it was not.
     """
 
     by_layer: Mapping[str, Snapshot]
@@ -39,6 +40,12 @@ class RecallResult:
     stale: Mapping[str, float]
     reused: bool
     count: int
+    retry_after: float | None = None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether no layer was asked because there are more recalls than can be served."""
+        return self.retry_after is not None
 
     @property
     def success(self) -> bool:
@@ -120,6 +127,12 @@ def combine(
     )
 
 
+def refused(plan: RecallPlan, why: str, retry_after: float) -> RecallResult:
+    """Make the result of a recall that was refused: nothing, also of what the cache knows of it."""
+    errors = dict.fromkeys(plan.layer_names, f"refused: {why}")
+    return RecallResult({}, Snapshot([], _NO_FIELDS, True), errors, (), False, {}, True, 0, retry_after)
+
+
 def response(plan: RecallPlan, result: RecallResult, latency_ms: float, *, shared: bool) -> dict[str, Any]:
     """Return what the caller gets: its own, to any depth. ``shared``: see ``metrics``."""
     k, tasks = plan.request.k, () if shared else result.tasks
@@ -138,6 +151,8 @@ def response(plan: RecallPlan, result: RecallResult, latency_ms: float, *, share
         "_layer_ms": {task.layer: task.service_ms for task in tasks},
         "_queue_ms": {task.layer: task.queue_ms for task in tasks},
         "_config_version": plan.config_version,
+        "_refused": result.is_refused,
+        "_retry_after_s": result.retry_after,
     }
 
 
@@ -151,21 +166,27 @@ def metrics(
         plan.request.query,
         plan.query_type,
         plan.timestamp,
-        latency_ms,
+        None if result.is_refused else latency_ms,
         memory_mb,
-        _is_hit(result, shared),
+        None if result.is_refused else _is_hit(result, shared),
         result.count,
         [task.layer for task in tasks],
         {task.layer: task.service_ms for task in tasks},
         result.success,
-        "; ".join([f"{layer}: {why}" for layer, why in result.errors.items()]) or None,
+        _error(result),
         result.parallel and not shared,
         min(len(tasks), plan.widest) if result.parallel and tasks else 1,
         tasks=tasks,
-        partial=result.success and not result.complete,
+        partial=result.is_refused or (result.success and not result.complete),
         config_version=plan.config_version,
         source=plan.source,
     )
+
+
+def _error(result: RecallResult) -> str | None:
+    if result.is_refused:
+        return next(iter(result.errors.values()), "refused")
+    return "; ".join([f"{layer}: {why}" for layer, why in result.errors.items()]) or None
 
 
 def _is_hit(result: RecallResult, shared: bool) -> bool:

@@ -113,6 +113,7 @@ def _over_time(profiler: PerformanceProfiler, view: View) -> Iterator[Point]:
         yield Point("recalls per second", "all", at, n / bucket, "/s", n)
         yield Point("recalls per second", "from the cache", at, int(series.cache_hits[i]) / bucket, "/s", n)
         yield Point("recalls per second", "failed", at, int(series.errors[i]) / bucket, "/s", n)
+        yield Point("recalls per second", "refused", at, int(series.refused[i]) / bucket, "/s", n)
 
 
 def _patterns(profiler: PerformanceProfiler, view: View) -> Iterator[Point]:

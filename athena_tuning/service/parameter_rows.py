@@ -21,12 +21,20 @@ LABELS = {
     "second_round": "layers of the second round",
     "second_round_below": "agreement that is enough",
     "exploration_share": "share of recalls that explore",
+    "overload_after_seconds": "overload after",
+    "overload_wait_seconds": "longest wait in an overload",
 }
 """What parameters are called where they are not called by the name of their field."""
 
 _WORDS = {**LABELS, "True": "on", "False": "off"}
 _FIELDS_AND_VALUES = re.compile(rf"\b({'|'.join(_WORDS)})\b")
-_IN_SECONDS = {"timeout_seconds", "deadline_seconds", "layer_timeouts"}
+_IN_SECONDS = {
+    "timeout_seconds",
+    "deadline_seconds",
+    "layer_timeouts",
+    "overload_after_seconds",
+    "overload_wait_seconds",
+}
 
 
 class ParameterRow(NamedTuple):

@@ -280,9 +280,12 @@ def health(profiler: PerformanceProfiler, view: View, slo_ms: float | None) -> H
             profiler.summary(**view.only(sources=MEASURED).where).count if view.sources == LIVE_ALONE else 0
         )
         return Health("quiet", "Load alone in this period" if loaded else "No recalls in this period")
-    errors = _ratio(now.errors, now.known_success)
-    if errors > 0.01:
-        return Health("bad", f"{units.percent(errors)} of recalls fail")
+    errors, refused = _ratio(now.errors, now.known_success), now.refused / now.count
+    if errors > 0.01 or refused > 0.001:
+        failing = f"{units.percent(errors)} of recalls fail"
+        turned_away = f"{units.percent(refused)} of recalls are refused: more come than can be served"
+        level = "bad" if max(errors, refused) > 0.01 else "warn"
+        return Health(level, failing if errors > refused else turned_away)
     if slo_ms and now.p99_latency_ms > slo_ms:
         return Health("bad", f"p99 {units.ms(now.p99_latency_ms)} is above the SLO of {units.ms(slo_ms)}")
     if now.partial / now.count > 0.02:
@@ -302,7 +305,9 @@ def record_row(record: QueryMetrics, timezone: str) -> dict[str, Any]:
         "Layers": ", ".join(text.plain(layer, 24) for layer in record.layers_queried),
         "When": units.moment(record.timestamp, timezone),
         "Config": record.config_version,
-        "Answer": "cache"
+        "Answer": "refused"
+        if record.refused
+        else "cache"
         if record.cache_hit
         else "partial"
         if record.partial

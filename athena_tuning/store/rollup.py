@@ -23,7 +23,7 @@ RECALLS = ""
 """In place of a layer's name: the row speaks of whole recalls."""
 
 KEYS = ("seconds", "start", "layer", "query_type", "config_version", "worker_id", "source")
-COUNTS = ("count", "known", "errors", "judged", "partial", "hits", "cacheable")
+COUNTS = ("count", "known", "errors", "judged", "partial", "hits", "cacheable", "refused")
 SUMS = ("sum_ms", "queue_ms")
 
 HISTOGRAM_ENTRY = 4
@@ -42,11 +42,12 @@ class Summary:
     Attributes:
         count: recalls, or a layer's tasks.
         known: those of known latency; the percentiles rest on them.
-        errors: failed ones.
+        errors: failed ones, refused ones not among them.
         judged: those whose success is known.
         partial: recalls of which a layer is missing in the answer.
         hits: recalls answered from the cache.
         cacheable: recalls of which is known whether they were.
+        refused: recalls that were turned away unserved.
         sum_ms: all latencies together.
         queue_ms: all waits for a slot together.
         p50_ms: median latency; likewise the others.
@@ -59,6 +60,7 @@ class Summary:
     partial: int
     hits: int
     cacheable: int
+    refused: int
     sum_ms: float
     queue_ms: float
     p50_ms: float
@@ -231,7 +233,7 @@ class Rollups:
 
     def total(self) -> Summary:
         """Return what all rows say together."""
-        nothing = Summary(0, 0, 0, 0, 0, 0, 0, 0.0, 0.0, *([float("nan")] * 5))
+        nothing = Summary(0, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0, *([float("nan")] * 5))
         return self.summaries().get((), nothing)
 
     def blobs(self) -> list[bytes]:

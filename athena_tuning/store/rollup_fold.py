@@ -113,14 +113,17 @@ class _Joined:
 def _recall_rows(batches: _Joined) -> tuple[Ints, Ints, Ints, Floats, Floats]:
     flags = batches.flags
     latency = _measured(batches.latency)
+    unsuccessful = (flags & (SUCCESS_KNOWN | SUCCESS)) == SUCCESS_KNOWN
+    refused = unsuccessful & (flags & PARTIAL != 0)
     counts = (
         np.ones(batches.n),
         ~np.isnan(latency),
-        (flags & (SUCCESS_KNOWN | SUCCESS)) == SUCCESS_KNOWN,
+        unsuccessful & ~refused,
         flags & SUCCESS_KNOWN,
-        flags & PARTIAL,
+        (flags & PARTIAL != 0) & ~refused,
         flags & CACHE_HIT,
         flags & CACHE_KNOWN,
+        refused,
     )
     waits = np.bincount(batches.task_record, np.nan_to_num(batches.queue), minlength=batches.n)
     sums = np.stack([np.nan_to_num(latency), waits], axis=1)
@@ -152,6 +155,7 @@ def _layer_rows(batches: _Joined) -> tuple[Ints, Ints, Ints, Floats, Floats]:
         np.zeros(len(record)),
         flags & CACHE_HIT,
         flags & CACHE_KNOWN,
+        np.zeros(len(record)),
     )
     queue = np.nan_to_num(_looked_up(asked, tasks, batches.queue, np.zeros(len(record))))
     sums = np.stack([np.nan_to_num(latency), queue], axis=1)

@@ -153,6 +153,7 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
             partial BIGINT NOT NULL,
             hits BIGINT NOT NULL,
             cacheable BIGINT NOT NULL,
+            refused BIGINT NOT NULL DEFAULT 0,
             sum_ms DOUBLE PRECISION NOT NULL,
             queue_ms DOUBLE PRECISION NOT NULL,
             p50_ms DOUBLE PRECISION,

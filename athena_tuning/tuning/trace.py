@@ -11,13 +11,14 @@ class Arrival(NamedTuple):
 
     ``time`` is seconds from the trace's start; ``tasks`` are the layers it asks, each with its own work in
     seconds: the service time it would have if nothing else ran. ``text`` tells repeated questions, which
-    the cache may answer; "" is never repeated.
+    the cache may answer; "" is never repeated. ``background`` ones have the low priority.
     """
 
     time: float
     query_type: str
     tasks: tuple[tuple[str, float], ...]
     text: str = ""
+    background: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,11 +59,12 @@ def test_recalls_and_layers_are_counted_with_their_durations_in_seconds(manager)
             recall(1, ms=20.0, tasks=[task(), task("graph", 700, 3, TaskOutcome.TIMEOUT)])
         )
         manager.profiler.record_query(recall(2, "meta", 3.0, hit=True))
-        manager.profiler.record_query(recall(3, success=False, partial=True))
+        manager.profiler.record_query(recall(3, success=False))
+        manager.profiler.record_query(recall(6, success=False, partial=True, ms=None))
         manager.profiler.record_query(recall(4, partial=True))
         manager.profiler.record_query(recall(5, ms=None, success=None, hit=None))
         found = samples(server)
-    by_outcome = {"success": 1, "failure": 1, "partial": 1, "unknown": 1}
+    by_outcome = {"success": 1, "failure": 1, "partial": 1, "refused": 1, "unknown": 1}
     for outcome, n in by_outcome.items():
         assert at(found, "recalls_total", type="factual", outcome=outcome) == n
     assert at(found, "recall_duration_seconds_sum", type="factual", outcome="success") == pytest.approx(0.02)
@@ -78,7 +79,7 @@ def test_recalls_and_layers_are_counted_with_their_durations_in_seconds(manager)
     assert at(found, "layer_duration_seconds_sum", layer="graph", outcome="timeout") == pytest.approx(0.7)
     assert at(found, "layer_queue_duration_seconds_sum", layer="semantic") == pytest.approx(0.001)
     assert at(found, "cache_lookups_total", type="meta", result="hit") == 1
-    assert at(found, "cache_lookups_total", type="factual", result="miss") == 3
+    assert at(found, "cache_lookups_total", type="factual", result="miss") == 4
 
 
 def test_counters_only_grow_though_the_window_forgets(manager):

@@ -113,8 +113,9 @@ def check_summary(profiler, rows, chosen):
     outcomes = known(succeeded(m, layer) for m in rows)
     waits = [t.queue_ms for m in rows for t in m.tasks if layer in (None, t.layer)]
     assert summary.count == len(rows)
-    assert (summary.known_success, summary.errors) == (len(outcomes), outcomes.count(False))
-    assert summary.partial == sum(m.partial for m in rows)
+    refused = sum(m.refused for m in rows) if layer is None else 0
+    assert (summary.known_success, summary.errors) == (len(outcomes), outcomes.count(False) - refused)
+    assert (summary.partial, summary.refused) == (sum(m.partial for m in rows) - refused, refused)
     assert summary.cache_known == len(known(m.cache_hit for m in rows))
     assert summary.cache_hits == sum(m.cache_hit is True for m in rows)
     assert same(summary.mean_latency_ms, mean(ms))
@@ -170,7 +171,9 @@ def check_time_series(profiler, reference, chosen):
         rows = buckets.get(int(at), [])
         ms = known(own_ms(m, layer) for m in rows)
         assert series.count[i] == len(rows)
-        assert series.errors[i] == sum(succeeded(m, layer) is False for m in rows)
+        refused = sum(m.refused for m in rows) if layer is None else 0
+        assert series.refused[i] == refused
+        assert series.errors[i] == sum(succeeded(m, layer) is False for m in rows) - refused
         assert series.cache_hits[i] == sum(m.cache_hit is True for m in rows)
         assert same(series.mean[i], mean(ms))
         figures = [series.p50[i], series.p95[i], series.p99[i]]
@@ -194,7 +197,8 @@ def check_hours(profiler, rows, chosen):
             expected = [percentile(ms, q) for q in (0.5, 0.95, 0.99)]
             assert np.array_equal(found, expected, equal_nan=True)
             assert same(report.success_rate[day, hour], mean(outcomes))
-            assert report.errors[day, hour] == outcomes.count(False)
+            refused = 0 if chosen.get("layer") else sum(m.refused for m in some)
+            assert report.errors[day, hour] == outcomes.count(False) - refused
 
 
 def check_cache(profiler, rows, chosen):

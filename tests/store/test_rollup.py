@@ -13,7 +13,7 @@ from athena_tuning.model import QueryMetrics
 from athena_tuning.profiling.histogram import LatencyHistogram
 from athena_tuning.store.encoding import encode
 from athena_tuning.store.retention import Level
-from athena_tuning.store.rollup import Rollups, from_blobs
+from athena_tuning.store.rollup import COUNTS, Rollups, from_blobs
 from athena_tuning.store.rollup_fold import minutes_of
 from athena_tuning.store.segment import Segment
 
@@ -61,7 +61,7 @@ def test_blobs_bring_every_count_back(weights: list[int]) -> None:
     n = len(weights)
     table = Rollups(
         [(60, 0, "", "meta", 0, str(i)) for i in range(n)],
-        np.ones((n, 7), np.int64),
+        np.ones((n, len(COUNTS)), np.int64),
         np.ones((n, 2)),
         np.arange(n, dtype=np.int64) * 7,
         np.array(weights, np.int64),
@@ -124,3 +124,26 @@ def test_no_rows_say_nothing_of_latency() -> None:
     assert total.count == 0
     assert np.isnan([total.mean_ms, total.p50_ms, total.error_rate, total.hit_rate]).all()
     assert len(Rollups.empty().merged()) == 0
+
+
+def test_refused_recalls_are_counted_apart_from_failed_and_partial_ones() -> None:
+    batch = [
+        record(1.0),
+        record(2.0, partial=True),
+        record(None, success=False),
+        record(None, success=False, partial=True, cache_hit=None, error="refused: overloaded"),
+        record(None, success=None, cache_hit=None),
+    ]
+    table = rolled(batch)
+    (row,) = table.merged().counts.tolist()
+    found = dict(zip(COUNTS, row, strict=True))
+    assert found == {
+        "count": 5,
+        "known": 2,
+        "errors": 1,
+        "judged": 4,
+        "partial": 1,
+        "hits": 0,
+        "cacheable": 3,
+        "refused": 1,
+    }

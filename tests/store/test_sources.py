@@ -91,7 +91,7 @@ def older(store: Any) -> None:
     is_sqlite = isinstance(store, SqliteStore)
     [create] = [s for s in MIGRATIONS[0] if isinstance(s, str) and "TABLE {schema}rollups" in s]
     dialect = {"schema": "main.", "blob": "BLOB" if is_sqlite else "BYTEA"}
-    columns = (*KEYS[:-1], *COUNTS, *SUMS, "histogram")
+    columns = (*KEYS[:-1], *COUNTS[:-1], *SUMS, "histogram")  # none was refused then
     version = "PRAGMA user_version = {}" if is_sqlite else "UPDATE main.schema_version SET version = {}"
     with store._database.write() as transaction:
         rows = transaction.execute(
@@ -106,7 +106,7 @@ def older(store: Any) -> None:
         transaction.run_many(
             f"INSERT INTO main.rollups ({', '.join(columns)}) VALUES ({','.join('?' * len(columns))})",
             [
-                (*key, *counts, *sums, blob)
+                (*key, *counts[:-1], *sums, blob)
                 for key, counts, sums, blob in zip(
                     whole.keys, whole.counts.tolist(), whole.sums.tolist(), whole.blobs(), strict=True
                 )

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_tuning.model import ConfigSet, ConfigVersion, Mode, TaskOutcome, TuningConfig
-from athena_tuning.tuning.simulation.simulator import Simulation, simulate
+from athena_tuning.tuning.simulation.simulator import Simulation, in_force, simulate
 from athena_tuning.tuning.trace import Arrival, Trace
 
 LAYERS = ("semantic", "graph", "episodic")
@@ -207,3 +207,40 @@ def test_a_trace_that_runs_backwards_or_has_no_time_is_refused() -> None:
         Trace((Arrival(2.0, "meta", ()), Arrival(1.0, "meta", ())))
     with pytest.raises(ValueError, match="recall 0 has a work"):
         Trace((Arrival(2.0, "meta", (("semantic", math.nan),)),))
+
+
+def asked_at(times: list[float]) -> Trace:
+    return Trace(tuple(Arrival(at, "factual", (("semantic", 0.1),)) for at in times))
+
+
+def test_in_an_overload_recalls_are_refused_whole_and_the_rest_is_answered_in_time() -> None:
+    asked = asked_at([i / 20 for i in range(400)])  # 20 a second for a limit that serves 10
+    simulation = Simulation(asked, TuningConfig(1), admission=True).run()
+    run = simulation.result()
+    assert 150 <= run.refused.sum() <= 210
+    assert np.isinf(run.latency_ms[run.refused]).all()
+    assert run.failed[run.refused].all()
+    late = run.latency_ms[~run.refused][50:] > 500
+    assert late.sum() <= 5
+    record = simulation.record(int(np.flatnonzero(run.refused)[0]))
+    assert (record.refused, record.latency_ms, record.tasks) == (True, None, ())
+    waits = Simulation(asked, TuningConfig(1)).run().result()
+    assert not waits.refused.any()
+    assert waits.latency_ms[-1] > 10_000
+
+
+def test_calm_recalls_meet_the_same_with_admission_and_without() -> None:
+    asked = asked_at([i / 9 for i in range(400)])
+    with_it, without = (Simulation(asked, TuningConfig(1), admission=a).run().result() for a in (True, False))
+    assert with_it.latency_ms.tolist() == without.latency_ms.tolist()
+
+
+def test_a_lower_limit_sheds_the_backlog_in_virtual_time() -> None:
+    patient = TuningConfig(4, overload_after_seconds=60.0)
+    asked = asked_at([0.0] * 20 + [4.0 + i / 9 for i in range(20)])
+    simulation = Simulation(asked, patient, admission=True)
+    simulation.run(0.25)
+    simulation.apply(in_force(replace(patient, max_concurrent=1)))
+    refused = simulation.run().result().refused
+    assert refused[:20].tolist() == [False] * 12 + [True] * 7 + [False]  # begun; waiting; the last
+    assert not refused[20:].any()

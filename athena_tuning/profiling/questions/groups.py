@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from athena_tuning.profiling.columns.block import One, Rows
 from athena_tuning.profiling.columns.selection import Selection, time_of, times
-from athena_tuning.profiling.columns.table import CACHE_HIT, CACHE_KNOWN, SUCCESS, SUCCESS_KNOWN
+from athena_tuning.profiling.columns.table import CACHE_HIT, CACHE_KNOWN, PARTIAL, SUCCESS, SUCCESS_KNOWN
 from athena_tuning.profiling.columns.window import View
 from athena_tuning.profiling.histogram import FRACTION_BITS, Floats, Ints, exact, exact_sum
 from athena_tuning.profiling.questions.statistics import flags_of, flags_of_one
@@ -28,11 +28,15 @@ _MOST_MOVING = 8  # groups that take single records at once: the newest, the old
 
 
 class Figures(NamedTuple):
-    """One group in figures; latencies in ms."""
+    """One group in figures; latencies in ms. ``errors`` are all that did not succeed.
+
+    ``refused`` are those of them with a partial answer: of recalls, those that were turned away.
+    """
 
     recalls: int
     success_known: int
     errors: int
+    refused: int
     cache_known: int
     cache_hits: int
     timed: int
@@ -219,16 +223,26 @@ def _apart(group: Ints, ms: Floats, flags: npt.NDArray[np.uint8], n: int) -> tup
 
 
 def _figures(counts: Sequence[int], values: Sequence[float] | Floats, total_ms: float) -> Figures:
-    recalls, known, good, cached, hits = counts
+    recalls, known, good, judged_partial, good_partial, cached, hits = counts
     n = len(values)
     at = [float(values[int(q * n)]) if n else math.nan for q in _PERCENTILES]
-    return Figures(recalls, known, known - good, cached, hits, n, total_ms, *at)
+    return Figures(
+        recalls, known, known - good, judged_partial - good_partial, cached, hits, n, total_ms, *at
+    )
 
 
 _HAVING = np.array(
     [
         [flags & bits == bits for flags in range(64)]
-        for bits in (0, SUCCESS_KNOWN, SUCCESS_KNOWN | SUCCESS, CACHE_KNOWN, CACHE_KNOWN | CACHE_HIT)
+        for bits in (
+            0,
+            SUCCESS_KNOWN,
+            SUCCESS_KNOWN | SUCCESS,
+            SUCCESS_KNOWN | PARTIAL,
+            SUCCESS_KNOWN | PARTIAL | SUCCESS,
+            CACHE_KNOWN,
+            CACHE_KNOWN | CACHE_HIT,
+        )
     ],
     np.int64,
 ).T

@@ -244,8 +244,9 @@ class WindowSummary:
     Attributes:
         count: recalls, also those of unknown latency or outcome.
         known_success: recalls whose outcome is known.
-        errors: recalls (or tasks of the layer) that failed.
+        errors: recalls (or tasks of the layer) that failed, refused ones not among them.
         partial: recalls with a partial answer.
+        refused: recalls that were turned away unserved; their latency is unknown.
         cache_hits: answered from the cache.
         cache_known: recalls of which it is known.
         mean_latency_ms: average.
@@ -262,6 +263,7 @@ class WindowSummary:
     known_success: int
     errors: int
     partial: int
+    refused: int
     cache_hits: int
     cache_known: int
     mean_latency_ms: float
@@ -298,11 +300,16 @@ def summarise(summaries: IncrementalSummaries, view: View, selection: Selection)
     first, last = time_range(view, selection)
     p50, p90, p95, p99, p999 = totals.latency.exact(FIVE, _values(view, selection))
     known = totals.with_flags(SUCCESS_KNOWN)
+    refused = 0
+    if selection.layer is None:  # a layer's success is its own, partial is the recall
+        judged, answered = (totals.with_flags(SUCCESS_KNOWN | PARTIAL | bit) for bit in (0, SUCCESS))
+        refused = judged - answered
     return WindowSummary(
         totals.n,
         known,
-        known - totals.with_flags(SUCCESS_KNOWN | SUCCESS),
-        totals.with_flags(PARTIAL),
+        known - totals.with_flags(SUCCESS_KNOWN | SUCCESS) - refused,
+        totals.with_flags(PARTIAL) - refused,
+        refused,
         totals.with_flags(CACHE_KNOWN | CACHE_HIT),
         totals.with_flags(CACHE_KNOWN),
         totals.latency.histogram.mean,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache, partial
@@ -24,11 +24,15 @@ _MOST_BUCKETS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class TimeSeries:
-    """A row a bucket, without gaps: its start in Unix seconds; latencies in ms, NaN where empty."""
+    """A row a bucket, without gaps: its start in Unix seconds; latencies in ms, NaN where empty.
+
+    ``errors`` are failed recalls; ``refused`` ones were turned away unserved.
+    """
 
     time: Floats
     count: Ints
     errors: Ints
+    refused: Ints
     cache_hits: Ints
     mean: Floats
     p50: Floats
@@ -60,23 +64,30 @@ def time_series(
     first, last = (min(figures_by_slice), max(figures_by_slice)) if figures_by_slice else (0, -1)
     n = last - first + 1
     table = np.zeros((len(Figures._fields), n))
-    table[6:] = math.nan
+    table[Figures._fields.index("timed") + 1 :] = math.nan
     table[:, np.array(list(figures_by_slice), np.int64) - first] = (
-        np.array(list(figures_by_slice.values())).reshape(-1, 10).T
+        np.array(list(figures_by_slice.values())).reshape(-1, len(Figures._fields)).T
     )
     by_name = dict(zip(Figures._fields, table, strict=True))
     with np.errstate(invalid="ignore"):
         mean = by_name["total_ms"] / by_name["timed"]
+    refused = _refused(by_name, selection)
     return TimeSeries(
         np.arange(first, first + n, dtype=np.float64) * bucket_seconds,
         by_name["recalls"].astype(np.int64),
-        by_name["errors"].astype(np.int64),
+        (by_name["errors"] - refused).astype(np.int64),
+        refused.astype(np.int64),
         by_name["cache_hits"].astype(np.int64),
         mean,
         by_name["p50"],
         by_name["p95"],
         by_name["p99"],
     )
+
+
+def _refused(figures: Mapping[str, Floats], selection: Selection) -> Floats:
+    """Return refused recalls; a layer has none, its tasks fail within recalls that may be partial."""
+    return figures["refused"] if selection.layer is None else np.zeros_like(figures["refused"])
 
 
 def _cut(buckets: range, selection: Selection, width: float) -> range:
@@ -124,12 +135,13 @@ def hour_weekday(
     """
     cells = _cells(summaries, view, selection, timezone, 24)
     table = np.zeros((len(Figures._fields), 7 * 24))
-    table[6:] = math.nan
+    table[Figures._fields.index("timed") + 1 :] = math.nan
     for cell, figures in cells.items():
         table[:, cell] = np.array(figures)
     rows = dict(zip(Figures._fields, table.reshape(-1, 7, 24), strict=True))
     with np.errstate(invalid="ignore"):
         mean = rows["total_ms"] / rows["timed"]
+        errors = rows["errors"] - _refused(rows, selection)
         success = 1 - rows["errors"] / rows["success_known"]
     return HourWeekday(
         timezone,
@@ -139,7 +151,7 @@ def hour_weekday(
         rows["p95"],
         rows["p99"],
         success,
-        rows["errors"].astype(np.int64),
+        errors.astype(np.int64),
     )
 
 

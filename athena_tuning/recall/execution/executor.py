@@ -13,7 +13,8 @@ from contextlib import suppress
 from typing import Any
 
 from athena_tuning import fork
-from athena_tuning.model import TaskOutcome
+from athena_tuning.model import TaskOutcome, TuningConfig
+from athena_tuning.recall.execution.admission import Admission, Ticket
 from athena_tuning.recall.execution.carrier import Carrier
 from athena_tuning.recall.execution.event_loop import LoopBlock
 from athena_tuning.recall.execution.fanout import FanOut
@@ -68,17 +69,23 @@ class ParallelLayerExecutor:
         self._clock = clock
         self._counts: Counter[str] = Counter()
         self._closed = False
+        self._config: TuningConfig | None = None
         self._begin(max_concurrent)
         fork.register(self)
 
     def renew_after_fork(self) -> None:
         """Begin anew in a forked child: the threads, and whoever held a slot, are the parent's."""
+        config = self._config
         self._begin(self.max_concurrent)
+        if config is not None:
+            self.obey(config)
 
     def _begin(self, max_concurrent: int) -> None:
         self._lock = threading.Lock()
         self._carrier = Carrier(self._clock)
-        self._slots = Slots(SharedLimit(max_concurrent, self._clock), self._clock, self._carrier.forget)
+        limit = SharedLimit(max_concurrent, self._clock)
+        self._slots = Slots(limit, self._clock, self._carrier.forget)
+        self._admission = Admission(limit, self._clock)
 
     @property
     def max_concurrent(self) -> int:
@@ -88,6 +95,20 @@ class ParallelLayerExecutor:
     @max_concurrent.setter
     def max_concurrent(self, limit: int) -> None:
         self._slots.limit.resize(limit)
+
+    def obey(self, config: TuningConfig) -> None:
+        """Take from a config the limit, and when recalls with a ticket are refused."""
+        self._config = config
+        self._admission.obey(config)
+
+    def ask_admission(self, kind: str, deadline: float | None, background: bool) -> Ticket:
+        """Ask for a recall whether it may wait for slots now; see ``Admission.ask``."""
+        return self._admission.ask(kind, deadline, background)
+
+    @property
+    def overloaded_seconds(self) -> float:
+        """For how long more recalls have come than can be served; 0: that is not so."""
+        return self._admission.overloaded_seconds
 
     @property
     def in_flight(self) -> int:
@@ -124,6 +145,7 @@ class ParallelLayerExecutor:
         parallel: bool = True,
         deadline: float | None = None,
         purpose: object = None,
+        ticket: Ticket | None = None,
     ) -> list[ExecutionResult]:
         """Run the tasks and wait in this thread.
 
@@ -133,6 +155,7 @@ class ParallelLayerExecutor:
             parallel: at the same time; ``enable_parallel`` must allow it too.
             deadline: monotonic seconds at which to go on with what there is; None: no deadline.
             purpose: what it is for; see ``FanOut``.
+            ticket: from ``ask_admission``; if it says afterwards that the recall was refused, no task ran.
 
         Returns:
             A result for every task, in their order.
@@ -155,7 +178,7 @@ class ParallelLayerExecutor:
 
         width = self._width(tasks, parallel)
         local = len(tasks) if width == 1 else 1
-        fan = self._fan_out(tasks, width, deadline, local, wake, None, purpose)
+        fan = self._fan_out(tasks, width, deadline, local, wake, None, purpose, ticket)
         present = _Presence(fan)
         try:
             fan.launch()
@@ -171,7 +194,7 @@ class ParallelLayerExecutor:
         finally:
             fan.close()
         present.over()
-        return self._noted(fan.results, width)
+        return self._noted(fan.results, width, ticket)
 
     async def arun(
         self,
@@ -180,6 +203,7 @@ class ParallelLayerExecutor:
         parallel: bool = True,
         deadline: float | None = None,
         purpose: object = None,
+        ticket: Ticket | None = None,
     ) -> list[ExecutionResult]:
         """Do as ``run`` does without blocking the running loop. If it is cancelled, so are its tasks."""
         loop, thread = asyncio.get_running_loop(), threading.get_ident()
@@ -195,7 +219,7 @@ class ParallelLayerExecutor:
                 logger.debug("a recall ended after its event loop was closed")
 
         width = self._width(tasks, parallel)
-        fan = self._fan_out(tasks, width, deadline, 0, wake, loop, purpose)
+        fan = self._fan_out(tasks, width, deadline, 0, wake, loop, purpose, ticket)
         present = _Presence(fan)
         try:
             fan.launch()
@@ -207,7 +231,7 @@ class ParallelLayerExecutor:
         finally:
             fan.close()
         present.over()
-        return self._noted(fan.results, width)
+        return self._noted(fan.results, width, ticket)
 
     def get_stats(self) -> dict[str, Any]:
         """Return what was run so far and what runs now."""
@@ -281,6 +305,7 @@ class ParallelLayerExecutor:
         wake: Callable[[], None],
         loop: asyncio.AbstractEventLoop | None,
         purpose: object,
+        ticket: Ticket | None,
     ) -> FanOut:
         if self._closed:
             raise RuntimeError("the executor is closed")
@@ -297,9 +322,14 @@ class ParallelLayerExecutor:
             self._clock,
             loop,
             purpose,
+            ticket,
         )
 
-    def _noted(self, results: list[ExecutionResult], width: int) -> list[ExecutionResult]:
+    def _noted(
+        self, results: list[ExecutionResult], width: int, ticket: Ticket | None
+    ) -> list[ExecutionResult]:
+        if ticket is not None and ticket.refused is None:
+            ticket.served(max([r.elapsed_ms for r in results if r.in_flight], default=0.0) / 1000)
         self.latest_layer_latencies = {r.layer_name: r.elapsed_ms for r in results if r.in_flight}
         with self._lock:
             self._counts["parallel" if width > 1 else "sequential"] += 1

@@ -15,6 +15,7 @@ from contextvars import copy_context
 from typing import Any
 
 from athena_tuning.model import TaskOutcome
+from athena_tuning.recall.execution.admission import Ticket
 from athena_tuning.recall.execution.carrier import Carrier
 from athena_tuning.recall.execution.event_loop import LoopBlock
 from athena_tuning.recall.execution.layer_run import LayerRun, current_run
@@ -44,6 +45,7 @@ class FanOut:
         clock: monotonic seconds.
         loop: the caller's event loop, for tasks that run there; None: it has none.
         purpose: what the recall is for; for those who ask within which recall they run.
+        ticket: the recall's admission; None: it waits as long as its patience lasts.
     """
 
     def __init__(
@@ -60,7 +62,9 @@ class FanOut:
         clock: Callable[[], float],
         loop: asyncio.AbstractEventLoop | None = None,
         purpose: object = None,
+        ticket: Ticket | None = None,
     ) -> None:
+        self._ticket = ticket
         self.slots = slots
         self.carrier = carrier
         self.deadline = deadline
@@ -116,6 +120,14 @@ class FanOut:
     def timeout_of(self, run: LayerRun) -> float:
         """Longest service time of ``run`` in seconds."""
         return min(run.task.timeout_seconds, self._timeout)
+
+    def may_start(self) -> bool:
+        """Decide whether the recall may take a slot that it is offered; one that may not is refused."""
+        ticket = self._ticket
+        if ticket is None or ticket.may_start():
+            return True
+        self._refuse(ticket)
+        return False
 
     def begin(self, run: LayerRun) -> bool:
         """Note that a granted run starts now; False if it was given up meanwhile, or runs already."""
@@ -179,7 +191,12 @@ class FanOut:
             self._unsettled = sum(run.result is None for run in self.runs)
         if self.deadline is not None and self.deadline <= now:
             self._give_up_all(now)
-        soonest = math.inf
+        soonest, ticket = math.inf, self._ticket
+        if ticket is not None and ticket.waits and not self.done:
+            if ticket.may_wait():
+                soonest = now + ticket.look_again
+            else:
+                self._refuse(ticket)
         for run in self.runs:
             if run.result is not None:
                 continue
@@ -208,6 +225,16 @@ class FanOut:
         for run in self.runs:
             if run.result is None:
                 self._give_up(run, now)
+
+    def _refuse(self, ticket: Ticket) -> None:
+        """End a recall of which nothing has started; slots that it may be offered go to the next."""
+        now = self.clock()
+        with self._lock:
+            self._pending.clear()
+        for run in self.runs:
+            self.settle(run, now, None, ticket.refused, TaskOutcome.TIMEOUT, of_layer=False)
+            if run.limit is not None:
+                run.limit.withdraw(run)
 
     def _due(self, run: LayerRun) -> float:
         if run.started is not None:

@@ -65,6 +65,9 @@ class RunOwner(Protocol):
     def timeout_of(self, run: LayerRun) -> float:
         """Return the longest service time of a run in seconds."""
 
+    def may_start(self) -> bool:
+        """Decide whether a run that is offered a slot may take it."""
+
     def begin(self, run: LayerRun) -> bool:
         """Note that a run starts now; False if it may not."""
 
@@ -162,7 +165,7 @@ class LayerRun:
         self.granted_at = (
             in_flight if self.fan.parent is None else max(in_flight, self.fan.slots.limit.in_flight)
         )
-        if self.result is not None:
+        if self.result is not None or not self.fan.may_start():
             return False
         if self.local:
             self.fan.ready.append(self)

@@ -114,6 +114,11 @@ class SharedLimit:
         """Waiters without a slot."""
         return self._waiting
 
+    @property
+    def returned(self) -> int:
+        """Slots that came back since the start."""
+        return self._returned
+
     def ledger(self) -> SlotLedger:
         """Return what was given and returned so far, and what is out now."""
         with self._lock:

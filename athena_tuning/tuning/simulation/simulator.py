@@ -12,6 +12,7 @@ from heapq import heappop, heappush
 import numpy as np
 import numpy.typing as npt
 
+from athena_tuning.admission import Place, QueueLaw
 from athena_tuning.model import ConfigSet, LayerTask, QueryMetrics, TaskOutcome, TuningConfig
 from athena_tuning.tuning.trace import Trace
 
@@ -29,10 +30,11 @@ class SimulatedRun:
     """What the recalls of a trace met, in the order of the trace.
 
     Attributes:
-        latency_ms: whole recalls; NaN for those that were not over.
+        latency_ms: whole recalls; NaN for those that were not over, infinite for those that were refused.
         ended: seconds from the trace's start.
         partial: whether a layer was given up.
-        failed: whether every layer was.
+        failed: whether every layer was, or the recall was refused.
+        refused: whether it was refused.
         hits: whether the cache answered.
         held_ms: time for which the recall's tasks held slots, together.
     """
@@ -41,6 +43,7 @@ class SimulatedRun:
     ended: npt.NDArray[np.float64]
     partial: npt.NDArray[np.bool_]
     failed: npt.NDArray[np.bool_]
+    refused: npt.NDArray[np.bool_]
     hits: npt.NDArray[np.bool_]
     held_ms: npt.NDArray[np.float64]
 
@@ -62,7 +65,7 @@ class _Group:
 
 
 class Simulation:
-    """One manager in virtual time: shared first-come-first-served limit, contention, timeouts, cache.
+    """One manager in virtual time: first-come-first-served limit, admission, contention, timeouts, cache.
 
     A task that holds a slot progresses at ``1 / slow(n)`` while n tasks hold one, and all tasks of a layer
     alike (processor sharing), so contention is exact at every change of n and not only at a task's start. A
@@ -79,6 +82,7 @@ class Simulation:
         clients: run a closed loop: so many callers, each asking the trace's next question as soon as it has
             its answer, at no time that the trace says. None: the trace's own times.
         cache_seconds: lifetime of a cached result.
+        admission: refuse recalls in an overload, as the configs say; else they all wait.
 
     Example:
         >>> from athena_tuning.tuning.trace import Arrival
@@ -95,6 +99,7 @@ class Simulation:
         *,
         clients: int | None = None,
         cache_seconds: float = 300.0,
+        admission: bool = False,
     ) -> None:
         self.now = 0.0
         self.trace = trace
@@ -132,8 +137,11 @@ class Simulation:
         self._skipped = bytearray(m)
         self._queue: deque[int] = deque()
         self._events: list[tuple[float, int, int]] = []
-        self._busy = 0
-        self.apply(configs if isinstance(configs, ConfigSet) else _in_force(configs))
+        self._busy = self._limit = self._waiting = self._freed = 0
+        self._law = QueueLaw(1.0, 0.1) if admission else None
+        self._places: dict[int, Place] = {}
+        self._refused = bytearray(n)
+        self.apply(configs if isinstance(configs, ConfigSet) else in_force(configs))
         for _ in range(min(clients or 0, n)):
             heappush(self._events, (0.0, _ARRIVAL, -1))
 
@@ -150,7 +158,12 @@ class Simulation:
     def apply(self, configs: ConfigSet) -> None:
         """Put other configs in force, for recalls that begin from now on; the limit holds at once."""
         self.configs = configs
-        self._limit = configs.default.config.max_concurrent
+        config = configs.default.config
+        if self._law is not None:
+            self._law.after, self._law.wait = config.overload_after_seconds, config.overload_wait_seconds
+            if config.max_concurrent < self._limit:
+                self._law.shed(self.now)
+        self._limit = config.max_concurrent
         for group in self._groups:
             group.reach(self._limit)
         self._give_out()
@@ -185,14 +198,16 @@ class Simulation:
     def result(self) -> SimulatedRun:
         """Return what has happened so far."""
         begun, ended = np.array(self._begun), np.array(self._ended)
+        refused = np.frombuffer(bytes(self._refused), np.uint8).astype(bool)
         lost = np.array(self._lost)
         tasks = np.diff(np.array(self._first))
         held = np.nan_to_num(np.array(self._over) - np.array(self._started)) * 1000
         return SimulatedRun(
-            (ended - begun) * 1000,
+            np.where(refused, np.inf, (ended - begun) * 1000),
             ended,
             lost > 0,
-            (lost > 0) & (lost >= tasks),
+            ((lost > 0) & (lost >= tasks)) | refused,
+            refused,
             np.frombuffer(bytes(self._hit), np.uint8).astype(bool),
             np.bincount(np.array(self._recall, np.intp), held, len(begun)).astype(np.float64),
         )
@@ -211,24 +226,25 @@ class Simulation:
             for t in range(self._first[recall], self._first[recall + 1])
             if self._queued[t] == self._queued[t] and not self._skipped[t]
         )
-        lost, hit = self._lost[recall], bool(self._hit[recall])
+        lost, hit, refused = self._lost[recall], bool(self._hit[recall]), bool(self._refused[recall])
         config = self._config[recall]
         return QueryMetrics(
             f"s{recall}",
             arrival.text or f"question {recall}",
             arrival.query_type,
             epoch + begun,
-            (self._ended[recall] - begun) * 1000,
+            None if refused else (self._ended[recall] - begun) * 1000,
             None,
-            hit,
+            None if refused else hit,
             len(tasks) - lost,
             [t.layer for t in tasks],
             {t.layer: t.service_ms for t in tasks},
-            hit or lost < len(tasks),
+            hit or (lost < len(tasks) and not refused),
+            "refused: overloaded" if refused else None,
             parallel_execution=config.enable_parallel and len(tasks) > 1,
             concurrency_level=len(tasks) if config.enable_parallel else 1,
             tasks=tasks,
-            partial=lost > 0,
+            partial=lost > 0 or refused,
             config_version=self._version[recall],
             source="simulated",
         )
@@ -305,9 +321,16 @@ class Simulation:
             return
         if config.deadline_seconds is not None:
             heappush(self._events, (self.now + config.deadline_seconds, _DEADLINE, recall))
+        if self._law is not None:
+            at = self.now
+            deadline = None if config.deadline_seconds is None else at + config.deadline_seconds
+            place = Place(self._law, arrival.query_type, at, deadline, arrival.background)
+            if not place.may_queue(at, self._waiting, self._freed, self._busy >= self._limit):
+                self._refuse(recall)
+                return
+            self._places[recall] = place
         for t in ready if config.enable_parallel else ready[:1]:
-            self._queued[t] = self.now
-            self._queue.append(t)
+            self._wait(t)
         self._give_out()
 
     def _unskip(self, first: int, end: int) -> range:
@@ -315,12 +338,32 @@ class Simulation:
             self._skipped[t] = 0
         return range(first, end)
 
+    def _wait(self, t: int) -> None:
+        self._queued[t] = self.now
+        self._queue.append(t)
+        self._waiting += 1
+
+    def _refuse(self, recall: int) -> None:
+        for t in range(self._first[recall], self._first[recall + 1]):
+            if self._state[t] == _WAITING and self._queued[t] == self._queued[t]:
+                self._waiting -= 1
+            self._state[t] = _OVER
+            self._queued[t] = math.nan
+        self._refused[recall] = 1
+        self._left[recall] = 0
+        self._over_recall(recall, self.now)
+
     def _give_out(self) -> None:
-        queue, state = self._queue, self._state
+        queue, state, places = self._queue, self._state, self._places
         while queue and self._busy < self._limit:
             t = queue.popleft()
             if state[t] != _WAITING:
                 continue
+            place = places.get(self._recall[t])
+            if place is not None and not place.may_start(self.now, self._waiting - 1):
+                self._refuse(self._recall[t])
+                continue
+            self._waiting -= 1
             state[t] = _RUNNING
             self._busy += 1
             self._started[t] = self.now
@@ -342,6 +385,7 @@ class Simulation:
         self._state[t] = _OVER
         self._over[t] = self.now
         self._busy -= 1
+        self._freed += 1
         recall = self._recall[t]
         if timed_out:
             self._timed_out[t] = 1
@@ -356,8 +400,7 @@ class Simulation:
     def _ask_next(self, recall: int) -> None:
         for t in range(self._first[recall], self._first[recall + 1]):
             if self._queued[t] != self._queued[t] and not self._skipped[t]:
-                self._queued[t] = self.now
-                self._queue.append(t)
+                self._wait(t)
                 return
 
     def _abandon(self, recall: int) -> None:
@@ -367,6 +410,8 @@ class Simulation:
             state = self._state[t]
             if state != _OVER and not self._skipped[t]:
                 self._busy -= state == _RUNNING
+                self._freed += state == _RUNNING
+                self._waiting -= state == _WAITING and self._queued[t] == self._queued[t]
                 self._state[t] = _OVER
                 self._over[t] = self.now
                 self._timed_out[t] = 1
@@ -378,7 +423,12 @@ class Simulation:
         self._ended[recall] = when
         self.finished.append(recall)
         arrival = self.trace.arrivals[recall]
-        if arrival.text and not self._hit[recall] and not self._lost[recall]:
+        refused = self._refused[recall]
+        if self._law is not None and self._places.pop(recall, None) is not None and not refused:
+            own = range(self._first[recall], self._first[recall + 1])
+            served = [self._over[t] - self._started[t] for t in own if self._started[t] == self._started[t]]
+            self._law.served(arrival.query_type, max(served, default=0.0))
+        if arrival.text and not self._hit[recall] and not self._lost[recall] and not refused:
             self._cached[arrival.text] = when + self._cache_seconds
         if self._clients is not None:
             heappush(self._events, (when, _ARRIVAL, -1))
@@ -391,6 +441,7 @@ def simulate(
     return Simulation(trace, config, slowdown).run().result()
 
 
-def _in_force(config: TuningConfig) -> ConfigSet:
+def in_force(config: TuningConfig) -> ConfigSet:
+    """Return a config as the one in force for all types."""
     defaults = ConfigSet()
     return replace(defaults, default=replace(defaults.default, config=config))

@@ -23,7 +23,7 @@ from athena_tuning.ui.charts.panel import (
     listed,
     number,
 )
-from athena_tuning.ui.theme import BAD, GOOD, PLAIN
+from athena_tuning.ui.theme import BAD, GOOD, PLAIN, TARGET
 
 _APART = 0.07
 """Share of the period that a mark's label takes up."""
@@ -61,9 +61,10 @@ def latency_over_time(
 def throughput_over_time(
     series: Any, *, bucket_seconds: float, timezone: str, period: tuple[float, float] | None = None
 ) -> Panel:
-    """Draw recalls per second, those that the cache answered and those that failed, stacked."""
-    asked = [n - h - e for n, h, e in zip(series.count, series.cache_hits, series.errors, strict=True)]
-    total, errors = sum(map(int, series.count)), sum(map(int, series.errors))
+    """Draw recalls per second, those that the cache answered, failed and refused ones apart, stacked."""
+    parts = (series.count, series.cache_hits, series.errors, series.refused)
+    asked = [n - h - e - r for n, h, e, r in zip(*parts, strict=True)]
+    total, errors, refused = (sum(map(int, part)) for part in (series.count, series.errors, series.refused))
     peak = highest(series.count) / bucket_seconds
     times = units.wall_clock(series.time, timezone)
     bars = [
@@ -72,9 +73,11 @@ def throughput_over_time(
             ("asked layers", asked, PLAIN),
             ("from the cache", series.cache_hits, GOOD),
             ("failed", series.errors, BAD),
+            *([("refused", series.refused, TARGET)] if refused else []),
         )
     ]
-    words = f"{total} recalls, {errors} failed; at most {units.rate(peak)} in a bucket."
+    told = f", {refused} refused" if refused else ""
+    words = f"{total} recalls, {errors} failed{told}; at most {units.rate(peak)} in a bucket."
     return Panel(bars, _time_axis(timezone, period), Axis(unit="/s"), words)
 
 

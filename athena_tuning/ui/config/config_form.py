@@ -22,6 +22,13 @@ LIMIT_HELP = (
 )
 TIMEOUT_HELP = "Longest service time of a layer task; the wait for a slot does not count."
 DEADLINE_HELP = "Then the answer is partial; 0 is none."
+OVERLOAD_HELP = (
+    "Refuse recalls once the queue for slots has not been empty for so long and more come than can be "
+    "served; 0 is never. Like the limit, only the config for all types decides it."
+)
+OVERLOAD_WAIT_HELP = "Longest wait for a slot while recalls are refused."
+
+_SHARED = ("limit", "overload", "patience")
 
 
 class StrategyText(NamedTuple):
@@ -117,6 +124,8 @@ def form(page: PageContext, at: ConfigVersion, base: int, scope: str) -> None:
                 ("Tasks in flight", "limit", "max_concurrent", 1, LIMIT_HELP),
                 ("Timeout, s", "timeout", "timeout_seconds", 0.5, TIMEOUT_HELP),
                 ("Deadline of a recall, s", "deadline", "deadline_seconds", 0.5, DEADLINE_HELP),
+                ("Overload after, s", "overload", "overload_after_seconds", 0.1, OVERLOAD_HELP),
+                ("Wait in an overload, s", "patience", "overload_wait_seconds", 0.05, OVERLOAD_WAIT_HELP),
             ):
                 own = getattr(config, field) or 0
                 with st.container(gap="xsmall"):
@@ -126,7 +135,7 @@ def form(page: PageContext, at: ConfigVersion, base: int, scope: str) -> None:
                         step=step,
                         format="%d" if step == 1 else "%g",
                         key=f"{name}-{key}",
-                        disabled=locked or (name == "limit" and scope != "all"),
+                        disabled=locked or (name in _SHARED and scope != "all"),
                         help=about,
                     )
                     _refusal(refused, field)
@@ -213,6 +222,8 @@ def _review(at: ConfigVersion, base: int, scope: str, key: str, layers: Sequence
             "max_concurrent": state[f"limit-{key}"],
             "timeout_seconds": state[f"timeout-{key}"],
             "deadline_seconds": _number(state[f"deadline-{key}"]) or None,
+            "overload_after_seconds": _number(state[f"overload-{key}"]) or None,
+            "overload_wait_seconds": state[f"patience-{key}"],
             "enable_parallel": state[f"parallel-{key}"],
             "enable_cache": state[f"cache-{key}"],
             "layer_selection_enabled": state[f"selection-{key}"],

@@ -108,6 +108,7 @@ def compare(page: PageContext, chosen: Sequence[ConfigVersion]) -> None:
                     ("p99", "p99_latency_ms", units.ms),
                     ("queue wait, mean", "mean_queue_ms", units.ms),
                     ("failed", "errors", units.count),
+                    ("refused", "refused", units.count),
                 )
             ],
         )

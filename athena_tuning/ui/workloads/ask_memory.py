@@ -109,6 +109,11 @@ def _answer(page: PageContext, answer: Mapping[str, Any], record: QueryMetrics |
             Chip(units.ms(answer["_latency_ms"]), "took", "accent"),
             Chip("the cache" if answer["_cache_hit"] else "the layers", "answered by"),
             Chip(f"v{answer['_config_version']}", "config"),
+            *(
+                [Chip(f"try again in {units.seconds(answer['_retry_after_s'])}", "refused", "bad")]
+                if answer.get("_refused")
+                else []
+            ),
             *(Chip(f"{layer}: {why}", "no answer from", "bad") for layer, why in answer["_errors"].items()),
         ]
     )
