@@ -76,7 +76,7 @@ def test_the_make_targets_that_the_readme_names_exist() -> None:
 
 def test_continuous_integration_runs_the_readmes_test_command() -> None:
     assert "make test" in COMMANDS
-    assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == "make test"
+    assert "make test" in (ROOT / ".ci" / "run").read_text().splitlines()
 
 
 def test_one_command_serves_the_app(tmp_path: Path) -> None:
