@@ -32,6 +32,7 @@ from athena_tuning.recall.registered_layer import RegisteredLayer
 from athena_tuning.recall.request import RecallRequest
 from athena_tuning.recall.result import RecallResult
 from athena_tuning.recall.routing.dependencies import DependencyGraph
+from athena_tuning.recall.routing.exploration import Exploration
 from athena_tuning.recall.routing.route import Route, route
 from athena_tuning.recall.snapshot import Snapshot
 from athena_tuning.single_flight import Flight, SingleFlight
@@ -77,7 +78,7 @@ class Recaller:
         configs: gives the configs in force.
         clock: Unix seconds.
         contributions: told what the layers gave.
-        chance: draws from 0 to 1; below its config's ``exploration_share`` a recall asks every layer.
+        chance: draws from 0 to 1; decides which recalls explore.
         identity: context variables on which answers depend.
     """
 
@@ -106,7 +107,7 @@ class Recaller:
         self._configs = configs
         self._clock = clock
         self._contributions = contributions
-        self._chance = chance
+        self._exploration = Exploration(chance)
         self._identity = tuple(identity)
         self._graph = DependencyGraph({})
         self._numbers = itertools.count(1)
@@ -205,7 +206,7 @@ class Recaller:
         version = configs.by_type.get(query_type, configs.default)
         config, layers = version.config, self.layers
         if request.layers is None:
-            explores = self._chance() < config.exploration_share and not self._executor.waiting
+            explores = self._exploration.explores(config.exploration_share) and not self._executor.waiting
             way = route(query, query_type, tuple(layers), config, context=context, explores=explores)
         elif unknown := [name for name in request.layers if name not in layers]:
             raise ValueError(f"there is no layer {unknown[0]!r:.80}; there are {', '.join(layers)}")
