@@ -58,7 +58,7 @@ class QueueLaw:
         wait: what recalls may wait in an overload.
         overloaded_since: since when it is overloaded; None: it is not.
 
-    Example:
+    Examples:
         >>> law = QueueLaw(after=1.0, wait=0.1)
         >>> law.served("factual", 0.02)
         >>> law.queued(0.0, waiting=1, freed=0)

@@ -21,7 +21,7 @@ def needs_extra(name: str, what: str) -> Iterator[None]:
     Raises:
         MissingExtra: if something in the block cannot be imported.
 
-    Example:
+    Examples:
         >>> with needs_extra("files", "Parquet"):
         ...     import not_installed
         Traceback (most recent call last):

@@ -81,7 +81,7 @@ class HeldLock:
 class Gate:
     """Lets threads in to use what must not be used while the process forks; who is inside may come in again.
 
-    Example:
+    Examples:
         >>> gate = Gate()
         >>> with gate:
         ...     gate.shut(time.monotonic())

@@ -55,7 +55,7 @@ class Records(list[R]):
         record: the dataclass; it says the columns also where there is no record.
         values: the records.
 
-    Example:
+    Examples:
         >>> from athena_tuning.model import WorkerStatus
         >>> table = Records(WorkerStatus).to_pandas()
         >>> len(table), str(table.dtypes["config_version"])
@@ -92,7 +92,7 @@ def frame(columns: Columns) -> pd.DataFrame:
     Raises:
         MissingExtra: if pandas is not installed.
 
-    Example:
+    Examples:
         >>> table = frame({"time": (TIME, [0.5, None]), "hits": ("Int64", [3, None])})
         >>> [str(dtype) for dtype in table.dtypes], table["time"][0].isoformat()
         (['datetime64[us, UTC]', 'Int64'], '1970-01-01T00:00:00.500000+00:00')

@@ -21,7 +21,7 @@ class LruCache(Generic[K, V]):
         max_entries: values kept at most.
         on_evict: called with each value that made room for a newer one, without any lock of the cache.
 
-    Example:
+    Examples:
         >>> cache = LruCache(2)
         >>> cache.put("a", 1), cache.put("b", 2), cache.get("a"), cache.put("c", 3)
         (None, None, 1, None)

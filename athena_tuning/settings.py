@@ -38,7 +38,7 @@ class Setting:
     def key(self) -> str:
         """What it is called in the file.
 
-        Example:
+        Examples:
             >>> Setting("ATHENA_TUNING_SLO_MS", "", "").key
             'slo_ms'
         """
@@ -105,7 +105,7 @@ class Settings(Mapping[str, str]):
     Raises:
         SettingsError: when a value is looked up, if the file cannot be read.
 
-    Example:
+    Examples:
         >>> current.get("NO_SUCH_SETTING") is None
         True
     """

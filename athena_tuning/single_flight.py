@@ -57,7 +57,7 @@ class Flight(Generic[T]):
 class SingleFlight(Generic[T]):
     """The computations under way, by what they compute.
 
-    Example:
+    Examples:
         >>> flights = SingleFlight()
         >>> (flight, first), (same, second) = flights.join("q"), flights.join("q")
         >>> first, second, same is flight

@@ -56,7 +56,7 @@ def instant(words: str, now: float, option: str) -> float:
     Raises:
         click.UsageError: if it is neither.
 
-    Example:
+    Examples:
         >>> instant("2h", 10_000.0, "--since"), instant("1970-01-02T00:00Z", 0.0, "--since")
         (2800.0, 86400.0)
     """
@@ -74,7 +74,7 @@ def instant(words: str, now: float, option: str) -> float:
 def moment(unix_seconds: float) -> str:
     """Return date and time of day here, with the offset.
 
-    Example:
+    Examples:
         >>> len(moment(0.0))
         25
     """

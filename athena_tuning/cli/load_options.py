@@ -79,7 +79,7 @@ def spec_of(rate_per_s: float, seconds: float | None, values: Mapping[str, Any])
     Raises:
         click.UsageError: if values do not fit together.
 
-    Example:
+    Examples:
         >>> spec_of(5.0, 60.0, {"pattern": "day", "mix": "factual=3,temporal=1"}).mix["factual"]
         3.0
     """
@@ -106,7 +106,7 @@ def weights_of(text: str) -> dict[str, float]:
     Raises:
         click.UsageError: naming the part that is none.
 
-    Example:
+    Examples:
         >>> weights_of("factual=3, temporal")
         {'factual': 3.0, 'temporal': 1.0}
     """

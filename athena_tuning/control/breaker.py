@@ -68,7 +68,7 @@ class Breaker:
         state: where it is.
         reason: why it opened last, in words; "" if it never did.
 
-    Example:
+    Examples:
         >>> now = [0.0]
         >>> breaker = Breaker(BreakerSettings(in_a_row=2, trials=1), clock=lambda: now[0])
         >>> for _ in range(2):

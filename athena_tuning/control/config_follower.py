@@ -148,7 +148,7 @@ class ConfigFollower:
 def first_configs(strategy: TuningStrategy, mode: Mode) -> ConfigSet:
     """Return what is in force before anybody has written a config.
 
-    Example:
+    Examples:
         >>> first_configs(TuningStrategy.COST, Mode.PINNED).default.mode
         <Mode.PINNED: 'pinned'>
     """

@@ -52,7 +52,7 @@ class Control(Worker):
     Raises:
         StoreError: if the store cannot be opened.
 
-    Example:
+    Examples:
         >>> with Control("memory://") as control:
         ...     with control.measure("last deploy?", "temporal") as query:
         ...         with query.layer("semantic"):

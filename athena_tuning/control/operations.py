@@ -35,7 +35,7 @@ def apply(
 ) -> list[ConfigChange]:
     """Put values in force for one scope; the mode stays if it is None.
 
-    Example:
+    Examples:
         >>> apply(ConfigSet(), TuningConfig(8), actor="ana", reason="more cores")[0].expected_version
         0
     """
@@ -108,7 +108,7 @@ def set_mode(
 ) -> list[ConfigChange]:
     """Say who steers; the values stay.
 
-    Example:
+    Examples:
         >>> [change.mode for change in set_mode(ConfigSet(), Mode.AUTO, actor="ana", reason="let it run")]
         [<Mode.AUTO: 'auto'>]
     """
@@ -218,7 +218,7 @@ def undo_reason(history: Sequence[ConfigVersion]) -> str | None:
     Args:
         history: of that scope alone, newest first; two versions are enough.
 
-    Example:
+    Examples:
         >>> first = ConfigVersion(1, 0, "all", TuningConfig(8), Mode.ADVISE, "ana", "more cores", 0.0)
         >>> undo_reason([first])
         'undo of version 1 (back to the defaults): more cores'

@@ -46,7 +46,7 @@ class PeriodicThread:
     Attributes:
         failures: how often each task failed so far.
 
-    Example:
+    Examples:
         >>> thread = PeriodicThread("counter", [PeriodicTask("count", 2.0, lambda: print("done"))],
         ...                         clock=lambda: 0.0)
         >>> thread.tick(10.0), thread.tick(11.0), thread.tick(12.0)

@@ -33,7 +33,7 @@ class SharedWindow:
         clock: Unix seconds.
         begin_at: position in ``own`` of the first recall to take.
 
-    Example:
+    Examples:
         >>> from athena_tuning.store import MemoryStore
         >>> shared = SharedWindow(PerformanceProfiler(), MemoryStore(), "w1")
         >>> shared.take_others()

@@ -32,7 +32,7 @@ class QueryMiddleware:
         paths: beginnings of the paths that are queries; None: all.
         text: gives what is asked by the request's scope, in place of the parameter.
 
-    Example:
+    Examples:
         >>> import asyncio
         >>> async def app(scope, receive, send):
         ...     with layer("semantic") as share:

@@ -65,7 +65,7 @@ class LiveSpans:
         cut: traces that were decided before they ended.
         late: spans that ended after their trace was decided.
 
-    Example:
+    Examples:
         >>> profiler = PerformanceProfiler()
         >>> spans = LiveSpans(profiler)
         >>> spans.begin("t", "1", None, "search")

@@ -48,7 +48,7 @@ class QuerySpanProcessor(SpanProcessor):
     Attributes:
         spans: what is under way, and what was let go.
 
-    Example:
+    Examples:
         >>> from opentelemetry.sdk.trace import TracerProvider
         >>> profiler, provider = PerformanceProfiler(), TracerProvider()
         >>> provider.add_span_processor(QuerySpanProcessor(profiler))

@@ -72,7 +72,7 @@ class Totals:
     Args:
         profiler: whose records.
 
-    Example:
+    Examples:
         >>> profiler = PerformanceProfiler()
         >>> totals = Totals(profiler)
         >>> with profiler.measure("last deploy?", "temporal") as query, query.layer("semantic"):

@@ -64,7 +64,7 @@ _UNIT_WORDS = frozenset({"unix", "epoch", "utc"})
 def known_as(column: str) -> str:
     """Return a column's name in words, without its unit.
 
-    Example:
+    Examples:
         >>> known_as("StartTimeUnixNano"), known_as("took_ms")
         ('start time', 'took')
     """

@@ -28,7 +28,7 @@ def to_record(mapping: ColumnMapping) -> Callable[[int, Row], QueryMetrics]:
 
     What it returns raises ``ValueError``, naming the column, for a value that does not fit.
 
-    Example:
+    Examples:
         >>> make = to_record(ColumnMapping(start="at", latency="took", latency_unit="us"))
         >>> record = make(7, {"at": "1700000000", "took": 1500})
         >>> record.query_id, record.latency_ms, record.success

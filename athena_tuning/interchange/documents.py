@@ -32,7 +32,7 @@ def elements(
     Raises:
         ValueError: if the text is no JSON, with the place; ``TornFile`` if it ends in the middle.
 
-    Example:
+    Examples:
         >>> import io
         >>> two = b'{"took": 1, "data": [1, {"a": 2}]} {"data": [3]}'
         >>> list(elements(io.BytesIO(two), two, ["data"], None, Limits()))

@@ -47,7 +47,7 @@ def export_records(
         MissingExtra: if it is Parquet and the extra ``files`` is not installed.
         OSError: if the file cannot be written.
 
-    Example:
+    Examples:
         >>> from athena_tuning.interchange import Import
         >>> path = Path(tempfile.mkdtemp(), "m.csv")
         >>> export_records([QueryMetrics("q", "=1+1", "meta", 5.0, None, None, None, 1, [], {}, True)], path)

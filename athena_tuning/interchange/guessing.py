@@ -52,7 +52,7 @@ def guess(columns: Sequence[str], rows: Rows, known: Mapping[str, str] | None = 
         rows: the first rows, values by name.
         known: units that the file's schema or a person names, by column.
 
-    Example:
+    Examples:
         >>> rows = [{"StartTimeUnixNano": "1661141965391007814", "Duration": "191530", "op": "read"}]
         >>> found = guess(list(rows[0]), rows, {"Duration": "us"})
         >>> found.mapping.start, found.mapping.time_unit, found.mapping.latency, found.mapping.latency_unit

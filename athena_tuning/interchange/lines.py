@@ -120,7 +120,7 @@ def heading(lines: Iterable[str], limits: Limits) -> tuple[str, list[str], list[
     Raises:
         ValueError: if there is no line, or it has more columns than any table of queries.
 
-    Example:
+    Examples:
         >>> heading(["# made by hand", "ts;took", "17;2"], Limits())
         (';', ['ts', 'took'], [])
         >>> heading(["1700000000,12.5"], Limits())
@@ -156,7 +156,7 @@ def _is_value(cell: str) -> bool:
 def delimiter_of(header: str) -> str:
     r"""Return what separates the names of a header line.
 
-    Example:
+    Examples:
         >>> delimiter_of("start;end;note, if any"), delimiter_of("only")
         (';', ',')
     """
@@ -169,7 +169,7 @@ def column_names(cells: Sequence[str], limits: Limits) -> list[str]:
     Raises:
         ValueError: if there are more than any table of queries has.
 
-    Example:
+    Examples:
         >>> column_names(["start", "ms", "ms", ""], Limits())
         ['start', 'ms', 'ms (2)', 'column 4']
     """

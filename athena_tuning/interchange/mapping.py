@@ -45,7 +45,7 @@ class ColumnMapping:
     Raises:
         ValueError: if a unit is none.
 
-    Example:
+    Examples:
         >>> ColumnMapping(start="ts", latency="took").corrected(latency_unit="us").latency_unit
         'us'
     """
@@ -116,7 +116,7 @@ class ColumnMapping:
         Raises:
             ValueError: naming the word that is none.
 
-        Example:
+        Examples:
             >>> mapping = ColumnMapping(start="ts")
             >>> changes = mapping.changes_in(["latency=took:us", "layer.graph=g:ns"])
             >>> changes["latency"], changes["latency_unit"], mapping.corrected(**changes).layer_columns

@@ -82,7 +82,7 @@ def open_bytes(path: Path, limits: Limits) -> Iterator[tuple[BinaryIO, BinaryIO]
 def encoding_of(head: bytes) -> str:
     """Return the encoding that a byte order mark tells; UTF-8 where there is none.
 
-    Example:
+    Examples:
         >>> encoding_of("a,b".encode("utf-16")), encoding_of(b"a,b")
         ('utf-16', 'utf-8')
     """

@@ -71,7 +71,7 @@ class Import:
         OSError: if the file cannot be read.
         ValueError: if it is nothing that is read here, is refused by its format, or the mapping does not fit.
 
-    Example:
+    Examples:
         >>> import tempfile, pathlib
         >>> file = pathlib.Path(tempfile.mkdtemp(), "log.csv")
         >>> _ = file.write_text("ts,took_us,endpoint\n1700000000,1500,/search\n1700000001,,/search\n")

@@ -14,7 +14,7 @@ class RecentNames:
     Args:
         most: names that are held at most.
 
-    Example:
+    Examples:
         >>> seen = RecentNames(4)
         >>> [seen.first(name, row) for row, name in enumerate("abacdefa")]
         [0, 1, 0, 3, 4, 5, 6, 7]

@@ -155,7 +155,7 @@ class Recogniser:
         recognise: looks at a sample; None where it has not the marks of the format.
         refuses: whether such files are only known to be refused.
 
-    Example:
+    Examples:
         >>> def recognise(sample):
         ...     if not sample.has("when", "took_ms", "shelf"):
         ...         return None

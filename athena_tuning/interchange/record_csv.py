@@ -16,7 +16,7 @@ _FLAGS = {"true": True, "false": False}
 def to_cells(m: QueryMetrics) -> list[str]:
     """Return the cells of a record in the order of ``record_json.FIELDS``; what is unknown is empty.
 
-    Example:
+    Examples:
         >>> m = QueryMetrics("q1", "=SUM(A1)", "factual", 5.0, 1.5, None, None, 1, [], {}, True)
         >>> to_cells(m)[:6]
         ['q1', "'=SUM(A1)", 'factual', '5.0', '1.5', '']
@@ -47,7 +47,7 @@ def from_cells(row: Mapping[str, str]) -> QueryMetrics:
 def safe_text(text: str) -> str:
     """Return a text that no spreadsheet takes for a formula: one that looks like it gets an apostrophe.
 
-    Example:
+    Examples:
         >>> safe_text("=1+1"), safe_text("a=1"), plain_text(safe_text("'-1"))
         ("'=1+1", 'a=1', "'-1")
     """

@@ -30,7 +30,7 @@ _OUTCOMES = {str(outcome): outcome for outcome in TaskOutcome}
 def to_plain(m: QueryMetrics) -> dict[str, Any]:
     """Return a record as JSON types; what is unknown, or no finite number, is None.
 
-    Example:
+    Examples:
         >>> m = QueryMetrics("q1", "tea?", "meta", 5.0, None, None, None, 1, [], {}, None, source="sample")
         >>> plain = to_plain(m)
         >>> plain["query_text"], plain["latency_ms"], from_plain(plain) == m
@@ -85,7 +85,7 @@ def from_plain(values: Mapping[str, Any]) -> QueryMetrics:
 def imported_source(source: Any) -> str:
     """Return the source of a record that was read from a file: a simulated one stays simulated.
 
-    Example:
+    Examples:
         >>> imported_source("live"), imported_source(None), imported_source("simulated")
         ('imported', 'imported', 'simulated')
     """

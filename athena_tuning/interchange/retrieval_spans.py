@@ -119,7 +119,7 @@ def recalls(
         trace_is_request: whether several first spans are parts of one request.
         first_spans: whether the fourth rule counts; not where others of the same system have retrievals.
 
-    Example:
+    Examples:
         >>> kind = {"openinference.span.kind": "RETRIEVER"}
         >>> def span(own, parent, name, start, took, attributes=kind):
         ...     return Span("t", own, parent, name, start, took, attributes=attributes)

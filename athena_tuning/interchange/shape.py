@@ -79,7 +79,7 @@ class Sample:
         units: units that the file's own schema names, by column ("ms").
         head: the first bytes.
 
-    Example:
+    Examples:
         >>> sample = Sample(Shape.JSONL, ("a", "b"), ({"a": 1}, {"a": 2, "b": 3}))
         >>> sample.has("a", "b"), sample.share(lambda row: "b" in row)
         (True, 0.5)
@@ -176,7 +176,7 @@ def columns_of(path: Path, layout: Layout, rows: Sequence[Row], limits: Limits) 
 def members_of(text: str) -> list[str]:
     """Return the names of the members of the outermost object, as far as the text goes.
 
-    Example:
+    Examples:
         >>> members_of('{"a": {"b": 1}, "c": [1, 2')
         ['a', 'c']
     """

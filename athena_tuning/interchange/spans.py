@@ -112,7 +112,7 @@ class Span:
 def kept(pairs: Iterable[tuple[str, Any]], keep: Container[str] = KEPT_ATTRIBUTES) -> dict[str, Any]:
     """Return what counts of a span's attributes: short texts, and of documents how many there are.
 
-    Example:
+    Examples:
         >>> documents = [(f"retrieval.documents.{n}.document.id", n) for n in range(3)]
         >>> kept([("input.value", '{"query": "tea?"}'), ("other", 1), *documents])
         {'input.value': 'tea?', 'retrieval.documents': 3}
@@ -136,7 +136,7 @@ def kept(pairs: Iterable[tuple[str, Any]], keep: Container[str] = KEPT_ATTRIBUTE
 def question_in(value: Any, depth: int = 3) -> str | None:
     """Return what was asked in the inputs of a step: a text, or the first text of such a name in an object.
 
-    Example:
+    Examples:
         >>> question_in('{"bm25": {"query": "tea?", "top_k": 3}}'), question_in("coffee?"), question_in(7)
         ('tea?', 'coffee?', None)
     """

@@ -25,7 +25,7 @@ class Survey:
         succeeded: queries that are known to have.
         failed: queries that are known to have.
 
-    Example:
+    Examples:
         >>> made = QueryMetrics("q", "", "a", 5.0, 12.0, None, None, None, [], {}, True)
         >>> seen = Survey(ImportReport())
         >>> seen.take([made, made._replace(timestamp=7.0, latency_ms=None)])

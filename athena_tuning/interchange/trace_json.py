@@ -67,7 +67,7 @@ def each(
 def id_of(value: Any) -> str | None:
     """Return an id in its hexadecimal form, also where it is in base64; None for none.
 
-    Example:
+    Examples:
         >>> id_of("Sc130fnc2TY="), id_of("49cd77d1f9dcd936"), id_of("")
         ('49cd77d1f9dcd936', '49cd77d1f9dcd936', None)
     """
@@ -118,7 +118,7 @@ def written_ns(value: Any, name: str) -> int | None:
     Raises:
         ValueError: if it is no time.
 
-    Example:
+    Examples:
         >>> written_ns("2026-11-27T20:00:00.000001", "start_time"), written_ns(1795809600000, "start_time")
         (1795809600000001000, 1795809600000000000)
     """

@@ -30,7 +30,7 @@ def time_unit(what: str, column: str, times: Sequence[float]) -> tuple[str, str,
         column: where they are.
         times: of some rows.
 
-    Example:
+    Examples:
         >>> time_unit("start", "ts", [1_700_000_000_000, 1_700_000_001_000])[:2]
         ('ms', "by the size of the numbers in 'ts'")
         >>> print(time_unit("start", "offset", [0, 40_000, 90_000, 3_540_000])[2])
@@ -63,7 +63,7 @@ def duration_unit(
         per_s: rows a second; None if that is unknown.
         beside: unit of times beside them that count from an unknown beginning, if there are such.
 
-    Example:
+    Examples:
         >>> duration_unit("took", [51_000_000.0, 90_000_000.0], per_s=20.0)[:2]
         ('ns', 'only that fits their median and 20 rows a second')
         >>> print(duration_unit("took", [1500, 1500], per_s=2.0)[2])

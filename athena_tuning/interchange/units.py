@@ -85,7 +85,7 @@ _NO = frozenset(
 def words(name: str) -> tuple[str, ...]:
     """Return the words of a column's name in small letters.
 
-    Example:
+    Examples:
         >>> words("StartTimeUnixNano"), words("http.took_ms")
         (('start', 'time', 'unix', 'nano'), ('http', 'took', 'ms'))
     """
@@ -95,7 +95,7 @@ def words(name: str) -> tuple[str, ...]:
 def named_unit(name: str) -> str | None:
     """Return the unit in a column's name, None if there is none.
 
-    Example:
+    Examples:
         >>> named_unit("duration_us"), named_unit("DurationSeconds"), named_unit("status")
         ('us', 's', None)
     """
@@ -105,7 +105,7 @@ def named_unit(name: str) -> str | None:
 def time_unit_of(values: Sequence[float]) -> str:
     """Return the unit of times by rule 3.
 
-    Example:
+    Examples:
         >>> time_unit_of([1_700_000_000_000]), time_unit_of([1.7e9]), time_unit_of([57.2])
         ('ms', 's', 's')
     """
@@ -122,7 +122,7 @@ def unit_that_agrees(durations: Sequence[float], spans: Sequence[float]) -> str 
         durations: values of unknown unit.
         spans: seconds from start to end of the same rows.
 
-    Example:
+    Examples:
         >>> unit_that_agrees([191530], [0.191531]), unit_that_agrees([5], [700.0])
         ('us', None)
     """
@@ -141,7 +141,7 @@ def duration_unit_of(durations: Sequence[float], beside: str | None = None) -> t
         durations: values of unknown unit.
         beside: unit of times that count from an unknown beginning, if the rows have such.
 
-    Example:
+    Examples:
         >>> duration_unit_of([0.078, 2.5])
         ('s', 'median below 10 with fractions')
     """
@@ -158,7 +158,7 @@ def duration_unit_of(durations: Sequence[float], beside: str | None = None) -> t
 def brings_unit(text: str) -> bool:
     """Whether a duration is written with its unit, or as hours, minutes and seconds.
 
-    Example:
+    Examples:
         >>> brings_unit("12.5ms"), brings_unit("00:01:30"), brings_unit("12.5")
         (True, True, False)
     """
@@ -172,7 +172,7 @@ def number(value: Any) -> float | int | None:
     Raises:
         ValueError: if it is something else.
 
-    Example:
+    Examples:
         >>> number("12,5"), number("1.234,5"), number("1,234.5"), number("1701779876570888000"), number("n/a")
         (12.5, 1234.5, 1234.5, 1701779876570888000, None)
     """
@@ -207,7 +207,7 @@ def duration_ms(value: Any, unit: str) -> float | None:
     Raises:
         ValueError: if it is no duration.
 
-    Example:
+    Examples:
         >>> duration_ms(191530, "us"), duration_ms("1.5 s", "ms"), duration_ms("00:00:02", "ms")
         (191.53, 1500.0, 2000.0)
     """
@@ -237,7 +237,7 @@ def moment(value: Any, unit: str) -> float | None:
     Raises:
         ValueError: if it is no time.
 
-    Example:
+    Examples:
         >>> moment("2023-12-05T12:37:56Z", "text"), moment("00:00:01.5", "text"), moment(1700000000500, "ms")
         (1701779876.0, 1.5, 1700000000.5)
     """
@@ -257,7 +257,7 @@ def flag(value: Any) -> bool | None:
     A status of 100 to 399 is a success, one of 500 to 599 a failure. Who got a 4xx asked wrongly: that tells
     nothing of the system. An unknown word is unknown.
 
-    Example:
+    Examples:
         >>> flag("true"), flag(503), flag("404"), flag("")
         (True, False, None, None)
     """

@@ -25,7 +25,7 @@ class RunArchive:
     Args:
         folder: where the files are; None: ``runs`` in the data folder.
 
-    Example:
+    Examples:
         >>> RunArchive(Path("/nowhere")).newest()
         []
     """
@@ -82,7 +82,7 @@ class RunArchive:
 
         ``to_pandas`` makes a table of them, as that of a summary.
 
-        Example:
+        Examples:
             >>> table = RunArchive(Path("/nowhere")).newest().to_pandas()
             >>> [str(table.dtypes[name]) for name in ("started", "p99_ms", "spec_rate_per_s", "spec_clients")]
             ['datetime64[us, UTC]', 'float64', 'float64', 'Int64']

@@ -36,7 +36,7 @@ class Questions:
     Raises:
         ValueError: if the mix asks for a type that has no questions, holds no weight, or a figure is odd.
 
-    Example:
+    Examples:
         >>> stream = iter(Questions({"factual": ["a", "b"]}, {"factual": 1.0}, repetition=5.0, seed=1))
         >>> kinds, texts = zip(*(next(stream) for _ in range(100)))
         >>> texts.count(max(set(texts), key=texts.count)) > 80

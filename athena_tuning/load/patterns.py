@@ -61,7 +61,7 @@ def day(rate: float, duration: float, rng: np.random.Generator) -> Times:
 def day_rhythm(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the relative rate at the share ``x`` (0 to 1) of a day, from 1 up to ``DAY_PEAK_TO_TROUGH``.
 
-    Example:
+    Examples:
         >>> rate = day_rhythm(np.array([4 / 24, 12.5 / 24, 19 / 24]))
         >>> bool(rate[0] < 1.1 < rate[2] < rate[1] <= DAY_PEAK_TO_TROUGH)
         True
@@ -94,7 +94,7 @@ def replay(recorded: Sequence[float] | Times, speed: float = 1.0) -> Times:
     Raises:
         ValueError: if nothing was recorded, a time is not finite or the speed is not positive.
 
-    Example:
+    Examples:
         >>> replay([100.0, 104.0, 102.0], speed=2.0).tolist()
         [0.0, 1.0, 2.0]
     """
@@ -134,7 +134,7 @@ class Spacing:
 def spacing(times: Sequence[float] | Times, duration: float, window_s: float = 60.0) -> Spacing:
     """Measure arrivals within ``duration`` seconds, the dispersion over whole windows of ``window_s``.
 
-    Example:
+    Examples:
         >>> spacing(np.arange(0.0, 100.0, 1.0), 100.0, 10.0)
         Spacing(rate_per_s=1.0, cv=0.0, dispersion=0.0)
     """

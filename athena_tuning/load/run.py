@@ -69,7 +69,7 @@ class LoadRun(RunHandle):
     Raises:
         ValueError: if there are no questions for a type of the mix, or nothing to replay.
 
-    Example:
+    Examples:
         >>> class Echo:
         ...     def recall(self, query, *, k):
         ...         return {"_success": True}

@@ -39,7 +39,7 @@ class RemoteLayer:
     Raises:
         ValueError: if a figure makes no sense.
 
-    Example:
+    Examples:
         >>> class Notes:
         ...     name = "notes"
         ...     def search(self, query, k, deadline):

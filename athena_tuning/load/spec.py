@@ -46,7 +46,7 @@ class LoadSpec:
     Raises:
         ValueError: if a value does not fit; the message names field and value.
 
-    Example:
+    Examples:
         >>> LoadSpec("bursty", rate_per_s=20, duration_s=60).closed
         False
     """

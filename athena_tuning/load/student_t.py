@@ -24,7 +24,7 @@ def two_sided(confidence: float, degrees: int) -> float:
     Raises:
         ValueError: if an argument is out of range.
 
-    Example:
+    Examples:
         >>> round(two_sided(0.95, 9), 3)
         2.262
     """

@@ -86,7 +86,7 @@ def sweep(question: Question, records: Sequence[QueryMetrics]) -> dict[str, Conf
     A limit is all types' business whatever the scope. Timeouts lie between what nine in ten layer tasks
     take and half a minute. Strategies are what the tuner would set under each on these recalls.
 
-    Example:
+    Examples:
         >>> list(sweep(Question(ConfigSet(), over="limit"), []))[:4]
         ['1', '2', '3', '4']
     """

@@ -56,7 +56,7 @@ class TuningConfig:
     Raises:
         ValueError: if a value is of the wrong kind or out of range; the message names field and value.
 
-    Example:
+    Examples:
         >>> TuningConfig(max_concurrent=8) == TuningConfig(max_concurrent=8, enable_parallel=False)
         False
         >>> TuningConfig(layer_timeouts={"graph": 2.0}).timeout_for("graph")
@@ -140,7 +140,7 @@ class TuningConfig:
         Raises:
             TypeError: if ``values`` is no mapping.
 
-        Example:
+        Examples:
             >>> config, left = TuningConfig.known_part({"max_concurrent": 8, "hedge_after_ms": 40})
             >>> config.max_concurrent, left
             (8, {'hedge_after_ms': 40})
@@ -266,7 +266,7 @@ class ConfigVersion:
 class ConfigSet:
     """The configs in force at one moment: one for all types, and the exceptions by type.
 
-    Example:
+    Examples:
         >>> ConfigSet().for_type("temporal").max_concurrent
         5
     """

@@ -69,7 +69,7 @@ class QueryMetrics(NamedTuple):
         config_version: the version in force when the recall began; 0 before the first.
         source: a ``Source``, with the batch that it belongs to behind a colon where there is one.
 
-    Example:
+    Examples:
         >>> m = QueryMetrics("q1", "last deploy?", "temporal", 0, 12.5, 0.0, False, 3, ["episodic"],
         ...                  {"episodic": 11.0}, True)
         >>> m.latency_ms, m.source

@@ -78,7 +78,7 @@ _current: ContextVar[str] = ContextVar("athena_tuning_source", default=Source.LI
 def of_batch(kind: Source, batch: str) -> str:
     """Return the source of what belongs to a batch.
 
-    Example:
+    Examples:
         >>> of_batch(Source.LOAD, "4f1c")
         'load:4f1c'
     """
@@ -99,7 +99,7 @@ def of_load(run_id: str, *, serving: bool) -> str:
 def kind_of(source: str) -> str:
     """Return a source without its batch.
 
-    Example:
+    Examples:
         >>> kind_of("load:4f1c"), kind_of("live")
         ('load', 'live')
     """
@@ -114,7 +114,7 @@ def batch_of(source: str) -> str:
 def is_among(source: str, sources: Collection[str] | None) -> bool:
     """Whether a source is one of some, which may be kinds or batches; None stands for all.
 
-    Example:
+    Examples:
         >>> is_among("load:4f1c", {"load"}), is_among("load:4f1c", {"load:a"}), is_among("live", None)
         (True, False, True)
     """

@@ -17,7 +17,7 @@ class ContextPool(ThreadPoolExecutor):
     Traces of OpenTelemetry and other context variables come along too. It is made and used as the
     ``ThreadPoolExecutor`` of the standard library.
 
-    Example:
+    Examples:
         >>> from athena_tuning.profiling import PerformanceProfiler
         >>> profiler = PerformanceProfiler()
         >>> layer, query = profiler.measure.layer, profiler.measure.query

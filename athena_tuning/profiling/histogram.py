@@ -83,7 +83,7 @@ class LatencyHistogram:
     percentiles never is. A quantile is interpolated within its bucket: the error is at most the bucket's
     width (1.6 %), on smooth data about a tenth of it.
 
-    Example:
+    Examples:
         >>> a, b = LatencyHistogram(), LatencyHistogram()
         >>> a.add(10.0, n=99)
         >>> b.add(1000.0)

@@ -46,7 +46,7 @@ class Measure:
         configs: those in force; each query that begins notes the version for its type. Whoever obeys configs
             keeps them up to date.
 
-    Example:
+    Examples:
         >>> from athena_tuning.profiling import PerformanceProfiler
         >>> profiler = PerformanceProfiler()
         >>> with profiler.measure("last deploy?", "temporal") as query:
@@ -114,7 +114,7 @@ class Measure:
         Raises:
             TypeError: on a function that yields: a call of it takes no time.
 
-        Example:
+        Examples:
             >>> from athena_tuning.profiling import PerformanceProfiler
             >>> profiler = PerformanceProfiler()
             >>> measure = profiler.measure

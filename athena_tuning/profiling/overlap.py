@@ -8,7 +8,7 @@ from collections.abc import Iterable
 def most_at_once(intervals: Iterable[tuple[float, float]]) -> int:
     """Return how many intervals (start, end) run at once at most; touching is not overlapping.
 
-    Example:
+    Examples:
         >>> most_at_once([(0, 2), (1, 3), (2, 4)]), most_at_once([(0, 1), (1, 2)]), most_at_once([])
         (2, 1, 0)
     """
@@ -23,7 +23,7 @@ def most_at_once(intervals: Iterable[tuple[float, float]]) -> int:
 def time_covered(intervals: Iterable[tuple[float, float]]) -> float:
     """Return the time in which at least one interval runs.
 
-    Example:
+    Examples:
         >>> time_covered([(0, 2), (1, 3), (5, 6)])
         4.0
     """

@@ -63,7 +63,7 @@ class PerformanceProfiler:
     Raises:
         ValueError: if an argument is out of range.
 
-    Example:
+    Examples:
         >>> profiler = PerformanceProfiler()
         >>> for ms in (10.0, 20.0, 30.0):
         ...     profiler.record_query(QueryMetrics("q", "last deploy?", "temporal", 0, ms, None, False, 3,
@@ -330,7 +330,7 @@ class PerformanceProfiler:
         Raises:
             MissingExtra: if pandas is not installed.
 
-        Example:
+        Examples:
             >>> profiler = PerformanceProfiler()
             >>> for ms in (10.0, 30.0):
             ...     profiler.record_query(QueryMetrics("q", "last deploy?", "temporal", 0, ms, None, False, 3,

@@ -83,7 +83,7 @@ class AnswerCache(Generic[Part, Whole]):
         lifetimes: seconds by layer; others have ``DEFAULT_LIFETIME``.
         clock: monotonic seconds.
 
-    Example:
+    Examples:
         >>> cache = AnswerCache()
         >>> layers = ("semantic", "graph")
         >>> cache.put("q", layers, cache.stamp(layers), {"semantic": "tea"})

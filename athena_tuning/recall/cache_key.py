@@ -34,7 +34,7 @@ def cache_key(
         context: what the caller gave beside the text.
         identity: context variables on which answers depend.
 
-    Example:
+    Examples:
         >>> cache_key("q", None, 5, {"user": [7]}, ()) == cache_key("q", None, 5, {"user": [7]}, ())
         True
         >>> cache_key("q", None, 5, {"user": object()}, ()) is None

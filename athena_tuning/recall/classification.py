@@ -62,7 +62,7 @@ _PHRASES: dict[str, tuple[str, ...]] = {
 def whole_words(phrases: tuple[str, ...]) -> re.Pattern[str]:
     """Return a pattern that finds any of the phrases as whole words, in any case and spacing.
 
-    Example:
+    Examples:
         >>> bool(whole_words(("plan",)).search("planet")), bool(whole_words(("how to",)).search("How  to?"))
         (False, True)
     """
@@ -88,7 +88,7 @@ def question_in(text: str) -> str:
     That is what ends with a question mark near its end, or else near its beginning; and where nothing does,
     its end and its beginning.
 
-    Example:
+    Examples:
         >>> question_in("GET /health 200\n" * 500 + "Thanks. Who owns the ledger?").strip()
         'Who owns the ledger?'
     """
@@ -100,7 +100,7 @@ def question_in(text: str) -> str:
 def classify(text: str) -> str:
     """Return the type of a query: the first of ``QUERY_TYPES`` whose words it has, else "factual".
 
-    Example:
+    Examples:
         >>> classify("How do I deploy?"), classify("What is the sunset plant?"), classify("A lasting bond")
         ('procedural', 'factual', 'factual')
     """

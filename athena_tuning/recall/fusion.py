@@ -39,7 +39,7 @@ def fuse(lists: Mapping[str, Sequence[Item]], limit: int) -> list[dict[str, Any]
         lists: items as plain types by layer, best first.
         limit: how many at most.
 
-    Example:
+    Examples:
         >>> a, b = {"id": "t1", "evidence": ()}, {"id": "o1", "evidence": ("t1",)}
         >>> [(item["id"], round(item["score"], 4)) for item in fuse({"episodic": [a], "semantic": [b]}, 5)]
         [('t1', 0.0328)]
@@ -164,7 +164,7 @@ def agreement(lists: Mapping[str, Sequence[Item]], first: int = 10) -> int:
         lists: items as plain types by layer, best first.
         first: how many pieces are looked at.
 
-    Example:
+    Examples:
         >>> a, b = {"id": "t1", "evidence": ()}, {"id": "o1", "evidence": ("t1", "t2")}
         >>> agreement({"episodic": [a], "semantic": [b]})
         1
@@ -184,7 +184,7 @@ def gains(lists: Mapping[str, Sequence[Item]], k: int, selected: Collection[str]
         k: how many of the fused list count.
         selected: layers that make the answer; those beside them were asked to see what they would add.
 
-    Example:
+    Examples:
         >>> a, b = {"id": "t1", "evidence": ()}, {"id": "o1", "evidence": ("t1",)}
         >>> found = gains({"episodic": [a], "semantic": [b], "graph": []}, 5, ["episodic", "graph"])
         >>> {layer: gain.added for layer, gain in found.items()}

@@ -35,7 +35,7 @@ class Item:
     Raises:
         ValueError: if a value does not fit; the message names field and value.
 
-    Example:
+    Examples:
         >>> Item("t1", "episodic", "Ana fixed the login bug", timestamp="2024-05-02T10:00:00").timestamp
         1714644000.0
     """
@@ -73,7 +73,7 @@ class Item:
         Raises:
             ValueError: if ``id``, ``layer`` or ``text`` is missing or a value does not fit.
 
-        Example:
+        Examples:
             >>> Item.from_dict({"id": "a", "layer": "semantic", "text": "Ana likes tea", "conv": "c1"}).scope
             'c1'
         """
@@ -182,7 +182,7 @@ def unix_seconds(value: Any) -> float:
     Raises:
         ValueError: if it is none of that, or no year from 1 to 9999.
 
-    Example:
+    Examples:
         >>> unix_seconds("2024-05-02T12:00:00+02:00"), unix_seconds(1714644000000), unix_seconds("1714644000")
         (1714644000.0, 1714644000.0, 1714644000.0)
     """

@@ -67,7 +67,7 @@ class MemoryManager(Worker):
     Raises:
         ValueError: if ``memory`` cannot be opened as one.
 
-    Example:
+    Examples:
         >>> with MemoryManager(":memory:") as manager:
         ...     _ = manager.remember({"id": "n1", "layer": "episodic", "text": "Ana fixed the login bug"})
         ...     answer = manager.recall("When was the login fixed?")

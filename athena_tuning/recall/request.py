@@ -68,7 +68,7 @@ def takes(
 ) -> Callable[[Callable[[M, RecallRequest], R]], Callable[Concatenate[M, P], R]]:
     """Let a method of a request be called with what the request is made of.
 
-    Example:
+    Examples:
         >>> class Echo:
         ...     @takes(RecallRequest)
         ...     def recall(self, request):

@@ -34,7 +34,7 @@ def sample_queries(seed: int = SEED, each: int = EACH) -> Mapping[str, tuple[Que
     Raises:
         ValueError: if the memory does not give rise to so many.
 
-    Example:
+    Examples:
         >>> [len(queries) for queries in sample_queries(each=5).values()]
         [5, 5, 5, 5, 5, 5, 5]
     """
@@ -46,7 +46,7 @@ def sample_queries(seed: int = SEED, each: int = EACH) -> Mapping[str, tuple[Que
 def questions_from(lines: Iterable[str]) -> dict[str, list[str]]:
     """Return questions by the type that the classifier gives them, each once; empty lines are passed over.
 
-    Example:
+    Examples:
         >>> questions_from(["How do I deploy?", "", "Who owns billing?", "How do I deploy?"])
         {'procedural': ['How do I deploy?'], 'factual': ['Who owns billing?']}
     """

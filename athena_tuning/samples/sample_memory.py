@@ -39,7 +39,7 @@ def generate(seed: int = SEED) -> Iterator[Item]:
     Args:
         seed: another seed is another history of the same team.
 
-    Example:
+    Examples:
         >>> items = list(generate())
         >>> len(items) > 3500, sorted({item.layer for item in items})
         (True, ['episodic', 'graph', 'procedural', 'prospective', 'semantic'])

@@ -23,7 +23,7 @@ _SHORTEST_TOKEN = 16
 def host_name(header: str | None) -> str:
     """Return the name in a ``Host`` header, in small letters; "" if there is none.
 
-    Example:
+    Examples:
         >>> host_name("Athena.example:8501"), host_name("[::1]:8501"), host_name("a b"), host_name(None)
         ('athena.example', '::1', '', '')
     """
@@ -42,7 +42,7 @@ def is_known_host(header: str | None, environ: Mapping[str, str] = settings.curr
     answered only where they are loopback's or listed in ``ATHENA_TUNING_HOSTS`` (a comma between them; "*"
     for any); an address in figures cannot be rebound and is always answered.
 
-    Example:
+    Examples:
         >>> is_known_host("localhost:8501", {}), is_known_host("10.0.0.7:8501", {})
         (True, True)
         >>> is_known_host("evil.example", {}), is_known_host("a.b", {"ATHENA_TUNING_HOSTS": "a.b"})

@@ -39,7 +39,7 @@ def decided(version: ConfigVersion, before: TuningConfig, foretold: WhatIf) -> D
 def load_in_words(spec: LoadSpec) -> str:
     """Return a load in a few words.
 
-    Example:
+    Examples:
         >>> load_in_words(LoadSpec("bursty", rate_per_s=20, duration_s=60))
         'bursty at 20 /s for 60 s'
     """

@@ -35,7 +35,7 @@ class Row(NamedTuple):
 def trusted(quantile: float, count: int) -> bool:
     """Whether ``count`` samples carry that quantile: at least five of them must lie beyond it.
 
-    Example:
+    Examples:
         >>> trusted(0.95, 100), trusted(0.99, 100), trusted(0.99, 500)
         (True, False, True)
     """
@@ -96,7 +96,7 @@ def percent_change(log_ratio: float) -> float | None:
 def change_words(estimate: Estimate) -> str:
     """Write a change with its 95 % interval.
 
-    Example:
+    Examples:
         >>> change_words(Estimate(math.log(0.8), math.log(0.7), math.log(1.05)))
         '−20 % (−30 to +5)'
         >>> change_words(Estimate(0.0, 0.0, 0.0))
@@ -111,7 +111,7 @@ def change_words(estimate: Estimate) -> str:
 def percent(log_ratio: float | None) -> str:
     """Write a log ratio as a change in whole percent, with its sign; a large one as a factor.
 
-    Example:
+    Examples:
         >>> [percent(value) for value in (math.log(0.8), math.log(1.1), 0.001, math.log(14), None)]
         ['−20 %', '+10 %', '0 %', '14x', '–']
     """

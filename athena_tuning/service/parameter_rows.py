@@ -59,7 +59,7 @@ class ParameterRow(NamedTuple):
 def label(name: str) -> str:
     """Return what a config field is called in tables and sentences.
 
-    Example:
+    Examples:
         >>> label("max_concurrent"), label("some_new_field")
         ('tasks in flight', 'some new field')
     """
@@ -69,7 +69,7 @@ def label(name: str) -> str:
 def written(name: str, value: object) -> str:
     """Return a value of a config field as it is written.
 
-    Example:
+    Examples:
         >>> written("timeout_seconds", 2.5), written("max_concurrent", 8), written("enable_cache", False)
         ('2.5 s', '8', 'off')
     """
@@ -84,7 +84,7 @@ def all_of(config: TuningConfig) -> list[tuple[str, str]]:
 def changes(before: TuningConfig, after: TuningConfig) -> list[ParameterRow]:
     """Return the parameters in which two configs differ.
 
-    Example:
+    Examples:
         >>> [row] = changes(TuningConfig(), TuningConfig(timeout_seconds=2.5))
         >>> row.label, row.before, row.after
         ('timeout', '10 s', '2.5 s')
@@ -100,7 +100,7 @@ def summary_of(decision: Decision) -> str:
 
     A policy's sentence is its own; what a person wrote stays as it is.
 
-    Example:
+    Examples:
         >>> from athena_tuning.model import Action
         >>> at, words = TuningConfig(), "enable_cache True → False"
         >>> summary_of(Decision("d", 0.0, "rules", "all", Action.KEEP, at, at, words, 9))

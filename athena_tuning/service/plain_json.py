@@ -10,7 +10,7 @@ from typing import Any
 def without_nan(value: Any) -> Any:
     """Return a value of mappings, lists and figures in which a figure that is unknown is None.
 
-    Example:
+    Examples:
         >>> without_nan({"p99": float("nan"), "n": (1, 2.5)})
         {'p99': None, 'n': [1, 2.5]}
     """

@@ -45,7 +45,7 @@ class Estimate:
     def of(cls, values: Sequence[float]) -> Estimate:
         """Return the mean of at least one value: ± 1.96 standard errors.
 
-        Example:
+        Examples:
             >>> Estimate.of([0.0, 1.0, 1.0, 0.0]).mean
             0.5
         """
@@ -125,7 +125,7 @@ def way(words: str) -> TuningConfig:
     Raises:
         ValueError: if a name is missing or stands twice, or one layer is a first round.
 
-    Example:
+    Examples:
         >>> config = way("episodic+semantic>graph")
         >>> sorted(config.extra_layers), sorted(config.second_round)
         (['episodic', 'graph', 'semantic'], ['graph'])

@@ -23,7 +23,7 @@ class Remembered:
         look_seconds: between two looks at the version.
         most: answers kept, those asked for last.
 
-    Example:
+    Examples:
         >>> kept = Remembered(version=lambda: 1, clock=lambda: 0.0)
         >>> kept.answer("sum", lambda: 2 + 2), kept.answer("sum", lambda: 5)
         (4, 4)

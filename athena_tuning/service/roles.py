@@ -33,7 +33,7 @@ class Actor:
         Raises:
             NotAllowed: if this is not an operator.
 
-        Example:
+        Examples:
             >>> Actor("ana", Role.OPERATOR).must_be_operator("apply a config")
         """
         if self.role is not Role.OPERATOR:
@@ -62,7 +62,7 @@ def actor_from(
         admitted: whether the visitor came by the operator's link (``access.OperatorToken``).
         environ: the settings.
 
-    Example:
+    Examples:
         >>> actor_from(None, sign_in=False, local=True, environ={}).role.value
         'operator'
         >>> actor_from(None, sign_in=False, local=False, environ={}).role.value

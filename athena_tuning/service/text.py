@@ -18,7 +18,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def plain(value: object, limit: int = 160) -> str:
     r"""Return one line of at most ``limit`` characters without control or direction characters.
 
-    Example:
+    Examples:
         >>> plain("what\nfailed\u202e  today?")
         'what failed today?'
         >>> plain("x" * 500, limit=10)
@@ -37,7 +37,7 @@ def plain(value: object, limit: int = 160) -> str:
 def markdown(value: object, limit: int = 160) -> str:
     r"""Return ``plain`` text that Markdown shows as it is.
 
-    Example:
+    Examples:
         >>> print(markdown("![x](http://e.org/a.png) $x$"))
         \!\[x\]\(http\:\/\/e\.org\/a\.png\) \$x\$
     """
@@ -47,7 +47,7 @@ def markdown(value: object, limit: int = 160) -> str:
 def plotly(value: object, limit: int = 60) -> str:
     """Return ``plain`` text that a Plotly label shows as it is.
 
-    Example:
+    Examples:
         >>> plotly("<b>graph</b>")
         '&lt;b&gt;graph&lt;/b&gt;'
     """
@@ -57,7 +57,7 @@ def plotly(value: object, limit: int = 60) -> str:
 def cell(value: object) -> object:
     """Return a value that a spreadsheet reads as text or number, never as a formula.
 
-    Example:
+    Examples:
         >>> cell("=1+1"), cell(-3.5), cell("deploy")
         ("'=1+1", -3.5, 'deploy')
     """

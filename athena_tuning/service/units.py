@@ -13,7 +13,7 @@ UNKNOWN = "–"
 def ms(value: float | None) -> str:
     """Write a duration given in ms.
 
-    Example:
+    Examples:
         >>> ms(0.42), ms(8.24), ms(123.4), ms(1530), ms(90_000), ms(None)
         ('0.42 ms', '8.2 ms', '123 ms', '1.53 s', '1.5 min', '–')
     """
@@ -33,7 +33,7 @@ def ms(value: float | None) -> str:
 def seconds(value: float | None) -> str:
     """Write a duration given in seconds.
 
-    Example:
+    Examples:
         >>> seconds(5), seconds(6.25), seconds(4000), seconds(22_602)
         ('5.00 s', '6.25 s', '66.7 min', '6.3 h')
     """
@@ -43,7 +43,7 @@ def seconds(value: float | None) -> str:
 def percent(value: float | None, digits: int = 1) -> str:
     """Write a share of 1.
 
-    Example:
+    Examples:
         >>> percent(0.2961), percent(1.0), percent(float("nan"))
         ('29.6 %', '100 %', '–')
     """
@@ -55,7 +55,7 @@ def percent(value: float | None, digits: int = 1) -> str:
 def rate(value: float | None) -> str:
     """Write recalls per second.
 
-    Example:
+    Examples:
         >>> rate(0.042), rate(3.25), rate(1200)
         ('0.042 /s', '3.25 /s', '1,200 /s')
     """
@@ -69,7 +69,7 @@ def rate(value: float | None) -> str:
 def count(value: float | None) -> str:
     """Write a number of things.
 
-    Example:
+    Examples:
         >>> count(0), count(12345), count(2_400_000)
         ('0', '12,345', '2.4 M')
     """
@@ -81,7 +81,7 @@ def count(value: float | None) -> str:
 def times(value: float | None) -> str:
     """Write a factor.
 
-    Example:
+    Examples:
         >>> times(2.416)
         '2.42x'
     """
@@ -91,7 +91,7 @@ def times(value: float | None) -> str:
 def age(value: float | None) -> str:
     """Write how long ago something was, given in seconds.
 
-    Example:
+    Examples:
         >>> age(0.4), age(42), age(600), age(7200), age(200_000)
         ('now', '42 s', '10 min', '2 h', '2 d')
     """
@@ -109,7 +109,7 @@ def age(value: float | None) -> str:
 def ago(value: float | None) -> str:
     """Write how long ago something was, as an adverb.
 
-    Example:
+    Examples:
         >>> ago(0.4), ago(42)
         ('just now', '42 s ago')
     """
@@ -120,7 +120,7 @@ def ago(value: float | None) -> str:
 def zone(name: str) -> tzinfo:
     """Return the timezone of that IANA name; an unknown name is UTC.
 
-    Example:
+    Examples:
         >>> str(zone("Europe/Berlin")), str(zone("Mars/Base"))
         ('Europe/Berlin', 'UTC')
     """
@@ -133,7 +133,7 @@ def zone(name: str) -> tzinfo:
 def moment(time: float, timezone: str = "UTC", *, date: bool = True) -> str:
     """Write a moment given in Unix seconds.
 
-    Example:
+    Examples:
         >>> moment(0), moment(0, "Asia/Tokyo", date=False)
         ('1970-01-01 00:00:00', '09:00:00')
     """
@@ -144,7 +144,7 @@ def moment(time: float, timezone: str = "UTC", *, date: bool = True) -> str:
 def wall_ms(time: float, timezone: str) -> float:
     """Return the wall clock of a timezone as if it were UTC, in ms: what a chart without zones can draw.
 
-    Example:
+    Examples:
         >>> wall_ms(0.0, "Asia/Tokyo") / 3_600_000
         9.0
     """
@@ -164,7 +164,7 @@ def setting(value: object, unit: str = "") -> str:
         value: the value.
         unit: put behind numbers that have a fraction, with a space before it.
 
-    Example:
+    Examples:
         >>> setting(True), setting(6.25, " s"), setting({"graph": 2.0}, " s"), setting([]), setting(None)
         ('on', '6.25 s', 'graph 2 s', 'none', 'none')
     """
@@ -182,7 +182,7 @@ def setting(value: object, unit: str = "") -> str:
 def step(before: object, after: object) -> str:
     """Write how far a setting would move.
 
-    Example:
+    Examples:
         >>> step(5, 15), step(10.0, 6.25), step(True, False), step(4, 4), step({}, {"graph": 2.0})
         ('+10', '−38 %', 'off', '–', 'new')
     """

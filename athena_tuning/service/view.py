@@ -75,7 +75,7 @@ class View:
     def bucket_seconds(self, points: int = 120, span: float | None = None) -> float:
         """Return a round bucket that divides the period (or ``span``) into at most about ``points``.
 
-        Example:
+        Examples:
             >>> View(0, 3600).bucket_seconds(120), View(0, 86400).bucket_seconds(120)
             (30.0, 900.0)
         """
@@ -107,7 +107,7 @@ def view_of(
         timezone: IANA name.
         sources: kinds of sources, or batches; None for all.
 
-    Example:
+    Examples:
         >>> view_of("1h", 7201.5).end
         7202.0
     """

@@ -214,7 +214,7 @@ class Store(ABC):
         ``to_pandas`` makes a table of them: version, parent, scope, ``config_…`` for each value of the config
         (``config_timeout_seconds``), mode, author, reason, time and restores.
 
-        Example:
+        Examples:
             >>> from athena_tuning.model import TuningConfig
             >>> from athena_tuning.store import ConfigChange, open_store
             >>> change = ConfigChange(TuningConfig(8), expected_version=0, actor="me", reason="more cores")

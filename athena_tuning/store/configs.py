@@ -30,7 +30,7 @@ class ConfigChange:
     Raises:
         ValueError: if scope, actor or reason are empty, or the expected version is negative.
 
-    Example:
+    Examples:
         >>> change = ConfigChange(TuningConfig(), expected_version=0, actor="ana", reason="a start")
         >>> change.version_after(0, None, now=5.0).version
         1

@@ -79,7 +79,7 @@ def encode(records: Sequence[QueryMetrics], policy: TextPolicy = TextPolicy.KEEP
     A record with a value of the wrong kind (a text where a number belongs) is left out, counted in
     ``refused`` and logged: one odd record must not hold back a batch.
 
-    Example:
+    Examples:
         >>> m = QueryMetrics("a-1", "last deploy?", "temporal", 1e9, 12.5, None, False, 3, ["episodic"],
         ...                  {"episodic": 11.0}, True)
         >>> batch = encode([m])

@@ -50,7 +50,7 @@ class Position(NamedTuple):
 
         Also if it was replaced and that is noted in the epoch.
 
-        Example:
+        Examples:
             >>> before = Position("a", 0, 5)
             >>> Position("a", 0, 7).follows(before), Position("a", 0, 3).follows(before)
             (True, False)

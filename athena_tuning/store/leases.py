@@ -44,7 +44,7 @@ class LeaseState:
     def taken_by(self, holder: str, seconds: float, *, has_run_out: bool) -> LeaseState | None:
         """Return how it stands once ``holder`` has it for so long; None if another one has it still.
 
-        Example:
+        Examples:
             >>> state = LeaseState("a", 4, 9, 5.0)
             >>> state.taken_by("a", 5.0, has_run_out=False)
             LeaseState(holder='a', number=4, renewals=10, seconds=5.0)

@@ -40,7 +40,7 @@ def open_store(
     Raises:
         StoreError: if the URL is not understood or the store cannot be used.
 
-    Example:
+    Examples:
         >>> with open_store("memory://") as store:
         ...     store.config_set().head
         0
@@ -89,7 +89,7 @@ def _opened_by(opener: Callable[..., Store], url: str, **how: Any) -> Store:
 def sqlite_file(url: str) -> Path | None:
     """Return the file that a URL names; None if it names no SQLite file.
 
-    Example:
+    Examples:
         >>> sqlite_file(" sqlite:////var/store.db "), sqlite_file("memory://")
         (PosixPath('/var/store.db'), None)
     """
@@ -100,7 +100,7 @@ def sqlite_file(url: str) -> Path | None:
 def _shown(url: str) -> str:
     """Return a URL that is not understood, as much of it as cannot be a password.
 
-    Example:
+    Examples:
         >>> _shown("store.db"), _shown("mysql://me:secret@host/db"), _shown("me:secret@host")
         ('store.db', 'mysql://…', '…')
     """

@@ -28,7 +28,7 @@ class Packer:
     Small batches are what matters: so columns come as Python has them, and what is cheaper without numpy
     (columns of one value, of small numbers) never becomes an array.
 
-    Example:
+    Examples:
         >>> out = Packer()
         >>> out.ints([1000, 1003, 1001])
         >>> out.floats([1.5, None])
@@ -212,7 +212,7 @@ class Unpacker:
 def numbered(values: Sequence[Hashable]) -> tuple[list[Any], Sequence[int]]:
     """Return the distinct values, in order of appearance, and each value's place among them.
 
-    Example:
+    Examples:
         >>> numbered(["b", "a", "b"])
         (['b', 'a'], [0, 1, 0])
     """

@@ -22,7 +22,7 @@ def page(batches: Sequence[Extent], since: float, limit: int, newest: int | None
         limit: stop once so many records are found.
         newest: pass over batches as long as so many records come after them; None: over none.
 
-    Example:
+    Examples:
         >>> page([Extent(10, 5.0), Extent(10, 6.0), Extent(10, 7.0)], since=0.0, limit=100, newest=15)
         ([1, 2], 3)
         >>> page([Extent(10, 5.0), Extent(10, 6.0), Extent(10, 7.0)], since=6.0, limit=5, newest=None)

@@ -44,7 +44,7 @@ def privileges(schema: str, tables: Sequence[Row]) -> Finding:
 def clock(ahead: float) -> Finding:
     """Say whether the server's clock agrees with ours.
 
-    Example:
+    Examples:
         >>> clock(0.02).verdict.value, clock(-7.0).verdict.value, clock(3600.0).verdict.value
         ('good', 'advice', 'act')
     """

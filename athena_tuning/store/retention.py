@@ -71,7 +71,7 @@ def covering(start: float, end: float, finest: Level) -> list[Span]:
 
     The edges are moved outwards to whole units of ``finest``.
 
-    Example:
+    Examples:
         >>> spans = covering(30, 7290, Level.MINUTE)
         >>> [(span.level.name, (span.end - span.first) // span.level) for span in spans]
         [('HOUR', 2), ('MINUTE', 2)]

@@ -214,7 +214,7 @@ class Rollups:
         Layers' rows and whole recalls' rows (layer "") speak of different things: ask for one, or group by
         "layer".
 
-        Example:
+        Examples:
             >>> Rollups.empty().summaries("layer")
             {}
         """
@@ -257,7 +257,7 @@ def chosen_keys(
 ) -> dict[str, str | int]:
     """Return the ``KEYS`` that were asked for with their values.
 
-    Example:
+    Examples:
         >>> chosen_keys(RECALLS, None, 7, None)
         {'layer': '', 'config_version': 7}
     """

@@ -44,7 +44,7 @@ def text_policy(environ: Mapping[str, str] = settings.current) -> TextPolicy:
 def text_id(text: str) -> int:
     """Return a 64-bit number that stands for a text; 0 only for the empty one.
 
-    Example:
+    Examples:
         >>> text_id(""), text_id("last deploy?") == text_id("last deploy?")
         (0, True)
     """
@@ -57,7 +57,7 @@ def text_id(text: str) -> int:
 def storable(text: str) -> str:
     """Return a text as both databases take it: halves of characters and NUL are replaced.
 
-    Example:
+    Examples:
         >>> storable("tea" + chr(0xD800)), storable("a" + chr(0)) == "a" + chr(0xFFFD)
         ('tea?', True)
     """
@@ -67,7 +67,7 @@ def storable(text: str) -> str:
 def hash_shown(number: int) -> str:
     """Return what stands in for a text of which only the hash was kept.
 
-    Example:
+    Examples:
         >>> hash_shown(255), hash_shown(0)
         ('#00000000000000ff', '')
     """
@@ -77,7 +77,7 @@ def hash_shown(number: int) -> str:
 def without_quotes(error: str | None, policy: TextPolicy) -> str | None:
     """Return what the policy lets out of an error message.
 
-    Example:
+    Examples:
         >>> without_quotes("graph: no such column: salary", TextPolicy.HASH)
         'graph'
         >>> without_quotes("nothing is known of Ana", TextPolicy.DROP)

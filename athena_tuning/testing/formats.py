@@ -92,7 +92,7 @@ class FormatSuite:
         recogniser: of the format.
         files: files of the format, with what they say.
 
-    Example:
+    Examples:
         >>> from athena_tuning.interchange.recognisers import hey
         >>> class TestHey(FormatSuite):
         ...     recogniser = hey.RECOGNISERS[0]

@@ -50,7 +50,7 @@ def as_mapping(item: Item | Mapping[str, Any]) -> Mapping[str, Any]:
 class LayerSuite:
     """What every layer has to do. Subclass it and give the fixtures ``layer`` and ``question``.
 
-    Example:
+    Examples:
         In a test module::
 
             class TestRunbooks(LayerSuite):

@@ -79,7 +79,7 @@ WINDOWS = {
 class PolicySuite:
     """What every policy has to do. Subclass it and give the fixture ``make``.
 
-    Example:
+    Examples:
         In a test module::
 
             class TestMyPolicy(PolicySuite):

@@ -15,7 +15,7 @@ from athena_tuning.testing.store_tables import TablesOfStore
 class StoreSuite(ConfigsOfStore, TablesOfStore, MetricsOfStore, RollupsOfStore, SourcesOfStore):
     """What every store has to do. Subclass it and give the fixture ``open_it``.
 
-    Example:
+    Examples:
         In a test module::
 
             class TestMyStore(StoreSuite):

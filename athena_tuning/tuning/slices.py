@@ -14,7 +14,7 @@ def run_through(
 ) -> Result:
     """Return what the work comes to, without a pause; ``progress`` is told what each slice yields.
 
-    Example:
+    Examples:
         >>> def work():
         ...     yield 0.5
         ...     return "done"

@@ -28,7 +28,7 @@ class Trace:
     Raises:
         ValueError: if times go back or a work is negative; the message says where.
 
-    Example:
+    Examples:
         >>> Trace((Arrival(0.0, "factual", (("semantic", 0.01),)), Arrival(0.5, "meta", ()))).seconds
         0.5
     """

@@ -56,7 +56,7 @@ class AutoTuner:
     Raises:
         ValueError: if the interval or the minimum is below 1, or the policy is unknown.
 
-    Example:
+    Examples:
         >>> tuner = AutoTuner(PerformanceProfiler(), TuningStrategy.COST)
         >>> tuner.get_optimized_config().max_concurrent
         5

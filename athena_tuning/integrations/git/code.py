@@ -69,7 +69,7 @@ def write(writer: FileWriter, text: str, paths: Collection[str]) -> None:
 def python_docstrings(tree: ast.Module) -> Iterator[tuple[str, str]]:
     r"""Give the names of what has a docstring in Python, with their arguments, and the docstring.
 
-    Example:
+    Examples:
         >>> list(python_docstrings(ast.parse("def f(a, *b):\n    'Add them.'")))
         [('f(a, *b)', 'Add them.')]
     """
@@ -89,7 +89,7 @@ def python_docstrings(tree: ast.Module) -> Iterator[tuple[str, str]]:
 def comments(text: str, suffix: str) -> Iterator[tuple[str, str]]:
     r"""Give the lines that follow a documenting comment, and the comment.
 
-    Example:
+    Examples:
         >>> list(comments("/** Adds two numbers. */\nint add(int a, int b) {", ".c"))
         [('int add(int a, int b)', 'Adds two numbers.')]
     """

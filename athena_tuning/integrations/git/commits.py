@@ -43,7 +43,7 @@ def episode(scope: str, commit: Commit) -> Item:
 def pairs(commit: Commit) -> Counter[Pair]:
     """Return what a commit touched, alone (twice the same path) and together.
 
-    Example:
+    Examples:
         >>> sorted(pairs(Commit("1", 0.0, "Ana", "", ("b", "a"))))
         [('a', 'a'), ('a', 'b'), ('b', 'b')]
     """

@@ -37,7 +37,7 @@ class Section:
 def is_document(path: str) -> bool:
     """Whether a path is documentation, by its name.
 
-    Example:
+    Examples:
         >>> is_document("docs/Guide.md"), is_document("README"), is_document("requirements.txt")
         (True, True, False)
     """
@@ -67,7 +67,7 @@ def sections(text: str, headings: re.Pattern[str] = _HEADING) -> Iterator[Sectio
         text: the document.
         headings: finds a heading that a mark begins; a star begins one in Org, and elsewhere a bullet.
 
-    Example:
+    Examples:
         >>> [(s.headings, s.lines) for s in sections("# A\nb\n## C\nd")]
         [((), []), (('A',), ['b']), (('A', 'C'), ['d'])]
     """

@@ -24,7 +24,7 @@ def write(writer: FileWriter, text: str, *, prose: bool) -> None:
 def marks(text: str, begins: re.Pattern[str] = _COMMENT) -> Iterator[tuple[int, str, str, str]]:
     r"""Give line number, mark, owner and words of each comment that begins with a mark.
 
-    Example:
+    Examples:
         >>> list(marks("a = 1  # TODO(ana): name it\n# better\nb = 2"))
         [(1, 'TODO', 'ana', 'name it better')]
     """

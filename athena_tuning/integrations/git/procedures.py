@@ -26,7 +26,7 @@ _TARGET = re.compile(r"^([A-Za-z0-9][\w./-]*(?:[ \t]+[\w./-]+)*)[ \t]*:(?![=:])[
 def is_procedure(path: str, text: str) -> bool:
     """Whether a file says how something is done.
 
-    Example:
+    Examples:
         >>> is_procedure("Makefile", ""), is_procedure("bin/serve", "#!/bin/sh"), is_procedure("a.py", "")
         (True, True, False)
     """
@@ -57,7 +57,7 @@ def write(writer: FileWriter, text: str) -> None:
 def targets(text: str) -> Iterator[tuple[str, str]]:
     r"""Give the targets of a makefile: what the comment says, and the recipe.
 
-    Example:
+    Examples:
         >>> list(targets("# Runs all tests.\ntest: ready\n\tpytest\n"))
         [('test', 'Runs all tests.\npytest')]
     """

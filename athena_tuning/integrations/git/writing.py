@@ -61,7 +61,7 @@ class FileWriter:
 def item_id(scope: str, kind: str, *names: str) -> str:
     """Return an id that is the same each time; where the names are too long, with a digest in their place.
 
-    Example:
+    Examples:
         >>> item_id("shop", "doc", "README.md", "1")
         'git:shop:doc:README.md:1'
     """
@@ -74,7 +74,7 @@ def item_id(scope: str, kind: str, *names: str) -> str:
 def parts(text: str, longest: int = LONGEST_PART) -> Iterator[str]:
     r"""Give a text in pieces that end with a paragraph, or a line, or anywhere if there is none.
 
-    Example:
+    Examples:
         >>> list(parts("one two\n\nthree\nfour", 13))
         ['one two', 'three\nfour']
     """

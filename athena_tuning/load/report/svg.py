@@ -65,7 +65,7 @@ class Interval:
 def number(value: float) -> str:
     """Return a number as a person reads it.
 
-    Example:
+    Examples:
         >>> [number(v) for v in (0, 0.01234, 3.14159, 1234.5, math.nan)]
         ['0', '0.0123', '3.14', '1,234', '–']
     """
@@ -170,7 +170,7 @@ def _ticks(scale: _Scale, axis: Axis) -> Ticks:
 def _round_numbers(low: float, high: float) -> list[float]:
     """Return about five round numbers between two.
 
-    Example:
+    Examples:
         >>> _round_numbers(0, 10)
         [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
     """

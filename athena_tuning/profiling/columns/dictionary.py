@@ -20,7 +20,7 @@ class Dictionary(Generic[T]):
     memory follows the window, and numbers stay as small as the window's variety. ``edition`` grows when a
     number gets or loses its value.
 
-    Example:
+    Examples:
         >>> texts = Dictionary[str]()
         >>> asked = ["a", "b", "a"]
         >>> ids = texts.enter(asked, texts.look_up(asked))

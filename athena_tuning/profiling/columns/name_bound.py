@@ -25,7 +25,7 @@ def most_names(environ: Mapping[str, str] = settings.current) -> int:
     Raises:
         ValueError: if ``ATHENA_TUNING_NAMES`` is no whole number above 0.
 
-    Example:
+    Examples:
         >>> most_names({}), most_names({"ATHENA_TUNING_NAMES": "50"})
         (1000, 50)
     """

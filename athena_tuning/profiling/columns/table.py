@@ -108,7 +108,7 @@ def _enlarged(column: Column, used: int, size: int) -> Column:
 def narrow(column: Column) -> Column:
     """Return the same values in the fewest bytes: one value if all are the same, else the smallest type.
 
-    Example:
+    Examples:
         >>> narrow(np.array([3, 200, 7])).dtype, narrow(np.full(1000, 2.5)).strides
         (dtype('uint8'), (0,))
     """

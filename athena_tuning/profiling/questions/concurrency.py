@@ -221,7 +221,7 @@ class TaskTable:
         Raises:
             MissingExtra: if pandas is not installed.
 
-        Example:
+        Examples:
             >>> from athena_tuning import LayerTask, PerformanceProfiler, QueryMetrics
             >>> profiler = PerformanceProfiler()
             >>> tasks = (LayerTask("episodic", 0.0, 2.0, 8.0, 1), LayerTask("graph", 0.0, 0.0, 9.5, 2))

@@ -46,7 +46,7 @@ class ParallelLayerExecutor:
             slot: then recalls fail after so long, rather than never.
         clock: monotonic seconds.
 
-    Example:
+    Examples:
         >>> with ParallelLayerExecutor(max_concurrent=2) as executor:
         ...     results = executor.execute_parallel_sync([QueryTask("semantic", str.upper, ("tea",))])
         >>> results["semantic"].result

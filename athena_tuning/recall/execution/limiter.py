@@ -66,7 +66,7 @@ class SharedLimit:
         limit: slots there may be.
         clock: monotonic seconds.
 
-    Example:
+    Examples:
         >>> class Print:
         ...     layer_name = "semantic"
         ...     def granted(self, in_flight):

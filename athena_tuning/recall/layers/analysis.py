@@ -49,7 +49,7 @@ UNSPACED_RUN = re.compile(f"[{_UNSPACED}]+")
 def index_words(text: str) -> str:
     """Return a text as the index takes it in.
 
-    Example:
+    Examples:
         >>> index_words("Café: call getInvoiceTotal")
         'Cafe: call getInvoiceTotal / get Invoice Total'
         >>> index_words("东京站 runs v1.2")
@@ -68,7 +68,7 @@ def spelled_out(text: str) -> str:
     invisible characters, with digits of any script as 0 to 9. Signs outside ASCII become spaces, or their
     likeness in ASCII. Its case stays.
 
-    Example:
+    Examples:
         >>> spelled_out("ﬁle №７"), spelled_out("Zoë’s HTTPServer"), spelled_out("C++ on python3.11")
         ('file No7', "Zoe's HTTPServer / HTTP Server", 'Cplusplus  on python3.11 / python 3.11')
     """
@@ -91,7 +91,7 @@ def letters(run: str) -> list[str]:
 def pairs(run: list[str]) -> list[str]:
     """Return each two neighbours, joined.
 
-    Example:
+    Examples:
         >>> pairs(letters("数据库"))
         ['数据', '据库']
     """

@@ -34,7 +34,7 @@ class Layer(Protocol):
       last call. A layer that ``open`` fails for is left out, and opened again later.
     - ``probe(deadline)``, the same: tries, outside of recalls, whether a layer that was left out is well.
 
-    Example:
+    Examples:
         A remote service as a layer, waiting on an event loop and not in a thread:
 
         >>> import asyncio, tempfile, time

@@ -54,7 +54,7 @@ def terms(text: str) -> list[str]:
     and by those that carry meaning alone. A single letter or number also counts together with the word before
     it. A stop word written like a name is one. A prefix ends with ``*``.
 
-    Example:
+    Examples:
         >>> terms("When did Ana's team deploy the API?")
         ['ana', 'team', 'deploy', 'api']
         >>> terms("Does Will like plan B of v1.2.3 or ledger-service?")[:5]

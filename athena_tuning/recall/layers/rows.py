@@ -165,7 +165,7 @@ _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Su
 def moment(timestamp: float | None) -> str:
     """Return a time in the words that questions use.
 
-    Example:
+    Examples:
         >>> moment(1714644000)
         '2 May 2024 Thursday 2024-05-02'
     """

@@ -15,7 +15,7 @@ class DependencyGraph:
     Raises:
         ValueError: if layers depend on each other in a circle; the message names it.
 
-    Example:
+    Examples:
         >>> graph = DependencyGraph({"facts": (), "graph": ("facts",), "plans": ()})
         >>> graph.waves(("graph", "facts", "plans")), graph.waves(("graph", "plans"))
         ([('facts', 'plans'), ('graph',)], [('graph', 'plans')])

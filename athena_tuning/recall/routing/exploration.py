@@ -15,7 +15,7 @@ class Exploration:
     Args:
         chance: draws from 0 to 1.
 
-    Example:
+    Examples:
         >>> exploration = Exploration(lambda: 0.5)
         >>> [n for n in range(60) if exploration.explores(0.05)]
         [30, 50]

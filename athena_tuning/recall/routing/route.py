@@ -33,7 +33,7 @@ class LaterRound:
         Args:
             lists: what the layers gave so far, best first.
 
-        Example:
+        Examples:
             >>> alone = {"episodic": [{"id": "t1", "evidence": ()}], "semantic": []}
             >>> LaterRound(("graph",)).is_called_for(alone), LaterRound(("graph",), 1).is_called_for(alone)
             (False, True)
@@ -102,7 +102,7 @@ def route(
         context: what the caller gave beside the text.
         explores: ask every layer.
 
-    Example:
+    Examples:
         >>> config = TuningConfig(second_round=frozenset({"graph"}))
         >>> way = route("Who is Ana?", "factual", ("episodic", "semantic", "graph", "procedural"), config)
         >>> way.first, [later.layers for later in way.later]

@@ -48,7 +48,7 @@ _SIGNALS = {
 def own_layer(query_type: str) -> str:
     """Return the layer that a type of query is about; "" for a type that nobody knows.
 
-    Example:
+    Examples:
         >>> own_layer("procedural"), own_layer("relational")
         ('procedural', 'graph')
     """
@@ -82,7 +82,7 @@ def select_layers(
         The layers; never nothing: where all that were called for are skipped or not registered, every
         layer that is not skipped, and where all are skipped, every layer.
 
-    Example:
+    Examples:
         >>> select_layers("When did the deploy fail?", "temporal", ["episodic", "semantic", "graph"])
         ('episodic', 'semantic')
     """

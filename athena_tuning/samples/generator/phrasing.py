@@ -18,7 +18,7 @@ def say(rng: Random, template: str, /, **facts: object) -> str:
 
     Choices may be nested; an empty alternative leaves nothing behind, and white space is made single.
 
-    Example:
+    Examples:
         >>> say(Random(1), "{who} [fixed|repaired] it[| again].", who="Ana") in {
         ...     "Ana fixed it.", "Ana repaired it.", "Ana fixed it again.", "Ana repaired it again."}
         True
@@ -32,7 +32,7 @@ def say(rng: Random, template: str, /, **facts: object) -> str:
 def sentences(text: str) -> str:
     """Return the text with a capital at the start of each sentence; names of services and settings stay.
 
-    Example:
+    Examples:
         >>> sentences("restarted it. tracker is back. all good.")
         'Restarted it. tracker is back. All good.'
     """
@@ -57,7 +57,7 @@ def clock_time(moment: float) -> str:
 def listed(names: list[str] | tuple[str, ...]) -> str:
     """Return names as a sentence has them: a, b and c.
 
-    Example:
+    Examples:
         >>> listed(("a", "b", "c")), listed(["a"])
         ('a, b and c', 'a')
     """

@@ -72,7 +72,7 @@ SERVICE = {service.name: service for service in SERVICES}
 def needed_by(service: str) -> tuple[str, ...]:
     """Return the services that call ``service`` directly.
 
-    Example:
+    Examples:
         >>> needed_by("routing")
         ('dispatch', 'eta')
     """

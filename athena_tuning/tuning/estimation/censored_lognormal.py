@@ -22,7 +22,7 @@ _FAR = 25.0  # beyond it the normal tail underflows and its expansion is exact t
 class LogNormal:
     """Times whose logarithm is normal: ``mu`` and ``sigma`` are of the logarithm of ms.
 
-    Example:
+    Examples:
         >>> round(LogNormal(0.0, 1.0).quantile(0.99), 2), round(LogNormal(0.0, 1.0).beyond(10.24), 3)
         (10.24, 0.01)
     """

@@ -27,7 +27,7 @@ def time_beside(start: Sequence[float] | Floats, end: Sequence[float] | Floats) 
     Returns:
         A row a task, a column a number in flight; a row's sum is the task's length.
 
-    Example:
+    Examples:
         >>> time_beside([0.0, 1.0], [2.0, 4.0]).tolist()
         [[1.0, 1.0], [2.0, 1.0]]
     """

@@ -37,7 +37,7 @@ class ContentionLaw:
         known: the n that were seen often enough, rising.
         samples: tasks it rests on.
 
-    Example:
+    Examples:
         >>> ContentionLaw(knees=((10, 0.1),)).factor(5), ContentionLaw(knees=((10, 0.1),)).factor(20)
         (1.0, 2.0)
     """
@@ -193,7 +193,7 @@ def _rest(law: ContentionLaw, seen: Curve) -> tuple[tuple[float, float], ...]:
 def nonnegative(a: Floats, b: Floats) -> list[float]:
     """Return the x ≥ 0 that minimises ‖ax − b‖ (Lawson and Hanson's active set, for a few columns).
 
-    Example:
+    Examples:
         >>> nonnegative(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([2.0, -1.0]))
         [2.0, 0.0]
     """

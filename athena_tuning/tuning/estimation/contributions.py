@@ -19,7 +19,7 @@ from athena_tuning.tuning.settings import CONTRIBUTION
 class Share:
     """How many of some recalls a layer added something to.
 
-    Example:
+    Examples:
         >>> round(Share(0, 200).upper, 4), round(Share(10, 100).lower, 3)
         (0.0149, 0.055)
     """
@@ -334,7 +334,7 @@ class Contributions:
 def at_most(successes: int, n: int, p: float) -> float:
     """Return the chance of at most so many successes in n tries.
 
-    Example:
+    Examples:
         >>> at_most(0, 2, 0.5), at_most(2, 2, 0.3)
         (0.25, 1.0)
     """

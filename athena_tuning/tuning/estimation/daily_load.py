@@ -24,7 +24,7 @@ class DailyLoad:
         first: the first slot that was watched whole; None before anything came.
         last: the slot that is being watched.
 
-    Example:
+    Examples:
         >>> load = DailyLoad(day=100.0, slot=10.0).after([0.0, 31.0, 32.0, 33.0, 95.0])
         >>> load.expected(130.0), load.expected(140.0), load.expected(150.0)
         ((0.3, 1), (0.0, 1), (0.0, 1))

@@ -68,7 +68,7 @@ def deadline_curve(
         worth: of a layer to a query type, by (type, layer), as the share of answers that it adds something
             to; one that is not named is worth 1.
 
-    Example:
+    Examples:
         >>> from athena_tuning.model import LayerTask, QueryMetrics
         >>> from athena_tuning.profiling import PerformanceProfiler
         >>> profiler = PerformanceProfiler()

@@ -164,7 +164,7 @@ def changes_in_words(before: TuningConfig, after: TuningConfig) -> str:
 def within(wanted: float, low: float, high: float, unit: str = "") -> tuple[float, str | None]:
     """Return the value within bounds that is nearest to what is wanted, and the bound if one decided.
 
-    Example:
+    Examples:
         >>> within(3.0, 5.0, 30.0, " s"), within(7.0, 5.0, 30.0)
         ((5.0, 'at least 5 s'), (7.0, None))
     """

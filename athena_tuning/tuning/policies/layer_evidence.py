@@ -37,7 +37,7 @@ class Change:
     def sets(self, config: TuningConfig) -> dict[str, frozenset[str]]:
         """Return the parts of ``config`` that become others.
 
-        Example:
+        Examples:
             >>> back = Change("skipped_layers", ("graph",), "Bring back", "", "", back=True)
             >>> back.sets(TuningConfig(skipped_layers=frozenset({"graph"})))
             {'skipped_layers': frozenset()}

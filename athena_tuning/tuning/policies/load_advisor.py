@@ -38,7 +38,7 @@ class LoadFinding:
 def at_rate(trace: Trace, factor: float) -> Trace:
     """Return the same recalls coming ``factor`` times as fast: bursts stay bursts.
 
-    Example:
+    Examples:
         >>> from athena_tuning.tuning.trace import Arrival
         >>> at_rate(Trace((Arrival(0.0, "meta", ()), Arrival(1.0, "meta", ()))), 4.0).seconds
         0.25

@@ -38,7 +38,7 @@ def tail_of(layers: float, lost: float = TIMEOUTS.lost) -> float:
 
     ``1 − (1 − ε)^(1/k)``: with k layers that are late independently, ε of the recalls lose one.
 
-    Example:
+    Examples:
         >>> round(tail_of(1, 0.01), 4), round(tail_of(5, 0.01), 4)
         (0.01, 0.002)
     """

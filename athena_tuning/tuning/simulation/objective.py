@@ -47,7 +47,7 @@ def objective(strategy: TuningStrategy, score: Score, reference: Score) -> float
     Returns:
         The log ratio; infinite if success or full answers fall by more than 0.01: no gain buys that.
 
-    Example:
+    Examples:
         >>> fast, slow = Score(100, 50, 0.02), Score(200, 50, 0.02)
         >>> round(objective(TuningStrategy.LATENCY, fast, slow), 3)
         -0.693

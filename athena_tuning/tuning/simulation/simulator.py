@@ -84,7 +84,7 @@ class Simulation:
         cache_seconds: lifetime of a cached result.
         admission: refuse recalls in an overload, as the configs say; else they all wait.
 
-    Example:
+    Examples:
         >>> from athena_tuning.tuning.trace import Arrival
         >>> trace = Trace(tuple(Arrival(0.0, "meta", (("semantic", 0.1),)) for _ in range(4)))
         >>> Simulation(trace, TuningConfig(max_concurrent=2)).run().result().latency_ms.round().tolist()

@@ -269,7 +269,7 @@ def with_config(configs: ConfigSet, scope: str, **fields: object) -> ConfigSet:
     Raises:
         ValueError: if a value does not fit.
 
-    Example:
+    Examples:
         >>> with_config(ConfigSet(), "meta", timeout_seconds=2.0).for_type("meta").timeout_seconds
         2.0
     """

@@ -126,7 +126,7 @@ def hour_weekday(
 def extremes(cells: Sequence[Sequence[float]], name: str, unit: str, *, flip: bool = False) -> str:
     """Say which hour is worst or busiest, and which is its opposite.
 
-    Example:
+    Examples:
         >>> extremes([[9, 0, 120.0], [3, 6, 20.0]], "p99", "ms")
         'p99 is highest on Monday 09:00 to 10:00 (120 ms) and lowest on Sunday 03:00 to 04:00 (20 ms).'
     """

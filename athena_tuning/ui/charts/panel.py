@@ -206,7 +206,7 @@ class Panel:
 def listed(figures: Iterable[str], none: str = "nothing yet") -> str:
     """Return figures in words, one after the other.
 
-    Example:
+    Examples:
         >>> listed(["p50 3 ms", "p99 9 ms"]), listed([])
         ('p50 3 ms; p99 9 ms', 'nothing yet')
     """
@@ -220,7 +220,7 @@ def number(value: Any, digits: int = 0) -> Any:
         value: a number, None or a name.
         digits: significant ones; 0: four behind the point.
 
-    Example:
+    Examples:
         >>> number(float("nan")), number(2.0), number(1.23456), number(1234.5, 3), number("graph")
         (None, 2, 1.2346, 1230, 'graph')
     """

@@ -148,7 +148,7 @@ def sides(seen: TuningConfig, error: ConfigConflict, merged: TuningConfig) -> li
 def rebased(seen: TuningConfig, in_force: TuningConfig, wanted: TuningConfig) -> TuningConfig:
     """Return what is in force with what somebody changed who had seen another config.
 
-    Example:
+    Examples:
         >>> seen, theirs = TuningConfig(max_concurrent=5), TuningConfig(max_concurrent=9)
         >>> mine = TuningConfig(max_concurrent=5, enable_cache=False)
         >>> both = rebased(seen, theirs, mine)

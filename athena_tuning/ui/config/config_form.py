@@ -197,7 +197,7 @@ def exceptions(page: PageContext, configs: ConfigSet) -> None:
 def edited(config: TuningConfig, values: Mapping[str, object]) -> tuple[TuningConfig, dict[str, str]]:
     """Return a config with values put in place one by one, and why each refused one was.
 
-    Example:
+    Examples:
         >>> config, refused = edited(TuningConfig(), {"max_concurrent": 0, "timeout_seconds": 2.0})
         >>> config.timeout_seconds, refused
         (2.0, {'max_concurrent': 'must be 1 to 1024, not 0'})

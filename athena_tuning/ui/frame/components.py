@@ -43,7 +43,7 @@ class Cell(NamedTuple):
 def heads(kind: str, *names: str) -> list[Cell]:
     """Return heads of columns of one kind.
 
-    Example:
+    Examples:
         >>> heads("n", "p50", "p99")
         [Cell(value='p50', kind='n', share=0.0), Cell(value='p99', kind='n', share=0.0)]
     """

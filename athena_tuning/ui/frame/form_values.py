@@ -21,7 +21,7 @@ def number(values: Mapping[str, object], key: str, what: str, low: float, high: 
     Raises:
         ValueError: if the field is empty or beyond its limits.
 
-    Example:
+    Examples:
         >>> number({"hours": 24}, "hours", "hours", 1, 72)
         24.0
         >>> number({"hours": 100}, "hours", "hours", 1, 72)

@@ -71,7 +71,7 @@ PAGES = {entry.url: entry for section in SECTIONS.values() for entry in section}
 def page_file(url: str) -> str:
     """Return the path of a page's file by its address, for links.
 
-    Example:
+    Examples:
         >>> page_file("config").endswith("config.py")
         True
     """

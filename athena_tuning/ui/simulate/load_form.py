@@ -84,7 +84,7 @@ def spec_from(values: Mapping[str, object]) -> LoadSpec:
     Raises:
         ValueError: if a value does not fit.
 
-    Example:
+    Examples:
         >>> spec_from({"sim-pattern": "bursty", "sim-rate": 20.0, "sim-duration": 60, "sim-mix": "debugging",
         ...            "sim-repetition": 1.0}).rate_per_s
         20.0

@@ -47,7 +47,7 @@ def spec_from(values: Mapping[str, object]) -> LoadSpec:
     Raises:
         ValueError: if a value does not fit.
 
-    Example:
+    Examples:
         >>> spec_from({"forward-hours": 24.0, "forward-rate": 1.0, "forward-pattern": "day"}).duration_s
         86400.0
     """
