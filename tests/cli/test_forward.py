@@ -31,16 +31,19 @@ def test_simulated_recalls_are_in_the_store_and_say_so(home: Path) -> None:
     assert told["source"].startswith("simulated:")
 
 
-def test_a_lower_limit_makes_the_simulated_recalls_slower(home: Path) -> None:
-    p50 = []
-    for limit in ("1", "40"):
+def test_a_lower_limit_makes_the_simulated_recalls_slower_and_an_overload_refused(home: Path) -> None:
+    p50, refused = [], []
+    for limit in ("1", "2", "40"):
         path = home / f"{limit}.jsonl"
         done = run("--rate", "8", "--evidence", "slow", "--max-concurrent", limit, "--out", str(path))
         assert done.exit_code == 0, done.stderr
         assert "simulated recalls" in done.stdout
-        waits = sorted(m.latency_ms for m in Import(path).records() if not m.cache_hit)
+        records = list(Import(path).records())
+        waits = sorted(m.latency_ms for m in records if not m.cache_hit and m.latency_ms is not None)
         p50.append(waits[len(waits) // 2])
-    assert p50[0] > 2 * p50[1]
+        refused.append(sum(m.latency_ms is None for m in records) / len(records))
+    assert p50[0] > 2 * p50[2]
+    assert refused[0] > refused[1] > refused[2] == 0
 
 
 @pytest.mark.parametrize(

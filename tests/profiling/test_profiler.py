@@ -135,7 +135,7 @@ def test_an_empty_window_is_unknown_not_zero():
     assert profiler.get_query_type_metrics("temporal") is None
     summary = dataclasses.asdict(profiler.summary())
     assert {name for name, value in summary.items() if value == 0} == {
-        "count", "known_success", "errors", "partial", "cache_hits", "cache_known",
+        "count", "known_success", "errors", "partial", "refused", "cache_hits", "cache_known",
     }  # fmt: skip
     assert np.isnan(profiler.percentiles((0.5, 0.99))).all()
     assert profiler.counters == {"recorded": 0}
