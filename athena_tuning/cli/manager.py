@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
+import time
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,8 +99,15 @@ def manager(
             until_stopped.callback(asking.stop)  # before what tells of its recalls is closed
             asking.start()
         click.echo(f"manager {here.manager.worker_id} over {path} on {url}  (Ctrl+C stops it)")
-        stop.wait(seconds)
+        _wait(stop, seconds)
     click.echo(f"stopped after {here.manager.status().recalls} recalls")
+
+
+def _wait(stop: threading.Event, seconds: float | None) -> None:
+    """Wait until it is time to stop, in steps: a signal that another thread took is handled between two."""
+    ends = math.inf if seconds is None else time.monotonic() + seconds
+    while (left := ends - time.monotonic()) > 0 and not stop.wait(min(left, 0.5)):
+        pass
 
 
 def _register(manager: MemoryManager, name: str) -> None:

@@ -131,7 +131,7 @@ def test_over_http_an_agent_needs_the_token(environment):
         async def talk():
             headers = {"Authorization": f"Bearer {TOKEN}"}
             async with (
-                httpx.AsyncClient(headers=headers) as http,
+                httpx.AsyncClient(headers=headers, timeout=60) as http,
                 Client(streamable_http_client(address, http_client=http)) as client,
             ):
                 await remembers_recalls_and_forgets(client)
@@ -142,7 +142,7 @@ def test_over_http_an_agent_needs_the_token(environment):
             ({"Authorization": "Bearer wrong"}, 401),
             ({"Authorization": f"Bearer {TOKEN}", "Host": "evil.example"}, 421),
         ):
-            assert httpx.post(address, headers=headers, json={}).status_code == status
+            assert httpx.post(address, headers=headers, json={}, timeout=60).status_code == status
     finally:
         process.terminate()
         process.wait(20)

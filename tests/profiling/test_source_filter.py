@@ -11,7 +11,7 @@ import pytest
 
 from athena_tuning.model import QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
-from tests.store.conftest import made
+from athena_tuning.testing.made_recalls import made_recalls
 
 NOW = 1_700_000_600.0
 MIXED = ("live", "load:r1", "sample:fast", "load:r2", "simulated:day")
@@ -69,16 +69,16 @@ def plain(value: Any) -> Any:
 def test_a_read_of_some_sources_is_what_a_window_of_those_alone_says(
     read: str, sources: set[str], step: int
 ) -> None:
-    mixed = [m._replace(source=s) for m, s in zip(made(600), cycle(MIXED), strict=False)]
+    mixed = [m._replace(source=s) for m, s in zip(made_recalls(600), cycle(MIXED), strict=False)]
     alone = [m for m in mixed if m.source in sources or m.source.partition(":")[0] in sources]
     both, ours = window(mixed, step), window(alone, 600)
     same(READS[read](both, **RANGE, sources=sources), READS[read](ours, **RANGE, sources=None))
     if step == 1:  # and again, when what was counted is only caught up with
-        for record in made(5, seed=9, start=NOW - 50):
+        for record in made_recalls(5, seed=9, start=NOW - 50):
             both.record_query(record._replace(source="imported:x"))
         same(READS[read](both, **RANGE, sources=sources), READS[read](ours, **RANGE, sources=None))
 
 
 def test_sources_are_counted_by_kind() -> None:
-    mixed = [m._replace(source=s) for m, s in zip(made(500), cycle(MIXED), strict=False)]
+    mixed = [m._replace(source=s) for m, s in zip(made_recalls(500), cycle(MIXED), strict=False)]
     assert window(mixed, 100).sources() == {"load": 200, "live": 100, "sample": 100, "simulated": 100}

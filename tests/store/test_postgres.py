@@ -375,7 +375,7 @@ def test_a_database_that_was_restored_from_a_dump_is_noticed_and_obeyed(
     apply(stores[0], 1)
     until(lambda: stores[1].change_token() == "1.2")
     said = [record for record in caplog.records if "another or an earlier one" in record.getMessage()]
-    assert len(said) == 2, "once by each"
+    assert 1 <= len(said) <= 2, "by who noticed it, and by the other unless it saw the new epoch first"
 
 
 def test_a_schema_that_was_dropped_is_made_anew_and_what_is_measured_goes_there(

@@ -35,6 +35,7 @@ def series(n: int, top: float = 9.0) -> Any:
         time=np.arange(n) * 60.0 + 1.8e9,
         count=np.full(n, 10),
         errors=np.zeros(n, int),
+        refused=np.zeros(n, int),
         cache_hits=np.full(n, 4),
         p50=values,
         p95=values * 2,

@@ -327,7 +327,7 @@ def test_attached_managers_are_watched_and_missed_when_they_end(
             until(store.workers)
             seen = look(serve(ATHENA_TUNING_STORE=url, ATHENA_TUNING_ATTACH="1"))
             seen.go("config?refresh=every+2+s")
-            expect(seen.page.get_by_text("far away")).to_be_visible(timeout=SLOW)
+            expect(seen.page.get_by_text("far away", exact=True)).to_be_visible(timeout=SLOW)
             switch(seen, "throughput", "from here")
             until(lambda: manager.config.strategy.value == "throughput")
         expect(seen.page.get_by_text("no manager alive")).to_be_visible(timeout=30_000)
