@@ -34,6 +34,7 @@ def main() -> None:
             arguments.error(f"--layer: {error}")
     config = uvicorn.Config(api, given.host, given.port, log_level="warning", server_header=False)
     listening = config.bind_socket()
+    listening.listen()  # whoever is told the address may come before uvicorn is ready
     if given.host not in LOOPBACK:
         print(f"token for clients elsewhere: {token.secret}", flush=True)  # noqa: T201 (for whoever started it)
     address = f"http://{given.host}:{listening.getsockname()[1]}"

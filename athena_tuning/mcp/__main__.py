@@ -45,6 +45,7 @@ def _serve_http(manager: MemoryManager, host: str, port: int) -> None:
     token = OperatorToken()
     config = uvicorn.Config(http_app(make_server(manager), token), host, port, log_level="warning")
     listening = config.bind_socket()
+    listening.listen()  # whoever is told the address may come before uvicorn is ready
     print(f"token: {token.secret}", flush=True)  # noqa: T201 (for whoever started it)
     print(f"MCP on http://{host}:{listening.getsockname()[1]}/mcp  (Ctrl+C stops it)", flush=True)  # noqa: T201
     uvicorn.Server(config).run(sockets=[listening])

@@ -56,9 +56,9 @@ def failing(query: Any, k: int, deadline: float) -> Any:
 
 
 def over(*layers: Any, **config: Any) -> MemoryManager:
-    """Return a manager that asks exactly these layers."""
+    """Return a manager that asks exactly these layers, and refuses nothing however slow the machine is."""
     manager = MemoryManager(":memory:", layers=layers)
-    set_config(manager, layer_selection_enabled=False, **config)
+    set_config(manager, **{"layer_selection_enabled": False, "overload_after_seconds": None, **config})
     return manager
 
 
