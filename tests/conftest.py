@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import settings
 
 settings.register_profile("unhurried", parent=settings.default, deadline=None)
 settings.register_profile("quick", parent=settings.default, deadline=None, max_examples=20)
 settings.load_profile("unhurried")
+
+
+@pytest.fixture(autouse=True)
+def no_running_loop(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Hide the loop that Playwright leaves running in the thread of a worker that drove a browser before.
+
+    It stands still between two calls of a browser test; to ``asyncio.run`` of any other test it looks alive.
+    """
+    if request.node.get_closest_marker("browser"):
+        yield
+        return
+    left = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    yield
+    asyncio._set_running_loop(left)
+
 
 NOT_QUICK = {"slow", "soak", "browser"}
 SERVERS = {"postgres", "old_postgres", "pgbouncer", "postgres_url", "old_postgres_url", "pgbouncer_url"}
