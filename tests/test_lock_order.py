@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from athena_tuning.testing.waiting import until
 from tests.support.recorded_locks import Nesting, locks_in_the_code, recorded, threads_in_the_code
-from tests.support.waiting import until
 
 PAGE = (Path(__file__).parents[1] / "docs" / "threads.md").read_text("utf-8")
 LEVELS = {name: int(level) for level, name in re.findall(r"^\| (\d) \| `([^`]+)` \|", PAGE, re.M)}

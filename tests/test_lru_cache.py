@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_tuning.lru_cache import LruCache
-from tests.support.waiting import until
+from athena_tuning.testing.waiting import until
 
 WAIT = 30.0
 

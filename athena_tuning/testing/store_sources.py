@@ -1,26 +1,19 @@
-"""What every store does with where recalls come from, and with what the tuner tells; see ``stores.py``."""
+"""What every store does with where recalls come from; see ``stores.py``."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
 from itertools import cycle
 from typing import Any
 
 import pytest
 
 from athena_tuning.model import (
-    Forecast,
-    Proposal,
     QueryMetrics,
     SourceBatch,
-    StrategyProposal,
-    TuningStrategy,
 )
-from athena_tuning.store import REMOVED, WITH_EVIDENCE, Store
+from athena_tuning.store import REMOVED, Store
 from athena_tuning.testing.made_recalls import START, made_recalls
 from athena_tuning.testing.store_configs import OpenStore
-from athena_tuning.testing.store_tables import decision
 
 MIXED = ("live", "load:r1", "load:r2", "sample:bursty")
 
@@ -128,34 +121,3 @@ class SourcesOfStore:
         assert (
             len(one.tail_metrics().records) == one.rollups(START, START + 3600, layer="").total().count == 50
         )
-
-    def test_proposals_are_told_in_place_of_earlier_ones_and_come_back_whole(
-        self, open_it: OpenStore
-    ) -> None:
-        store = open_it()
-        assert store.proposals() == {}
-        forecast, unknown = Forecast(9.0, 80.0, 2.5, 0.99), Forecast(12.0, math.inf, 3.0, 1.0)
-        strategies = {s: StrategyProposal(decision("d", 1.0), "a doubt", forecast) for s in TuningStrategy}
-        whole = Proposal("all", 5.0, "w1", 3, TuningStrategy.COST, 900, 150, strategies, unknown, 11.5)
-        of_type = replace(whole, scope="meta", in_force=None)
-        store.publish([replace(whole, scope="temporal")])
-        store.publish([whole, of_type])
-        found = open_it().proposals()
-        assert list(found) == ["all", "meta"]
-        assert found["meta"] == of_type
-        assert found["all"].by_strategy == strategies
-        assert found["all"].in_force is not None
-        assert math.isnan(found["all"].in_force.per_second), "no number: it is unknown"
-        store.post("proposals", "leader", "{ damaged")
-        assert store.proposals() == {}
-
-    def test_what_a_decision_rests_on_is_kept_for_the_newest_of_them(self, store: Store) -> None:
-        for at in range(WITH_EVIDENCE + 5):
-            store.append_decision(decision(f"d{at:03}", float(at)), bytes([at]) * 100)
-        store.append_decision(decision("none", 500.0))
-        store.append_decision(decision("d010", 10.0, observed=0.1))  # a verdict: what it rests on stays
-        assert store.decision_evidence("none") is store.decision_evidence("nobody") is None
-        assert store.decision_evidence("d004") is None
-        assert store.decision_evidence("d005") == bytes([5]) * 100
-        assert store.decision_evidence("d010") == bytes([10]) * 100
-        assert len(store.decisions(limit=1000)) == WITH_EVIDENCE + 6

@@ -19,7 +19,7 @@ from athena_tuning.cli import main
 from athena_tuning.interchange import Import
 from athena_tuning.model import QueryMetrics, TuningConfig
 from athena_tuning.store import ConfigChange, Store, StoreError, open_store
-from tests.support.waiting import until
+from athena_tuning.testing.waiting import until
 
 ITEMS = [
     {"id": "e1", "layer": "episodic", "text": "The billing deploy failed on Friday."},

@@ -15,7 +15,7 @@ from athena_tuning.model import Mode
 from athena_tuning.recall import MemoryManager
 from athena_tuning.samples.sample_workloads import load_records
 from athena_tuning.store import Store, open_store
-from tests.support.waiting import until
+from athena_tuning.testing.waiting import until
 
 AT_ONCE = 700
 MOST_BYTES = 300_000

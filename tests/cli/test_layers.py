@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from athena_tuning.cli import main
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import open_store
+from athena_tuning.testing.waiting import until
 from tests.support.memory_layers import StubLayer, failing, items
-from tests.support.waiting import until
 
 
 def run(*args: str) -> str:

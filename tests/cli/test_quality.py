@@ -13,7 +13,7 @@ from athena_tuning.cli import main
 from athena_tuning.model import TuningConfig
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import ConfigChange, open_store
-from tests.support.waiting import until
+from athena_tuning.testing.waiting import until
 
 QUESTIONS = [
     {"text": "who owns billing", "evidence": ["e1"]},

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from athena_tuning.control.breaker import Admission, Breaker, BreakerSettings
 from athena_tuning.model import BreakerState
-from tests.support.clock import Clock
+from athena_tuning.testing.clock import Clock
 
 
 def opened(clock: Clock, **settings: float) -> Breaker:

@@ -11,8 +11,8 @@ from athena_tuning.control.clock_watch import STEP_SECONDS, ClockWatch
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import MemoryStore, StoreError
 from athena_tuning.store.sqlite import SqliteStore
-from tests.support.clock import Clock
-from tests.support.waiting import until
+from athena_tuning.testing.clock import Clock
+from athena_tuning.testing.waiting import until
 
 DAY = 86_400.0
 

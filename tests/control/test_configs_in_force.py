@@ -22,8 +22,8 @@ from athena_tuning.model import (
 )
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import ConfigChange, ConfigConflict, MemoryStore, StoreError, open_store
+from athena_tuning.testing.waiting import until
 from athena_tuning.tuning import Contributions
-from tests.support.waiting import until
 
 WAIT = 30.0
 NOTE = {"id": "s1", "layer": "semantic", "text": "Billing runs on two nodes"}

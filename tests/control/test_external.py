@@ -9,7 +9,7 @@ import pytest
 from athena_tuning.control import Control
 from athena_tuning.model import Mode, TuningConfig
 from athena_tuning.store import ConfigChange, MemoryStore, StoreError, open_store
-from tests.support.waiting import until
+from athena_tuning.testing.waiting import until
 
 WAIT = 30.0
 

@@ -9,7 +9,7 @@ import pytest
 
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import MemoryStore, StoreError
-from tests.support.waiting import until
+from athena_tuning.testing.waiting import until
 
 
 class Notes:

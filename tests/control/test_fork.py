@@ -12,8 +12,8 @@ import pytest
 from athena_tuning.control import Control
 from athena_tuning.model import TuningConfig
 from athena_tuning.store import ConfigChange, Store, open_store
+from athena_tuning.testing.waiting import until
 from tests.support.forked import forked
-from tests.support.waiting import until
 
 
 def ask(control: Control, n: int) -> None:

@@ -13,8 +13,8 @@ import pytest
 from athena_tuning.model import TuningConfig
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import ConfigChange, open_store
+from athena_tuning.testing.waiting import until
 from tests.support.forked import forked
-from tests.support.waiting import until
 
 
 class Blocking:

@@ -12,9 +12,9 @@ from athena_tuning.control.lease import TuningLease
 from athena_tuning.model import Action, BreakerState, Decision, LayerHealth, TuningConfig
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import MemoryStore, Store, StoreError
-from tests.support.clock import Clock
+from athena_tuning.testing.clock import Clock
+from athena_tuning.testing.waiting import until
 from tests.support.memory_layers import StubLayer, failing, items
-from tests.support.waiting import until
 
 CONFIG = TuningConfig(max_concurrent=7)
 

@@ -10,7 +10,7 @@ import pytest
 from athena_tuning.control.breaker import Admission, BreakerSettings
 from athena_tuning.control.layer_health import HealthMonitor
 from athena_tuning.model import BreakerState, LayerHealth, TaskOutcome
-from tests.support.clock import Clock
+from athena_tuning.testing.clock import Clock
 
 
 class Watched:

@@ -14,9 +14,9 @@ from athena_tuning.model import Action, Decision, Mode, TuningConfig
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import MemoryStore, StoreError
+from athena_tuning.testing.clock import Clock
+from athena_tuning.testing.waiting import until
 from athena_tuning.tuning import AutoTuner
-from tests.support.clock import Clock
-from tests.support.waiting import until
 
 
 def test_a_lease_is_held_from_the_answer_on_and_at_most_as_long_as_nobody_else_can_have_it() -> None:

@@ -12,8 +12,8 @@ from athena_tuning.model import QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import MemoryStore, StoreError
-from tests.support.clock import Clock
-from tests.support.waiting import until
+from athena_tuning.testing.clock import Clock
+from athena_tuning.testing.waiting import until
 
 NOTE = {"id": "s1", "layer": "semantic", "text": "Billing runs on two nodes"}
 

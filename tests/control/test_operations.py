@@ -10,7 +10,7 @@ import pytest
 from athena_tuning.control import operations
 from athena_tuning.model import ConfigSet, ConfigVersion, Mode, TuningConfig, TuningStrategy
 from athena_tuning.store import ConfigChange, ConfigConflict, MemoryStore
-from tests.support.clock import Clock
+from athena_tuning.testing.clock import Clock
 
 BY = {"actor": "ana", "reason": "why"}
 

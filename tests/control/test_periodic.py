@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
-from tests.support.clock import Clock
+from athena_tuning.testing.clock import Clock
 
 
 def test_each_task_runs_when_it_is_due() -> None:

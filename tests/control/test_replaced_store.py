@@ -13,7 +13,7 @@ from athena_tuning.model import Mode, TuningConfig
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import ConfigChange, Store, StoreError
 from athena_tuning.store.sqlite import SqliteStore
-from tests.support.waiting import until
+from athena_tuning.testing.waiting import until
 
 NOTE = {"id": "s1", "layer": "semantic", "text": "Billing runs on two nodes"}
 

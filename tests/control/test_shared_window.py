@@ -17,7 +17,7 @@ from athena_tuning.model import QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import MemoryStore, StoreError, open_store
-from tests.support.waiting import until
+from athena_tuning.testing.waiting import until
 
 NOW = 1_700_000_000.0
 PROGRAM = """

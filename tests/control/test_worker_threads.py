@@ -12,8 +12,8 @@ from athena_tuning.model import TuningConfig
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import ConfigChange, MemoryStore
+from athena_tuning.testing.waiting import until
 from athena_tuning.tuning import AutoTuner
-from tests.support.waiting import until
 
 OWN_THREADS = {"config watch", "presence", "store exchange", "upkeep"}
 

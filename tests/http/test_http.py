@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from athena_tuning.http.api import make_api
 from athena_tuning.service.access import OperatorToken
 from athena_tuning.service.tuning_service import TuningService
-from tests.support.waiting import until
+from athena_tuning.testing.waiting import until
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "a token of sixteen letters or more"

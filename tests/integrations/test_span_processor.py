@@ -14,7 +14,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_s
 
 from athena_tuning import PerformanceProfiler, QuerySpanProcessor
 from athena_tuning.model import ConfigSet, ConfigVersion, Mode, TaskOutcome, TuningConfig
-from tests.support.clock import Clock
+from athena_tuning.testing.clock import Clock
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from athena_tuning.load.run_handle import State
 from athena_tuning.load.spec import LoadSpec
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import StoreError, open_store
-from tests.support.clock import Clock
+from athena_tuning.testing.clock import Clock
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from athena_tuning.model import QueryMetrics
-from tests.support.clock import Clock
+from athena_tuning.testing.clock import Clock
 
 Recall = Callable[..., QueryMetrics]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from athena_tuning.model import QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.profiling.columns.validation import AHEAD_SECONDS
-from tests.support.clock import Clock
+from athena_tuning.testing.clock import Clock
 
 HOUR, DAY = 3600.0, 86_400.0
 RECALL = QueryMetrics("r", "last deploy?", "temporal", 0, 10.0, None, False, 3, ["episodic"], {}, True)

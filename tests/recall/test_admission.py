@@ -12,7 +12,7 @@ import pytest
 
 from athena_tuning.model import TuningConfig
 from athena_tuning.recall import MemoryManager
-from tests.support.waiting import until
+from athena_tuning.testing.waiting import until
 
 OVERLOAD = TuningConfig(
     1, overload_after_seconds=0.01, overload_wait_seconds=0.001, layer_selection_enabled=False

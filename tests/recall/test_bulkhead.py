@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from athena_tuning.recall.execution.limiter import SharedLimit
-from tests.support.clock import Clock
+from athena_tuning.testing.clock import Clock
 
 
 class Task:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_tuning.recall.cache import LIFETIMES, AnswerCache
-from tests.support.clock import Clock
+from athena_tuning.testing.clock import Clock
 
 Cache = AnswerCache[str, str]
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from athena_tuning.recall import MemoryManager, current_recall
+from athena_tuning.testing.waiting import until
 from tests.support.memory_layers import StubLayer, items, over
-from tests.support.waiting import until
 
 WAIT = 30.0
 

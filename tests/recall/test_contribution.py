@@ -13,8 +13,8 @@ from athena_tuning.model import Mode, TuningConfig
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall import MemoryManager
 from athena_tuning.recall.fusion import fuse, gains
+from athena_tuning.testing.waiting import until
 from athena_tuning.tuning import AutoTuner
-from tests.support.waiting import until
 
 lists = st.dictionaries(
     st.sampled_from(["semantic", "graph", "episodic", "own"]),

@@ -17,8 +17,8 @@ from athena_tuning.model import TaskOutcome
 from athena_tuning.recall.execution.event_loop import LoopThread
 from athena_tuning.recall.execution.executor import ParallelLayerExecutor
 from athena_tuning.recall.execution.fanout import QueryTask
-from tests.support.clock import Clock
-from tests.support.waiting import until
+from athena_tuning.testing.clock import Clock
+from athena_tuning.testing.waiting import until
 
 WAIT = 30.0
 

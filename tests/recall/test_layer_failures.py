@@ -12,8 +12,8 @@ import pytest
 
 from athena_tuning.model import TaskOutcome
 from athena_tuning.recall import MemoryManager
+from athena_tuning.testing.waiting import until
 from tests.support.memory_layers import StubLayer, items, over, records
-from tests.support.waiting import until
 
 
 class NoText(Exception):

@@ -15,9 +15,9 @@ from athena_tuning.control.breaker import BreakerSettings
 from athena_tuning.model import BreakerState
 from athena_tuning.recall import MemoryManager, layer_lifecycle
 from athena_tuning.store import MemoryStore
-from tests.support.clock import Clock
+from athena_tuning.testing.clock import Clock
+from athena_tuning.testing.waiting import until
 from tests.support.memory_layers import StubLayer, failing, items, over, records, set_config
-from tests.support.waiting import until
 
 WAIT = 30.0
 QUICK = BreakerSettings(first_wait_seconds=0.01, longest_wait_seconds=0.05, trials=1)

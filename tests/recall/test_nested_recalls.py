@@ -8,8 +8,8 @@ from typing import Any
 
 from athena_tuning.recall import MemoryManager
 from athena_tuning.recall.current import MAX_DEPTH
+from athena_tuning.testing.waiting import until
 from tests.support.memory_layers import StubLayer, items, over
-from tests.support.waiting import until
 
 WAIT = 30.0
 

@@ -12,8 +12,8 @@ import pytest
 
 from athena_tuning.recall import MemoryManager
 from athena_tuning.recall.request import RecallRequest
+from athena_tuning.testing.waiting import until
 from tests.support.memory_layers import NOTES, StubLayer, failing, items, over, records
-from tests.support.waiting import until
 
 WAIT = 30.0
 

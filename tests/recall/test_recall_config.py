@@ -10,8 +10,8 @@ import pytest
 
 from athena_tuning.model import LAYERS, TaskOutcome
 from athena_tuning.recall import MemoryManager
+from athena_tuning.testing.waiting import until
 from tests.support.memory_layers import NOTES, StubLayer, items, over, records, set_config
-from tests.support.waiting import until
 
 WAIT = 30.0
 

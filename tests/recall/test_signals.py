@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from athena_tuning.testing.waiting import until
 from tests.support.memory_layers import StubLayer, items, over
-from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(
     threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"),

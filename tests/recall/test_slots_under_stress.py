@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from athena_tuning.recall import ExecutionResult, ParallelLayerExecutor, QueryTask
-from tests.support.waiting import until
+from athena_tuning.testing.waiting import until
 
 KINDS = (
     "returns",

@@ -22,7 +22,7 @@ from athena_tuning.service.roles import Actor, Role
 from athena_tuning.service.store_follower import Tail
 from athena_tuning.service.tuning_service import TuningService
 from athena_tuning.store import ConfigChange, Store, open_store
-from tests.support.waiting import until
+from athena_tuning.testing.waiting import until
 
 WHO = "olga"
 RECALLS = 300

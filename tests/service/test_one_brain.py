@@ -20,9 +20,9 @@ from athena_tuning.samples.sample_workloads import list_samples, load_records
 from athena_tuning.service.store_follower import Tail
 from athena_tuning.service.tuning_service import TuningService
 from athena_tuning.store import Store, open_store
+from athena_tuning.testing.waiting import until
 from athena_tuning.tuning import AutoTuner
 from tests.support.dashboard import OPERATOR, told
-from tests.support.waiting import until
 
 
 def measured(name: str, now: float, most: int = 900) -> list[QueryMetrics]:

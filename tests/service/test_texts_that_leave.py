@@ -22,7 +22,7 @@ from athena_tuning.service import downloads, window_reads
 from athena_tuning.service.store_follower import Tail
 from athena_tuning.service.view import View
 from athena_tuning.store import StoreError, TextPolicy, open_store
-from tests.support.waiting import until
+from athena_tuning.testing.waiting import until
 
 MARK = "zebrafish"
 QUERY = f"does anybody know {MARK}?"

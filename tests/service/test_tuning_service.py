@@ -23,8 +23,8 @@ from athena_tuning.service.store_follower import Tail
 from athena_tuning.service.tuning_service import TuningService
 from athena_tuning.service.view import view_of
 from athena_tuning.store import ConfigConflict, StoreError, open_store
+from athena_tuning.testing.waiting import until
 from tests.support.dashboard import OPERATOR, VIEWER, fill, told
-from tests.support.waiting import until
 
 WRITES: dict[str, Callable[[TuningService, Actor], object]] = {
     "apply": lambda s, a: s.apply(a, TuningConfig(), expected_version=0, reason="x"),

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from athena_tuning.store import Store, open_store
+from athena_tuning.testing.waiting import until
 from tests.soak.fleet import pids_of, stopped
 from tests.support import servers
-from tests.support.waiting import until
 
 MEGABYTE = 1_000_000
 

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from athena_tuning.store import Store
+from athena_tuning.testing.waiting import until
 from tests.soak.worker import CLOSE_SECONDS, Report, Start
-from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 TAKEOVER_SECONDS = 10.0

@@ -13,9 +13,9 @@ import pytest
 
 from athena_tuning.model import TuningConfig
 from athena_tuning.store import ConfigChange, ConfigConflict, Store
+from athena_tuning.testing.waiting import until
 from tests.soak.databases import Databases, PostgresDatabases, SqliteFiles, filled, opened
 from tests.soak.fleet import TAKEOVER_SECONDS, Row, fleet
-from tests.support.waiting import until
 
 pytestmark = pytest.mark.soak
 

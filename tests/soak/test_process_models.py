@@ -18,8 +18,8 @@ import pytest
 
 from athena_tuning.model import TuningConfig
 from athena_tuning.store import ConfigChange, Store, open_store
+from athena_tuning.testing.waiting import until
 from tests.soak.fleet import Row, stored
-from tests.support.waiting import until
 
 pytestmark = pytest.mark.soak
 

@@ -14,7 +14,7 @@ from athena_tuning.recall import MemoryManager
 from athena_tuning.store import ConfigChange, StoreError, care
 from athena_tuning.store.retention import DAY
 from athena_tuning.store.sqlite import SqliteStore
-from tests.support.waiting import until
+from athena_tuning.testing.waiting import until
 
 Recalls = Callable[..., list[QueryMetrics]]
 NOW = 1_700_000_000.0

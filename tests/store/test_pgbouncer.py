@@ -16,8 +16,8 @@ import pytest
 from athena_tuning.model import QueryMetrics, TuningConfig
 from athena_tuning.store import ConfigChange, Store, StoreError, open_store
 from athena_tuning.store.postgres import PostgresStore
+from athena_tuning.testing.waiting import until
 from tests.support import servers
-from tests.support.waiting import until
 
 psycopg = pytest.importorskip("psycopg")
 Opened = Callable[..., Store]

@@ -17,7 +17,7 @@ import pytest
 from athena_tuning.model import Annotation, QueryMetrics, TuningConfig
 from athena_tuning.store import ConfigChange, Store, StoreError, open_store
 from athena_tuning.store.schema import CURRENT, MIGRATIONS
-from tests.support.waiting import until
+from athena_tuning.testing.waiting import until
 
 psycopg = pytest.importorskip("psycopg")
 Opened = Callable[..., Store]

@@ -18,7 +18,7 @@ from athena_tuning.model import Annotation, QueryMetrics, TuningConfig
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import ConfigChange, Store, StoreError, open_store
 from athena_tuning.store.sqlite import SqliteStore
-from tests.support.waiting import until
+from athena_tuning.testing.waiting import until
 
 Recalls = Callable[..., list[QueryMetrics]]
 Opened = Callable[[], SqliteStore]

@@ -14,8 +14,8 @@ from athena_tuning.model import Annotation, Feedback, QueryMetrics, TuningConfig
 from athena_tuning.store import ConfigChange, Level, StoreEvent
 from athena_tuning.store.retention import DAY
 from athena_tuning.store.sqlite import SqliteDatabase, SqliteStore
-from tests.support.clock import Clock
-from tests.support.waiting import until
+from athena_tuning.testing.clock import Clock
+from athena_tuning.testing.waiting import until
 
 Recalls = Callable[..., list[QueryMetrics]]
 START = 1_700_000_000.0

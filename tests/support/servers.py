@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.waiting import until
+from athena_tuning.testing.waiting import until
 
 NEW = 18
 _SYSTEM = Path("/usr/lib/postgresql")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from athena_tuning.model import TuningConfig, TuningStrategy
 from athena_tuning.service.tuning_service import TuningService
+from athena_tuning.testing.waiting import until
 from athena_tuning.ui.config import apply_dialog
 from tests.support.dashboard import OPERATOR, fill
 from tests.support.pages import apply_with, is_sound, predicted, press, visit, words
-from tests.support.waiting import until
 
 
 def test_apply_without_a_reason_keeps_the_dialog_open(served: TuningService) -> None:

@@ -18,9 +18,9 @@ from athena_tuning.model import (
     TuningStrategy,
 )
 from athena_tuning.service.tuning_service import TuningService
+from athena_tuning.testing.waiting import until
 from tests.support.dashboard import OPERATOR, fill, told
 from tests.support.pages import apply_with, is_sound, press, visit, words
-from tests.support.waiting import until
 
 
 def test_config_says_how_many_recalls_are_missing_for_advice(served: TuningService) -> None:

@@ -13,7 +13,7 @@ from athena_tuning.service.roles import Actor, Role
 from athena_tuning.service.store_follower import Tail
 from athena_tuning.service.tuning_service import TuningService
 from athena_tuning.store import open_store
-from tests.support.waiting import until
+from athena_tuning.testing.waiting import until
 
 ANA = Actor("ana", Role.OPERATOR)
 

@@ -9,10 +9,10 @@ from athena_tuning.load.spec import LoadSpec
 from athena_tuning.model import TuningConfig
 from athena_tuning.service.read_service import NOW
 from athena_tuning.service.tuning_service import TuningService
+from athena_tuning.testing.waiting import until
 from athena_tuning.ui.simulate import run_results
 from tests.support.dashboard import OPERATOR
 from tests.support.pages import apply_with, is_sound, press, visit, words
-from tests.support.waiting import until
 
 
 def simulated(at: AppTest) -> AppTest:

@@ -6,9 +6,9 @@ import json
 
 from athena_tuning.model.source import kind_of
 from athena_tuning.service.tuning_service import TuningService
+from athena_tuning.testing.waiting import until
 from athena_tuning.ui.frame.navigation import PAGES
 from tests.support.pages import is_sound, press, visit, words
-from tests.support.waiting import until
 
 
 def test_workloads_query_shows_results_and_where_the_time_went(served: TuningService) -> None:

@@ -18,7 +18,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from athena_tuning.locations import dashboard
-from tests.support.waiting import until
+from athena_tuning.testing.waiting import until
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 ARGUMENTS = [

@@ -20,8 +20,8 @@ from athena_tuning.model import LayerTask, QueryMetrics
 from athena_tuning.recall import MemoryManager
 from athena_tuning.samples.sample_workloads import load_records
 from athena_tuning.store import open_store
+from athena_tuning.testing.waiting import until
 from athena_tuning.ui.frame.navigation import PAGES as ENTRIES
-from tests.support.waiting import until
 from tests.ui.browser.conftest import Seen, Serve, end_server
 
 Look = Callable[..., Seen]

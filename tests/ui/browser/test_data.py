@@ -16,7 +16,7 @@ from playwright.sync_api import expect
 from athena_tuning.interchange import Import
 from athena_tuning.model.source import kind_of
 from athena_tuning.store import open_store
-from tests.support.waiting import until
+from athena_tuning.testing.waiting import until
 from tests.ui.browser.conftest import Seen, Serve
 from tests.ui.browser.test_app import EVIL, SLOW, press
 

@@ -15,7 +15,7 @@ from athena_tuning.locations import dashboard
 from athena_tuning.model import QueryMetrics, TuningStrategy
 from athena_tuning.model.source import kind_of
 from athena_tuning.store import Store, open_store
-from tests.support.waiting import until
+from athena_tuning.testing.waiting import until
 from tests.ui.browser.conftest import Seen, Serve
 from tests.ui.browser.test_app import SLOW, press, strategy_in_force, switch
 
