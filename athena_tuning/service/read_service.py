@@ -59,6 +59,9 @@ NOW = "what is seen now"
 T = TypeVar("T")
 
 
+_STORES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "postgres": "PostgreSQL", "": "in this process"}
+
+
 class ReadService:
     """What may be asked of the system. All methods are thread-safe.
 
@@ -99,7 +102,8 @@ class ReadService:
     @property
     def store_name(self) -> str:
         """What kind of store it is, without its address."""
-        return type(self.store).__name__
+        scheme = self.store.url.partition(":")[0]
+        return _STORES.get(scheme, scheme)
 
     @property
     def evidence(self) -> PerformanceProfiler:

@@ -16,12 +16,12 @@ def body(_: View) -> None:
     with st.grid(2, min_column_width=420, gap="small"):
         with components.card("sys-workers", "Managers"):
             system_tables.workers(page)
+        with components.card("sys-examination", "Examination"):
+            system_tables.examination(page)
         with components.card("sys-arrival", "What arrives"):
             system_tables.arrival(page)
         with components.card("sys-memory", "Memory of this manager"):
             system_tables.memory(page)
-        with components.card("sys-examination", "Examination"):
-            system_tables.examination(page)
         with components.card("sys-versions", "Versions"):
             system_tables.versions()
 

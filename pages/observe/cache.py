@@ -15,7 +15,7 @@ if not page.ask(window_reads.summary).count:
 
 def losses(each_ms: float) -> None:
     """Draw what expiry and writes cost: recalls that a longer-lived answer would have answered."""
-    lost = page.service.cache_losses()
+    lost = None if page.explored else page.service.cache_losses()
     reasons = (
         ("expired", lost and lost.expired, each_ms),
         ("a layer was written to", lost and lost.written, each_ms),
@@ -28,7 +28,9 @@ def losses(each_ms: float) -> None:
             for reason, n, cost in reasons
         ],
     )
-    if lost is None:
+    if page.explored:
+        st.caption("Unknown: a manager counts it while it runs, and nobody runs this one.")
+    elif lost is None:
         st.caption("Unknown here: the managers count in their own processes.")
     elif lost.displaced:
         st.caption("Whether anybody would have asked for what was pushed out is unknown.")

@@ -461,9 +461,20 @@ def _nearest(incumbent: TuningConfig, result: SearchResult) -> str:
     if not result.candidates:
         return ""
     best = result.candidates[0]
-    low, high = math.expm1(best.low), math.expm1(best.high)
-    interval = f" ({low:+.0%} to {high:+.0%})" if low < high else ""
     changes = changes_in_words(replace(incumbent, strategy=best.config.strategy), best.config)
-    return (
-        f"; the best of them, {changes}, changes the objective by {math.expm1(best.predicted):+.0%}{interval}"
-    )
+    low, high = math.expm1(best.low), math.expm1(best.high)
+    interval = f" (change {low:+.0%} to {high:+.0%})" if low < high else ""
+    brings = _in_words(math.expm1(best.predicted))
+    return f"; the best of them, {changes}, would make the objective {brings}{interval}"
+
+
+def _in_words(change: float) -> str:
+    """Return a relative change of something of which less is better.
+
+    Examples:
+        >>> _in_words(-0.081), _in_words(0.4), _in_words(0.004)
+        ('8 % better', '40 % worse', 'less than 1 % different')
+    """
+    if abs(change) < 0.005:
+        return "less than 1 % different"
+    return f"{abs(change) * 100:.0f} % {'better' if change < 0 else 'worse'}"
