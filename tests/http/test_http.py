@@ -17,6 +17,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from athena_tuning.http.api import make_api
+from athena_tuning.model import TuningConfig
 from athena_tuning.service.access import OperatorToken
 from athena_tuning.service.tuning_service import TuningService
 from athena_tuning.testing.waiting import until
@@ -231,3 +232,38 @@ def test_a_server_whose_store_fails_still_recalls_and_says_that_it_is_not_ready(
     assert (ready.status_code, ready.json()["ready"]) == (503, False)
     assert ready.json()["problem"]
     assert answer.json()["_success"]
+
+
+class Queue:
+    """A layer that takes its time."""
+
+    name = "queue"
+
+    def search(self, query, k, deadline):
+        threading.Event().wait(0.05)
+        return [{"id": "q", "text": "served"}]
+
+
+def test_a_recall_that_is_refused_under_load_is_told_when_to_come_back(tmp_path, monkeypatch):
+    monkeypatch.setenv("ATHENA_TUNING_HOME", str(tmp_path))
+    service = TuningService.open(
+        {"ATHENA_TUNING_DEMO": "0", "ATHENA_TUNING_STORE": f"sqlite:///{tmp_path / 's.db'}"}
+    )
+    api = make_api(service, OperatorToken({}))
+    manager = api.state.manager
+    manager.register_layer(Queue())
+    narrow = TuningConfig(max_concurrent=1, overload_after_seconds=0.1, overload_wait_seconds=0.05)
+    manager.apply_config(narrow, expected_version=0, actor="test", reason="one at a time")
+
+    async def crowd():
+        transport = httpx.ASGITransport(api, client=("127.0.0.1", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client:
+            bodies = [{"query": f"{n}?", "use_cache": False, "layers": ["queue"]} for n in range(60)]
+            return await asyncio.gather(*(client.post("/v1/recall", json=body) for body in bodies))
+
+    answers = asyncio.run(crowd())
+    service.close()
+    api.state.exposition.close()
+    assert {answer.status_code for answer in answers} == {200, 429}
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert all(int(answer.headers["Retry-After"]) >= 1 and answer.json()["_refused"] for answer in refused)

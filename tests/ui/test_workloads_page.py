@@ -28,6 +28,8 @@ def test_workloads_sample_that_is_loaded_fills_the_pages(served: TuningService) 
     assert "by itself" in words(at)
     at.switch_page(PAGES["latency"].file).run()
     assert len(at.get("plotly_chart")) >= 4
+    at.switch_page(PAGES["cache"].file).run()
+    assert "nobody runs this one" in words(at), "what the manager lost is not the sample's"
 
 
 def test_workloads_fast_forward_fills_the_pages_with_simulated_recalls(served: TuningService) -> None:

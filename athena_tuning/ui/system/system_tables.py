@@ -85,9 +85,11 @@ def layers(page: PageContext) -> None:
         [
             "Layer",
             "Breaker",
-            *heads("n", "Since", "Calls", "Failed", "Late", "Left out"),
+            *heads("n", "Since", "Calls", "Failed"),
+            *heads("n wide", "Late"),
+            *heads("n", "Left out"),
             *heads("n wide", "Time lost", "Usual"),
-            "Manager",
+            *heads("wide", "Manager"),
         ],
         [
             (
