@@ -116,6 +116,7 @@ def test_isolation_that_the_store_did_not_take_is_noted_at_the_next_look(
     assert len(fleet.look()) == 1
 
 
+@pytest.mark.slow
 def test_isolation_by_a_manager_is_in_the_decisions_of_its_store() -> None:
     store = MemoryStore()
     layers = [StubLayer("good", items("a")), StubLayer("dead", failing)]

@@ -67,6 +67,7 @@ def test_after_a_restore_the_earlier_config_is_obeyed_and_recalls_are_stored(
     assert manager.limit == 7
 
 
+@pytest.mark.slow
 def test_after_the_file_was_deleted_what_was_in_force_is_carried_over(
     path: Path, store: Store, manager: MemoryManager
 ) -> None:
@@ -91,6 +92,7 @@ def test_after_the_file_was_deleted_what_was_in_force_is_carried_over(
     until(lambda: [worker.worker_id for worker in store.workers()] == ["w"])
 
 
+@pytest.mark.slow
 def test_of_two_managers_one_carries_over_and_the_other_obeys(path: Path, store: Store) -> None:
     with SqliteStore(path) as second:
         one = MemoryManager(":memory:", store=store, worker_id="one")

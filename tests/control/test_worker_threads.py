@@ -136,6 +136,7 @@ def test_a_worker_closes_in_time_and_counts_what_a_hanging_store_did_not_take(
     assert manager.status().dropped_metrics == 7
 
 
+@pytest.mark.slow
 def test_losses_at_the_close_are_told_to_a_store_that_takes_no_metrics_but_hears_the_rest() -> None:
     class Full(MemoryStore):
         def append_metrics(self, worker_id: str, sequence: int, records: Any) -> None:

@@ -299,6 +299,7 @@ def test_no_junk_raises_or_gets_lost_uncounted(bad, good, at_once):
     assert len(profiler.metrics) == counters["recorded"]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     good=st.lists(st.floats(0, 1e6), min_size=1, max_size=40),

@@ -147,6 +147,7 @@ def test_nobody_is_refused_where_it_is_off(
     assert not any(each.result()["_refused"] for each in [holder, *waiting])
 
 
+@pytest.mark.slow
 def test_a_lower_limit_sheds_what_waits_too_long(gate: Gate, callers: ThreadPoolExecutor) -> None:
     calm = {**OVERLOAD.to_dict(), "overload_after_seconds": 3600.0}
     wide, narrow = (TuningConfig.from_dict({**calm, "max_concurrent": limit}) for limit in (2, 1))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,6 +90,7 @@ def test_a_few_recalls_in_a_hundred_ask_what_is_left_out() -> None:
     assert 0.02 < layers[1].calls / 2000 < 0.06
 
 
+@pytest.mark.slow
 def test_a_real_manager_leaves_a_useless_layer_out_and_takes_it_back() -> None:
     semantic, graph = Notes("semantic", "a", "b"), Notes("graph", "c")
     profiler = PerformanceProfiler()

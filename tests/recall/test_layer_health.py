@@ -107,6 +107,7 @@ def test_hung_layer_leaves_half_of_the_slots_to_the_others() -> None:
         until(lambda: manager.in_flight == 0)
 
 
+@pytest.mark.slow
 def test_loop_watchdog_names_the_coroutine_layer_that_blocks_and_does_not_blame_the_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -347,6 +348,7 @@ def test_layer_whose_close_fails_or_hangs_does_not_keep_the_manager_from_closing
     end.set()
 
 
+@pytest.mark.slow
 def test_layer_health_is_posted_to_the_store_for_whoever_looks_from_outside() -> None:
     store = MemoryStore()
     with MemoryManager(

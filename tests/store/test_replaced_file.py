@@ -148,6 +148,7 @@ def test_what_is_measured_goes_on_into_what_is_there_with_its_texts(
     connection.close()
 
 
+@pytest.mark.slow
 @each_change
 def test_of_several_who_notice_it_one_notes_it_and_each_logs_it_once(
     path: Path,
@@ -251,6 +252,7 @@ def test_a_store_that_is_only_closed_and_opened_again_is_the_same(open_it: Opene
     assert again.events() == []
 
 
+@pytest.mark.slow
 def test_much_writing_by_many_is_never_taken_for_a_replacement(open_it: Opened, recalls: Recalls) -> None:
     """The log is brought into the file again and again, the file is cleaned up, and configs change."""
     stores = [open_it() for _ in range(3)]
@@ -288,6 +290,7 @@ def write_and_obey(path: Path, name: str, said: Connection) -> None:
     store.close()
 
 
+@pytest.mark.slow
 @each_change
 def test_processes_that_write_all_the_time_go_on_together_and_leave_a_sound_file(
     path: Path, backup: Path, change: Change, kind: str, head: int

@@ -69,6 +69,7 @@ def rows(store: SqliteStore, table: str) -> int:
     return int(count)
 
 
+@pytest.mark.slow
 def test_what_is_old_goes_in_steps_of_bounded_size(filled: Filled, steps: list[int]) -> None:
     filled.store.maintain()
     assert rows(filled.store, "rollups") > 10_000
@@ -83,6 +84,7 @@ def test_what_is_old_goes_in_steps_of_bounded_size(filled: Filled, steps: list[i
     assert max(steps) < 12_000
 
 
+@pytest.mark.slow
 def test_the_file_shrinks_when_much_was_forgotten(filled: Filled) -> None:
     filled.store.maintain()
     before = filled.path.stat().st_size
@@ -92,6 +94,7 @@ def test_the_file_shrinks_when_much_was_forgotten(filled: Filled) -> None:
     assert filled.store._database.read("PRAGMA integrity_check") == [("ok",)]
 
 
+@pytest.mark.slow
 def test_a_file_whose_pages_an_older_program_laid_out_is_used_as_it_is(
     tmp_path: Path, recalls: Recalls
 ) -> None:
@@ -111,6 +114,7 @@ def test_a_file_whose_pages_an_older_program_laid_out_is_used_as_it_is(
     older.store.close()
 
 
+@pytest.mark.slow
 def test_config_writes_get_their_turn_between_the_steps(filled: Filled, steps: list[int]) -> None:
     filled.store.maintain()
     filled.clock.now += 500 * DAY

@@ -146,6 +146,7 @@ def test_changes_are_at_most_one_in_a_thousand_recalls() -> None:
     assert 2 <= len(world.changes) <= 11
 
 
+@pytest.mark.slow
 def test_more_partial_answers_roll_a_change_back_and_ban_it_for_twice_as_long_each_time() -> None:
     world = World(Wants("timeout_seconds", 7.0))
     world.run(FIRST + SLACK)

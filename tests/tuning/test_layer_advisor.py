@@ -116,6 +116,7 @@ def test_a_dropped_layer_comes_back_when_it_becomes_useful_again() -> None:
     assert world.out == frozenset()
 
 
+@pytest.mark.slow
 def test_it_comes_back_also_after_its_trial() -> None:
     world = World()
     world.run(2500)
@@ -127,6 +128,7 @@ def test_it_comes_back_also_after_its_trial() -> None:
     assert any(d.summary.startswith("Bring back graph for factual") for d in world.made)
 
 
+@pytest.mark.slow
 def test_scores_that_fall_without_a_layer_stop_a_drop_and_undo_one() -> None:
     world = World()
     world.seen.note("factual", {"graph": Gain(0)}, NOW)

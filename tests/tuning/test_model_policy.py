@@ -51,6 +51,7 @@ def test_a_limit_that_recalls_wait_for_is_raised_tried_and_confirmed(busy: Virtu
     assert confirmed[0].observed < 0
 
 
+@pytest.mark.slow
 def test_where_all_limits_are_as_good_it_says_so_and_changes_none(flat: VirtualManager) -> None:
     assert not flat.limit_changes
     kept = [d for d in flat.decisions if d.action is Action.KEEP]
@@ -67,6 +68,7 @@ def test_a_decision_to_keep_tells_what_it_looked_at(flat: VirtualManager) -> Non
     assert told.after == told.before
 
 
+@pytest.mark.slow
 def test_limits_stay_within_the_bounds_and_changes_are_few(
     busy: VirtualManager, flat: VirtualManager
 ) -> None:

@@ -51,6 +51,7 @@ def told_at(n: int) -> list[int]:
     return told
 
 
+@pytest.mark.slow
 def test_a_proposal_is_told_anew_when_a_third_of_the_recalls_is_new() -> None:
     told = told_at(1000)
     assert told[0] == 150

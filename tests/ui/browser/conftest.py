@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -15,7 +16,8 @@ from typing import Any
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Locator, Page
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from athena_tuning.locations import dashboard
 from athena_tuning.testing.waiting import until
@@ -40,6 +42,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.browser)
+            item.add_marker(
+                pytest.mark.flaky(reruns=1)
+            )  # a browser and a server share the cores; told as "rerun"
             if not Path(CHROMIUM).exists():
                 item.add_marker(without)
 
@@ -149,6 +154,21 @@ class Seen:
     def settle(self) -> None:
         self.page.wait_for_selector("h1", timeout=30_000)
         self.page.wait_for_selector(SETTLED, timeout=30_000)
+
+    def choose(self, box: Locator, option: str | re.Pattern[str]) -> None:
+        """Open a list and choose from it; a list closes when the page is drawn anew, and is opened again."""
+        wanted = self.page.get_by_role("option", name=option, exact=True)
+
+        def chosen() -> bool:
+            self.settle()
+            with contextlib.suppress(PlaywrightTimeoutError):
+                if not wanted.is_visible():
+                    box.click(timeout=1_500)
+                wanted.click(timeout=1_500)
+                return True
+            return False
+
+        until(chosen)
 
     def sound(self) -> None:
         assert self.outside == []

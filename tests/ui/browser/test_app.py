@@ -243,8 +243,7 @@ def test_simulate_load_moves_the_charts_pauses_and_stops(look: Look, address: st
 def test_simulate_what_if_is_swept_shown_and_put_in_force(look: Look, serve: Serve) -> None:
     seen = look(serve(ATHENA_TUNING_DEMO="0"))
     seen.go("simulate?simulate=What-if&what-over=limit")
-    seen.page.locator(".st-key-what-source input").click(timeout=SLOW)
-    seen.page.get_by_role("option", name=re.compile("^Bursty")).click()
+    seen.choose(seen.page.locator(".st-key-what-source input"), re.compile("^Bursty"))
     press(seen.page, "Simulate")
     expect(seen.page.get_by_text("Before and after")).to_be_visible(timeout=30_000)
     expect(seen.page.get_by_text(re.compile("Best for balanced: .* tasks in flight"))).to_be_visible()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import re
 import time
@@ -10,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from playwright.sync_api import expect
 
 from athena_tuning.interchange import Import
@@ -36,23 +34,6 @@ def bring(seen: Seen, name: str, content: bytes) -> None:
     )
 
 
-def choose(seen: Seen, label: str, option: str) -> None:
-    """Open a list and choose from it; a list closes when the page is drawn anew, and is opened again."""
-    box = seen.page.get_by_role("combobox", name=re.compile(label))
-    wanted = seen.page.get_by_role("option", name=option, exact=True)
-
-    def chosen() -> bool:
-        seen.settle()
-        if not wanted.is_visible():
-            box.click()
-        with contextlib.suppress(PlaywrightTimeoutError):
-            wanted.click(timeout=1_500)
-            return True
-        return False
-
-    until(chosen)
-
-
 def table(rows: int) -> bytes:
     now = time.time() - 600
     lines = [f"{now + i:.3f},{i % 40 + 2},{EVIL if i == 3 else 'deploy?'!r}" for i in range(rows)]
@@ -67,7 +48,7 @@ def test_upload_of_a_good_file_is_corrected_imported_shown_and_taken_away_again(
     seen.go("workloads")
     bring(seen, "mine.csv", table(300) + b"\nnever;1;x")
     expect(seen.page.get_by_text("What the columns are taken for")).to_be_visible(timeout=SLOW)
-    choose(seen, "Took is in", "s")
+    seen.choose(seen.page.get_by_role("combobox", name=re.compile("Took is in")), "s")
     expect(seen.page.get_by_text("2.00 s", exact=True).first).to_be_visible(timeout=SLOW)
     press(seen.page, "Import")
     expect(seen.page.get_by_text("300 queries imported, 1 row left out")).to_be_visible(timeout=SLOW)
@@ -141,8 +122,7 @@ def test_a_sample_is_looked_at_by_itself_within_three_clicks_and_taken_out_again
     press(seen.page, "Back")
     expect(seen.page.get_by_text("by itself:")).to_have_count(0, timeout=SLOW)
     seen.go("")
-    seen.page.locator(".st-key-source").click(timeout=SLOW)  # the first click from Overview
-    seen.page.get_by_role("option", name=re.compile("sample day")).click(timeout=SLOW)
+    seen.choose(seen.page.locator(".st-key-source"), re.compile("sample day"))  # two clicks from Overview
     expect(seen.page.locator(".chips").first).to_contain_text("sample 3,739 (100 %)", timeout=SLOW)
     seen.page.reload()  # what is looked at is in the address
     expect(seen.page.get_by_text("by itself: 3,739 recalls")).to_be_visible(timeout=SLOW)
