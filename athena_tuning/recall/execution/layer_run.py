@@ -201,7 +201,8 @@ class LayerRun:
         if awaitable is None and not self.fan.begin(self):
             return
         value: Any = None
-        error, outcome = "interrupted", TaskOutcome.ERROR  # a signal may raise between any two steps
+        error: str | None = "interrupted"  # a signal may raise between any two steps
+        outcome = TaskOutcome.ERROR
         try:
             if awaitable is None:
                 again, given = self._invoke()
