@@ -98,13 +98,7 @@ def trace_of(recalls: Iterable[MeasuredRecall], laws: Mapping[str, ContentionLaw
     order = sorted(recalls, key=lambda recall: recall.began)
     if not order:
         return Trace(())
-    tasks = [(recall, task) for recall in order for task in recall.tasks]
-    beside = time_beside(*_spans(tasks))
-    numbers = range(1, beside.shape[1] + 1)
-    speed = {layer: np.array([1 / law.factor(n) for n in numbers]) for layer, law in laws.items()}
-    alone = np.ones(len(numbers))
-    rates = np.array([speed.get(task.layer, alone) for _, task in tasks])
-    works = iter((beside * rates).sum(axis=1).tolist())
+    works = iter(_own_works([(recall, task) for recall in order for task in recall.tasks], laws))
     begin = order[0].began
     return Trace(
         tuple(
@@ -116,6 +110,30 @@ def trace_of(recalls: Iterable[MeasuredRecall], laws: Mapping[str, ContentionLaw
             for recall in order
         )
     )
+
+
+def mean_work(recalls: Sequence[MeasuredRecall], laws: Mapping[str, ContentionLaw]) -> dict[str, float]:
+    """Return the own work of the mean recall in seconds, by layer; that of their trace."""
+    tasks = [(recall, task) for recall in recalls for task in recall.tasks]
+    total: dict[str, float] = {}
+    for (_, task), work in zip(tasks, _own_works(tasks, laws), strict=True):
+        total[task.layer] = total.get(task.layer, 0.0) + work
+    return {layer: work / len(recalls) for layer, work in total.items()}
+
+
+def _own_works(
+    tasks: Sequence[tuple[MeasuredRecall, LayerTask]], laws: Mapping[str, ContentionLaw]
+) -> list[float]:
+    """Return what each task got done in seconds: the time beside each number, divided by the law there."""
+    beside = time_beside(*_spans(tasks))
+    numbers = range(1, beside.shape[1] + 1)
+    by_shape = {law.shape: law for law in laws.values()}
+    speeds = {shape: [1 / law.factor(n) for n in numbers] for shape, law in by_shape.items()}
+    speed = {layer: speeds[law.shape] for layer, law in laws.items()}
+    alone = [1.0] * len(numbers)
+    rates = np.array([speed.get(task.layer, alone) for _, task in tasks]).reshape(beside.shape)
+    done: list[float] = (beside * rates).sum(axis=1).tolist()
+    return done
 
 
 def measured(m: QueryMetrics) -> MeasuredRecall | None:

@@ -106,6 +106,7 @@ class Simulation:
         "_places",
         "_queue",
         "_queued",
+        "_queued_up",
         "_recall",
         "_refused",
         "_seen",
@@ -167,6 +168,7 @@ class Simulation:
         self._events: list[tuple[float, int, int]] = []
         self._busy = self._limit = self._waiting = self._freed = self._given_up = 0
         self._law = QueueLaw(1.0, 0.1) if admission else None
+        self._queued_up = False
         self._places: dict[int, Place] = {}
         self._refused = bytearray(n)
         self.apply(configs if isinstance(configs, ConfigSet) else in_force(configs))
@@ -177,6 +179,11 @@ class Simulation:
     def over(self) -> bool:
         """Whether every recall has ended."""
         return len(self.finished) == len(self.trace)
+
+    @property
+    def ample(self) -> int | None:
+        """The least limit under which all would have been the same; None if a task had to wait for a slot."""
+        return None if self._queued_up else max(self._seen, default=0)
 
     @property
     def in_flight(self) -> int:
@@ -368,6 +375,7 @@ class Simulation:
             return
         self._queue.append(t)
         self._waiting += 1
+        self._queued_up = True
 
     def _refuse(self, recall: int) -> None:
         for t in range(self._first[recall], self._first[recall + 1]):
