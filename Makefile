@@ -1,12 +1,15 @@
-# make run: the app on 127.0.0.1:8501 · make test: everything that must hold · make bench, make shots, make soak
+# make run: the app on 127.0.0.1:8501 · make test: everything that must hold
+# make quick: what a change most often breaks, in under a minute
+# make coverage, make test-python PYTHON=python3.13, make hooks, make bench, make shots, make soak, make docs
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := .make/ready
 PORT   ?= 8501
+CORE   := tests/test_model.py $(addprefix tests/,profiling tuning store control recall)
 
 .DEFAULT_GOAL := run
-.PHONY: run test check bench shots soak browser clean
+.PHONY: run test quick check coverage test-python hooks bench shots soak browser pooler docs clean
 
 run: $(READY)
 	$(BIN)/athena-tuning dashboard --port $(PORT)
@@ -23,13 +26,34 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-browser:
-	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-		&& apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
-		|| echo 'No chromium, and it cannot be installed here (root and apt are needed): browser tests will skip.'
+define from-apt
+	@PATH="$$PATH:/usr/sbin" command -v $(1) >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+		&& apt-get update -qq && apt-get install -y -qq $(1) >/dev/null; } \
+		|| echo 'No $(1), and it cannot be installed here (root and apt are needed): $(2) will skip.'
+endef
 
-test: check browser
+browser:
+	$(call from-apt,chromium,browser tests)
+
+pooler:
+	$(call from-apt,pgbouncer,tests behind PgBouncer)
+
+test: check browser pooler
 	$(BIN)/pytest -n 2 --dist worksteal -m 'not soak'
+
+quick: $(READY)
+	$(BIN)/pytest -q -n 2 --dist worksteal -m quick --hypothesis-profile quick $(CORE)
+
+coverage: $(READY) browser
+	nice $(BIN)/pytest -n 2 --dist worksteal -m 'not soak' --cov --cov-report=term
+
+test-python: # the core under another interpreter, in an environment of its own
+	$(PYTHON) -m venv .make/$(notdir $(PYTHON))
+	.make/$(notdir $(PYTHON))/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	.make/$(notdir $(PYTHON))/bin/pytest -n 2 --dist worksteal $(CORE)
+
+hooks: $(READY)
+	$(BIN)/pre-commit install
 
 soak: $(READY)
 	$(BIN)/pytest -m soak
@@ -40,6 +64,10 @@ bench: $(READY)
 
 shots: $(READY) browser
 	$(BIN)/python docs/screenshots.py
+
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/zensical build --strict
 
 clean:
 	rm -rf $(VENV) .make build dist

@@ -2,72 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import gc
+import functools
 import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import click
 import streamlit as st
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import RedirectResponse
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from athena_tuning import locations
-
-POLICY = "; ".join(
-    (
-        "default-src 'self'",
-        "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        "font-src 'self' data:",
-        "worker-src 'self' blob:",
-        "connect-src 'self'",
-        "object-src 'none'",
-        "base-uri 'self'",
-        "form-action 'self'",
-        "frame-ancestors 'self'",
-    )
-)
-HEADERS = (
-    (b"content-security-policy", POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-)
+from athena_tuning.service.access import COOKIE
+from athena_tuning.ui.frame.middleware import KnownHosts, SafeHeaders, UploadQuota
 
 
-class SafeHeaders:
-    """Lets a page load from here only: whatever a text on it says, no request leaves this machine."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Add the headers to every answer."""
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *HEADERS]
-            await send(message)
-
-        await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
-
-
-def send_at_once() -> None:
-    """Switch Nagle's algorithm off for all who will connect.
+def send_at_once(loop: asyncio.AbstractEventLoop) -> None:
+    """Switch Nagle's algorithm off on every socket that the loop will serve from now on.
 
     Streamlit binds its socket under protocol 0, for which asyncio leaves it on: every answer of more than one
-    message then waits 40 ms for the acknowledgement of the first. Connections inherit the option.
+    message then waits 40 ms for the acknowledgement of the first. Streamlit hands the socket to the loop once
+    the app has started, and gives it to nobody else. Connections inherit the option.
     """
-    for bound in gc.get_objects():
-        if type(bound) is socket.socket and bound.family in {socket.AF_INET, socket.AF_INET6}:
-            with contextlib.suppress(OSError):
-                bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    serve = loop.create_server
+
+    @functools.wraps(serve)
+    async def create_server(*args: Any, **more: Any) -> asyncio.AbstractServer:
+        bound = more.get("sock")
+        if bound is not None and bound.family in {socket.AF_INET, socket.AF_INET6}:
+            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return await serve(*args, **more)
+
+    with contextlib.suppress(AttributeError):  # uvloop's: it lets nothing be changed, and delays nothing
+        loop.create_server = create_server  # type: ignore[assignment, method-assign]
 
 
 @asynccontextmanager
@@ -75,7 +48,9 @@ async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
     """Open the service while the server starts, so that the first visitor does not wait for it; close it."""
     from athena_tuning.ui.frame import page_context
 
-    send_at_once()
+    send_at_once(asyncio.get_running_loop())
+    if not page_context.listens_on_loopback():
+        click.echo(f"Who opens /{page_context.operator_token().query} becomes an operator; others look only.")
     warm = threading.Thread(target=page_context.warm_up, name="warm up", daemon=True)
     warm.start()
     yield {}
@@ -88,9 +63,25 @@ def to_first_page(request: Request) -> RedirectResponse:
     return RedirectResponse(f"./?{request.url.query}" if request.url.query else "./")
 
 
+def to_operator(request: Request) -> Response:
+    """Make an operator of who has the token, and lead to the first page."""
+    from athena_tuning.ui.frame import page_context
+
+    token = page_context.operator_token()
+    if not token.opens(request.query_params.get("token", "")):
+        return PlainTextResponse(
+            "This link is not valid. The terminal of the app prints the one that is.", 403
+        )
+    answer = RedirectResponse("./", 303)
+    answer.set_cookie(
+        COOKIE, token.cookie, httponly=True, samesite="strict", secure=request.url.scheme == "https"
+    )
+    return answer
+
+
 app = st.App(
     locations.dashboard() / "pages" / "frame.py",
     lifespan=lifespan,
-    routes=[Route("/overview", to_first_page)],
-    middleware=[Middleware(SafeHeaders)],
+    routes=[Route("/overview", to_first_page), Route("/operator", to_operator)],
+    middleware=[Middleware(SafeHeaders), Middleware(KnownHosts), Middleware(UploadQuota)],
 )

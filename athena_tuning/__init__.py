@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     )
     from athena_tuning.profiling import PerformanceProfiler
     from athena_tuning.recall import ExecutionResult, MemoryManager, ParallelLayerExecutor, QueryTask
-    from athena_tuning.store import ConfigConflict, open_store
+    from athena_tuning.store import ConfigChange, ConfigConflict, open_store
     from athena_tuning.tuning import AutoTuner
 
 _HOMES = {
     "AutoTuner": "tuning",
+    "ConfigChange": "store",
     "ConfigConflict": "store",
     "ConfigVersion": "model",
     "Control": "control",
@@ -53,6 +54,7 @@ _HOMES = {
 
 __all__ = [
     "AutoTuner",
+    "ConfigChange",
     "ConfigConflict",
     "ConfigVersion",
     "Control",

@@ -30,7 +30,7 @@ from athena_tuning.recall.ingest import ingest_file
 from athena_tuning.samples import sample_workloads
 from athena_tuning.samples.queries import sample_queries
 from athena_tuning.service.store_follower import Tail
-from athena_tuning.store import Level, Store, StoredRecords, open_store
+from athena_tuning.store import ConfigChange, Level, Store, StoredRecords, open_store
 from athena_tuning.store.sqlite import SqliteStore
 
 DAY = 86_400.0
@@ -252,12 +252,12 @@ def recalling(folder: Path, quick: bool) -> Iterator[Figure]:
     ):
         ingest_file(manager, sample_workloads.sample_memory())
         asked = itertools.cycle(texts)
-        deliver, rest = manager._delivery._take, lambda: False
+        deliver, rest = manager._membership.sink._take, lambda: False
         ratios, took = [], []
         for turn in range(6 if quick else 40):
             found = []
             for way in (deliver, rest) if turn % 2 else (rest, deliver):
-                manager._delivery._take = way  # type: ignore[method-assign]
+                manager._membership.sink._take = way  # type: ignore[method-assign]
                 found.append((way is deliver, one_by_one(manager, asked, 0.6)))
             medians = dict(found)
             ratios.append(medians[True] / medians[False])
@@ -303,7 +303,9 @@ def propagation(name: str, url: str, quick: bool) -> Iterator[Figure]:
             time.sleep(0.013 * (version % 7))
             began = time.monotonic()
             config = TuningConfig(max_concurrent=2 + version % 2)
-            store.apply_config(config, expected_version=version, actor="benchmark", reason="how soon")
+            store.apply_config(
+                ConfigChange(config, expected_version=version, actor="benchmark", reason="how soon")
+            )
             _, at = here.recv()
             took.append((at - began) * 1000)
     process.join()

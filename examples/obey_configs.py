@@ -3,7 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from athena_tuning import Control, TuningConfig
+from athena_tuning import ConfigChange, Control, TuningConfig
 
 followed = threading.Event()
 
@@ -28,9 +28,8 @@ def main() -> None:
     with Control("memory://") as control:
         control.on_change(pool.resize)
         print(f"at first {pool.size} layers at once")
-        control.store.apply_config(
-            TuningConfig(max_concurrent=8), expected_version=0, actor="ana", reason="more cores"
-        )
+        eight = TuningConfig(max_concurrent=8)
+        control.apply_configs([ConfigChange(eight, expected_version=0, actor="ana", reason="more cores")])
         followed.wait(30)
         with control.measure("last deploy?", "temporal") as query, query.layer("semantic"):
             pool.threads.submit(sorted, "tea").result(control.current_config().timeout_seconds)

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from athena_tuning.ui.frame import notices, page_context
-from athena_tuning.ui.frame.navigation import SECTIONS
+from athena_tuning.ui.frame.navigation import PAGES, SECTIONS
 from athena_tuning.ui.theme import ICON, MARK_AND_NAME, STYLE
 
 st.set_page_config(page_title="athena_tuning", page_icon=ICON, layout="wide")
@@ -26,5 +26,5 @@ page = st.navigation(
     },
     expanded=True,
 )
-if page_context.admitted():
+if page_context.admitted() and notices.guarded(page_context.open_page, PAGES[page.url_path or "overview"]):
     notices.guarded(page.run)

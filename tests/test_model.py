@@ -3,8 +3,6 @@
 import copy
 import dataclasses
 import pickle
-import subprocess
-import sys
 
 import pytest
 from hypothesis import given
@@ -111,8 +109,8 @@ def test_a_record_takes_its_fields_by_position_and_cannot_be_changed() -> None:
         m.latency_ms = 0.0  # type: ignore[misc]
 
 
-def test_a_record_without_a_time_gets_the_present_one() -> None:
-    assert QueryMetrics("q", "t", "factual", 0, 1.0, 0.0, False, 0, [], {}, True).timestamp > 1.7e9
+def test_a_record_reads_no_clock() -> None:
+    assert QueryMetrics("q", "t", "factual", 0, 1.0, 0.0, False, 0, [], {}, True).timestamp == 0
 
 
 @pytest.mark.parametrize(
@@ -143,15 +141,3 @@ def test_a_decision_survives_json_types() -> None:
         candidates=(Candidate(config, -0.1, -0.2, 0.0),),
     )  # fmt: skip
     assert Decision.from_dict(decision.to_dict()) == decision
-
-
-def test_importing_the_package_and_recording_a_query_loads_nothing_heavy() -> None:
-    code = (
-        "import sys, athena_tuning\n"
-        "p = athena_tuning.PerformanceProfiler()\n"
-        "p.record_query(athena_tuning.QueryMetrics('q','t','factual',0,1.0,0.0,False,0,[],{},True))\n"
-        "assert p.get_query_type_metrics('factual').total_queries == 1\n"
-        "print([m for m in ('streamlit','plotly','scipy','pandas','pyarrow','psycopg') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

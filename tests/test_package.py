@@ -7,12 +7,15 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from email import message_from_string
 from itertools import chain
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +54,32 @@ def test_the_wheel_carries_the_app_its_pages_its_look_and_the_sample_data(instal
     assert {p.relative_to(dashboard) for p in (dashboard / "pages").rglob("*.py")} == in_checkout
 
 
+def test_the_wheel_tells_its_licence_its_extras_and_the_pythons_it_runs_on(installed: Path) -> None:
+    (told,) = installed.glob("*.dist-info")
+    about = message_from_string((told / "METADATA").read_text("utf-8"))
+    assert about["License-Expression"] == "MIT"
+    assert (told / "licenses" / "LICENSE").read_text("utf-8") == (ROOT / "LICENSE").read_text("utf-8")
+    assert set(about.get_all("Provides-Extra", [])) == set(PROJECT["optional-dependencies"])
+    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert f"Programming Language :: Python :: {running}" in about.get_all("Classifier", [])
+
+
+def test_the_readme_lists_every_extra_for_users() -> None:
+    listed = re.findall(r"^\| (`[a-z`, ]+) \|", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
+    extras = set(PROJECT["optional-dependencies"]) - {"dev", "docs"}
+    assert extras <= {name for cell in listed for name in re.findall(r"[a-z]+", cell)}
+
+
+def test_a_commit_is_checked_by_what_make_check_runs() -> None:
+    (local,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
+    assert local["repo"] == "local"
+    hooks = {hook["entry"].removesuffix(" --force-exclude") for hook in local["hooks"]}
+    recipe = re.search(r"^check:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert recipe is not None
+    checks = {line.strip().replace("$(BIN)", ".venv/bin") for line in recipe[1].splitlines()}
+    assert hooks == {check.removesuffix(" .").removesuffix(" --check") for check in checks}
+
+
 def test_the_installed_command_helps_from_any_folder(installed: Path, tmp_path: Path) -> None:
     done = _run(installed, "--help", cwd=tmp_path)
     assert done.returncode == 0
@@ -72,12 +101,17 @@ def test_constraints_pin_names_and_versions_only() -> None:
         assert re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line), line
 
 
+def test_the_requirements_are_what_the_dashboard_needs() -> None:
+    assert (ROOT / "requirements.txt").read_text() == "-e .[dashboard]\n"
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {"streamlit", "plotly"} <= {re.split(r"[><=~!]", wanted)[0] for wanted in extras["dashboard"]}
+
+
 def test_every_direct_dependency_is_pinned() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    wanted = [*PROJECT["dependencies"], *chain(*PROJECT["optional-dependencies"].values())]
     names = {re.split(r"[\[><=~! ]", w)[0].lower().replace("_", "-") for w in wanted}
     pinned = {
         line.split("==")[0].lower().replace("_", "-")
         for line in (ROOT / "constraints.txt").read_text().splitlines()
     }
-    assert names <= pinned
+    assert names - {"athena-tuning"} <= pinned

@@ -1,7 +1,7 @@
 """The command line: what the pages do, for a terminal and for scripts.
 
 Every command that prints has ``--json``. Exit codes: 0 done, 1 done in part or failed with a reason, 2 wrong
-arguments.
+arguments, 3 not done because a person has to confirm first (``import``).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ class _LazyGroup(click.Group):
         "import": "import_file",
         "ingest": "recall",
         "ingest-git": "ingest_git",
+        "layers": "layers",
         "load": "load",
         "manager": "manager",
         "metrics": "metrics",

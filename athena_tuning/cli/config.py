@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -38,7 +38,7 @@ def show(scope: str, store: str | None, as_json: bool) -> None:
     """Show the config in force."""
     with attached(store) as service:
         version = service.configs().in_scope(scope) or service.configs().default
-    _tell(version, as_json)
+    _tell([version], as_json)
 
 
 @config.command()
@@ -86,20 +86,29 @@ def apply(
     as_json: bool,
     **values: Any,
 ) -> None:
-    """Put changed values in force; those that are not named stay."""
+    """Put changed values in force; those that are not named stay.
+
+    --strategy brings the values that it asks for on today's evidence; named ones come on top. For all query
+    types, --strategy, and --mode alone, are for the exceptions by type as well.
+    """
     with attached(store) as service, _conflict_told(as_json):
-        at = service.configs().in_scope(scope)
-        base = at or service.configs().default
-        changed = _changed(base.config, values)
-        version = service.apply(
-            operator(),
-            changed,
-            expected_version=expected if expected is not None else (at.version if at else 0),
-            reason=reason,
-            scope=scope,
-            mode=Mode(mode) if mode else None,
-        )
-    _tell(version, as_json)
+        at = service.configs().in_scope(scope) or service.configs().default
+        seen = expected if expected is not None else at.version if at.scope == scope else 0
+        how: dict[str, Any] = {"expected_version": seen, "reason": reason, "scope": scope}
+        steers = Mode(mode) if mode else None
+        strategy = values.pop("strategy")
+        changed = {name: value for name, value in values.items() if value is not None}
+        if strategy:
+            service.tail.look()  # what the strategy asks for rests on what was measured
+            chosen = TuningStrategy(strategy)
+            wanted = _changed(service.under_strategy(chosen, replace(at, scope=scope)), changed)
+            written = service.switch_strategy(operator(), chosen, config=wanted, mode=steers, **how)
+        elif steers and not changed:
+            written = service.set_mode(operator(), steers, **how)
+        else:
+            wanted = _changed(at.config, changed)
+            written = [service.apply(operator(), wanted, mode=steers, **how)]
+    _tell(written, as_json)
 
 
 @config.command()
@@ -109,17 +118,22 @@ def apply(
 @store_option
 @as_json
 def rollback(version: int, reason: str, expected: int | None, store: str | None, as_json: bool) -> None:
-    """Put the values of VERSION in force again, as a new version."""
+    """Put the values and the mode of VERSION in force again, as a new version."""
     with attached(store) as service, _conflict_told(as_json):
-        wanted = next((v for v in service.history(10_000) if v.version == version), None)
-        at = service.configs().in_scope(wanted.scope) if wanted else None
-        restored = service.roll_back(
-            operator(),
-            version,
-            expected_version=expected if expected is not None else (at.version if at else 0),
-            reason=reason,
-        )
-    _tell(restored, as_json)
+        restored = service.roll_back(operator(), version, expected_version=expected, reason=reason)
+    _tell([restored], as_json)
+
+
+@config.command()
+@_scope
+@_expect
+@store_option
+@as_json
+def undo(scope: str, expected: int | None, store: str | None, as_json: bool) -> None:
+    """Take back the newest change, with what it changed for single types; undoing an undo is a redo."""
+    with attached(store) as service, _conflict_told(as_json):
+        undone = service.undo(operator(), expected_version=expected, scope=scope)
+    _tell(undone, as_json)
 
 
 @config.command()
@@ -131,14 +145,8 @@ def rollback(version: int, reason: str, expected: int | None, store: str | None,
 def end(query_type: str, reason: str, expected: int | None, store: str | None, as_json: bool) -> None:
     """End the exception of QUERY_TYPE: it runs under the config for all types from now on."""
     with attached(store) as service, _conflict_told(as_json):
-        at = service.configs().in_scope(query_type) if query_type != "all" else None
-        ended = service.end_exception(
-            operator(),
-            query_type,
-            expected_version=expected if expected is not None else (at.version if at else 0),
-            reason=reason,
-        )
-    _tell(ended, as_json)
+        ended = service.end_exception(operator(), query_type, expected_version=expected, reason=reason)
+    _tell([ended], as_json)
 
 
 @contextmanager
@@ -171,8 +179,6 @@ def _changed(base: TuningConfig, values: dict[str, Any]) -> TuningConfig:
     names = {"cache": "enable_cache", "parallel": "enable_parallel", "selection": "layer_selection_enabled"}
     given: dict[str, Any] = {}
     for option, value in values.items():
-        if value is None:
-            continue
         if option in names:
             given[names[option]] = value == "on"
         elif option == "deadline":
@@ -192,15 +198,25 @@ def _seconds(value: str) -> float:
         raise click.UsageError(f"--deadline: {value!r} is neither seconds nor 'none'") from None
 
 
-def _tell(version: ConfigVersion, as_json: bool) -> None:
+def _tell(versions: Sequence[ConfigVersion], as_json: bool) -> None:
+    """Show the version of the scope that was asked for; of exceptions that came along only the line."""
+    version, *exceptions = versions
     if as_json:
-        print_json(version.to_dict())
+        along = {"exceptions": [other.to_dict() for other in exceptions]} if exceptions else {}
+        print_json(version.to_dict() | along)
         return
-    restores = f", restores version {version.restores}" if version.restores else ""
-    console().print(
-        Text(f"version {version.version} for {version.scope} by {version.author} ({version.mode}){restores}")
-    )
+    for written in versions:
+        restores = f", restores version {written.restores}" if written.restores else ""
+        console().print(
+            Text(
+                f"version {written.version} for {written.scope} by {written.author}"
+                f" ({written.mode}){restores}"
+            )
+        )
     console().print(Text(version.reason, style="dim"))
+    if version.unknown_fields:
+        newer = ", ".join(f"{name} = {value!r}" for name, value in version.unknown_fields.items())
+        console().print(Text(f"not obeyed here, because only a newer program knows it: {newer}"))
     print_table(
         ["value", "is"], [[name, units.setting(value)] for name, value in version.config.to_dict().items()]
     )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.util import find_spec
 
 import click
 
 from athena_tuning import locations
 from athena_tuning.cli.output import memory_option, store_option
+from athena_tuning.extras import needs_extra
 
 
 @click.command()
@@ -22,6 +24,10 @@ from athena_tuning.cli.output import memory_option, store_option
 @click.option("--demo/--no-demo", default=True, help="Keep a gentle load on the sample memory (default: on).")
 def dashboard(host: str, port: int, memory: str | None, store: str | None, attach: bool, demo: bool) -> None:
     """Serve the dashboard, with a manager of its own unless --attach is given."""
+    with needs_extra("dashboard", "The dashboard"):
+        for package in ("pandas", "plotly", "streamlit"):
+            if find_spec(package) is None:
+                raise ImportError(f"No module named {package!r}")
     folder = locations.dashboard()
     app = folder / "app.py"
     if not app.is_file():

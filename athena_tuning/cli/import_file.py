@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,22 +25,39 @@ from athena_tuning.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from athena_tuning.interchange import Import, Problem, Stored
+    from athena_tuning.interchange import Doubt, Import, Problem, Stored
+    from athena_tuning.interchange.survey import Survey
     from athena_tuning.model import QueryMetrics
 
 _SHOWN = 10
-_TOLD = 20
+_MOST_NAMED = 20
+_IS_ODD = 3
+"""Exit code where a person has to say first that the file is right."""
 
 
 @click.command("import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
 @click.option("--preview", is_flag=True, help="Show what the file is taken for; bring nothing in.")
+@click.option("--format", "name", metavar="NAME", help="Read FILE as this format; else its content tells.")
+@click.option("--list-formats", is_flag=True, help="Say which formats are known.")
 @click.option(
     "--map",
     "corrections",
     multiple=True,
     metavar="WHAT=COLUMN[:UNIT]",
-    help="Correct the mapping: latency=took:us, layer.graph=g_ms:ms, success= for none; may come again.",
+    help="Correct the mapping: latency=took:us, layer.graph=g_ms:ms, origin=UNIX_SECONDS, success= for "
+    "none; may come again.",
+)
+@click.option(
+    "--recall-span",
+    metavar="NAME",
+    help="Which spans of a trace are recalls: a name, or ATTRIBUTE=VALUE. Default: the outermost retrievals, "
+    "else the first spans.",
+)
+@click.option(
+    "--layer-attribute",
+    metavar="NAME",
+    help="Which attribute names the layer of a span. Default: athena.layer, else the names of retrievers.",
 )
 @click.option(
     "--on-error",
@@ -47,6 +66,7 @@ _TOLD = 20
     type=click.Choice(["skip", "refuse"]),
     help="Leave bad rows out, or take the file whole or not at all.",
 )
+@click.option("--yes", is_flag=True, help="Bring the file in although something about it is odd.")
 @click.option("--encoding", help="How text is written. Default: by its byte order mark, else UTF-8.")
 @click.option("--keep-times", is_flag=True, help="Leave times as they are, however old.")
 @click.option("--again", is_flag=True, help="Bring a file in once more that has been imported.")
@@ -56,114 +76,217 @@ _TOLD = 20
 def import_file(
     ctx: click.Context,
     /,
-    file: Path,
+    file: Path | None,
     preview: bool,
+    name: str | None,
+    list_formats: bool,
     corrections: tuple[str, ...],
+    recall_span: str | None,
+    layer_attribute: str | None,
     on_error: str,
+    yes: bool,
     encoding: str | None,
     keep_times: bool,
     again: bool,
     store: str | None,
     as_json: bool,
 ) -> None:
-    """Bring the queries of FILE into the store: CSV, JSON lines, Parquet, OTLP, Jaeger or Zipkin.
+    """Bring the queries of FILE into the store: traces, results of load tests, logs, tables.
 
-    What FILE is, is told from its content; gzip is unpacked. What it does not hold stays unknown. Bad rows
-    are told by number; if any were left out, the exit code is 1. Times older than the store keeps are moved
-    up to now.
+    What FILE is, is told from its content (--list-formats says what is known); gzip is unpacked. What it
+    does not hold stays unknown. Times older than the store keeps are moved up to now.
+
+    Exit code 1: rows were left out, each told by number. 3: something about the file is odd (units, times,
+    requests at once); nothing was brought in, --yes does it.
     """
-    found = _opened(file, corrections, on_error, encoding)
-    if preview:
-        _show(found, as_json)
+    if list_formats:
+        _list_formats(as_json)
         return
-    came = _brought(found, store or locations.default_store_url(), keep_times=keep_times, again=again)
-    _tell(found, came, as_json)
+    if file is None:
+        raise click.UsageError("Missing argument 'FILE'.")
+    options = {
+        "format": name,
+        "recall_span": recall_span,
+        "layer_attribute": layer_attribute,
+        "on_bad": on_error,
+        "encoding": encoding,
+    }
+    found = _opened(file, corrections, options)
+    if preview:
+        _print_preview(found, as_json)
+        return
+    from athena_tuning.interchange import NeedsConfirmation, store_import
+    from athena_tuning.store import open_store
+
+    url = store or locations.default_store_url()
+    try:
+        with open_store(url) as opened, _progress(f"Importing {file.name}") as progress:
+            came = store_import(
+                found, opened, keep_times=keep_times, again=again, confirmed=yes, progress=progress
+            )
+    except NeedsConfirmation as odd:
+        _print_doubts(found, odd.doubts, as_json)
+        ctx.exit(_IS_ODD)
+    _print_result(found, came, as_json)
     if came.report.bad:
         ctx.exit(1)
 
 
-def _opened(file: Path, corrections: Sequence[str], on_error: str, encoding: str | None) -> Import:
-    from athena_tuning.interchange import Import
+def _list_formats(as_json: bool) -> None:
+    from athena_tuning.interchange import registry
 
-    on_bad: Any = on_error
-    found = Import(file, on_bad=on_bad, encoding=encoding)
+    known = registry()
+    if as_json:
+        formats = [{"name": r.name, "title": r.title, "refused": r.refuses} for r in known.recognisers]
+        print_json({"formats": formats, "troubles": known.troubles})
+        return
+    print_table(["name", "format"], [[r.name, r.title] for r in known.recognisers])
+    for trouble in known.troubles:
+        click.echo(trouble, err=True)
+
+
+def _opened(file: Path, corrections: Sequence[str], options: dict[str, Any]) -> Import:
+    from athena_tuning.interchange import Import, registry
+
+    if options["format"] is not None:
+        try:
+            registry().named(options["format"])
+        except ValueError as error:
+            raise click.UsageError(f"--format: {error}") from error
+    found = Import(file, **options)
     if not corrections:
         return found
     if found.mapping is None:
-        raise click.UsageError(f"--map: {file.name} is {found.kind.format}, which needs no mapping")
+        hint = "; --recall-span and --layer-attribute choose its spans" if found.span_names else ""
+        raise click.UsageError(
+            f"--map: {file.name} is of the format {found.format}, which needs no mapping{hint}"
+        )
     try:
-        mapping = found.mapping.corrected_by(corrections)
-        mapping.check(found.columns)
+        return Import(file, corrections=found.mapping.changes_in(corrections), **options)
     except ValueError as error:
         raise click.UsageError(f"--map: {error}") from error
-    return Import(file, mapping, on_bad=on_bad, encoding=encoding)
 
 
-def _brought(found: Import, url: str, *, keep_times: bool, again: bool) -> Stored:
-    from athena_tuning.interchange import store_import
-    from athena_tuning.store import open_store
-
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
     bar = Progress(
-        TextColumn(f"Importing {found.path.name}", markup=False),
+        TextColumn(what, markup=False),
         BarColumn(),
         DownloadColumn(),
         TimeRemainingColumn(),
         console=error_console(),
         transient=True,
+        disable=not error_console().is_terminal,
     )
-    with open_store(url) as store, bar:
+    with bar:
         task = bar.add_task("", total=None)
-        return store_import(
-            found,
-            store,
-            keep_times=keep_times,
-            again=again,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _show(found: Import, as_json: bool) -> None:
+def _print_preview(found: Import, as_json: bool) -> None:
     records, problems = found.preview(_SHOWN)
-    mapping = found.mapping
+    with _progress(f"Reading {found.path.name}") as progress:
+        seen = found.survey(progress)
+    doubts = found.doubts(seen, time.time())
     if as_json:
         print_json(
             {
                 "file": str(found.path),
-                "format": found.kind.format.value,
+                "format": found.format,
+                "title": found.title,
+                "confidence": found.confidence,
+                "reason": found.reason,
                 "columns": found.columns,
-                "mapping": mapping.to_dict() if mapping else None,
+                "mapping": found.mapping.to_dict() if found.mapping else None,
                 "notes": found.notes,
+                "spans": found.span_names,
+                "attributes": found.attribute_names,
+                "figures": seen.to_dict(),
+                "doubts": [asdict(doubt) for doubt in doubts],
                 "records": [_plain(m) for m in records],
                 "problems": [asdict(problem) for problem in problems],
             }
         )
         return
-    console().print(Text(f"{found.path.name}: {found.kind.format.value}"))
-    if mapping:
-        units = {"start": mapping.time_unit, "end": mapping.time_unit, "latency": mapping.latency_unit}
-        rows = [
-            [what, column, mapping.layer_unit if what.startswith("layer") else units.get(what, "")]
-            for what, column in mapping.columns.items()
-        ]
-        print_table(["what", "column", "unit"], rows)
-        unused = [column for column in found.columns if column not in mapping.columns.values()]
-        if unused:
-            console().print(Text(f"not used: {', '.join(unused[:_TOLD])}{' …' if unused[_TOLD:] else ''}"))
+    console().print(Text(f"{found.path.name} ({found.shape}): {found.title}"))
+    console().print(Text(f"format {found.format}, {found.confidence:.0%} sure: {found.reason}"))
+    _print_mapping(found)
     for note in found.notes:
         console().print(Text(note))
+    if found.span_names:
+        console().print(Text(f"spans: {_some(found.span_names)}"))
     columns = ["time", "type", "query", "latency ms", "success", "cache hit", "layers ms"]
     print_table(columns, [_row(m) for m in records])
-    _tell_problems(problems, len(problems))
+    _print_figures(seen)
+    _print_problems(problems, len(problems))
+    for doubt in doubts:
+        click.echo(f"odd: {doubt}", err=True)
+    if doubts:
+        click.echo("It is only brought in with --yes, or once it is corrected.", err=True)
 
 
-def _tell(found: Import, came: Stored, as_json: bool) -> None:
+def _print_mapping(found: Import) -> None:
+    mapping = found.mapping
+    if mapping is None:
+        return
+    units = {"start": mapping.time_unit, "end": mapping.time_unit, "latency": mapping.latency_unit}
+    rows = [
+        [what, column, mapping.layer_unit if what.startswith("layer") else units.get(what, "")]
+        for what, column in mapping.columns.items()
+    ]
+    print_table(["what", "column", "unit"], rows)
+    unused = [column for column in found.columns if column not in mapping.columns.values()]
+    if unused:
+        console().print(Text(f"not used: {_some(unused)}"))
+
+
+def _print_figures(seen: Survey) -> None:
+    rows: list[Sequence[object]] = [
+        [
+            seen.count,
+            seen.quantile_ms(0.5),
+            seen.quantile_ms(0.99),
+            seen.count - seen.known,
+            seen.succeeded,
+            seen.failed,
+            seen.at_once,
+            seen.length_s,
+        ]
+    ]
+    names = ["queries", "p50 ms", "p99 ms", "no latency", "succeeded", "failed", "at once", "seconds"]
+    print_table(names, rows)
+
+
+def _print_doubts(found: Import, doubts: Sequence[Doubt], as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "file": str(found.path),
+                "format": found.format,
+                "records": 0,
+                "doubts": [asdict(doubt) for doubt in doubts],
+            }
+        )
+    for doubt in doubts:
+        click.echo(f"odd: {doubt}", err=True)
+    click.echo(
+        f"Nothing of {found.path.name} was brought in. --preview shows what it is taken for; correct that "
+        "with --map, --format or --recall-span, or bring it in as it is with --yes.",
+        err=True,
+    )
+
+
+def _print_result(found: Import, came: Stored, as_json: bool) -> None:
     report, name = came.report, found.path.name
     if as_json:
         print_json(
             {
                 "file": str(found.path),
+                "format": found.format,
+                "batch": came.batch,
                 "records": report.records,
                 "bad": report.bad,
+                "passed": report.passed,
                 "problems": [asdict(problem) for problem in report.problems],
                 "backwards": report.backwards,
                 "moved_s": came.moved_s,
@@ -181,9 +304,10 @@ def _tell(found: Import, came: Stored, as_json: bool) -> None:
     assert report.first is not None  # noqa: S101 (an import without a query is refused)
     assert report.last is not None  # noqa: S101
     span = f"{moment(report.first + came.moved_s)} to {moment(report.last + came.moved_s)}"
-    console().print(
-        Text(f"{name}: {report.records:,} {'query' if report.records == 1 else 'queries'}, {span}")
-    )
+    queries = f"{report.records:,} {'query' if report.records == 1 else 'queries'}"
+    console().print(Text(f"{name} ({found.format}): {queries}, {span}"))
+    if report.passed:
+        console().print(Text(f"{report.passed:,} rows are no requests and were passed over"))
     if came.moved_s:
         console().print(
             Text(
@@ -194,14 +318,16 @@ def _tell(found: Import, came: Stored, as_json: bool) -> None:
     if report.last - report.first > DEFAULT.raw:
         days = f"{(report.last - report.first) / 86400:,.1f}"
         console().print(Text(f"they span {days} days; the store keeps the last {DEFAULT.raw / 86400:g}"))
-    _tell_problems(report.problems, report.bad)
+    _print_problems(report.problems, report.bad)
 
 
-def _tell_problems(problems: Sequence[Problem], bad: int) -> None:
-    for problem in problems[:_TOLD]:
+def _print_problems(problems: Sequence[Problem], bad: int) -> None:
+    for problem in problems[:_MOST_NAMED]:
         click.echo(f"row {problem.row:,}: {problem.reason}", err=True)
-    if bad > _TOLD:
-        click.echo(f"and {bad - _TOLD:,} more rows were left out; --json tells of the first 1,000", err=True)
+    if bad > _MOST_NAMED:
+        click.echo(
+            f"and {bad - _MOST_NAMED:,} more rows were left out; --json tells of the first 1,000", err=True
+        )
 
 
 def _row(m: QueryMetrics) -> list[object]:
@@ -218,6 +344,10 @@ def _row(m: QueryMetrics) -> list[object]:
         m.cache_hit,
         layers,
     ]
+
+
+def _some(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:_MOST_NAMED])}{' …' if names[_MOST_NAMED:] else ''}"
 
 
 def _plain(m: QueryMetrics) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from athena_tuning.cli.output import (
 
 if TYPE_CHECKING:
     from athena_tuning.load.compare import Comparison
-    from athena_tuning.load.run import LoadProgress, Run
+    from athena_tuning.load.run_handle import LoadProgress, Run
     from athena_tuning.load.spec import LoadSpec
     from athena_tuning.load.summary import LoadSummary
     from athena_tuning.store import Store
@@ -99,7 +99,7 @@ def run(
     are asked.
     """
     from athena_tuning.load.archive import RunArchive
-    from athena_tuning.load.remote_run import OrderedRun
+    from athena_tuning.load.remote_run import RemoteRun
     from athena_tuning.store import open_store
 
     archive = RunArchive()
@@ -114,7 +114,7 @@ def run(
     path = Path(memory) if memory else locations.default_memory()
     with open_store(store or locations.default_store_url()) as opened:
         if worker is not None:
-            came = _watched(OrderedRun(opened, spec, worker="" if worker == "any" else worker).start())
+            came = _watched(RemoteRun(opened, spec, worker="" if worker == "any" else worker).start())
         else:
             came = _run_here(path, opened, spec, texts)
     archive.save(came)

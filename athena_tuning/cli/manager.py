@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     metavar="URL",
     help="Send recalls as OpenTelemetry spans, for instance to http://localhost:4318.",
 )
+@click.option(
+    "--layer", "layers", multiple=True, metavar="NAME", help="Ask a layer of an installed package too."
+)
 @click.option("--otlp-texts", is_flag=True, help="Send with the spans what was asked.")
 def manager(
     memory: str | None,
@@ -51,6 +54,7 @@ def manager(
     metrics_host: str,
     otlp: str | None,
     otlp_texts: bool,
+    layers: tuple[str, ...],
     **values: Any,
 ) -> None:
     """Run a manager that shares its metrics and obeys the store's configs, until Ctrl+C.
@@ -62,7 +66,12 @@ def manager(
     from athena_tuning.load.run import LoadRun
     from athena_tuning.service.embedded import Embedded
     from athena_tuning.store import open_store
+    from athena_tuning.store.text_policy import SETTING, TextPolicy, text_policy
 
+    if otlp_texts and (texts := text_policy()) is not TextPolicy.KEEP:
+        raise click.UsageError(
+            f"{SETTING} is {texts}: what was asked may not be sent; leave --otlp-texts out"
+        )
     loaded = load is not None or values["clients"] or values["replay_of"]
     spec = spec_of(load or 10.0, seconds, values) if loaded else None
     url = store or locations.default_store_url()
@@ -73,6 +82,8 @@ def manager(
     with ExitStack() as until_stopped:
         opened = until_stopped.enter_context(open_store(url))
         here = until_stopped.enter_context(closing(Embedded(path, opened)))
+        for name in layers:
+            _register(here.manager, name)
         if metrics_port is not None:
             served = until_stopped.enter_context(_metrics(here.manager, metrics_port, metrics_host))
             click.echo(f"metrics on http://{metrics_host}:{served.port}/metrics")
@@ -88,19 +99,20 @@ def manager(
     click.echo(f"stopped after {here.manager.status().recalls} recalls")
 
 
-def _metrics(manager: MemoryManager, port: int, host: str) -> MetricsServer:
+def _register(manager: MemoryManager, name: str) -> None:
     try:
-        from athena_tuning.integrations.prometheus import MetricsServer
-    except ModuleNotFoundError as error:
-        raise click.ClickException(str(error)) from error
+        manager.register_layer(name)
+    except ValueError as error:
+        raise click.UsageError(f"--layer: {error}") from error
+
+
+def _metrics(manager: MemoryManager, port: int, host: str) -> MetricsServer:
+    from athena_tuning.integrations.prometheus import MetricsServer
+
     return MetricsServer(manager, port, host)
 
 
 def _spans(manager: MemoryManager, url: str, *, texts: bool) -> SpanExport:
-    try:
-        from athena_tuning.integrations.span_export import SpanExport, otlp_exporter
+    from athena_tuning.integrations.span_export import SpanExport, otlp_exporter
 
-        exporter = otlp_exporter(url)
-    except ModuleNotFoundError as error:
-        raise click.ClickException(str(error)) from error
-    return SpanExport(manager.profiler, exporter, manager.worker_id, texts=texts)
+    return SpanExport(manager.profiler, otlp_exporter(url), manager.worker_id, texts=texts)

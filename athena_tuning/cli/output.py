@@ -69,12 +69,13 @@ def progress_bar(what: str) -> Progress:
 @contextmanager
 def told() -> Iterator[None]:
     """Turn an expected failure into one line on standard error and exit code 1."""
+    from athena_tuning.extras import MissingExtra
     from athena_tuning.service.roles import NotAllowed
     from athena_tuning.store import StoreError
 
     try:
         yield
-    except (StoreError, NotAllowed, OSError, ValueError) as error:
+    except (MissingExtra, StoreError, NotAllowed, OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -49,15 +49,15 @@ def what_if(
 
 def _tell(found: WhatIf) -> None:
     from athena_tuning.service import units
-    from athena_tuning.service.chart_rows import told_change
+    from athena_tuning.service.chart_rows import change_words
 
     rows = [
         [
             outcome.name or "in force",
             units.ms(outcome.p99_ms.value),
-            told_change(outcome.p99_change),
-            told_change(outcome.capacity_change),
-            told_change(outcome.cost_change),
+            change_words(outcome.p99_change),
+            change_words(outcome.capacity_change),
+            change_words(outcome.cost_change),
             units.percent(outcome.full_rate.value),
             "a guess" if outcome.beyond else "",
         ]

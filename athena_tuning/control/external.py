@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
 from athena_tuning.control.worker import Worker
 from athena_tuning.model import ConfigSet, Mode, TuningConfig, TuningStrategy
 from athena_tuning.profiling import PerformanceProfiler
@@ -17,13 +19,22 @@ logger = logging.getLogger(__name__)
 Listener = Callable[[TuningConfig], object]
 
 
+@dataclass(slots=True)
+class _Listening:
+    """Who is told whose config, and what was said last."""
+
+    listener: Listener
+    query_type: str | None
+    told: TuningConfig
+
+
 class Control(Worker):
     """Attaches a retrieval system that is not our manager: it is measured, advised, and told its configs.
 
     It is a worker like a manager: its metrics go to the store, it tells which config version it runs, and
     where it has the lease the tuner decides for it. The system obeys by asking ``current_config`` before a
     query, or by what it does in ``on_change``. All methods may be called from any thread. Close it, or use
-    it in a ``with`` statement: it has a thread.
+    it in a ``with`` statement: it has threads.
 
     Args:
         store: where metrics, configs and decisions are shared: a store, which stays open, or its URL (None:
@@ -72,8 +83,8 @@ class Control(Worker):
             clock=clock,
         )
         self.measure = self.profiler.measure
-        self._listeners: list[tuple[Listener, str | None, TuningConfig]] = []
-        self._telling = threading.RLock()
+        self._adding = threading.Lock()
+        self._listeners: list[_Listening] = []
         self._begin(tune=tune)
 
     def current_config(self, query_type: str | None = None) -> TuningConfig:
@@ -84,8 +95,9 @@ class Control(Worker):
     def on_change(self, listener: Listener, query_type: str | None = None) -> Listener:
         """Call ``listener`` with the config in force, now and whenever it has changed.
 
-        Later calls come from the control's own thread, so a listener should be quick. If it fails, that is
-        logged, and the system runs on with what it has.
+        Later calls come from a thread of the control's own, one at a time and the newest config last. A
+        listener may take its time, and may apply a config itself. If it fails, that is logged, and the
+        system runs on with what it has.
 
         Args:
             listener: told the config.
@@ -94,33 +106,45 @@ class Control(Worker):
         Returns:
             The listener, so that this can be a decorator.
         """
-        with self._telling:
-            config = self.current_config(query_type)
-            listener(config)
-            self._listeners.append((listener, query_type, config))
+        config = self.current_config(query_type)
+        listener(config)
+        with self._adding:
+            self._listeners.append(_Listening(listener, query_type, config))
+            if len(self._listeners) == 1:
+                self._membership.start(self._telling())
         return listener
 
-    def close(self) -> None:
-        """Deliver what is left and end the thread. May be called twice."""
+    def close(self, timeout_seconds: float = 5.0) -> None:
+        """Deliver what is left and end the threads, within the time given. May be called twice."""
         if self._closed:
             return
-        self._closed = True
-        self._end()
-        if self._owned:
+        if self._close(timeout_seconds) and self._owned:  # else a thread is still waiting for it
             self.store.close()
 
     def _recalls(self) -> int:
         return self.profiler.counters.get("recorded", 0)
 
+    def _more_threads(self) -> Sequence[PeriodicThread]:
+        return [self._telling()] if self._listeners else []
+
+    def _telling(self) -> PeriodicThread:
+        return PeriodicThread("listeners", [PeriodicTask("listeners", 0.025, self._tell)])
+
+    def renew_after_fork(self) -> None:
+        """See ``Worker``."""
+        self._adding = threading.Lock()
+        super().renew_after_fork()
+
     def _obey(self, configs: ConfigSet) -> None:
-        """Let the measure and the listeners know what is in force."""
         self.measure.configs = configs
-        with self._telling:
-            told = [(*entry, self.current_config(entry[1])) for entry in self._listeners]
-            self._listeners = [(listener, query_type, now) for listener, query_type, _, now in told]
-            for listener, _, before, now in told:
-                if now != before:
-                    try:
-                        listener(now)
-                    except Exception:
-                        logger.exception("a listener for configs failed on %s", now)
+
+    def _tell(self) -> None:
+        for listening in list(self._listeners):
+            config = self.current_config(listening.query_type)
+            if config == listening.told:
+                continue
+            listening.told = config
+            try:
+                listening.listener(config)
+            except Exception:
+                logger.exception("a listener for configs failed on %s", config)

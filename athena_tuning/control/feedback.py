@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -10,19 +11,19 @@ from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.store import Store
 from athena_tuning.tuning import Contributions
 
-WAITING = 10_000
+MAX_WAITING = 10_000
 
 OVERLAP_SECONDS = 60.0
 """Feedback of so long is read again: a record may come after its score, and clocks differ."""
 
 
-class FeedbackDesk:
-    """Takes scores of answers.
+class FeedbackRecorder:
+    """Records scores of answers.
 
     Args:
         profiler: holds the records that scores are about.
         contributions: told which layers a scored answer was made of.
-        store: lets others see the scores; while it is down the newest ``WAITING`` wait.
+        store: lets others see the scores; while it is down the newest ``MAX_WAITING`` wait.
         clock: Unix seconds.
     """
 
@@ -37,9 +38,14 @@ class FeedbackDesk:
         self._contributions = contributions
         self._store = store
         self._clock = clock
-        self._waiting: deque[Feedback] = deque(maxlen=WAITING)
+        self._waiting: deque[Feedback] = deque(maxlen=MAX_WAITING)
 
-    def take(self, query_id: str, score: float) -> bool:
+    @property
+    def waiting(self) -> int:
+        """Scores that the store does not have yet."""
+        return len(self._waiting)
+
+    def record(self, query_id: str, score: float) -> bool:
         """Note a score; False if no recall in the window has the id: then nothing is noted anywhere.
 
         Raises:
@@ -61,8 +67,8 @@ class FeedbackDesk:
         batch = list(self._waiting)
         if batch:
             self._store.append_feedback(batch)
-        for given in batch:
-            if self._waiting and self._waiting[0] is given:  # else it made room meanwhile
+        for feedback in batch:
+            if self._waiting and self._waiting[0] is feedback:  # else it made room meanwhile
                 self._waiting.popleft()
 
 
@@ -72,11 +78,15 @@ class FeedbackTail:
     Args:
         store: where workers leave scores.
         window: the records that they are about; a score of a record that it does not hold is let go.
+        clock: Unix seconds.
     """
 
-    def __init__(self, store: Store, window: PerformanceProfiler) -> None:
+    def __init__(
+        self, store: Store, window: PerformanceProfiler, clock: Callable[[], float] = time.time
+    ) -> None:
         self._store = store
         self._window = window
+        self._clock = clock
         self._since = 0.0
         self._taken: dict[str, float] = {}  # of the feedback that is read again
 
@@ -86,7 +96,8 @@ class FeedbackTail:
         Raises:
             StoreError: if the store cannot be read; call again later.
         """
-        given = self._store.feedback(since=self._since)
+        now = self._clock()
+        given = self._store.feedback(since=min(self._since, now - OVERLAP_SECONDS))  # a clock may step back
         scored = []
         for query_id, score in ((feedback.query_id, feedback.score) for feedback in given):
             if self._taken.get(query_id) == score:
@@ -96,6 +107,7 @@ class FeedbackTail:
                 self._taken[query_id] = score
                 scored.append(record)
         if given:
-            self._since = given[-1].time - OVERLAP_SECONDS
+            newest = min(given[-1].time, now)  # a writer whose clock is ahead must not hide the others
+            self._since = newest - OVERLAP_SECONDS
             self._taken = {f.query_id: self._taken[f.query_id] for f in given if f.query_id in self._taken}
         return scored

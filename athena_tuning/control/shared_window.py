@@ -14,7 +14,7 @@ from athena_tuning.store import Store
 _PAGE = 5_000
 
 
-class Gathering:
+class SharedWindow:
     """A window over the recalls of several workers, as long and as old at most as a worker's own.
 
     A worker's own recalls are taken from its profiler, so they are there at once and also while the store is
@@ -23,20 +23,21 @@ class Gathering:
     steered by what its own traffic met.
 
     Attributes:
-        window: what to decide on.
+        profiler: the window, to decide on.
 
     Args:
         own: the worker's profiler.
         store: where the others' recalls are.
         worker_id: whose recalls there are left out, because they are taken from ``own``.
         clock: Unix seconds.
+        begin_at: position in ``own`` of the first recall to take.
 
     Example:
         >>> from athena_tuning.store import MemoryStore
-        >>> gathering = Gathering(PerformanceProfiler(), MemoryStore(), "w1")
-        >>> gathering.take_others()
+        >>> shared = SharedWindow(PerformanceProfiler(), MemoryStore(), "w1")
+        >>> shared.take_others()
         []
-        >>> len(gathering.window.metrics)
+        >>> len(shared.profiler.metrics)
         0
     """
 
@@ -46,26 +47,29 @@ class Gathering:
         store: Store,
         worker_id: str,
         clock: Callable[[], float] = time.time,
+        *,
+        begin_at: int = 0,
     ) -> None:
-        self.window = PerformanceProfiler(own.window_hours, own.max_metrics, own.temporal_bins, clock=clock)
+        self.profiler = PerformanceProfiler(own.window_hours, own.max_metrics, own.temporal_bins, clock=clock)
         self._own = own
         self._store = store
         self._worker_id = worker_id
         self._clock = clock
-        self._position = 0
+        self._position = begin_at
         self._cursor = ""
-        self._feedback = FeedbackTail(store, self.window)
-        self._turn = threading.Lock()
+        self._feedback = FeedbackTail(store, self.profiler, clock)
+        self._taking_own = threading.Lock()
+        self._taking_others = threading.Lock()  # held while the store is read; own recalls never wait for it
 
     def take_own(self) -> None:
         """Take what this worker measured since the last time."""
-        with self._turn:
+        with self._taking_own:
             while True:
                 records, self._position, _ = self._own.read_since(self._position, _PAGE)
                 for record in records:
                     if record.source == "live":
-                        self.window.record_query(record)
-                self.window.fold()
+                        self.profiler.record_query(record)
+                self.profiler.fold()
                 if len(records) < _PAGE:
                     return
 
@@ -78,17 +82,17 @@ class Gathering:
         Raises:
             StoreError: if the store cannot be read; what it holds is taken later.
         """
-        with self._turn:
+        with self._taking_others:
             while True:
                 tail = self._store.tail_metrics(
                     self._cursor,
-                    since=self._clock() - self.window.window_hours * 3600,
+                    since=self._clock() - self.profiler.window_hours * 3600,
                     limit=_PAGE,
-                    newest=self.window.max_metrics,
+                    newest=self.profiler.max_metrics,
                     without=self._worker_id,
                 )
                 self._cursor = tail.cursor
-                tail.records.record_in(self.window, "live")
+                tail.records.record_in(self.profiler, "live")
                 if not tail.records:
                     break
             return [m for m in self._feedback.take() if not self._is_own(m)]

@@ -4,29 +4,42 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
+import threading
 import time
 import uuid
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from athena_tuning.control.feedback import FeedbackDesk
-from athena_tuning.control.metric_sink import MetricDelivery
-from athena_tuning.control.periodic import Duty, Housekeeping
-from athena_tuning.control.shared_window import Gathering
-from athena_tuning.control.steering import Steering, first_configs
-from athena_tuning.model import ConfigSet, Decision, Mode, TuningStrategy, WorkerStatus
+from athena_tuning import fork
+from athena_tuning.control import process_end
+from athena_tuning.control.config_follower import first_configs
+from athena_tuning.control.membership import Membership
+from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
+from athena_tuning.control.shared_window import SharedWindow
+from athena_tuning.control.steerable import Steerable
+from athena_tuning.model import (
+    ConfigSet,
+    ConfigVersion,
+    Decision,
+    Mode,
+    TuningConfig,
+    TuningStrategy,
+    WorkerStatus,
+)
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.store import MemoryStore, Store
 from athena_tuning.tuning import AutoTuner
 
 
-class Worker(ABC):
+class Worker(Steerable):
     """A system's part in a store: its metrics go there, configs come from there, the tuner decides on both.
 
     ``MemoryManager`` is one that recalls, ``Control`` one for a system of one's own. A kind of worker sets
-    itself up after this and then calls ``_begin``; its ``close`` calls ``_end``.
+    itself up after this and then calls ``_begin``; its ``close`` calls ``_close``. A worker that was made
+    before its process forked works in the child too: under a name of its own, from its first use on.
 
     Args:
         store: where metrics, configs and decisions are shared; it stays open. None: in this process only.
@@ -57,41 +70,53 @@ class Worker(ABC):
     ) -> None:
         self.profiler = PerformanceProfiler(clock=clock) if profiler is None else profiler
         self.store = MemoryStore() if store is None else store
-        self.worker_id = worker_id or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self._gathering = None
-        if tuner is None and store is not None:
-            self._gathering = Gathering(self.profiler, store, self.worker_id, clock)
-        evidence = self._gathering.window if self._gathering else self.profiler
-        self.tuner = AutoTuner(evidence, strategy, clock=clock) if tuner is None else tuner
+        self.worker_id = worker_id or _new_id()
+        self._named = worker_id is not None
+        self._shares = store is not None
+        self._own_tuner = tuner is None
         self._clock = clock
         self._started = clock()
-        self._closed = False
-        self._steering = Steering(
-            self.store,
-            self.tuner,
-            self.worker_id,
-            self._gathering,
-            first_configs(strategy, mode),
-            self._obey,
-            clock,
-        )
-        self._feedback = FeedbackDesk(self.profiler, self.tuner.contributions, self.store, clock)
-        self._delivery = MetricDelivery(self.profiler, self.store, self.worker_id, int(clock() * 1000))
+        self._closed = self._sleeps = False
+        self._position = 0  # in the profiler; what is before it was recorded in the process that forked us
+        self._recalls_before = 0
+        self._start = first_configs(strategy, mode)
+        self._join(tuner, self._start)
 
-    @property
-    def configs(self) -> ConfigSet:
-        """The configs in force here."""
-        return self._steering.configs
+    def _join(self, tuner: AutoTuner | None, in_force: ConfigSet) -> None:
+        """Become a member of the store, with a tuner of our own if there is none."""
+        shared = None
+        if tuner is None and self._shares:
+            shared = SharedWindow(
+                self.profiler, self.store, self.worker_id, self._clock, begin_at=self._position
+            )
+        if tuner is None:
+            evidence = shared.profiler if shared else self.profiler
+            tuner = AutoTuner(evidence, in_force.default.config.strategy, clock=self._clock)
+        self.tuner, self._shared = tuner, shared
+        self.tuner.in_force(in_force)
+        self._membership = Membership(
+            self.worker_id,
+            self.store,
+            self.profiler,
+            tuner,
+            shared,
+            self._start,
+            self._come_into_force,
+            self._clock,
+            begin_at=self._position,
+        )
+        self._follower = self._membership.follower
+        self._follower.configs = in_force
 
     @property
     def latest_decisions(self) -> Mapping[str, Decision]:
         """The tuner's newest decision by scope, if it decides here; in mode ADVISE its proposals."""
-        return self._steering.latest_decisions
+        return self._membership.tuner_loop.latest_decisions
 
     @property
     def housekeeping_failures(self) -> Mapping[str, int]:
-        """How often each background duty failed so far."""
-        return dict(self._housekeeping.failures)
+        """How often each background task failed so far."""
+        return self._membership.failures
 
     def record_feedback(self, query_id: str, score: float) -> bool:
         """Note how good an answer was, so that tuning never trades it away.
@@ -108,7 +133,7 @@ class Worker(ABC):
         Raises:
             ValueError: if the score is no number from 0 to 1.
         """
-        return self._feedback.take(query_id, score)
+        return self._membership.feedback.record(query_id, score)
 
     def status(self) -> WorkerStatus:
         """Return what this worker tells the store about itself."""
@@ -120,14 +145,14 @@ class Worker(ABC):
             self._started,
             self._clock(),
             self.configs.head,
-            self._recalls(),
-            self._delivery.dropped,
+            self._recalls() - self._recalls_before,
+            self._membership.sink.dropped,
             sum(rejected),
         )
 
     @abstractmethod
-    def close(self) -> None:
-        """Deliver what is left and end all threads. May be called twice."""
+    def close(self, timeout_seconds: float = 5.0) -> None:
+        """Deliver what is left and end all threads, within the time given. May be called twice."""
 
     def __enter__(self) -> Self:
         return self
@@ -139,31 +164,115 @@ class Worker(ABC):
 
     @abstractmethod
     def _obey(self, configs: ConfigSet) -> None:
-        """Do what configs ask, now that they are in force; told at the beginning and at every change."""
+        """Do what configs ask, now that they are in force; told at the beginning and at every change.
+
+        It is called with the lock on the configs in force, so it must be quick, and call nobody's code but
+        ours: what that may want is done by a task that looks at ``configs``.
+        """
 
     @abstractmethod
     def _recalls(self) -> int:
         """Return how many recalls there were here."""
 
-    def _begin(self, *duties: Duty, tune: bool = True) -> None:
-        """Obey the first configs and start the thread, for this worker's own ``duties`` too."""
-        self._obey(self.configs)
-        tuning = [Duty("tuning", 0.25, self._steering.tune)] if tune else []
-        self._housekeeping = Housekeeping(
-            [
-                Duty("config watch", 0.025, self._steering.watch),
-                Duty("fold", 0.25, self.profiler.fold, at_close=True),
-                *duties,
-                *tuning,
-                Duty("metric delivery", 0.25, self._delivery.deliver, at_close=True),
-                Duty("feedback delivery", 0.25, self._feedback.deliver, at_close=True),
-                Duty("status report", 1.0, lambda: self.store.report_worker(self.status()), at_close=True),
-            ]
-        )
-        self._housekeeping.tick(time.monotonic())
-        self._housekeeping.start()
+    def _propose(self, at: ConfigVersion) -> TuningConfig:
+        if self._shared is not None:
+            self._shared.take_own()
+        return self.tuner.propose(None if at.scope == "all" else at.scope).after
 
-    def _end(self) -> None:
-        """Deliver what is left, end the thread and let another worker tune."""
-        self._housekeeping.close()
-        self._steering.close()
+    def _come_into_force(self, configs: ConfigSet) -> None:
+        self._obey(configs)
+        self.tuner.in_force(configs)
+
+    def _tasks(self) -> Sequence[PeriodicTask]:
+        """Return what this kind of worker has to do beside, without the store."""
+        return ()
+
+    def _reports(self) -> Sequence[PeriodicTask]:
+        """Return what this kind of worker tells the store of itself beside its status."""
+        return ()
+
+    def _more_threads(self) -> Sequence[PeriodicThread]:
+        """Return what this kind of worker has to run in threads of its own."""
+        return ()
+
+    def _begin(self, *, tune: bool = True) -> None:
+        """Obey the first configs and start the threads.
+
+        Args:
+            tune: whether the tuner may decide here.
+        """
+        self._tune = tune
+        self._obey(self.configs)
+        self._take_part()
+        process_end.enrol(self)
+        fork.register(self)
+
+    def _close(self, timeout_seconds: float) -> bool:
+        """Deliver what is left and end the threads; return whether all ended in time."""
+        until = time.monotonic() + timeout_seconds
+        self._closed = True
+        if self._sleeps and self._is_used():
+            self._wake()
+        self._stop()
+        return self._end(until)
+
+    # What the end of the process asks for
+
+    def _stop(self) -> None:
+        if not self._sleeps:
+            self._membership.stop()
+        elif self._is_used():  # at the end of a process no thread can be started any more
+            self._membership.deliver_here(self.status)
+
+    def _end(self, until: float) -> bool:
+        process_end.dismiss(self)
+        if self._sleeps:
+            self._first_use.stop()
+            return self._first_use.join(until - time.monotonic())
+        return self._membership.end(until)
+
+    # What a fork asks for
+
+    def renew_after_fork(self) -> None:
+        """Be another worker in a forked child. It joins the store at its first use: many a child has none."""
+        process_end.dismiss(self)
+        if self._closed:
+            return
+        self.worker_id = f"{self.worker_id}-{os.getpid()}" if self._named else _new_id()
+        self._started = self._clock()
+        self._recalls_before = self._recalls()
+        self._position = self._recorded()
+        contributions = self.tuner.contributions
+        self._join(None if self._own_tuner else self.tuner, self.configs)
+        self.tuner.contributions = contributions
+        self._sleeps, self._waking = True, threading.Lock()
+        self._first_use = PeriodicThread("first use", [PeriodicTask("first use", 0.05, self._look_for_use)])
+        self._first_use.start()
+        process_end.enrol(self)
+
+    def _recorded(self) -> int:
+        return self.profiler.read_since(sys.maxsize, 0)[1]
+
+    def _is_used(self) -> bool:
+        return self._recorded() > self._position
+
+    def _look_for_use(self) -> None:
+        if self._is_used():
+            self._wake()
+
+    def _wake(self) -> None:
+        with self._waking:
+            if not self._sleeps:
+                return
+            self._first_use.stop()
+            self._take_part()
+            self._sleeps = False
+
+    def _take_part(self) -> None:
+        self._membership.begin(self.status, self._tasks(), self._reports(), tune=self._tune)
+        for thread in self._more_threads():
+            self._membership.start(thread)
+
+
+def _new_id() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"

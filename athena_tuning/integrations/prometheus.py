@@ -12,7 +12,9 @@ from itertools import accumulate
 from types import TracebackType
 from typing import Self
 
-try:
+from athena_tuning.extras import needs_extra
+
+with needs_extra("prometheus", "The endpoint for Prometheus"):
     from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
     from prometheus_client.core import (
         CounterMetricFamily,
@@ -22,15 +24,11 @@ try:
     )
     from prometheus_client.metrics_core import Metric
     from prometheus_client.registry import Collector
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "metrics need the Prometheus client: pip install 'athena-tuning[prometheus]'"
-    ) from error
 
-from athena_tuning.control.periodic import Duty, Housekeeping
+from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
 from athena_tuning.control.worker import Worker
-from athena_tuning.integrations.totals import BOUNDS_SECONDS, Counted, Durations, Labels, Totals
-from athena_tuning.model import ConfigSet
+from athena_tuning.integrations.totals import BOUNDS_SECONDS, MOST_NAMES, Counted, Durations, Labels, Totals
+from athena_tuning.model import BreakerState, ConfigSet, LayerHealth
 
 PREFIX = "athena_tuning_"
 FOLLOW_SECONDS = 1.0
@@ -60,6 +58,7 @@ class ManagerCollector(Collector):
         yield from _losses(self._measured, counted)
         yield from _configs(self._measured.configs)
         yield from _slots(self._measured)
+        yield from _layers(getattr(self._measured, "layer_health", dict)())
 
     def describe(self) -> Iterable[Metric]:
         """Give nothing: names are checked when they are collected."""
@@ -91,7 +90,9 @@ class MetricsServer:
         except OSError as error:
             raise OSError(f"metrics cannot be served on {host}:{port}: {error}") from error
         self.port = int(self._server.server_port)
-        self._following = Housekeeping([Duty("metrics", FOLLOW_SECONDS, totals.catch_up)])
+        self._following = PeriodicThread(
+            "metrics", [PeriodicTask("metrics", FOLLOW_SECONDS, totals.catch_up)]
+        )
         self._following.start()
 
     def close(self) -> None:
@@ -206,6 +207,25 @@ def _slots(measured: Worker) -> Iterator[Metric]:
     for name, words in told.items():
         if (value := getattr(measured, name, None)) is not None:
             yield GaugeMetricFamily(f"{PREFIX}layer_tasks_{name}", words, value)
+
+
+def _layers(health: Mapping[str, LayerHealth]) -> Iterator[Metric]:
+    """Give the health of layers, where the manager is ours and knows it."""
+    known = list(health.values())[:MOST_NAMES]
+    state = GaugeMetricFamily(
+        f"{PREFIX}layer_breaker", "1 for the state that a layer's breaker is in.", labels=("layer", "state")
+    )
+    for layer in known:
+        for each in BreakerState:
+            state.add_metric((layer.layer, each.value), float(layer.state is each))
+    yield state
+    counts = {
+        "layer_left_out": ("Recalls that went without a layer that was down.", "left_out"),
+        "layer_lost_seconds": ("Slot time of calls that failed or took too long.", "lost_seconds"),
+        "layer_stale_answers": ("Expired answers given for a layer that was down.", "stale_answers"),
+    }
+    for name, (words, field) in counts.items():
+        yield _counter(name, words, ("layer",), {(layer.layer, ""): getattr(layer, field) for layer in known})
 
 
 def _counter(name: str, words: str, labels: tuple[str, ...], values: Mapping[Labels, int]) -> Metric:

@@ -10,16 +10,16 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
-try:
+from athena_tuning.extras import needs_extra
+
+with needs_extra("otel", "OpenTelemetry"):
     from opentelemetry.sdk.resources import OTELResourceDetector, Resource
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError("spans need OpenTelemetry: pip install 'athena-tuning[otel]'") from error
 
-from athena_tuning.control.periodic import Duty, Housekeeping
+from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
 from athena_tuning.integrations.span_processor import QUEUE_ATTRIBUTE
 from athena_tuning.integrations.totals import outcome
 from athena_tuning.interchange.spans import (
@@ -31,6 +31,7 @@ from athena_tuning.interchange.spans import (
 )
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
 from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.store.text_policy import TextPolicy, without_quotes
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,9 @@ class SpanExport:
         self._cursor = 0
         self._batch: list[QueryMetrics] = []
         self._turn = threading.Lock()
-        self._sending = Housekeeping([Duty("span export", EVERY_SECONDS, self.send, at_close=True)])
+        self._sending = PeriodicThread(
+            "span export", [PeriodicTask("span export", EVERY_SECONDS, self.send, self.send)]
+        )
         self._sending.start()
 
     def send(self) -> None:
@@ -120,12 +123,11 @@ def otlp_exporter(endpoint: str) -> SpanExporter:
         endpoint: where the collector listens for OTLP over HTTP; ``/v1/traces`` is added to a bare address.
 
     Raises:
+        MissingExtra: if the extra is not installed.
         ValueError: if it is no address.
     """
-    try:
+    with needs_extra("otlp", "The way to a collector"):
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("a collector needs OTLP: pip install 'athena-tuning[otlp]'") from error
 
     if not endpoint.startswith(("http://", "https://")):
         raise ValueError(f"a collector's address begins with http:// or https://, not {endpoint!r:.80}")
@@ -135,7 +137,14 @@ def otlp_exporter(endpoint: str) -> SpanExporter:
 
 
 def spans_of(m: QueryMetrics, resource: Resource, *, texts: bool = False) -> Iterator[ReadableSpan]:
-    """Give the span of a recall, then those of its layers."""
+    """Give the span of a recall, then those of its layers.
+
+    Args:
+        m: the recall.
+        resource: who measured it.
+        texts: whether to send what was asked; without, errors are cut where they may quote it.
+    """
+    policy = TextPolicy.KEEP if texts else TextPolicy.DROP
     trace_id = _number(m.query_id, 16)
     fraction, seconds = math.modf(m.timestamp)
     begun = int(seconds) * 10**9 + round(fraction * 1e9)  # in one product a float would be 200 ns off
@@ -146,7 +155,7 @@ def spans_of(m: QueryMetrics, resource: Resource, *, texts: bool = False) -> Ite
         resource=resource,
         attributes=_told(m, texts=texts),
         kind=SpanKind.INTERNAL,
-        status=_status(failed=m.success is False, words=m.error),
+        status=_status(failed=m.success is False, words=without_quotes(m.error, policy)),
         start_time=begun,
         end_time=begun + round((m.latency_ms or 0.0) * 1e6),
         instrumentation_scope=_SCOPE,

@@ -6,12 +6,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-try:
+from athena_tuning.extras import needs_extra
+
+with needs_extra("otel", "OpenTelemetry"):
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
     from opentelemetry.trace import StatusCode
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError("spans need OpenTelemetry: pip install 'athena-tuning[otel]'") from error
 
 from athena_tuning.interchange.spans import KEPT_ATTRIBUTES, LAYER_ATTRIBUTE, Span, record_of
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, cast
 
 from athena_tuning.interchange import units
 from athena_tuning.interchange.mapping import ColumnMapping
-from athena_tuning.interchange.spans import NO_PARENT, Span
+from athena_tuning.interchange.spans import KEPT_ATTRIBUTES, NO_PARENT, Span, kept
 from athena_tuning.model import QueryMetrics
+
+_NO_FAILURES = frozenset({"", "-", "0", "false", "no", "none", "null", "nil", "nan", "ok", "n/a"})
 
 TINY = 1e-6
 """Stands for time 0, which would read as "now"."""
@@ -35,7 +37,8 @@ def to_record(mapping: ColumnMapping) -> Callable[[int, Row], QueryMetrics]:
     begun_and_took = _times(mapping)
     query_id, text, kind = (_texts(mapping, name) for name in ("query_id", "query_text", "query_type"))
     success, cache_hit = (_column(mapping, name, units.flag) for name in ("success", "cache_hit"))
-    error = _texts(mapping, "error")
+    error = _column(mapping, "error", _failure)
+    told_by_error = mapping.success is None and mapping.error is not None
     numbers = ("result_count", "memory_mb", "user_satisfaction")
     result_count, memory, satisfaction = (_column(mapping, name, _not_negative) for name in numbers)
     layers = _layers(mapping)
@@ -55,7 +58,7 @@ def to_record(mapping: ColumnMapping) -> Callable[[int, Row], QueryMetrics]:
             None if count is None else int(count),
             asked,
             timed,
-            False if succeeded is None and failure else succeeded,
+            failure is None if told_by_error else False if succeeded is None and failure else succeeded,
             failure,
             accuracy_score=math.nan,
             user_satisfaction=satisfaction(row),
@@ -65,12 +68,19 @@ def to_record(mapping: ColumnMapping) -> Callable[[int, Row], QueryMetrics]:
     return make
 
 
-def to_span(mapping: ColumnMapping) -> Callable[[int, Row], Span]:
-    """Return what makes a span of a row; see ``to_record``."""
+def to_span(mapping: ColumnMapping, keep: Collection[str] = KEPT_ATTRIBUTES) -> Callable[[int, Row], Span]:
+    """Return what makes a span of a row; see ``to_record``.
+
+    Args:
+        mapping: what the columns are.
+        keep: columns that are attributes of the span, also where "attributes." is before their names.
+    """
     begun_and_took = _times(mapping)
-    names = ("trace_id", "span_id", "parent_id", "query_type", "query_text", "error")
-    trace_id, span_id, parent_id, kind, text, error = (_texts(mapping, name) for name in names)
+    names = ("trace_id", "span_id", "parent_id", "query_type", "query_text")
+    trace_id, span_id, parent_id, kind, text = (_texts(mapping, name) for name in names)
+    error = _column(mapping, "error", _failure)
     success = _column(mapping, "success", units.flag)
+    attributes = {**{name: name for name in keep}, **{f"attributes.{name}": name for name in keep}}
 
     def make(_number: int, row: Row) -> Span:
         trace, own, parent = trace_id(row), span_id(row), parent_id(row)
@@ -78,6 +88,7 @@ def to_span(mapping: ColumnMapping) -> Callable[[int, Row], Span]:
             raise ValueError("a span without the ids of its trace and itself")
         timestamp, latency = begun_and_took(row)
         failure, succeeded = error(row), success(row)
+        found = ((attributes[name], row[name]) for name in attributes.keys() & row.keys())
         return Span(
             trace,
             own,
@@ -87,6 +98,7 @@ def to_span(mapping: ColumnMapping) -> Callable[[int, Row], Span]:
             None if latency is None else round(latency * 1e6),
             False if succeeded is None and failure else succeeded,
             failure,
+            attributes=kept(((name, value) for name, value in found if value not in (None, "")), keep),
         )
 
     return make
@@ -115,10 +127,10 @@ def _column(mapping: ColumnMapping, name: str, convert: Callable[[Any], Any]) ->
     column = getattr(mapping, name)
     if column is None:
         return lambda _: None
-    return _told(column, convert)
+    return _reading(column, convert)
 
 
-def _told(column: str, convert: Callable[[Any], Any]) -> Callable[[Row], Any]:
+def _reading(column: str, convert: Callable[[Any], Any]) -> Callable[[Row], Any]:
     get = getter(column)
 
     def read(row: Row) -> Any:
@@ -140,6 +152,14 @@ def _text(value: Any) -> str | None:
     if isinstance(value, (dict, list)):
         return json.dumps(value, ensure_ascii=False)
     return str(value)
+
+
+def _failure(value: Any) -> str | None:
+    """Return what failed; None where a column of errors says that nothing did."""
+    if value is None or value is False or value == 0:
+        return None
+    text = _text(value)
+    return None if text is None or text.strip().lower() in _NO_FAILURES else text
 
 
 def _not_negative(value: Any) -> float | int | None:
@@ -195,10 +215,10 @@ def _layers(mapping: ColumnMapping) -> Callable[[Row], tuple[list[str], dict[str
     """Return what reads the layers that ran and their times in ms."""
     unit = mapping.layer_unit
     if mapping.layers is not None:
-        return _told(mapping.layers, lambda value: _layer_values(value, unit))
+        return _reading(mapping.layers, lambda value: _layer_values(value, unit))
     if mapping.layer_columns:
         reads = {
-            layer: _told(column, lambda value: units.duration_ms(value, unit))
+            layer: _reading(column, lambda value: units.duration_ms(value, unit))
             for layer, column in mapping.layer_columns.items()
         }
 

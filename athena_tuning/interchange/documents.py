@@ -23,8 +23,9 @@ def elements(
     Args:
         stream: the content.
         head: its beginning.
-        path: names of the objects' members that lead to the array; () if the document is the array. Where a
-            document has something else in that place, it has no elements. None: each document is one.
+        path: names of the objects' members that lead to the array; () if the document is the array. An array
+            on the way stands for each of its items. Where a document has something else in that place, it has
+            no elements. None: each document is one.
         encoding: how it is written; None: by its byte order mark, else UTF-8.
         limits: largest element.
 
@@ -36,6 +37,9 @@ def elements(
         >>> two = b'{"took": 1, "data": [1, {"a": 2}]} {"data": [3]}'
         >>> list(elements(io.BytesIO(two), two, ["data"], None, Limits()))
         [1, {'a': 2}, 3]
+        >>> nested = b'{"a": [{"b": [1, 2]}, {"b": [3]}]}'
+        >>> list(elements(io.BytesIO(nested), nested, ["a", "b"], None, Limits()))
+        [1, 2, 3]
     """
     text = _Text(stream, encoding or encoding_of(head), limits.line_bytes)
     while text.peek():
@@ -48,6 +52,12 @@ def elements(
 def _descend(text: _Text, path: tuple[str, ...]) -> Iterator[Any]:
     if not path and text.peek() == "[":
         yield from _items(text)
+    elif path and text.peek() == "[":
+        for _ in _places(text):
+            if text.peek() == "{":
+                yield from _descend(text, path)
+            else:  # a list in a list leads nowhere
+                text.value()
     elif path and text.peek() == "{":
         for name in _members(text):
             if name == path[0]:
@@ -59,9 +69,15 @@ def _descend(text: _Text, path: tuple[str, ...]) -> Iterator[Any]:
 
 
 def _items(text: _Text) -> Iterator[Any]:
+    for _ in _places(text):
+        yield text.value()
+
+
+def _places(text: _Text) -> Iterator[None]:
+    """Stop at each item of an array; whoever asked passes over it."""
     text.expect("[")
     while text.peek() != "]":
-        yield text.value()
+        yield
         if text.peek() != "]":
             text.expect(",")
     text.expect("]")
@@ -92,6 +108,8 @@ class _Text:
 
     def peek(self) -> str:
         """Return the next sign that is no space, "" at the end."""
+        if (sign := self._buffer[self._at : self._at + 1]) and sign not in " \n\r\t":  # nearly always
+            return sign
         while True:
             self._at = _SPACE.match(self._buffer, self._at).end()  # type: ignore[union-attr]
             if self._at < len(self._buffer):

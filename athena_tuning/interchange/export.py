@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
+from athena_tuning.extras import needs_extra
 from athena_tuning.interchange import record_csv, record_json, record_parquet
 from athena_tuning.model import QueryMetrics
 from athena_tuning.store import Store
@@ -43,6 +44,7 @@ def export_records(
 
     Raises:
         ValueError: if the ending is none of ``SUFFIXES``.
+        MissingExtra: if it is Parquet and the extra ``files`` is not installed.
         OSError: if the file cannot be written.
 
     Example:
@@ -168,7 +170,8 @@ def _write_jsonl(records: Iterable[QueryMetrics], file: TextIO) -> None:
 
 
 def _write_parquet(records: Iterable[QueryMetrics], path: Path) -> None:
-    import pyarrow.parquet as pq
+    with needs_extra("files", "Parquet"):
+        import pyarrow.parquet as pq
 
     waiting = iter(records)
     with pq.ParquetWriter(path, record_parquet.schema(), compression="zstd") as writer:

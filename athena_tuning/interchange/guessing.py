@@ -2,291 +2,278 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+import statistics
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from athena_tuning.interchange import units
+from athena_tuning.interchange import unit_readings, units
+from athena_tuning.interchange.column_names import NAMES, TIMED, TIMED_NAMES, known_as
 from athena_tuning.interchange.mapping import ColumnMapping
+from athena_tuning.interchange.recognition import Question
 from athena_tuning.model import LAYERS
 
-_NAMES: dict[str, tuple[str, ...]] = {
-    "trace_id": ("trace id",),
-    "span_id": ("span id",),
-    "parent_id": ("parent id", "parent span id", "parent span", "parent"),
-    "start": (
-        "start",
-        "start time",
-        "started",
-        "started at",
-        "begin",
-        "begin time",
-        "began",
-        "start timestamp",
-        "timestamp",
-        "time stamp",
-        "ts",
-        "request time",
-        "request start",
-        "arrival",
-        "arrival time",
-        "arrived",
-        "event time",
-        "datetime",
-        "date time",
-        "time",
-        "created at",
-        "created",
-        "date",
-        "at",
-        "window start",
-        "bucket",
-    ),
-    "end": (
-        "end",
-        "end time",
-        "ended",
-        "ended at",
-        "finish",
-        "finish time",
-        "finished",
-        "finished at",
-        "end timestamp",
-        "completed at",
-        "completion time",
-        "stop",
-        "stop time",
-        "response time stamp",
-    ),
-    "latency": (
-        "latency",
-        "query latency",
-        "total latency",
-        "duration",
-        "query duration",
-        "request duration",
-        "elapsed",
-        "elapsed time",
-        "total time",
-        "response time",
-        "time taken",
-        "took",
-        "dur",
-        "execution time",
-        "exec time",
-        "query time",
-        "request latency",
-        "processing time",
-        "run time",
-        "runtime",
-        "wall time",
-        "session time",
-    ),
-    "query_id": ("query id", "request id", "req id", "invocation id", "event id", "uuid", "guid", "id"),
-    "query_text": (
-        "query text",
-        "query",
-        "question",
-        "text",
-        "prompt",
-        "statement",
-        "sql",
-        "search",
-        "message",
-        "url",
-        "uri",
-        "path",
-    ),
-    "query_type": (
-        "query type",
-        "type",
-        "operation name",
-        "operation",
-        "op",
-        "endpoint",
-        "route",
-        "category",
-        "kind",
-        "intent",
-        "function",
-        "func",
-        "method",
-        "action",
-        "workload",
-        "name",
-        "service",
-        "label",
-        "app",
-        "database",
-    ),
-    "success": (
-        "success",
-        "succeeded",
-        "successful",
-        "ok",
-        "is success",
-        "status code",
-        "http status",
-        "http status code",
-        "status",
-        "outcome",
-        "result status",
-    ),
-    "error": ("error", "error message", "exception", "err", "failure"),
-    "cache_hit": ("cache hit", "cached", "from cache", "is cached", "cache status", "hit"),
-    "result_count": (
-        "result count",
-        "results",
-        "num results",
-        "n results",
-        "hits",
-        "rows",
-        "row count",
-        "rows returned",
-        "hits total value",
-        "documents",
-    ),
-    "memory_mb": ("memory", "peak memory"),
-    "user_satisfaction": ("user satisfaction", "satisfaction", "feedback"),
-    "layers": ("layer latencies", "layers", "layer times", "layers queried"),
-}
-_TIMED = frozenset({"start", "end", "latency", "layers"})
-"""What may have a unit of time in its name; a ``query_us`` is no text."""
-
-_TIMED_NAMES = ("query", "request", "response", "total", "call", "service", "")
-"""Names that with a unit (or, the last, as nothing but one) are latencies, if nothing better is there."""
-
-_UNIT_WORDS = frozenset({"unix", "epoch", "utc"})
-_SUMMARY = frozenset(
-    {"rate", "rps", "qps", "avg", "mean", "p50", "p95", "p99", "per", "total", "xacts", "queries"}
-)
 _EVIDENCE = 200
 """Rows that units are told from."""
+
+_IDS = ("trace_id", "span_id", "parent_id")
+_SUMMARY = re.compile(
+    r"(^|[^a-z])(rate|rps|qps|tps|avg|average|mean|median|xacts|percentile|p\d\d)([^a-z]|$)"
+)
+
+Rows = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """A mapping, and in plain words why: one note each that a person should see."""
+    """A mapping, in plain words why (one note each that a person should see), and which units are open."""
 
     mapping: ColumnMapping
     notes: tuple[str, ...]
+    questions: tuple[Question, ...] = ()
 
 
-def guess(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Guess:
+def guess(columns: Sequence[str], rows: Rows, known: Mapping[str, str] | None = None) -> Guess:
     """Guess what the columns of a table are.
 
     Args:
         columns: their names.
         rows: the first rows, values by name.
+        known: units that the file's schema or a person names, by column.
 
     Example:
         >>> rows = [{"StartTimeUnixNano": "1661141965391007814", "Duration": "191530", "op": "read"}]
-        >>> found = guess(list(rows[0]), rows)
+        >>> found = guess(list(rows[0]), rows, {"Duration": "us"})
         >>> found.mapping.start, found.mapping.time_unit, found.mapping.latency, found.mapping.latency_unit
         ('StartTimeUnixNano', 'ns', 'Duration', 'us')
     """
-    rows = rows[:_EVIDENCE]
-    found = _by_name(columns, rows)
-    if not {"trace_id", "span_id", "parent_id"} <= found.keys():
-        found = {
-            what: column for what, column in found.items() if what not in ("trace_id", "span_id", "parent_id")
+    return _Guesser(columns, rows[:_EVIDENCE], known or {}).guess()
+
+
+class _Guesser:
+    """The evidence for one guess."""
+
+    def __init__(self, columns: Sequence[str], rows: Rows, known: Mapping[str, str]) -> None:
+        self._columns = columns
+        self._rows = rows
+        self._known = known
+        self._values = {column: [row.get(column) for row in rows] for column in columns}
+        self._notes: list[str] = []
+        self._questions: list[Question] = []
+
+    def guess(self) -> Guess:
+        found = self._by_name()
+        if not found.keys() >= set(_IDS):
+            found = {what: column for what, column in found.items() if what not in _IDS}
+        self._check_id(found)
+        self._check_time(found)
+        layer_columns = {} if "layers" in found else self._layer_columns(found)
+        time_unit, relative = self._time_unit(found)
+        latency_unit = self._latency_unit(found, time_unit, relative)
+        named = next((unit for column in layer_columns.values() if (unit := self._named(column))), None)
+        layer_unit = named or (self._named(found["layers"]) if "layers" in found else None) or latency_unit
+        columns_of: dict[str, Any] = {**found}
+        mapping = ColumnMapping(
+            **columns_of,
+            layer_columns=layer_columns,
+            time_unit=time_unit,
+            latency_unit=latency_unit,
+            layer_unit=layer_unit,
+        )
+        if relative:
+            self._notes.append(
+                "times count from a beginning that the file does not name; set origin to place them"
+            )
+        self._note_rest(mapping)
+        return Guess(mapping, tuple(self._notes), tuple(self._questions))
+
+    def _by_name(self) -> dict[str, str]:
+        """Give each meaning its first name that is a column's; a column has one meaning.
+
+        Times inside objects ("event.duration.ms") go by what follows a dot too. An object is only layers.
+        """
+        plain: dict[str, str] = {}
+        timed: dict[str, str] = {}
+        for column in self._columns:
+            (plain if self._named(column) is None else timed).setdefault(known_as(column), column)
+        inner = {
+            known_as(c[dot + 1 :]): c for c in self._columns for dot, sign in enumerate(c) if sign == "."
         }
-    odd = _no_time(rows, found.pop("start")) if not _holds_times(rows, found.get("start")) else ""
-    if not {"start", "end"} & found.keys() and (first := _first_with_times(columns, rows, found)):
-        found["start"] = first
-    layer_columns = {} if "layers" in found else _layer_columns(columns, found)
-    time_unit, time_why = _time_unit(found, rows)
-    relative = _counts_from_unknown(found, rows, time_unit)
-    latency_unit, latency_why = _latency_unit(found, rows, time_unit, relative)
-    layer_unit = next((unit for column in layer_columns.values() if (unit := units.named_unit(column))), None)
-    columns_of: dict[str, Any] = {**found}
-    mapping = ColumnMapping(
-        **columns_of,
-        layer_columns=layer_columns,
-        time_unit=time_unit,
-        latency_unit=latency_unit,
-        layer_unit=layer_unit
-        or (units.named_unit(found["layers"]) if "layers" in found else None)
-        or latency_unit,
-    )
-    notes = _notes(columns, mapping, time_why, latency_why, relative)
-    return Guess(mapping, tuple(filter(None, [odd, *notes])))
+        objects = {c for c in self._columns if any(isinstance(value, Mapping) for value in self._values[c])}
+        found: dict[str, str] = {}
+        for what, names in NAMES.items():
+            known = {**plain, **timed} if what in TIMED else plain
+            fitting = [known[name] for name in names if name in known]
+            if what == "latency":
+                fitting += [timed[name] for name in TIMED_NAMES if name in timed]
+            if what in TIMED:
+                fitting += [inner[name] for name in names if name in inner]
+            taken = set(found.values()) | (objects if what != "layers" else set())
+            free = [column for column in fitting if column not in taken]
+            if what in ("start", "end"):
+                free.sort(key=lambda column: not self._is_moment(column))  # a "request time" may be none
+            if what == "start" and free and not self._is_moment(free[0]):
+                free = [*self._written_times(taken), *free]
+            if free:
+                found[what] = free[0]
+        return found
 
+    def _written_times(self, taken: Collection[str]) -> list[str]:
+        """Return the columns that hold nothing but times in writing, whatever they are called."""
+        found = []
+        for column in self._columns:
+            values = [value for value in self._values[column] if value not in (None, "")]
+            if column not in taken and values and all(map(units.is_written_time, values)):
+                found.append(column)
+        return found
 
-def _by_name(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Give each meaning its first name that is a column's; a column has one meaning.
+    def _check_id(self, found: dict[str, str]) -> None:
+        """Leave out an id that most rows share with others: it names a kind of event, not an event."""
+        column = found.get("query_id")
+        values = [value for value in self._values.get(column or "", ()) if value not in (None, "")]
+        if len(values) > 1 and len(set(map(str, values))) < len(values) / 2:
+            del found["query_id"]
+            self._notes.append(f"{column!r} comes again and again: it is not taken for an id")
 
-    Times inside objects ("event.duration.ms") go by what follows a dot too. An object itself is only layers.
-    """
-    plain: dict[str, str] = {}
-    timed: dict[str, str] = {}
-    for column in columns:
-        (plain if units.named_unit(column) is None else timed).setdefault(_known_as(column), column)
-    inner = {_known_as(c[dot + 1 :]): c for c in columns for dot, sign in enumerate(c) if sign == "."}
-    objects = {c for c in columns if any(isinstance(row.get(c), Mapping) for row in rows)}
-    found: dict[str, str] = {}
-    for what, names in _NAMES.items():
-        known = {**plain, **timed} if what in _TIMED else plain
-        fitting = [known[name] for name in names if name in known]
-        if what == "latency":
-            fitting += [timed[name] for name in _TIMED_NAMES if name in timed]
-        if what in _TIMED:
-            fitting += [inner[name] for name in names if name in inner]
-        taken = set(found.values()) | (objects if what != "layers" else set())
-        free = [column for column in fitting if column not in taken]
-        if free:
-            found[what] = free[0]
-    return found
+    def _check_time(self, found: dict[str, str]) -> None:
+        """Leave out a time that holds none, and look for one by the values where no name says so."""
+        start = found.get("start")
+        values = [value for value in self._values.get(start or "", ()) if value not in (None, "")]
+        if values and not any(units.is_written_time(value) or _numbers([value]) for value in values):
+            del found["start"]
+            self._notes.append(
+                f"{start!r} is a time by its name, but {values[0]!r:.60} is none: Unix times and "
+                "ISO 8601 are understood"
+            )
+        if not {"start", "end"} & found.keys() and (first := self._first_with_times(found)):
+            found["start"] = first
 
-
-def _known_as(column: str) -> str:
-    """Return a column's name in words, without its unit."""
-    return " ".join(w for w in units.words(column) if units.named_unit(w) is None and w not in _UNIT_WORDS)
-
-
-def _first_with_times(
-    columns: Sequence[str], rows: Sequence[Mapping[str, Any]], found: Mapping[str, str]
-) -> str | None:
-    """Return the first column without a meaning that holds nothing but times of the last decades."""
-
-    def holds(column: str) -> bool:
-        values = [row.get(column) for row in rows if row.get(column) not in (None, "")]
-        if values and all(map(units.is_written_time, values)):
+    def _is_moment(self, column: str) -> bool:
+        """Whether a column holds times that have a place in the calendar."""
+        values = [value for value in self._values[column] if value not in (None, "")]
+        if not values:
+            return False
+        if any(map(units.is_written_time, values)):
             return True
         numbers = _numbers(values)
-        size = units.SECONDS[units.time_unit_of(numbers)]
-        plausible = sum(units.EARLIEST < n * size < units.LATEST for n in numbers)
-        return bool(values) and plausible == len(values)
+        size = units.SECONDS[self._named(column) or units.time_unit_of(numbers)]
+        return bool(numbers) and units.EARLIEST < statistics.median(numbers) * size < units.LATEST
 
-    free = (column for column in columns if column not in found.values())
-    return next((column for column in free if holds(column)), None)
+    def _first_with_times(self, found: Mapping[str, str]) -> str | None:
+        """Return the first column without a meaning that holds nothing but times of the last decades.
 
+        Numbers count only where no column has a name: a number of a name of its own is no time.
+        """
+        if written := self._written_times(set(found.values())):
+            return written[0]
 
-def _layer_columns(columns: Sequence[str], found: Mapping[str, str]) -> dict[str, str]:
-    """Find columns like ``semantic_ms`` and ``layer_search_latency``."""
-    timing = {"latency", "duration", "time", "took", "elapsed"}
-    layers: dict[str, str] = {}
-    for column in columns:
-        parts = units.words(column)
-        timed = units.named_unit(column) is not None or bool(timing.intersection(parts))
-        name = "_".join(w for w in parts if w not in timing and units.named_unit(w) is None and w != "layer")
-        if column not in found.values() and timed and name and (name in LAYERS or parts[0] == "layer"):
-            layers[name] = column
-    return layers
+        def holds(column: str) -> bool:
+            values = [value for value in self._values[column] if value not in (None, "")]
+            if not column.startswith("column "):
+                return False
+            numbers = _numbers(values)
+            size = units.SECONDS[units.time_unit_of(numbers)]
+            plausible = sum(units.EARLIEST < n * size < units.LATEST for n in numbers)
+            return bool(values) and plausible == len(values)
 
+        free = (column for column in self._columns if column not in found.values())
+        return next((column for column in free if holds(column)), None)
 
-def _no_time(rows: Sequence[Mapping[str, Any]], column: str) -> str:
-    value = next(row[column] for row in rows if row.get(column) not in (None, ""))
-    return (
-        f"{column!r} is a time by its name, but {value!r:.60} is none: Unix times and ISO 8601 are understood"
-    )
+    def _layer_columns(self, found: Mapping[str, str]) -> dict[str, str]:
+        """Find columns like ``semantic_ms`` and ``layer_search_latency``."""
+        timing = {"latency", "duration", "time", "took", "elapsed"}
+        layers: dict[str, str] = {}
+        for column in self._columns:
+            parts = units.words(column)
+            timed = self._named(column) is not None or bool(timing.intersection(parts))
+            name = "_".join(
+                w for w in parts if w not in timing and units.named_unit(w) is None and w != "layer"
+            )
+            if column not in found.values() and timed and name and (name in LAYERS or parts[0] == "layer"):
+                layers[name] = column
+        return layers
 
+    def _time_unit(self, found: Mapping[str, str]) -> tuple[str, bool]:
+        """Return the unit of times, and whether they count from an unknown beginning."""
+        what = "start" if "start" in found else "end"
+        column = found.get(what)
+        if column is None:
+            return "s", False
+        values = self._values[column]
+        written = sum(map(units.is_written_time, values))
+        if written > len(values) / 2:
+            unit, why = "text", f"{column!r} is a written time"
+            self._notes.append(why)
+        elif (named := self._named(column)) is not None:
+            unit, why = named, self._why_named(column)
+            self._notes.append(f"times are in {unit}: {why}")
+        else:
+            unit, why, question = unit_readings.time_unit(what, column, _numbers(values))
+            self._notes.append(f"times are in {unit}: {why}")
+            self._questions += [question] if question else []
+        times = [time for time in self._moments(column, unit) if time is not None]
+        return unit, bool(times) and max(times) < units.EARLIEST
 
-def _holds_times(rows: Sequence[Mapping[str, Any]], column: str | None) -> bool:
-    if column is None:
-        return True
-    values = [row.get(column) for row in rows if row.get(column) not in (None, "")]
-    return not values or any(units.is_written_time(value) or _numbers([value]) for value in values)
+    def _latency_unit(self, found: Mapping[str, str], time_unit: str, relative: bool) -> str:
+        column = found.get("latency")
+        if column is None:
+            both = "start" in found and "end" in found
+            self._notes.append(
+                "latency is end − start" if both else "no column is a latency: it stays unknown"
+            )
+            return "ms"
+        named = self._named(column)
+        if named is not None:
+            unit, why = named, self._why_named(column)
+        else:
+            unit, why = self._unit_by_values(found, column, time_unit, relative)
+        self._notes.append(f"latencies are in {unit}: {why}")
+        return unit
+
+    def _unit_by_values(
+        self, found: Mapping[str, str], column: str, time_unit: str, relative: bool
+    ) -> tuple[str, str]:
+        values = self._values[column]
+        if values and all(isinstance(v, str) and units.brings_unit(v) for v in values if v not in (None, "")):
+            return "ms", f"{column!r}: the values bring their units"
+        starts, ends = (self._moments(found.get(what), time_unit) for what in ("start", "end"))
+        pairs = [
+            (taken[0], end - start)
+            for value, start, end in zip(values, starts, ends, strict=False)
+            if start is not None and end is not None and (taken := _numbers([value]))
+        ]
+        agreed = units.unit_that_agrees([d for d, _ in pairs], [s for _, s in pairs])
+        if agreed is not None:
+            return agreed, f"{column!r}: end − start agrees"
+        beside = time_unit if relative and time_unit != "text" else None
+        times = [time for time in (starts or ends) if time is not None]
+        length = max(times) - min(times) if times else 0.0
+        per_s = (len(times) - 1) / length if length > 0 else None
+        unit, why, question = unit_readings.duration_unit(column, _numbers(values), per_s, beside)
+        self._questions += [question] if question else []
+        return unit, f"{column!r}: {why}"
+
+    def _named(self, column: str) -> str | None:
+        return self._known.get(column) or units.named_unit(column)
+
+    def _why_named(self, column: str) -> str:
+        return f"{column!r} {'has it as its type' if column in self._known else 'names its unit'}"
+
+    def _moments(self, column: str | None, unit: str) -> list[float | None]:
+        return [] if column is None else [_moment(value, unit) for value in self._values[column]]
+
+    def _note_rest(self, mapping: ColumnMapping) -> None:
+        unused = [column for column in self._columns if column not in mapping.columns.values()]
+        summaries = [
+            column for column in unused if _SUMMARY.search("_".join((*units.words(column), column.lower())))
+        ]
+        if summaries:
+            self._notes.append(
+                f"{', '.join(map(repr, summaries))}: if rows are summaries, each still counts as one query"
+            )
+        if mapping.is_spans:
+            self._notes.append("rows are spans: one without a parent is a query, its children are layers")
 
 
 def _numbers(values: Sequence[Any]) -> list[float]:
@@ -301,83 +288,8 @@ def _numbers(values: Sequence[Any]) -> list[float]:
     return kept
 
 
-def _column(rows: Sequence[Mapping[str, Any]], name: str | None) -> list[Any]:
-    return [] if name is None else [row.get(name) for row in rows]
-
-
-def _time_unit(found: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    column = found.get("start") or found.get("end")
-    if column is None:
-        return "s", ""
-    values = _column(rows, column)
-    written = sum(map(units.is_written_time, values))
-    if written > len(values) / 2:
-        return "text", f"{column!r} is a written time"
-    named = units.named_unit(column)
-    if named is not None:
-        return named, f"{column!r} names its unit"
-    return units.time_unit_of(_numbers(values)), f"by the size of the numbers in {column!r}"
-
-
-def _moments(rows: Sequence[Mapping[str, Any]], name: str | None, unit: str) -> list[float | None]:
-    return [_moment(value, unit) for value in _column(rows, name)]
-
-
 def _moment(value: Any, unit: str) -> float | None:
     try:
         return units.moment(value, unit)
     except ValueError:
         return None
-
-
-def _counts_from_unknown(found: Mapping[str, str], rows: Sequence[Mapping[str, Any]], unit: str) -> bool:
-    times = [t for t in _moments(rows, found.get("start") or found.get("end"), unit) if t is not None]
-    return bool(times) and max(times) < units.EARLIEST
-
-
-def _latency_unit(
-    found: Mapping[str, str], rows: Sequence[Mapping[str, Any]], time_unit: str, relative: bool
-) -> tuple[str, str]:
-    column = found.get("latency")
-    if column is None:
-        return "ms", ""
-    told = units.named_unit(column)
-    if told is not None:
-        return told, f"{column!r} names its unit"
-    starts, ends = (_moments(rows, found.get(what), time_unit) for what in ("start", "end"))
-    pairs = [
-        (taken[0], end - start)
-        for value, start, end in zip(_column(rows, column), starts, ends, strict=False)
-        if start is not None and end is not None and (taken := _numbers([value]))
-    ]
-    beside = time_unit if relative and time_unit != "text" else None
-    durations = [d for d, _ in pairs] or _numbers(_column(rows, column))
-    unit, why = units.duration_unit_of(durations, [s for _, s in pairs], beside)
-    return unit, f"{column!r}: {why}"
-
-
-def _notes(
-    columns: Sequence[str], mapping: ColumnMapping, time_why: str, latency_why: str, relative: bool
-) -> list[str]:
-    notes = []
-    if time_why:
-        notes.append(
-            time_why if mapping.time_unit == "text" else f"times are in {mapping.time_unit}: {time_why}"
-        )
-    if latency_why:
-        notes.append(f"latencies are in {mapping.latency_unit}: {latency_why}")
-    elif mapping.start and mapping.end:
-        notes.append("latency is end − start")
-    else:
-        notes.append("no column is a latency: it stays unknown")
-    if relative:
-        notes.append("times count from a beginning that the file does not name; set origin to place them")
-    unused = [column for column in columns if column not in mapping.columns.values()]
-    summaries = [column for column in unused if _SUMMARY.intersection(units.words(column))]
-    if summaries:
-        notes.append(
-            f"{', '.join(map(repr, summaries))}: if rows are summaries, each still counts as one query"
-        )
-    if mapping.is_spans:
-        notes.append("rows are spans: one without a parent is a query, its children are layers")
-    return notes

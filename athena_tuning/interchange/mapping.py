@@ -27,7 +27,7 @@ class ColumnMapping:
         query_text: what was asked.
         query_type: what kind of query.
         success: yes or no, or a status code.
-        error: what failed. A text here and no success column means failure.
+        error: what failed. Without a success column a text here means failure, and none success.
         cache_hit: whether a cache answered.
         result_count: items returned.
         memory_mb: memory in MB.
@@ -106,8 +106,8 @@ class ColumnMapping:
         empty = {name for name, value in changes.items() if value == "" and name not in _SETTINGS}
         return replace(self, **{**changes, **dict.fromkeys(empty)})
 
-    def corrected_by(self, words: Sequence[str]) -> Self:
-        """Return the mapping with corrections as a person writes them.
+    def changes_in(self, words: Sequence[str]) -> dict[str, Any]:
+        """Return corrections as a person writes them, for ``corrected``.
 
         Args:
             words: each ``WHAT=COLUMN``, ``WHAT=COLUMN:UNIT`` (start, end, latency and layers have units),
@@ -117,9 +117,10 @@ class ColumnMapping:
             ValueError: naming the word that is none.
 
         Example:
-            >>> mapped = ColumnMapping(start="ts").corrected_by(["latency=took:us", "layer.graph=g:ns"])
-            >>> mapped.latency, mapped.latency_unit, mapped.layer_columns, mapped.layer_unit
-            ('took', 'us', {'graph': 'g'}, 'ns')
+            >>> mapping = ColumnMapping(start="ts")
+            >>> changes = mapping.changes_in(["latency=took:us", "layer.graph=g:ns"])
+            >>> changes["latency"], changes["latency_unit"], mapping.corrected(**changes).layer_columns
+            ('took', 'us', {'graph': 'g'})
         """
         changes: dict[str, Any] = {}
         layers = dict(self.layer_columns)
@@ -137,7 +138,17 @@ class ColumnMapping:
                 layers |= {layer: column} if column else {}
             else:
                 changes[what] = column
-        return self.corrected(**changes, layer_columns=layers)
+        return changes if layers == self.layer_columns else {**changes, "layer_columns": layers}
+
+    def check_columns(self, columns: Collection[str]) -> None:
+        """Refuse a mapping that names a column which the table does not have.
+
+        Raises:
+            ValueError: naming it, and the columns that there are.
+        """
+        for what, column in self.columns.items():
+            if column not in columns:
+                raise ValueError(f"{what} is mapped to {column!r}, which is none of {_listed(columns)}")
 
     def check(self, columns: Collection[str]) -> None:
         """Refuse a mapping that a table cannot satisfy.
@@ -145,9 +156,7 @@ class ColumnMapping:
         Raises:
             ValueError: if a column does not exist or no column holds a time.
         """
-        for what, column in self.columns.items():
-            if column not in columns:
-                raise ValueError(f"{what} is mapped to {column!r}, which is none of {_listed(columns)}")
+        self.check_columns(columns)
         if self.start is None and (self.end is None or self.latency is None):
             raise ValueError(
                 "no column says when a query began: map one to start, or end and latency; "

@@ -6,12 +6,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from athena_tuning.extras import needs_extra
 from athena_tuning.interchange import record_json, record_parquet
 from athena_tuning.interchange.lines import Row
 from athena_tuning.interchange.opening import Limits, TornFile
 from athena_tuning.model import QueryMetrics
 
 BATCH = 8192
+_FIRST_S, _LAST_S = -60_000_000_000, 250_000_000_000
+"""Times before the years 69 and after 9892 are none."""
+
 LARGEST_GROUP = 4 << 30
 """Bytes of an unpacked row group; a larger one does not fit into memory."""
 
@@ -20,6 +24,7 @@ def columns(path: Path, limits: Limits) -> list[str]:
     """Return the names of the columns.
 
     Raises:
+        MissingExtra: if the extra ``files`` is not installed.
         ValueError: if the file is no Parquet, has too many columns or would not fit into memory.
     """
     with _opened(path) as file:
@@ -34,13 +39,55 @@ def columns(path: Path, limits: Limits) -> list[str]:
         return names
 
 
-def rows(path: Path, wanted: Sequence[str]) -> Iterator[tuple[Row, float]]:
-    """Give rows with the wanted columns, and which share of the file has been read."""
-    for first, batch, share in _batches(path, wanted):
+def schema_units(path: Path) -> dict[str, str]:
+    """Return the units that the columns' types bring: durations are read as ms, whatever they are kept in."""
+    with _opened(path) as file:
+        import pyarrow as pa
+
+        return {column.name: "ms" for column in file.schema_arrow if pa.types.is_duration(column.type)}
+
+
+def rows(path: Path, wanted: Sequence[str], at_once: int = BATCH) -> Iterator[tuple[Row, float]]:
+    """Give rows with the wanted columns, and which share of the file has been read.
+
+    Args:
+        path: the file.
+        wanted: names of the columns.
+        at_once: rows that are unpacked together.
+    """
+    for first, batch, share in _batches(path, wanted, at_once):
         names = batch.schema.names
-        cells = [column.to_pylist() for column in batch.columns]
-        for number, values in enumerate(zip(*cells, strict=True), first):
+        for number, values in enumerate(zip(*_cells(batch, first), strict=True), first):
             yield (number, dict(zip(names, values, strict=True))), share
+
+
+def _cells(batch: Any, first: int) -> list[list[Any]]:
+    import pyarrow as pa
+
+    try:
+        return [_plain(column).to_pylist() for column in batch.columns]
+    except (ArithmeticError, LookupError, ValueError, pa.ArrowException) as exc:
+        raise TornFile(f"rows from {first:,} on hold values that are none: {exc}") from None
+
+
+def _plain(column: Any) -> Any:
+    """Return a column in a type that tables of text and JSON have too; durations as ms."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    if pa.types.is_duration(kind):
+        whole = column.cast(pa.int64()).cast(pa.float64(), safe=False)
+        return pc.divide(whole, {"s": 1e-3, "ms": 1.0, "us": 1e3, "ns": 1e6}[kind.unit])
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):  # Python's own times have µs, and an end
+        seconds = column.cast(pa.timestamp("s"), safe=False).cast(pa.int64())
+        known = pc.and_(pc.greater(seconds, _FIRST_S), pc.less(seconds, _LAST_S))
+        zone = kind.tz if pa.types.is_timestamp(kind) else "UTC"
+        within = pc.if_else(known, column, pa.scalar(None, kind))
+        return within.cast(pa.timestamp("us", zone), safe=False)
+    if pa.types.is_decimal(kind):
+        return column.cast(pa.float64(), safe=False)
+    return column.cast(pa.string()) if pa.types.is_time(kind) else column
 
 
 def own_records(path: Path) -> Iterator[tuple[tuple[int, QueryMetrics | ValueError], float]]:
@@ -50,15 +97,15 @@ def own_records(path: Path) -> Iterator[tuple[tuple[int, QueryMetrics | ValueErr
             yield (number, found), share
 
 
-def _batches(path: Path, wanted: Sequence[str]) -> Iterator[tuple[int, Any, float]]:
+def _batches(path: Path, wanted: Sequence[str], at_once: int = BATCH) -> Iterator[tuple[int, Any, float]]:
     """Give (number of the first row, batch, share read)."""
-    import pyarrow as pa
-
     with _opened(path) as file:
+        import pyarrow as pa
+
         total = max(1, file.metadata.num_rows)
         first = 1
         try:
-            for batch in file.iter_batches(BATCH, columns=list(wanted)):
+            for batch in file.iter_batches(at_once, columns=list(wanted)):
                 yield first, batch, (first + batch.num_rows) / total
                 first += batch.num_rows
         except (pa.ArrowInvalid, OSError) as exc:
@@ -66,8 +113,9 @@ def _batches(path: Path, wanted: Sequence[str]) -> Iterator[tuple[int, Any, floa
 
 
 def _opened(path: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    with needs_extra("files", "Parquet"):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
     try:
         return pq.ParquetFile(path)
@@ -77,9 +125,9 @@ def _opened(path: Path) -> Any:
 
 def is_own(path: Path) -> bool:
     """Return whether a file is an export of ours."""
-    import pyarrow as pa
-
     with _opened(path) as file:
+        import pyarrow as pa
+
         schema = file.schema_arrow
         if not set(record_json.FIELDS) <= set(schema.names):
             return False

@@ -1,130 +1,83 @@
-"""Reads a file of measurements: look at it first, correct the mapping, then take the records."""
+"""Reads a file of measurements: look at it first, correct the reading, then take the records."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
-from athena_tuning.interchange import documents, lines, parquet, record_csv, record_json, tracing
-from athena_tuning.interchange.converting import to_record, to_span
-from athena_tuning.interchange.formats import TABLES, Format, Kind, kind_of
-from athena_tuning.interchange.guessing import guess
+from athena_tuning.interchange import plausibility
 from athena_tuning.interchange.mapping import ColumnMapping
-from athena_tuning.interchange.opening import LIMITS, Limits, check_encoding, open_bytes
-from athena_tuning.interchange.spans import Span, assemble
+from athena_tuning.interchange.opening import LIMITS, Limits, check_encoding
+from athena_tuning.interchange.plausibility import Doubt
+from athena_tuning.interchange.recognition import OwnReading, Question, Refusal, TableReading
+from athena_tuning.interchange.record_stream import EVERYTHING, RecordStream
+from athena_tuning.interchange.registry import Registry, recognise
+from athena_tuning.interchange.report import ImportRefused, ImportReport, Problem
+from athena_tuning.interchange.retrieval_spans import SpanChoice, basis_of
+from athena_tuning.interchange.row_source import Progress, RowSource
+from athena_tuning.interchange.shape import Sample, Shape, layout_of
+from athena_tuning.interchange.spans import Span
+from athena_tuning.interchange.survey import Survey
 from athena_tuning.model import QueryMetrics
 
 OnBad = Literal["skip", "refuse"]
-Progress = Callable[[int, int], None]
-"""Told (bytes read, bytes in all)."""
-
-KEPT_PROBLEMS = 1000
-_SAMPLE = 2000
-_TOLD_EVERY = 2048
-_SPAN_READERS = {Format.OTLP: tracing.otlp, Format.JAEGER: tracing.jaeger, Format.ZIPKIN: tracing.zipkin}
-
-Numbered = Iterator[tuple[int, QueryMetrics | ValueError]]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong with one row (in traces: one span), by its number from 1."""
-
-    row: int
-    reason: str
-
-
-@dataclass(slots=True)
-class ImportReport:
-    """What became of a file, up to now.
-
-    Attributes:
-        records: queries read.
-        bad: rows left out; ``problems`` tells of the first 1,000.
-        problems: which, and why.
-        backwards: records that begin before the one before them.
-        first: earliest time, Unix seconds.
-        last: latest time.
-    """
-
-    records: int = 0
-    bad: int = 0
-    problems: list[Problem] = field(default_factory=list)
-    backwards: int = 0
-    first: float | None = None
-    last: float | None = None
-    _before: float = 0.0
-
-    def good(self, timestamp: float) -> None:
-        """Count a record."""
-        self.records += 1
-        if timestamp < self._before:
-            self.backwards += 1
-        self._before = timestamp
-        if self.first is None or timestamp < self.first:
-            self.first = timestamp
-        if self.last is None or timestamp > self.last:
-            self.last = timestamp
-
-    def wrong(self, row: int, reason: str) -> None:
-        """Count a row that is left out."""
-        self.bad += 1
-        if len(self.problems) < KEPT_PROBLEMS:
-            self.problems.append(Problem(row, reason))
-
-
-class ImportRefused(ValueError):
-    """The file has bad rows and was to be taken whole or not at all: nothing of it was given.
-
-    Attributes:
-        report: all that is wrong.
-    """
-
-    def __init__(self, name: str, report: ImportReport) -> None:
-        worst = report.problems[0]
-        more = f" (and {report.bad - 1:,} more)" if report.bad > 1 else ""
-        super().__init__(f"{name} was refused: row {worst.row:,}: {worst.reason}{more}")
-        self.report = report
+_LOOKED_AT = 2000
+"""Spans of the beginning from which names are offered, and the rules are chosen."""
 
 
 class Import:
-    r"""A file of measurements: CSV, JSON lines, a JSON list, Parquet, OTLP/JSON, Jaeger JSON or Zipkin v2.
+    r"""A file of measurements, in any of the formats that are registered.
 
-    What the file is is told from its content; gzip is unpacked. A table's columns are mapped by a guess that
-    ``mapping`` shows and a corrected one replaces. The file is streamed: memory is bounded whatever its
-    size. What it does not hold stays unknown.
+    What the file is, is told from its content; gzip is unpacked. A table's columns are mapped by the format,
+    or by a guess; ``mapping`` shows it and a corrected one replaces it. The file is streamed: memory is
+    bounded whatever its size. What it does not hold stays unknown.
 
     Args:
         path: the file.
-        mapping: what the columns are; None: guessed. Traces and exports of ours need none.
+        mapping: what the columns are; None: as the format has them, or guessed.
+        format: name of the format; None: told from the content.
+        recall_span: which spans of a trace are recalls: a name, or ATTRIBUTE=VALUE; None: by the rules of
+            ``retrieval_spans``.
+        layer_attribute: which attribute names the layer of a span; None: by the same rules.
+        corrections: what of the mapping is to be another (names as in ``ColumnMapping``); a unit among them
+            is settled.
         on_bad: "skip" leaves bad rows out and reports them; "refuse" reads the file twice and gives nothing
             if a row is bad.
         encoding: how text is written; None: by the byte order mark, else UTF-8.
         limits: what is too much.
+        formats: the formats that are known; None: all that are registered.
 
     Attributes:
-        kind: what the file is.
+        format: name of the format.
+        title: what the format is, in words.
+        confidence: how sure that is, 0 to 1.
+        reason: the marks by which it was told.
+        shape: how the file is built.
         on_bad: what becomes of bad rows.
         columns: names of a table's columns.
         mapping: what they are taken for; None where none is needed. A guess may lack the time, which only
             ``records`` complains of.
         notes: why, and what a person should know.
+        questions: units that are open: more than one reading fits.
+        span_names: names of the first spans, of which one can be the recall.
+        attribute_names: names of their attributes, of which one can name the layer.
+        report: what became of the file when it was last read.
 
     Raises:
         OSError: if the file cannot be read.
-        ValueError: if it is nothing that is read here, or the mapping does not fit it.
+        ValueError: if it is nothing that is read here, is refused by its format, or the mapping does not fit.
 
     Example:
         >>> import tempfile, pathlib
         >>> file = pathlib.Path(tempfile.mkdtemp(), "log.csv")
         >>> _ = file.write_text("ts,took_us,endpoint\n1700000000,1500,/search\n1700000001,,/search\n")
         >>> found = Import(file)
-        >>> found.mapping.latency, found.mapping.latency_unit
-        ('took_us', 'us')
+        >>> found.format, found.mapping.latency, found.mapping.latency_unit
+        ('columns', 'took_us', 'us')
         >>> [(m.query_type, m.latency_ms, m.success) for m in found.records()]
         [('/search', 1.5, None), ('/search', None, None)]
     """
@@ -134,24 +87,46 @@ class Import:
         path: Path | str,
         mapping: ColumnMapping | None = None,
         *,
+        format: str | None = None,
+        recall_span: str | None = None,
+        layer_attribute: str | None = None,
+        corrections: Mapping[str, Any] | None = None,
         on_bad: OnBad = "skip",
         encoding: str | None = None,
         limits: Limits = LIMITS,
+        formats: Registry | None = None,
     ) -> None:
         if on_bad not in ("skip", "refuse"):
             raise ValueError(f"on_bad must be skip or refuse, not {on_bad!r}")
         check_encoding(encoding)
         self.path = Path(path)
-        self.kind: Kind = kind_of(self.path, encoding, limits)
-        self.report = ImportReport()
-        self.mapping: ColumnMapping | None = None
-        self.columns: tuple[str, ...] = ()
-        self.notes: tuple[str, ...] = ()
         self.on_bad = on_bad
-        self._encoding = encoding
+        self.report = ImportReport()
+        self.choice = SpanChoice(recall_span, layer_attribute)
         self._limits = limits
-        if self.kind.format in TABLES and not self.kind.own:
-            self._map(mapping)
+        self._formats = formats
+        self._source = RowSource(self.path, layout_of(self.path, encoding, limits), encoding, limits)
+        self.shape = self._source.layout.shape
+        sample, trouble = self._source.sample()
+        self._recognise(sample, format, trouble)
+        self.columns: tuple[str, ...] = ()
+        self.mapping: ColumnMapping | None = None
+        self.questions: tuple[Question, ...] = ()
+        self.span_names: tuple[str, ...] = ()
+        self.attribute_names: tuple[str, ...] = ()
+        if isinstance(self._reading, TableReading):
+            self._map(self._reading, sample, mapping, corrections or {})
+        elif mapping is not None or corrections:
+            raise ValueError(f"{self.path.name} is of the format {self.format}, which needs no mapping")
+        self._stream = RecordStream(
+            self._source, self._reading, self.mapping, self.columns, self.choice, limits
+        )
+        if self._stream.is_spans:
+            self._look_at_spans()
+        elif recall_span or layer_attribute:
+            raise ValueError(
+                f"{self.path.name} is of the format {self.format}, which has no spans to choose from"
+            )
 
     def preview(self, limit: int = 20) -> tuple[list[QueryMetrics], list[Problem]]:
         """Return the first records and the problems up to there."""
@@ -168,8 +143,8 @@ class Import:
         Raises:
             ImportRefused: if a row is bad and ``on_bad`` is "refuse"; before the first record.
         """
-        if self.on_bad == "refuse" and (found := self.scan()).bad:
-            raise ImportRefused(self.path.name, found)
+        if self.on_bad == "refuse" and (seen := self.survey()).report.bad:
+            raise ImportRefused(self.path.name, seen.report)
         yield from self.stream(progress)
 
     def stream(self, progress: Progress | None = None, *, shift: float = 0.0) -> Iterator[QueryMetrics]:
@@ -183,50 +158,129 @@ class Import:
         for record in self._good(self.report, progress):
             yield record._replace(timestamp=record.timestamp + shift) if shift else record
 
-    def scan(self, progress: Progress | None = None) -> ImportReport:
-        """Read the whole file, keep nothing of it, and return what is in it."""
-        self.report = ImportReport()
-        deque(self._good(self.report, progress), maxlen=0)
-        return self.report
+    def survey(self, progress: Progress | None = None, *, limit: int | None = None) -> Survey:
+        """Read the file, keep nothing of it but its figures, and return them.
 
-    def _map(self, mapping: ColumnMapping | None) -> None:
-        numbered = list(islice(self._rows(None, None), _SAMPLE))
-        sample = [row for _, row in numbered if not isinstance(row, ValueError)]
-        if self.kind.format is Format.PARQUET:
-            self.columns = tuple(parquet.columns(self.path, self._limits))
-        else:
-            self.columns = tuple(dict.fromkeys(name for row in sample for name in _names(row)))
-        if len(self.columns) > self._limits.columns:
-            raise ValueError(
-                f"the rows have {len(self.columns):,} columns; at most {self._limits.columns:,} are read"
+        Args:
+            progress: told (bytes read, bytes in all) now and then.
+            limit: how many records are looked at; None: all.
+        """
+        while True:
+            self.report = ImportReport()
+            seen = Survey(self.report)
+            records = self._good(self.report, progress)
+            seen.take(records if limit is None else islice(records, limit))
+            seen.whole = limit is None or seen.count < limit
+            if not self._stream.is_spans or self._stream.unmarked_succeeded or not seen.failed:
+                return seen
+            self._unmarked_succeeded = (
+                True  # failures are marked in this file: what is not marked did not fail
             )
-        if not sample:
-            why = f": row {numbered[0][0]:,}: {numbered[0][1]}" if numbered else ""
-            raise ValueError(f"{self.path.name} has no rows that can be read{why}")
-        guessed = guess(self.columns, [_flat(row) for row in sample])
+
+    def doubts(self, seen: Survey, now: float) -> list[Doubt]:
+        """Return what a person has to be asked before the file is stored.
+
+        Args:
+            seen: its figures.
+            now: Unix seconds.
+        """
+        if isinstance(self._reading, OwnReading):
+            return []
+        table = self._reading if isinstance(self._reading, TableReading) else None
+        found = plausibility.doubts(
+            seen,
+            now,
+            questions=self.questions,
+            relative=table is not None and table.relative,
+            without_latency=table is not None and table.without_latency,
+        )
+        return [*found, *self._summaries()]
+
+    def _summaries(self) -> list[Doubt]:
+        note = next((note for note in self.notes if "summaries" in note), None)
+        return [Doubt("summaries", note, "is each row one request?")] if note else []
+
+    def _recognise(self, sample: Sample, name: str | None, trouble: str) -> None:
+        try:
+            recogniser, found = recognise(sample, name, self._formats)
+        except ValueError as exc:
+            if self.shape is Shape.BINARY:
+                raise ValueError(f"{self.path.name} is no text, no Parquet and no gzip of text") from None
+            if not sample.rows and name is None:
+                why = f": {trouble}" if trouble else ""
+                raise ValueError(f"{self.path.name} has no rows that can be read{why}") from None
+            raise ValueError(f"{self.path.name}: {exc}") from None
+        if isinstance(found.reading, Refusal):
+            raise ValueError(f"{self.path.name} is of the format {recogniser.name}: {found.reading.words}")
+        self.format, self.title = recogniser.name, recogniser.title
+        self.confidence, self.reason = found.confidence, found.reason
+        self.notes = found.notes
+        self._reading = found.reading
+
+    def _map(
+        self,
+        reading: TableReading,
+        sample: Sample,
+        mapping: ColumnMapping | None,
+        corrections: Mapping[str, Any],
+    ) -> None:
+        mapped = tuple(reading.mapping.columns.values())
+        if reading.line is not None:
+            self.columns = mapped
+        elif self.shape in (Shape.JSON, Shape.JSONL):  # what a format names may come later in the file
+            self.columns = tuple(dict.fromkeys((*sample.columns, *mapped)))
+        else:
+            self.columns = sample.columns
         if mapping is not None:
             mapping.check(self.columns)
-        self.mapping = mapping or guessed.mapping
-        self.notes = guessed.notes if mapping is None else ()
+            self.mapping, self.notes = mapping, ()
+            return
+        if stated := _stated(reading.mapping, sample.units, corrections):
+            self._recognise(replace(sample, units={**sample.units, **stated}), self.format, "")
+            assert isinstance(self._reading, TableReading)  # noqa: S101 (the format is the same)
+            reading = self._reading
+        self.mapping = reading.mapping.corrected(**corrections)
+        if corrections:
+            self.mapping.check_columns(self.columns)
+        self.questions = tuple(q for q in reading.questions if q.setting not in corrections)
 
-    def _check(self, mapping: ColumnMapping) -> None:
-        try:
-            mapping.check(self.columns)
-        except ValueError as exc:
-            raise ValueError("; ".join([str(exc), *self.notes])) from None
+    def _look_at_spans(self) -> None:
+        """Look at the first spans for what can be chosen, and for which rules they go by."""
+        names: dict[str, None] = {}
+        attributes: dict[str, None] = {}
+        first: list[Span] = []
+        with suppress(ValueError):  # where the file breaks, whoever reads it is told
+            for _, span in islice(self._stream.spans(EVERYTHING), _LOOKED_AT):
+                if isinstance(span, Span):
+                    names[span.name] = None
+                    attributes.update(dict.fromkeys(span.attributes))
+                    first.append(span)
+        self.span_names, self.attribute_names = tuple(names), tuple(attributes)
+        self._stream.first_spans, basis = basis_of(first, self.choice)
+        if first:
+            self.notes = (*self.notes, basis)
+        records = (record for _, record in self._stream.assembled(enumerate(first)))
+        self._stream.unmarked_succeeded = any(
+            isinstance(m, QueryMetrics) and m.success is False for m in records
+        )
 
     def _good(self, report: ImportReport, progress: Progress | None) -> Iterator[QueryMetrics]:
         if self.mapping is not None:
             self._check(self.mapping)
         number = 0
         seen: dict[int, int] = {}
-        ids = self.kind.own or (self.mapping is not None and self.mapping.query_id is not None)
+        own = isinstance(self._reading, OwnReading)
+        ids = own or (self.mapping is not None and self.mapping.query_id is not None)
         try:
-            for number, found in self._numbered(progress):
+            for number, found in self._stream.numbered(progress):
+                if found is None:
+                    report.passed += 1
+                    continue
                 if isinstance(found, ValueError):
                     report.wrong(number, str(found))
                     continue
                 if ids and (first := seen.setdefault(hash(found.query_id), number)) != number:
+                    report.repeated += 1
                     report.wrong(number, f"id {found.query_id!r:.80} is there twice, first in row {first:,}")
                     continue
                 if len(seen) > self._limits.ids:
@@ -236,100 +290,28 @@ class Import:
         except ValueError as exc:
             report.wrong(number + 1, f"{exc}; the file is not read further")
 
-    def _numbered(self, progress: Progress | None) -> Numbered:
-        if self.mapping is not None:
-            if self.mapping.is_spans:
-                return assemble(
-                    _converted(self._rows(self.mapping, progress), to_span(self.mapping)), self._limits
-                )
-            return _converted(self._rows(self.mapping, progress), to_record(self.mapping))
-        if self.kind.format in _SPAN_READERS:
-            return assemble(self._spans(progress), self._limits)
-        if self.kind.format is Format.PARQUET:
-            return self._shared_progress(parquet.own_records(self.path), progress)
-        if self.kind.format is Format.CSV:
-            return _converted(self._rows(None, progress), lambda _, row: record_csv.from_cells(row))
-        return _converted(self._rows(None, progress), lambda _, row: record_json.from_plain(row))
-
-    def _rows(self, mapping: ColumnMapping | None, progress: Progress | None) -> Iterator[lines.Row]:
-        if self.kind.format is Format.PARQUET:
-            names = list(parquet.columns(self.path, self._limits))
-            used = set(mapping.columns.values()) if mapping else set(names)
-            wanted = [name for name in names if name in used or any(u.startswith(f"{name}.") for u in used)]
-            yield from self._shared_progress(parquet.rows(self.path, wanted), progress)
-            return
-        with open_bytes(self.path, self._limits) as (stream, raw):
-            yield from self._told(self._text_rows(stream), raw, progress)
-
-    def _text_rows(self, stream: BinaryIO) -> Iterator[lines.Row]:
-        head, encoding, limits = self.kind.head, self._encoding, self._limits
-        if self.kind.format is Format.CSV:
-            return lines.csv_rows(stream, head, encoding, limits)
-        if self.kind.format is Format.JSONL:
-            return lines.json_rows(stream, head, encoding, limits)
-        found = documents.elements(stream, head, self.kind.path, encoding, limits)
-        return ((number, lines.as_object(value)) for number, value in enumerate(found, 1))
-
-    def _spans(self, progress: Progress | None) -> Iterator[tuple[int, Span | ValueError | None]]:
-        read = _SPAN_READERS[self.kind.format]
-        number = 0
-        with open_bytes(self.path, self._limits) as (stream, raw):
-            found = documents.elements(stream, self.kind.head, self.kind.path, self._encoding, self._limits)
-            for element in self._told(found, raw, progress):
-                for span in read(element):
-                    number += 1
-                    yield number, span
-                if self.kind.format is Format.JAEGER or isinstance(element, list):
-                    yield number, None  # the element was a whole trace
-
-    def _told(self, found: Iterable[Any], raw: BinaryIO, progress: Progress | None) -> Iterator[Any]:
-        if progress is None:
-            yield from found
-            return
-        size = self.path.stat().st_size
-        for n, value in enumerate(found):
-            if n % _TOLD_EVERY == 0:
-                progress(min(raw.tell(), size), size)
-            yield value
-        progress(size, size)
-
-    def _shared_progress(
-        self, found: Iterable[tuple[Any, float]], progress: Progress | None
-    ) -> Iterator[Any]:
-        size = self.path.stat().st_size
-        told = -1.0
-        for value, share in found:
-            if progress is not None and share != told:
-                progress(int(share * size), size)
-                told = share
-            yield value
-
-
-def _converted(
-    rows: Iterable[lines.Row], make: Callable[[int, Mapping[str, Any]], Any]
-) -> Iterator[tuple[int, Any]]:
-    for number, row in rows:
-        if isinstance(row, ValueError):
-            yield number, row
-            continue
+    def _check(self, mapping: ColumnMapping) -> None:
         try:
-            yield number, make(number, row)
+            mapping.check(self.columns)
         except ValueError as exc:
-            yield number, exc
+            raise ValueError("; ".join([str(exc), *self.notes])) from None
 
 
-def _names(row: Mapping[str, Any], prefix: str = "", depth: int = 3) -> Iterator[str]:
-    """Give the names of an object's values, those inside objects with dots."""
-    for name, value in row.items():
-        yield f"{prefix}{name}"
-        if isinstance(value, Mapping) and depth > 1:
-            yield from _names(value, f"{prefix}{name}.", depth - 1)
+def _stated(
+    mapping: ColumnMapping, schema: Mapping[str, str], corrections: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return the units that a person says columns are in.
 
-
-def _flat(row: Mapping[str, Any], prefix: str = "", depth: int = 3) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in row.items():
-        flat[f"{prefix}{name}"] = value
-        if isinstance(value, Mapping) and depth > 1:
-            flat.update(_flat(value, f"{prefix}{name}.", depth - 1))
-    return flat
+    Raises:
+        ValueError: if the file's own schema says another.
+    """
+    found = {}
+    for setting, names in (("time_unit", ("start", "end")), ("latency_unit", ("latency",))):
+        unit = corrections.get(setting)
+        columns = [corrections.get(name, getattr(mapping, name)) for name in names]
+        for column in columns if unit not in (None, "text") else ():
+            if schema.get(column, unit) != unit:
+                raise ValueError(f"{column!r} brings its unit in the file's schema: {unit} cannot be it")
+            if column:
+                found[column] = str(unit)
+    return found

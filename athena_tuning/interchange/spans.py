@@ -1,27 +1,42 @@
-"""Traces as queries: a root span is a query, its children are layers, overlapping children mean parallel."""
+"""A step of a trace as a value, which of its attributes count, and the record of a recall with its layers."""
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from athena_tuning.interchange.opening import Limits
 from athena_tuning.model import QueryMetrics
 from athena_tuning.profiling.overlap import most_at_once, time_covered
 
-TEXT_ATTRIBUTES = ("athena.query.text", "input.value", "db.query.text", "db.statement")
+TEXT_ATTRIBUTES = (
+    "athena.query.text",
+    "gen_ai.retrieval.query.text",
+    "gen_ai.memory.query.text",
+    "input.value",
+    "db.query.text",
+    "db.statement",
+)
 """Attributes that hold what was asked, best first; without one it is the span's name."""
 
+ID_ATTRIBUTE = "athena.query.id"
 TYPE_ATTRIBUTE = "athena.query.type"
 LAYER_ATTRIBUTE = "athena.layer"
 LAYER_ATTRIBUTES = (LAYER_ATTRIBUTE, "memory.layer", "layer")
-"""Attributes that name the layer of a child, best first; without one it is the span's name."""
+"""Attributes that name the layer of a span, best first; without one it is the span's name."""
 
+KIND_ATTRIBUTE = "openinference.span.kind"
+OPERATION_ATTRIBUTE = "gen_ai.operation.name"
+SOURCE_ATTRIBUTE = "gen_ai.data_source.id"
 CACHE_ATTRIBUTE = "athena.cache_hit"
 COUNT_ATTRIBUTE = "athena.result_count"
+DOCUMENT_ATTRIBUTES = ("retrieval.documents", "gen_ai.retrieval.documents", "gen_ai.memory.records")
+"""Attributes that hold what was found; a span keeps how many there were."""
+
 STATUS_ATTRIBUTES = ("http.response.status_code", "http.status_code")
 
 KEPT_ATTRIBUTES = frozenset(
@@ -29,14 +44,23 @@ KEPT_ATTRIBUTES = frozenset(
         *TEXT_ATTRIBUTES,
         *STATUS_ATTRIBUTES,
         *LAYER_ATTRIBUTES,
+        *DOCUMENT_ATTRIBUTES,
+        ID_ATTRIBUTE,
         TYPE_ATTRIBUTE,
+        KIND_ATTRIBUTE,
+        OPERATION_ATTRIBUTE,
+        SOURCE_ATTRIBUTE,
         CACHE_ATTRIBUTE,
         COUNT_ATTRIBUTE,
     }
 )
 """What a span keeps of its attributes."""
 
-NO_PARENT = frozenset({"", "0", "0000000000000000", "root", "none", "null"})
+NO_PARENT = frozenset({"", "0", "0000000000000000", "root", "none", "null", "nan"})
+
+_LONGEST_TEXT = 2000
+_QUESTIONS = ("query", "question", "input", "query_str", "text", "prompt")
+_DOCUMENT = re.compile(r"retrieval\.documents\.(\d+)\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,51 +72,122 @@ class Span:
         span_id: unique within the trace.
         parent_id: the step that it belongs to; None for the first.
         name: what was done.
-        start_ns: Unix time.
+        start_ns: Unix time; None if the file does not tell, until ``placed`` puts it beside the others.
         duration_ns: None if the file does not tell.
         success: None if the file does not tell.
         error: what failed.
         shared: whether caller and called may both report under this id.
-        attributes: those of ``KEPT_ATTRIBUTES`` that it has.
+        attributes: those that ``kept`` gives.
     """
 
     trace_id: str
     span_id: str
     parent_id: str | None
     name: str
-    start_ns: int
+    start_ns: int | None
     duration_ns: int | None
     success: bool | None = None
     error: str | None = None
     shared: bool = False
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def begun_ns(self) -> int:
+        """When it began; 0 if that is unknown."""
+        return self.start_ns or 0
+
+    @property
+    def text(self) -> str | None:
+        """What was asked; None if the span does not tell."""
+        return next((str(text) for name in TEXT_ATTRIBUTES if (text := self.attributes.get(name))), None)
+
+    @property
+    def result_count(self) -> int | None:
+        """How many results there were; None if the span does not tell."""
+        counts = (self.attributes.get(name) for name in (COUNT_ATTRIBUTE, *DOCUMENT_ATTRIBUTES))
+        return next((count for count in counts if type(count) is int), None)
+
+
+def kept(pairs: Iterable[tuple[str, Any]], keep: Container[str] = KEPT_ATTRIBUTES) -> dict[str, Any]:
+    """Return what counts of a span's attributes: short texts, and of documents how many there are.
+
+    Example:
+        >>> documents = [(f"retrieval.documents.{n}.document.id", n) for n in range(3)]
+        >>> kept([("input.value", '{"query": "tea?"}'), ("other", 1), *documents])
+        {'input.value': 'tea?', 'retrieval.documents': 3}
+    """
+    found: dict[str, Any] = {}
+    documents = set()
+    for name, value in pairs:
+        if name in DOCUMENT_ATTRIBUTES:
+            found[name] = _how_many(value)
+        elif name in TEXT_ATTRIBUTES:
+            found[name] = question_in(value) if name == "input.value" else value
+        elif name in keep:
+            found[name] = value
+        elif numbered := _DOCUMENT.match(name):
+            documents.add(numbered[1])
+    if documents:
+        found[DOCUMENT_ATTRIBUTES[0]] = len(documents)
+    return found
+
+
+def question_in(value: Any, depth: int = 3) -> str | None:
+    """Return what was asked in the inputs of a step: a text, or the first text of such a name in an object.
+
+    Example:
+        >>> question_in('{"bm25": {"query": "tea?", "top_k": 3}}'), question_in("coffee?"), question_in(7)
+        ('tea?', 'coffee?', None)
+    """
+    if isinstance(value, str):
+        if value[:1] != "{":
+            return value[:_LONGEST_TEXT] or None
+        try:
+            value = json.loads(value)
+        except (RecursionError, ValueError):
+            return str(value)[:_LONGEST_TEXT]
+    if not isinstance(value, Mapping) or depth == 0:
+        return None
+    for name in _QUESTIONS:
+        if isinstance(text := value.get(name), str) and text:
+            return text[:_LONGEST_TEXT]
+    inner = (question_in(part, depth - 1) for part in value.values() if isinstance(part, Mapping))
+    return next((text for text in inner if text), None)
+
 
 def record_of(root: Span, children: Sequence[Span], query_id: str, source: str = "imported") -> QueryMetrics:
-    """Return a root span and its children as a record.
+    """Return a span and those right below it as a record: each child is a layer, by its attribute or name."""
+    by_layer: dict[str, list[Span]] = defaultdict(list)
+    for child in sorted(children, key=lambda span: span.begun_ns):
+        named = (child.attributes.get(name) for name in LAYER_ATTRIBUTES)
+        by_layer[next((str(name) for name in named if name), child.name)].append(child)
+    return record_of_layers(root, by_layer, query_id, source)
+
+
+def record_of_layers(
+    root: Span, by_layer: Mapping[str, Sequence[Span]], query_id: str, source: str = "imported"
+) -> QueryMetrics:
+    """Return a span and its layers as a record.
 
     A layer that is asked several times has the time in which it worked; one of its spans without a duration
     leaves it unknown. How long spans waited for a slot is unknown, so there are no ``tasks``.
     """
-    by_layer: dict[str, list[Span]] = defaultdict(list)
-    for child in sorted(children, key=lambda span: span.start_ns):
-        named = (child.attributes.get(name) for name in LAYER_ATTRIBUTES)
-        by_layer[next((str(name) for name in named if name), child.name)].append(child)
     timed = {
         layer: time_covered(_intervals(spans)) / 1e6 for layer, spans in by_layer.items() if _known(spans)
     }
-    at_once = max(1, most_at_once(_intervals(child for child in children if child.duration_ns is not None)))
+    asked = [span for spans in by_layer.values() for span in spans]
+    at_once = max(1, most_at_once(_intervals(span for span in asked if span.duration_ns is not None)))
     failed = [layer for layer, spans in by_layer.items() if any(span.success is False for span in spans)]
-    texts = (root.attributes.get(name) for name in TEXT_ATTRIBUTES)
+    cache_hit = root.attributes.get(CACHE_ATTRIBUTE)
     return QueryMetrics(
         query_id,
-        next((str(text) for text in texts if text), root.name),
+        root.text or root.name,
         str(root.attributes.get(TYPE_ATTRIBUTE) or root.name),
-        root.start_ns / 1e9,
+        root.begun_ns / 1e9,
         None if root.duration_ns is None else root.duration_ns / 1e6,
         None,
-        _as(bool, root.attributes.get(CACHE_ATTRIBUTE)),
-        _as(int, root.attributes.get(COUNT_ATTRIBUTE)),
+        cache_hit if type(cache_hit) is bool else None,
+        root.result_count,
         list(by_layer),
         timed,
         root.success,
@@ -105,99 +200,15 @@ def record_of(root: Span, children: Sequence[Span], query_id: str, source: str =
     )
 
 
-def assemble(
-    spans: Iterable[tuple[int, Span | ValueError | None]], limits: Limits
-) -> Iterator[tuple[int, QueryMetrics | ValueError]]:
-    """Put spans together to records as soon as their trace is complete.
-
-    A trace ends with the file, or when more spans are open than ``limits`` allows and it is the one that has
-    rested longest; a None among the spans ends all traces. In a trace without a first step, the steps whose
-    parent is not in the file are the queries.
-
-    Args:
-        spans: with their numbers.
-        limits: how many spans wait for others at most.
-    """
-    traces = _OpenTraces(limits)
-    for number, span in spans:
-        if isinstance(span, ValueError):
-            yield number, span
-        elif span is not None and (problem := traces.add(number, span)) is not None:
-            yield number, problem
-        for trace in traces.all_complete() if span is None else traces.too_many():
-            yield from _records(trace)
-    for trace in traces.all_complete():
-        yield from _records(trace)
-
-
-_Trace = dict[str, tuple[int, Span]]
-"""The spans of a trace with their numbers, by id."""
-
-
-class _OpenTraces:
-    """Traces that more spans may belong to, the one that has rested longest first."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._waiting: dict[str, _Trace] = {}
-        self._complete: dict[str, None] = {}
-        self._spans = 0
-
-    def add(self, number: int, span: Span) -> ValueError | None:
-        """Take a span; return what is wrong with it, if it is left out."""
-        if span.trace_id in self._complete:
-            return ValueError(f"comes after its trace {span.trace_id!r:.80} was complete")
-        trace = self._waiting.pop(span.trace_id, {})
-        self._waiting[span.trace_id] = trace
-        first, known = trace.get(span.span_id, (0, None))
-        if known is not None and not span.shared:
-            return ValueError(f"span {span.span_id!r:.80} is there twice, first as {first}")
-        trace[span.span_id] = number, span if known is None else _longer(known, span)
-        self._spans += known is None
-        return None
-
-    def all_complete(self) -> Iterator[_Trace]:
-        """Give all traces and forget them."""
-        while self._waiting:
-            yield self._next()
-
-    def too_many(self) -> Iterator[_Trace]:
-        """Give traces until no more spans are left than may be."""
-        while self._spans > self._limits.open_spans:
-            yield self._next()
-
-    def _next(self) -> _Trace:
-        name = next(iter(self._waiting))
-        trace = self._waiting.pop(name)
-        self._spans -= len(trace)
-        self._complete[name] = None
-        if len(self._complete) > self._limits.ids:
-            del self._complete[next(iter(self._complete))]
-        return trace
-
-
-def _records(trace: _Trace) -> Iterator[tuple[int, QueryMetrics | ValueError]]:
-    children: dict[str, list[Span]] = defaultdict(list)
-    roots, strays = [], []
-    for number, span in trace.values():
-        if span.parent_id is None or span.parent_id == span.span_id:
-            roots.append((number, span))
-            continue
-        children[span.parent_id].append(span)
-        if span.parent_id not in trace:
-            strays.append((number, span))
-    queries = roots or strays
-    if not queries:
-        number, span = next(iter(trace.values()))
-        yield number, ValueError(f"trace {span.trace_id!r:.80} goes round in a circle: no span is the first")
-    for number, span in queries:
-        query_id = span.trace_id if len(queries) == 1 else f"{span.trace_id}/{span.span_id}"
-        yield number, record_of(span, children[span.span_id], query_id)
-
-
-def _longer(one: Span, other: Span) -> Span:
-    """Caller and called report the same call: the caller's time is the whole."""
-    return max(one, other, key=lambda span: -1 if span.duration_ns is None else span.duration_ns)
+def _how_many(documents: Any) -> int | None:
+    if isinstance(documents, str):
+        try:
+            documents = json.loads(documents)
+        except (RecursionError, ValueError):
+            return None
+    if type(documents) is int:
+        return documents
+    return len(documents) if isinstance(documents, list) else None
 
 
 def _known(spans: Iterable[Span]) -> bool:
@@ -205,8 +216,4 @@ def _known(spans: Iterable[Span]) -> bool:
 
 
 def _intervals(spans: Iterable[Span]) -> list[tuple[int, int]]:
-    return [(span.start_ns, span.start_ns + (span.duration_ns or 0)) for span in spans]
-
-
-def _as(kind: type[Any], value: Any) -> Any:
-    return value if type(value) is kind else None
+    return [(span.begun_ns, span.begun_ns + (span.duration_ns or 0)) for span in spans]

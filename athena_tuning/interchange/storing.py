@@ -18,7 +18,10 @@ from pathlib import Path
 from typing import Self
 
 from athena_tuning import locations
-from athena_tuning.interchange.reading import Import, ImportRefused, ImportReport, Progress
+from athena_tuning.interchange.plausibility import NeedsConfirmation
+from athena_tuning.interchange.reading import Import
+from athena_tuning.interchange.report import ImportRefused, ImportReport
+from athena_tuning.interchange.row_source import Progress
 from athena_tuning.store import Store
 from athena_tuning.store.retention import DEFAULT
 
@@ -33,11 +36,13 @@ class Stored:
     Attributes:
         report: what is in the file.
         moved_s: seconds by which all times were moved.
+        batch: id of what was stored, or had been stored earlier.
         earlier: Unix seconds at which the same file had been imported; then nothing was done. Else None.
     """
 
     report: ImportReport
     moved_s: float
+    batch: str
     earlier: float | None = None
 
 
@@ -47,6 +52,7 @@ def store_import(
     *,
     keep_times: bool = False,
     again: bool = False,
+    confirmed: bool = False,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Stored:
@@ -60,24 +66,29 @@ def store_import(
         store: takes the records.
         keep_times: move nothing.
         again: import a file once more that has been imported.
+        confirmed: a person has said that what is odd about the file is right.
         progress: told (bytes done, bytes to do) over both readings.
         clock: Unix seconds.
 
     Raises:
         ImportRefused: if a row is bad and the file is to be whole; nothing was stored.
+        NeedsConfirmation: if something about it is odd and nobody has confirmed it; nothing was stored.
         ValueError: if there is no query in it.
         StoreError: if the store did not take it all; the same call goes on where it ended.
     """
     key = _key(found, store)
     note = _Note.of(key)
     if note.done is not None and not again:
-        return Stored(found.report, note.moved_s, note.done)
-    report = found.scan(_half(progress, 0))
+        return Stored(found.report, note.moved_s, note.batch(key), note.done)
+    seen = found.survey(_half(progress, 0))
+    report = seen.report
     if report.bad and found.on_bad == "refuse":
         raise ImportRefused(found.path.name, report)
     if not report.records:
         worst = f": row {report.problems[0].row:,}: {report.problems[0].reason}" if report.problems else ""
         raise ValueError(f"{found.path.name} holds no query that can be read{worst}")
+    if not confirmed and (doubts := found.doubts(seen, clock())):
+        raise NeedsConfirmation(found.path.name, doubts)
     if note.round == 0 or note.done is not None:
         note = _Note(note.round + 1, 0.0 if keep_times else _move(report, clock()))
         note.write(key)
@@ -85,9 +96,9 @@ def store_import(
     number = 0
     while batch := list(islice(records, BATCH)):
         number += 1
-        store.append_metrics(f"import-{key[:12]}-{note.round}", number, batch)
+        store.append_metrics(note.batch(key), number, batch)
     _Note(note.round, note.moved_s, clock()).write(key)
-    return Stored(found.report, note.moved_s)
+    return Stored(found.report, note.moved_s, note.batch(key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +116,10 @@ class _Note:
         except FileNotFoundError:
             return cls()
 
+    def batch(self, key: str) -> str:
+        """Return the id of what this import stores."""
+        return f"import-{key[:12]}-{self.round}"
+
     def write(self, key: str) -> None:
         place = _place(key)
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -121,10 +136,12 @@ def _key(found: Import, store: Store) -> str:
     """Return a name for the same content, read in the same way, into the same store."""
     mapping = found.mapping.to_dict() if found.mapping else None
     place = store.url or f"{os.getpid()} {id(store)}"  # a store of this process is gone with it
-    told = hashlib.sha256(json.dumps([place, mapping, found.on_bad]).encode())
+    chosen = [part for part in (found.choice.recall, found.choice.layer_attribute) if part]
+    reading = [place, mapping, found.on_bad, *chosen]
+    digest = hashlib.sha256(json.dumps(reading).encode())
     with found.path.open("rb") as file:
-        told.update(hashlib.file_digest(file, "sha256").digest())
-    return told.hexdigest()[:32]
+        digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:32]
 
 
 def _move(report: ImportReport, now: float) -> float:

@@ -7,7 +7,8 @@ A unit is told by, in this order:
 3. for times: their size. A Unix time of today has 10 digits in s, 13 in ms, 16 in µs, 19 in ns. Smaller
    numbers count from a beginning that the file does not name, and are in s unless the name says otherwise;
 4. for durations: their size. A median below 10 with fractions is s, below 100,000 ms, below 100 million µs,
-   else ns. Beside times that count from an unknown beginning it is their unit.
+   else ns. Beside times that count from an unknown beginning it is their unit. Where another unit would do as
+   well (``unit_readings``), a person is asked.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import math
 import re
 import statistics
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -114,28 +115,36 @@ def time_unit_of(values: Sequence[float]) -> str:
     return next((unit for unit, length in SECONDS.items() if size * length < 1e11), "ns")
 
 
-def duration_unit_of(
-    durations: Sequence[float], spans: Sequence[float] = (), beside: str | None = None
-) -> tuple[str, str]:
-    """Return the unit of durations by rules 2 and 4, and why.
+def unit_that_agrees(durations: Sequence[float], spans: Sequence[float]) -> str | None:
+    """Return the unit by rule 2, None if none agrees.
 
     Args:
         durations: values of unknown unit.
-        spans: seconds from start to end of the same rows, where both are known.
+        spans: seconds from start to end of the same rows.
+
+    Example:
+        >>> unit_that_agrees([191530], [0.191531]), unit_that_agrees([5], [700.0])
+        ('us', None)
+    """
+    pairs = [(d, s) for d, s in zip(durations, spans, strict=True) if d > 0 and s > 0]
+    if not pairs:
+        return None
+    ratio = statistics.median(s / d for d, s in pairs)
+    unit = min(SECONDS, key=lambda unit: abs(math.log10(ratio / SECONDS[unit])))
+    return unit if 0.5 < ratio / SECONDS[unit] < 2 else None
+
+
+def duration_unit_of(durations: Sequence[float], beside: str | None = None) -> tuple[str, str]:
+    """Return the unit of durations by rule 4, and why.
+
+    Args:
+        durations: values of unknown unit.
         beside: unit of times that count from an unknown beginning, if the rows have such.
 
     Example:
-        >>> duration_unit_of([191530], [0.191531])
-        ('us', 'end − start agrees')
         >>> duration_unit_of([0.078, 2.5])
         ('s', 'median below 10 with fractions')
     """
-    pairs = [(d, s) for d, s in zip(durations, spans, strict=False) if d > 0 and s > 0]
-    if pairs:
-        ratio = statistics.median(s / d for d, s in pairs)
-        unit = min(SECONDS, key=lambda unit: abs(math.log10(ratio / SECONDS[unit])))
-        if 0.5 < ratio / SECONDS[unit] < 2:
-            return unit, "end − start agrees"
     if beside is not None:
         return beside, "as the times beside it"
     size = statistics.median(durations) if durations else 0.0
@@ -144,6 +153,17 @@ def duration_unit_of(
     if size < 1e5:
         return "ms", "median below 100,000"
     return ("us", "median below 100 million") if size < 1e8 else ("ns", "median of 100 million or more")
+
+
+def brings_unit(text: str) -> bool:
+    """Whether a duration is written with its unit, or as hours, minutes and seconds.
+
+    Example:
+        >>> brings_unit("12.5ms"), brings_unit("00:01:30"), brings_unit("12.5")
+        (True, True, False)
+    """
+    parts = _WITH_UNIT.match(text)
+    return bool(parts and parts[2] in _NAMED) or bool(_TIME_OF_DAY.match(text))
 
 
 def number(value: Any) -> float | int | None:
@@ -193,7 +213,9 @@ def duration_ms(value: Any, unit: str) -> float | None:
     """
     if type(value) is float and 0.0 <= value < math.inf:  # nearly always
         return value / _PER_MS[unit]
-    if isinstance(value, str) and (parts := _WITH_UNIT.match(value)) and parts[2] in _NAMED:
+    if isinstance(value, timedelta):
+        value, unit = value.total_seconds(), "s"
+    elif isinstance(value, str) and (parts := _WITH_UNIT.match(value)) and parts[2] in _NAMED:
         value, unit = parts[1], _NAMED[parts[2]]
     elif isinstance(value, str) and _TIME_OF_DAY.match(value):
         return (_written_moment(value) or 0.0) * 1e3

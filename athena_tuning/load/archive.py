@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from athena_tuning import locations
+from athena_tuning.frames import Records
 from athena_tuning.load.summary import LoadSummary
 
 log = logging.getLogger(__name__)
@@ -76,9 +77,17 @@ class RunArchive:
                 f"there is no run {name}: `athena-tuning load list` names those that are kept"
             ) from None
 
-    def newest(self, limit: int = 50) -> list[LoadSummary]:
-        """Return the newest summaries; a damaged file is passed over, and logged."""
-        runs: list[LoadSummary] = []
+    def newest(self, limit: int = 50) -> Records[LoadSummary]:
+        """Return the newest summaries; a damaged file is passed over, and logged.
+
+        ``to_pandas`` makes a table of them, as that of a summary.
+
+        Example:
+            >>> table = RunArchive(Path("/nowhere")).newest().to_pandas()
+            >>> [str(table.dtypes[name]) for name in ("started", "p99_ms", "spec_rate_per_s", "spec_clients")]
+            ['datetime64[us, UTC]', 'float64', 'float64', 'Int64']
+        """
+        runs = Records(LoadSummary)
         for path in self._paths():
             if len(runs) == limit:
                 break

@@ -57,7 +57,7 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RecallOutcome:
     """One finished recall of a run. Seconds from the run's start for ``due_s``, else ms.
 
     ``latency_ms`` counts from the moment the recall was due, ``service_ms`` from the moment it was called.
@@ -83,13 +83,13 @@ class Tally:
         self._late = LatencyHistogram()
         self._versions: Counter[int] = Counter()
         self._errors: Counter[str] = Counter()
-        self._pending: list[Asked] = []
+        self._pending: list[RecallOutcome] = []
         self._lock = threading.Lock()
 
-    def record(self, asked: Asked) -> None:
+    def record(self, outcome: RecallOutcome) -> None:
         """Count one recall."""
         with self._lock:
-            self._pending.append(asked)
+            self._pending.append(outcome)
             if len(self._pending) >= _PENDING:
                 self._fold()
 
@@ -134,13 +134,13 @@ class Tally:
         pending, self._pending = self._pending, []
         if not pending:
             return
-        self._service.add_many([asked.service_ms for asked in pending])
-        self._late.add_many([max(0.0, asked.latency_ms - asked.service_ms) for asked in pending])
-        self._versions.update(asked.config_version for asked in pending)
-        self._errors.update(asked.error for asked in pending if asked.error)
-        by_block: dict[int, list[Asked]] = {}
-        for asked in pending:
-            by_block.setdefault(int(asked.due_s / self.block_s), []).append(asked)
+        self._service.add_many([outcome.service_ms for outcome in pending])
+        self._late.add_many([max(0.0, outcome.latency_ms - outcome.service_ms) for outcome in pending])
+        self._versions.update(outcome.config_version for outcome in pending)
+        self._errors.update(outcome.error for outcome in pending if outcome.error)
+        by_block: dict[int, list[RecallOutcome]] = {}
+        for outcome in pending:
+            by_block.setdefault(int(outcome.due_s / self.block_s), []).append(outcome)
         for index, members in by_block.items():
             added = _block_of(members)
             known = self._blocks.get(index)
@@ -157,17 +157,17 @@ class Tally:
         self._blocks = wider
 
 
-def _block_of(members: list[Asked]) -> Block:
+def _block_of(members: list[RecallOutcome]) -> Block:
     block = Block()
-    block.latency.add_many([asked.latency_ms for asked in members])
-    for asked in members:
-        n, sum_log = block.by_type.get(asked.query_type, (0, 0.0))
-        block.by_type[asked.query_type] = (n + 1, sum_log + math.log(max(asked.latency_ms, _LEAST_MS)))
+    block.latency.add_many([outcome.latency_ms for outcome in members])
+    for outcome in members:
+        n, sum_log = block.by_type.get(outcome.query_type, (0, 0.0))
+        block.by_type[outcome.query_type] = (n + 1, sum_log + math.log(max(outcome.latency_ms, _LEAST_MS)))
     block.counts.update(
         finished=len(members),
-        errors=sum(bool(asked.error) for asked in members),
-        partials=sum(asked.partial for asked in members),
-        cache_hits=sum(asked.cache_hit is True for asked in members),
-        cache_known=sum(asked.cache_hit is not None for asked in members),
+        errors=sum(bool(outcome.error) for outcome in members),
+        partials=sum(outcome.partial for outcome in members),
+        cache_hits=sum(outcome.cache_hit is True for outcome in members),
+        cache_known=sum(outcome.cache_hit is not None for outcome in members),
     )
     return block

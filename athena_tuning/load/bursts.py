@@ -73,35 +73,37 @@ class Burstiness:
 
 
 def burst_rate(
-    rate: float, duration: float, rng: np.random.Generator, asked: Burstiness
+    rate: float, duration: float, rng: np.random.Generator, burstiness: Burstiness
 ) -> tuple[NDArray[np.float64], float]:
     """Return the relative rate over the run, in even steps and with mean 1, and the squared CV of the gaps.
 
     Raises:
         ValueError: if the CV and the dispersion that are asked for exclude each other at this rate.
     """
-    window = asked.window_in(duration)
+    window = burstiness.window_in(duration)
     steps = max(_STEPS_PER_WINDOW, round(duration / window * _STEPS_PER_WINDOW))
     wandering = _wandering(steps, rng)
     a_window = rate * window
-    wanted = asked.dispersion or a_window * RELATIVE_VARIANCE + asked.cv**2
+    wanted = burstiness.dispersion or a_window * RELATIVE_VARIANCE + burstiness.cv**2
 
     def dispersion(spread: float) -> float:
         path = _path(wandering, spread)
-        return a_window * _relative_variance(path) + _gap_variance(path, asked.cv)
+        return a_window * _relative_variance(path) + _gap_variance(path, burstiness.cv)
 
     spread = _largest(lambda spread: dispersion(spread) <= wanted)
-    widest = _largest(lambda spread: _gap_variance(_path(wandering, spread), asked.cv) >= _LEAST_GAP_VARIANCE)
-    if asked.dispersion is not None:
-        _check_reach(asked, rate, wanted, dispersion)
+    widest = _largest(
+        lambda spread: _gap_variance(_path(wandering, spread), burstiness.cv) >= _LEAST_GAP_VARIANCE
+    )
+    if burstiness.dispersion is not None:
+        _check_reach(burstiness, rate, wanted, dispersion)
         if spread > widest:
             least = math.sqrt((1 + _LEAST_GAP_VARIANCE) * float((1 / _path(wandering, spread)).mean()) - 1)
             raise ValueError(
                 f"an index of dispersion of {wanted:g} at {rate:g}/s needs an inter-arrival CV of at least "
-                f"{least:.2f}, not {asked.cv:g}"
+                f"{least:.2f}, not {burstiness.cv:g}"
             )
     path = _path(wandering, min(spread, widest))
-    return path, _gap_variance(path, asked.cv)
+    return path, _gap_variance(path, burstiness.cv)
 
 
 def renewals(until: float, gap_variance: float, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -151,9 +153,11 @@ def _gap_variance(path: NDArray[np.float64], cv: float) -> float:
     return (cv * cv + 1) / float((1 / path).mean()) - 1
 
 
-def _check_reach(asked: Burstiness, rate: float, wanted: float, dispersion: Callable[[float], float]) -> None:
+def _check_reach(
+    burstiness: Burstiness, rate: float, wanted: float, dispersion: Callable[[float], float]
+) -> None:
     if dispersion(0.0) > wanted:
-        raise ValueError(f"a CV of {asked.cv:g} alone makes the dispersion larger than {wanted:g}")
+        raise ValueError(f"a CV of {burstiness.cv:g} alone makes the dispersion larger than {wanted:g}")
     if dispersion(_MOST_SPREAD) < wanted:
         raise ValueError(f"an index of dispersion of {wanted:g} is out of reach at {rate:g}/s")
 

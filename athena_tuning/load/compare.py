@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from athena_tuning.load import student_t
 from athena_tuning.load.blocks import Block
 from athena_tuning.load.summary import LoadSummary
 from athena_tuning.profiling.histogram import bucket_bounds
@@ -248,10 +249,8 @@ def _too_little(runs: _Runs, least: int) -> str:
 
 def _reach(runs: _Runs, resampled: Sequence[Floats]) -> float:
     """Return half the interval of a difference: Student's t times the standard errors of both runs."""
-    from scipy.stats import t
-
     error = math.hypot(*(float(np.nanstd(values)) for values in resampled))
-    return float(t.ppf((1 + CONFIDENCE) / 2, min(len(run.blocks) for run in runs) - 1)) * error
+    return student_t.two_sided(CONFIDENCE, min(len(run.blocks) for run in runs) - 1) * error
 
 
 def _verdict(low: float, high: float, *, more_is_better: bool) -> tuple[Verdict, str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from athena_tuning.extras import needs_extra
 from athena_tuning.interchange.export import format_of, replacing, text_file
 from athena_tuning.interchange.record_csv import safe_text
 from athena_tuning.load.summary import LoadSummary
@@ -28,6 +29,7 @@ def export_runs(runs: Iterable[LoadSummary], path: Path | str) -> int:
 
     Raises:
         ValueError: if the ending is none of them, or there is no run.
+        MissingExtra: if it is Parquet and the extra ``files`` is not installed.
         OSError: if the file cannot be written.
     """
     path = Path(path)
@@ -69,7 +71,8 @@ def _cells(row: Mapping[str, Any]) -> list[Any]:
 
 
 def _write_parquet(rows: list[dict[str, Any]], path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    with needs_extra("files", "Parquet"):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
     pq.write_table(pa.Table.from_pylist(rows), path, compression="zstd")

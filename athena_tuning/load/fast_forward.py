@@ -155,7 +155,7 @@ def _asks(
     texts: dict[str, dict[str, None]] = defaultdict(dict)
     for m in evidence:
         texts[m.query_type][m.query_text or m.query_type] = None
-    asked = iter(
+    questions = iter(
         Questions(
             {name: list(known) for name, known in texts.items()},
             spec.mix,
@@ -165,7 +165,7 @@ def _asks(
     )
     rng = np.random.default_rng([spec.seed, 2])
     for at in _arrivals(spec, begin):
-        query_type, text = next(asked)
+        query_type, text = next(questions)
         pool = work[query_type]
         yield Arrival(at, query_type, pool[int(rng.random() * len(pool))], text)
 

@@ -43,8 +43,8 @@ _MOST_RECORDS = 100_000
 def recipes() -> list[dict[str, Any]]:
     """Return how each sample workload is recorded."""
     text = resources.files(__package__).joinpath("recipes.toml").read_text("utf-8")
-    found: list[dict[str, Any]] = tomllib.loads(text)["workload"]
-    return found
+    recipes: list[dict[str, Any]] = tomllib.loads(text)["workload"]
+    return recipes
 
 
 def record(recipe: Mapping[str, Any], memory_path: Path) -> tuple[dict[str, Any], list[QueryMetrics]]:
@@ -67,7 +67,7 @@ def record(recipe: Mapping[str, Any], memory_path: Path) -> tuple[dict[str, Any]
         run.wait()
         profiler.fold()
         records = list(profiler.metrics)
-        told = {
+        description = {
             "name": recipe["name"],
             "title": recipe["title"],
             "teaches": recipe["teaches"],
@@ -81,7 +81,7 @@ def record(recipe: Mapping[str, Any], memory_path: Path) -> tuple[dict[str, Any]
             "load": spec.to_dict(),
             "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
         }
-    return told, records
+    return description, records
 
 
 def _layers(recipe: Mapping[str, Any], memory: Memory) -> list[Layer]:
@@ -96,9 +96,9 @@ def _layers(recipe: Mapping[str, Any], memory: Memory) -> list[Layer]:
     return layers
 
 
-def write(folder: Path, told: Mapping[str, Any], records: Sequence[QueryMetrics]) -> None:
+def write(folder: Path, description: Mapping[str, Any], records: Sequence[QueryMetrics]) -> None:
     """Write a recording as ``NAME.jsonl.gz`` (times to the microsecond) and ``NAME.json``."""
-    name = told["name"]
+    name = description["name"]
     lines = [
         json.dumps(
             _rounded(to_plain(m._replace(query_id=f"{name}-{number}", config_version=0, source="sample")))
@@ -107,7 +107,9 @@ def write(folder: Path, told: Mapping[str, Any], records: Sequence[QueryMetrics]
     ]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.jsonl.gz").write_bytes(gzip.compress("\n".join([*lines, ""]).encode(), 9, mtime=0))
-    (folder / f"{name}.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    (folder / f"{name}.json").write_text(
+        json.dumps(description, indent=1, ensure_ascii=False) + "\n", "utf-8"
+    )
 
 
 def _rounded(value: Any) -> Any:
@@ -128,9 +130,11 @@ def main(names: Sequence[str]) -> None:
         with MemoryManager(path) as manager:
             manager.remember_many(generate())
         for name in names or known:
-            told, records = record(known[name], path)
-            write(locations.sample_data() / "workloads", told, records)
-            log.warning("recorded %s: %d recalls in %.0f s", name, told["recalls"], told["seconds"])
+            description, records = record(known[name], path)
+            write(locations.sample_data() / "workloads", description, records)
+            log.warning(
+                "recorded %s: %d recalls in %.0f s", name, description["recalls"], description["seconds"]
+            )
 
 
 if __name__ == "__main__":

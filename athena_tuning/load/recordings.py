@@ -32,10 +32,10 @@ def recorded(name: str, store: Store | None = None, *, files: bool = True) -> li
         ValueError: if there is no such recording, or nothing in it; the message says what there is.
         OSError: if the file cannot be read.
     """
-    found = deque((_bare(m) for m in _records(name, store, files)), maxlen=MOST)
-    if not found:
+    records = deque((_bare(m) for m in _records(name, store, files)), maxlen=MOST)
+    if not records:
         raise ValueError(f"there is nothing to replay in {name!r:.200}")
-    return list(found)
+    return list(records)
 
 
 def recorded_for(spec: LoadSpec, store: Store | None = None, *, files: bool = True) -> list[QueryMetrics]:

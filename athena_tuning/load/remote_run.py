@@ -14,13 +14,13 @@ import logging
 import math
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from athena_tuning.load.recordings import recorded_for
-from athena_tuning.load.run import UNDER_WAY, LoadProgress, LoadRun, State
+from athena_tuning.load.run import LoadRun
+from athena_tuning.load.run_handle import UNDER_WAY, LoadProgress, RunHandle, State
 from athena_tuning.load.spec import LoadSpec
 from athena_tuning.load.summary import LoadSummary
 from athena_tuning.recall import MemoryManager
@@ -61,7 +61,7 @@ class Report:
     failure: str = ""
 
 
-class OrderedRun:
+class RemoteRun(RunHandle):
     """A ``LoadRun`` on a manager elsewhere: the same methods, the same meaning. Starts once.
 
     Args:
@@ -88,16 +88,14 @@ class OrderedRun:
     ) -> None:
         if spec.duration_s is None:
             raise ValueError("a load on a manager elsewhere needs an end: give it a duration")
-        self.id = run_id or uuid.uuid4().hex[:12]
+        super().__init__(run_id)
         self.spec = spec
-        self.failure = ""
         self._store = store
         self._order = Order(spec.to_dict(), worker)
         self._clock, self._sleep = clock, sleep
-        self._lock = threading.Lock()
-        self._heard = -math.inf
-        self._said = ""
-        self._progress = LoadProgress(self.id, State.NEW, 0.0, None, 0, 0, 0, 0, 0.0, math.nan, math.nan)
+        self._heard_at = -math.inf
+        self._last_report = ""
+        self._progress = LoadProgress(self.id, State.NEW)
         self._summary: LoadSummary | None = None
         self._worker = worker
 
@@ -106,36 +104,29 @@ class OrderedRun:
         """The manager that runs it, as far as that is known."""
         return self._worker
 
-    def start(self) -> OrderedRun:
+    def start(self) -> RemoteRun:
         """Order it; return the run itself.
 
         Raises:
             RuntimeError: if it was started before.
             StoreError: if the order could not be stored.
         """
-        with self._lock:
-            if self._progress.state is not State.NEW:
-                raise RuntimeError(f"run {self.id} is {self._progress.state}: a run starts once")
-            self._post(self._order)
-            self._store.post(ORDERS, self.id, self._order.worker)
-            self._heard = self._clock()
-            self._become(State.RUNNING)
-        return self
+        return self._begin(self._place)
 
     def pause(self) -> None:
         """Have nothing asked until ``resume``."""
-        self._want("pause")
+        self._order_state("pause")
 
     def resume(self) -> None:
         """Have it go on where ``pause`` stopped it."""
-        self._want("run")
+        self._order_state("run")
 
     def stop(self) -> None:
         """Have it ended and wait until it has; may be called again and at any time."""
-        with self._lock:
-            if self._progress.state is State.NEW:
-                self._become(State.STOPPED)
-        self._want("stop")
+        with self._changed:
+            if self._state is State.NEW:
+                self._end(State.STOPPED)
+        self._order_state("stop")
         self.wait()
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -155,18 +146,23 @@ class OrderedRun:
 
     def progress(self) -> LoadProgress:
         """Return how far it is, as its manager last told."""
-        with self._lock:
-            if self._progress.state in UNDER_WAY:
+        with self._changed:
+            if self._state in UNDER_WAY:
                 self._listen()
-            return self._progress
+            return replace(self._progress, state=self._state)
 
     def summary(self) -> LoadSummary | None:
         """Return what came out, once it has ended; None before, or if it failed."""
         return self._summary
 
-    def _want(self, state: str) -> None:
-        with self._lock:
-            if self._progress.state in UNDER_WAY:
+    def _place(self) -> None:
+        self._post(self._order)
+        self._store.post(ORDERS, self.id, self._order.worker)
+        self._heard_at = self._clock()
+
+    def _order_state(self, state: str) -> None:
+        with self._changed:
+            if self._state in UNDER_WAY:
                 self._order = replace(self._order, state=state)
                 self._post(self._order)
 
@@ -175,37 +171,34 @@ class OrderedRun:
 
     def _listen(self) -> None:
         try:
-            said = self._store.posted(_topic(self.id)).get(_REPORT, "")
+            report = self._store.posted(_topic(self.id)).get(_REPORT, "")
         except StoreError as exc:
             log.warning("load run %s cannot be followed now: %s", self.id, exc)
-            said = self._said
+            report = self._last_report
         now = self._clock()
-        if said != self._said:
-            self._heard, self._said = now, said
-            self._take(Report(**json.loads(said)))
-        elif now - self._heard > (SILENT_S if said else TAKEN_WITHIN_S):
+        if report != self._last_report:
+            self._heard_at, self._last_report = now, report
+            self._apply(Report(**json.loads(report)))
+        elif now - self._heard_at > (SILENT_S if report else TAKEN_WITHIN_S):
             who = f"the manager {self._worker}" if self._worker else "any manager that takes orders"
-            self._fail(f"{who} was silent for {now - self._heard:.0f} s")
+            self._fail(f"{who} was silent for {now - self._heard_at:.0f} s")
 
-    def _take(self, report: Report) -> None:
+    def _apply(self, report: Report) -> None:
         self._worker = report.worker
         self._progress = _progress_of(report.progress)
+        self._state = self._progress.state
         if report.summary is not None:
             self._summary = LoadSummary.from_dict(report.summary)
         if report.failure:
             self._fail(report.failure)
 
     def _fail(self, why: str) -> None:
-        self.failure = why
-        self._become(State.FAILED)
+        self._state, self._failure = State.FAILED, why
         log.warning("load run %s failed: %s", self.id, why)
         try:
             self._post(replace(self._order, state="stop"))
         except StoreError:
             log.debug("load run %s cannot be called off", self.id, exc_info=True)
-
-    def _become(self, state: State) -> None:
-        self._progress = replace(self._progress, state=state)
 
 
 def steer(store: Store, run_id: str, state: str) -> None:
@@ -281,16 +274,20 @@ class OrderTaker:
         order = _read(self._store, run.id)
         if order is not None and run.state in UNDER_WAY:
             _WANTED[order.state](run)
-        self._report(run)
-        if run.state not in UNDER_WAY:
+        if self._report(run) not in UNDER_WAY:
             self._run = None
 
-    def _report(self, run: LoadRun) -> None:
-        summary = None
-        if run.state not in UNDER_WAY:
+    def _report(self, run: LoadRun) -> State:
+        """Report a run; return the state that was reported.
+
+        A run may end at any time, so its state is read once: what says that it has ended has its summary.
+        """
+        progress, summary = run.progress(), None
+        if progress.state not in UNDER_WAY:
             run.wait()
-            summary = run.summary().to_dict()
-        self._post(run.id, Report(self._manager.worker_id, asdict(run.progress()), summary))
+            progress, summary = run.progress(), run.summary().to_dict()
+        self._post(run.id, Report(self._manager.worker_id, asdict(progress), summary))
+        return progress.state
 
     def _take_next(self) -> None:
         for run_id, worker in self._store.posted(ORDERS, within=TAKEN_WITHIN_S).items():
@@ -305,7 +302,8 @@ class OrderTaker:
         """Whether no other manager takes this order, or has taken it."""
         if _REPORT in self._store.posted(_topic(run_id)):
             return False
-        return self._store.acquire_lease(f"load {run_id}", self._manager.worker_id, 10 * TAKEN_WITHIN_S)
+        name, worker = f"load {run_id}", self._manager.worker_id
+        return self._store.acquire_lease(name, worker, 10 * TAKEN_WITHIN_S) is not None
 
     def _begin(self, run_id: str, order: Order) -> None:
         try:
@@ -316,7 +314,7 @@ class OrderTaker:
             self._run = LoadRun(self._manager, spec, recorded=replayed, run_id=run_id).start()
         except (ValueError, TypeError) as exc:
             log.warning("load order %s cannot be obeyed: %s", run_id, exc)
-            nothing = LoadProgress(run_id, State.FAILED, 0.0, None, 0, 0, 0, 0, 0.0, math.nan, math.nan)
+            nothing = LoadProgress(run_id, State.FAILED)
             self._post(run_id, Report(self._manager.worker_id, asdict(nothing), failure=str(exc)))
         else:
             self._report(self._run)

@@ -12,15 +12,14 @@ import itertools
 import logging
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 from typing import Any, Protocol
 
-from athena_tuning.load.blocks import Asked, Tally
+from athena_tuning.load.blocks import RecallOutcome, Tally
 from athena_tuning.load.mix import Questions
+from athena_tuning.load.run_handle import UNDER_WAY, LoadProgress, RunHandle, State
 from athena_tuning.load.spec import LoadSpec
 from athena_tuning.load.summary import LoadSummary, summarize
 from athena_tuning.model import QueryMetrics
@@ -40,79 +39,6 @@ class Recaller(Protocol):
         ...
 
 
-class Run(Protocol):
-    """A run, wherever it is: here (``LoadRun``), in a process of its own, or on a manager elsewhere."""
-
-    @property
-    def id(self) -> str:
-        """Unique name."""
-
-    @property
-    def spec(self) -> LoadSpec:
-        """What load it makes."""
-
-    @property
-    def state(self) -> State:
-        """Where it is."""
-
-    @property
-    def failure(self) -> str:
-        """Why it failed; "" if it did not."""
-
-    def start(self) -> Run:
-        """Begin; return the run itself."""
-
-    def pause(self) -> None:
-        """Ask nothing until ``resume``."""
-
-    def resume(self) -> None:
-        """Go on where ``pause`` stopped."""
-
-    def stop(self) -> None:
-        """End it and wait until it has."""
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until nothing of it is left; False if ``timeout`` seconds passed first."""
-
-    def progress(self) -> LoadProgress:
-        """Return how far it is."""
-
-    def summary(self) -> LoadSummary | None:
-        """Return what came out; elsewhere None until it has ended, or if it failed."""
-
-
-class State(StrEnum):
-    """Where a run is."""
-
-    NEW = "new"
-    RUNNING = "running"
-    PAUSED = "paused"
-    STOPPED = "stopped"
-    FINISHED = "finished"
-    FAILED = "failed"
-
-
-UNDER_WAY = (State.RUNNING, State.PAUSED)
-"""States from which a run goes on."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoadProgress:
-    """A run at one moment. Pauses do not count into ``elapsed_s``; ``share`` is None without an end."""
-
-    id: str
-    state: State
-    elapsed_s: float
-    share: float | None
-    offered: int
-    finished: int
-    in_flight: int
-    errors: int
-    achieved_per_s: float
-    p50_ms: float
-    p99_ms: float
-
-
 @dataclass(frozen=True, slots=True)
 class _Due:
     at: float
@@ -120,7 +46,7 @@ class _Due:
     text: str
 
 
-class LoadRun:
+class LoadRun(RunHandle):
     """One run of a spec against a manager. All methods may be called from any thread.
 
     Args:
@@ -135,9 +61,7 @@ class LoadRun:
         wait: waits on the condition until notified, at most so many seconds (None: without end).
 
     Attributes:
-        id: its name.
         spec: what load it makes.
-        failure: why it failed; "" if it did not.
 
     Raises:
         ValueError: if there are no questions for a type of the mix, or nothing to replay.
@@ -164,16 +88,13 @@ class LoadRun:
         wall: Callable[[], float] = time.time,
         wait: Callable[[threading.Condition, float | None], object] = threading.Condition.wait,
     ) -> None:
-        self.id = run_id or uuid.uuid4().hex[:12]
+        super().__init__(run_id)
         self.spec = spec
-        self.failure = ""
         self._manager = manager
         self._most = spec.clients or max_outstanding
         self._clock, self._wall, self._wait = clock, wall, wait
         self._plan = _plan(spec, questions, recorded)
         self._length = _length(spec, recorded)
-        self._changed = threading.Condition()
-        self._state = State.NEW
         self._origin = self._paused_at = self._ended = 0.0
         self._began: float | None = None
         self._offered = self._in_flight = self._idle = 0
@@ -188,15 +109,7 @@ class LoadRun:
         Raises:
             RuntimeError: if it was started before.
         """
-        with self._changed:
-            if self._state is not State.NEW:
-                raise RuntimeError(f"run {self.id} is {self._state}: a run starts once")
-            self._state = State.RUNNING
-            self._began = self._wall()
-            self._origin = self._clock()
-            for _ in range(self.spec.clients or 1):
-                self._add_thread()
-        return self
+        return self._begin(self._open)
 
     def pause(self) -> None:
         """Ask nothing until ``resume``; what is under way goes on. Without effect unless running."""
@@ -215,13 +128,7 @@ class LoadRun:
 
     def stop(self) -> None:
         """End the run and wait until the recalls under way have; may be called again and at any time."""
-        with self._changed:
-            if self._state is State.NEW:
-                self._state = State.STOPPED
-            elif self._state in UNDER_WAY:
-                self._ended = self._elapsed()
-                self._state = State.STOPPED
-                self._changed.notify_all()
+        self._end(State.STOPPED)
         self.wait()
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -230,11 +137,6 @@ class LoadRun:
             return self._changed.wait_for(lambda: not self._threads, timeout)
 
     # Looking
-
-    @property
-    def state(self) -> State:
-        """Where the run is."""
-        return self._state
 
     def progress(self) -> LoadProgress:
         """Return how far the run is."""
@@ -264,6 +166,20 @@ class LoadRun:
 
     # Running
 
+    def _open(self) -> None:
+        self._began = self._wall()
+        self._origin = self._clock()
+        for _ in range(self.spec.clients or 1):
+            self._add_thread()
+
+    def _end(self, state: State, failure: str = "") -> bool:
+        with self._changed:
+            elapsed = self._elapsed()
+            ended = super()._end(state, failure)
+            if ended:
+                self._ended = elapsed
+            return ended
+
     def _add_thread(self) -> None:
         thread = threading.Thread(target=self._work, name=f"load-{self.id}", daemon=True)
         self._threads.add(thread)
@@ -277,26 +193,16 @@ class LoadRun:
                 self._ask(due)
         except Exception as exc:
             log.exception("load run %s failed", self.id)
-            self._fail(f"{type(exc).__name__}: {exc}")
+            self._end(State.FAILED, f"{type(exc).__name__}: {exc}")
         finally:
             self._leave()
-
-    def _fail(self, why: str) -> None:
-        with self._changed:
-            if self._state in UNDER_WAY:
-                self.failure = why
-                self._ended = self._elapsed()
-                self._state = State.FAILED
-                self._changed.notify_all()
 
     def _leave(self) -> None:
         with self._changed:
             self._idle -= 1
             self._threads.discard(threading.current_thread())
             if not self._threads:
-                if self._state in UNDER_WAY:
-                    self._ended = self._elapsed()
-                    self._state = State.FINISHED
+                self._end(State.FINISHED)
                 self._changed.notify_all()
 
     def _next_arrival(self) -> _Due | None:
@@ -351,7 +257,7 @@ class LoadRun:
         if not error and answer.get("_success") is False:
             error = "no layer answered"
         self._tally.record(
-            Asked(
+            RecallOutcome(
                 due.query_type,
                 max(0.0, due.at),
                 (ended - due_at) * 1000,
@@ -388,9 +294,9 @@ def _plan(
     }
     if replayed:
         return _replay(spec, recorded, texts)
-    asked = iter(Questions(texts, spec.mix, repetition=spec.repetition, seed=spec.seed))
+    drawn = iter(Questions(texts, spec.mix, repetition=spec.repetition, seed=spec.seed))
     arrivals = itertools.repeat(0.0) if spec.closed else spec.arrivals()
-    return (_Due(at, *next(asked)) for at in arrivals)
+    return (_Due(at, *next(drawn)) for at in arrivals)
 
 
 def _replay(

@@ -12,15 +12,15 @@ import logging
 import subprocess
 import sys
 import threading
-import uuid
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any
 
 from athena_tuning.load.recordings import recorded_for
-from athena_tuning.load.run import UNDER_WAY, LoadProgress, LoadRun, State
+from athena_tuning.load.run import LoadRun
+from athena_tuning.load.run_handle import LoadProgress, RunHandle, State
 from athena_tuning.load.spec import LoadSpec
 from athena_tuning.load.summary import LoadSummary
 from athena_tuning.recall import MemoryManager
@@ -42,7 +42,7 @@ def is_heavy(spec: LoadSpec) -> bool:
     return spec.rate_per_s > HEAVY_PER_S
 
 
-class ApartRun:
+class SubprocessRun(RunHandle):
     """A ``LoadRun`` in a child process: the same methods, the same meaning. Starts once.
 
     Args:
@@ -55,55 +55,40 @@ class ApartRun:
     """
 
     def __init__(self, memory: Path, store_url: str, spec: LoadSpec, *, run_id: str | None = None) -> None:
-        self.id = run_id or uuid.uuid4().hex[:12]
+        super().__init__(run_id)
         self.spec = spec
         self._order = {"id": self.id, "memory": str(memory), "store": store_url, "spec": spec.to_dict()}
         self._process: subprocess.Popen[str] | None = None
-        self._lock = threading.Lock()
-        self._progress = LoadProgress(
-            self.id, State.NEW, 0.0, None, 0, 0, 0, 0, 0.0, float("nan"), float("nan")
-        )
+        self._progress = LoadProgress(self.id, State.NEW)
         self._summary: LoadSummary | None = None
-        self._said: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._output: deque[str] = deque(maxlen=_KEPT_LINES)
         self._readers: list[threading.Thread] = []
 
-    def start(self) -> ApartRun:
+    def start(self) -> SubprocessRun:
         """Begin; return the run itself.
 
         Raises:
             RuntimeError: if it was started before.
         """
-        with self._lock:
-            if self._progress.state is not State.NEW:
-                raise RuntimeError(f"run {self.id} is {self._progress.state}: a run starts once")
-            pipe = subprocess.PIPE
-            self._process = process = subprocess.Popen(
-                [sys.executable, "-m", __name__], stdin=pipe, stdout=pipe, stderr=pipe, text=True
-            )
-            self._become(State.RUNNING)
-        for listen, source in ((self._listen, process.stdout), (self._said.extend, process.stderr)):
-            reader = threading.Thread(target=listen, args=(source,), daemon=True)
-            self._readers.append(reader)
-            reader.start()
-        self._tell(self._order)
+        self._begin(self._open)
+        self._send(self._order)
         return self
 
     def pause(self) -> None:
         """Ask nothing until ``resume``."""
-        self._tell("pause")
+        self._send("pause")
 
     def resume(self) -> None:
         """Go on where ``pause`` stopped."""
-        self._tell("resume")
+        self._send("resume")
 
     def stop(self) -> None:
         """End the run and its process; may be called again and at any time."""
-        with self._lock:
-            process = self._process
-            if process is None:
-                self._become(State.STOPPED)
-                return
-        self._tell("stop")
+        process = self._process
+        if process is None:
+            self._end(State.STOPPED)
+            return
+        self._send("stop")
         if not self.wait(GRACE_S):
             log.warning("load run %s did not stop within %.0f s: its process is ended", self.id, GRACE_S)
             process.kill()
@@ -120,13 +105,12 @@ class ApartRun:
             return False
         for reader in self._readers:
             reader.join()
-        with self._lock:
+        with self._changed:
             for pipe in (process.stdin, process.stdout, process.stderr):
                 if pipe is not None:
                     pipe.close()
-            if self._progress.state in UNDER_WAY:
-                self._become(State.FAILED)
-                log.error("load run %s failed: %s", self.id, "".join(self._said).strip())
+            if self._end(State.FAILED, self._output[-1].strip() if self._output else ""):
+                log.error("load run %s failed: %s", self.id, "".join(self._output).strip())
         return True
 
     @property
@@ -134,27 +118,32 @@ class ApartRun:
         """Where the run is."""
         return self.progress().state
 
-    @property
-    def failure(self) -> str:
-        """What the process said last, if it failed; else nothing."""
-        return self._said[-1].strip() if self.state is State.FAILED and self._said else ""
-
     def progress(self) -> LoadProgress:
         """Return how far the run is, at most a quarter of a second ago."""
         if self._process is not None and self._process.poll() is not None:
             self.wait()
-        return self._progress
+        return replace(self._progress, state=self._state)
 
     def summary(self) -> LoadSummary | None:
         """Return what came out, once the run has ended; None before, or if it failed."""
         return self._summary
 
-    def _tell(self, message: Mapping[str, Any] | str) -> None:
+    def _open(self) -> None:
+        pipe = subprocess.PIPE
+        self._process = process = subprocess.Popen(
+            [sys.executable, "-m", __name__], stdin=pipe, stdout=pipe, stderr=pipe, text=True
+        )
+        for read, source in ((self._listen, process.stdout), (self._output.extend, process.stderr)):
+            reader = threading.Thread(target=read, args=(source,), name="load output", daemon=True)
+            self._readers.append(reader)
+            reader.start()
+
+    def _send(self, message: Mapping[str, Any] | str) -> None:
         process = self._process
         if process is None or process.stdin is None:
             return
         try:
-            with self._lock:
+            with self._changed:
                 process.stdin.write(json.dumps(message) + "\n")
                 process.stdin.flush()
         except (BrokenPipeError, ValueError):  # it has ended by itself
@@ -163,14 +152,12 @@ class ApartRun:
     def _listen(self, lines: IO[str]) -> None:
         for line in lines:
             kind, values = json.loads(line)
-            with self._lock:
+            with self._changed:
                 if kind == "progress":
                     self._progress = LoadProgress(**{**values, "state": State(values["state"])})
+                    self._state = self._progress.state
                 else:
                     self._summary = LoadSummary.from_dict(values)
-
-    def _become(self, state: State) -> None:
-        self._progress = LoadProgress(**{**asdict(self._progress), "state": state})
 
 
 def _child(orders: IO[str], answers: IO[str]) -> None:
@@ -182,7 +169,7 @@ def _child(orders: IO[str], answers: IO[str]) -> None:
         MemoryManager(order["memory"], store=store, worker_id=f"load-{order['id']}") as manager,
     ):
         run = LoadRun(manager, spec, recorded=recorded_for(spec, store), run_id=order["id"]).start()
-        threading.Thread(target=_obey, args=(run, orders), daemon=True).start()
+        threading.Thread(target=_obey, args=(run, orders), name="load input", daemon=True).start()
         ended = False
         while not ended:
             ended = run.wait(_REPORT_S)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Self
 
+from athena_tuning.frames import Records
 from athena_tuning.load.blocks import Block, Tally
 from athena_tuning.load.spec import LoadSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +67,8 @@ class LoadSummary:
     cache_known: int
     errors_by_name: Mapping[str, int]
     config_versions: Mapping[int, int]
-    blocks: tuple[Block, ...]
-    block_s: float
+    blocks: tuple[Block, ...] = field(repr=False)
+    block_s: float = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as plain JSON types."""
@@ -75,6 +79,17 @@ class LoadSummary:
             "config_versions": {str(version): n for version, n in self.config_versions.items()},
             "blocks": [block.to_dict() for block in self.blocks],
         }
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the figures as a table of one row; ``RunArchive.newest().to_pandas()`` has one a run.
+
+        Columns have the names of the attributes and of the spec's as ``spec_…``; ``started`` is
+        ``datetime64[us, UTC]``. The blocks are left out.
+
+        Raises:
+            MissingExtra: if pandas is not installed.
+        """
+        return Records(LoadSummary, [self]).to_pandas()
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from athena_tuning.load.run import State
+from athena_tuning.load.run_handle import RunHandle, State
 from athena_tuning.model import ConfigSet, QueryMetrics, TuningBounds, TuningStrategy
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.samples import sample_workloads
@@ -112,7 +112,7 @@ def sweep(question: Question, records: Sequence[QueryMetrics]) -> dict[str, Conf
     return {}
 
 
-class WhatIfRun:
+class WhatIfRun(RunHandle):
     """A question on its way to an answer, in a child process. All methods may be called from any thread.
 
     Args:
@@ -121,20 +121,20 @@ class WhatIfRun:
     """
 
     def __init__(self, ask: Callable[[], Question], gate: threading.Semaphore | None = None) -> None:
+        super().__init__()
         self._ask = ask
         self._gate = gate or threading.Semaphore()
-        self._changed = threading.Condition()
-        self._state = State.NEW
         self._share = 0.0
         self._found: WhatIf | None = None
-        self._failure = ""
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> WhatIfRun:
-        """Begin; return the run itself. Starts once."""
-        self._state = State.RUNNING
-        threading.Thread(target=self._work, name="what if", daemon=True).start()
-        return self
+        """Begin; return the run itself.
+
+        Raises:
+            RuntimeError: if it was started before.
+        """
+        return self._begin(threading.Thread(target=self._work, name="what if", daemon=True).start)
 
     def stop(self) -> None:
         """End it; without effect once it has ended."""
@@ -142,16 +142,6 @@ class WhatIfRun:
             self._end(State.STOPPED)
             if self._process is not None:
                 self._process.kill()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it has ended; False if ``timeout`` seconds passed first."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._state is not State.RUNNING, timeout)
-
-    @property
-    def state(self) -> State:
-        """Where it is: running (waiting for its turn included), finished, stopped or failed."""
-        return self._state
 
     @property
     def share(self) -> float:
@@ -163,26 +153,21 @@ class WhatIfRun:
         """The answer, once it has finished."""
         return self._found
 
-    @property
-    def failure(self) -> str:
-        """Why it failed, in words; "" if it did not."""
-        return self._failure
-
     def _work(self) -> None:
         try:
             with self._gate:
-                if self._state is State.RUNNING:
+                if self.state is State.RUNNING:
                     self._simulate(self._ask())
         except Exception as failure:
             log.exception("a what-if failed")
-            self._fail(f"the simulation ended with {type(failure).__name__}")
+            self._end(State.FAILED, f"the simulation ended with {type(failure).__name__}")
 
     def _simulate(self, question: Question) -> None:
         pipe = subprocess.PIPE
         child = subprocess.Popen([sys.executable, "-m", __name__], stdin=pipe, stdout=pipe)
         with self._changed:
             self._process = child
-            if self._state is not State.RUNNING:
+            if self.state is not State.RUNNING:
                 child.kill()
         with child:
             assert child.stdin is not None and child.stdout is not None  # noqa: S101, PT018 (pipes, both)
@@ -191,35 +176,23 @@ class WhatIfRun:
                 child.stdin.close()
             self._listen(child.stdout)
 
-    def _listen(self, said: IO[bytes]) -> None:
+    def _listen(self, answers: IO[bytes]) -> None:
         while True:
             try:
-                word: Any = pickle.load(said)  # noqa: S301 (our own child says it)
+                message: Any = pickle.load(answers)  # noqa: S301 (our own child says it)
             except (EOFError, pickle.UnpicklingError):
-                self._fail("the simulation ended without an answer")
+                self._end(State.FAILED, "the simulation ended without an answer")
                 return
-            if isinstance(word, float):
-                self._share = word
+            if isinstance(message, float):
+                self._share = message
                 continue
-            if isinstance(word, str):
-                self._fail(word)
+            if isinstance(message, str):
+                self._end(State.FAILED, message)
                 return
             with self._changed:
-                self._found, self._share = word, 1.0
+                self._found, self._share = message, 1.0
                 self._end(State.FINISHED)
             return
-
-    def _fail(self, why: str) -> None:
-        with self._changed:
-            if self._state is State.RUNNING:
-                self._failure = why
-                self._end(State.FAILED)
-
-    def _end(self, state: State) -> None:
-        with self._changed:
-            if self._state in (State.NEW, State.RUNNING):
-                self._state = state
-                self._changed.notify_all()
 
 
 def _limit(configs: ConfigSet) -> int:
@@ -248,20 +221,20 @@ def _under(
     return with_config(wanted, scope, **{**after.to_dict(), "strategy": strategy})
 
 
-def _child(asked: IO[bytes], said: IO[bytes]) -> None:
+def _child(questions: IO[bytes], answers: IO[bytes]) -> None:
     """Answer one question; whoever waits for recalls on this machine goes first."""
     if hasattr(os, "nice"):
         os.nice(5)
-    question: Question = pickle.load(asked)  # noqa: S301 (our own parent says it)
+    question: Question = pickle.load(questions)  # noqa: S301 (our own parent says it)
 
-    def say(word: object) -> None:
-        pickle.dump(word, said)
-        said.flush()
+    def send(message: object) -> None:
+        pickle.dump(message, answers)
+        answers.flush()
 
     try:
-        say(answer(question, say))
+        send(answer(question, send))
     except ValueError as refused:
-        say(str(refused))
+        send(str(refused))
 
 
 if __name__ == "__main__":

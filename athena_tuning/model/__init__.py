@@ -20,6 +20,7 @@ from athena_tuning.model.decision import (
     Decision,
     Reason,
 )
+from athena_tuning.model.layer_health import BreakerState, LayerHealth
 from athena_tuning.model.metrics import (
     LAYERS,
     QUERY_TYPES,
@@ -40,11 +41,13 @@ __all__ = [
     "QUERY_TYPES",
     "Action",
     "Annotation",
+    "BreakerState",
     "Candidate",
     "ConfigSet",
     "ConfigVersion",
     "Decision",
     "Feedback",
+    "LayerHealth",
     "LayerMetrics",
     "LayerTask",
     "Mode",

@@ -60,7 +60,7 @@ class TuningConfig:
     enable_cache: bool = True
     enable_parallel: bool = True
     deadline_seconds: float | None = None
-    layer_timeouts: Mapping[str, float] = field(default_factory=dict)
+    layer_timeouts: Mapping[str, float] = field(default_factory=dict, metadata={"unit": "seconds"})
     skipped_layers: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -110,17 +110,45 @@ class TuningConfig:
             raise ValueError(f"unknown config fields: {', '.join(sorted(unknown))}")
         return cls(**values)
 
+    @classmethod
+    def known_part(cls, values: Mapping[str, Any]) -> tuple[Self, dict[str, Any]]:
+        """Make a config of what this program understands of a newer one's; return what is left with it.
+
+        A value that does not fit is left over like a field that is not known: its default holds.
+
+        Raises:
+            TypeError: if ``values`` is no mapping.
+
+        Example:
+            >>> config, left = TuningConfig.known_part({"max_concurrent": 8, "hedge_after_ms": 40})
+            >>> config.max_concurrent, left
+            (8, {'hedge_after_ms': 40})
+        """
+        if not isinstance(values, Mapping):
+            raise TypeError(f"a config has fields, {type(values).__name__} has none")
+        known: dict[str, Any] = {}
+        for name, value in values.items():
+            try:
+                cls.from_dict({name: value})
+            except (ValueError, TypeError, AttributeError):
+                continue
+            known[name] = value
+        return cls(**known), {name: value for name, value in values.items() if name not in known}
+
     def changes_to(self, other: TuningConfig) -> dict[str, tuple[Any, Any]]:
         """Return ``{field: (here, there)}`` for the fields that differ, as plain JSON types."""
         here, there = self.to_dict(), other.to_dict()
         return {name: (here[name], there[name]) for name in here if here[name] != there[name]}
 
 
-class _FrozenDict(dict[str, float]):
+class _FrozenDict(dict[str, Any]):
     """A dict that stays as it was made; unlike a mapping proxy, ``dataclasses.asdict`` can copy it."""
 
     def _refuse(self, *_: object) -> NoReturn:
         raise TypeError("a config cannot be changed: make another one")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (dict(self),))
 
     __setitem__ = __delitem__ = _refuse
     __ior__ = clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
@@ -164,7 +192,8 @@ class ConfigVersion:
     Versions number all scopes together, from 1, without gaps. ``scope`` is "all" or a query type;
     ``parent`` is the version that was in force for that scope before (0: none), ``restores`` the version
     that a rollback brings back. A type's version that restores 0 ends its exception: from then on the type
-    has no config of its own and runs under the one for all types.
+    has no config of its own and runs under the one for all types. ``unknown_fields`` are what a newer program
+    wrote and this one does not understand, by name: ``config`` is obeyed without them.
     """
 
     version: int
@@ -176,6 +205,10 @@ class ConfigVersion:
     reason: str
     time: float
     restores: int | None = None
+    unknown_fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "unknown_fields", _FrozenDict(self.unknown_fields))
 
     @property
     def ends_exception(self) -> bool:
@@ -185,7 +218,11 @@ class ConfigVersion:
     def to_dict(self) -> dict[str, Any]:
         """Return the version as plain JSON types."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return values | {"config": self.config.to_dict(), "mode": self.mode.value}
+        return values | {
+            "config": self.config.to_dict(),
+            "mode": self.mode.value,
+            "unknown_fields": dict(self.unknown_fields),
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,20 +109,29 @@ class Decision:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Make a record from what ``to_dict`` gave."""
+        """Make a record from what ``to_dict`` gave; what only a newer program knows is left out.
+
+        Raises:
+            ValueError, TypeError, KeyError: if it is no such record.
+        """
         return cls(
-            **{
-                **values,
+            **_known(cls, values)
+            | {
                 "action": Action(values["action"]),
-                "before": TuningConfig.from_dict(values["before"]),
-                "after": TuningConfig.from_dict(values["after"]),
-                "reasons": tuple(Reason(**r) for r in values["reasons"]),
+                "before": TuningConfig.known_part(values["before"])[0],
+                "after": TuningConfig.known_part(values["after"])[0],
+                "reasons": tuple(Reason(**_known(Reason, r)) for r in values["reasons"]),
                 "candidates": tuple(
-                    Candidate(**{**c, "config": TuningConfig.from_dict(c["config"])})
+                    Candidate(**_known(Candidate, c) | {"config": TuningConfig.known_part(c["config"])[0]})
                     for c in values["candidates"]
                 ),
             }
         )
+
+
+def _known(kind: type[Decision | Reason | Candidate], values: Mapping[str, Any]) -> dict[str, Any]:
+    names = {f.name for f in fields(kind)}
+    return {name: value for name, value in values.items() if name in names}
 
 
 def _plain(record: Reason | Candidate) -> dict[str, Any]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 LAYERS = ("episodic", "semantic", "procedural", "prospective", "graph")
 """The layers every manager has; others may be registered beside them."""
@@ -40,30 +39,7 @@ class LayerTask(NamedTuple):
     result_count: int = 0
 
 
-class _QueryMetricsFields(NamedTuple):
-    query_id: str
-    query_text: str
-    query_type: str
-    timestamp: float
-    latency_ms: float | None
-    memory_mb: float | None
-    cache_hit: bool | None
-    result_count: int | None
-    layers_queried: list[str]
-    layer_latencies: dict[str, float]
-    success: bool | None
-    error: str | None = None
-    parallel_execution: bool = False
-    concurrency_level: int = 1
-    accuracy_score: float = 1.0
-    user_satisfaction: float | None = None
-    tasks: tuple[LayerTask, ...] = ()
-    partial: bool = False
-    config_version: int = 0
-    source: str = "live"
-
-
-class QueryMetrics(_QueryMetricsFields):
+class QueryMetrics(NamedTuple):
     """One finished recall, as measured. A tuple inside, because one is made for every recall.
 
     Nothing is validated here: a recall must not fail because its record is odd. The profiler rejects or
@@ -73,7 +49,8 @@ class QueryMetrics(_QueryMetricsFields):
         query_id: unique id of the recall.
         query_text: what was asked.
         query_type: one of ``QUERY_TYPES``, or a name of the caller's own.
-        timestamp: Unix seconds at the recall's start; 0 becomes now.
+        timestamp: Unix seconds at the recall's start; 0: the time, by the profiler's clock, at which it is
+            folded into the window.
         latency_ms: the whole recall, queue waits included.
         memory_mb: peak Python memory where it was asked for.
         cache_hit: whether the result came from the cache.
@@ -94,61 +71,30 @@ class QueryMetrics(_QueryMetricsFields):
     Example:
         >>> m = QueryMetrics("q1", "last deploy?", "temporal", 0, 12.5, 0.0, False, 3, ["episodic"],
         ...                  {"episodic": 11.0}, True)
-        >>> m.timestamp > 1.7e9, m.latency_ms
-        (True, 12.5)
+        >>> m.latency_ms, m.source
+        (12.5, 'live')
     """
 
-    __slots__ = ()
-
-    def __new__(
-        cls,
-        query_id: str,
-        query_text: str,
-        query_type: str,
-        timestamp: float,
-        latency_ms: float | None,
-        memory_mb: float | None,
-        cache_hit: bool | None,
-        result_count: int | None,
-        layers_queried: list[str],
-        layer_latencies: dict[str, float],
-        success: bool | None,
-        error: str | None = None,
-        parallel_execution: bool = False,
-        concurrency_level: int = 1,
-        accuracy_score: float = 1.0,
-        user_satisfaction: float | None = None,
-        tasks: tuple[LayerTask, ...] = (),
-        partial: bool = False,
-        config_version: int = 0,
-        source: str = "live",
-    ) -> Self:
-        """Take the fields in their order; see the class."""
-        return tuple.__new__(
-            cls,
-            (
-                query_id,
-                query_text,
-                query_type,
-                timestamp or time.time(),
-                latency_ms,
-                memory_mb,
-                cache_hit,
-                result_count,
-                layers_queried,
-                layer_latencies,
-                success,
-                error,
-                parallel_execution,
-                concurrency_level,
-                accuracy_score,
-                user_satisfaction,
-                tasks,
-                partial,
-                config_version,
-                source,
-            ),
-        )
+    query_id: str
+    query_text: str
+    query_type: str
+    timestamp: float
+    latency_ms: float | None
+    memory_mb: float | None
+    cache_hit: bool | None
+    result_count: int | None
+    layers_queried: list[str]
+    layer_latencies: dict[str, float]
+    success: bool | None
+    error: str | None = None
+    parallel_execution: bool = False
+    concurrency_level: int = 1
+    accuracy_score: float = 1.0
+    user_satisfaction: float | None = None
+    tasks: tuple[LayerTask, ...] = ()
+    partial: bool = False
+    config_version: int = 0
+    source: str = "live"
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,25 +201,25 @@ class LatencyHistogram:
         """Return each rank's bucket and the rank within that bucket."""
         counts, first = self._counts, self._first
         cumulated = counts.cumsum()
-        found = []
+        places = []
         for rank, place in zip(ranks, cumulated.searchsorted(ranks, side="right").tolist(), strict=True):
             before = cumulated.item(place) - counts.item(place)
-            found.append((place + first, rank - before))
-        return found
+            places.append((place + first, rank - before))
+        return places
 
     def neighbours(self, buckets: Iterable[int], most: int) -> list[int]:
         """Return these buckets and those beside them, ascending: on each side up to ``most`` values."""
-        found = set(buckets)
-        for bucket in list(found):
+        wanted = set(buckets)
+        for bucket in list(wanted):
             for step in (-1, 1):
                 beside, values = bucket + step, 0
                 while self._first <= beside < self._first + len(self._counts):
                     values += int(self._counts[beside - self._first])
                     if values > most:
                         break
-                    found.add(beside)
+                    wanted.add(beside)
                     beside += step
-        return sorted(found)
+        return sorted(wanted)
 
     def buckets(self) -> tuple[Ints, Ints]:
         """Return the buckets that hold something, ascending, and their counts."""

@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
+from athena_tuning import fork
 from athena_tuning.model import ConfigSet, LayerTask, QueryMetrics, TaskOutcome
 from athena_tuning.profiling.overlap import most_at_once, time_covered
 
@@ -68,7 +69,13 @@ class Measure:
         self._timer = timer
         self._running: list[None] = []  # its length counts layers at work; a list changes in one step
         self._numbers = itertools.count(1)
-        self._prefix = f"{uuid.uuid4().hex[:12]}-"
+        self._prefix = _prefix()
+        fork.register(self)
+
+    def renew_after_fork(self) -> None:
+        """In a forked child give ids of its own; what was at work is the parent's."""
+        self._prefix = _prefix()
+        self._running.clear()
 
     def __call__(
         self, query_text: str, query_type: str = "unknown", query_id: str | None = None
@@ -120,8 +127,8 @@ class Measure:
         """
 
         def asked(args: Any, kwargs: Any) -> _Current:
-            told = text(*args, **kwargs) if text else next(iter((*args, *kwargs.values())), "")
-            return _Current(self(str(told), query_type))
+            label = text(*args, **kwargs) if text else next(iter((*args, *kwargs.values())), "")
+            return _Current(self(str(label), query_type))
 
         return _around(asked)
 
@@ -137,6 +144,10 @@ class Measure:
             return None if query is None else query.layer(name)
 
         return _around(asked)
+
+
+def _prefix() -> str:
+    return f"{uuid.uuid4().hex[:12]}-"
 
 
 class MeasuredQuery:
@@ -250,13 +261,18 @@ class MeasuredQuery:
             if started < ended:
                 at_once = 2  # or more
             ended = share._ended
-            name, queue_ms, found, outcome = share._name, share._queue_ms, share.result_count, share._outcome
+            name, queue_ms, results, outcome = (
+                share._name,
+                share._queue_ms,
+                share.result_count,
+                share._outcome,
+            )
             timed[name] = service = (ended - started) * 1000.0
-            count += found
+            count += results
             ok = ok and outcome is _OK
             offset = (started - begun) * 1000.0 - queue_ms
             one_by_one.append(
-                _new(LayerTask, (name, offset, queue_ms, service, share._in_flight, outcome, found))
+                _new(LayerTask, (name, offset, queue_ms, service, share._in_flight, outcome, results))
             )
         if at_once > 1 or len(timed) < len(tasks):
             tasks, at_once = settled(tasks)

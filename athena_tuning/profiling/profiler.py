@@ -6,15 +6,18 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Unpack, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from athena_tuning import fork
+from athena_tuning.frames import frame
 from athena_tuning.model import LayerMetrics, QueryMetrics, QueryTypeMetrics
-from athena_tuning.profiling.columns.column_batch import Columns, WindowColumns, columns_of
+from athena_tuning.profiling.columns.column_batch import columns_of
 from athena_tuning.profiling.columns.fold import fold, fold_columns
-from athena_tuning.profiling.columns.incremental import Upkeep
+from athena_tuning.profiling.columns.incremental import IncrementalSummaries
+from athena_tuning.profiling.columns.recall_columns import RecallColumns
 from athena_tuning.profiling.columns.records import numbered, page, records_of, rows_from
 from athena_tuning.profiling.columns.selection import Filter, Selection
 from athena_tuning.profiling.columns.window import View, Window
@@ -27,6 +30,10 @@ from athena_tuning.profiling.questions import (
     temporal,
     trending,
 )
+from athena_tuning.profiling.questions.recall_table import recall_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _CHUNK = 1024  # records folded at once; longer would hold the interpreter too long
 _SLACK = 256  # unread records above the window's size before some are dropped
@@ -85,15 +92,16 @@ class PerformanceProfiler:
         self._pending: deque[QueryMetrics | MeasuredQuery] = deque()
         self._most_pending = max_metrics + _SLACK
         self._lock = threading.Lock()
+        self._at_forks = fork.HeldLock(self._lock)
         self._window = Window(max_metrics, window_hours * 3600)
-        self._upkeep = Upkeep()
+        self._summaries = IncrementalSummaries()
         self._counters: Counter[str] = Counter(recorded=0)
         self._rated = 0
 
     def record_query(self, metrics: QueryMetrics | MeasuredQuery) -> None:
         """Take the record of a finished recall, or a measured query that has ended.
 
-        Never raises and never waits; the rules are applied later.
+        Never raises and never waits; the rules are applied later, by the next ``fold``.
         """
         pending = self._pending
         pending.append(metrics)
@@ -129,7 +137,7 @@ class PerformanceProfiler:
                 return records_of(rows)[0]
         return None
 
-    def record_columns(self, columns: Columns, texts: Sequence[str]) -> bool:
+    def record_columns(self, columns: RecallColumns[Any], texts: Sequence[str]) -> bool:
         """Take finished recalls that are in columns already, as a store gives them: at once, not later.
 
         Args:
@@ -186,12 +194,12 @@ class PerformanceProfiler:
     def get_layer_metrics(self, layer_name: str) -> LayerMetrics | None:
         """Return what a layer did, with exact percentiles of its own time; None if it was not asked."""
         with self._lock:
-            return statistics.layer_metrics(self._upkeep, self._refresh(), layer_name)
+            return statistics.layer_metrics(self._summaries, self._refresh(), layer_name)
 
     def get_query_type_metrics(self, query_type: str) -> QueryTypeMetrics | None:
         """Return what recalls of a type did, with exact percentiles; None if there were none."""
         with self._lock:
-            return statistics.query_type_metrics(self._upkeep, self._refresh(), query_type)
+            return statistics.query_type_metrics(self._summaries, self._refresh(), query_type)
 
     def get_trending_queries(self, hours: float = 1, limit: int = 10) -> list[str]:
         """Return the texts asked most in the last hours, newer askings counting more."""
@@ -201,18 +209,18 @@ class PerformanceProfiler:
         """Return text and latency (ms) of recalls at or above a percentile (0 to 100), slowest first."""
         with self._lock:
             view, texts = self._refresh(), self._window.names.texts
-            slow = trending.slowest(self._upkeep, view, Selection(), percentile, limit)
+            slow = trending.slowest(self._summaries, view, Selection(), percentile, limit)
             return [(texts[int(rows["text"][0])], ms) for ms, rows in slow]
 
     def get_temporal_pattern(self) -> dict[int, dict[str, float]]:
         """Return ``{part of the day: {avg_latency_ms, query_count, success_rate}}`` in local time."""
         with self._lock:
-            return temporal.time_of_day(self._upkeep, self._refresh(), self.temporal_bins)
+            return temporal.time_of_day(self._summaries, self._refresh(), self.temporal_bins)
 
     def get_layer_dependency_analysis(self) -> dict[str, dict[str, float]]:
         """Return ``{a: {b: share of the recalls asking a that also asked b}}``."""
         with self._lock:
-            return concurrency.dependencies(self._upkeep, self._refresh(), self._window.names)
+            return concurrency.dependencies(self._summaries, self._refresh(), self._window.names)
 
     def get_cache_effectiveness(self) -> dict[str, float | dict[str, float]]:
         """Return hit rates ``{overall, by_layer: {name: rate}, by_type: {name: rate}}``; 0.0 when unknown."""
@@ -226,12 +234,12 @@ class PerformanceProfiler:
     def get_concurrency_effectiveness(self) -> dict[str, float]:
         """Return ``{parallel_usage, avg_speedup, successful}`` of parallel recalls; shares are 0 to 1."""
         with self._lock:
-            return concurrency.effectiveness(self._upkeep, self._refresh())
+            return concurrency.effectiveness(self._summaries, self._refresh())
 
     def summary(self, **chosen: Unpack[Filter]) -> statistics.WindowSummary:
         """Return the figures of a selection; see ``Filter`` for the keywords of all that follow."""
         with self._lock:
-            return statistics.summarise(self._upkeep, self._refresh(), Selection(**chosen))
+            return statistics.summarise(self._summaries, self._refresh(), Selection(**chosen))
 
     def percentiles(
         self, qs: Sequence[float], *, exact: bool = True, **chosen: Unpack[Filter]
@@ -244,39 +252,39 @@ class PerformanceProfiler:
             chosen: which recalls.
         """
         with self._lock:
-            return statistics.percentiles(self._upkeep, self._refresh(), Selection(**chosen), qs, exact)
+            return statistics.percentiles(self._summaries, self._refresh(), Selection(**chosen), qs, exact)
 
     def time_series(self, bucket_seconds: float, **chosen: Unpack[Filter]) -> temporal.TimeSeries:
         """Return counts and exact percentiles by bucket; buckets that the range cuts are shown whole."""
         with self._lock:
-            return temporal.time_series(self._upkeep, self._refresh(), Selection(**chosen), bucket_seconds)
+            return temporal.time_series(self._summaries, self._refresh(), Selection(**chosen), bucket_seconds)
 
     def hour_weekday(self, timezone: str | None = None, **chosen: Unpack[Filter]) -> temporal.HourWeekday:
         """Return figures by weekday and hour in a timezone (IANA name; None: the machine's)."""
         with self._lock:
-            return temporal.hour_weekday(self._upkeep, self._refresh(), Selection(**chosen), timezone)
+            return temporal.hour_weekday(self._summaries, self._refresh(), Selection(**chosen), timezone)
 
     def cache_report(self, **chosen: Unpack[Filter]) -> cache_effectiveness.CacheReport:
         """Return hits, misses, their latencies and the time saved: over all, by layer and by type."""
         with self._lock:
-            return cache_effectiveness.cache_report(self._upkeep, self._refresh(), Selection(**chosen))
+            return cache_effectiveness.cache_report(self._summaries, self._refresh(), Selection(**chosen))
 
     def concurrency_report(self, **chosen: Unpack[Filter]) -> concurrency.ConcurrencyReport:
         """Return speed-up, queue waits and figures by tasks in flight."""
         with self._lock:
-            return concurrency.concurrency_report(self._upkeep, self._refresh(), Selection(**chosen))
+            return concurrency.concurrency_report(self._summaries, self._refresh(), Selection(**chosen))
 
     def co_occurrence(self, **chosen: Unpack[Filter]) -> tuple[list[str], npt.NDArray[np.float64]]:
         """Return layers and, for each pair, the share of recalls that asked both."""
         with self._lock:
             view = self._refresh()
-            return concurrency.co_occurrence(self._upkeep, view, Selection(**chosen), self._window.names)
+            return concurrency.co_occurrence(self._summaries, view, Selection(**chosen), self._window.names)
 
     def sources(self, **chosen: Unpack[Filter]) -> dict[str, int]:
         """Return how many recalls came from each source ("live", "sample", "imported", …), most first."""
         with self._lock:
             view = self._refresh()
-            return sources.sources(self._upkeep, view, Selection(**chosen), self._window.names)
+            return sources.sources(self._summaries, view, Selection(**chosen), self._window.names)
 
     def slow_records(
         self, limit: int = 10, percentile: float = 99, **chosen: Unpack[Filter]
@@ -284,18 +292,46 @@ class PerformanceProfiler:
         """Return the recalls at or above a percentile as whole records with their tasks, slowest first."""
         with self._lock:
             view = self._refresh()
-            return trending.slow_records(self._upkeep, view, Selection(**chosen), percentile, limit)
+            return trending.slow_records(self._summaries, view, Selection(**chosen), percentile, limit)
 
     def trending(self, hours: float = 1, limit: int = 10) -> list[trending.TrendingQuery]:
         """Return the texts of the last hours with count and score, highest score first."""
         with self._lock:
             view, names = self._refresh(), self._window.names
-            return trending.trending(self._upkeep, view, names, self._clock(), hours, limit)
+            return trending.trending(self._summaries, view, names, self._clock(), hours, limit)
 
     def tasks(self, **chosen: Unpack[Filter]) -> concurrency.TaskTable:
         """Return the telemetry of layer tasks as columns."""
         with self._lock:
             return concurrency.task_table(self._refresh(), Selection(**chosen), self._window.names)
+
+    def to_pandas(self, **chosen: Unpack[Filter]) -> pd.DataFrame:
+        """Return recalls of the window as a table, oldest first; ``tasks().to_pandas()`` has layer tasks.
+
+        ``recall``, the position in the order of arrival, is what the two have in common. The other columns
+        have the names of ``QueryMetrics``: ids, texts and errors are strings, ``query_type`` and
+        ``source`` categories, ``timestamp`` is ``datetime64[us, UTC]``, ``cache_hit`` and ``success`` are
+        booleans that may be missing, ``result_count`` is an integer that may be, ``layers_queried`` holds a
+        tuple of names. Each layer that gave a latency has a column ``layer_NAME_ms`` with its own time. What
+        is unknown is missing. With ``layer``, the recalls that asked it are returned, with all their columns.
+
+        Raises:
+            MissingExtra: if pandas is not installed.
+
+        Example:
+            >>> profiler = PerformanceProfiler()
+            >>> for ms in (10.0, 30.0):
+            ...     profiler.record_query(QueryMetrics("q", "last deploy?", "temporal", 0, ms, None, False, 3,
+            ...                                        ["episodic"], {"episodic": ms - 1}, True))
+            >>> table = profiler.to_pandas()
+            >>> table.groupby("query_type", observed=True)["latency_ms"].mean().to_dict()
+            {'temporal': 20.0}
+            >>> table["layer_episodic_ms"].tolist()
+            [9.0, 29.0]
+        """
+        with self._lock:
+            columns = recall_table(self._refresh(), Selection(**chosen), self._window.names)
+        return frame(columns)
 
     def read_since(self, cursor: int = 0, limit: int = 10_000) -> tuple[list[QueryMetrics], int, int]:
         """Return records in the order of their arrival, each once.
@@ -314,14 +350,16 @@ class PerformanceProfiler:
             records, position = page(view, start, view.end, max(limit, 0))
             return records, position, position - start - len(records)
 
-    def columns_since(self, cursor: int = 0, limit: int = 10_000) -> tuple[list[WindowColumns], int, int]:
+    def columns_since(
+        self, cursor: int = 0, limit: int = 10_000
+    ) -> tuple[list[RecallColumns[str]], int, int]:
         """Return what ``read_since`` returns, its records as columns."""
         with self._lock:
             view = self._refresh()
             start = min(max(cursor, 0), view.end)
             parts, position = rows_from(view, start, view.end, max(limit, 0))
-            found = [columns_of(rows) for rows in parts]
-            return found, position, position - start - sum(columns.n for columns in found)
+            columns = [columns_of(rows) for rows in parts]
+            return columns, position, position - start - sum(part.n for part in columns)
 
     def _refresh(self) -> View:
         """Fold, let go what is too old, and return what is visible. The lock is held."""
@@ -330,6 +368,8 @@ class PerformanceProfiler:
 
     def _fold(self) -> int:
         now = self._clock()
+        if self._window.has_gone_back(now):
+            self._settle(now)
         folded, left, size = 0, len(self._pending), min(_CHUNK, self.max_metrics)
         while left > 0:
             left -= self._forget_excess()
@@ -347,7 +387,7 @@ class PerformanceProfiler:
         unused = self._window.settle(now)
         view = self._window.view
         if "type" in unused or "shape" in unused or (blocks and view.blocks[:1] != blocks[:1]):
-            self._upkeep.let_go(view)
+            self._summaries.let_go(view)
         self._window.forget(unused)
 
     def _drop_unread(self) -> None:
@@ -406,8 +446,8 @@ class MetricsSequence(Sequence[QueryMetrics]):
                 if not wanted:
                     return []
                 low = min(wanted[0], wanted[-1])
-                found = numbered(view, low, max(wanted[0], wanted[-1]) + 1)
-                return [found[i - low] for i in wanted]
+                records = numbered(view, low, max(wanted[0], wanted[-1]) + 1)
+                return [records[i - low] for i in wanted]
             return numbered(view, range(n)[index], range(n)[index] + 1)[0]
 
     def __iter__(self) -> Iterator[QueryMetrics]:

@@ -38,8 +38,28 @@ def whole_words(phrases: tuple[str, ...]) -> re.Pattern[str]:
 _PATTERNS = tuple((query_type, whole_words(phrases)) for query_type, phrases in _PHRASES.items())
 
 
-READ = 4000
-"""Characters of a query that its type and its layers are told by."""
+LONG = 1000
+"""Characters from which on a query is taken for something pasted, with a question above or below it."""
+
+_MARGIN = 300
+"""Characters above and below what was pasted in which the question is looked for."""
+
+_SENTENCE_THAT_ASKS = re.compile(r"[^.!?？؟\n]*[?？؟][\"')\]]*(?=\s|$)|[^\n。！？]*？")
+
+
+def question_in(text: str) -> str:
+    r"""Return the part of a long query that asks.
+
+    That is what ends with a question mark near its end, or else near its beginning; and where nothing does,
+    its end and its beginning.
+
+    Example:
+        >>> question_in("GET /health 200\n" * 500 + "Thanks. Who owns the ledger?").strip()
+        'Who owns the ledger?'
+    """
+    end, beginning = text[-_MARGIN:], text[:_MARGIN]
+    asking = _SENTENCE_THAT_ASKS.findall(end) or _SENTENCE_THAT_ASKS.findall(beginning)
+    return "\n".join(asking or (end, beginning))
 
 
 def classify(text: str) -> str:
@@ -49,7 +69,12 @@ def classify(text: str) -> str:
         >>> classify("How do I deploy?"), classify("What is the sunset plant?"), classify("A lasting bond")
         ('procedural', 'factual', 'factual')
     """
-    return _classify(text[:READ])
+    return _classify(what_tells(text))
+
+
+def what_tells(text: str) -> str:
+    """Return what of a query its type and its layers are told by: all of it, if it is not long."""
+    return text if len(text) <= LONG else question_in(text)
 
 
 @lru_cache(maxsize=4096)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping
 
-from athena_tuning.recall.execution.fanout import ExecutionResult
 from athena_tuning.recall.fusion import additions
-from athena_tuning.recall.request import Asked, records
+from athena_tuning.recall.plan import RecallPlan
+from athena_tuning.recall.snapshot import Snapshot
 from athena_tuning.tuning import Contributions
 
 WAITING = 32
@@ -21,7 +21,7 @@ class ContributionCount:
     """Takes what answered recalls were given, and later counts what each layer added.
 
     ``offer`` is one append. Fusing a list a layer anew takes about as long as a small search, so ``count``,
-    which does it, belongs to housekeeping.
+    which does it, belongs to the upkeep thread.
 
     Args:
         seen: takes the counts.
@@ -29,21 +29,25 @@ class ContributionCount:
 
     def __init__(self, seen: Contributions) -> None:
         self._seen = seen
-        self._waiting: deque[tuple[Asked, Sequence[ExecutionResult]]] = deque(maxlen=WAITING)
+        self._waiting: deque[tuple[RecallPlan, Mapping[str, Snapshot]]] = deque(maxlen=WAITING)
 
-    def offer(self, asked: Asked, results: Sequence[ExecutionResult]) -> None:
-        """Take what every layer of a recall gave; a recall of one layer says nothing."""
-        if len(results) > 1:
-            self._waiting.append((asked, results))
+    def offer(self, plan: RecallPlan, by_layer: Mapping[str, Snapshot]) -> None:
+        """Take what the layers of a recall gave that answered; one alone says nothing.
+
+        Where a layer is missing, the others seem to add what it would have given as well: so at worst one
+        is kept that could be left out.
+        """
+        if len(by_layer) > 1:
+            self._waiting.append((plan, by_layer))
 
     def count(self) -> int:
         """Count what waits, at most ``WAITING``; return how many recalls that were."""
         counted = 0
         while self._waiting and counted < WAITING:
-            asked, results = self._waiting.popleft()
-            lists = {result.layer_name: records(result.layer_name, result.result) for result in results}
-            out = asked.config.skipped_layers
-            selected = [layer for layer in asked.layer_names if layer not in out] or asked.layer_names
-            self._seen.note(asked.query_type, additions(lists, asked.k, selected), asked.timestamp)
+            plan, by_layer = self._waiting.popleft()
+            lists = {layer: snapshot.items for layer, snapshot in by_layer.items()}
+            out = plan.config.skipped_layers
+            selected = [layer for layer in plan.layer_names if layer not in out] or plan.layer_names
+            self._seen.note(plan.query_type, additions(lists, plan.request.k, selected), plan.timestamp)
             counted += 1
         return counted

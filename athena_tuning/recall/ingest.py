@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -67,15 +68,16 @@ def ingest_file(
     with path.open("rb") as raw:
         for number, line in _lines(raw, bad):
             try:
-                item = Item.from_dict(json.loads(line))
+                item = Item.from_dict(json.loads(line.decode("utf-8-sig")))
                 manager.check_layer(item)
-            except ValueError as exc:
-                bad.append((number, _told(exc)))
+            except (ValueError, RecursionError) as exc:
+                bad.append((number, _reason(exc)))
                 continue
             batch.append(item)
             if len(batch) == BATCH:
                 keep()
         keep()
+    manager.memory.join_parts()
     return IngestReport(sum(by_layer.values()), dict(by_layer), sorted(bad))
 
 
@@ -93,13 +95,15 @@ def _lines(raw: io.BufferedReader, bad: list[tuple[int, str]]) -> Iterator[tuple
                     line = stream.readline(MAX_LINE)
             elif line.strip():
                 yield number, line
-    except (EOFError, gzip.BadGzipFile) as exc:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as exc:
         bad.append((number + 1, f"the file ends or breaks here: {exc}"))
 
 
-def _told(exc: ValueError) -> str:
+def _reason(exc: ValueError | RecursionError) -> str:
     if isinstance(exc, json.JSONDecodeError):
         return f"not JSON: {exc.msg} at character {exc.pos + 1}"
     if isinstance(exc, UnicodeDecodeError):
         return "not UTF-8"
+    if isinstance(exc, RecursionError):
+        return "nested too deeply"
     return str(exc)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
+from numbers import Real
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -18,11 +20,11 @@ class Item:
     """One thing remembered. Validated once, when it is made.
 
     Attributes:
-        id: unique within the memory; remembering an id again replaces the item.
+        id: unique within its scope; remembering it again there replaces the item.
         layer: the layer that holds it.
         text: what is searched and shown; empty only where a speaker or entities say something.
         scope: a project or a conversation that recalls can be limited to.
-        timestamp: Unix seconds of what it tells of. ISO 8601 is accepted (UTC where no zone is given).
+        timestamp: Unix seconds of what it tells of; ``unix_seconds`` says what else is accepted.
         kind: a word of the caller's own ("turn", "observation", "howto").
         speaker: who said it.
         entities: names in it.
@@ -56,9 +58,10 @@ class Item:
         if self.scope is not None:
             _check_text("scope", self.scope, 512)
         for name in ("kind", "speaker"):
-            if not isinstance(getattr(self, name), str):
-                raise ValueError(f"{name} must be text, not {getattr(self, name)!r:.80}")
-        object.__setattr__(self, "timestamp", _seconds(self.timestamp))
+            _check_text(name, getattr(self, name), MAX_TEXT, may_be_empty=True)
+        object.__setattr__(
+            self, "timestamp", None if self.timestamp is None else unix_seconds(self.timestamp)
+        )
         object.__setattr__(self, "entities", _texts("entities", self.entities))
         object.__setattr__(self, "edges", _edges(self.edges))
         object.__setattr__(self, "evidence", _texts("evidence", self.evidence))
@@ -87,6 +90,37 @@ class Item:
     def to_dict(self) -> dict[str, Any]:
         """Return the item as plain types."""
         return asdict(self)
+
+
+def half_character(text: str) -> int:
+    """Return the position, from 1, of the first half of a character in a text; 0 without one.
+
+    JSON can bring unpaired surrogates. No database keeps them, so nothing that has one is in a memory.
+    """
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as exc:
+            return exc.start + 1
+    return 0
+
+
+class BadItems(ValueError):
+    """Some of many items did not fit; the others are kept.
+
+    Attributes:
+        bad: (position from 1, reason) of those that were left out.
+        kept: how many were kept, by layer.
+    """
+
+    def __init__(self, bad: Sequence[tuple[int, str]], kept: Mapping[str, int]) -> None:
+        self.bad = list(bad)
+        self.kept = dict(kept)
+        reasons = "; ".join(f"item {position}: {reason}" for position, reason in self.bad[:3])
+        more = f"; and {len(self.bad) - 3} more" if len(self.bad) > 3 else ""
+        super().__init__(
+            f"{sum(self.kept.values())} items are kept, {len(self.bad)} left out: {reasons}{more}"
+        )
 
 
 class LayerQuery(str):
@@ -126,20 +160,60 @@ def _check_text(name: str, value: Any, longest: int, *, may_be_empty: bool = Fal
         raise ValueError(f"{name} is empty")
     if len(value) > longest:
         raise ValueError(f"{name} has {len(value):,} characters; at most {longest:,} are kept")
+    _check_whole(name, value)
 
 
-def _seconds(value: Any) -> float | None:
-    if value is None:
-        return None
+def _check_whole(name: str, text: str) -> None:
+    if half := half_character(text):
+        raise ValueError(f"{name} holds half a character (an unpaired surrogate) at position {half:,}")
+
+
+def unix_seconds(value: Any) -> float:
+    """Return a time as Unix seconds.
+
+    A number tells its unit by its size: below 10¹¹ it is seconds (until the year 5138), then milliseconds,
+    from 10¹⁴ on microseconds, from 10¹⁷ on nanoseconds. A text is such a number, if it has more than 8 digits
+    and nothing else, or ISO 8601. A time without a zone, and a day without a time, are in UTC.
+
+    Raises:
+        ValueError: if it is none of that, or no year from 1 to 9999.
+
+    Example:
+        >>> unix_seconds("2024-05-02T12:00:00+02:00"), unix_seconds(1714644000000), unix_seconds("1714644000")
+        (1714644000.0, 1714644000.0, 1714644000.0)
+    """
     if isinstance(value, str):
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            raise ValueError(f"timestamp {value!r:.80} is not ISO 8601") from None
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"timestamp must be Unix seconds or ISO 8601, not {value!r:.80}")
-    return float(value)
+        value = _moment(value)
+    if isinstance(value, date):
+        if not isinstance(value, datetime):
+            value = datetime.combine(value, time())
+        moment: datetime = value if value.tzinfo else value.replace(tzinfo=UTC)
+        return moment.timestamp()
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ValueError(f"timestamp must be Unix seconds, ISO 8601 or a datetime, not {value!r:.80}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    seconds = next((number / unit for border, unit in _UNITS if abs(number) < border), math.nan)
+    if seconds >= _YEAR_1:
+        return seconds
+    raise ValueError(f"timestamp {value!r:.80} is in no year from 1 to 9999")
+
+
+_UNITS = ((1e11, 1), (1e14, 1e3), (1e17, 1e6), (1e20, 1e9))
+_YEAR_1 = datetime(1, 1, 1, tzinfo=UTC).timestamp()
+_DIGITS = re.compile(r"[+-]?\d{9,}(\.\d+)?", re.ASCII)
+
+
+def _moment(text: str) -> float | datetime:
+    text = text.strip()
+    if _DIGITS.fullmatch(text) and len(text) < 50:
+        return float(text)
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"timestamp {text!r:.80} is neither ISO 8601 nor a number of seconds") from None
 
 
 def _texts(name: str, values: Any) -> tuple[str, ...]:
@@ -149,6 +223,7 @@ def _texts(name: str, values: Any) -> tuple[str, ...]:
     for text in texts:
         if not isinstance(text, str):
             raise ValueError(f"{name} must be a list of texts, but holds {text!r:.80}")
+        _check_whole(name, text)
     return texts
 
 

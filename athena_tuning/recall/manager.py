@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from athena_tuning.control.periodic import Duty
+from athena_tuning.control.breaker import BreakerSettings
+from athena_tuning.control.layer_health import HealthMonitor, HealthPost
+from athena_tuning.control.periodic import PeriodicTask
 from athena_tuning.control.worker import Worker
-from athena_tuning.model import ConfigSet, ConfigVersion, Mode, TuningConfig, TuningStrategy
+from athena_tuning.model import ConfigSet, LayerHealth, Mode, TuningStrategy
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall.cache import AnswerCache, CacheLosses
 from athena_tuning.recall.contribution import ContributionCount
 from athena_tuning.recall.execution.executor import ParallelLayerExecutor
 from athena_tuning.recall.items import Item
+from athena_tuning.recall.layer_lifecycle import LayerLifecycle
 from athena_tuning.recall.layers.base import Layer
-from athena_tuning.recall.memory import Memory
+from athena_tuning.recall.layers.named import layer_named
+from athena_tuning.recall.memory import ANY_SCOPE, AnyScope, Memory
 from athena_tuning.recall.recaller import Recaller
-from athena_tuning.recall.request import Answer
+from athena_tuning.recall.registered_layer import EventLoopChoice, register
+from athena_tuning.recall.request import RecallRequest, takes
+from athena_tuning.recall.result import RecallResult
+from athena_tuning.recall.snapshot import Snapshot
 from athena_tuning.store import Store
 from athena_tuning.tuning import AutoTuner
 
 LONGEST_TIMEOUT_SECONDS = 3600.0
+
+_DELIVERY_SECONDS = 1.0
+"""Of the time that closing may take, what layer calls that do not end leave for the delivery of metrics."""
 
 
 class MemoryManager(Worker):
@@ -44,7 +55,13 @@ class MemoryManager(Worker):
         tuner: decides; None: one with its defaults, over the recalls of all that share the store.
         worker_id: unique name of this manager among those that share the store.
         clock: Unix seconds, for records.
-        monotonic: seconds that never jump, for cache lifetimes.
+        monotonic: seconds that never jump, for cache lifetimes and breakers.
+        event_loop: where coroutine layers run that do not say so themselves, when a recall is awaited: on
+            the "caller"'s loop, so that they can use its clients, or on the "manager"'s own, as those of a
+            blocking recall do.
+        identity: context variables on which layers let their answers depend (a tenant, a user): recalls
+            share an answer only if these are equal.
+        breaker: when layers that fail are left out, and tried again; None: the defaults.
 
     Raises:
         ValueError: if ``memory`` cannot be opened as one.
@@ -70,6 +87,9 @@ class MemoryManager(Worker):
         worker_id: str | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        event_loop: EventLoopChoice = "caller",
+        identity: Iterable[ContextVar[Any]] = (),
+        breaker: BreakerSettings | None = None,
     ) -> None:
         super().__init__(
             store,
@@ -81,7 +101,10 @@ class MemoryManager(Worker):
             clock=clock,
         )
         self._executor = ParallelLayerExecutor(timeout_seconds=LONGEST_TIMEOUT_SECONDS)
-        self._cache: AnswerCache[Answer] = AnswerCache(clock=monotonic)
+        self._cache: AnswerCache[Snapshot, RecallResult] = AnswerCache(clock=monotonic)
+        self._health = HealthMonitor(breaker, clock, monotonic)
+        self._lifecycle = LayerLifecycle(self._executor, self._health)
+        self._event_loop = event_loop
         self.memory = Memory(memory)
         self._writes = self.memory.writes()
         self._contributions = ContributionCount(self.tuner.contributions)
@@ -89,28 +112,29 @@ class MemoryManager(Worker):
             self.worker_id,
             self._executor,
             self._cache,
+            self._health,
+            self._lifecycle.try_layers,
             self.profiler,
             lambda: self.configs,
             clock,
             self._contributions,
             Random(self.worker_id).random,
+            identity,
         )
         for layer in self.memory.layers.values() if layers is None else layers:
             self.register_layer(layer)
-        self._begin(
-            Duty("memory watch", 0.25, self._notice_writes),
-            Duty("contribution count", 0.25, self._contributions.count),
-        )
+        self._begin()
 
     # Remembering
 
     def remember(self, item: Item | Mapping[str, Any]) -> str:
-        """Keep an item, in place of one with the same id; return its id.
+        """Keep an item, in place of one with the same id in the same scope; return its id.
 
         Raises:
             ValueError: if the item does not fit or is for a layer that the memory does not have.
         """
         kept = item if isinstance(item, Item) else Item.from_dict(item)
+        self.check_layer(kept)
         self.remember_many([kept])
         return kept.id
 
@@ -124,22 +148,29 @@ class MemoryManager(Worker):
             progress: told how many are kept so far.
 
         Raises:
-            ValueError: if an item does not fit; what came before its transaction is kept.
+            BadItems: at the end, if items do not fit; it says which and why, and all others are kept.
         """
-        whole = (item if isinstance(item, Item) else Item.from_dict(item) for item in items)
         try:
-            return self.memory.remember(whole, progress)
+            return self.memory.remember(items, progress)
         finally:
             self._notice_writes()
 
-    def forget(self, item_id: str) -> bool:
-        """Drop an item; False if nobody knew it."""
-        return self.forget_many([item_id]) == 1
+    def forget(self, item_id: str, scope: str | AnyScope | None = ANY_SCOPE) -> bool:
+        """Drop an item; False if nobody knew it. ``scope``: see ``forget_many``."""
+        return self.forget_many([item_id], scope) == 1
 
-    def forget_many(self, item_ids: Iterable[str]) -> int:
-        """Drop items, 500 in a transaction; return how many were known."""
+    def forget_many(self, item_ids: Iterable[str], scope: str | AnyScope | None = ANY_SCOPE) -> int:
+        """Drop items, 500 in a transaction; return how many were known.
+
+        Args:
+            item_ids: their ids.
+            scope: theirs; None: they are in none. Without it, an id may be in any scope, but only in one.
+
+        Raises:
+            ValueError: if ``scope`` is not given and several have an item of one of the ids.
+        """
         try:
-            return self.memory.forget_many(item_ids)
+            return self.memory.forget_many(item_ids, scope)
         finally:
             self._notice_writes()
 
@@ -158,35 +189,38 @@ class MemoryManager(Worker):
         """Names of the layers that recalls can ask."""
         return tuple(self._recaller.layers)
 
-    def register_layer(self, layer: Layer) -> None:
+    def register_layer(self, layer: Layer | str) -> None:
         """Let recalls ask a layer, in place of one with the same name, from the next recall on.
 
+        A layer with ``open`` is opened first; if that fails, it is left out and tried again, see
+        ``layer_health``.
+
+        Args:
+            layer: the layer, or the name of one that an installed package brings (``layer_named``).
+
         Raises:
-            ValueError: if it has no name or no ``search``.
+            ValueError: if it has no name or no ``search``, or says something of itself that makes no sense,
+                or none of that name is installed.
         """
-        self._recaller.register(layer)
+        registered = register(layer_named(layer) if isinstance(layer, str) else layer, self._event_loop)
+        self._recaller.register(registered)
+        self._lifecycle.add(registered)
+
+    def layer_health(self) -> dict[str, LayerHealth]:
+        """Return how each layer is: what its breaker lets through, since when, why and what that costs."""
+        ledger = self._executor.ledger
+        health = self._health.health(ledger.held, ledger.waiting)
+        return {name: health[name] for name in self._recaller.layers}
 
     # Recalling
 
-    def recall(
-        self,
-        query: str,
-        context: Mapping[str, Any] | None = None,
-        k: int = 5,
-        scope: str | None = None,
-        use_cache: bool = True,
-        use_parallel: bool = True,
-    ) -> dict[str, Any]:
-        """Ask the layers that the query calls for.
+    @takes(RecallRequest)
+    def recall(self, request: RecallRequest) -> dict[str, Any]:
+        """Ask the layers that the query calls for: ``recall("When did the deploy fail?", k=3)``.
 
         Args:
-            query: what to look for.
-            context: ``{"phase": "debugging"}`` asks the episodic layer too; ``{"track_memory": True}``
-                measures the peak of Python memory, which costs. Layers see it as ``query.context``.
-            k: items of each layer.
-            scope: only items of this project or conversation.
-            use_cache: a repeated answer will do. The config must allow it too.
-            use_parallel: ask the layers at the same time. The config must allow it too.
+            request: given as ``query`` and, in this order or by name, ``context=None``, ``k=5``,
+                ``scope=None``, ``use_cache=True``, ``use_parallel=True``; see ``RecallRequest``.
 
         Returns:
             ``{layer: items}``, and beside the layers: ``_fused`` (one list over all, best first),
@@ -198,20 +232,13 @@ class MemoryManager(Worker):
             ValueError: if an argument makes no sense. A layer's failure never raises.
         """
         self._check_open()
-        return self._recaller.recall(query, context, k, scope, use_cache, use_parallel)
+        return self._recaller.recall(request)
 
-    async def arecall(
-        self,
-        query: str,
-        context: Mapping[str, Any] | None = None,
-        k: int = 5,
-        scope: str | None = None,
-        use_cache: bool = True,
-        use_parallel: bool = True,
-    ) -> dict[str, Any]:
-        """Do as ``recall`` does without blocking the running loop."""
+    @takes(RecallRequest)
+    async def arecall(self, request: RecallRequest) -> dict[str, Any]:
+        """Do as ``recall`` does, with the same arguments, without blocking the running loop."""
         self._check_open()
-        return await self._recaller.arecall(query, context, k, scope, use_cache, use_parallel)
+        return await self._recaller.arecall(request)
 
     @property
     def limit(self) -> int:
@@ -228,77 +255,12 @@ class MemoryManager(Worker):
         """Layer tasks that wait for a slot now."""
         return self._executor.waiting
 
-    # Steering
-
-    @property
-    def config(self) -> TuningConfig:
-        """The config in force for all types."""
-        return self.configs.default.config
-
-    @property
-    def mode(self) -> Mode:
-        """Who steers."""
-        return self._steering.mode
-
-    def apply_config(
-        self,
-        config: TuningConfig,
-        *,
-        expected_version: int,
-        actor: str,
-        reason: str,
-        scope: str = "all",
-        mode: Mode | None = None,
-        restores: int | None = None,
-        idempotency_key: str | None = None,
-    ) -> ConfigVersion:
-        """Write a config as a new version; it is in force for the next recall when this returns.
-
-        Args: as for ``Store.apply_config``.
-
-        Raises:
-            ConfigConflict: if another version is in force by now.
-            StoreError: if it could not be stored; then nothing changed.
-        """
-        return self._steering.apply(
-            config,
-            expected_version=expected_version,
-            actor=actor,
-            reason=reason,
-            scope=scope,
-            mode=mode,
-            restores=restores,
-            idempotency_key=idempotency_key,
-        )
-
-    def set_mode(self, mode: Mode, *, actor: str, reason: str) -> None:
-        """Say who steers from now on.
-
-        Raises:
-            StoreError: if it could not be stored.
-        """
-        self._steering.set_mode(Mode(mode), actor=actor, reason=reason)
-
-    def update_tuning_strategy(
-        self, strategy: TuningStrategy, *, actor: str = "operator", reason: str | None = None
-    ) -> None:
-        """Switch the strategy. The next recall runs under the values that it asks for on today's evidence.
-
-        Where a scope is pinned, its values stay and only the strategy is noted.
-
-        Raises:
-            ValueError: if there is no such strategy.
-            StoreError: if it could not be stored.
-        """
-        chosen = TuningStrategy(strategy)
-        self._steering.update_strategy(chosen, actor=actor, reason=reason or f"strategy {chosen.value}")
-
     # Reports
 
     def get_tuning_report(self) -> dict[str, Any]:
         """Return strategy, current config, figures of the window and recommendations."""
-        if self._gathering is not None:
-            self._gathering.take_own()
+        if self._shared is not None:
+            self._shared.take_own()
         return self.tuner.get_tuning_report()
 
     def get_performance_statistics(self) -> dict[str, Any]:
@@ -321,25 +283,56 @@ class MemoryManager(Worker):
         """Deliver what is left, end all threads and close the memory. May be called twice.
 
         Args:
-            timeout_seconds: how long to wait for layer calls under way; those that do not end are left
-                behind and logged.
+            timeout_seconds: how long it may take. Layer calls that do not end are left behind, and what the
+                store does not take is lost: both are logged.
         """
         if self._closed:
             return
         self._closed = True
-        self._executor.close(timeout_seconds)
-        self._end()
+        now = time.monotonic()
+        until = now + timeout_seconds
+        for_calls = timeout_seconds - min(timeout_seconds / 2, _DELIVERY_SECONDS)
+        if self._lifecycle.has_closing:
+            self._executor.stop(for_calls / 2)
+            self._lifecycle.close(now + for_calls)
+        self._executor.close(max(0.0, now + for_calls - time.monotonic()))
+        self._close(until - time.monotonic())
         self.memory.close()
+
+    def renew_after_fork(self) -> None:
+        """See ``Worker``."""
+        super().renew_after_fork()
+        self._recaller.name = self.worker_id
 
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeError("the manager is closed")
+        if self._sleeps:
+            self._wake()
+
+    def _tasks(self) -> Sequence[PeriodicTask]:
+        return (
+            PeriodicTask("memory watch", 0.25, self._notice_writes),
+            PeriodicTask("contribution count", 0.25, self._contributions.count),
+            PeriodicTask("layer watch", 0.25, self._watch_layers),
+        )
+
+    def _reports(self) -> Sequence[PeriodicTask]:
+        post = HealthPost(self.store, self.worker_id).post
+        return (PeriodicTask("layer report", 1.0, lambda: post(self.layer_health().values())),)
 
     def _obey(self, configs: ConfigSet) -> None:
         self._executor.max_concurrent = configs.default.config.max_concurrent
 
     def _recalls(self) -> int:
         return self._recaller.count
+
+    def _watch_layers(self) -> None:
+        """Repair slots, try layers that are down, and note which one blocks an event loop."""
+        self._executor.sweep()
+        self._lifecycle.try_layers()
+        for layer, block in list(self._executor.blocks.items()):
+            self._health.note_block(layer, block.where, block.seconds)
 
     def _notice_writes(self) -> None:
         """End cached answers over layers that were written to, by this process or another one."""

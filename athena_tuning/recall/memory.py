@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import Enum
 from itertools import islice
 from pathlib import Path
+from typing import Any, Final
 
 import apsw
 
-from athena_tuning.recall.items import Item
+from athena_tuning.recall.items import BadItems, Item, half_character
+from athena_tuning.recall.layers import schema
 from athena_tuning.recall.layers.graph import GraphLayer
 from athena_tuning.recall.layers.memory_file import MemoryFile
-from athena_tuning.recall.layers.rows import PUT, SCHEMA, values
-from athena_tuning.recall.layers.text import TextLayer, neighbours
+from athena_tuning.recall.layers.rows import PUT, next_row, values
+from athena_tuning.recall.layers.text import TextLayer
 
 BATCH = 500
 """Items written in one transaction."""
+
+
+class AnyScope(Enum):
+    """In place of a scope."""
+
+    ANY = "any"
+
+
+ANY_SCOPE: Final = AnyScope.ANY
+"""The only scope that has an item of the id."""
+
+_Key = tuple[str, str]
+"""What tells items apart: id, and scope or nothing."""
+
+_Rows = Mapping[str, set[int]]
+"""Rows by layer."""
 
 
 class Memory:
     """Remembers and forgets items; ``layers`` search them.
 
     Args:
-        path: the SQLite file, made if it is missing; ":memory:" is gone after ``close``.
+        path: the SQLite file, made if it is missing and brought up to date if it is older; ":memory:" is
+            gone after ``close``.
 
     Raises:
         ValueError: if the path cannot be opened as a memory.
@@ -31,60 +51,74 @@ class Memory:
 
     def __init__(self, path: Path | str) -> None:
         self.file = MemoryFile(path)
-        self.layers: dict[str, TextLayer | GraphLayer] = {
+        self.layers: dict[str, TextLayer] = {
             "episodic": TextLayer(self.file, "episodic"),
             "semantic": TextLayer(self.file, "semantic"),
             "procedural": TextLayer(self.file, "procedural"),
             "prospective": TextLayer(self.file, "prospective"),
             "graph": GraphLayer(self.file),
         }
-        with self.file.write() as db:
-            if db.pragma("user_version") == 0:
-                db.execute(SCHEMA)
-                for layer in self.layers.values():
-                    layer.create(db)
-                db.pragma("user_version", 1)
+        try:
+            schema.prepare(self.file, self.layers.values())
+        except BaseException:
+            self.file.close()
+            raise
 
     def remember(
-        self, items: Iterable[Item], progress: Callable[[int], None] | None = None
+        self, items: Iterable[Item | Mapping[str, Any]], progress: Callable[[int], None] | None = None
     ) -> dict[str, int]:
-        """Keep items, in their order; an id that is known is replaced. Return how many by layer.
+        """Keep items, in their order, and return how many by layer. An id that its scope knows is replaced.
 
         Args:
             items: what to keep; written in transactions of 500.
             progress: told how many are kept so far, after each transaction.
 
         Raises:
-            ValueError: if an item is for a layer that this memory does not have; nothing of its batch is
-                kept.
+            BadItems: at the end, if an item does not fit or is for a layer that this memory does not have;
+                all others are kept.
         """
-        counts: dict[str, int] = defaultdict(int)
-        waiting = iter(items)
+        counts: Counter[str] = Counter()
+        bad: list[tuple[int, str]] = []
+        waiting = self._good(items, bad)
         while batch := list(islice(waiting, BATCH)):
-            self._remember_batch(batch)
-            for item in batch:
-                counts[item.layer] += 1
+            with self.file.write() as db:
+                self._remember_batch(db, batch)
+            counts.update(item.layer for item in batch)
+            self.join_parts(1 / 4)
             if progress is not None:
-                progress(sum(counts.values()))
+                progress(counts.total())
+        if counts.total() > BATCH:
+            self.join_parts()
+        if bad:
+            raise BadItems(bad, counts)
         return dict(counts)
 
-    def _remember_batch(self, batch: list[Item]) -> None:
-        for item in batch:
-            self.check_layer(item)
-        with self.file.write() as db:
-            stale: dict[str, set[int]] = defaultdict(set)
-            fresh: dict[str, set[int]] = defaultdict(set)
-            for item in batch:
-                self._unindex(db, item.id, stale, fresh)
-                [(row,)] = db.execute(PUT, values(item))
-                for rows in fresh.values():
-                    rows.discard(row)  # it may have come from another layer, in this batch
-                fresh[item.layer].add(row)
-            for layer, rows in fresh.items():
-                around = {near for row in rows for near, _ in neighbours(db, row)} - rows
-                stale[layer] |= around
-                fresh[layer] = rows | around
-            self._reindex(db, stale, fresh)
+    def _good(self, items: Iterable[Item | Mapping[str, Any]], bad: list[tuple[int, str]]) -> Iterator[Item]:
+        """Give the items that fit, and note why the others do not."""
+        for position, given in enumerate(items, 1):
+            try:
+                item = given if isinstance(given, Item) else Item.from_dict(given)
+                self.check_layer(item)
+            except ValueError as exc:
+                bad.append((position, str(exc)))
+            else:
+                yield item
+
+    def join_parts(self, share: float = 1 / 64) -> None:
+        """Make one part of each index that grew by at least this share since: searches are faster then."""
+        for layer in self.layers.values():
+            layer.join_parts(share)
+
+    def _remember_batch(self, db: apsw.Connection, batch: Iterable[Item]) -> None:
+        items = {_key(item.id, item.scope): item for item in batch}  # of two with one id the last is kept
+        known = _find(db, items)
+        stale = self._rows(known.values())
+        around = self._touched(db, stale)
+        rows = {key: row for key, (row, _) in known.items()}
+        rows |= _new_rows(db, [item for key, item in items.items() if key not in known])
+        db.executemany(PUT, [values(rows[key], item) for key, item in items.items()])
+        fresh = self._rows((rows[key], item.layer) for key, item in items.items())
+        self._reindex(db, stale, fresh, _union(around, self._touched(db, fresh)))
 
     def check_layer(self, item: Item) -> None:
         """Raise ``ValueError`` if there is no layer for this item."""
@@ -92,30 +126,40 @@ class Memory:
             known = ", ".join(self.layers)
             raise ValueError(f"item {item.id!r:.80} is for layer {item.layer!r}; there are {known}")
 
-    def forget(self, item_id: str) -> bool:
-        """Drop an item; False if nobody knew it."""
-        return self.forget_many([item_id]) == 1
+    def forget(self, item_id: str, scope: str | AnyScope | None = ANY_SCOPE) -> bool:
+        """Drop an item; False if nobody knew it. See ``forget_many``."""
+        return self.forget_many([item_id], scope) == 1
 
-    def forget_many(self, item_ids: Iterable[str]) -> int:
-        """Drop items, 500 in a transaction; return how many were known."""
+    def forget_many(self, item_ids: Iterable[str], scope: str | AnyScope | None = ANY_SCOPE) -> int:
+        """Drop items, 500 in a transaction; return how many were known.
+
+        Args:
+            item_ids: their ids.
+            scope: theirs; None: they are in none. Without it, an id may be in any scope, but only in one.
+
+        Raises:
+            ValueError: if ``scope`` is not given and several have an item of this id; nothing of its batch
+                is dropped.
+        """
         known = 0
         waiting = iter(dict.fromkeys(item_ids))
         while batch := list(islice(waiting, BATCH)):
-            known += self._forget_batch(batch)
+            ids = [item_id for item_id in batch if not half_character(item_id)]
+            with self.file.write() as db:
+                if isinstance(scope, AnyScope):
+                    found = _find_anywhere(db, ids)
+                elif half_character(scope or ""):
+                    found = {}
+                else:
+                    found = _find(db, [_key(item_id, scope) for item_id in ids])
+                self._forget_batch(db, self._rows(found.values()))
+            known += len(found)
         return known
 
-    def _forget_batch(self, batch: list[str]) -> int:
-        with self.file.write() as db:
-            stale: dict[str, set[int]] = defaultdict(set)
-            fresh: dict[str, set[int]] = defaultdict(set)
-            known = [item_id for item_id in batch if self._unindex(db, item_id, stale, fresh) is not None]
-            if known:
-                gone = db.executemany("DELETE FROM item WHERE id = ? RETURNING row", [(i,) for i in known])
-                rows = {row for (row,) in gone}
-                for around in fresh.values():
-                    around.difference_update(rows)
-                self._reindex(db, stale, fresh)
-            return len(known)
+    def _forget_batch(self, db: apsw.Connection, gone: _Rows) -> None:
+        around = self._touched(db, gone)
+        db.executemany("DELETE FROM item WHERE row = ?", [(row,) for rows in gone.values() for row in rows])
+        self._reindex(db, gone, {}, around)
 
     def counts(self) -> dict[str, int]:
         """Return the items of each layer."""
@@ -131,24 +175,69 @@ class Memory:
         self.file.close()
 
     @staticmethod
-    def _unindex(
-        db: apsw.Connection, item_id: str, stale: dict[str, set[int]], fresh: dict[str, set[int]]
-    ) -> str | None:
-        """Note what must leave the index, and what was around it, if the id is known."""
-        known = db.execute("SELECT row, layer FROM item WHERE id = ?", (item_id,)).fetchone()
-        if known is None:
-            return None
-        row, layer = int(known[0]), str(known[1])
-        around = {near for near, _ in neighbours(db, row)}
-        stale[layer] |= {row, *around}
-        fresh[layer] |= around
-        return layer
+    def _rows(places: Iterable[tuple[int, str]]) -> _Rows:
+        rows: dict[str, set[int]] = defaultdict(set)
+        for row, layer in places:
+            rows[layer].add(row)
+        return rows
 
-    def _reindex(self, db: apsw.Connection, stale: dict[str, set[int]], fresh: dict[str, set[int]]) -> None:
-        for layer in stale.keys() | fresh.keys():
-            self.layers[layer].remove(db, stale[layer])
-            self.layers[layer].add(db, sorted(fresh[layer]))
-            db.execute(
-                "INSERT INTO layer_writes VALUES (?, 1) ON CONFLICT(layer) DO UPDATE SET writes = writes + 1",
-                (layer,),
-            )
+    def _touched(self, db: apsw.Connection, rows: _Rows) -> _Rows:
+        return {layer: self.layers[layer].touched(db, changed) for layer, changed in rows.items()}
+
+    def _reindex(self, db: apsw.Connection, gone: _Rows, fresh: _Rows, around: _Rows) -> None:
+        """Bring the indexes up to date.
+
+        Args:
+            db: in a transaction that has changed the items.
+            gone: rows whose old words leave the index of a layer.
+            fresh: rows whose new words go into it.
+            around: rows that were, or are, neighbours of either.
+        """
+        for layer in gone.keys() | fresh.keys():
+            index, new = self.layers[layer], fresh.get(layer, set())
+            old = gone.get(layer, set())
+            beside = around.get(layer, set()) - old - new
+            index.remove(db, old | beside)
+            index.add(db, new | beside)
+        schema.note_writes(db, gone.keys() | fresh.keys())
+
+
+def _key(item_id: str, scope: str | None) -> _Key:
+    return item_id, scope or ""
+
+
+def _union(one: _Rows, other: _Rows) -> _Rows:
+    return {layer: one.get(layer, set()) | other.get(layer, set()) for layer in one.keys() | other.keys()}
+
+
+def _find(db: apsw.Connection, keys: Iterable[_Key]) -> dict[_Key, tuple[int, str]]:
+    """Return row and layer of those of the keys that are known."""
+    sql = "SELECT id, ifnull(scope, ''), row, layer FROM item WHERE id = ? AND ifnull(scope, '') = ?"
+    return {(item_id, scope): (row, layer) for item_id, scope, row, layer in db.executemany(sql, keys)}
+
+
+def _find_anywhere(db: apsw.Connection, ids: Iterable[str]) -> dict[_Key, tuple[int, str]]:
+    """Return row and layer of those of the ids that are known, in whatever scope.
+
+    Raises:
+        ValueError: if two scopes have one of them.
+    """
+    sql = "SELECT id, ifnull(scope, ''), row, layer FROM item WHERE id = ?"
+    found: dict[str, tuple[_Key, tuple[int, str]]] = {}
+    for item_id, scope, row, layer in db.executemany(sql, [(item_id,) for item_id in ids]):
+        if item_id in found:
+            scopes = f"{found[item_id][0][1]!r} and {scope!r}"
+            raise ValueError(f"the scopes {scopes} have an item {item_id!r:.80}: say which with scope=")
+        found[item_id] = ((item_id, scope), (row, layer))
+    return dict(found.values())
+
+
+def _new_rows(db: apsw.Connection, items: Iterable[Item]) -> dict[_Key, int]:
+    """Return a free row for each item, in their order within each scope."""
+    free: dict[str | None, int] = {}
+    rows = {}
+    for item in items:
+        row = free.get(item.scope) or next_row(db, "item", "row", item.scope)
+        free[item.scope] = row + 1
+        rows[_key(item.id, item.scope)] = row
+    return rows

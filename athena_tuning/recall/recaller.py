@@ -5,23 +5,51 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
+from athena_tuning import fork
+from athena_tuning.control.breaker import Admission
+from athena_tuning.control.layer_health import HealthMonitor
 from athena_tuning.model import ConfigSet, QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.recall import request
+from athena_tuning.recall import result
 from athena_tuning.recall.cache import AnswerCache
+from athena_tuning.recall.cache_key import cache_key
 from athena_tuning.recall.classification import classify
 from athena_tuning.recall.contribution import HOLDBACK, ContributionCount
+from athena_tuning.recall.current import MAX_DEPTH, recalls_above
 from athena_tuning.recall.execution.executor import ParallelLayerExecutor
-from athena_tuning.recall.execution.fanout import ExecutionResult, QueryTask
+from athena_tuning.recall.execution.task import ExecutionResult, QueryTask
 from athena_tuning.recall.items import LayerQuery
-from athena_tuning.recall.layers.base import Layer
 from athena_tuning.recall.peak import PeakMemory
-from athena_tuning.recall.request import Answer, Asked
+from athena_tuning.recall.plan import RecallPlan, candidates
+from athena_tuning.recall.registered_layer import RegisteredLayer
+from athena_tuning.recall.request import RecallRequest
+from athena_tuning.recall.result import RecallResult
 from athena_tuning.recall.routing import select_layers
-from athena_tuning.recall.single_flight import Flight, Flights
+from athena_tuning.recall.snapshot import Snapshot
+from athena_tuning.single_flight import Flight, SingleFlight
+
+MAX_CACHED_TEXT = 4000
+"""Longer queries are rarely repeated, and would fill the memory with their own text."""
+
+
+@dataclass(slots=True)
+class _Round:
+    """What a recall still has to do once it is known what it need not.
+
+    Attributes:
+        tasks: to run.
+        known: answers that the cache has, by layer.
+        left_out: why layers are not asked, by layer.
+    """
+
+    tasks: list[QueryTask]
+    known: Mapping[str, Snapshot]
+    left_out: dict[str, str]
 
 
 class Recaller:
@@ -30,119 +58,115 @@ class Recaller:
     Args:
         name: begins the ids of its recalls.
         executor: runs the layer tasks.
-        cache: keeps complete answers.
+        cache: keeps answers of layers.
+        health: says which layers are left out.
+        try_layers: called when one is left out: it may be time to try it.
         profiler: every recall is recorded there, whatever came of it.
         configs: gives the configs in force.
         clock: Unix seconds.
         contributions: told what the layers gave.
         chance: draws from 0 to 1; below ``HOLDBACK`` a recall asks what its config leaves out, too.
+        identity: context variables on which answers depend.
     """
 
     def __init__(
         self,
         name: str,
         executor: ParallelLayerExecutor,
-        cache: AnswerCache[Answer],
+        cache: AnswerCache[Snapshot, RecallResult],
+        health: HealthMonitor,
+        try_layers: Callable[[], object],
         profiler: PerformanceProfiler,
         configs: Callable[[], ConfigSet],
         clock: Callable[[], float],
         contributions: ContributionCount,
         chance: Callable[[], float],
+        identity: Iterable[ContextVar[Any]] = (),
     ) -> None:
         self.count = 0
-        self._counting = threading.Lock()
-        self.layers: Mapping[str, Layer] = {}
-        self._name = name
+        self.layers: Mapping[str, RegisteredLayer] = {}
+        self.name = name
         self._executor = executor
         self._cache = cache
+        self._health = health
+        self._try_layers = try_layers
         self._profiler = profiler
         self._configs = configs
         self._clock = clock
         self._contributions = contributions
         self._chance = chance
-        self._flights: Flights[Answer] = Flights()
+        self._identity = tuple(identity)
         self._numbers = itertools.count(1)
+        self.renew_after_fork()
+        fork.register(self)
 
-    def register(self, layer: Layer) -> None:
-        """Ask ``layer`` from the next recall on, in place of one with its name.
+    def renew_after_fork(self) -> None:
+        """Make the lock anew in a forked child; recalls under way are the parent's."""
+        self._counting = threading.Lock()
+        self._flights: SingleFlight[RecallResult] = SingleFlight()
 
-        Raises:
-            ValueError: if it has no name or no ``search``.
-        """
-        name = getattr(layer, "name", None)
-        if not isinstance(name, str) or not name or name.startswith("_"):
-            raise ValueError(f"a layer's name must be text that does not begin with '_', not {name!r:.80}")
-        if not callable(getattr(layer, "search", None)):
-            raise ValueError(f"layer {name!r} has no search(query, k, deadline)")
-        if (seconds := getattr(layer, "cache_seconds", None)) is not None:
-            self._cache.set_lifetime(name, seconds)
-        self.layers = {**self.layers, name: layer}
-        self._cache.written([name])
+    def register(self, layer: RegisteredLayer) -> None:
+        """Ask ``layer`` from the next recall on, in place of one with its name."""
+        if layer.cache_seconds is not None or layer.stale_seconds:
+            self._cache.set_lifetime(layer.name, layer.cache_seconds, layer.stale_seconds)
+        self._health.add(layer.name)
+        self.layers = {**self.layers, layer.name: layer}
+        self._cache.written([layer.name])
 
-    def recall(
-        self,
-        query: str,
-        context: Mapping[str, Any] | None,
-        k: int,
-        scope: str | None,
-        use_cache: bool,
-        use_parallel: bool,
-    ) -> dict[str, Any]:
+    def recall(self, request: RecallRequest) -> dict[str, Any]:
         """Recall and wait in this thread."""
-        asked = self._ask(query, context, k, scope, use_cache, use_parallel)
-        given = self._cache.get(asked.key) if asked.cached else None
-        if given is not None:
-            return self._finish(asked, given, shared=True)
-        flight, first = self._board(asked)
+        plan = self._plan(request)
+        answer, known = self._look_up(plan)
+        if answer is not None:
+            return self._finish(plan, answer, shared=True)
+        flight, first = self._join(plan)
+        shared = False
         try:
             if flight is not None and not first:
-                given = flight.wait(asked.patience)
-            if not (shared := given is not None):
-                results = self._executor.run(_tasks(asked), parallel=asked.parallel, deadline=asked.deadline)
-                given = self._answer(asked, results)
+                answer = flight.wait(plan.patience)
+                shared = answer is not None
+                if not shared:
+                    self._flights.forget(flight)
+            if answer is None:
+                todo = self._prepare(plan, known)
+                results = []
+                if todo.tasks:
+                    results = self._executor.run(
+                        todo.tasks, parallel=plan.parallel, deadline=plan.deadline, purpose=plan
+                    )
+                answer = self._combine(plan, todo, results)
         finally:
-            self._leave(asked, flight if first else None, given)
-        return self._finish(asked, given, shared=shared)
+            self._leave(plan, flight if first else None, answer)
+        return self._finish(plan, answer, shared=shared)
 
-    async def arecall(
-        self,
-        query: str,
-        context: Mapping[str, Any] | None,
-        k: int,
-        scope: str | None,
-        use_cache: bool,
-        use_parallel: bool,
-    ) -> dict[str, Any]:
+    async def arecall(self, request: RecallRequest) -> dict[str, Any]:
         """Recall without blocking the running loop."""
-        asked = self._ask(query, context, k, scope, use_cache, use_parallel)
-        given = self._cache.get(asked.key) if asked.cached else None
-        if given is not None:
-            return self._finish(asked, given, shared=True)
-        flight, first = self._board(asked)
+        plan = self._plan(request)
+        answer, known = self._look_up(plan)
+        if answer is not None:
+            return self._finish(plan, answer, shared=True)
+        flight, first = self._join(plan)
+        shared = False
         try:
             if flight is not None and not first:
-                given = await flight.join(asked.patience)
-            if not (shared := given is not None):
-                results = await self._executor.arun(
-                    _tasks(asked), parallel=asked.parallel, deadline=asked.deadline
-                )
-                given = self._answer(asked, results)
+                answer = await flight.wait_async(plan.patience)
+                shared = answer is not None
+                if not shared:
+                    self._flights.forget(flight)
+            if answer is None:
+                todo = self._prepare(plan, known)
+                results = []
+                if todo.tasks:
+                    results = await self._executor.arun(
+                        todo.tasks, parallel=plan.parallel, deadline=plan.deadline, purpose=plan
+                    )
+                answer = self._combine(plan, todo, results)
         finally:
-            self._leave(asked, flight if first else None, given)
-        return self._finish(asked, given, shared=shared)
+            self._leave(plan, flight if first else None, answer)
+        return self._finish(plan, answer, shared=shared)
 
-    def _ask(
-        self,
-        query: str,
-        context: Mapping[str, Any] | None,
-        k: int,
-        scope: str | None,
-        use_cache: bool,
-        use_parallel: bool,
-    ) -> Asked:
-        started = time.monotonic()
-        request.check(query, context, k, scope)
-        context = dict(context) if context else request.NO_CONTEXT
+    def _plan(self, request: RecallRequest) -> RecallPlan:
+        query, context = request.query, request.context or {}
         query_type = classify(query)
         configs = self._configs()
         version = configs.by_type.get(query_type, configs.default)
@@ -154,52 +178,118 @@ class Recaller:
                 skipped = frozenset()
             names = select_layers(query, query_type, names, context=context, skipped=skipped)
         track = bool(context.get("track_memory"))
-        return Asked(
-            query_id=f"{self._name}-{next(self._numbers)}",
-            text=query,
+        key = None
+        if request.use_cache and config.enable_cache and not track and len(query) <= MAX_CACHED_TEXT:
+            key = cache_key(query, request.scope, request.k, context, self._identity)
+        return RecallPlan(
+            request=request,
+            query_id=f"{self.name}-{next(self._numbers)}",
             query_type=query_type,
-            k=k,
-            scope=scope,
-            context=context,
-            layers=tuple(layers[name] for name in names),
-            layer_names=names,
             config=config,
             config_version=version.version,
-            parallel=use_parallel and config.enable_parallel,
-            cached=use_cache and config.enable_cache and not track and len(query) <= request.MAX_CACHED_TEXT,
+            layers=tuple([layers[name] for name in names]),
+            layer_names=names,
+            parallel=request.use_parallel and config.enable_parallel,
+            key=key,
+            stamp=self._cache.stamp(names) if key is not None else (),
             timestamp=self._clock(),
-            started=started,
-            key=(query, scope, k, names, tuple(sorted((n, repr(v)) for n, v in context.items()))),
-            stamp=self._cache.stamp(names),
             peak=PeakMemory() if track else None,
         )
 
-    def _board(self, asked: Asked) -> tuple[Flight[Answer] | None, bool]:
-        """Return the flight to wait for or to land, and whether this recall began it."""
-        return self._flights.board((asked.key, asked.stamp)) if asked.cached else (None, False)
+    def _look_up(self, plan: RecallPlan) -> tuple[RecallResult | None, Mapping[str, Snapshot]]:
+        """Return the whole answer if it is known, and else what is known of it."""
+        if plan.key is None:
+            return None, {}
+        known, whole = self._cache.get(plan.key, plan.layer_names)
+        return whole, known
 
-    def _answer(self, asked: Asked, results: list[ExecutionResult]) -> Answer:
-        given = request.answer(results, asked.k, asked.parallel and len(results) > 1)
-        if given.complete:
-            self._contributions.offer(asked, results)
-        if asked.cached and given.complete:
-            self._cache.put(asked.key, given, asked.layer_names, asked.stamp)
-        return given
+    def _join(self, plan: RecallPlan) -> tuple[Flight[RecallResult] | None, bool]:
+        """Return the flight to wait for or to resolve, and whether this recall began it.
 
-    def _leave(self, asked: Asked, flight: Flight[Answer] | None, given: Answer | None) -> None:
-        """Land the flight that this recall began; record a recall that its caller gave up."""
+        A recall within a recall waits for no other one, which may be waiting for it.
+        """
+        if plan.key is None or recalls_above() or not all(map(self._cache.keeps, plan.layer_names)):
+            return None, False
+        return self._flights.join((plan.key, plan.layer_names, plan.stamp))
+
+    def _prepare(self, plan: RecallPlan, known: Mapping[str, Snapshot]) -> _Round:
+        """Decide which layers are asked: none that is known, or down, or waits for this very answer."""
+        request = plan.request
+        query = LayerQuery(request.query, request.scope, plan.query_type, request.context or {})
+        limit = candidates(request.k)
+        above = recalls_above()
+        todo = _Round([], known, {})
+        for layer in plan.layers:
+            name = layer.name
+            if name in known:
+                continue
+            if above and (why := _recursion(plan, name, above)):
+                todo.left_out[name] = why
+                continue
+            admission, timeout, why = self._health.admit(name, plan.config.timeout_for(name))
+            if admission is Admission.LEAVE_OUT:
+                todo.left_out[name] = why
+            else:
+                todo.tasks.append(layer.task(query, limit, timeout))
+        if todo.left_out:
+            self._try_layers()
+        return todo
+
+    def _combine(self, plan: RecallPlan, todo: _Round, results: list[ExecutionResult]) -> RecallResult:
+        missing = list(todo.left_out)
+        for of in results:
+            if not of.success:
+                missing.append(of.layer_name)
+            self._health.note(
+                of.layer_name,
+                of.outcome,
+                of.elapsed_ms / 1000,
+                of.error or "",
+                of_layer=of.of_layer,
+                at_deadline=of.at_deadline,
+            )
+        stale = self._stale(plan, missing) if missing else {}
+        answer = result.combine(plan, results, todo.known, todo.left_out, stale)
+        if results:
+            fresh = answer.by_layer
+            if stale:
+                fresh = {name: part for name, part in fresh.items() if name not in stale}
+            self._contributions.offer(plan, fresh)
+            if plan.key is not None:
+                kept = {name: part for name, part in fresh.items() if part.is_whole}
+                whole = answer if answer.complete and len(kept) == len(fresh) else None
+                self._cache.put(plan.key, plan.layer_names, plan.stamp, kept, whole)
+        elif plan.key is not None and answer.complete:
+            self._cache.put(plan.key, plan.layer_names, plan.stamp, answer.by_layer, answer)
+        return answer
+
+    def _stale(self, plan: RecallPlan, missing: Iterable[str]) -> dict[str, tuple[Snapshot, float]]:
+        """Return expired answers in place of those that are missing, for layers that allow it."""
+        found: dict[str, tuple[Snapshot, float]] = {}
+        for name in missing:
+            if plan.key is not None and self.layers[name].stale_seconds:
+                old = self._cache.stale(plan.key, name)
+                if old is not None:
+                    self._health.note_stale(name)
+                    found[name] = old
+        return found
+
+    def _leave(
+        self, plan: RecallPlan, flight: Flight[RecallResult] | None, answer: RecallResult | None
+    ) -> None:
+        """Resolve the flight that this recall began; record a recall that its caller gave up."""
         if flight is not None:
-            self._flights.land(flight, given)
-        if given is None:
-            if asked.peak is not None:
-                asked.peak.stop()
-            self._record(request.cancelled(asked))
+            self._flights.resolve(flight, answer)
+        if answer is None:
+            if plan.peak is not None:
+                plan.peak.stop()
+            self._record(result.cancelled(plan))
 
-    def _finish(self, asked: Asked, given: Answer, *, shared: bool) -> dict[str, Any]:
-        memory_mb = asked.peak.stop() if asked.peak is not None else None
-        latency_ms = (time.monotonic() - asked.started) * 1000
-        self._record(request.metrics(asked, given, latency_ms, memory_mb, shared=shared))
-        return request.response(asked, given, latency_ms, shared=shared)
+    def _finish(self, plan: RecallPlan, answer: RecallResult, *, shared: bool) -> dict[str, Any]:
+        memory_mb = plan.peak.stop() if plan.peak is not None else None
+        latency_ms = (time.monotonic() - plan.request.started) * 1000
+        self._record(result.metrics(plan, answer, latency_ms, memory_mb, shared=shared))
+        return result.response(plan, answer, latency_ms, shared=shared)
 
     def _record(self, metrics: QueryMetrics) -> None:
         self._profiler.record_query(metrics)
@@ -207,17 +297,14 @@ class Recaller:
             self.count += 1
 
 
-def _tasks(asked: Asked) -> list[QueryTask]:
-    query = LayerQuery(asked.text, asked.scope, asked.query_type, asked.context)
-    wanted = request.candidates(asked.k)
-    return [
-        QueryTask(
-            layer.name,
-            layer.search,
-            (query, wanted),
-            timeout_seconds=asked.config.timeout_for(layer.name),
-            takes_deadline=True,
-            keeps_deadline=getattr(layer, "keeps_deadline", False),
-        )
-        for layer in asked.layers
-    ]
+def _recursion(plan: RecallPlan, layer: str, above: list[Any]) -> str | None:
+    """Return why a layer is not asked by a recall that is made within layers; None if it is asked."""
+    if len(above) >= MAX_DEPTH:
+        return f"recalls are nested more than {MAX_DEPTH} deep"
+    request = plan.request
+    for run, outer in above:
+        asked = outer.request
+        same = (asked.query, asked.scope, asked.k) == (request.query, request.scope, request.k)
+        if run.layer_name == layer and same:
+            return "it asks for this very answer itself"
+    return None

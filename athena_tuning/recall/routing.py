@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from athena_tuning.recall.classification import READ, whole_words
+from athena_tuning.recall.classification import what_tells, whole_words
 
 DEFAULTS: Mapping[str, tuple[str, ...]] = {
     "temporal": ("episodic", "semantic"),
-    "factual": ("semantic", "graph"),
+    "factual": ("episodic", "semantic", "graph"),
     "relational": ("graph", "semantic"),
     "procedural": ("procedural", "semantic"),
     "prospective": ("prospective", "semantic"),
@@ -64,7 +64,7 @@ def select_layers(
         >>> select_layers("When did the deploy fail?", "temporal", ["episodic", "semantic", "graph"])
         ('episodic', 'semantic')
     """
-    wanted = _wanted(text[:READ], query_type)
+    wanted = _wanted(what_tells(text), query_type)
     debugging = context is not None and context.get("phase") == "debugging"
     chosen = tuple(
         name

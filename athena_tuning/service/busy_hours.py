@@ -1,4 +1,4 @@
-"""When it is slow and when busy: what the Patterns page asks, and its sentences."""
+"""When it is slow and when busy, by hour and weekday: what the Patterns page shows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def measure_of(grid: HourWeekday, measure: str) -> Any:
     return getattr(grid, measure)
 
 
-def in_words(profiler: PerformanceProfiler, view: View) -> tuple[str, str]:
+def worst_and_busiest(profiler: PerformanceProfiler, view: View) -> tuple[str, str]:
     """Say which hour is worst by p99 and which is busiest."""
     grid = hour_weekday(profiler, view)
     usual = profiler.summary(**view.where)
@@ -68,13 +68,13 @@ def in_hour(profiler: PerformanceProfiler, view: View, day: int, hour: int, limi
     zone = units.zone(view.timezone)
     turn = datetime.fromtimestamp(view.start, zone).replace(hour=hour, minute=0, second=0, microsecond=0)
     turn += timedelta(days=(day - turn.weekday()) % 7) - timedelta(days=7)
-    found: list[QueryMetrics] = []
+    slow: list[QueryMetrics] = []
     while turn.timestamp() < view.end:
         start, end = max(turn.timestamp(), view.start), min(turn.timestamp() + 3600, view.end)
         if start < end:
-            found += profiler.slow_records(limit, percentile=0, **view.only(start=start, end=end).where)
+            slow += profiler.slow_records(limit, percentile=0, **view.only(start=start, end=end).where)
         turn += timedelta(days=7)
-    return sorted(found, key=lambda record: -(record.latency_ms or 0.0))[:limit]
+    return sorted(slow, key=lambda record: -(record.latency_ms or 0.0))[:limit]
 
 
 def _hour(day: int, hour: int) -> str:

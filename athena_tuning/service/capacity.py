@@ -1,4 +1,4 @@
-"""How much more would more tasks in flight give: the contention law, beside what it was fitted on."""
+"""Throughput by tasks in flight: the fitted contention law, beside the measurements."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from athena_tuning.tuning.estimation.telemetry import Telemetry, trace_of
 from athena_tuning.tuning.settings import TELEMETRY
 from athena_tuning.tuning.simulation.search import mean_work
 
-MOST = 64
+MOST_IN_FLIGHT = 64
 """Tasks in flight up to which the curve is drawn."""
 
-SURE = 1.96
-"""Standard errors to either side that hold 95 % of the chances."""
+STANDARD_ERRORS = 1.96
+"""Standard errors to either side of a 95 % interval."""
 
 
-class Met(NamedTuple):
-    """Layer tasks/s at a number in flight, as tasks really met it, with its 95 % interval."""
+class Measured(NamedTuple):
+    """Layer tasks/s that were measured at a number in flight, with the 95 % interval."""
 
     in_flight: int
     per_second: float
@@ -36,82 +36,82 @@ class Curve:
 
     Attributes:
         per_second: layer tasks/s with 1, 2, … tasks always in flight, as the fitted law has it.
-        met: the same as it was met, before the law smoothed it.
-        seen_to: tasks in flight up to which it was met often enough; beyond, the law is asked further out.
-        levels: different numbers in flight that were met often enough.
+        measured: the same as it was measured.
+        measured_to: tasks in flight up to which there are measurements enough; beyond, the law extrapolates.
+        levels: different numbers in flight with measurements enough.
         recalls: recalls that it rests on.
     """
 
     per_second: tuple[float, ...]
-    met: tuple[Met, ...]
-    seen_to: int
+    measured: tuple[Measured, ...]
+    measured_to: int
     levels: int
     recalls: int
 
     def at(self, limit: int) -> float:
-        """Return the tasks/s at a limit, NaN beyond what the law can be asked for."""
+        """Return the tasks/s at a limit by the law, NaN beyond its range."""
         return self.per_second[limit - 1] if 1 <= limit <= len(self.per_second) else math.nan
 
-    def met_at(self, in_flight: int) -> float:
-        """Return the tasks/s that were met at a number in flight, NaN if it was not."""
-        return next((m.per_second for m in self.met if m.in_flight == in_flight), math.nan)
+    def measured_at(self, in_flight: int) -> float:
+        """Return the tasks/s that were measured at a number in flight, NaN if none were."""
+        return next((m.per_second for m in self.measured if m.in_flight == in_flight), math.nan)
 
     @property
     def fits(self) -> bool:
-        """Whether the law is near what was met: within its interval, or within a third of it."""
-        near = ((met, self.at(met.in_flight)) for met in self.met)
+        """Whether the law is near the measurements: within each interval, or within a third of the value."""
+        near = ((m, self.at(m.in_flight)) for m in self.measured)
         return all(m.low <= law <= m.high or abs(law / m.per_second - 1) <= 1 / 3 for m, law in near)
 
     @property
     def best(self) -> int:
-        """The smallest number in flight within 1 % of the highest throughput: more gives nothing."""
+        """The smallest number in flight within 1 % of the highest throughput."""
         enough = 0.99 * max(self.per_second)
-        return next(n for n, found in enumerate(self.per_second, start=1) if found >= enough)
+        return next(n for n, rate in enumerate(self.per_second, start=1) if rate >= enough)
 
 
 def curve(evidence: PerformanceProfiler) -> Curve | None:
-    """Fit the newest recalls; None where fewer than two numbers in flight were met often enough.
+    """Fit the newest recalls; None where fewer than two numbers in flight have measurements enough.
 
     ``X(n) = n · tasks / Σ wₗ·fₗ(n)``, as ``tuning.contention.capacity`` has it for recalls; w is a layer's
     own work in the mean recall, f its slowdown beside n.
     """
     telemetry = Telemetry().after(evidence.metrics[-TELEMETRY.recalls :])
-    laws, found = telemetry.laws, telemetry.contention.curve
+    laws, levels = telemetry.laws, telemetry.contention.curve
     trace = trace_of(telemetry.recalls, laws)
-    if found is None or found.levels < 2 or not len(trace):
+    if levels is None or levels.levels < 2 or not len(trace):
         return None
     work = mean_work(trace)
     tasks = sum(len(arrival.tasks) for arrival in trace.arrivals) / len(trace)
-    top = min(MOST, max(law.trusted for law in laws.values()))
+    top = min(MOST_IN_FLIGHT, max(law.trusted for law in laws.values()))
     fitted = tuple(tasks * capacity(n, work, laws) for n in range(1, top + 1))
     if not all(map(math.isfinite, fitted)):
         return None
-    return Curve(fitted, _met(found, work, laws, tasks), found.largest, found.levels, len(trace))
+    return Curve(fitted, _measured(levels, work, laws, tasks), levels.largest, levels.levels, len(trace))
 
 
-def _met(
-    found: concurrency_levels.Curve,
+def _measured(
+    levels: concurrency_levels.Curve,
     work: Mapping[str, float],
     laws: Mapping[str, ContentionLaw],
     tasks: float,
-) -> tuple[Met, ...]:
+) -> tuple[Measured, ...]:
     def per_second(n: int, slow: float) -> float:
         held = 0.0
         for layer, own in work.items():
-            share = found.shares.get(layer)
+            share = levels.shares.get(layer)
             if share is None:
                 held += own
             else:  # the slowdown is relative to the curve's 1, the work to a task alone
-                held += own * (1 + share * (slow - 1)) * found.work_ms[layer] / laws[layer].work_ms
+                held += own * (1 + share * (slow - 1)) * levels.work_ms[layer] / laws[layer].work_ms
         return tasks * n / held if held > 0 else math.nan
 
     return tuple(
-        Met(
+        Measured(
             int(n),
             per_second(int(n), slow),
-            per_second(int(n), slow * math.exp(SURE * error)),
-            per_second(int(n), slow * math.exp(-SURE * error)),
+            per_second(int(n), slow * math.exp(STANDARD_ERRORS * error)),
+            per_second(int(n), slow * math.exp(-STANDARD_ERRORS * error)),
         )
-        for n, slow, error in zip(found.n.tolist(), found.slow.tolist(), found.error.tolist(), strict=True)
-        if n <= found.largest
+        for n, slow, error in zip(levels.n.tolist(), levels.slow.tolist(), levels.error.tolist(), strict=True)
+        if n <= levels.largest
     )

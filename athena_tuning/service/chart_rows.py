@@ -16,6 +16,9 @@ QUANTILES = tuple(float(q) for q in np.unique(np.r_[np.linspace(0, 0.9, 37), 1 -
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 LONG_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
+LARGE_PERCENT = 900
+"""Percent from which a growth is written as a factor."""
+
 _BEYOND = 5
 
 
@@ -63,18 +66,25 @@ class LevelRow(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A moment to mark on a time axis: a config version or a note."""
+    """A moment to mark on a time axis: a config version or a note.
+
+    Attributes:
+        time: Unix seconds.
+        label: a word or two.
+        about: what happened, in a sentence.
+    """
 
     time: float
     label: str
+    about: str = ""
 
 
-class Foretold(NamedTuple):
-    """A change that was expected, and what came: log ratios, each with its 95 % interval."""
+class Prediction(NamedTuple):
+    """A change as it was expected and as it was observed: log ratios, each with its 95 % interval."""
 
     name: str
     expected: Estimate
-    came: Estimate
+    observed: Estimate
     n: int
 
 
@@ -83,13 +93,13 @@ def percent_change(log_ratio: float) -> float | None:
     return round(math.expm1(log_ratio) * 100, 3) if math.isfinite(log_ratio) else None
 
 
-def told_change(estimate: Estimate) -> str:
+def change_words(estimate: Estimate) -> str:
     """Write a change with its 95 % interval.
 
     Example:
-        >>> told_change(Estimate(math.log(0.8), math.log(0.7), math.log(1.05)))
+        >>> change_words(Estimate(math.log(0.8), math.log(0.7), math.log(1.05)))
         '−20 % (−30 to +5)'
-        >>> told_change(Estimate(0.0, 0.0, 0.0))
+        >>> change_words(Estimate(0.0, 0.0, 0.0))
         'unchanged'
     """
     if estimate == (0.0, 0.0, 0.0):
@@ -98,10 +108,17 @@ def told_change(estimate: Estimate) -> str:
     return f"{percent(estimate.value)} ({low} to {high})"
 
 
-def percent(log_ratio: float) -> str:
-    """Write a log ratio as a change in whole percent, with its sign."""
-    change = percent_change(log_ratio)
+def percent(log_ratio: float | None) -> str:
+    """Write a log ratio as a change in whole percent, with its sign; a large one as a factor.
+
+    Example:
+        >>> [percent(value) for value in (math.log(0.8), math.log(1.1), 0.001, math.log(14), None)]
+        ['−20 %', '+10 %', '0 %', '14x', '–']
+    """
+    change = None if log_ratio is None else percent_change(log_ratio)
     if change is None:
         return units.UNKNOWN
-    sign = "+" if change >= 0.5 else "−" if change <= -0.5 else "±"
-    return f"{sign}{abs(change):,.0f} %"
+    if change >= LARGE_PERCENT:
+        return f"{1 + change / 100:,.0f}x"
+    sign = "+" if change >= 0.5 else "−" if change <= -0.5 else ""
+    return f"{sign}{abs(change):.0f} %"

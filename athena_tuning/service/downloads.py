@@ -43,11 +43,11 @@ class Point(NamedTuple):
 
 def records_of(store: Store, view: View) -> Iterator[QueryMetrics]:
     """Give the recalls of a view, at most ``MOST_RECORDS``."""
-    found = stored_records(store, since=view.start, until=view.end, query_type=view.query_type)
+    stored = stored_records(store, since=view.start, until=view.end, query_type=view.query_type)
     layer, version = view.layer, view.config_version
     kept = (
         m
-        for m in found
+        for m in stored
         if (layer is None or layer in m.layers_queried) and version in (None, m.config_version)
     )
     return islice(kept, MOST_RECORDS)

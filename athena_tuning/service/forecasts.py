@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from athena_tuning.load.run import State
+from athena_tuning.load.run_handle import State
 from athena_tuning.load.whatif_run import Question, WhatIfRun
+from athena_tuning.lru_cache import LruCache
 
 MOST = 32
 MOST_WAITING = 6
@@ -19,6 +19,10 @@ class _Kept:
     made: float
     run: WhatIfRun
     next: WhatIfRun | None = None
+
+    def stop(self) -> None:
+        for run in filter(None, (self.run, self.next)):
+            run.stop()
 
 
 class Forecasts:
@@ -32,7 +36,7 @@ class Forecasts:
         self._clock = clock
         self._gate = threading.Semaphore()
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
+        self._kept: LruCache[Hashable, _Kept] = LruCache(MOST, on_evict=_Kept.stop)
 
     def ask(self, key: Hashable, question: Callable[[], Question], *, stale_after: float) -> WhatIfRun:
         """Return the run that answers a question, started now if nobody has asked it before.
@@ -45,11 +49,7 @@ class Forecasts:
         """
         with self._lock:
             now = self._clock()
-            kept = self._kept.get(key)
-            if kept is None:
-                kept = self._kept[key] = _Kept(now, self._start(question))
-            self._kept.move_to_end(key)
-            self._forget()
+            kept = self._kept.get_or_compute(key, lambda: _Kept(now, self._start(question)))
             if kept.next is not None and kept.next.state is not State.RUNNING:
                 kept.made, kept.run, kept.next = now, kept.next, None
             ended = kept.run.state is not State.RUNNING
@@ -60,19 +60,11 @@ class Forecasts:
     def close(self) -> None:
         """Stop all."""
         with self._lock:
-            for kept in self._kept.values():
-                for run in filter(None, (kept.run, kept.next)):
-                    run.stop()
-            self._kept.clear()
+            for kept in self._kept.clear():
+                kept.stop()
 
     def _start(self, question: Callable[[], Question]) -> WhatIfRun:
         waiting = sum(kept.run.state is State.RUNNING for kept in self._kept.values())
         if waiting >= MOST_WAITING:
             raise ValueError(f"{waiting} simulations are waiting already: try again in a few seconds")
         return WhatIfRun(question, self._gate).start()
-
-    def _forget(self) -> None:
-        while len(self._kept) > MOST:
-            _, kept = self._kept.popitem(last=False)
-            for run in filter(None, (kept.run, kept.next)):
-                run.stop()

@@ -12,10 +12,11 @@ import threading
 
 from athena_tuning.load.archive import RunArchive
 from athena_tuning.load.recordings import recorded_for
-from athena_tuning.load.remote_run import OrderedRun
-from athena_tuning.load.run import UNDER_WAY, LoadRun, Run
+from athena_tuning.load.remote_run import RemoteRun
+from athena_tuning.load.run import LoadRun
+from athena_tuning.load.run_handle import UNDER_WAY, Run
 from athena_tuning.load.spec import LoadSpec
-from athena_tuning.load.subprocess_run import ApartRun, is_heavy
+from athena_tuning.load.subprocess_run import SubprocessRun, is_heavy
 from athena_tuning.service.embedded import Embedded
 from athena_tuning.store import Store
 
@@ -84,9 +85,9 @@ class Loads:
 
     def _made(self, spec: LoadSpec) -> Run:
         if self._embedded is None:
-            return OrderedRun(self._store, spec)
+            return RemoteRun(self._store, spec)
         if is_heavy(spec) and self._store.url:
-            return ApartRun(self._embedded.memory, self._store.url, spec)
+            return SubprocessRun(self._embedded.memory, self._store.url, spec)
         return LoadRun(self._embedded.manager, spec, recorded=recorded_for(spec, self._store))
 
     def _keep(self, run: Run) -> None:

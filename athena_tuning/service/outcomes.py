@@ -1,4 +1,4 @@
-"""Did it help? What changes were expected to bring, held against what came: pure functions, no drawing."""
+"""Did it help? What changes were expected to bring against what was observed: pure functions, no drawing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from athena_tuning.model import Action, Annotation, ConfigVersion, Decision
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.profiling.columns.selection import Filter
 from athena_tuning.service import text, units
-from athena_tuning.service.chart_rows import Foretold, told_change
+from athena_tuning.service.chart_rows import Prediction, change_words
 from athena_tuning.service.view import View
 from athena_tuning.tuning.simulation.what_if import Estimate
 
@@ -21,7 +21,9 @@ LEAST = 30
 _SPREAD = tuple((np.arange(20) + 0.5) / 20)
 
 
-def came(profiler: PerformanceProfiler, view: View, before: int, after: int) -> tuple[Estimate, int] | None:
+def observed_change(
+    profiler: PerformanceProfiler, view: View, before: int, after: int
+) -> tuple[Estimate, int] | None:
     """Return the change of latency from one config version to another, and the recalls it rests on.
 
     The mean log latency of each query type under both, weighted by the type's recalls under the later one: a
@@ -55,34 +57,33 @@ def came(profiler: PerformanceProfiler, view: View, before: int, after: int) -> 
     return Estimate(shift, shift - error, shift + error), sum(weights)
 
 
-def held_against(
+def predictions(
     decisions: Sequence[Decision],
     versions: Sequence[ConfigVersion],
     observe: Callable[[int, int], tuple[Estimate, int] | None],
     *,
     most: int = 12,
-) -> list[Foretold]:
-    """Return the newest changes that had an expectation, with what came of them.
+) -> list[Prediction]:
+    """Return the newest changes that had an expectation, with what was observed of them.
 
-    The tuner's own verdict counts where there is one; else ``observe(before, after)`` is asked of versions.
+    The tuner's own verdict counts where there is one; else what ``observe(before, after)`` returns for two
+    versions.
     """
     parents = {version.version: version.parent for version in versions}
-    verdicts = judged(decisions)
-    found: list[Foretold] = []
+    verdicts = verdicts_of(decisions)
+    made: list[Prediction] = []
     for decision in decisions:
         expected = expectation(decision)
-        if expected is None or decision.config_version is None or len(found) >= most:
+        if expected is None or decision.config_version is None or len(made) >= most:
             continue
         verdict, version = verdicts.get(decision.decision_id), decision.config_version
         name = f"v{version}"
         if verdict is not None and verdict.observed is not None:
             seen = verdict.observed
-            found.append(Foretold(name, expected, Estimate(seen, seen, seen), verdict.samples))
-        elif (
-            seen_by := observe(parents.get(decision.config_version, 0), decision.config_version)
-        ) is not None:
-            found.append(Foretold(name, expected, *seen_by))
-    return found
+            made.append(Prediction(name, expected, Estimate(seen, seen, seen), verdict.samples))
+        elif (change := observe(parents.get(version, 0), version)) is not None:
+            made.append(Prediction(name, expected, *change))
+    return made
 
 
 def expectation(decision: Decision) -> Estimate | None:
@@ -99,13 +100,13 @@ def expectation(decision: Decision) -> Estimate | None:
     return Estimate(decision.predicted, best.low, best.high)
 
 
-def judged(decisions: Sequence[Decision]) -> Mapping[str, Decision]:
+def verdicts_of(decisions: Sequence[Decision]) -> Mapping[str, Decision]:
     """Return the verdicts by the decision that they judge."""
     return {d.verdict_on: d for d in reversed(decisions) if d.verdict_on}
 
 
-def explained(decision: Decision, verdict: Decision | None = None) -> list[str]:
-    """Return a decision in sentences: what, on which grounds, what else was considered, what came of it."""
+def explanation(decision: Decision, verdict: Decision | None = None) -> list[str]:
+    """Return a decision in sentences: what, on which grounds, what else was considered, how it turned out."""
     who = "A person" if decision.policy == "person" else f"The policy “{text.plain(decision.policy, 30)}”"
     did = {
         Action.KEEP: "left everything as it was",
@@ -115,20 +116,20 @@ def explained(decision: Decision, verdict: Decision | None = None) -> list[str]:
         Action.ROLLBACK: "took a change back",
     }[decision.action]
     whom = "all query types" if decision.scope == "all" else f"type {text.plain(decision.scope, 30)}"
-    told = [f"{who} {did} for {whom}, on {units.count(decision.samples)} recalls."]
+    sentences = [f"{who} {did} for {whom}, on {units.count(decision.samples)} recalls."]
     if (expected := expectation(decision)) is not None:
-        told.append(f"Expected: {told_change(expected)} (95 % interval).")
+        sentences.append(f"Expected: {change_words(expected)} (95 % interval).")
     if decision.bound:
-        told.append(f"What kept it from going further: {text.plain(decision.bound, 200)}.")
+        sentences.append(f"What kept it from going further: {text.plain(decision.bound, 200)}.")
     if decision.config_version:
-        told.append(f"In force as version {decision.config_version}.")
+        sentences.append(f"In force as version {decision.config_version}.")
     elif decision.action in (Action.CHANGE, Action.CANARY):
-        told.append("Not applied: the mode left that to a person.")
+        sentences.append("Not applied: the mode left that to a person.")
     if decision.observed is not None:
-        told.append(f"Observed: {told_change(Estimate(*[decision.observed] * 3))}.")
+        sentences.append(f"Observed: {change_words(Estimate(*[decision.observed] * 3))}.")
     if verdict is not None:
-        told.append(f"Verdict: {text.plain(verdict.summary, 240)}")
-    return told
+        sentences.append(f"Verdict: {text.plain(verdict.summary, 240)}")
+    return sentences
 
 
 def trail(

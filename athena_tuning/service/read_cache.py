@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
+
+from athena_tuning.lru_cache import LruCache
 
 T = TypeVar("T")
 
@@ -39,9 +40,8 @@ class Remembered:
         self._version_of = version
         self._clock = clock
         self._look_seconds = look_seconds
-        self._most = most
         self._lock = threading.Lock()
-        self._answers: OrderedDict[tuple[Hashable, int], Any] = OrderedDict()
+        self._answers: LruCache[tuple[Hashable, int], Any] = LruCache(most)
         self._looked_at = -look_seconds
         self._version = -1
 
@@ -51,19 +51,10 @@ class Remembered:
             self._looked_at = -self._look_seconds
 
     def answer(self, question: Hashable, compute: Callable[[], T]) -> T:
-        """Return the answer to a question, computed now if it is not known."""
+        """Return the answer to a question, computed now, once for all who ask now, if it is not known."""
         with self._lock:
             now = self._clock()
             if not 0 <= now - self._looked_at < self._look_seconds:
                 self._looked_at, self._version = now, self._version_of()
             key = (question, self._version)
-            if key in self._answers:
-                self._answers.move_to_end(key)
-                known: T = self._answers[key]
-                return known
-        found = compute()
-        with self._lock:
-            self._answers[key] = found
-            while len(self._answers) > self._most:
-                self._answers.popitem(last=False)
-        return found
+        return cast("T", self._answers.get_or_compute(key, compute))

@@ -10,12 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from athena_tuning.control import operations
+from athena_tuning.control.layer_health import posted_health
+from athena_tuning.frames import Records
 from athena_tuning.load.whatif_run import MOST_RECALLS, Question, WhatIfRun
 from athena_tuning.model import (
     Annotation,
     ConfigSet,
     ConfigVersion,
     Decision,
+    LayerHealth,
     Mode,
     QueryMetrics,
     TuningConfig,
@@ -213,19 +217,27 @@ class ReadService:
         """Return the sample workloads."""
         return sample_workloads.list_samples()
 
-    def workers(self) -> list[WorkerStatus]:
+    def workers(self) -> Records[WorkerStatus]:
         """Return all known managers, last seen first."""
         return self.store.workers()
 
-    def history(self, limit: int = 200, scope: str | None = None) -> list[ConfigVersion]:
+    def layer_health(self) -> dict[str, list[LayerHealth]]:
+        """Return how the layers of each manager are that is alive, by worker."""
+        return posted_health(self.store)
+
+    def history(self, limit: int = 200, scope: str | None = None) -> Records[ConfigVersion]:
         """Return config versions, newest first."""
         return self.store.config_history(limit=limit, scope=scope)
+
+    def undo_reason(self, scope: str = "all") -> str | None:
+        """Return what ``undo`` would do for a scope, in words; None where there is nothing to take back."""
+        return operations.undo_reason(self.history(2, scope))
 
     def notes(self) -> list[Annotation]:
         """Return what people noted and did beside configs, oldest first."""
         return self.store.annotations()
 
-    def decisions(self, limit: int = 200) -> list[Decision]:
+    def decisions(self, limit: int = 200) -> Records[Decision]:
         """Return the tuner's decisions, newest first."""
         return self.store.decisions(limit=limit)
 

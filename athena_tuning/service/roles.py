@@ -43,36 +43,39 @@ def actor_from(
     claims: Mapping[str, object] | None,
     *,
     sign_in: bool,
-    loopback: bool,
+    local: bool,
+    admitted: bool = False,
     environ: Mapping[str, str] = os.environ,
 ) -> Actor:
     """Return who is at the page.
 
     With sign-in configured, people named in ``ATHENA_TUNING_OPERATORS`` (e-mail addresses, comma between
-    them) are operators and everybody else is a viewer. Without sign-in there is nobody to tell apart:
-    operator on this machine only, viewer for any other. ``ATHENA_TUNING_ROLE=viewer`` makes everybody a
-    viewer.
+    them) are operators and everybody else is a viewer. Without it a visitor on this machine is an operator.
+    From elsewhere the operator's link makes one; everybody else is a viewer. ``ATHENA_TUNING_ROLE=viewer``
+    makes everybody a viewer.
 
     Args:
         claims: what the sign-in says of the person; None without one.
         sign_in: whether sign-in is configured.
-        loopback: whether the app listens on this machine only.
+        local: whether the visitor is surely on this machine.
+        admitted: whether the visitor came by the operator's link (``access.OperatorToken``).
         environ: the settings.
 
     Example:
-        >>> actor_from(None, sign_in=False, loopback=True, environ={}).role.value
+        >>> actor_from(None, sign_in=False, local=True, environ={}).role.value
         'operator'
-        >>> actor_from(None, sign_in=False, loopback=False, environ={}).role.value
+        >>> actor_from(None, sign_in=False, local=False, environ={}).role.value
         'viewer'
     """
     email = str((claims or {}).get("email") or "").strip().lower()
     operators = {name.strip().lower() for name in environ.get("ATHENA_TUNING_OPERATORS", "").split(",")}
     if sign_in:
         verified = (claims or {}).get("email_verified", True) is not False
-        may = bool(email) and verified and email in operators
-        name = email or "visitor"
+        may = admitted or (bool(email) and verified and email in operators)
+        name = email or ("operator" if admitted else "visitor")
     else:
-        may, name = loopback, "operator" if loopback else "visitor"
+        may = local or admitted
+        name = "operator" if may else "visitor"
     if environ.get("ATHENA_TUNING_ROLE") == Role.VIEWER:
         may, name = False, name if sign_in else "viewer"
     return Actor(name, Role.OPERATOR if may else Role.VIEWER)

@@ -60,7 +60,7 @@ class Tail:
         self._every = every_seconds
         self._clock = clock
         self._cursor = ""
-        self._feedback = FeedbackTail(store, self.profiler)
+        self._feedback = FeedbackTail(store, self.profiler, clock)
         self._turn = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from athena_tuning import locations
+from athena_tuning.control import operations
 from athena_tuning.interchange import Import, Stored, store_import
 from athena_tuning.load import fast_forward
 from athena_tuning.load.spec import LoadSpec
 from athena_tuning.model import (
     Annotation,
-    ConfigSet,
     ConfigVersion,
     Decision,
     Mode,
@@ -33,7 +33,7 @@ from athena_tuning.service.embedded import Embedded
 from athena_tuning.service.read_service import ReadService
 from athena_tuning.service.roles import Actor, NotAllowed
 from athena_tuning.service.store_follower import Tail
-from athena_tuning.store import StoreError, open_store
+from athena_tuning.store import ConfigChange, StoreError, open_store
 from athena_tuning.tuning.simulation.what_if import WhatIf
 
 MAX_QUERY_CHARACTERS = 10_000
@@ -84,11 +84,10 @@ class TuningService(ReadService):
         actor: Actor,
         config: TuningConfig,
         *,
-        expected_version: int,
+        expected_version: int | None,
         reason: str,
         scope: str = "all",
         mode: Mode | None = None,
-        restores: int | None = None,
         foretold: WhatIf | None = None,
     ) -> ConfigVersion:
         """Put a config in force.
@@ -96,11 +95,11 @@ class TuningService(ReadService):
         Args:
             actor: who does it.
             config: the values.
-            expected_version: the version in force for the scope that the actor saw; 0 for none.
+            expected_version: the version in force for the scope that the actor saw, 0 for none; None: the
+                present one, whatever it is.
             reason: why, for the history.
             scope: "all" or a query type.
             mode: who steers from now on; None leaves it.
-            restores: the version that it brings back; 0 ends a type's exception.
             foretold: what a simulation said that the config brings, its only outcome: it is kept as a
                 decision, so that what came can be held against it.
 
@@ -111,130 +110,146 @@ class TuningService(ReadService):
             StoreError: if it could not be stored.
         """
         self._may_write(actor, "apply a config")
-        writer = self.embedded.manager if self.embedded else self.store
-        before = self.configs().for_type(scope) if scope != "all" else self.configs().default.config
-        version = writer.apply_config(
+        changes = operations.apply(
+            self.configs(),
             config,
-            expected_version=expected_version,
             actor=actor.name,
             reason=_checked(reason),
             scope=scope,
+            expected_version=expected_version,
             mode=mode,
-            restores=restores,
         )
-        if foretold is not None:
-            self._keep(audit.decided(version, before, foretold))
-        return version
+        return self._write(changes, foretold)[0]
 
     def switch_strategy(
         self,
         actor: Actor,
         strategy: TuningStrategy,
         *,
-        expected_version: int,
+        expected_version: int | None,
         reason: str,
+        scope: str = "all",
         config: TuningConfig | None = None,
+        mode: Mode | None = None,
         foretold: WhatIf | None = None,
-    ) -> ConfigVersion:
-        """Put another strategy in force for all types and for their exceptions.
+    ) -> list[ConfigVersion]:
+        """Put another strategy in force; with scope "all", for the exceptions too.
 
         Args:
             actor: who does it.
             strategy: what is wanted most from now on.
             expected_version: as in ``apply``.
             reason: as in ``apply``.
-            config: the values for all types that the actor saw; None: what ``under_strategy`` says now.
+            scope: as in ``apply``.
+            config: the values for the scope that the actor saw; None: what ``under_strategy`` says now.
                 Exceptions get what it says of them.
+            mode: as in ``apply``.
             foretold: as in ``apply``.
+
+        Returns:
+            What was written, that of the scope first.
 
         Raises: as ``apply`` does.
         """
         self._may_write(actor, "switch the strategy")
-        configs = self.configs()
-        written = self.apply(
-            actor,
-            replace(config, strategy=strategy) if config else self.under_strategy(strategy, configs.default),
+        changes = operations.switch_strategy(
+            self.configs(),
+            strategy,
+            lambda at: self.under_strategy(strategy, at),
+            actor=actor.name,
+            reason=_checked(reason),
+            scope=scope,
             expected_version=expected_version,
-            reason=reason,
-            foretold=foretold,
+            config=config,
+            mode=mode,
         )
-        for scope, at in configs.by_type.items():
-            self.apply(
-                actor,
-                self.under_strategy(strategy, at),
-                expected_version=at.version,
-                reason=reason,
-                scope=scope,
-            )
-        return written
+        return self._write(changes, foretold)
 
-    def set_mode(self, actor: Actor, mode: Mode, *, expected_version: int, reason: str) -> ConfigVersion:
-        """Say who steers from now on; the values stay. Raises as ``apply`` does."""
-        at = self.configs().default
-        return self.apply(actor, at.config, expected_version=expected_version, reason=reason, mode=Mode(mode))
+    def set_mode(
+        self, actor: Actor, mode: Mode, *, expected_version: int | None, reason: str, scope: str = "all"
+    ) -> list[ConfigVersion]:
+        """Say who steers from now on, with scope "all" for the exceptions too; the values stay.
 
-    def roll_back(self, actor: Actor, version: int, *, expected_version: int, reason: str) -> ConfigVersion:
-        """Put an earlier version's config in force again, as a new version.
+        Raises: as ``apply`` does.
+        """
+        self._may_write(actor, "set the mode")
+        changes = operations.set_mode(
+            self.configs(),
+            Mode(mode),
+            actor=actor.name,
+            reason=_checked(reason),
+            scope=scope,
+            expected_version=expected_version,
+        )
+        return self._write(changes)
+
+    def roll_back(
+        self,
+        actor: Actor,
+        version: int,
+        *,
+        expected_version: int | None,
+        reason: str,
+        foretold: WhatIf | None = None,
+    ) -> ConfigVersion:
+        """Put an earlier version's values and mode in force again, as a new version.
 
         Raises:
             ValueError: if there is no such version.
             Others: as ``apply`` does.
         """
-        found = next((v for v in self.history(limit=10_000) if v.version == version), None)
-        if found is None:
-            raise ValueError(f"there is no version {version}")
-        if found.ends_exception:
-            return self.end_exception(actor, found.scope, expected_version=expected_version, reason=reason)
-        return self.apply(
-            actor,
-            found.config,
+        self._may_write(actor, "roll back")
+        changes = operations.roll_back(
+            self.configs(),
+            self.history(operations.HISTORY),
+            version,
+            actor=actor.name,
+            reason=_checked(reason),
             expected_version=expected_version,
-            reason=reason,
-            scope=found.scope,
-            restores=version,
         )
+        return self._write(changes, foretold)[0]
 
-    def undo(self, actor: Actor, *, expected_version: int, scope: str = "all") -> ConfigVersion:
-        """Take back the newest change of a scope.
+    def undo(self, actor: Actor, *, expected_version: int | None, scope: str = "all") -> list[ConfigVersion]:
+        """Take back the newest change of a scope; the reason of what is written says which.
 
         Raises:
             ValueError: if there is nothing to take back.
             Others: as ``apply`` does.
         """
-        past = self.history(limit=2, scope=scope)
-        if not past:
-            raise ValueError("there is no change to take back")
-        newest, before = past[0], past[1] if len(past) > 1 else None
-        reason = f"undo of version {newest.version}"
-        if before is None or before.ends_exception:
-            if scope != "all":
-                return self.end_exception(actor, scope, expected_version=expected_version, reason=reason)
-            before = ConfigSet().default
-        return self.apply(
-            actor,
-            before.config,
-            expected_version=expected_version,
-            reason=reason if before.version else f"{reason}: back to the defaults",
+        self._may_write(actor, "undo a change")
+        changes = operations.undo(
+            self.configs(),
+            self.history(operations.HISTORY),
+            actor=actor.name,
             scope=scope,
-            mode=before.mode,
-            restores=before.version or None,
+            expected_version=expected_version,
         )
+        return self._write(changes)
 
-    def end_exception(self, actor: Actor, scope: str, *, expected_version: int, reason: str) -> ConfigVersion:
+    def end_exception(
+        self,
+        actor: Actor,
+        scope: str,
+        *,
+        expected_version: int | None,
+        reason: str,
+        foretold: WhatIf | None = None,
+    ) -> ConfigVersion:
         """Let a query type run under the config for all from now on.
 
         Raises:
             ValueError: if the type has no config of its own.
             Others: as ``apply`` does.
         """
-        return self.apply(
-            actor,
-            self.configs().default.config,
+        self._may_write(actor, "end an exception")
+        changes = operations.end_exception(
+            self.configs(),
+            scope,
+            actor=actor.name,
+            reason=_checked(reason),
             expected_version=expected_version,
-            reason=reason,
-            scope=scope,
-            restores=0,
         )
+        return self._write(changes, foretold)[0]
 
     def annotate(self, actor: Actor, words: str) -> None:
         """Keep a note for the charts, at this moment. Raises as ``apply`` does, save for a conflict."""
@@ -351,6 +366,7 @@ class TuningService(ReadService):
         *,
         keep_times: bool = False,
         again: bool = False,
+        confirmed: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> Stored:
         """Bring a file of measurements into the store, as ``athena-tuning import`` does.
@@ -360,18 +376,26 @@ class TuningService(ReadService):
             found: the file, looked at and with its mapping.
             keep_times: leave its times as they are; else old ones are moved up to now.
             again: bring it in once more if it was imported before.
+            confirmed: the actor has said that what is odd about it is right.
             progress: told (bytes done, bytes to do).
 
         Raises:
             NotAllowed: if the actor is no operator.
             ImportRefused: if a row is bad and the file is to be whole.
+            NeedsConfirmation: if something about it is odd and it is not confirmed; nothing was stored.
             ValueError: if there is no query in it.
             StoreError: if the store did not take it all; the same call goes on where it ended.
         """
         actor.must_be_operator("import a file")
         before = self.tail.taken
         came = store_import(
-            found, self.store, keep_times=keep_times, again=again, progress=progress, clock=self._clock
+            found,
+            self.store,
+            keep_times=keep_times,
+            again=again,
+            confirmed=confirmed,
+            progress=progress,
+            clock=self._clock,
         )
         if came.earlier is None:
             self.tail.wait_for(before + came.report.records, _ARRIVES_WITHIN_SECONDS)
@@ -408,6 +432,15 @@ class TuningService(ReadService):
         actor.must_be_operator(what)
         if reason := self.blocked():
             raise NotAllowed(f"Not now: {reason}")
+
+    def _write(self, changes: Sequence[ConfigChange], foretold: WhatIf | None = None) -> list[ConfigVersion]:
+        """Write what an operation comes to; keep the grounds of its first change."""
+        configs, scope = self.configs(), changes[0].scope
+        before = (configs.in_scope(scope) or configs.default).config
+        versions = (self.embedded.manager if self.embedded else self.store).apply_configs(changes)
+        if foretold is not None:
+            self._keep(audit.decided(versions[0], before, foretold))
+        return versions
 
     def _keep(self, decision: Decision) -> None:
         """Keep the grounds of a change; it is in force, so a store that fails is only logged."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -112,8 +113,8 @@ def ago(value: float | None) -> str:
         >>> ago(0.4), ago(42)
         ('just now', '42 s ago')
     """
-    told = age(value)
-    return "just now" if told == "now" else told if told == UNKNOWN else f"{told} ago"
+    written = age(value)
+    return "just now" if written == "now" else written if written == UNKNOWN else f"{written} ago"
 
 
 def zone(name: str) -> tzinfo:
@@ -151,19 +152,28 @@ def wall_ms(time: float, timezone: str) -> float:
     return (time + (offset.total_seconds() if offset else 0.0)) * 1000
 
 
-def setting(value: object) -> str:
+def wall_clock(times: Iterable[float], timezone: str) -> list[float]:
+    """Return moments as ``wall_ms`` does."""
+    return [wall_ms(float(time), timezone) for time in times]
+
+
+def setting(value: object, unit: str = "") -> str:
     """Write the value of a config field.
 
+    Args:
+        value: the value.
+        unit: put behind numbers that have a fraction, with a space before it.
+
     Example:
-        >>> setting(True), setting(6.25), setting({"graph": 2.0}), setting([]), setting(None)
-        ('on', '6.25', 'graph 2', 'none', 'none')
+        >>> setting(True), setting(6.25, " s"), setting({"graph": 2.0}, " s"), setting([]), setting(None)
+        ('on', '6.25 s', 'graph 2 s', 'none', 'none')
     """
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {setting(inner)}" for key, inner in value.items()) or "none"
+        return f"{value:g}{unit}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {setting(inner, unit)}" for key, inner in value.items()) or "none"
     if isinstance(value, (list, tuple, set, frozenset)):
         return ", ".join(sorted(map(str, value))) or "none"
     return "none" if value is None else str(value)

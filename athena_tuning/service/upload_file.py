@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from athena_tuning.interchange import ColumnMapping, Import, Limits, Problem, Stored
+from athena_tuning.interchange import Doubt, Import, Limits, Problem, Stored, registry
+from athena_tuning.interchange.survey import Survey
 from athena_tuning.model import QueryMetrics
 from athena_tuning.service import text
 from athena_tuning.service.roles import Actor
@@ -46,12 +48,16 @@ class Upload:
         name: as its owner called it; only its ending is used.
         content: its bytes.
 
+    Attributes:
+        previewed: what it looked like last, and how it was read then.
+
     Raises:
         ValueError: if it is too large or empty.
     """
 
     name: str
     content: bytes = field(repr=False)
+    previewed: tuple[UploadReading, UploadPreview] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.content) > MOST_MB << 20:
@@ -68,47 +74,105 @@ class Upload:
         self.path.write_bytes(self.content)
         self.content = b""
 
-    def opened(self, mapping: ColumnMapping | None = None, *, whole: bool = False) -> Import:
-        """Return the file as it is read under a mapping; None guesses one.
-
-        Args:
-            mapping: what the columns are.
-            whole: refuse the file if a row is bad; else leave such rows out.
+    def opened(self, reading: UploadReading | None = None) -> Import:
+        """Return the file as a person wants it read; None: as its content tells.
 
         Raises:
-            ValueError: if it is nothing that can be read, too wide, or does not fit the mapping.
+            ValueError: if it is nothing that can be read, too wide, or does not fit what they said.
         """
-        return Import(self.path, mapping, on_bad="refuse" if whole else "skip", limits=_LIMITS)
+        reading = reading or UploadReading()
+        return Import(
+            self.path,
+            format=reading.format,
+            recall_span=reading.recall_span,
+            layer_attribute=reading.layer_attribute,
+            corrections=dict(reading.corrections),
+            on_bad="refuse" if reading.whole else "skip",
+            limits=_LIMITS,
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """What a file looks like under a mapping: its first records, and the bad rows among them."""
+class UploadReading:
+    """How a person wants a file read.
+
+    Attributes:
+        format: name of the format; None: told from the content.
+        recall_span: which spans are recalls; None: by the rules.
+        layer_attribute: which attribute names a layer; None: by the rules.
+        corrections: what of the mapping is another, by name.
+        whole: refuse the file if a row is bad; else such rows are left out.
+    """
+
+    format: str | None = None
+    recall_span: str | None = None
+    layer_attribute: str | None = None
+    corrections: tuple[tuple[str, Any], ...] = ()
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UploadPreview:
+    """What a file looks like under a reading.
+
+    Attributes:
+        found: the file.
+        records: its first records.
+        problems: the bad rows among them.
+        seen: its figures; None where it cannot be read yet.
+        doubts: what has to be confirmed before it is stored.
+        trouble: why it cannot be read yet.
+    """
 
     found: Import
     records: list[QueryMetrics]
     problems: list[Problem]
+    seen: Survey | None = None
+    doubts: tuple[Doubt, ...] = ()
     trouble: str | None = None
 
 
-def look(upload: Upload, changes: Mapping[str, Any] | None = None, *, whole: bool = False) -> Looked:
-    """Look at a file with the guessed mapping, or with that one corrected.
+def preview(
+    upload: Upload, reading: UploadReading | None = None, *, now: float | None = None
+) -> UploadPreview:
+    """Look at a file as a person wants it read; asked again of the same, the answer is kept.
+
+    Args:
+        upload: the file.
+        reading: how.
+        now: Unix seconds; None: this machine's clock.
 
     Raises:
         ValueError: as ``Upload.opened`` does. A mapping that lacks the time is no error: ``trouble`` says it.
     """
-    found = upload.opened(whole=whole)
+    reading = reading or UploadReading()
+    if upload.previewed is None or upload.previewed[0] != reading:
+        upload.previewed = reading, _previewed(upload.opened(reading), time.time() if now is None else now)
+    return upload.previewed[1]
+
+
+def _previewed(found: Import, now: float) -> UploadPreview:
     try:
-        if changes and found.mapping is not None:
-            found = upload.opened(found.mapping.corrected(**changes), whole=whole)
         records, problems = found.preview(SHOWN)
+        seen = found.survey(limit=MOST_ROWS)
     except ValueError as trouble:
-        return Looked(found, [], [], str(trouble))
-    return Looked(found, records, problems)
+        return UploadPreview(found, [], [], trouble=str(trouble))
+    return UploadPreview(found, records, problems, seen, tuple(found.doubts(seen, now)))
 
 
-def bring(
-    service: TuningService, actor: Actor, upload: Upload, found: Import, *, keep_times: bool = False
+def formats() -> dict[str, str]:
+    """Return the titles of the formats that can be chosen, by name."""
+    return {known.name: known.title for known in registry().recognisers if not known.refuses}
+
+
+def import_upload(
+    service: TuningService,
+    actor: Actor,
+    upload: Upload,
+    found: Import,
+    *,
+    keep_times: bool = False,
+    confirmed: bool = False,
 ) -> Stored:
     """Import a file that was looked at, if it has not too many rows.
 
@@ -118,11 +182,12 @@ def bring(
     """
 
     def bounded(_: int, __: int) -> None:
-        if found.report.records + found.report.bad > MOST_ROWS:
+        report = found.report
+        if report.records + report.bad + report.passed > MOST_ROWS:
             raise _TooManyRows
 
     try:
-        return service.import_file(actor, found, keep_times=keep_times, progress=bounded)
+        return service.import_file(actor, found, keep_times=keep_times, confirmed=confirmed, progress=bounded)
     except _TooManyRows:
         raise ValueError(
             f"{upload.name} has more than {MOST_ROWS:,} rows, which is the most that is taken here. "

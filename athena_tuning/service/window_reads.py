@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from athena_tuning.model import Annotation, ConfigVersion, Decision, QueryMetrics
+from athena_tuning.model import Annotation, ConfigVersion, QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.profiling.questions.cache_effectiveness import CacheReport, CacheRow
 from athena_tuning.profiling.questions.concurrency import ConcurrencyReport, ConcurrencyRow
@@ -25,6 +25,9 @@ _ENOUGH = 10
 
 _COMPARABLE = 30
 """Recalls that a period needs for its rates to be compared with."""
+
+TOO_FEW = "too few"
+"""The value of a percentile that the recalls do not carry."""
 
 SAME = "unchanged"
 """The delta of a figure that is as it was."""
@@ -66,7 +69,7 @@ def kpis(profiler: PerformanceProfiler, view: View) -> list[Kpi]:
         *(
             _duration(
                 f"{name} latency",
-                getattr(now, f"{name}_latency_ms"),
+                getattr(now, f"{name}_latency_ms") if trusted(q, now.count) else math.nan,
                 getattr(then, f"{name}_latency_ms") if trusted(q, then.count) else math.nan,
                 getattr(series, name),
             )
@@ -129,10 +132,10 @@ def slowest(profiler: PerformanceProfiler, view: View, limit: int) -> list[Query
 
 
 def marks(history: Sequence[ConfigVersion], notes: Sequence[Annotation], view: View) -> list[Mark]:
-    """Return the config changes and notes of a period as marks for a chart, newest eight of each."""
-    changed = [Mark(v.time, f"v{v.version}") for v in history if view.start <= v.time < view.end]
-    said = [Mark(n.time, n.text) for n in notes if view.start <= n.time < view.end]
-    return changed[:8] + said[-8:]
+    """Return the config changes and notes of a period as marks for a chart, each with who and why."""
+    versions = [Mark(v.time, f"v{v.version}", f"v{v.version} by {v.author}: {v.reason}") for v in history]
+    remarks = [Mark(n.time, n.text, f"{n.text} ({n.author})" if n.author else n.text) for n in notes]
+    return [mark for mark in versions + remarks if view.start <= mark.time < view.end]
 
 
 def recorded(name: str) -> list[QueryMetrics]:
@@ -281,27 +284,6 @@ def health(profiler: PerformanceProfiler, view: View, slo_ms: float | None) -> H
     return Health("good", "Healthy")
 
 
-def proposal_rows(decision: Decision) -> list[tuple[str, str, str, str, bool]]:
-    """Return (parameter, current, proposed, why, differs) for every reason that a decision gives."""
-    before, after = decision.before.to_dict(), decision.after.to_dict()
-    reasons = {reason.parameter: reason for reason in decision.reasons}
-    shown = [name for name in before if name in reasons or before[name] != after[name]]
-    rows = []
-    for name in shown:
-        reason = reasons.get(name)
-        why = ""
-        if reason:
-            why = text.plain(reason.rule, 240)
-            if reason.bound:
-                why += f" · decided by the bound: {text.plain(reason.bound, 80)}"
-            if reason.samples:
-                why += f" · n = {units.count(reason.samples)}"
-        rows.append(
-            (name, units.setting(before[name]), units.setting(after[name]), why, before[name] != after[name])
-        )
-    return rows
-
-
 def record_row(record: QueryMetrics, timezone: str) -> dict[str, Any]:
     """Return a recall as a table shows it."""
     return {
@@ -327,7 +309,9 @@ def _row(profiler: PerformanceProfiler, view: View, name: str) -> Row:
 
 
 def _duration(label: str, now: float, then: float, trend: Iterable[float]) -> Kpi:
-    if not (math.isfinite(now) and math.isfinite(then)):
+    if not math.isfinite(now):
+        return Kpi(label, TOO_FEW, None, None, _known(trend))
+    if not math.isfinite(then):
         return Kpi(label, units.ms(now), None, None, _known(trend))
     change = now - then
     if abs(change) < 0.05:

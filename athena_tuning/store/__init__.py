@@ -1,9 +1,12 @@
-"""Shares metrics, config versions, decisions and workers among processes: one contract, three stores."""
+"""Shares metrics, configs, decisions and workers among processes: one contract, three stores."""
 
 from __future__ import annotations
 
 from athena_tuning.store.base import MetricsTail, Store
-from athena_tuning.store.errors import ConfigConflict, StoreError
+from athena_tuning.store.configs import ConfigChange
+from athena_tuning.store.errors import ConfigConflict, LeaseLost, StoreError
+from athena_tuning.store.health import StoreHealth, UnreadableRow
+from athena_tuning.store.leases import Lease
 from athena_tuning.store.memory_store import MemoryStore
 from athena_tuning.store.opening import open_store
 from athena_tuning.store.records import StoredRecords
@@ -13,7 +16,10 @@ from athena_tuning.store.text_policy import TextPolicy
 
 __all__ = [
     "RECALLS",
+    "ConfigChange",
     "ConfigConflict",
+    "Lease",
+    "LeaseLost",
     "Level",
     "MemoryStore",
     "MetricsTail",
@@ -21,8 +27,10 @@ __all__ = [
     "Rollups",
     "Store",
     "StoreError",
+    "StoreHealth",
     "StoredRecords",
     "Summary",
     "TextPolicy",
+    "UnreadableRow",
     "open_store",
 ]

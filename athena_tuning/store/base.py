@@ -2,7 +2,8 @@
 
 A store holds four append-only things (metrics, config versions, decisions, annotations) and four that are
 replaced in place (workers, leases, feedback, messages). Every implementation passes the same conformance
-suite. Bad input raises ``ValueError``, a store that cannot do its work ``StoreError``.
+suite. Bad input raises ``ValueError``, a store that cannot do its work ``StoreError``. A row that is damaged,
+or that only a newer program understands, is passed over by every reader and shown in ``health``.
 """
 
 from __future__ import annotations
@@ -13,17 +14,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from athena_tuning.frames import Records
 from athena_tuning.model import (
     Annotation,
     ConfigSet,
     ConfigVersion,
     Decision,
     Feedback,
-    Mode,
     QueryMetrics,
-    TuningConfig,
     WorkerStatus,
 )
+from athena_tuning.store.configs import ConfigChange
+from athena_tuning.store.health import StoreHealth
+from athena_tuning.store.leases import Lease
 from athena_tuning.store.records import StoredRecords
 from athena_tuning.store.retention import Level
 from athena_tuning.store.rollup import Rollups
@@ -62,6 +65,10 @@ class Store(ABC):
         Raises:
             StoreError: if it could not be stored; nothing of it was.
         """
+
+    @abstractmethod
+    def next_sequence(self, worker_id: str) -> int:
+        """Return a sequence for ``append_metrics`` that is above all that a worker has used."""
 
     @abstractmethod
     def tail_metrics(
@@ -115,62 +122,79 @@ class Store(ABC):
         A store does so by itself as metrics come in; call it to have it done now.
         """
 
+    def apply_config(self, change: ConfigChange) -> ConfigVersion:
+        """Put a config in force as a new version, if its scope still is at the version the writer saw.
+
+        Raises: as ``apply_configs`` does.
+        """
+        [version] = self.apply_configs([change])
+        return version
+
     @abstractmethod
-    def apply_config(
-        self,
-        config: TuningConfig,
-        *,
-        expected_version: int,
-        actor: str,
-        reason: str,
-        scope: str = "all",
-        mode: Mode | None = None,
-        restores: int | None = None,
-        idempotency_key: str | None = None,
-        time: float | None = None,
-    ) -> ConfigVersion:
-        """Put a config in force as a new version, if the scope still is at the version the writer saw.
+    def apply_configs(
+        self, changes: Sequence[ConfigChange], *, under: Lease | None = None
+    ) -> list[ConfigVersion]:
+        """Put configs of several scopes in force in one step: all of them or, if one cannot be, none.
+
+        Nobody ever sees some of them without the others.
 
         Args:
-            config: the values.
-            expected_version: the version in force for ``scope`` that the writer saw; 0 for none.
-            actor: who writes.
-            reason: why, for the history.
-            scope: "all" or a query type.
-            mode: who steers from now on; None keeps the scope's mode (ADVISE at first).
-            restores: the version that a rollback brings back; 0 ends a type's exception, so that the type
-                runs under the config for all from now on.
-            idempotency_key: a second call with the same key returns the first call's version.
-            time: Unix seconds; None is now.
+            changes: of different scopes.
+            under: a lease that the writer must still have; None: it needs none.
+
+        Returns:
+            The version of each change, numbered on in their order.
 
         Raises:
-            ConfigConflict: if another version is in force by now.
-            ValueError: if there is nothing of the kind to restore, or a name is missing.
+            LeaseLost: if the lease has gone to somebody else.
+            ConfigConflict: if another version than the writer saw is in force for a scope by now.
+            ValueError: if there is nothing of the kind to restore, or two changes have the same scope.
             StoreError: if it could not be stored.
         """
 
     @abstractmethod
     def config_set(self) -> ConfigSet:
-        """Return the configs in force."""
+        """Return the configs in force.
+
+        Where a scope's newest version cannot be read, the newest one that can is in force.
+        """
 
     @abstractmethod
-    def config_history(self, *, limit: int = 200, scope: str | None = None) -> list[ConfigVersion]:
-        """Return versions, newest first."""
+    def config_history(self, *, limit: int = 200, scope: str | None = None) -> Records[ConfigVersion]:
+        """Return versions, newest first, without those that cannot be read.
+
+        ``to_pandas`` makes a table of them: version, parent, scope, ``config_…`` for each value of the config
+        (``config_timeout_seconds``), mode, author, reason, time and restores.
+
+        Example:
+            >>> from athena_tuning.model import TuningConfig
+            >>> from athena_tuning.store import ConfigChange, open_store
+            >>> change = ConfigChange(TuningConfig(8), expected_version=0, actor="me", reason="more cores")
+            >>> with open_store("memory://") as store:
+            ...     version = store.apply_config(change)
+            ...     table = store.config_history().to_pandas()
+            >>> table[["version", "config_max_concurrent", "config_timeout_seconds"]].values.tolist()
+            [[1.0, 8.0, 10.0]]
+        """
 
     @abstractmethod
     def append_decision(self, decision: Decision) -> None:
         """Keep a decision; one with the same id is replaced (a verdict may be filled in)."""
 
     @abstractmethod
-    def decisions(self, *, limit: int = 200) -> list[Decision]:
-        """Return decisions, newest first."""
+    def decisions(self, *, limit: int = 200) -> Records[Decision]:
+        """Return decisions, newest first, without those that cannot be read.
+
+        ``to_pandas`` makes a table of them, with the configs as ``before_…`` and ``after_…``; predicted and
+        observed are log ratios of the objective.
+        """
 
     @abstractmethod
     def report_worker(self, status: WorkerStatus) -> None:
         """Insert or replace a worker's status."""
 
     @abstractmethod
-    def workers(self) -> list[WorkerStatus]:
+    def workers(self) -> Records[WorkerStatus]:
         """Return all known workers, last seen first."""
 
     @abstractmethod
@@ -203,8 +227,18 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def acquire_lease(self, name: str, holder: str, ttl_seconds: float) -> bool:
-        """Take or renew a lease; True if ``holder`` has it now. It ends ``ttl_seconds`` after that."""
+    def acquire_lease(self, name: str, holder: str, ttl_seconds: float) -> Lease | None:
+        """Take or renew a lease.
+
+        Args:
+            name: of the lease.
+            holder: who wants it.
+            ttl_seconds: how long others have to see it unrenewed before they may take it. Each measures that
+                by itself, on a clock that never jumps (``store.leases`` says why); so ask again and again.
+
+        Returns:
+            The lease; None while somebody else has it.
+        """
 
     @abstractmethod
     def release_lease(self, name: str, holder: str) -> None:
@@ -213,6 +247,10 @@ class Store(ABC):
     @abstractmethod
     def change_token(self) -> str:
         """Return a value that differs whenever configs may have changed; cheap enough to poll every 20 ms."""
+
+    @abstractmethod
+    def health(self) -> StoreHealth:
+        """Return what there is to say of the store beside what it holds."""
 
     def __enter__(self) -> Self:
         return self

@@ -11,7 +11,10 @@ Row = tuple[Any, ...]
 
 
 class Transaction(Protocol):
-    """What one may do inside a transaction."""
+    """What one may do inside a transaction.
+
+    A statement has ``main.`` before the name of each table and ``?`` for each value, as SQLite wants them.
+    """
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """Run one statement with ``?`` for values; return its rows."""
@@ -28,6 +31,11 @@ class Database(ABC):
 
     name: str
     """What a person knows the database by; no password in it."""
+
+    @property
+    def config_watch(self) -> str:
+        """How a new config of another process is noticed here, as the end of a sentence."""
+        return "found at every look at the file"
 
     @abstractmethod
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:

@@ -10,40 +10,21 @@ import logging
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, product
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from athena_tuning.model import LayerTask, QueryMetrics
+from athena_tuning.profiling.columns.recall_columns import RecallColumns
+from athena_tuning.profiling.columns.rows import FLAGS, OUTCOME_ID
 from athena_tuning.store.packing import Floats, Ints, Packer, numbered
-from athena_tuning.store.segment import (
-    CACHE_HIT,
-    CACHE_KNOWN,
-    HEAD,
-    OUTCOMES,
-    PARALLEL,
-    PARTIAL,
-    SUCCESS,
-    SUCCESS_KNOWN,
-    VERSION,
-    Segment,
-)
+from athena_tuning.store.segment import HEAD, VERSION
 from athena_tuning.store.text_policy import TextPolicy, text_id, without_quotes
 
 logger = logging.getLogger(__name__)
 
 _LATEST = 9e9  # Unix seconds, the year 2255
-_CACHE_BITS = {None: 0, False: CACHE_KNOWN, True: CACHE_KNOWN | CACHE_HIT}
-_SUCCESS_BITS = {None: 0, False: SUCCESS_KNOWN, True: SUCCESS_KNOWN | SUCCESS}
-_FLAGS = {
-    (hit, success, parallel, partially): _CACHE_BITS[hit]
-    | _SUCCESS_BITS[success]
-    | PARALLEL * parallel
-    | PARTIAL * partially
-    for hit, success, parallel, partially in product(_CACHE_BITS, _SUCCESS_BITS, (False, True), (False, True))
-}
-_OUTCOME_PLACE = {outcome: place for place, outcome in enumerate(OUTCOMES)}
 _ODD = (TypeError, ValueError, KeyError, OverflowError, AttributeError, struct.error)
 
 Wholes = Sequence[int] | Ints
@@ -74,7 +55,7 @@ class Encoded:
 
 
 class _Columns(NamedTuple):
-    """A batch by columns, each as Python's tuple or as an array. ``Segment`` says what they are."""
+    """A batch by columns, each as Python's tuple or as an array. ``RecallColumns`` says what they are."""
 
     ids: Sequence[str]
     text: Places  # of text ids
@@ -100,8 +81,8 @@ def encode(records: Sequence[QueryMetrics], policy: TextPolicy = TextPolicy.KEEP
         >>> m = QueryMetrics("a-1", "last deploy?", "temporal", 1e9, 12.5, None, False, 3, ["episodic"],
         ...                  {"episodic": 11.0}, True)
         >>> batch = encode([m])
-        >>> Segment(batch.data).records(batch.texts) == [m]
-        True
+        >>> batch.records, batch.texts[text_id("last deploy?")]
+        (1, 'last deploy?')
     """
     if not records:
         return Encoded(b"", 0, 0, np.inf, -np.inf, {})
@@ -115,7 +96,9 @@ def encode(records: Sequence[QueryMetrics], policy: TextPolicy = TextPolicy.KEEP
     )
 
 
-def encode_columns(rows: Segment, kept: Mapping[int, str], policy: TextPolicy = TextPolicy.KEEP) -> Encoded:
+def encode_columns(
+    rows: RecallColumns[int], kept: Mapping[int, str], policy: TextPolicy = TextPolicy.KEEP
+) -> Encoded:
     """Turn a batch that is in columns already into a blob.
 
     Args:
@@ -127,7 +110,7 @@ def encode_columns(rows: Segment, kept: Mapping[int, str], policy: TextPolicy = 
     places = (rows.task_layer, rows.timed_layer, rows.queried_layer)
     columns = _Columns(
         rows.query_ids(),
-        (rows.text_ids, rows.text),
+        (rows.texts, rows.text),
         rows.time,
         (rows.latency, rows.memory, rows.results),
         (rows.accuracy, rows.satisfaction),
@@ -139,7 +122,7 @@ def encode_columns(rows: Segment, kept: Mapping[int, str], policy: TextPolicy = 
         (rows.in_flight, rows.outcome, rows.task_results),
         rows.timed,
     )
-    texts = {key: kept[key] for key in rows.text_ids if key in kept} if policy is TextPolicy.KEEP else {}
+    texts = {key: kept[key] for key in rows.texts if key in kept} if policy is TextPolicy.KEEP else {}
     data, oldest, newest = _packed(columns, policy)
     return Encoded(data, rows.n, 0, oldest, newest, texts)
 
@@ -171,7 +154,7 @@ def _encode(records: Sequence[QueryMetrics], policy: TextPolicy) -> Encoded:
         (accuracy, satisfaction),
         (numbered(types), _shown(*numbered(errors), policy), numbered(source)),
         (
-            bytes(map(_FLAGS.__getitem__, zip(hits, success, parallel, partial, strict=True))),
+            bytes(map(FLAGS.__getitem__, zip(hits, success, parallel, partial, strict=True))),
             concurrency,
             config,
         ),
@@ -207,7 +190,7 @@ def _layer_columns(
         list(names),
         groups,
         (offsets, queues, services),
-        (in_flight, list(map(_OUTCOME_PLACE.__getitem__, outcomes)), results),
+        (in_flight, list(map(OUTCOME_ID.__getitem__, outcomes)), results),
         tuple(chain.from_iterable(map(dict.values, timed))),
     )
 

@@ -7,23 +7,26 @@ import threading
 import time as time_module
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import takewhile
+from dataclasses import replace
+from itertools import islice, takewhile
 
+from athena_tuning import fork
+from athena_tuning.frames import Records
 from athena_tuning.model import (
     Annotation,
     ConfigSet,
     ConfigVersion,
     Decision,
     Feedback,
-    Mode,
     QueryMetrics,
-    TuningConfig,
     WorkerStatus,
 )
 from athena_tuning.store.base import MetricsTail, Store
-from athena_tuning.store.configs import Change
+from athena_tuning.store.configs import ConfigChange, check_together, versions_after
 from athena_tuning.store.encoding import Encoded
 from athena_tuning.store.errors import StoreError
+from athena_tuning.store.health import StoreHealth
+from athena_tuning.store.leases import NOBODY, UNTAKEN, Lease, LeaseState, LeaseWatch, check_held
 from athena_tuning.store.paging import Extent, page
 from athena_tuning.store.records import StoredRecords, encoded
 from athena_tuning.store.retention import DEFAULT, Level, Retention, spans_of
@@ -42,7 +45,8 @@ class MemoryStore(Store):
         text: what to keep of query texts.
         retention: how long what is kept.
         max_records: raw records kept, about 60 bytes each.
-        clock: Unix seconds; decides when a lease ends and stamps what comes without a time.
+        clock: Unix seconds; stamps what comes without a time.
+        monotonic: seconds that never jump, for leases.
     """
 
     def __init__(
@@ -52,12 +56,14 @@ class MemoryStore(Store):
         retention: Retention = DEFAULT,
         max_records: int = 1_000_000,
         clock: Callable[[], float] = time_module.time,
+        monotonic: Callable[[], float] = time_module.monotonic,
     ) -> None:
         self._text = TextPolicy(text)
         self._retention = retention
         self._max_records = max_records
         self._clock = clock
         self._lock = threading.RLock()
+        self._at_forks = fork.HeldLock(self._lock)
         self._closed = False
         self._batches: deque[tuple[int, str, Encoded]] = deque()
         self._kept = self._newest = 0
@@ -72,7 +78,8 @@ class MemoryStore(Store):
         self._annotations: list[Annotation] = []
         self._feedback: dict[str, Feedback] = {}
         self._messages: dict[tuple[str, str], tuple[float, str]] = {}
-        self._leases: dict[str, tuple[str, float]] = {}
+        self._leases: dict[str, LeaseState] = {}
+        self._lease_watch = LeaseWatch(monotonic)
 
     def append_metrics(self, worker_id: str, sequence: int, records: Sequence[QueryMetrics]) -> None:
         """See ``Store``."""
@@ -92,6 +99,11 @@ class MemoryStore(Store):
             if self._clock() - self._maintained >= _MAINTAIN_SECONDS:
                 self._maintained = self._clock()
                 self.maintain()
+
+    def next_sequence(self, worker_id: str) -> int:
+        """See ``Store``."""
+        with self._open():
+            return self._sequences.get(worker_id, -1) + 1
 
     def tail_metrics(
         self,
@@ -153,66 +165,61 @@ class MemoryStore(Store):
             for status in [w for w in self._workers.values() if w.last_seen < now - keep.workers]:
                 del self._workers[status.worker_id]
 
-    def apply_config(
-        self,
-        config: TuningConfig,
-        *,
-        expected_version: int,
-        actor: str,
-        reason: str,
-        scope: str = "all",
-        mode: Mode | None = None,
-        restores: int | None = None,
-        idempotency_key: str | None = None,
-        time: float | None = None,
-    ) -> ConfigVersion:
+    def apply_configs(
+        self, changes: Sequence[ConfigChange], *, under: Lease | None = None
+    ) -> list[ConfigVersion]:
         """See ``Store``."""
-        at = self._clock() if time is None else time
-        change = Change(config, expected_version, actor, reason, scope, mode, restores, at)
+        check_together(changes)
         with self._open():
-            if idempotency_key is not None and idempotency_key in self._by_key:
-                return self._by_key[idempotency_key]
-            current = self._in_force.in_scope(scope)
-            head = self._in_force.head
-            version = change.version_after(head, current if current and current.version else None)
-            self._versions.append(version)
-            self._in_force = self._in_force.with_version(version)
-            if idempotency_key is not None:
-                self._by_key[idempotency_key] = version
-            return version
+            if under is not None:
+                check_held(under, self._leases.get(under.name, UNTAKEN))
+            head, in_force = self._in_force.head, self._in_force
+            current = {c.scope: at for c in changes if (at := in_force.in_scope(c.scope)) and at.version}
+            past = dict(enumerate(self._versions, 1))
+            versions = versions_after(changes, head, current, self._by_key, past, self._clock())
+            for change, version in zip(changes, versions, strict=True):
+                if version.version > head:
+                    self._versions.append(version)
+                    in_force = in_force.with_version(version)
+                if change.idempotency_key is not None:
+                    self._by_key[change.idempotency_key] = version
+            self._in_force = in_force
+            return versions
 
     def config_set(self) -> ConfigSet:
         """See ``Store``."""
         with self._open():
             return self._in_force
 
-    def config_history(self, *, limit: int = 200, scope: str | None = None) -> list[ConfigVersion]:
+    def config_history(self, *, limit: int = 200, scope: str | None = None) -> Records[ConfigVersion]:
         """See ``Store``."""
         with self._open():
-            newest_first = reversed(self._versions)
-            return [v for v in newest_first if scope is None or v.scope == scope][:limit]
+            newest_first = (v for v in reversed(self._versions) if scope in (None, v.scope))
+            return Records(ConfigVersion, islice(newest_first, limit))
 
     def append_decision(self, decision: Decision) -> None:
         """See ``Store``."""
         with self._open():
             self._decisions[decision.decision_id] = decision
 
-    def decisions(self, *, limit: int = 200) -> list[Decision]:
+    def decisions(self, *, limit: int = 200) -> Records[Decision]:
         """See ``Store``."""
         with self._open():
             found = list(self._decisions.values())
-        return sorted(found, key=lambda d: (d.time, d.decision_id), reverse=True)[:limit]
+        newest_first = sorted(found, key=lambda d: (d.time, d.decision_id), reverse=True)
+        return Records(Decision, newest_first[:limit])
 
     def report_worker(self, status: WorkerStatus) -> None:
         """See ``Store``."""
         with self._open():
             self._workers[status.worker_id] = status
 
-    def workers(self) -> list[WorkerStatus]:
+    def workers(self) -> Records[WorkerStatus]:
         """See ``Store``."""
         with self._open():
             found = list(self._workers.values())
-        return sorted(found, key=lambda status: (-status.last_seen, status.worker_id))
+        last_seen_first = sorted(found, key=lambda status: (-status.last_seen, status.worker_id))
+        return Records(WorkerStatus, last_seen_first)
 
     def annotate(self, annotation: Annotation) -> None:
         """See ``Store``."""
@@ -252,26 +259,32 @@ class MemoryStore(Store):
             ]
         return {key: text for _, key, text in sorted(found)}
 
-    def acquire_lease(self, name: str, holder: str, ttl_seconds: float) -> bool:
+    def acquire_lease(self, name: str, holder: str, ttl_seconds: float) -> Lease | None:
         """See ``Store``."""
-        now = self._clock()
         with self._open():
-            owner, ends = self._leases.get(name, (holder, now))
-            if owner != holder and ends > now:
-                return False
-            self._leases[name] = (holder, now + ttl_seconds)
-            return True
+            state = self._leases.get(name, UNTAKEN)
+            has_run_out = self._lease_watch.has_run_out(name, state)
+            taken = state.taken_by(holder, ttl_seconds, has_run_out=has_run_out)
+            if taken is None:
+                return None
+            self._leases[name] = taken
+            return Lease(name, holder, taken.number)
 
     def release_lease(self, name: str, holder: str) -> None:
         """See ``Store``."""
         with self._open():
-            if self._leases.get(name, ("", 0.0))[0] == holder:
-                del self._leases[name]
+            state = self._leases.get(name, UNTAKEN)
+            if state.holder == holder:
+                self._leases[name] = replace(state, holder=NOBODY)
 
     def change_token(self) -> str:
         """See ``Store``."""
         with self._open():
             return str(self._in_force.head)
+
+    def health(self) -> StoreHealth:
+        """See ``Store``."""
+        return StoreHealth()
 
     def close(self) -> None:
         """See ``Store``."""

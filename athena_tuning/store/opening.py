@@ -6,17 +6,18 @@ import time as time_module
 from collections.abc import Callable
 from pathlib import Path
 
+from athena_tuning.extras import MissingExtra
 from athena_tuning.locations import default_store_url
 from athena_tuning.store.base import Store
 from athena_tuning.store.errors import StoreError
 from athena_tuning.store.retention import DEFAULT, Retention
-from athena_tuning.store.text_policy import TextPolicy
+from athena_tuning.store.text_policy import TextPolicy, text_policy
 
 
 def open_store(
     url: str | None = None,
     *,
-    text: TextPolicy | str = TextPolicy.KEEP,
+    text: TextPolicy | str | None = None,
     retention: Retention = DEFAULT,
     clock: Callable[[], float] | None = None,
     create: bool = True,
@@ -26,10 +27,12 @@ def open_store(
     Args:
         url: ``memory://``, ``sqlite:///relative/path``, ``sqlite:////absolute/path`` or
             ``postgresql://user@host/database``; None: ``ATHENA_TUNING_STORE``, else a file in the data
-            folder. After ``sqlite://`` comes the host, which is empty, and a slash.
-        text: what to keep of query texts.
+            folder. After ``sqlite://`` comes the host, which is empty, and a slash. White space around it
+            does not count.
+        text: what to keep of query texts; None: what ``ATHENA_TUNING_TEXTS`` says ("keep", "hash" or
+            "drop"), else all.
         retention: how long what is kept.
-        clock: Unix seconds; None: the machine's clock, for leases in PostgreSQL the server's.
+        clock: Unix seconds; None: the machine's clock, for messages in PostgreSQL the server's.
         create: make a SQLite file that is missing; False for who only wants to look.
 
     Raises:
@@ -40,7 +43,8 @@ def open_store(
         ...     store.config_set().head
         0
     """
-    url = url or default_store_url()
+    url = (url or default_store_url()).strip()
+    text = TextPolicy(text) if text is not None else text_policy()
     scheme, found, rest = url.partition("://")
     if found and scheme == "memory":
         from athena_tuning.store.memory_store import MemoryStore
@@ -54,7 +58,10 @@ def open_store(
             raise StoreError(f"{path}: there is no such file; a manager that is given this store makes it")
         return SqliteStore(path, text=text, retention=retention, clock=clock or time_module.time)
     if found and scheme in ("postgresql", "postgres"):
-        from athena_tuning.store.postgres import PostgresStore
+        try:
+            from athena_tuning.store.postgres import PostgresStore
+        except MissingExtra as exc:
+            raise StoreError(str(exc)) from exc
 
         return PostgresStore(url, text=text, retention=retention, clock=clock)
     raise StoreError(
@@ -63,6 +70,13 @@ def open_store(
 
 
 def _shown(url: str) -> str:
-    """Return the URL without what may be a password."""
-    before, at, after = url.rpartition("@")
-    return f"{before.partition('://')[0]}://…@{after}" if at else url
+    """Return a URL that is not understood, as much of it as cannot be a password.
+
+    Example:
+        >>> _shown("store.db"), _shown("mysql://me:secret@host/db"), _shown("me:secret@host")
+        ('store.db', 'mysql://…', '…')
+    """
+    if not set("@?:") & set(url.partition("://")[2] or url):
+        return url
+    scheme, found, _ = url.partition("://")
+    return f"{scheme}://…" if found and scheme.isalnum() else "…"

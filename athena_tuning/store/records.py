@@ -11,9 +11,9 @@ import numpy as np
 
 from athena_tuning.model import QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.profiling.columns.column_batch import WindowColumns
+from athena_tuning.profiling.columns.recall_columns import RecallColumns, joined
 from athena_tuning.store.encoding import Encoded, encode, encode_columns
-from athena_tuning.store.segment import Segment, joined
+from athena_tuning.store.segment import records_of, shown_texts
 from athena_tuning.store.text_policy import TextPolicy, text_id
 
 
@@ -36,7 +36,7 @@ class StoredRecords(Sequence[QueryMetrics]):
         texts: see above.
     """
 
-    def __init__(self, segments: Sequence[Segment], texts: Mapping[int, str]) -> None:
+    def __init__(self, segments: Sequence[RecallColumns[int]], texts: Mapping[int, str]) -> None:
         self.segments = segments
         self.texts = texts
         self._ends = list(accumulate(segment.n for segment in segments))
@@ -61,20 +61,21 @@ class StoredRecords(Sequence[QueryMetrics]):
         whole = whole.where(keep)
         if not whole.n:
             return
-        if not profiler.record_columns(whole, whole.texts(self.texts)):
-            for record in whole.records(self.texts):
+        texts = shown_texts(whole, self.texts)
+        if not profiler.record_columns(whole, texts):
+            for record in whole.records(texts):
                 profiler.record_query(record)
             profiler.fold()
 
     @classmethod
-    def of(cls, parts: Iterable[WindowColumns]) -> StoredRecords:
+    def of(cls, parts: Iterable[RecallColumns[str]]) -> StoredRecords:
         """Return the records that a window gives as columns, one part after the other."""
-        segments: list[Segment] = []
+        segments: list[RecallColumns[int]] = []
         texts: dict[int, str] = {}
         for part in parts:
             keys = list(map(text_id, part.texts))
             texts.update(zip(keys, part.texts, strict=True))
-            segments.append(Segment.of(part, keys))
+            segments.append(part.with_text_ids(keys))
         return cls(segments, texts)
 
     @overload
@@ -90,10 +91,10 @@ class StoredRecords(Sequence[QueryMetrics]):
         place = bisect_right(self._ends, position)
         built = self._built
         if built[0] != place:
-            built = self._built = (place, self.segments[place].records(self.texts))
+            built = self._built = (place, records_of(self.segments[place], self.texts))
         record: QueryMetrics = built[1][position - self._ends[place]]
         return record
 
     def __iter__(self) -> Iterator[QueryMetrics]:
         for segment in self.segments:
-            yield from segment.records(self.texts)
+            yield from records_of(segment, self.texts)

@@ -25,6 +25,9 @@ KEYS = ("seconds", "start", "layer", "query_type", "config_version", "worker_id"
 COUNTS = ("count", "known", "errors", "judged", "partial", "hits", "cacheable")
 SUMS = ("sum_ms", "queue_ms")
 
+HISTOGRAM_ENTRY = 4
+"""Bytes of a stored histogram that speak of one bucket: its number and its count."""
+
 BUCKETS = 4096  # more than a histogram has, a power of two
 _MOST = 65535  # of a bucket in one pair of the blob
 
@@ -223,7 +226,7 @@ class Rollups:
         pairs[:, 1] = _MOST
         ends = np.cumsum(pieces)
         pairs[ends - 1, 1] = self.weights - (pieces - 1) * _MOST
-        edges = np.concatenate([[0], ends])[self.at] * 4
+        edges = np.concatenate([[0], ends])[self.at] * HISTOGRAM_ENTRY
         data = pairs.tobytes()
         return [data[a:b] for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)]
 
@@ -260,7 +263,7 @@ def selected(minutes: Rollups, spans: Sequence[Span], chosen: Mapping[str, str |
 def from_blobs(keys: Sequence[Key], counts: Ints, sums: Floats, blobs: Sequence[bytes]) -> Rollups:
     """Return the table of which ``Rollups.blobs`` gave the histograms."""
     pairs = np.frombuffer(b"".join(blobs), "<u2").reshape(-1, 2).astype(np.int64)
-    at = np.cumsum([0, *(len(blob) // 4 for blob in blobs)], dtype=np.int64)
+    at = np.cumsum([0, *(len(blob) // HISTOGRAM_ENTRY for blob in blobs)], dtype=np.int64)
     return Rollups(keys, counts.reshape(-1, len(COUNTS)), sums.reshape(-1, 2), pairs[:, 0], pairs[:, 1], at)
 
 

@@ -8,19 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from athena_tuning.model import TaskOutcome
+from athena_tuning.profiling.columns.rows import OUTCOME_ID
+from athena_tuning.profiling.columns.table import CACHE_HIT, CACHE_KNOWN, PARTIAL, SUCCESS, SUCCESS_KNOWN
 from athena_tuning.profiling.histogram import bucket_of
 from athena_tuning.store.packing import Floats, Ints
 from athena_tuning.store.retention import Level
 from athena_tuning.store.rollup import BUCKETS, COUNTS, RECALLS, Rollups, histograms
-from athena_tuning.store.segment import (
-    CACHE_HIT,
-    CACHE_KNOWN,
-    OK,
-    PARTIAL,
-    SUCCESS,
-    SUCCESS_KNOWN,
-    Segment,
-)
+from athena_tuning.store.segment import Segment
 
 
 def minutes_of(segments: Sequence[tuple[str, Segment]]) -> Rollups:
@@ -32,6 +27,8 @@ def minutes_of(segments: Sequence[tuple[str, Segment]]) -> Rollups:
     Args:
         segments: each batch with the worker it comes from.
     """
+    if not segments:
+        return Rollups.empty()
     batches = _Joined(segments)
     recalls = _recall_rows(batches)
     layers = _layer_rows(batches)
@@ -138,7 +135,12 @@ def _layer_rows(batches: _Joined) -> tuple[Ints, Ints, Ints, Floats, Floats]:
         _looked_up(asked, _pair(batches.timed_record, batches.timed_layer), batches.timed, latency)
     )
     failed = (flags & (SUCCESS_KNOWN | SUCCESS)) == SUCCESS_KNOWN
-    outcome = _looked_up(asked, tasks, (batches.outcome != OK).astype(np.float64), failed.astype(np.float64))
+    outcome = _looked_up(
+        asked,
+        tasks,
+        (batches.outcome != OUTCOME_ID[TaskOutcome.OK]).astype(np.float64),
+        failed.astype(np.float64),
+    )
     counts = (
         np.ones(len(record)),
         ~np.isnan(latency),

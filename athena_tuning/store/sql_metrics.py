@@ -41,6 +41,7 @@ class SqlStore(SqlConfigs):
         text: what to keep of query texts.
         retention: how long what is kept.
         clock: Unix seconds for what comes without a time.
+        monotonic: seconds that never jump, for leases.
     """
 
     def __init__(
@@ -50,8 +51,9 @@ class SqlStore(SqlConfigs):
         text: TextPolicy | str = TextPolicy.KEEP,
         retention: Retention = DEFAULT,
         clock: Callable[[], float] = time_module.time,
+        monotonic: Callable[[], float] = time_module.monotonic,
     ) -> None:
-        super().__init__(database, clock)
+        super().__init__(database, clock, monotonic)
         self._text = TextPolicy(text)
         self._retention = retention
         self._texts_marked: dict[int, float] = {}
@@ -67,7 +69,7 @@ class SqlStore(SqlConfigs):
             _add(transaction, worker_id, sequence, batch)
             if unmarked:
                 transaction.run_many(
-                    "INSERT INTO texts (id, text, last_used) VALUES (?,?,?)"
+                    "INSERT INTO main.texts (id, text, last_used) VALUES (?,?,?)"
                     " ON CONFLICT (id) DO UPDATE SET last_used = excluded.last_used",
                     [(key, storable(batch.texts[key]), now) for key in sorted(unmarked)],
                 )
@@ -75,6 +77,11 @@ class SqlStore(SqlConfigs):
             self._texts_marked = {}
         self._texts_marked.update(dict.fromkeys(unmarked, now))
         self._keep_house(worker_id, batch.records, now)
+
+    def next_sequence(self, worker_id: str) -> int:
+        """See ``Store``."""
+        used = self._database.read("SELECT sequence FROM main.writers WHERE worker_id = ?", (worker_id,))
+        return int(used[0][0]) + 1 if used else 0
 
     def tail_metrics(
         self,
@@ -88,7 +95,7 @@ class SqlStore(SqlConfigs):
         """See ``Store``."""
         seen: dict[str, int] = json.loads(cursor) if cursor else {}
         with self._database.snapshot() as view:
-            writers = view.execute("SELECT worker_id, sequence FROM writers")
+            writers = view.execute("SELECT worker_id, sequence FROM main.writers")
             behind = {
                 worker: seen.get(worker, -1)
                 for worker, last in writers
@@ -99,8 +106,8 @@ class SqlStore(SqlConfigs):
             extents = [Extent(segment.records, segment.newest) for segment in listed]
             wanted, done = page(extents, since, limit, newest)
             at.update((segment.worker_id, segment.sequence) for segment in listed[:done])
-            columns = sql_rollups.columns_of(self._database, view, [listed[place] for place in wanted])
-            found = [segment.since(since) for segment in columns]
+            columns = sql_rollups.columns_of(view, [listed[place] for place in wanted], self._unreadable)
+            found = [segment.since(since) for _, segment in columns]
             texts = _texts(view, found)
         return MetricsTail(StoredRecords(found, texts), json.dumps(at))
 
@@ -118,21 +125,21 @@ class SqlStore(SqlConfigs):
         """See ``Store``."""
         spans = spans_of(start, end, level, self._clock(), self._retention)
         chosen = chosen_keys(layer, query_type, config_version, worker_id)
-        found, fresh = sql_rollups.read(self._database, spans, chosen)
+        found, fresh = sql_rollups.read(self._database, self._unreadable, spans, chosen)
         if fresh >= _READER_ROLLS_UP:
-            self._in_passing(sql_rollups.roll_up, self._database)
+            self._in_passing(sql_rollups.roll_up, self._database, self._unreadable)
         return found
 
     def maintain(self) -> None:
         """See ``Store``."""
-        sql_rollups.roll_up(self._database)
+        sql_rollups.roll_up(self._database, self._unreadable)
         sql_rollups.prune(self._database, self._retention, self._clock())
 
     def _keep_house(self, worker_id: str, records: int, now: float) -> None:
         self._not_rolled_up[worker_id] += records
         if self._not_rolled_up[worker_id] >= _WRITER_ROLLS_UP:
             del self._not_rolled_up[worker_id]
-            self._in_passing(sql_rollups.roll_up, self._database, worker_id)
+            self._in_passing(sql_rollups.roll_up, self._database, self._unreadable, worker_id)
         if now - self._pruned >= _PRUNE_SECONDS:
             self._pruned = now
             self._in_passing(self.maintain)
@@ -149,9 +156,9 @@ def _add(transaction: Transaction, worker_id: str, sequence: int, batch: Encoded
     """Store a batch and note the worker's last sequence, unless it is not above the old one."""
     if batch.records:
         transaction.run(
-            "INSERT INTO segments (worker_id, sequence, records, oldest, newest, data)"
+            "INSERT INTO main.segments (worker_id, sequence, records, oldest, newest, data)"
             " SELECT ?,?,?,?,?,? WHERE NOT EXISTS"
-            " (SELECT 1 FROM writers WHERE worker_id = ? AND sequence >= ?)",
+            " (SELECT 1 FROM main.writers WHERE worker_id = ? AND sequence >= ?)",
             (
                 worker_id,
                 sequence,
@@ -164,7 +171,7 @@ def _add(transaction: Transaction, worker_id: str, sequence: int, batch: Encoded
             ),
         )
     transaction.run(
-        "INSERT INTO writers (worker_id, sequence, rolled, newest) VALUES (?,?,-1,?)"
+        "INSERT INTO main.writers (worker_id, sequence, rolled, newest) VALUES (?,?,-1,?)"
         " ON CONFLICT (worker_id) DO UPDATE SET sequence = excluded.sequence, newest = excluded.newest"
         " WHERE writers.sequence < excluded.sequence",
         (worker_id, sequence, max(batch.newest, 0.0)),
@@ -173,10 +180,10 @@ def _add(transaction: Transaction, worker_id: str, sequence: int, batch: Encoded
 
 def _texts(view: Transaction, segments: Iterable[Segment]) -> dict[int, str]:
     """Return the kept texts that some segments speak of."""
-    keys = list({key for segment in segments for key in segment.text_ids if key})
+    keys = list({key for segment in segments for key in segment.texts if key})
     texts: dict[int, str] = {}
     for first in range(0, len(keys), 500):
         part = keys[first : first + 500]
         marks = ",".join("?" * len(part))
-        texts.update(dict(view.execute(f"SELECT id, text FROM texts WHERE id IN ({marks})", part)))
+        texts.update(dict(view.execute(f"SELECT id, text FROM main.texts WHERE id IN ({marks})", part)))
     return texts

@@ -13,6 +13,8 @@ from typing import Any
 
 import apsw
 
+from athena_tuning import fork
+from athena_tuning.sqlite_library import stop_memory_statistics
 from athena_tuning.store.database import Database, Row, Transaction
 from athena_tuning.store.errors import StoreError
 from athena_tuning.store.retention import DEFAULT, Retention
@@ -23,6 +25,13 @@ from athena_tuning.store.text_policy import TextPolicy
 APPLICATION_ID = 0x41545354
 BUSY_SECONDS = 5.0
 
+_DIALECT = {
+    "schema": "",
+    "blob": "BLOB",
+    "key": "INTEGER PRIMARY KEY AUTOINCREMENT",
+    "compact": " WITHOUT ROWID",
+}
+
 
 class SqliteStore(SqlStore):
     """A store in a SQLite file in WAL mode; it is made if it is missing.
@@ -32,6 +41,7 @@ class SqliteStore(SqlStore):
         text: what to keep of query texts.
         retention: how long what is kept.
         clock: Unix seconds.
+        monotonic: seconds that never jump, for leases.
 
     Raises:
         StoreError: if the file is not a store, newer than this program, damaged or not writable.
@@ -44,14 +54,19 @@ class SqliteStore(SqlStore):
         text: TextPolicy | str = TextPolicy.KEEP,
         retention: Retention = DEFAULT,
         clock: Callable[[], float] = time_module.time,
+        monotonic: Callable[[], float] = time_module.monotonic,
     ) -> None:
-        super().__init__(SqliteDatabase(Path(path), clock), text=text, retention=retention, clock=clock)
+        database = SqliteDatabase(Path(path), clock)
+        super().__init__(database, text=text, retention=retention, clock=clock, monotonic=monotonic)
         if self._text is TextPolicy.KEEP:
             self.url = f"sqlite:///{Path(path).resolve()}"
 
 
 class SqliteDatabase(Database):
-    """Connections to one SQLite file: one that writes, and as many that read as there are readers at once."""
+    """Connections to one SQLite file: one that writes, and as many that read as there are readers at once.
+
+    While the process forks all are closed, because SQLite cannot share one with a child.
+    """
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
         self.name = str(path)
@@ -59,17 +74,19 @@ class SqliteDatabase(Database):
         self._clock = clock
         self._free: deque[apsw.Connection] = deque()
         self._write_lock = threading.Lock()
-        self._closed = False
-        _switch_statistics_off()
+        self._gate = fork.Gate()
+        self._closed = self._is_the_parents = False
+        stop_memory_statistics()
         if not path.parent.is_dir():
             raise StoreError(f"{path}: the folder {path.parent} does not exist; make it or name another file")
         with self._in_our_words():
-            self._writer = self._connect()
+            self._writer: apsw.Connection | None = self._connect()
             try:
                 self._prepare(self._writer)
             except BaseException:
                 self._writer.close()
                 raise
+        fork.register(self)
 
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """See ``Database``."""
@@ -89,15 +106,16 @@ class SqliteDatabase(Database):
     @contextmanager
     def write(self, lock: str | None = None) -> Iterator[Transaction]:
         """See ``Database``; SQLite's writers run one after the other anyway."""
-        with self._in_our_words(), self._write_lock:
+        with self._in_our_words(), self._gate, self._write_lock:
             self._refuse_closed()
-            self._writer.execute("BEGIN IMMEDIATE")
+            writer = self._writer = self._writer or self._connect()
+            writer.execute("BEGIN IMMEDIATE")
             try:
-                yield _SqliteTransaction(self._writer)
-                self._writer.execute("COMMIT")
+                yield _SqliteTransaction(writer)
+                writer.execute("COMMIT")
             except BaseException:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
+                if writer.in_transaction:
+                    writer.execute("ROLLBACK")
                 raise
 
     def now(self) -> float:
@@ -109,7 +127,7 @@ class SqliteDatabase(Database):
 
     def config_head(self) -> int:
         """See ``Database``."""
-        [(head,)] = self.read("SELECT max(version) FROM config_versions")
+        [(head,)] = self.read("SELECT max(version) FROM main.config_versions")
         return head or 0
 
     def close(self) -> None:
@@ -118,27 +136,56 @@ class SqliteDatabase(Database):
             if self._closed:
                 return
             self._closed = True
-            while self._free:
-                self._free.pop().close()
+            self._close_free()
+
+    def rest_before_fork(self, until: float) -> None:
+        """See ``Resting``."""
+        self._is_the_parents = not self._gate.shut(until)
+        if not self._is_the_parents:
+            self._close_free()
+
+    def go_on_after_fork(self) -> None:
+        """See ``Resting``."""
+        self._is_the_parents = False
+        self._gate.open()
+
+    def renew_after_fork(self) -> None:
+        """See ``Renewable``."""
+        self._gate, self._write_lock = fork.Gate(), threading.Lock()
+        if self._is_the_parents:
+            fork.leave_behind(self._writer, *self._free)
+            self._writer, self._free = None, deque()
+
+    def _close_free(self) -> None:
+        while self._free:
+            self._free.pop().close()
+        if self._writer is not None:
             self._writer.close()
+            self._writer = None
 
     @contextmanager
     def _reader(self) -> Iterator[apsw.Connection]:
-        try:
-            connection = self._free.pop()
-        except IndexError:
-            connection = self._connect()
-        try:
-            yield connection
-        finally:
-            if self._closed:
-                connection.close()
-            else:
-                self._free.append(connection)
+        with self._gate:
+            try:
+                connection = self._free.pop()
+            except IndexError:
+                connection = self._connect()
+            try:
+                yield connection
+            finally:
+                if self._closed:
+                    connection.close()
+                else:
+                    self._free.append(connection)
 
     def _refuse_closed(self) -> None:
         if self._closed:
             raise StoreError(f"{self.name}: the store is closed")
+        if self._is_the_parents:
+            raise StoreError(
+                f"{self.name}: the store was in use when the process forked, and SQLite cannot share that:"
+                " open it anew in this process"
+            )
 
     def _connect(self) -> apsw.Connection:
         self._refuse_closed()
@@ -159,11 +206,7 @@ class SqliteDatabase(Database):
             version = connection.pragma("user_version")
             for step in MIGRATIONS[version:]:
                 for statement in step:
-                    connection.execute(
-                        statement.format(
-                            blob="BLOB", key="INTEGER PRIMARY KEY AUTOINCREMENT", compact=" WITHOUT ROWID"
-                        )
-                    )
+                    connection.execute(statement.format_map(_DIALECT))
             connection.pragma("application_id", APPLICATION_ID)
             connection.pragma("user_version", CURRENT)
             connection.execute("COMMIT")
@@ -241,11 +284,3 @@ def _meaning(error: apsw.Error) -> str:
         if isinstance(error, kind):
             return f"{words} ({error})"
     return str(error)
-
-
-def _switch_statistics_off() -> None:
-    """Switch SQLite's memory statistics off: their lock makes parallel reads take turns."""
-    try:
-        apsw.config(apsw.SQLITE_CONFIG_MEMSTATUS, False)
-    except apsw.MisuseError:
-        return  # SQLite is in use already: it stays as it is

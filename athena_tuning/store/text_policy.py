@@ -1,10 +1,16 @@
-"""What is kept of a query's text."""
+"""What of a query's text may leave the process: into a store, a span, a file or a log."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
+
+from athena_tuning.store.errors import StoreError
+
+SETTING = "ATHENA_TUNING_TEXTS"
 
 
 class TextPolicy(StrEnum):
@@ -13,12 +19,25 @@ class TextPolicy(StrEnum):
     KEEP keeps them as given, each once. HASH keeps a 64-bit hash, so that repeated queries can still be
     counted; somebody who guesses a text can confirm the guess. DROP keeps nothing. Under HASH and DROP an
     error message is kept only as far as its first colon (the layer or the kind of error), because what
-    follows may quote the query.
+    follows may quote the query; so may a head of several words, and nothing of it is kept.
     """
 
     KEEP = "keep"
     HASH = "hash"
     DROP = "drop"
+
+
+def text_policy(environ: Mapping[str, str] = os.environ) -> TextPolicy:
+    """Return what ``ATHENA_TUNING_TEXTS`` lets out of this process; without it, all.
+
+    Raises:
+        StoreError: if it says something else than "keep", "hash" or "drop".
+    """
+    named = environ.get(SETTING, "").strip().lower() or TextPolicy.KEEP
+    try:
+        return TextPolicy(named)
+    except ValueError as exc:
+        raise StoreError(f"{SETTING} is {named!r}: say {', '.join(TextPolicy)}") from exc
 
 
 @lru_cache(maxsize=65536)
@@ -56,12 +75,15 @@ def hash_shown(number: int) -> str:
 
 
 def without_quotes(error: str | None, policy: TextPolicy) -> str | None:
-    """Return what the policy keeps of an error message.
+    """Return what the policy lets out of an error message.
 
     Example:
         >>> without_quotes("graph: no such column: salary", TextPolicy.HASH)
         'graph'
+        >>> without_quotes("nothing is known of Ana", TextPolicy.DROP)
+        'failed'
     """
-    if error is None or policy is TextPolicy.KEEP:
+    if not error or policy is TextPolicy.KEEP:
         return error
-    return error.partition(":")[0]
+    head = error.partition(":")[0]
+    return head if len(head.split()) == 1 else "failed"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Any
 
+from athena_tuning import fork
 from athena_tuning.model import (
     ConfigSet,
     ConfigVersion,
@@ -87,6 +88,7 @@ class AutoTuner:
         self._clock = clock
         self._state = threading.RLock()  # held for a few assignments
         self._deciding = threading.Lock()  # held while the policy thinks
+        self._at_forks = [fork.HeldLock(lock) for lock in (self._state, self._deciding)]
         self._strategy = TuningStrategy(strategy)
         self._current = TuningConfig(strategy=self._strategy)
         self._by_type: dict[str, TuningConfig] = {}

@@ -1,4 +1,1 @@
-"""What operators see and do: a service of all reads and guarded writes, pure figures, and the page frame.
-
-Only ``shell`` and the pages import streamlit; the command line uses ``service`` without it.
-"""
+"""The dashboard: what operators see and do, a folder a page, on a frame and charts that all share."""

@@ -13,15 +13,9 @@ BLUE: Final = "#000001"
 AMBER: Final = "#000002"
 CRIMSON: Final = "#000003"
 TEAL: Final = "#000004"
-VIOLET: Final = "#000005"
 SLATE: Final = "#000006"
-SKY: Final = "#000007"
-BROWN: Final = "#000008"
-PINK: Final = "#000009"
-OLIVE: Final = "#000010"
 """Plotly: the theme's series colours by position."""
 
-SERIES: Final = (BLUE, AMBER, CRIMSON, TEAL, VIOLET, SLATE, SKY, BROWN, PINK, OLIVE)
 PERCENTILES: Final = {"p50": BLUE, "p95": AMBER, "p99": CRIMSON}
 
 # ECharts takes the series colours in order; what is no series has one tone that reads on both themes.

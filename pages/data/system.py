@@ -6,22 +6,22 @@ from athena_tuning.service.view import View
 from athena_tuning.ui.frame import components, page_context
 from athena_tuning.ui.system import system_tables
 
-here = page_context.open_page("system", live=True)
+page = page_context.current()
 
 
 def body(_: View) -> None:
-    system_tables.health(here)
+    system_tables.health(page)
     with st.grid(2, min_column_width=420, gap="small"):
         with components.card("sys-workers", "Managers"):
-            system_tables.workers(here)
+            system_tables.workers(page)
         with components.card("sys-arrival", "What arrives"):
-            system_tables.arrival(here)
+            system_tables.arrival(page)
         with components.card("sys-memory", "Memory of this manager"):
-            system_tables.memory(here)
+            system_tables.memory(page)
         with components.card("sys-versions", "Versions"):
             system_tables.versions()
 
 
-here.live(body)
+page.live(body)
 with components.card("sys-demo", "Demo load"):
-    system_tables.demo(here)
+    system_tables.demo(page)

@@ -3,26 +3,26 @@
 import streamlit as st
 
 from athena_tuning.service import units, window_reads
-from athena_tuning.ui import charts
-from athena_tuning.ui.charts import live_charts
+from athena_tuning.ui.charts import cache_charts, live_charts
+from athena_tuning.ui.charts.echarts_option import over_time
 from athena_tuning.ui.frame import components, page_context
 
-here = page_context.open_page("cache")
-if not here.ask(window_reads.summary).count:
-    components.nothing_yet(here)
+page = page_context.current()
+if not page.ask(window_reads.summary).count:
+    components.empty_view(page)
     st.stop()
 
 
 def losses(each_ms: float) -> None:
     """Draw what expiry and writes cost: recalls that a longer-lived answer would have answered."""
-    lost = here.service.cache_losses()
+    lost = page.service.cache_losses()
     reasons = (
         ("expired", lost and lost.expired, each_ms),
         ("a layer was written to", lost and lost.written, each_ms),
         ("pushed out by newer ones", lost and lost.displaced, None),
     )
-    components.sheet(
-        ["Gone because", components.Cell("Answers", "n"), components.Cell("Cost", "n")],
+    components.static_table(
+        ["Gone because", *components.heads("n", "Answers", "Cost")],
         [
             (reason, units.count(n), units.ms(None if n is None or cost is None else n * cost if n else 0.0))
             for reason, n, cost in reasons
@@ -34,26 +34,26 @@ def losses(each_ms: float) -> None:
         st.caption("Whether anybody would have asked for what was pushed out is unknown.")
 
 
-report = here.ask(window_reads.cache_report)
+report = page.ask(window_reads.cache_report)
 whole = report.overall
-if not here.service.configs().default.config.enable_cache:
+if not page.service.configs().default.config.enable_cache:
     st.info("The cache is off in the config in force; hits below are from before.", icon=":material/bolt:")
-with st.grid(5, min_column_width=165, gap="small"):
-    st.metric("Hit rate", units.percent(whole.hit_rate), height="stretch")
-    st.metric("Answered from the cache", units.count(whole.hits), height="stretch")
-    st.metric(
+components.metrics(
+    ("Hit rate", units.percent(whole.hit_rate), None),
+    ("Answered from the cache", units.count(whole.hits), None),
+    (
         "Time saved",
         units.seconds(whole.time_saved_s),
-        height="stretch",
-        help="What the hits would have taken longer as misses of their type.",
-    )
-    st.metric("Median hit", units.ms(whole.hit_p50_ms), height="stretch")
-    st.metric("Median miss", units.ms(whole.miss_p50_ms), height="stretch")
+        "What the hits would have taken longer as misses of their type.",
+    ),
+    ("Median hit", units.ms(whole.hit_p50_ms), None),
+    ("Median miss", units.ms(whole.miss_p50_ms), None),
+)
 
 types = window_reads.hit_rows(report.by_type)
 left, right = st.columns(2, gap="small")
 with left, components.card("bytype", "Hit rate by query type"):
-    components.analysis_chart(charts.hit_rates(types, what="query type"), "cache-types")
+    components.analysis_chart(cache_charts.hit_rates(types, what="query type"), "cache-types")
 with (
     right,
     components.card(
@@ -63,31 +63,31 @@ with (
     ),
 ):
     components.analysis_chart(
-        charts.calls_saved(here.ask(window_reads.calls_saved), beside=len(types)), "cache-layers"
+        cache_charts.calls_saved(page.ask(window_reads.calls_saved), beside=len(types)), "cache-layers"
     )
 
 left, right = st.columns(2, gap="small")
 with left, components.card("latency", "Hits against misses", "Median, whisker to p95, on a log scale."):
-    components.analysis_chart(charts.hits_and_misses(types), "cache-latency")
+    components.analysis_chart(cache_charts.hits_and_misses(types), "cache-latency")
 with right, components.card("over", "Hit rate over time"):
-    series = here.ask(
-        window_reads.over_time, window_reads.bucket_for(here.ask(window_reads.summary), here.view, 48)
+    series = page.ask(
+        window_reads.over_time, window_reads.bucket_for(page.ask(window_reads.summary), page.view, 48)
     )
     rates = [
         (float(t), h / n * 100)
         for t, h, n in zip(series.time, series.cache_hits, series.count, strict=True)
         if n
     ]
-    chart = live_charts.lines_over_time({"hit rate": rates}, timezone=here.view.timezone, unit=" %")
-    components.live_chart(chart, "cache-over", height=300)
+    panel = live_charts.lines_over_time({"hit rate": rates}, timezone=page.view.timezone, unit="%")
+    components.live_chart(over_time(panel), "cache-over", height=300)
 
 left, right = st.columns([2.1, 1], gap="small")
 with left, components.card("table", "All figures"):
-    components.sheet(
+    components.static_table(
         [
             "Query type",
-            *(components.Cell(name, "n") for name in ("n", "Hits", "Hit rate")),
-            *(components.Cell(name, "n wide") for name in ("Hit p50", "Hit p95", "Miss p50", "Miss p95")),
+            *components.heads("n", "n", "Hits", "Hit rate"),
+            *components.heads("n wide", "Hit p50", "Hit p95", "Miss p50", "Miss p95"),
             components.Cell("Saved", "n"),
         ],
         [

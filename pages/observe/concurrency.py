@@ -4,65 +4,58 @@ import streamlit as st
 
 from athena_tuning.service import deadlines, units, window_reads
 from athena_tuning.service.capacity import Curve
-from athena_tuning.ui import charts
+from athena_tuning.ui.charts import concurrency_charts, deadline_charts
 from athena_tuning.ui.frame import components, page_context
 
-here = page_context.open_page("concurrency")
-view, service = here.view, here.service
-if not here.ask(window_reads.summary).count:
-    components.nothing_yet(here)
+SPEED_UP_HELP = (
+    "Service time of all layers over the time in which at least one worked. A wait for a slot is in neither."
+)
+
+page = page_context.current()
+view, service = page.view, page.service
+if not page.ask(window_reads.summary).count:
+    components.empty_view(page)
     st.stop()
 
-report = here.ask(window_reads.concurrency_report)
+report = page.ask(window_reads.concurrency_report)
 limit = service.configs().default.config.max_concurrent
 
 
 def chosen_limit() -> int | None:
     """Return the limit that the tuner would choose, where it is another one."""
-    seen, needed = service.enough()
-    proposed = service.preview().after.max_concurrent if seen >= needed else limit
+    recalls, needed = service.enough()
+    proposed = service.preview().after.max_concurrent if recalls >= needed else limit
     return proposed if proposed != limit else None
 
 
-def said_of(law: Curve | None) -> str:
-    """Say what the fitted law knows, and what of the limit follows."""
+def law_words(law: Curve | None) -> str:
+    """Return what the fitted law rests on, and what follows for the limit."""
     if law is None:
         return "No law yet: tasks have to meet different numbers in flight often enough (12 each)."
     gain = law.at(law.best) / law.at(limit) - 1
-    told = (
-        f"Fitted on {units.count(law.recalls)} recalls at {law.levels} levels, up to {law.seen_to} in flight"
-    )
+    words = f"Fitted on {units.count(law.recalls)} recalls at {law.levels} levels, up to {law.measured_to}."
     if not law.fits:
         return (
-            f"{told}. The law is far from what was met, so nothing follows: unlike loads may be mixed here."
+            f"{words} The law is far from what was measured, so nothing follows: unlike loads may be mixed."
         )
     if gain > 0.01:
-        return f"{told}. By the law, {law.best} would carry {units.percent(gain, 0)} more than {limit}."
-    return f"{told}. By the law, more than {law.best} in flight carries nothing more."
+        return f"{words} By the law, {law.best} would carry {units.percent(gain, 0)} more than {limit}."
+    return f"{words} By the law, more than {law.best} in flight carries nothing more."
 
 
 def gauges(_: object) -> None:
     manager = service.embedded.manager if service.embedded else None
-    with st.grid(6, min_column_width=165, gap="small"):
-        st.metric(
-            "Speed-up",
-            units.times(report.speed_up),
-            height="stretch",
-            help="Service time of all layers over the time in which at least one worked. "
-            "A wait for a slot is in neither.",
-        )
-        st.metric("Recalls with parallel layers", units.percent(report.parallel_share), height="stretch")
-        st.metric("Queue wait p50", units.ms(report.queue_p50_ms), height="stretch")
-        st.metric("Queue wait p99", units.ms(report.queue_p99_ms), height="stretch")
-        st.metric(
-            "In flight now",
-            f"{manager.in_flight} of {limit}" if manager else f"limit {limit}",
-            height="stretch",
-        )
-        st.metric("Waiting now", units.count(manager.waiting) if manager else units.UNKNOWN, height="stretch")
+    components.metrics(
+        ("Speed-up", units.times(report.speed_up), SPEED_UP_HELP),
+        ("Recalls with parallel layers", units.percent(report.parallel_share), None),
+        ("Queue wait p50", units.ms(report.queue_p50_ms), None),
+        ("Queue wait p99", units.ms(report.queue_p99_ms), None),
+        ("In flight now", f"{manager.in_flight} of {limit}" if manager else f"limit {limit}", None),
+        ("Waiting now", units.count(manager.waiting) if manager else units.UNKNOWN, None),
+    )
 
 
-here.live(gauges)
+page.live(gauges)
 rows = window_reads.level_rows(report.levels)
 curve = service.capacity()
 left, right = st.columns(2, gap="small")
@@ -77,16 +70,16 @@ with (
 ):
     chosen = chosen_limit()
     components.analysis_chart(
-        charts.throughput(
-            curve.met if curve else (),
+        concurrency_charts.throughput(
+            curve.measured if curve else (),
             curve.per_second if curve else (),
-            seen_to=curve.seen_to if curve else 1,
+            measured_to=curve.measured_to if curve else 1,
             limit=limit,
             chosen=chosen,
         ),
         "conc-capacity",
     )
-    st.caption(said_of(curve))
+    st.caption(law_words(curve))
 with (
     right,
     components.card(
@@ -95,7 +88,7 @@ with (
         "Hollow dots rest on fewer than five recalls; grey bars are the recalls at a level.",
     ),
 ):
-    components.analysis_chart(charts.by_level(rows, limit), "conc-levels")
+    components.analysis_chart(concurrency_charts.by_level(rows, limit), "conc-levels")
 
 left, right = st.columns([1.5, 1], gap="small")
 with (
@@ -105,7 +98,8 @@ with (
     ),
 ):
     components.analysis_chart(
-        charts.queue_wait(here.ask(window_reads.queue_over_time), timezone=view.timezone), "conc-queue"
+        concurrency_charts.queue_wait(page.ask(window_reads.queue_over_time), timezone=view.timezone),
+        "conc-queue",
     )
 with (
     right,
@@ -113,8 +107,8 @@ with (
         "together", "Layers that run together", "Share of recalls; the diagonal is a layer's own share."
     ),
 ):
-    layers, matrix = here.ask(window_reads.co_occurrence)
-    components.analysis_chart(charts.co_occurrence(layers, matrix), "conc-together")
+    layers, matrix = page.ask(window_reads.co_occurrence)
+    components.analysis_chart(concurrency_charts.co_occurrence(layers, matrix), "conc-together")
 
 deadline = service.configs().default.config.deadline_seconds
 with components.card(
@@ -124,17 +118,15 @@ with components.card(
     "the deadline in force.",
 ):
     components.analysis_chart(
-        charts.deadline_trade(here.ask(deadlines.trade), deadline and deadline * 1000), "conc-deadline"
+        deadline_charts.deadline_trade(page.ask(deadlines.trade), deadline and deadline * 1000),
+        "conc-deadline",
     )
 
 with components.card("table", "By tasks in flight"):
-    components.sheet(
+    components.static_table(
         [
             "In flight",
-            components.Cell("Recalls", "n"),
-            components.Cell("p50", "n"),
-            components.Cell("p99", "n"),
-            components.Cell("Tasks /s", "n"),
+            *components.heads("n", "Recalls", "p50", "p99", "Tasks /s"),
             components.Cell("By the law", "n wide"),
         ],
         [
@@ -143,7 +135,7 @@ with components.card("table", "By tasks in flight"):
                 units.count(r.n),
                 units.ms(r.p50),
                 units.ms(r.p99),
-                units.rate(curve.met_at(r.level) if curve else None),
+                units.rate(curve.measured_at(r.level) if curve else None),
                 units.rate(curve.at(r.level) if curve else None),
             )
             for r in rows[:14]

@@ -2,22 +2,29 @@
 
 import streamlit as st
 
+from athena_tuning.profiling.questions.statistics import WindowSummary
 from athena_tuning.service import units, window_reads
 from athena_tuning.service.chart_rows import trusted
-from athena_tuning.ui import charts
+from athena_tuning.ui.charts import latency_charts
 from athena_tuning.ui.frame import components, page_context
 
-here = page_context.open_page("latency")
-view = here.view
-now = here.ask(window_reads.summary)
+page = page_context.current()
+view = page.view
+now = page.ask(window_reads.summary)
 
 if not now.count:
-    components.nothing_yet(here)
+    components.empty_view(page)
     st.stop()
 
-current, count = here.ask(window_reads.percentile_curve)
-previous, count_before = here.service.ask(window_reads.percentile_curve, view.before)
-before = here.service.ask(window_reads.summary, view.before)
+current, count = page.ask(window_reads.percentile_curve)
+previous, count_before = page.service.ask(window_reads.percentile_curve, view.before)
+before = page.service.ask(window_reads.summary, view.before)
+
+
+def latency_or_too_few(summary: WindowSummary, field: str, quantile: float) -> str:
+    known = trusted(quantile, summary.count) or not summary.count
+    return units.ms(getattr(summary, field)) if known else window_reads.TOO_FEW
+
 
 left, right = st.columns([2.1, 1], gap="small")
 with (
@@ -29,7 +36,7 @@ with (
     ),
 ):
     components.analysis_chart(
-        charts.percentile_plot(current, previous, counts=(count, count_before), slo_ms=here.slo_ms),
+        latency_charts.percentile_plot(current, previous, counts=(count, count_before), slo_ms=page.slo_ms),
         "lat-percentiles",
     )
 with right, components.card("figures", "In figures", "The period before has the same length."):
@@ -43,31 +50,28 @@ with right, components.card("figures", "In figures", "The period before has the 
         "queue wait, mean": ("mean_queue_ms", 0.0),
         "queue wait, p99": ("p99_queue_ms", 0.99),
     }
-    components.sheet(
+    components.static_table(
         ["", components.Cell("Now", "n"), components.Cell("Before", "n was")],
         [
-            (
-                name,
-                *(
-                    units.ms(getattr(s, field)) if trusted(q, s.count) or not s.count else "too few"
-                    for s in (now, before)
-                ),
-            )
+            (name, *(latency_or_too_few(summary, field, q) for summary in (now, before)))
             for name, (field, q) in FIGURES.items()
         ],
     )
     st.caption(f"{units.count(now.count)} recalls now, {units.count(before.count)} before")
 
 left, right = st.columns(2, gap="small")
-by_layer, by_type = here.ask(window_reads.rows_by_layer), here.ask(window_reads.rows_by_type)
+by_layer, by_type = page.ask(window_reads.rows_by_layer), page.ask(window_reads.rows_by_type)
 with (
     left,
     components.card("layers", "By layer", "A layer's own service time; the wait for a slot is left out."),
 ):
-    components.analysis_chart(charts.by_name(by_layer, what="layer", beside=len(by_type)), "lat-layers")
+    components.analysis_chart(
+        latency_charts.by_name(by_layer, what="layer", beside=len(by_type)), "lat-layers"
+    )
 with right, components.card("types", "By query type", "Whole recalls, queue waits included."):
     components.analysis_chart(
-        charts.by_name(by_type, what="query type", slo_ms=here.slo_ms, beside=len(by_layer)), "lat-types"
+        latency_charts.by_name(by_type, what="query type", slo_ms=page.slo_ms, beside=len(by_layer)),
+        "lat-types",
     )
 
 with components.card("multiples", "Over time, side by side"):
@@ -80,10 +84,10 @@ with components.card("multiples", "Over time, side by side"):
         bind="query-params",
         label_visibility="collapsed",
     )
-    series = here.ask(window_reads.series_by_layer if split == "layer" else window_reads.series_by_type)
-    components.analysis_chart(charts.small_multiples(series, timezone=view.timezone), "lat-multiples")
+    series = page.ask(window_reads.series_by_layer if split == "layer" else window_reads.series_by_type)
+    components.analysis_chart(latency_charts.small_multiples(series, timezone=view.timezone), "lat-multiples")
 
-slow = here.ask(window_reads.slowest, 25)
+slow = page.ask(window_reads.slowest, 25)
 left, right = st.columns([1.35, 1], gap="small")
 with left, components.card("slow", "Slowest recalls", "Choose one to see where its time went."):
     chosen = components.records(

@@ -1,26 +1,31 @@
 """Overview: is it healthy, and is it getting worse?"""
 
+import math
+
 import streamlit as st
 
-from athena_tuning.service import text, units, window_reads
+from athena_tuning.service import parameter_rows, text, units, window_reads
 from athena_tuning.service.view import View
 from athena_tuning.ui.charts import live_charts
+from athena_tuning.ui.charts.echarts_option import over_time
 from athena_tuning.ui.config import predictions
 from athena_tuning.ui.frame import components, page_context
 from athena_tuning.ui.frame.chips import Chip, chips
 from athena_tuning.ui.frame.navigation import page_file
 
-here = page_context.open_page("overview", live=True)
-service = here.service
+IN_FORCE = ("max_concurrent", "timeout_seconds", "enable_parallel", "enable_cache", "layer_selection_enabled")
+
+page = page_context.current()
+service = page.service
 
 
 def now(view: View) -> None:
     """Draw what people watch: the figures and how they move."""
     shown = service.ask(window_reads.summary, view)
     if not shown.count:
-        components.nothing_yet(here)
+        components.empty_view(page)
         return
-    state = service.ask(window_reads.health, view, here.slo_ms)
+    state = service.ask(window_reads.health, view, page.slo_ms)
     chips([Chip(state.words, "", state.level.replace("quiet", ""))])
     with st.grid(6, min_column_width=165, gap="small"):
         for kpi in service.ask(window_reads.kpis, view):
@@ -35,13 +40,13 @@ def now(view: View) -> None:
             series,
             timezone=view.timezone,
             marks=window_reads.marks(service.history(50), service.store.annotations(since=view.start), view),
-            slo_ms=here.slo_ms,
+            slo_ms=page.slo_ms,
             period=period,
         )
         recalls = live_charts.throughput_over_time(
             series, bucket_seconds=bucket, timezone=view.timezone, period=period
         )
-        components.live_chart(live_charts.stacked(latency, recalls), "over-time", height=400)
+        components.live_chart(over_time(latency, recalls), "over-time", height=400)
 
 
 def why(view: View) -> None:
@@ -52,61 +57,62 @@ def why(view: View) -> None:
     with left, components.card("advice", "What the tuner recommends"):
         recommendation()
     with middle, components.card("layers", "Layers by p99", "Each layer's own time, queue wait left out."):
-        rows = service.ask(window_reads.rows_by_layer, view)
-        components.live_chart(
-            live_charts.ranked([(row.name, row.p99, row.n) for row in rows]),
-            "over-layers",
-            height=max(90, 36 * len(rows)),
-        )
+        layers_by_p99(view)
     with right, components.card("inforce", "In force"):
         in_force()
     with components.card("slow", "Slowest recalls"):
-        components.slow_sheet(service.ask(window_reads.slowest, view, 8), view.timezone)
+        components.slow_recalls(service.ask(window_reads.slowest, view, 8), view.timezone)
         st.page_link(page_file("latency"), label="Where their time went", icon=":material/arrow_forward:")
 
 
+def layers_by_p99(view: View) -> None:
+    rows = [row for row in service.ask(window_reads.rows_by_layer, view) if math.isfinite(row.p99)]
+    most = max((row.p99 for row in rows), default=1.0)
+    components.static_table(
+        ["Layer", components.Cell("p99", "bar"), components.Cell("Calls", "n")],
+        [
+            (row.name, components.Cell(units.ms(row.p99), share=row.p99 / most), units.count(row.n))
+            for row in sorted(rows, key=lambda row: -row.p99)
+        ],
+    )
+
+
 def recommendation() -> None:
-    seen, needed = service.enough()
-    if seen < needed:
-        components.empty(f"{seen} of {needed} recalls needed before anything is concluded.")
+    recalls, needed = service.enough()
+    if recalls < needed:
+        components.empty(f"{recalls} of {needed} recalls needed before anything is concluded.")
         return
     decision = service.preview()
-    st.text(text.plain(decision.summary, 300))
-    found = window_reads.proposal_rows(decision)
-    rows = [row for row in found if row[-1]]
-    if not rows:
-        components.sheet(
-            ["Parameter", components.Cell("Stays", "n"), components.Cell("Why", "why")],
-            [(name, was, why or units.UNKNOWN) for name, was, _, why, _ in found[:4]],
-        )
-        predictions.considered(decision)
-    else:
-        components.sheet(
+    st.text(text.plain(parameter_rows.summary_of(decision), 300))
+    rows = parameter_rows.decided(decision)
+    changes = [row for row in rows if row.differs]
+    if changes:
+        components.static_table(
             ["Parameter", "Now", "Proposed", components.Cell("Why", "why")],
             [
-                (name, components.Cell(was, "was"), components.Cell(then, "now"), why)
-                for name, was, then, why, _ in rows
+                (row.label, components.Cell(row.before, "was"), components.Cell(row.after, "now"), row.why)
+                for row in changes
             ],
         )
+    else:
+        components.static_table(
+            ["Parameter", components.Cell("Stays", "n"), components.Cell("Why", "why")],
+            [(row.label, row.before, row.why or units.UNKNOWN) for row in rows[:4]],
+        )
+        predictions.candidates(decision)
     st.caption(
         f"Rests on {units.count(decision.samples)} recalls · policy {text.markdown(decision.policy, 30)}"
     )
-    label = "Look at it and apply" if rows else "All parameters and strategies"
+    label = "Look at it and apply" if changes else "All parameters and strategies"
     st.page_link(page_file("config"), label=label, icon=":material/arrow_forward:")
 
 
 def in_force() -> None:
     version = service.configs().default
     config = version.config
-    components.sheet(
+    components.static_table(
         ["Parameter", components.Cell("Value", "n")],
-        [
-            ("Layer tasks in flight, at most", config.max_concurrent),
-            ("Timeout of a layer task", units.seconds(config.timeout_seconds)),
-            ("Parallel layers", units.setting(config.enable_parallel)),
-            ("Result cache", units.setting(config.enable_cache)),
-            ("Layer selection", units.setting(config.layer_selection_enabled)),
-        ],
+        [(parameter_rows.label(n), parameter_rows.written(n, getattr(config, n))) for n in IN_FORCE],
     )
     st.caption(
         f"Version {version.version} by {text.markdown(version.author, 30)}, "
@@ -115,5 +121,6 @@ def in_force() -> None:
     )
 
 
-here.live(now)
-here.live(why, calmly=True)
+with st.container(key="overview"):  # on a phone the style sheet puts the advice first
+    page.live(now)
+    page.live(why, calmly=True)

@@ -9,14 +9,14 @@ from athena_tuning.ui.frame import components, page_context
 
 MEASURES = {"p99": "ms", "p95": "ms", "p50": "ms", "volume": "recalls", "errors": "%"}
 
-here = page_context.open_page("patterns")
-view = here.view
-if not here.ask(window_reads.summary).count:
-    components.nothing_yet(here)
+page = page_context.current()
+view = page.view
+if not page.ask(window_reads.summary).count:
+    components.empty_view(page)
     st.stop()
 
-grid = here.ask(busy_hours.hour_weekday)
-worst, busiest = here.ask(busy_hours.in_words)
+grid = page.ask(busy_hours.hour_weekday)
+worst, busiest = page.ask(busy_hours.worst_and_busiest)
 with st.grid(2, min_column_width=330, gap="small"):
     with components.card("worst", "Worst hour"):
         st.text(worst)
@@ -52,8 +52,8 @@ with components.card("heat", "Hour of day by weekday", "Choose a cell to see its
 cell = components.chosen_cell(event, chart)
 if cell is not None:
     hour, day = cell
-    found = here.ask(busy_hours.in_hour, day, hour, 25)
+    slow = page.ask(busy_hours.in_hour, day, hour, 25)
     with components.card(
         "cell", f"Slowest recalls on {LONG_DAYS[day]}, {hour:02d}:00 to {(hour + 1) % 24:02d}:00"
     ):
-        components.records(found, view.timezone, key="pattern-cell")
+        components.records(slow, view.timezone, key="pattern-cell")

@@ -3,19 +3,13 @@
 import streamlit as st
 
 from athena_tuning.model import QUERY_TYPES, Mode, TuningStrategy
-from athena_tuning.service import text, units
+from athena_tuning.service import parameter_rows, text, units
 from athena_tuning.ui.config import apply_dialog, config_form, predictions, proposal_table
-from athena_tuning.ui.config.apply_dialog import Change
+from athena_tuning.ui.config.apply_dialog import PendingChange
 from athena_tuning.ui.frame import components, page_context
 
-MODES = {
-    Mode.AUTO: "The tuner decides and applies. Every change has its reason in the history.",
-    Mode.ADVISE: "The tuner proposes; a person applies.",
-    Mode.PINNED: "A person's values hold. The tuner only watches.",
-}
-
-here = page_context.open_page("config", live=True)
-service = here.service
+page = page_context.current()
+service = page.service
 configs = service.configs()
 
 with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -34,35 +28,37 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     at = configs.in_scope(scope) or configs.default
     base = at.version if at.scope == scope else 0
     st.space("stretch")
-    past = service.history(2, scope)
+    undone = service.undo_reason(scope)
+    redo = undone is not None and undone.startswith("redo")
     st.button(
-        "Undo",
-        icon=":material/undo:",
-        disabled=not past or not here.can_write,
-        help=f"Takes version {past[0].version} back" if past else "Nothing was changed yet",
-        on_click=lambda: apply_dialog.undo(here, scope, base),
+        "Redo" if redo else "Undo",
+        icon=":material/redo:" if redo else ":material/undo:",
+        disabled=undone is None or not page.can_write,
+        help=text.markdown(undone, 200) if undone else "Nothing was changed yet",
+        on_click=apply_dialog.undo,
+        args=(page, scope, base, undone or ""),
     )
 
-seen, needed = service.enough()
-enough = seen >= needed
-strategies = proposal_table.strategies_of(here) if enough else {}
+recalls, needed = service.enough()
+enough = recalls >= needed
+strategies = proposal_table.strategies_of(page) if enough else {}
 decision = service.preview(scope=scope) if enough else None
 proposed_run, strategies_run = (
-    proposal_table.forecasts(here, decision, strategies, scope) if decision else (None, None)
+    proposal_table.forecasts(page, decision, strategies, scope) if decision else (None, None)
 )
 
 left, right = st.columns([2.1, 1], gap="small")
 with left, components.card("proposal", "In force and proposed"):
     if decision is None:
         proposal_table.in_force(at)
-        st.text(f"{seen} of {needed} recalls needed before anything is proposed.")
-        components.samples_menu(here, "config")
+        st.text(f"{recalls} of {needed} recalls needed before anything is proposed.")
+        components.samples_menu(page, "config")
     else:
-        st.text(text.plain(decision.summary, 300))
+        st.text(text.plain(parameter_rows.summary_of(decision), 300))
         proposal_table.table(decision, proposed_run)
         st.caption(f"Policy {text.markdown(decision.policy, 30)} · {units.count(decision.samples)} recalls")
         if decision.before != decision.after:
-            proposal_table.button(here, decision, base, scope)
+            proposal_table.button(page, decision, base, scope)
 with right:
     with components.card("effect", "What the proposal would bring"):
         if decision is None:
@@ -84,37 +80,37 @@ with right:
             default=at.mode,
             format_func=lambda m: m.value,
             label_visibility="collapsed",
-            disabled=not here.can_write,
+            disabled=not page.can_write,
             required=True,
             key=f"mode-{scope}-{at.version}",
         )
-        st.text(MODES[mode])
+        st.text(page_context.MODES[mode])
         if mode is not at.mode:
-            st.button(
-                f"Change to {mode.value}",
-                icon=":material/swap_horiz:",
-                on_click=apply_dialog.ask,
-                args=(Change(f"Mode {mode.value}", base, at.config, scope, f"mode {mode.value}", mode=mode),),
+            st.caption(f"In force is {at.mode.value}, until you apply {mode.value}.")
+            change = PendingChange(
+                f"Mode {mode.value}", base, at.config, scope, f"mode {mode.value}", mode=mode
             )
+            label = f"Change to {mode.value}"
+            apply_dialog.button(page, label, change, icon=":material/swap_horiz:")
 
-st.subheader("Strategy", anchor=False)
+st.header("Strategy", anchor=False)
 with st.grid(4, min_column_width=250, gap="small"):
     for strategy in TuningStrategy:
         with components.card(f"strategy-{strategy.value}"):
             config_form.strategy_card(
-                here, strategy, configs.default, strategies.get(strategy), strategies_run
+                page, strategy, configs.default, strategies.get(strategy), strategies_run
             )
 
 left, right = st.columns([1.6, 1], gap="small")
 with left, components.card("edit", "Edit by hand"):
-    config_form.form(here, at, base, scope)
+    config_form.form(page, at, base, scope)
 with right:
     with components.card("overrides", "Exceptions by query type"):
-        config_form.exceptions(here, configs)
+        config_form.exceptions(page, configs)
     with components.card("workers", "Where it is in force"):
-        here.live(lambda _: components.workers_in_force(service))
+        page.live(lambda _: components.workers_in_force(service))
 
 for run in dict.fromkeys((proposed_run, strategies_run)):
     if run is not None:
-        predictions.wait(here, run, unless=apply_dialog.is_open)
-apply_dialog.dialog(here)
+        predictions.wait(page, run, unless=apply_dialog.is_open)
+apply_dialog.dialog(page)

@@ -6,22 +6,22 @@ from athena_tuning.ui.config import apply_dialog
 from athena_tuning.ui.frame import components, page_context
 from athena_tuning.ui.history import history_tables
 
-here = page_context.open_page("history")
-service = here.service
+page = page_context.current()
+service = page.service
 versions, decisions = service.history(500), service.decisions(300)
-points = history_tables.held_against(here, decisions, versions)
+points = history_tables.past_predictions(page, decisions, versions)
 
 with components.card("versions", "Config versions", "Choose one to roll back to it, or two to compare them."):
-    chosen = history_tables.versions(here, versions) if versions else []
+    chosen = history_tables.versions(page, versions) if versions else []
     if not versions:
         components.empty("No config was written yet: the defaults are in force.", icon="history")
     else:
         with st.container(horizontal=True, vertical_alignment="center"):
-            history_tables.roll_back_button(here, chosen)
+            history_tables.roll_back_button(page, chosen)
             if not chosen:
                 st.caption("Choose one version to roll back to it, or two to compare them.")
 if chosen:
-    history_tables.compare(here, chosen)
+    history_tables.compare(page, chosen)
 
 left, right = st.columns([1.7, 1], gap="small")
 with (
@@ -33,16 +33,16 @@ with (
     ),
 ):
     if decisions:
-        history_tables.decisions(here, decisions, points)
+        history_tables.decisions(page, decisions, points)
     else:
         components.empty("Nothing was decided yet.", icon="psychology")
-with right, components.card("expected", "Expected, and what came"):
-    history_tables.expected_and_came(points)
+with right, components.card("expected", "Expected and observed"):
+    history_tables.expected_and_observed(points)
 
 left, right = st.columns([1.7, 1], gap="small")
 with left, components.card("trail", "Audit trail", "Who did what and why: configs, loads, samples, notes."):
-    history_tables.trail(here, versions)
+    history_tables.trail(page, versions)
 with right, components.card("note", "Leave a note on the charts"):
-    history_tables.note_form(here)
+    history_tables.note_form(page)
 
-apply_dialog.dialog(here)
+apply_dialog.dialog(page)

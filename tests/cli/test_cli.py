@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from click.testing import CliRunner, Result
 from athena_tuning.cli import main
 from athena_tuning.interchange import Import
 from athena_tuning.model import QueryMetrics, TuningConfig
-from athena_tuning.store import open_store
+from athena_tuning.store import ConfigChange, open_store
 
 ITEMS = [
     {"id": "e1", "layer": "episodic", "text": "The billing deploy failed on Friday."},
@@ -142,6 +143,7 @@ COMMANDS = [
     ("config", "history"),
     ("config", "apply", "--max-concurrent", "3", "--reason", "r"),
     ("config", "rollback", "1", "--reason", "r"),
+    ("config", "undo"),
     ("metrics", "export", "out.csv"),
 ]
 
@@ -349,6 +351,21 @@ def test_a_what_if_without_recalls_fails_in_one_line() -> None:
     assert "Traceback" not in failed.output
 
 
+def test_a_strategy_and_its_undo_tell_what_came_along_for_exceptions(living_manager: str) -> None:
+    at = ("--store", living_manager)
+    run("config", "apply", "--scope", "meta", "--timeout", "3", "--reason", "x", *at)
+    said = run("config", "apply", "--strategy", "cost", "--timeout", "7", "--reason", "cheap", *at)
+    assert said.exit_code == 0, said.output
+    assert "version 2 for all" in said.stdout
+    assert "version 3 for meta" in said.stdout
+    undone = json.loads(run("config", "undo", *at, "--json").stdout)
+    assert undone["reason"] == "undo of version 2 (back to the defaults): cheap"
+    assert [v["scope"] for v in undone["exceptions"]] == ["meta"]
+    shown = json.loads(run("config", "history", *at, "--json").stdout)
+    cost = next(v for v in shown if v["version"] == 2)
+    assert (cost["config"]["strategy"], cost["config"]["timeout_seconds"]) == ("cost", 7.0)
+
+
 def test_an_exception_is_ended_from_the_command_line(living_manager: str) -> None:
     made = run(
         *("config", "apply", "--scope", "meta", "--timeout", "3", "--reason", "x", "--store", living_manager)
@@ -360,3 +377,14 @@ def test_an_exception_is_ended_from_the_command_line(living_manager: str) -> Non
     again = run("config", "end", "meta", "--reason", "no longer", "--store", living_manager)
     assert again.exit_code == 1
     assert "no exception to end" in again.output
+
+
+def test_fields_of_a_newer_program_are_named_beside_the_config(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with open_store(f"sqlite:///{path}") as store:
+        store.apply_config(ConfigChange(TuningConfig(), expected_version=0, actor="ana", reason="r"))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE config_versions SET config = '{\"hedge_after_ms\": 40}'")
+    at = ("--store", f"sqlite:///{path}")
+    assert "only a newer program knows it: hedge_after_ms = 40" in run("config", "show", *at).stdout
+    assert json.loads(run("config", "show", *at, "--json").stdout)["unknown_fields"] == {"hedge_after_ms": 40}

@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 
 from athena_tuning.cli import main
 from athena_tuning.cli.load_options import spec_of
-from athena_tuning.load.remote_run import OrderedRun
-from athena_tuning.load.run import State
+from athena_tuning.load.remote_run import RemoteRun
+from athena_tuning.load.run_handle import State
 from athena_tuning.load.spec import LoadSpec
 from athena_tuning.recall import MemoryManager
 from athena_tuning.service.embedded import Embedded
@@ -98,7 +98,7 @@ def test_a_manager_elsewhere_asks_itself_and_can_be_stopped_from_here(home: Path
         there = Embedded(home / "memory.db", store)
         came = made("--on", there.manager.worker_id, "--pattern", "steady")
         assert came["finished"] == there.manager.status().recalls > 10
-        long = OrderedRun(store, LoadSpec(rate_per_s=20, duration_s=600)).start()
+        long = RemoteRun(store, LoadSpec(rate_per_s=20, duration_s=600)).start()
         while long.progress().finished == 0:
             assert long.state is State.RUNNING
         assert run("steer", long.id, "stop").exit_code == 0

@@ -98,27 +98,3 @@ def test_what_cannot_be_reached_is_named(tmp_path: Path, args, told: str, monkey
     done = CliRunner().invoke(main, ["manager", *where, *args])
     assert done.exit_code == 1
     assert told in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("missing", "args", "extra"),
-    [
-        ("prometheus_client", ("--metrics-port", "0"), "prometheus"),
-        ("opentelemetry.sdk.trace", ("--otlp", "http://localhost:4318"), "otel"),
-    ],
-)
-def test_an_extra_that_is_not_installed_is_named(tmp_path: Path, missing: str, args, extra: str) -> None:
-    with MemoryManager(tmp_path / "memory.db"):
-        pass
-    where = ("--store", f"sqlite:///{tmp_path / 's.db'}", "--memory", str(tmp_path / "memory.db"))
-    hidden = f"import sys; sys.modules[{missing!r}] = None; from athena_tuning.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", hidden, "manager", *where, *args],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 1
-    assert f"pip install 'athena-tuning[{extra}]'" in done.stderr
-    assert "Traceback" not in done.stderr

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from athena_tuning.control import Control
 from athena_tuning.model import Mode, TuningConfig
-from athena_tuning.store import MemoryStore, StoreError, open_store
+from athena_tuning.store import ConfigChange, MemoryStore, StoreError, open_store
 from tests.support.waiting import until
 
 WAIT = 30.0
@@ -19,8 +21,9 @@ def ask(control, n=1, query_type="factual"):
 
 
 def apply(store, limit, version=0, scope="all"):
+    config = TuningConfig(max_concurrent=limit)
     return store.apply_config(
-        TuningConfig(max_concurrent=limit), expected_version=version, actor="ana", reason="try", scope=scope
+        ConfigChange(config, expected_version=version, actor="ana", reason="try", scope=scope)
     )
 
 
@@ -30,6 +33,7 @@ def store():
         yield opened
 
 
+@pytest.mark.slow
 def test_a_config_of_the_store_is_obeyed_acknowledged_and_noted_in_queries(store):
     seen = []
     with Control(store, worker_id="w1") as control:
@@ -127,3 +131,38 @@ def test_feedback_on_an_answer_reaches_its_record_and_the_store(store):
         with pytest.raises(ValueError, match="0 to 1"):
             control.record_feedback(query.query_id, 2.0)
     assert store.tail_metrics().records[0].query_id == query.query_id
+
+
+def test_a_listener_may_apply_a_config_through_its_own_control(store):
+    seen = []
+    with Control(store) as control:
+
+        def answer(config):
+            seen.append(config.max_concurrent)
+            if config.max_concurrent == 9:
+                at = control.configs.default.version
+                control.apply_config(
+                    TuningConfig(4), expected_version=at, actor="listener", reason="too many"
+                )
+                assert control.current_config().max_concurrent == 4
+
+        control.on_change(answer)
+        control.on_change(lambda config: seen.append(-config.max_concurrent))
+        apply(store, 9)
+        until(lambda: len(seen) >= 5)
+    assert seen == [5, -5, 9, -4, 4], "whoever comes next is told what is in force by now"
+    assert [v.author for v in store.config_history()] == ["listener", "ana"]
+
+
+def test_a_listener_may_close_its_own_control(store):
+    closed = threading.Event()
+    control = Control(store)
+
+    def end(config):
+        if config.max_concurrent == 9:
+            control.close()
+            closed.set()
+
+    control.on_change(end)
+    apply(store, 9)
+    assert closed.wait(WAIT)

@@ -1,4 +1,4 @@
-"""The background thread: duties when they are due, failures counted, nothing lost on the way to the store."""
+"""Threads that run tasks again and again: when they are due, past failures, and a last time at the end."""
 
 from __future__ import annotations
 
@@ -7,29 +7,26 @@ import threading
 
 import pytest
 
-from athena_tuning.control.metric_sink import MetricDelivery
-from athena_tuning.control.periodic import Duty, Housekeeping
-from athena_tuning.model import QueryMetrics
-from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.store import MemoryStore, StoreError
+from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
 from tests.support.clock import Clock
 
 
-def test_each_duty_is_done_when_it_is_due() -> None:
+def test_each_task_runs_when_it_is_due() -> None:
     done: list[str] = []
-    house = Housekeeping(
+    thread = PeriodicThread(
+        "two",
         [
-            Duty("often", 1.0, lambda: done.append("often")),
-            Duty("seldom", 3.0, lambda: done.append("seldom")),
+            PeriodicTask("often", 1.0, lambda: done.append("often")),
+            PeriodicTask("seldom", 3.0, lambda: done.append("seldom")),
         ],
         clock=Clock(100.0),
     )
-    waits = [house.tick(100.0 + second) for second in range(4)]
+    waits = [thread.tick(100.0 + second) for second in range(4)]
     assert done == ["often", "seldom", "often", "often", "often", "seldom"]
     assert waits == [1.0] * 4
 
 
-def test_a_duty_that_fails_is_counted_told_once_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_task_that_fails_is_counted_logged_once_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     broken = [True]
 
     def work() -> None:
@@ -37,98 +34,60 @@ def test_a_duty_that_fails_is_counted_told_once_and_tried_again(caplog: pytest.L
             raise OSError("disk full")
 
     others: list[int] = []
-    house = Housekeeping(
-        [Duty("work", 1.0, work), Duty("other", 1.0, lambda: others.append(1))], clock=Clock(100.0)
+    thread = PeriodicThread(
+        "two",
+        [PeriodicTask("work", 1.0, work), PeriodicTask("other", 1.0, lambda: others.append(1))],
+        clock=Clock(100.0),
     )
     with caplog.at_level(logging.INFO):
         for second in range(3):
-            house.tick(100.0 + second)
+            thread.tick(100.0 + second)
         broken[0] = False
-        house.tick(110.0)
-    assert (house.failures["work"], len(others)) == (3, 4)
+        thread.tick(110.0)
+    assert (thread.failures["work"], len(others)) == (3, 4)
     assert [r.levelname for r in caplog.records] == ["WARNING", "INFO"]
     assert "disk full" in caplog.text
 
 
-def test_the_thread_ends_and_does_the_last_things() -> None:
-    turned, last = threading.Event(), []
-    house = Housekeeping(
-        [Duty("turn", 0.001, turned.set), Duty("last", 3600.0, lambda: last.append(1), at_close=True)]
+def test_the_last_tasks_run_in_the_thread_itself_when_it_is_closed() -> None:
+    turned = threading.Event()
+    last: list[str] = []
+    thread = PeriodicThread(
+        "own",
+        [
+            PeriodicTask("turn", 0.001, turned.set),
+            PeriodicTask("last", 3600.0, list, at_close=lambda: last.append(threading.current_thread().name)),
+        ],
     )
-    house.start()
+    thread.start()
     assert turned.wait(30)
-    before = len(last)
-    house.close()
-    assert len(last) == before + 1
-    assert not any(thread.name == "housekeeping" for thread in threading.enumerate() if thread.is_alive())
+    assert last == []
+    assert thread.close(30)
+    assert last == ["own"]
+    assert not any(alive.name == "own" for alive in threading.enumerate())
 
 
-class Flaky(MemoryStore):
-    """Fails as long as it is down; or takes a batch and loses the answer."""
+def test_a_close_waits_no_longer_than_it_is_told_for_a_task_that_hangs(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    begun, released = threading.Event(), threading.Event()
 
-    down = False
-    loses_answer = False
+    def hang() -> None:
+        begun.set()
+        released.wait(60)
 
-    def append_metrics(self, *batch: object) -> None:
-        if self.down:
-            raise StoreError("down")
-        super().append_metrics(*batch)  # type: ignore[arg-type]
-        if self.loses_answer:
-            self.loses_answer = False
-            raise StoreError("the connection broke")
-
-
-def record(profiler: PerformanceProfiler, *names: str) -> None:
-    for name in names:
-        profiler.record_query(
-            QueryMetrics(
-                name, name, "factual", 100.0, 1.0, None, False, 1, ["semantic"], {"semantic": 1.0}, True
-            )
-        )
+    thread = PeriodicThread("hanging", [PeriodicTask("hang", 0.001, hang)])
+    thread.start()
+    assert begun.wait(30)
+    assert not thread.close(0.01)
+    assert "'hanging' did not end within 0.01 s" in caplog.text
+    released.set()
+    assert thread.join(30)
 
 
-def stored(store: MemoryStore) -> list[str]:
-    return [m.query_id for m in store.tail_metrics().records]
-
-
-def test_records_wait_for_a_store_that_is_down_and_arrive_once() -> None:
-    profiler, store = PerformanceProfiler(clock=Clock(100.0)), Flaky()
-    delivery = MetricDelivery(profiler, store, "w", 1)
-    record(profiler, "a")
-    delivery.deliver()
-    store.down = True
-    record(profiler, "b", "c")
-    for _ in range(3):
-        with pytest.raises(StoreError):
-            delivery.deliver()
-    record(profiler, "d")
-    store.down = False
-    delivery.deliver()
-    delivery.deliver()
-    assert (stored(store), delivery.dropped) == (["a", "b", "c", "d"], 0)
-
-
-def test_a_lost_answer_leads_to_no_double() -> None:
-    profiler, store = PerformanceProfiler(clock=Clock(100.0)), Flaky()
-    delivery = MetricDelivery(profiler, store, "w", 1)
-    record(profiler, "a", "b")
-    store.loses_answer = True
-    with pytest.raises(StoreError):
-        delivery.deliver()
-    record(profiler, "c")
-    delivery.deliver()
-    assert stored(store) == ["a", "b", "c"]
-
-
-def test_what_the_window_let_go_unread_is_counted_as_dropped() -> None:
-    profiler, store = PerformanceProfiler(max_metrics=10, clock=Clock(100.0)), Flaky()
-    delivery = MetricDelivery(profiler, store, "w", 1)
-    store.down = True
-    record(profiler, "first")
-    with pytest.raises(StoreError):
-        delivery.deliver()
-    record(profiler, *(f"m{n}" for n in range(25)))
-    store.down = False
-    delivery.deliver()
-    assert stored(store) == ["first", *(f"m{n}" for n in range(15, 25))]
-    assert delivery.dropped == 15
+def test_a_task_may_close_its_own_thread() -> None:
+    closed: list[bool] = []
+    thread = PeriodicThread("own", [PeriodicTask("end", 0.001, lambda: closed.append(thread.close(30)))])
+    thread.start()
+    assert thread.join(30)
+    assert closed == [True]

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from athena_tuning.control.shared_window import Gathering
-from athena_tuning.control.steering import LEASE
+from athena_tuning.control.lease import LEASE
+from athena_tuning.control.shared_window import SharedWindow
 from athena_tuning.model import QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall import MemoryManager
@@ -45,35 +45,35 @@ def holder_of(store: Any) -> str | None:
 def test_own_recalls_come_from_the_own_window_and_others_through_the_store() -> None:
     store = MemoryStore(clock=lambda: NOW + 60)
     own = PerformanceProfiler(clock=lambda: NOW + 60)
-    gathering = Gathering(own, store, "me", clock=lambda: NOW + 60)
+    shared = SharedWindow(own, store, "me", clock=lambda: NOW + 60)
     for number in range(3):
         own.record_query(recall(number, "me"))
     store.append_metrics("me", 1, [recall(number, "me") for number in range(3)])
     store.append_metrics("you", 1, [recall(number, "you") for number in range(4)])
-    gathering.take_own()
-    assert [m.query_id for m in gathering.window.metrics] == ["me-0", "me-1", "me-2"]
-    gathering.take_others()
-    gathering.take_others()
+    shared.take_own()
+    assert [m.query_id for m in shared.profiler.metrics] == ["me-0", "me-1", "me-2"]
+    shared.take_others()
+    shared.take_others()
     store.append_metrics("you", 2, [recall(9, "you")])
     own.record_query(recall(9, "me"))
-    gathering.take_others()
-    gathering.take_own()
-    ids = [m.query_id for m in gathering.window.metrics]
+    shared.take_others()
+    shared.take_own()
+    ids = [m.query_id for m in shared.profiler.metrics]
     assert sorted(ids) == ["me-0", "me-1", "me-2", "me-9", "you-0", "you-1", "you-2", "you-3", "you-9"]
 
 
 def test_nobody_is_steered_by_samples_imports_and_simulations() -> None:
     store = MemoryStore(clock=lambda: NOW + 60)
     own = PerformanceProfiler(clock=lambda: NOW + 60)
-    gathering = Gathering(own, store, "me", clock=lambda: NOW + 60)
+    shared = SharedWindow(own, store, "me", clock=lambda: NOW + 60)
     own.record_query(recall(0, "me"))
     own.record_query(recall(1, "me")._replace(source="sample"))
     others = [recall(2, "you"), recall(3, "you")._replace(source="imported"), recall(4, "you")]
     store.append_metrics("you", 1, others)
     store.append_metrics("forward", 1, [recall(5, "forward")._replace(source="simulated")])
-    gathering.take_own()
-    gathering.take_others()
-    assert [m.query_id for m in gathering.window.metrics] == ["me-0", "you-2", "you-4"]
+    shared.take_own()
+    shared.take_others()
+    assert [m.query_id for m in shared.profiler.metrics] == ["me-0", "you-2", "you-4"]
 
 
 def test_of_a_long_past_only_what_the_window_holds_is_read() -> None:
@@ -81,22 +81,22 @@ def test_of_a_long_past_only_what_the_window_holds_is_read() -> None:
     for batch in range(20):
         store.append_metrics("you", batch, [recall(10 * batch + i, "you") for i in range(10)])
     own = PerformanceProfiler(max_metrics=30, clock=lambda: NOW + 600)
-    gathering = Gathering(own, store, "me", clock=lambda: NOW + 600)
-    gathering.take_others()
-    assert gathering.window.counters["recorded"] == 30
-    assert gathering.window.metrics[-1].query_id == "you-199"
+    shared = SharedWindow(own, store, "me", clock=lambda: NOW + 600)
+    shared.take_others()
+    assert shared.profiler.counters["recorded"] == 30
+    assert shared.profiler.metrics[-1].query_id == "you-199"
 
 
 def test_a_store_that_is_down_keeps_nobody_from_the_own_recalls() -> None:
     store = MemoryStore()
     own = PerformanceProfiler(clock=lambda: NOW + 60)
-    gathering = Gathering(own, store, "me", clock=lambda: NOW + 60)
+    shared = SharedWindow(own, store, "me", clock=lambda: NOW + 60)
     store.close()
     own.record_query(recall(0, "me"))
-    gathering.take_own()
-    assert len(gathering.window.metrics) == 1
+    shared.take_own()
+    assert len(shared.profiler.metrics) == 1
     with pytest.raises(StoreError, match="closed"):
-        gathering.take_others()
+        shared.take_others()
 
 
 def test_the_manager_that_leads_decides_on_the_recalls_of_all() -> None:
@@ -117,6 +117,7 @@ def test_the_manager_that_leads_decides_on_the_recalls_of_all() -> None:
     assert len(store.tail_metrics().records) == 25, "nothing that was gathered is delivered again"
 
 
+@pytest.mark.slow
 def test_another_process_takes_over_within_ten_seconds_with_the_evidence_of_the_one_killed(
     tmp_path: Path,
 ) -> None:

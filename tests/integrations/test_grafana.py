@@ -49,7 +49,7 @@ def exported():
         task = LayerTask("graph", 0.0, 1.0, 5.0, 1, TaskOutcome.TIMEOUT, 0)
         record = ("q", "who?", "meta", 0, 9.0, None, True, 1, ["graph"], {}, True)
         manager.profiler.record_query(QueryMetrics(*record, tasks=(task,), partial=True, accuracy_score=9.0))
-        manager._housekeeping.failures["fold"] += 1
+        next(t for t in manager._membership._threads if t.name == "upkeep").failures["fold"] += 1
         request = urllib.request.Request(
             f"http://127.0.0.1:{server.port}/metrics", headers={"Accept": "application/openmetrics-text"}
         )

@@ -15,6 +15,7 @@ from athena_tuning.integrations.totals import MOST_NAMES, Totals
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome, TuningConfig
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall import MemoryManager
+from tests.support.memory_layers import StubLayer, failing, items
 
 
 def recall(
@@ -190,3 +191,17 @@ def test_a_collector_may_be_put_into_a_registry_of_ones_own(manager):
     registry.register(ManagerCollector(manager))
     manager.profiler.record_query(recall())
     assert b"athena_tuning_recalls_total" in generate_latest(registry)
+
+
+def test_layer_health_is_exported_by_layer_and_state():
+    layers = [StubLayer("good", items("a")), StubLayer("dead", failing)]
+    with MemoryManager(":memory:", layers=layers) as manager, MetricsServer(manager, 0) as server:
+        for turn in range(20):
+            manager.recall(f"q {turn}", use_cache=False)
+        found = samples(server)
+        assert at(found, "layer_breaker", layer="dead", state="open") == 1
+        assert at(found, "layer_breaker", layer="dead", state="closed") == 0
+        assert at(found, "layer_breaker", layer="good", state="closed") == 1
+        assert at(found, "layer_left_out_total", layer="dead") == 15
+        assert at(found, "layer_lost_seconds_total", layer="dead") > 0
+        assert at(found, "layer_stale_answers_total", layer="dead") == 0

@@ -164,9 +164,9 @@ def test_a_managers_recalls_are_sent_by_another_thread():
         while not exporter.get_finished_spans():
             sent.wait(0.01)
         export.close()
-    assert threads == {"housekeeping"}
+    assert threads == {"span export"}
     root, *layers = exporter.get_finished_spans()
-    assert {span.name for span in layers} == {"semantic", "graph"}
+    assert {span.name for span in layers} == {"episodic", "semantic", "graph"}
     assert all(root.start_time <= s.start_time <= s.end_time <= root.end_time + 1_000_000 for s in layers)
 
 

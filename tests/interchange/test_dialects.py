@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from athena_tuning.interchange import Format, Import
+from athena_tuning.interchange import Import
 
 
 def opened(tmp_path, text):
@@ -37,8 +37,8 @@ def test_comments_are_passed_over_and_columns_without_names_numbered(tmp_path, h
 def test_a_column_is_the_time_by_its_values_where_no_name_says_so(tmp_path):
     found = opened(tmp_path, "7,2024-01-01T00:00:00Z,a\n8,2024-01-01T00:00:01Z,b\n")
     assert (found.mapping.start, found.mapping.time_unit) == ("column 2", "text")
-    corrected = found.mapping.corrected_by(["latency=column 1:us", "query_text=column 3"])
-    records = Import(found.path, corrected).records()
+    changes = found.mapping.changes_in(["latency=column 1:us", "query_text=column 3"])
+    records = Import(found.path, corrections=changes).records()
     assert [(m.latency_ms, m.query_text) for m in records] == [(0.007, "a"), (0.008, "b")]
 
 
@@ -121,23 +121,23 @@ OTLP = {
 
 
 @pytest.mark.parametrize(
-    ("text", "format_"),
+    ("text", "format"),
     [
-        (json.dumps({"data": [JAEGER], "total": 0, "errors": None}, indent=2), Format.JAEGER),
-        (json.dumps([JAEGER]), Format.JAEGER),
-        (json.dumps(JAEGER, indent=1), Format.JAEGER),
-        (lines(JAEGER), Format.JAEGER),
-        (json.dumps([ZIPKIN]), Format.ZIPKIN),
-        (json.dumps([[ZIPKIN]]), Format.ZIPKIN),
-        (lines(ZIPKIN), Format.ZIPKIN),
-        (json.dumps(OTLP), Format.OTLP),
-        (json.dumps([OTLP]), Format.OTLP),
-        (lines(OTLP), Format.OTLP),
+        (json.dumps({"data": [JAEGER], "total": 0, "errors": None}, indent=2), "jaeger"),
+        (json.dumps([JAEGER]), "jaeger"),
+        (json.dumps(JAEGER, indent=1), "jaeger"),
+        (lines(JAEGER), "jaeger"),
+        (json.dumps([ZIPKIN]), "zipkin"),
+        (json.dumps([[ZIPKIN]]), "zipkin"),
+        (lines(ZIPKIN), "zipkin"),
+        (json.dumps(OTLP), "otlp"),
+        (json.dumps([OTLP]), "otlp"),
+        (lines(OTLP), "otlp"),
     ],
 )
-def test_traces_are_known_alone_in_a_list_and_on_lines(tmp_path, text, format_):
+def test_traces_are_known_alone_in_a_list_and_on_lines(tmp_path, text, format):
     found = opened(tmp_path, text)
-    assert found.kind.format is format_
+    assert found.format == format
     assert [(m.query_type, m.timestamp, m.latency_ms, m.success) for m in found.records()] == [
         ("ask", 1.7e9, None, None)
     ]
@@ -165,4 +165,4 @@ def test_a_file_whose_rows_are_all_unreadable_says_why(tmp_path):
 def test_a_correction_that_is_none_is_refused(tmp_path, word):
     found = opened(tmp_path, "ts,took\n1700000000,5\n")
     with pytest.raises(ValueError, match=r"no WHAT=COLUMN|has no colour|'took:parsecs', which is none of"):
-        found.mapping.corrected_by([word]).check(found.columns)
+        found.mapping.corrected(**found.mapping.changes_in([word])).check(found.columns)

@@ -98,6 +98,7 @@ def test_a_bomb_without_lines_fills_no_memory(tmp_path):
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_whatever_the_size(tmp_path):
     def peak(rows):
         line = json.dumps({"ts": 1_700_000_000, "latency_ms": 5, "query": "x" * 200})
@@ -113,6 +114,7 @@ def test_memory_is_bounded_whatever_the_size(tmp_path):
     assert large < small + (2 << 20)
 
 
+@pytest.mark.slow
 def test_a_large_document_is_read_in_pieces(tmp_path):
     spans = [
         {
@@ -160,10 +162,23 @@ def test_json_nested_without_end_is_told(tmp_path, bomb):
 
 
 def test_a_nested_bomb_inside_a_trace_document_ends_the_reading(tmp_path):
-    found = imported(tmp_path, '{"resourceSpans": [' + "[" * 200_000)
+    found = imported(tmp_path, '{"resourceSpans": [{"scopeSpans": [{"spans": [' + "[" * 200_000)
     [(row, reason)] = problems(found)
     assert row == 1
     assert "nested too deep" in reason
+
+
+@pytest.mark.parametrize("bomb", ['{"resourceSpans": [', '{"resourceSpans": [{"scopeSpans": ['])
+def test_a_nested_bomb_on_the_way_to_the_spans_is_told(tmp_path, bomb):
+    path = tmp_path / "file"
+    path.write_text(f'{bomb}{"[" * 200_000} "scopeSpans"')
+    try:
+        found = Import(path)
+    except ValueError as refusal:
+        reasons = [str(refusal)]
+    else:
+        reasons = [reason for _, reason in problems(found)]
+    assert any("nested too deep" in reason for reason in reasons)
 
 
 def test_a_line_in_another_encoding_is_told(tmp_path):

@@ -52,6 +52,7 @@ def plain(records):
     return [record_json.to_plain(record) for record in records]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(RECORDS, max_size=6), st.booleans())
 def test_a_table_gives_what_json_gives_by_columns_and_by_rows(records, foreign):

@@ -87,6 +87,7 @@ class Breaks(MemoryStore):
         super().append_metrics(worker_id, sequence, records)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batches", [0, 1, 2])
 def test_an_import_that_was_cut_off_goes_on_with_the_same_times_and_doubles_nothing(tmp_path, batches):
     store = Breaks(batches)
@@ -118,6 +119,7 @@ def test_a_file_without_a_query_is_refused_with_the_first_reason(tmp_path, store
         brought(Import(path), store)
 
 
+@pytest.mark.slow
 def test_progress_goes_over_both_readings(tmp_path, store):
     told = []
     path = log(tmp_path)

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from athena_tuning.interchange import ColumnMapping, Format, Import
+from athena_tuning.interchange import ColumnMapping, Import
+from athena_tuning.interchange.shape import Shape
 
 
 def table(tmp_path, text, name="log.csv", **options):
@@ -188,7 +189,7 @@ def test_json_lines_with_values_inside_objects_are_mapped_with_dots(tmp_path):
         "query": "tea?",
     }
     found = table(tmp_path, json.dumps(line) + "\n\n" + json.dumps(line), "a.jsonl")
-    assert found.kind.format is Format.JSONL
+    assert found.shape is Shape.JSONL
     mapping = found.mapping.corrected(success="http.status", latency="timing.duration_us", latency_unit="us")
     assert [(m.latency_ms, m.success) for m in read(Import(found.path, mapping))] == [(1.5, False)] * 2
 
@@ -221,7 +222,7 @@ def test_rows_with_other_columns_are_read_as_far_as_they_go(tmp_path):
 def test_a_json_list_is_a_table_wherever_it_is(tmp_path, wrap):
     rows = [{"ts": 1.7e9, "latency_ms": 5}, {"ts": 1.7e9 + 1, "latency_ms": 6}]
     found = table(tmp_path, json.dumps(wrap(rows)), "a.json")
-    assert found.kind.format is Format.JSON
+    assert found.shape is Shape.JSON
     assert [m.latency_ms for m in read(found)] == [5.0, 6.0]
 
 

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from athena_tuning.load.archive import RunArchive
-from athena_tuning.load.blocks import Asked, Tally
+from athena_tuning.load.blocks import RecallOutcome, Tally
 from athena_tuning.load.spec import LoadSpec
 from athena_tuning.load.summary import summarize
 
@@ -16,7 +16,7 @@ from athena_tuning.load.summary import summarize
 def summary(run_id="r1", n=3):
     tally = Tally()
     for i in range(n):
-        tally.record(Asked("factual", i * 0.4, 10.0 + i, 9.0, "", False, True, 7))
+        tally.record(RecallOutcome("factual", i * 0.4, 10.0 + i, 9.0, "", False, True, 7))
     return summarize(run_id, LoadSpec("bursty", dispersion=80), "finished", 1.0, 2.0, n, tally)
 
 

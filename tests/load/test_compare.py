@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from athena_tuning.load.blocks import Asked, Tally
+from athena_tuning.load.blocks import RecallOutcome, Tally
 from athena_tuning.load.compare import Verdict, compare
 from athena_tuning.load.spec import LoadSpec
 from athena_tuning.load.summary import LoadSummary, summarize
@@ -27,7 +27,7 @@ def run(
     for at, kind, ms, lucky in zip(due, kinds, latency, luck, strict=True):
         failed = "Boom" if lucky < error else ""
         known = None if hit is None else bool(lucky > 1 - hit)
-        tally.record(Asked(TYPES[kind], float(at), float(ms), float(ms), failed, False, known, 1))
+        tally.record(RecallOutcome(TYPES[kind], float(at), float(ms), float(ms), failed, False, known, 1))
     return summarize(f"run{seed}", LoadSpec(rate_per_s=max(n, 1) / seconds), state, 0.0, seconds, n, tally)
 
 

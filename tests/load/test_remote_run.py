@@ -7,8 +7,9 @@ import threading
 import pytest
 
 from athena_tuning.load import remote_run
-from athena_tuning.load.remote_run import OrderedRun, OrderTaker, steer
-from athena_tuning.load.run import State
+from athena_tuning.load.remote_run import OrderTaker, RemoteRun, steer
+from athena_tuning.load.run import LoadRun
+from athena_tuning.load.run_handle import State
 from athena_tuning.load.spec import LoadSpec
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import StoreError, open_store
@@ -37,7 +38,7 @@ def manager(tmp_path, url):
 def order(store, spec, **options):
     """An ordered run whose waits only let other threads go on."""
     tick = threading.Event()
-    return OrderedRun(store, spec, sleep=lambda seconds: tick.wait(0.01), **options)
+    return RemoteRun(store, spec, sleep=lambda seconds: tick.wait(0.01), **options)
 
 
 def looking(taker):
@@ -69,6 +70,21 @@ def test_a_manager_elsewhere_asks_itself_and_the_summary_comes_back(store, manag
     assert came.finished == came.offered == run.progress().finished > 20
     assert manager.status().recalls == came.finished
     assert run.progress().share > 0.5
+
+
+def test_a_run_that_ends_while_it_is_reported_is_reported_with_its_summary(store, manager, monkeypatch):
+    told = LoadRun.progress
+
+    def told_at_the_end(run):
+        run.wait()
+        return told(run)
+
+    monkeypatch.setattr(LoadRun, "progress", told_at_the_end)
+    run = order(store, LoadSpec(rate_per_s=100, duration_s=0.2, seed=2)).start()
+    taker = OrderTaker(manager)
+    taker.look()
+    assert (run.state, run.summary().id) == (State.FINISHED, run.id)
+    taker.close()
 
 
 def test_an_order_is_paused_resumed_and_stopped_from_anywhere(store, manager):
@@ -176,7 +192,7 @@ def test_nonsense_among_the_orders_is_passed_over(store, manager, caplog):
 
 def test_a_load_without_an_end_is_not_ordered(store):
     with pytest.raises(ValueError, match="needs an end"):
-        OrderedRun(store, LoadSpec(duration_s=None))
+        RemoteRun(store, LoadSpec(duration_s=None))
 
 
 def test_a_store_that_fails_is_asked_again(store, manager, monkeypatch):

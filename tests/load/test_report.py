@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from athena_tuning.cli import main
 from athena_tuning.load.archive import RunArchive
-from athena_tuning.load.blocks import Asked, Tally
+from athena_tuning.load.blocks import RecallOutcome, Tally
 from athena_tuning.load.report.svg import Axis, Interval, Series, intervals, lines
 from athena_tuning.load.report.writing import comparison_report, run_report, write_report
 from athena_tuning.load.spec import LoadSpec
@@ -29,7 +29,9 @@ def run(run_id="r1", n=2000, ms=10.0, seed=0, error="", **spec):
         latency = ms * slow * (1 + ((i * 104729 + seed) % 100) / 400)
         kind = ("factual", "meta")[i % 2]
         tally.record(
-            Asked(kind, i * 0.01, latency, latency - 1, error if i % 100 == 0 else "", False, i % 4 == 0, 7)
+            RecallOutcome(
+                kind, i * 0.01, latency, latency - 1, error if i % 100 == 0 else "", False, i % 4 == 0, 7
+            )
         )
     return summarize(run_id, LoadSpec("steady", **spec), "finished", 1_790_000_000.0, n * 0.01, n, tally)
 

@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from athena_tuning.load.run import LoadRun, State
+from athena_tuning.load.run import LoadRun
+from athena_tuning.load.run_handle import State
 from athena_tuning.load.spec import LoadSpec
 from athena_tuning.model import QueryMetrics
 

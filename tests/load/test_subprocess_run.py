@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from athena_tuning.load.run import State
+from athena_tuning.load.run_handle import State
 from athena_tuning.load.spec import LoadSpec
-from athena_tuning.load.subprocess_run import ApartRun, is_heavy
+from athena_tuning.load.subprocess_run import SubprocessRun, is_heavy
 from athena_tuning.recall import MemoryManager
 from athena_tuning.samples.sample_memory import generate
 from athena_tuning.store import open_store
@@ -20,7 +20,7 @@ def place(tmp_path):
 
 
 def test_a_run_apart_finishes_and_its_recalls_are_in_the_store(place):
-    run = ApartRun(*place, LoadSpec(rate_per_s=40, duration_s=0.5, seed=2)).start()
+    run = SubprocessRun(*place, LoadSpec(rate_per_s=40, duration_s=0.5, seed=2)).start()
     assert run.wait(60)
     assert run.state is State.FINISHED
     summary = run.summary()
@@ -32,7 +32,7 @@ def test_a_run_apart_finishes_and_its_recalls_are_in_the_store(place):
 
 
 def test_a_run_apart_stops_when_told_and_leaves_no_process(place):
-    run = ApartRun(*place, LoadSpec(rate_per_s=5, duration_s=None)).start()
+    run = SubprocessRun(*place, LoadSpec(rate_per_s=5, duration_s=None)).start()
     run.pause()
     run.resume()
     run.stop()
@@ -43,7 +43,7 @@ def test_a_run_apart_stops_when_told_and_leaves_no_process(place):
 
 
 def test_a_run_apart_that_cannot_work_fails_and_says_why(tmp_path, caplog):
-    run = ApartRun(tmp_path, f"sqlite:///{tmp_path / 'store.db'}", LoadSpec(duration_s=1)).start()
+    run = SubprocessRun(tmp_path, f"sqlite:///{tmp_path / 'store.db'}", LoadSpec(duration_s=1)).start()
     assert run.wait(60)
     assert run.state is State.FAILED
     assert run.failure
@@ -52,7 +52,7 @@ def test_a_run_apart_that_cannot_work_fails_and_says_why(tmp_path, caplog):
 
 
 def test_a_run_apart_starts_once(tmp_path):
-    run = ApartRun(tmp_path / "m.db", "memory://", LoadSpec())
+    run = SubprocessRun(tmp_path / "m.db", "memory://", LoadSpec())
     run.stop()
     with pytest.raises(RuntimeError, match="starts once"):
         run.start()

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from athena_tuning.load.run import State
+from athena_tuning.load.run_handle import State
 from athena_tuning.load.whatif_run import OVER, Question, WhatIfRun, answer, sweep
 from athena_tuning.model import ConfigSet, TuningStrategy
 from athena_tuning.samples.sample_workloads import load_records

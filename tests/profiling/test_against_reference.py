@@ -355,6 +355,7 @@ def check_classic(profiler, reference):
             assert same(rate, mean([b in m.layers_queried for m in with_a]))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32), steps=histories, most=st.sampled_from([1, 3, 25, 60, 1000]))
 def test_every_getter_agrees_with_the_reference_whatever_happens(seed, steps, most):
@@ -363,6 +364,7 @@ def test_every_getter_agrees_with_the_reference_whatever_happens(seed, steps, mo
     check_everything(rig.profiler, rig.reference)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [700, 20_000])
 def test_getters_agree_over_many_blocks_large_folds_and_expiry(most):
     rng = random.Random(most)
@@ -382,6 +384,7 @@ def test_getters_agree_over_many_blocks_large_folds_and_expiry(most):
     check_everything(rig.profiler, rig.reference)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32), n=st.integers(17, 60))
 def test_one_by_one_and_in_bulk_give_the_same_columns(seed, n):

@@ -40,7 +40,7 @@ def test_however_many_filters_are_read_only_so_many_are_kept_and_all_are_right(r
         profiler.record_query(recall(config_version=i))
     for _ in range(2):
         assert all(profiler.summary(config_version=i).count == 1 for i in range(3 * MOST_KEPT))
-    assert len(profiler._upkeep._kept) == MOST_KEPT
+    assert len(profiler._summaries._kept) == MOST_KEPT
 
 
 def test_what_is_not_read_any_more_is_let_go_when_blocks_leave(recall, clock, counted):
@@ -51,7 +51,7 @@ def test_what_is_not_read_any_more_is_let_go_when_blocks_leave(recall, clock, co
         for _ in range(1000):
             profiler.record_query(recall())
         profiler.fold()
-    assert not profiler._upkeep._kept
+    assert not profiler._summaries._kept
     counted.clear()
     assert profiler.summary().count == BLOCK_ROWS
     assert sum(counted) == BLOCK_ROWS

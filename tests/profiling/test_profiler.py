@@ -90,6 +90,7 @@ def test_texts_and_names_of_pruned_records_are_gone(recall, clock):
         assert len(names.by_column[column]) < 60, "their numbers are used again"
 
 
+@pytest.mark.slow
 def test_a_window_of_distinct_texts_takes_no_more_after_many_rounds(recall, clock):
     profiler = PerformanceProfiler(max_metrics=2_000, clock=clock)
 

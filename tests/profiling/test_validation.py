@@ -64,13 +64,21 @@ def in_bulk(record: object) -> PerformanceProfiler:
         ("in_the_future", GOOD._replace(timestamp=NOW + AHEAD_SECONDS + 1)),
         ("in_the_future", GOOD._replace(timestamp=1e300)),
         ("too_old", GOOD._replace(timestamp=NOW - 24 * 3600 - 1)),
-        ("too_old", GOOD._replace(timestamp=0.0)),
+        ("too_old", GOOD._replace(timestamp=1.0)),
     ],
 )
 def test_an_impossible_record_is_rejected_and_its_reason_counted(reason, record):
     for profiler, others in ((recorded(record), 0), (in_bulk(record), 40)):
         assert profiler.counters[f"rejected_{reason}"] == 1
         assert profiler.counters["recorded"] == len(profiler.metrics) == others
+
+
+@pytest.mark.parametrize("zero", [0, 0.0, -0.0])
+def test_a_time_of_zero_becomes_now_by_the_profilers_clock_and_is_no_oddity(zero):
+    record = GOOD._replace(timestamp=zero)
+    assert [m.timestamp for m in recorded(record).metrics] == [NOW]
+    assert {m.timestamp for m in in_bulk(record).metrics} == {NOW}
+    assert recorded(record).counters == {"recorded": 1}
 
 
 @pytest.mark.parametrize(
@@ -275,6 +283,7 @@ def read_everything(profiler: PerformanceProfiler) -> None:
     profiler.read_since()
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(bad=st.lists(bad_records, max_size=30), good=st.integers(0, 30), at_once=st.booleans())
 def test_no_junk_raises_or_gets_lost_uncounted(bad, good, at_once):

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from athena_tuning.model import Mode, TuningBounds, TuningStrategy
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall import MemoryManager
@@ -52,6 +54,7 @@ def managed(store: MemoryStore, *layers: Notes, **bounds: float) -> MemoryManage
     )
 
 
+@pytest.mark.slow
 def test_timeouts_are_set_by_a_version_that_says_which_bound_decided() -> None:
     store = MemoryStore()
     with managed(store, Notes("semantic", "a"), Notes("graph", "b"), min_timeout_seconds=2.5) as manager:
@@ -66,6 +69,7 @@ def test_timeouts_are_set_by_a_version_that_says_which_bound_decided() -> None:
     assert decision.bound == "at least 2.5 s"
 
 
+@pytest.mark.slow
 def test_scores_keep_a_layer_that_adds_nothing_to_the_fused_list() -> None:
     """Somebody reads graph's own list: recalls that asked it score well, those that did not do not."""
     layers = Notes("semantic", "a", "b"), Notes("graph", "a")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -98,6 +99,7 @@ def test_nothing_is_held_back_where_nothing_is_left_out() -> None:
     assert layers[1].calls == 0
 
 
+@pytest.mark.slow
 def test_a_real_manager_leaves_a_useless_layer_out_and_takes_it_back() -> None:
     semantic, graph = Notes("semantic", "a", "b"), Notes("graph", "c")
     profiler = PerformanceProfiler()

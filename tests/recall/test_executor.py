@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 import time
 from collections.abc import Iterator
@@ -231,12 +232,24 @@ def test_one_failure_leaves_the_others_alone(executor: ParallelLayerExecutor) ->
     assert executor.in_flight == 0
 
 
-def test_a_function_that_forgets_to_await_is_an_error_that_says_so(executor: ParallelLayerExecutor) -> None:
-    async def search() -> int:
-        return 1
+def test_executor_awaits_what_a_function_returns(executor: ParallelLayerExecutor) -> None:
+    async def search() -> str:
+        await asyncio.sleep(0)
+        return threading.current_thread().name
 
-    (result,) = executor.run([QueryTask("x", lambda: search())])  # noqa: PLW0108
-    assert "coroutine function" in (result.error or "")
+    class Searcher:
+        async def __call__(self) -> str:
+            return await search()
+
+    @functools.wraps(search)
+    def wrapped():
+        return search()
+
+    for task in (lambda: search(), wrapped, Searcher(), functools.partial(search)):  # noqa: PLW0108
+        for keeps_deadline in (False, True):
+            (result,) = executor.run([QueryTask("x", task, keeps_deadline=keeps_deadline)])
+            assert (result.result, result.error) == ("layer-loop", None)
+    assert executor.in_flight == 0
 
 
 def test_coroutines_take_no_thread_each() -> None:

@@ -95,3 +95,55 @@ def test_an_empty_file_loads_nothing(manager: MemoryManager, tmp_path: Path) -> 
     assert ingest_file(manager, path).loaded == 0
     with pytest.raises(FileNotFoundError):
         ingest_file(manager, tmp_path / "none.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (b'{"id": "x", "layer": "semantic", "text": "half \\ud83d"}', "text holds half a character"),
+        (b'{"id": "x", "layer": "semantic", "text": "t", "speaker": "\\udc00"}', "speaker holds half a"),
+        (b'{"id": "x", "layer": "semantic", "text": "t", "timestamp": 1e400}', "timestamp inf is in no year"),
+        (b'{"id": "x", "layer": "semantic", "text": "t", "timestamp": 1' + b"0" * 400 + b"}", "in no year"),
+        (b'{"id": "x", "layer": "semantic", "text": "t", "timestamp": 1' + b"0" * 5000 + b"}", "digits"),
+        (b'{"id": "x", "layer": "semantic", "text": ' + b"[" * 200_000, "nested too deeply"),
+    ],
+)
+def test_one_bad_line_costs_itself_alone(
+    manager: MemoryManager, tmp_path: Path, bad: bytes, reason: str
+) -> None:
+    path = tmp_path / "items.jsonl"
+    lines = [line(str(n)).encode() for n in range(9)]
+    path.write_bytes(b"\n".join([*lines[:4], bad, *lines[4:]]))
+    report = ingest_file(manager, path)
+    assert report.loaded == manager.counts()["semantic"] == 9
+    assert [number for number, _ in report.bad] == [5]
+    assert reason in report.bad[0][1]
+
+
+def test_signs_that_no_text_needs_are_kept_and_found_beside(manager: MemoryManager, tmp_path: Path) -> None:
+    path = tmp_path / "items.jsonl"
+    texts = ["nul \0 ledger", "bom \ufeff ledger", "emoji \U0001f389 ledger", "\u202eright ledger"]
+    lines = [line(str(n), text=text, entities=[text]) for n, text in enumerate(texts)]
+    lines += [line(f"g{n}", layer="graph", text=text, entities=[text]) for n, text in enumerate(texts)]
+    path.write_text("\ufeff" + "\n".join(lines), encoding="utf-8")
+    for _ in range(2):
+        report = ingest_file(manager, path)
+        assert (report.loaded, report.bad) == (8, [])
+    answer = manager.recall("ledger", k=10)
+    assert {item["text"] for item in answer["semantic"]} == set(texts)
+    assert {item["text"] for item in answer["graph"]} == set(texts)
+
+
+@pytest.mark.slow
+def test_a_gzip_that_is_damaged_inside_loads_what_was_before(manager: MemoryManager, tmp_path: Path) -> None:
+    path = tmp_path / "items.jsonl.gz"
+    whole = bytearray(
+        gzip.compress("\n".join(line(f"{n}-{n * 7919 % 1000}") for n in range(20_000)).encode())
+    )
+    middle = len(whole) // 2
+    whole[middle : middle + 40] = b"\xff" * 40
+    path.write_bytes(whole)
+    report = ingest_file(manager, path)
+    assert 0 < report.loaded < 20_000
+    assert report.bad[-1][1].startswith("the file ends or breaks here")
+    assert manager.counts()["semantic"] == report.loaded

@@ -15,13 +15,16 @@ from athena_tuning.recall.execution.limiter import SharedLimit
 
 
 class Waiter:
+    layer_name = "semantic"
+
     def __init__(self, log: list[Waiter]) -> None:
         self.log = log
         self.in_flight = 0
 
-    def granted(self, in_flight: int) -> None:
+    def granted(self, in_flight: int) -> bool:
         self.in_flight = in_flight
         self.log.append(self)
+        return True
 
 
 class LimitMachine(RuleBasedStateMachine):
@@ -49,8 +52,8 @@ class LimitMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.holders)
     @rule()
     def release(self) -> None:
-        self.holders.popleft()
-        self.limit.release()
+        holder = self.holders.popleft()
+        assert self.limit.release(holder)
         self.expect_grants()
 
     @rule(size=st.integers(1, 8))
@@ -90,11 +93,14 @@ def test_32_threads_never_exceed_a_limit_that_is_resized_all_the_time() -> None:
     running = [0]
 
     class Task:
+        layer_name = "semantic"
+
         def __init__(self) -> None:
             self.go = threading.Event()
 
-        def granted(self, in_flight: int) -> None:
+        def granted(self, in_flight: int) -> bool:
             self.go.set()
+            return True
 
     def work(seed: int) -> None:
         rng = random.Random(seed)
@@ -111,7 +117,7 @@ def test_32_threads_never_exceed_a_limit_that_is_resized_all_the_time() -> None:
                 limit.resize(rng.randint(1, 8))
             with lock:
                 running[0] -= 1
-            limit.release()
+            assert limit.release(task)
         ended.release()
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in range(32)]
@@ -129,10 +135,10 @@ def test_after_a_shrink_slots_run_out_as_they_are_released() -> None:
     for _ in range(5):
         limit.acquire(Waiter(log))
     limit.resize(1)
-    limit.release()
-    limit.release()
+    limit.release(log[0])
+    limit.release(log[1])
     assert (limit.in_flight, limit.waiting, len(log)) == (1, 2, 3)
-    limit.release()
+    limit.release(log[2])
     assert (limit.in_flight, limit.waiting, len(log)) == (1, 1, 4)
 
 
@@ -143,21 +149,25 @@ def test_a_grant_says_how_many_slots_are_taken() -> None:
     assert [waiter.in_flight for waiter in log] == [1, 2]
 
 
-def test_thousands_that_wait_and_end_at_once_do_not_recurse() -> None:
-    limit = SharedLimit(1)
-    ended: list[int] = []
+def test_limit_passes_over_thousands_of_waiters_that_want_their_slot_no_longer() -> None:
+    limit, first = SharedLimit(1), Waiter([])
+    offered: list[int] = []
 
-    class EndsAtOnce:
-        def granted(self, in_flight: int) -> None:
-            ended.append(in_flight)
-            limit.release()
+    class GivenUp:
+        layer_name = "semantic"
 
-    limit.acquire(Waiter([]))
+        def granted(self, in_flight: int) -> bool:
+            offered.append(in_flight)
+            return False
+
+    limit.acquire(first)
     for _ in range(5000):
-        limit.acquire(EndsAtOnce())
-    limit.release()
-    assert ended == [1] * 5000
-    assert (limit.in_flight, limit.waiting) == (0, 0)
+        limit.acquire(GivenUp())
+    last = Waiter([])
+    limit.acquire(last)
+    limit.release(first)
+    assert offered == [1] * 5000
+    assert (limit.in_flight, limit.waiting, last.in_flight) == (1, 0, 1)
 
 
 @pytest.mark.parametrize("size", [0, -3])
@@ -168,6 +178,11 @@ def test_a_limit_below_one_is_refused(size: int) -> None:
         SharedLimit(2).resize(size)
 
 
-def test_releasing_what_nobody_has_is_an_error() -> None:
-    with pytest.raises(RuntimeError, match="nobody"):
-        SharedLimit(1).release()
+def test_limit_takes_a_slot_back_once() -> None:
+    limit, holder = SharedLimit(2), Waiter([])
+    assert not limit.release(holder)
+    limit.acquire(holder)
+    assert limit.release(holder)
+    assert not limit.release(holder)
+    ledger = limit.ledger()
+    assert (ledger.given, ledger.returned, ledger.held) == (1, 1, {})

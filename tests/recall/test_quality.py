@@ -61,6 +61,7 @@ def only(manager: MemoryManager, layers: tuple[str, ...]) -> MemoryManager:
     return fixed
 
 
+@pytest.mark.slow
 def test_recall_at_10(
     manager: MemoryManager, questions: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -79,5 +80,6 @@ def test_recall_at_10(
                 figures[name] = recall_at_10(fixed, questions)
     with capsys.disabled():
         print("\nrecall@10:", ", ".join(f"{name} {value:.3f}" for name, value in figures.items()))
-    assert max(value for name, value in figures.items() if sets[name]) >= 0.70
-    assert figures["chosen by selection"] >= 0.62
+    assert figures["episodic+semantic"] >= 0.745
+    assert figures["episodic+semantic+graph"] >= 0.745
+    assert figures["chosen by selection"] >= 0.66

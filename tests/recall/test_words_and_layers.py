@@ -37,6 +37,29 @@ def test_a_query_has_the_type_of_its_first_matching_whole_words(text: str, query
     assert classify(text) == query_type
 
 
+LOG = "GET /task when=last error failed, date time week, process linked\n" * 100
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{LOG}How to rotate keys?",
+        f"How to rotate keys?\n{LOG}",
+        f"{LOG}\nHow to rotate keys? Thank you.",
+        f"{LOG}密钥呢？ How to rotate keys?",
+    ],
+)
+def test_the_question_beside_a_long_paste_tells_its_type_and_its_layers(text: str) -> None:
+    assert classify(text) == "procedural"
+    assert set(select_layers(text, "procedural", LAYERS)) == {"procedural", "semantic"}
+
+
+def test_a_long_paste_without_a_question_is_told_by_its_ends() -> None:
+    middle = "nothing of interest here. " * 100
+    assert classify(f"{middle}\nremind me of the keys") == "prospective"
+    assert classify(f"{middle}remind me of the keys{middle}") == "factual"
+
+
 def test_every_type_has_learned_defaults() -> None:
     assert set(DEFAULTS) == set(QUERY_TYPES)
 
@@ -47,10 +70,10 @@ def test_every_type_has_learned_defaults() -> None:
         ("When did it fail?", {"episodic", "semantic"}),
         ("which error was it", {"semantic", "graph", "episodic"}),
         ("How do we build it?", {"procedural", "semantic"}),
-        ("what should be next", {"semantic", "graph", "prospective"}),
+        ("what should be next", {"episodic", "semantic", "graph", "prospective"}),
         ("which services are linked", {"graph", "semantic"}),
-        ("Who is Ana?", {"semantic", "graph"}),
-        ("the whenever errorless doer", {"semantic", "graph"}),
+        ("Who is Ana?", {"episodic", "semantic", "graph"}),
+        ("the whenever errorless doer", {"episodic", "semantic", "graph"}),
     ],
 )
 def test_layers_are_called_by_whole_words_and_by_type(text: str, layers: set[str]) -> None:
@@ -58,7 +81,8 @@ def test_layers_are_called_by_whole_words_and_by_type(text: str, layers: set[str
 
 
 def test_debugging_calls_for_the_episodes() -> None:
-    chosen = select_layers("Who is Ana?", "factual", LAYERS, context={"phase": "debugging"})
+    assert "episodic" not in select_layers("what uses it", "relational", LAYERS)
+    chosen = select_layers("what uses it", "relational", LAYERS, context={"phase": "debugging"})
     assert chosen == ("episodic", "semantic", "graph")
 
 

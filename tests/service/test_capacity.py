@@ -8,8 +8,8 @@ import pytest
 
 from athena_tuning.model import LayerTask, QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.service.capacity import Curve, Met, curve
-from athena_tuning.ui.charts import throughput
+from athena_tuning.service.capacity import Curve, Measured, curve
+from athena_tuning.ui.charts.concurrency_charts import throughput
 
 
 def measured(levels: range, service_ms) -> PerformanceProfiler:
@@ -33,27 +33,27 @@ def measured(levels: range, service_ms) -> PerformanceProfiler:
 
 
 def test_a_backend_with_two_slots_carries_no_more_with_more_in_flight() -> None:
-    found = curve(measured(range(1, 7), lambda n: 10.0 * max(1, n / 2)))
-    assert found is not None
-    assert found.best == 2
-    assert found.at(2) == pytest.approx(200, rel=0.1)
-    assert found.at(6) == pytest.approx(200, rel=0.1)
-    assert found.seen_to == 6
-    assert [met.in_flight for met in found.met] == [1, 2, 3, 4, 5, 6]
-    for met in found.met:
-        assert met.low < met.per_second < met.high
-        assert met.low < found.at(met.in_flight) < met.high
+    fitted = curve(measured(range(1, 7), lambda n: 10.0 * max(1, n / 2)))
+    assert fitted is not None
+    assert fitted.best == 2
+    assert fitted.at(2) == pytest.approx(200, rel=0.1)
+    assert fitted.at(6) == pytest.approx(200, rel=0.1)
+    assert fitted.measured_to == 6
+    assert [measurement.in_flight for measurement in fitted.measured] == [1, 2, 3, 4, 5, 6]
+    for measurement in fitted.measured:
+        assert measurement.low < measurement.per_second < measurement.high
+        assert measurement.low < fitted.at(measurement.in_flight) < measurement.high
 
 
 def test_a_backend_without_contention_carries_in_proportion() -> None:
-    found = curve(measured(range(1, 7), lambda _: 10.0))
-    assert found is not None
-    assert found.at(6) == pytest.approx(6 * found.at(1), rel=0.05)
-    assert found.best == len(found.per_second)
+    fitted = curve(measured(range(1, 7), lambda _: 10.0))
+    assert fitted is not None
+    assert fitted.at(6) == pytest.approx(6 * fitted.at(1), rel=0.05)
+    assert fitted.best == len(fitted.per_second)
 
 
 def test_a_law_that_is_far_from_what_was_met_is_not_leant_on() -> None:
-    near = Curve((10.0, 20.0), (Met(1, 12.0, 11.5, 12.5), Met(2, 40.0, 15.0, 90.0)), 2, 2, 500)
+    near = Curve((10.0, 20.0), (Measured(1, 12.0, 11.5, 12.5), Measured(2, 40.0, 15.0, 90.0)), 2, 2, 500)
     assert near.fits
     assert not replace(near, per_second=(28.0, 20.0)).fits
 
@@ -64,17 +64,17 @@ def test_one_number_in_flight_says_nothing_of_others() -> None:
 
 
 def test_the_chart_says_what_the_limit_and_the_choice_carry() -> None:
-    met = [(1, 100.0, 90.0, 120.0), (2, 180.0, 150.0, 210.0)]
-    chart = throughput(met, [100.0, 190.0, 200.0, 205.0], seen_to=2, limit=2, chosen=4)
+    measurement = [(1, 100.0, 90.0, 120.0), (2, 180.0, 150.0, 210.0)]
+    chart = throughput(measurement, [100.0, 190.0, 200.0, 205.0], measured_to=2, limit=2, chosen=4)
     names = [trace["name"] for trace in chart.spec["data"]]
     assert names == [
-        "met, 95 % interval",
+        "measured, 95 % interval",
         "fitted law",
-        "beyond what was met",
+        "extrapolated",
         "in force: 2",
         "tuner's choice: 4",
     ]
     assert chart.spec["data"][0]["error_y"]["array"] == [20.0, 30.0]
     assert "190 /s at the limit of 2, 205 /s at 4, which the tuner would choose" in chart.alt
-    bare = throughput([], [], seen_to=1, limit=2, chosen=None)
-    assert [trace["name"] for trace in bare.spec["data"]] == ["met, 95 % interval"]
+    bare = throughput([], [], measured_to=1, limit=2, chosen=None)
+    assert [trace["name"] for trace in bare.spec["data"]] == ["measured, 95 % interval"]

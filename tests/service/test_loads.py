@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from athena_tuning.load.archive import RunArchive
-from athena_tuning.load.remote_run import OrderedRun
-from athena_tuning.load.run import LoadRun, State
+from athena_tuning.load.remote_run import RemoteRun
+from athena_tuning.load.run import LoadRun
+from athena_tuning.load.run_handle import State
 from athena_tuning.load.spec import LoadSpec
-from athena_tuning.load.subprocess_run import ApartRun
+from athena_tuning.load.subprocess_run import SubprocessRun
 from athena_tuning.service.embedded import Embedded
 from athena_tuning.service.loads import Loads
 from athena_tuning.store import StoreError, open_store
@@ -51,7 +52,7 @@ def test_a_light_load_runs_here_and_is_kept(embedded: Embedded, archive: RunArch
 
 def test_a_heavy_load_runs_in_a_process_of_its_own(embedded: Embedded, archive: RunArchive) -> None:
     store = embedded.manager.store
-    assert finished(Loads(store, embedded, archive), HEAVY, archive) is ApartRun
+    assert finished(Loads(store, embedded, archive), HEAVY, archive) is SubprocessRun
     assert embedded.manager.status().recalls == 0
     assert len(store.tail_metrics().records) == archive.newest()[0].finished
 
@@ -67,7 +68,7 @@ def test_a_heavy_load_stays_here_where_no_other_process_can_share_the_store(
 
 def test_without_a_manager_here_one_elsewhere_asks_itself(embedded: Embedded, archive: RunArchive) -> None:
     with open_store(embedded.manager.store.url) as watching:
-        assert finished(Loads(watching, None, archive), HEAVY, archive) is OrderedRun
+        assert finished(Loads(watching, None, archive), HEAVY, archive) is RemoteRun
     assert embedded.manager.status().recalls == archive.newest()[0].finished > 10
 
 

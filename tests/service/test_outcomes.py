@@ -56,7 +56,7 @@ def version(number: int, parent: int = 0, **more: object) -> ConfigVersion:
 
 def test_a_mix_that_changes_meanwhile_is_no_change_of_latency() -> None:
     window = seen(("a", 1, 10.0, 900), ("b", 1, 100.0, 100), ("a", 2, 10.0, 100), ("b", 2, 100.0, 900))
-    change, n = outcomes.came(window, VIEW, 1, 2) or pytest.fail("nothing came")
+    change, n = outcomes.observed_change(window, VIEW, 1, 2) or pytest.fail("nothing came")
     assert n == 1000
     assert change.low < 0 < change.high
     assert abs(change.value) < 0.1
@@ -64,7 +64,7 @@ def test_a_mix_that_changes_meanwhile_is_no_change_of_latency() -> None:
 
 def test_a_real_change_is_found_with_its_size() -> None:
     window = seen(("a", 3, 20.0, 800), ("b", 3, 50.0, 800), ("a", 4, 15.0, 800), ("b", 4, 37.5, 800))
-    change, _ = outcomes.came(window, VIEW, 3, 4) or pytest.fail("nothing came")
+    change, _ = outcomes.observed_change(window, VIEW, 3, 4) or pytest.fail("nothing came")
     assert change.value == pytest.approx(math.log(0.75), abs=0.05)
     assert change.high < 0
 
@@ -73,20 +73,22 @@ def test_intervals_hold_the_truth_about_nineteen_times_in_twenty() -> None:
     held = 0
     for seed in range(60):
         window = seen(("a", 1, 10.0, 300), ("a", 2, 12.0, 300), seed=seed)
-        change, _ = outcomes.came(window, VIEW, 1, 2) or pytest.fail("nothing came")
+        change, _ = outcomes.observed_change(window, VIEW, 1, 2) or pytest.fail("nothing came")
         held += change.low <= math.log(1.2) <= change.high
     assert held >= 51
 
 
 def test_too_few_recalls_or_recalls_that_were_not_measured_live_say_nothing() -> None:
-    assert outcomes.came(seen(("a", 1, 10.0, 29), ("a", 2, 10.0, 500)), VIEW, 1, 2) is None
+    assert outcomes.observed_change(seen(("a", 1, 10.0, 29), ("a", 2, 10.0, 500)), VIEW, 1, 2) is None
     loaded = seen(("a", 1, 10.0, 500), ("a", 2, 10.0, 500), source="sample")
-    assert outcomes.came(loaded, VIEW, 1, 2) is None
+    assert outcomes.observed_change(loaded, VIEW, 1, 2) is None
 
 
 def test_a_view_of_one_type_looks_at_that_type_only() -> None:
     window = seen(("a", 1, 10.0, 300), ("a", 2, 20.0, 300), ("b", 1, 10.0, 300), ("b", 2, 10.0, 300))
-    change, n = outcomes.came(window, VIEW.only(query_type="a"), 1, 2) or pytest.fail("nothing came")
+    change, n = outcomes.observed_change(window, VIEW.only(query_type="a"), 1, 2) or pytest.fail(
+        "nothing came"
+    )
     assert n == 300
     assert change.value == pytest.approx(math.log(2), abs=0.15)
 
@@ -100,11 +102,11 @@ def test_the_tuners_own_verdict_counts_before_what_the_window_says() -> None:
         asked.append((before, after))
         return Estimate(-0.4, -0.5, -0.3), 900
 
-    (point,) = outcomes.held_against([verdict, made], [version(7, 6)], observe)
-    assert (point.name, point.expected.value, point.came.value, point.n) == ("v7", -0.2, -0.15, 250)
+    (point,) = outcomes.predictions([verdict, made], [version(7, 6)], observe)
+    assert (point.name, point.expected.value, point.observed.value, point.n) == ("v7", -0.2, -0.15, 250)
     assert asked == []
-    (point,) = outcomes.held_against([made], [version(7, 6)], observe)
-    assert (point.came.value, asked) == (-0.4, [(6, 7)])
+    (point,) = outcomes.predictions([made], [version(7, 6)], observe)
+    assert (point.observed.value, asked) == (-0.4, [(6, 7)])
 
 
 def test_what_a_person_expected_is_latency_and_what_nobody_expected_is_no_point() -> None:
@@ -113,23 +115,23 @@ def test_what_a_person_expected_is_latency_and_what_nobody_expected_is_no_point(
     made = decision(policy="person", reasons=(reason,), predicted=math.inf, config_version=2)
     assert outcomes.expectation(made) == Estimate(-0.1, -0.2, 0.05)
     assert outcomes.expectation(decision(predicted=math.inf)) is None
-    assert outcomes.held_against([decision(config_version=2)], [version(2)], lambda *_: None) == []
+    assert outcomes.predictions([decision(config_version=2)], [version(2)], lambda *_: None) == []
 
 
-def test_a_decision_is_told_in_sentences() -> None:
+def test_a_decision_is_sentences_in_sentences() -> None:
     made = decision(
         config_version=7, predicted=math.log(0.8), bound="limits up to 12: 1.5 times what was seen",
         candidates=(Candidate(AFTER, math.log(0.8), math.log(0.7), math.log(0.9)),),
     )  # fmt: skip
     verdict = decision(decision_id="d2", verdict_on="d1", summary="Confirmed: as expected.")
-    told = " ".join(outcomes.explained(made, verdict))
+    sentences = " ".join(outcomes.explanation(made, verdict))
     for part in (
         "The policy “model” put a change on trial for all query types, on 400 recalls.",
         "Expected: −20 % (−30 to −10)", "limits up to 12", "In force as version 7.", "Verdict: Confirmed",
     ):  # fmt: skip
-        assert part in told
-    assert "Not applied" in " ".join(outcomes.explained(decision(action=Action.CHANGE)))
-    assert "Not applied" not in " ".join(outcomes.explained(decision(action=Action.KEEP)))
+        assert part in sentences
+    assert "Not applied" in " ".join(outcomes.explanation(decision(action=Action.CHANGE)))
+    assert "Not applied" not in " ".join(outcomes.explanation(decision(action=Action.KEEP)))
 
 
 def test_the_trail_holds_configs_and_all_else_in_the_order_of_time() -> None:
@@ -138,8 +140,8 @@ def test_the_trail_holds_configs_and_all_else_in_the_order_of_time() -> None:
         version(2, 0, scope="meta"),
         version(1, restores=1),
     ]
-    told = outcomes.trail(versions, [Annotation(2.5, "load started", "ben")])
-    assert [(who, what) for _, who, what, _ in told] == [
+    sentences = outcomes.trail(versions, [Annotation(2.5, "load started", "ben")])
+    assert [(who, what) for _, who, what, _ in sentences] == [
         ("ann", "exception for meta ended, version 3"),
         ("ben", "load started"),
         ("ann", "config version 2 for meta"),

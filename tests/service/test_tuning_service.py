@@ -9,7 +9,7 @@ import pytest
 
 from athena_tuning.interchange import Import
 from athena_tuning.load.fast_forward import mix_of
-from athena_tuning.load.run import State
+from athena_tuning.load.run_handle import State
 from athena_tuning.load.spec import LoadSpec
 from athena_tuning.load.whatif_run import Question
 from athena_tuning.model import ConfigSet, Mode, TuningConfig, TuningStrategy
@@ -114,7 +114,9 @@ def test_switching_the_strategy_brings_its_values_and_keeps_pinned_ones(service:
         mode=Mode.PINNED,
     )
     at = service.configs().default.version
-    version = service.switch_strategy(OPERATOR, TuningStrategy.THROUGHPUT, expected_version=at, reason="more")
+    version, _ = service.switch_strategy(
+        OPERATOR, TuningStrategy.THROUGHPUT, expected_version=at, reason="more"
+    )
     assert version.config.strategy is TuningStrategy.THROUGHPUT
     assert version.config.max_concurrent > 5
     assert version.config == replace(service.preview(TuningStrategy.THROUGHPUT).after)
@@ -125,7 +127,7 @@ def test_switching_the_strategy_brings_its_values_and_keeps_pinned_ones(service:
 def test_what_was_seen_before_a_switch_is_what_is_written(service: TuningService) -> None:
     service.take_sample(OPERATOR, "fast")
     seen = replace(service.under_strategy(TuningStrategy.COST, service.configs().default), max_concurrent=3)
-    version = service.switch_strategy(
+    [version] = service.switch_strategy(
         OPERATOR, TuningStrategy.COST, expected_version=0, reason="cheap", config=seen
     )
     assert version.config == seen
@@ -142,17 +144,31 @@ def test_undo_brings_back_values_and_mode(service: TuningService) -> None:
     service.apply(OPERATOR, TuningConfig(4), expected_version=0, reason="a", mode=Mode.PINNED)
     at = service.configs().default.version
     service.apply(OPERATOR, TuningConfig(8), expected_version=at, reason="b", mode=Mode.AUTO)
-    undone = service.undo(OPERATOR, expected_version=service.configs().default.version)
+    [undone] = service.undo(OPERATOR, expected_version=service.configs().default.version)
     assert (undone.config.max_concurrent, undone.mode, undone.restores) == (4, Mode.PINNED, at)
 
 
-def test_undo_of_an_undo_goes_forward_again(service: TuningService) -> None:
+def test_undo_of_an_undo_goes_forward_again_and_is_called_redo(service: TuningService) -> None:
+    assert service.undo_reason() is None
     for limit in (4, 8):
         at = service.configs().default.version
         service.apply(OPERATOR, TuningConfig(limit), expected_version=at, reason="x")
+    assert service.undo_reason() == "undo of version 2: x"
     for expected in (4, 8):
         at = service.configs().default.version
-        assert service.undo(OPERATOR, expected_version=at).config.max_concurrent == expected
+        assert service.undo(OPERATOR, expected_version=at)[0].config.max_concurrent == expected
+
+
+def test_a_switch_that_one_scope_refuses_changes_nothing(
+    service: TuningService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.apply(OPERATOR, TuningConfig(4), expected_version=0, reason="x", scope="meta")
+    stale = service.configs()
+    service.apply(OPERATOR, TuningConfig(5), expected_version=1, reason="x", scope="meta")
+    monkeypatch.setattr(service, "configs", lambda: stale)
+    with pytest.raises(ConfigConflict, match="for meta"):
+        service.switch_strategy(OPERATOR, TuningStrategy.COST, expected_version=0, reason="cheap")
+    assert [v.reason for v in service.history()] == ["x", "x"]
 
 
 def test_there_is_nothing_to_undo_before_the_second_version(service: TuningService) -> None:
@@ -162,7 +178,7 @@ def test_there_is_nothing_to_undo_before_the_second_version(service: TuningServi
 
 def test_undo_of_the_first_version_goes_back_to_the_defaults(service: TuningService) -> None:
     first = service.apply(OPERATOR, TuningConfig(9), expected_version=0, reason="a", mode=Mode.PINNED)
-    undone = service.undo(OPERATOR, expected_version=first.version)
+    [undone] = service.undo(OPERATOR, expected_version=first.version)
     assert (undone.config, undone.mode, undone.restores) == (TuningConfig(), Mode.ADVISE, None)
     assert "back to the defaults" in undone.reason
 
@@ -176,7 +192,7 @@ def test_an_exception_is_made_ended_and_brought_back_by_undo(service: TuningServ
     assert service.recall(OPERATOR, "Which team owns this?")["_config_version"] == 0
     with pytest.raises(ValueError, match="no exception"):
         service.end_exception(OPERATOR, "factual", expected_version=0, reason="again")
-    assert service.undo(OPERATOR, expected_version=0, scope="factual").config == own
+    assert service.undo(OPERATOR, expected_version=0, scope="factual")[0].config == own
     again = service.configs().by_type["factual"].version
     gone = service.roll_back(OPERATOR, ended.version, expected_version=again, reason="it was better")
     assert gone.ends_exception
@@ -184,7 +200,7 @@ def test_an_exception_is_made_ended_and_brought_back_by_undo(service: TuningServ
 
 def test_undo_of_a_types_first_version_ends_its_exception(service: TuningService) -> None:
     made = service.apply(OPERATOR, TuningConfig(), expected_version=0, reason="x", scope="meta")
-    assert service.undo(OPERATOR, expected_version=made.version, scope="meta").ends_exception
+    assert service.undo(OPERATOR, expected_version=made.version, scope="meta")[0].ends_exception
     assert "meta" not in service.configs().by_type
 
 
@@ -449,7 +465,7 @@ def test_rates_count_only_the_part_of_a_period_that_was_seen(service: TuningServ
 
 
 @pytest.mark.parametrize(
-    ("claims", "sign_in", "loopback", "environ", "role"),
+    ("claims", "sign_in", "local", "environ", "role"),
     [
         (None, False, True, {}, Role.OPERATOR),
         (None, False, False, {}, Role.VIEWER),
@@ -468,9 +484,9 @@ def test_rates_count_only_the_part_of_a_period_that_was_seen(service: TuningServ
     ],
 )
 def test_who_is_an_operator(
-    claims: dict[str, object] | None, sign_in: bool, loopback: bool, environ: dict[str, str], role: Role
+    claims: dict[str, object] | None, sign_in: bool, local: bool, environ: dict[str, str], role: Role
 ) -> None:
-    assert actor_from(claims, sign_in=sign_in, loopback=loopback, environ=environ).role is role
+    assert actor_from(claims, sign_in=sign_in, local=local, environ=environ).role is role
 
 
 def test_a_fast_forward_is_in_the_window_at_once_and_says_it_is_simulated(service: TuningService) -> None:

@@ -11,7 +11,7 @@ from athena_tuning.interchange import ImportRefused
 from athena_tuning.service import upload_file, window_reads
 from athena_tuning.service.roles import NotAllowed
 from athena_tuning.service.tuning_service import TuningService
-from athena_tuning.service.upload_file import Upload, bring, look
+from athena_tuning.service.upload_file import Upload, UploadReading, import_upload, preview
 from athena_tuning.service.view import View
 from tests.support.dashboard import OPERATOR, VIEWER
 
@@ -28,19 +28,23 @@ def table(rows: int, *, bad: int = 0) -> bytes:
     return "\n".join(["ts,took_us,endpoint", *good, *["never,1,/x"] * bad]).encode()
 
 
+def reading(**corrections: str) -> UploadReading:
+    return UploadReading(corrections=tuple(corrections.items()))
+
+
 def test_what_is_not_in_the_file_stays_unknown() -> None:
-    looked = look(Upload("log.csv", table(30)))
-    assert looked.trouble is None
-    first = looked.records[0]
+    seen = preview(Upload("log.csv", table(30)))
+    assert seen.trouble is None
+    first = seen.records[0]
     assert (first.query_type, first.latency_ms) == ("/search", 1.5)
     assert (first.success, first.cache_hit, first.layers_queried) == (None, None, [])
 
 
 def test_a_mapping_is_corrected_and_one_without_a_time_is_told_not_raised() -> None:
     upload = Upload("log.csv", table(5))
-    assert look(upload, {"latency_unit": "ms"}).records[0].latency_ms == 1500
-    assert look(upload, {"query_type": "", "query_text": "endpoint"}).records[0].query_text == "/search"
-    without = look(upload, {"start": ""})
+    assert preview(upload, reading(latency_unit="ms")).records[0].latency_ms == 1500
+    assert preview(upload, reading(query_type="", query_text="endpoint")).records[0].query_text == "/search"
+    without = preview(upload, reading(start=""))
     assert without.records == []
     assert without.trouble is not None
     assert "no column says when" in without.trouble
@@ -58,7 +62,7 @@ def test_a_mapping_is_corrected_and_one_without_a_time_is_told_not_raised() -> N
 )
 def test_a_file_that_cannot_be_taken_is_refused_with_the_reason(name: str, content: bytes, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        look(Upload(name, content))
+        preview(Upload(name, content))
 
 
 def test_a_name_cannot_leave_its_folder() -> None:
@@ -69,12 +73,12 @@ def test_a_name_cannot_leave_its_folder() -> None:
 
 def test_an_operator_imports_a_file_once_and_sees_it_marked(service: TuningService) -> None:
     upload = Upload("log.csv", table(40, bad=2))
-    came = bring(service, OPERATOR, upload, look(upload).found)
+    came = import_upload(service, OPERATOR, upload, preview(upload).found)
     assert (came.report.records, came.report.bad, came.earlier) == (40, 2, None)
     view = View(service.now - 3600, service.now + 5)
     assert window_reads.sources(service.window, view) == {"imported": 40}
     assert window_reads.summary(service.window, view).cache_known == 0
-    again = bring(service, OPERATOR, upload, look(upload).found)
+    again = import_upload(service, OPERATOR, upload, preview(upload).found)
     assert again.earlier is not None
     assert window_reads.summary(service.window, view).count == 40
     assert "40 queries imported from log.csv" in [note.text for note in service.store.annotations()]
@@ -85,15 +89,15 @@ def test_a_file_with_a_bad_row_or_too_many_rows_leaves_nothing_behind(
 ) -> None:
     bad, long = Upload("log.csv", table(9, bad=1)), Upload("log.csv", table(9000))
     with pytest.raises(ImportRefused):
-        bring(service, OPERATOR, bad, look(bad, whole=True).found)
+        import_upload(service, OPERATOR, bad, preview(bad, UploadReading(whole=True)).found)
     monkeypatch.setattr(upload_file, "MOST_ROWS", 3000)
     with pytest.raises(ValueError, match="more than 3,000 rows"):
-        bring(service, OPERATOR, long, look(long).found)
+        import_upload(service, OPERATOR, long, preview(long).found)
     assert not service.store.tail_metrics().records
 
 
 def test_a_viewer_imports_nothing(service: TuningService) -> None:
     upload = Upload("log.csv", table(9))
     with pytest.raises(NotAllowed):
-        bring(service, VIEWER, upload, look(upload).found)
+        import_upload(service, VIEWER, upload, preview(upload).found)
     assert not service.store.tail_metrics().records

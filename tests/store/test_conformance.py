@@ -16,6 +16,7 @@ from athena_tuning.model import (
     Annotation,
     Candidate,
     ConfigSet,
+    ConfigVersion,
     Decision,
     Feedback,
     Mode,
@@ -23,16 +24,19 @@ from athena_tuning.model import (
     TuningConfig,
     WorkerStatus,
 )
-from athena_tuning.store import ConfigConflict, Store, StoreError
+from athena_tuning.store import ConfigChange, ConfigConflict, Lease, LeaseLost, Store, StoreError
+from tests.support.waiting import until
 
 Opened = Callable[..., Store]
 A, B = TuningConfig(max_concurrent=8), TuningConfig(max_concurrent=9, layer_timeouts={"graph": 2.5})
 
 
-def apply(store: Store, config: TuningConfig, expected: int, **how: Any) -> Any:
-    return store.apply_config(
-        config, **{"expected_version": expected, "actor": "ann", "reason": "a test", **how}
-    )
+def change(config: TuningConfig, expected: int, **how: Any) -> ConfigChange:
+    return ConfigChange(config, **{"expected_version": expected, "actor": "ann", "reason": "a test", **how})
+
+
+def apply(store: Store, config: TuningConfig, expected: int, **how: Any) -> ConfigVersion:
+    return store.apply_config(change(config, expected, **how))
 
 
 def test_a_new_store_has_no_configs_but_the_defaults(store: Store) -> None:
@@ -41,9 +45,7 @@ def test_a_new_store_has_no_configs_but_the_defaults(store: Store) -> None:
 
 
 def test_an_applied_config_is_in_force_with_all_that_was_said(store: Store) -> None:
-    version = store.apply_config(
-        B, expected_version=0, actor="ann", reason="faster graph", mode=Mode.PINNED, time=12.5
-    )
+    version = apply(store, B, 0, reason="faster graph", mode=Mode.PINNED, time=12.5)
     assert (version.version, version.parent, version.scope, version.config) == (1, 0, "all", B)
     assert (version.mode, version.author, version.reason, version.time) == (
         Mode.PINNED,
@@ -53,6 +55,21 @@ def test_an_applied_config_is_in_force_with_all_that_was_said(store: Store) -> N
     )
     assert store.config_set().default == version
     assert store.config_set().head == 1
+
+
+def test_config_history_decisions_and_workers_make_tables_of_pandas(store: Store) -> None:
+    for made in (store.config_history(), store.decisions(), store.workers()):
+        assert len(made.to_pandas()) == 0
+    apply(store, A, 0)
+    apply(store, B, 1)
+    store.append_decision(Decision("d", 1.0, "rules", "all", Action.KEEP, A, A, "nothing better", 150))
+    store.report_worker(WorkerStatus("w1", "host", 7, 1.0, 2.0))
+    history = store.config_history().to_pandas()
+    assert history["version"].tolist() == [2, 1]
+    assert history["config_max_concurrent"].tolist() == [9, 8]
+    assert store.config_history(limit=1).to_pandas()["version"].tolist() == [2]
+    assert store.decisions().to_pandas()["action"].tolist() == ["keep"]
+    assert store.workers().to_pandas()["worker_id"].tolist() == ["w1"]
 
 
 def test_a_scope_keeps_its_mode_unless_told(store: Store) -> None:
@@ -153,6 +170,128 @@ def test_a_change_by_nobody_or_for_nothing_is_refused(store: Store, missing: str
         apply(store, A, 0, **{missing: ""})
 
 
+def test_several_scopes_are_put_in_force_together_and_numbered_on(open_it: Opened) -> None:
+    store, other = open_it(), open_it()
+    apply(store, A, 0)
+    apply(store, A, 0, scope="meta")
+    versions = store.apply_configs(
+        [
+            change(B, 1, mode=Mode.PINNED),
+            change(B, 0, scope="temporal"),
+            change(A, 2, scope="meta", restores=0),
+        ]
+    )
+    assert [(v.version, v.parent, v.scope) for v in versions] == [
+        (3, 1, "all"),
+        (4, 0, "temporal"),
+        (5, 2, "meta"),
+    ]
+    for handle in (store, other):
+        configs = handle.config_set()
+        assert (configs.head, configs.default) == (5, versions[0])
+        assert dict(configs.by_type) == {"temporal": versions[1]}
+        assert handle.config_history(limit=3) == versions[::-1]
+
+
+def test_no_change_at_all_writes_nothing(store: Store) -> None:
+    before = store.change_token()
+    assert store.apply_configs([]) == []
+    assert store.change_token() == before
+
+
+def test_a_conflict_half_way_leaves_nothing_written_and_names_the_scope(open_it: Opened) -> None:
+    store, other = open_it(), open_it()
+    apply(store, A, 0)
+    current = apply(store, A, 0, scope="temporal")
+    token = store.change_token()
+    with pytest.raises(ConfigConflict, match="version 2 by ann is in force for temporal") as refused:
+        store.apply_configs(
+            [change(B, 1), change(B, 0, scope="temporal"), change(B, 0, scope="meta", idempotency_key="k")]
+        )
+    assert (refused.value.scope, refused.value.current) == ("temporal", current)
+    for handle in (store, other):
+        assert handle.config_set().head == 2
+        assert handle.config_set().default.config == A
+        assert len(handle.config_history()) == 2
+    assert store.change_token() == token
+    assert apply(store, B, 0, scope="meta", idempotency_key="k").version == 3, "its key was not used up"
+
+
+def test_a_change_that_cannot_be_made_takes_the_others_with_it(store: Store) -> None:
+    with pytest.raises(ValueError, match="no exception to end"):
+        store.apply_configs([change(A, 0), change(A, 0, scope="meta", restores=0)])
+    assert store.config_set().head == 0
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [({}, "scope 'all'"), ({"scope": "meta", "idempotency_key": "k"}, "idempotency key 'k'")],
+    ids=["scope", "key"],
+)
+def test_two_changes_at_once_of_one_scope_or_key_are_refused(
+    store: Store, how: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        store.apply_configs([change(A, 0, idempotency_key="k"), change(B, 0, **how)])
+    assert store.config_set().head == 0
+
+
+def test_changes_of_several_scopes_that_are_sent_again_are_made_once(store: Store) -> None:
+    both = [change(A, 0, idempotency_key="k1"), change(B, 0, scope="meta", idempotency_key="k2")]
+    first = store.apply_configs(both)
+    apply(store, B, 1)
+    assert store.apply_configs(both) == first
+    assert [v.version for v in store.config_history()] == [3, 2, 1]
+
+
+def test_writers_of_several_scopes_at_once_leave_no_gap_and_readers_see_no_half(open_it: Opened) -> None:
+    stores = [open_it() for _ in range(4)]
+    scopes = ("all", "meta", "temporal")
+    start, done = threading.Barrier(4), threading.Event()
+
+    def write(place: int) -> list[int]:
+        mine: list[int] = []
+        start.wait()
+        while len(mine) < 8 * len(scopes):
+            configs = stores[place].config_set()
+            at = [configs.in_scope(scope) for scope in scopes]
+            config = TuningConfig(max_concurrent=1 + configs.head % 20)
+            try:
+                versions = stores[place].apply_configs(
+                    [
+                        change(config, found.version if found else 0, scope=scope, actor=f"w{place}")
+                        for scope, found in zip(scopes, at, strict=True)
+                    ]
+                )
+            except ConfigConflict:
+                continue
+            mine += [version.version for version in versions]
+        return mine
+
+    def read() -> None:
+        start.wait()
+        while True:
+            last = done.is_set()
+            configs = stores[3].config_set()
+            values = {found.config for scope in scopes if (found := configs.in_scope(scope))}
+            assert len(values) == 1, "some of them without the others"
+            assert configs.head % len(scopes) == 0
+            if last:
+                return
+
+    with ThreadPoolExecutor(4) as pool:
+        reading = pool.submit(read)
+        written = list(pool.map(write, range(3)))
+        done.set()
+        reading.result()
+    numbers = list(range(1, 3 * 8 * len(scopes) + 1))
+    assert sorted(number for mine in written for number in mine) == numbers
+    history = stores[0].config_history()
+    assert [version.version for version in reversed(history)] == numbers
+    for at in range(0, len(history), len(scopes)):
+        assert len({version.author for version in history[at : at + len(scopes)]}) == 1, "interleaved"
+
+
 def test_of_two_operators_at_once_exactly_one_wins(open_it: Opened) -> None:
     stores = [open_it(), open_it()]
     start = threading.Barrier(2)
@@ -179,15 +318,21 @@ def test_the_change_token_differs_after_a_change_and_only_then(store: Store) -> 
     assert store.change_token() == after
 
 
+def test_a_change_of_several_scopes_changes_the_token_once(open_it: Opened) -> None:
+    writer, reader = open_it(), open_it()
+    tokens = [reader.change_token()]
+    versions = writer.apply_configs([change(A, 0), change(B, 0, scope="meta"), change(B, 0, scope="code")])
+    until(lambda: tokens.append(reader.change_token()) or reader.config_set().head == versions[-1].version)
+    until(lambda: reader.change_token() == writer.change_token())
+    tokens += [reader.change_token(), reader.change_token()]
+    assert len(set(tokens)) == 2, "a token between none and all of them"
+
+
 def test_the_change_token_of_another_handle_changes_soon(open_it: Opened) -> None:
     writer, reader = open_it(), open_it()
     before = reader.change_token()
     apply(writer, A, 0)
-    looks = 0
-    while reader.change_token() == before:
-        threading.Event().wait(0.005)
-        looks += 1
-        assert looks < 2000, "a change was not seen within 10 s"
+    until(lambda: reader.change_token() != before)
     assert reader.config_set().head == 1
 
 
@@ -283,19 +428,68 @@ def test_messages_are_forgotten_with_the_workers(open_it: Opened) -> None:
     assert store.posted("load") == {"new": "y"}
 
 
-def test_a_lease_has_one_holder_until_it_ends(open_it: Opened) -> None:
+def test_a_lease_has_one_holder_until_it_has_stood_unrenewed_for_its_time(open_it: Opened) -> None:
     now = [100.0]
-    a, b = open_it(clock=lambda: now[0]), open_it(clock=lambda: now[0])
-    assert a.acquire_lease("tuner", "a", 8.0)
+    a, b = (open_it(monotonic=lambda: now[0]) for _ in range(2))
+    first = a.acquire_lease("tuner", "a", 8.0)
+    assert first == Lease("tuner", "a", 1)
     assert not b.acquire_lease("tuner", "b", 8.0)
     assert b.acquire_lease("other", "b", 8.0)
     now[0] = 105.0
-    assert a.acquire_lease("tuner", "a", 8.0)
+    assert a.acquire_lease("tuner", "a", 8.0) == first
+    assert not b.acquire_lease("tuner", "b", 8.0)
     now[0] = 112.9
     assert not b.acquire_lease("tuner", "b", 8.0)
     now[0] = 113.0
-    assert b.acquire_lease("tuner", "b", 8.0)
+    assert b.acquire_lease("tuner", "b", 8.0) == Lease("tuner", "b", 2)
     assert not a.acquire_lease("tuner", "a", 8.0)
+
+
+def test_a_lease_lasts_as_long_as_its_holder_said_whoever_asks(open_it: Opened) -> None:
+    now = [100.0]
+    store = open_it(monotonic=lambda: now[0])
+    assert store.acquire_lease("tuner", "a", 60.0)
+    assert not store.acquire_lease("tuner", "b", 1.0)
+    now[0] += 59.0
+    assert not store.acquire_lease("tuner", "b", 1.0)
+    now[0] += 1.0
+    assert store.acquire_lease("tuner", "b", 1.0)
+
+
+@pytest.mark.parametrize("jump", [-3 * 86400.0, -3 * 3600.0, 3 * 3600.0, 400 * 86400.0])
+def test_a_clock_that_jumps_neither_ends_a_lease_nor_keeps_it(open_it: Opened, jump: float) -> None:
+    wall, monotonic = [1_750_000_000.0], [0.0]
+    a, b = (open_it(clock=lambda: wall[0], monotonic=lambda: monotonic[0]) for _ in range(2))
+    assert a.acquire_lease("tuner", "a", 5.0)
+    assert not b.acquire_lease("tuner", "b", 5.0)
+    wall[0] += jump
+    monotonic[0] += 4.0
+    assert not b.acquire_lease("tuner", "b", 5.0), "the holder may live"
+    monotonic[0] += 1.0
+    assert b.acquire_lease("tuner", "b", 5.0), "the holder is dead"
+
+
+def test_a_config_is_written_under_a_lease_that_the_writer_has_and_else_not_at_all(open_it: Opened) -> None:
+    now = [100.0]
+    store = open_it(monotonic=lambda: now[0])
+    old = store.acquire_lease("tuner", "a", 5.0)
+    [one] = store.apply_configs([change(TuningConfig(6), 0)], under=old)
+    assert one.version == 1
+    assert not store.acquire_lease("tuner", "b", 5.0)
+    now[0] += 5.0
+    new = store.acquire_lease("tuner", "b", 5.0)
+    assert new is not None
+    with pytest.raises(LeaseLost, match="a had the lease 'tuner' as number 1, but b has it as number 2"):
+        store.apply_configs([change(TuningConfig(7), 1)], under=old)
+    store.release_lease("tuner", "b")
+    with pytest.raises(LeaseLost, match="but nobody has it"):
+        store.apply_configs([change(TuningConfig(7), 1)], under=new)
+    again = store.acquire_lease("tuner", "a", 5.0)
+    assert again == Lease("tuner", "a", 3)
+    with pytest.raises(LeaseLost, match="as number 1, but a has it as number 3"):
+        store.apply_configs([change(TuningConfig(7), 1)], under=old)
+    assert [v.version for v in store.config_history()] == [1]
+    store.apply_configs([change(TuningConfig(7), 1)], under=again)
 
 
 def test_a_lease_given_back_is_free_and_only_its_holder_can_give_it(store: Store) -> None:
@@ -312,7 +506,7 @@ def test_of_many_who_want_a_lease_one_gets_it(open_it: Opened) -> None:
 
     def want(place: int) -> bool:
         start.wait()
-        return stores[place].acquire_lease("tuner", f"holder {place}", 60.0)
+        return stores[place].acquire_lease("tuner", f"holder {place}", 60.0) is not None
 
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(want, range(4))) == 1
@@ -341,3 +535,10 @@ def test_odd_names_and_texts_pass_unharmed(store: Store) -> None:
     store.annotate(Annotation(1.0, odd, odd))
     assert store.config_set().by_type[odd].reason == odd
     assert store.annotations()[0].text == odd
+
+
+def test_a_store_that_is_sound_has_nothing_unreadable(store: Store) -> None:
+    apply(store, A, 0)
+    store.append_decision(decision("d", 1.0))
+    assert (store.config_set().head, len(store.decisions())) == (1, 1)
+    assert store.health().unreadable == ()

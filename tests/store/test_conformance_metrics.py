@@ -28,6 +28,16 @@ def all_records(store: Store, limit: int = 100_000) -> list[QueryMetrics]:
         cursor = tail.cursor
 
 
+def test_the_next_sequence_is_above_all_that_a_worker_has_used(open_it: Opened, recalls: Recalls) -> None:
+    store = open_it()
+    assert store.next_sequence("w") >= 0
+    store.append_metrics("w", 7, recalls(3))
+    store.append_metrics("other", 90, recalls(3))
+    assert store.next_sequence("w") > 7
+    store.append_metrics("w", store.next_sequence("w"), recalls(4, seed=2))
+    assert len(open_it().tail_metrics().records) == 10
+
+
 def test_records_come_back_as_they_were(store: Store, recalls: Recalls) -> None:
     batch = recalls(300)
     store.append_metrics("w", 1, batch)
@@ -101,6 +111,18 @@ def test_a_batch_that_is_sent_again_counts_once(store: Store, recalls: Recalls) 
     store.append_metrics("w", 7, batch)
     assert len(all_records(store)) == 30
     assert store.rollups(START, START + 60, layer="").total().count == 30
+
+
+def test_a_batch_out_of_order_is_ignored_and_does_not_let_the_last_one_in_again(
+    store: Store, recalls: Recalls
+) -> None:
+    fifth = recalls(20, seed=5)
+    for sequence, batch in ((5, fifth), (4, recalls(7, seed=4)), (5, fifth), (4, recalls(7, seed=4))):
+        store.append_metrics("w", sequence, batch)
+    assert all_records(store) == fifth
+    store.append_metrics("w", 6, recalls(3, seed=6))
+    assert len(all_records(store)) == 23
+    assert store.rollups(START - 60, START + 60, layer="").total().count == 23
 
 
 def test_writers_whose_clocks_differ_keep_their_times_and_miss_nothing(
@@ -273,6 +295,7 @@ def test_rollups_tell_layers_types_versions_and_workers_apart(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", list(Level))
 def test_every_level_counts_every_record_once(
     measured: tuple[Store, list[QueryMetrics]], level: Level
@@ -328,6 +351,7 @@ def test_late_records_join_the_minute_that_is_rolled_up_already(open_it: Opened,
     assert len(set(table.keys)) == len(table)
 
 
+@pytest.mark.slow
 def test_a_count_beyond_two_bytes_survives(open_it: Opened, recalls: Recalls) -> None:
     store = open_it(clock=lambda: START)
     one = recalls(1)[0]._replace(latency_ms=10.0)

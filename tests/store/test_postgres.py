@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import struct
 import threading
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,8 +15,9 @@ from typing import Any
 import pytest
 
 from athena_tuning.model import Annotation, QueryMetrics, TuningConfig
-from athena_tuning.store import Store, StoreError, open_store
+from athena_tuning.store import ConfigChange, Store, StoreError, open_store
 from athena_tuning.store.schema import CURRENT, MIGRATIONS
+from tests.support.waiting import until
 
 psycopg = pytest.importorskip("psycopg")
 Opened = Callable[..., Store]
@@ -21,7 +25,7 @@ Recalls = Callable[..., list[QueryMetrics]]
 
 
 def apply(store: Store, expected: int) -> Any:
-    return store.apply_config(TuningConfig(), expected_version=expected, actor="a", reason="r")
+    return store.apply_config(ConfigChange(TuningConfig(), expected_version=expected, actor="a", reason="r"))
 
 
 def test_a_server_that_is_not_there_is_named_without_the_password() -> None:
@@ -55,8 +59,8 @@ def test_a_newer_schema_is_refused_with_both_versions(postgres: Any, postgres_ur
 
 
 def next_schema(monkeypatch: pytest.MonkeyPatch, *statements: str) -> None:
-    monkeypatch.setattr("athena_tuning.store.postgres.MIGRATIONS", (*MIGRATIONS, statements))
-    monkeypatch.setattr("athena_tuning.store.postgres.CURRENT", CURRENT + 1)
+    monkeypatch.setattr("athena_tuning.store.postgres_schema.MIGRATIONS", (*MIGRATIONS, statements))
+    monkeypatch.setattr("athena_tuning.store.postgres_schema.CURRENT", CURRENT + 1)
 
 
 def test_an_older_store_becomes_todays_with_all_it_holds(
@@ -65,12 +69,14 @@ def test_an_older_store_becomes_todays_with_all_it_holds(
     old = postgres()
     old.append_metrics("w", 1, recalls(20))
     next_schema(
-        monkeypatch, "ALTER TABLE annotations ADD COLUMN colour TEXT", "CREATE TABLE more (id BIGINT)"
+        monkeypatch,
+        "ALTER TABLE {schema}annotations ADD COLUMN colour TEXT",
+        "CREATE TABLE {schema}more (id BIGINT)",
     )
     new = postgres()
     assert list(new.tail_metrics().records) == recalls(20)
-    assert new._database.read("SELECT colour FROM annotations") == []
-    assert new._database.read("SELECT version FROM schema_version") == [(CURRENT + 1,)]
+    assert new._database.read("SELECT colour FROM main.annotations") == []
+    assert new._database.read("SELECT version FROM main.schema_version") == [(CURRENT + 1,)]
 
 
 def test_a_step_that_fails_leaves_the_older_store_as_it_was(
@@ -79,32 +85,76 @@ def test_a_step_that_fails_leaves_the_older_store_as_it_was(
     old = postgres()
     old.append_metrics("w", 1, recalls(20))
     with monkeypatch.context() as patched:
-        next_schema(patched, "CREATE TABLE more (id BIGINT)", "INSERT INTO nowhere VALUES (1)")
+        next_schema(patched, "CREATE TABLE {schema}more (id BIGINT)", "INSERT INTO nowhere VALUES (1)")
         with pytest.raises(StoreError, match="nowhere"):
             postgres()
     again = postgres()
     assert list(again.tail_metrics().records) == recalls(20)
-    assert again._database.read("SELECT version FROM schema_version") == [(CURRENT,)]
-    assert again._database.read("SELECT to_regclass('more') IS NULL") == [(True,)]
+    assert again._database.read("SELECT version FROM main.schema_version") == [(CURRENT,)]
+    assert again._database.read("SELECT count(*) FROM pg_class WHERE relname = 'more'") == [(0,)]
 
 
 def test_a_statement_that_takes_too_long_is_an_error_not_a_hang(
     postgres: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("athena_tuning.store.postgres.STATEMENT_SECONDS", 0.1)
     store = postgres()
-    with pytest.raises(StoreError, match="it took longer than"):
-        store._database.read("SELECT pg_sleep(60)")
+    with monkeypatch.context() as patched:
+        patched.setattr("athena_tuning.store.postgres_connection.CALL_SECONDS", 0.3)
+        with pytest.raises(StoreError, match="it took longer than"), store._database.write() as transaction:
+            transaction.execute("SELECT pg_sleep(60)")
+        with pytest.raises(StoreError, match="the server did not answer within"):
+            store._database.read("SELECT pg_sleep(60)")
     assert store.config_set().head == 0
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda store: store.config_set(),
+        lambda store: store.tail_metrics(),
+        lambda store: store.annotate(Annotation(1.0, "x", "y")),
+        lambda store: store.acquire_lease("tuner", "a", 5.0),
+    ],
+    ids=["read", "snapshot", "write", "write with an answer"],
+)
+def test_a_server_that_stands_still_holds_no_call_beyond_its_deadline(
+    postgres: Any, postgres_url: str, call: Callable[[Store], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The processes that serve the store's connections are stopped: nothing is refused, nothing answers."""
+    from athena_tuning.store.postgres import PostgresStore
+
+    postgres().close()
+    name = f"still_{postgres.schema}"
+    url = psycopg.conninfo.make_conninfo(postgres_url, application_name=name)
+    store = PostgresStore(url, schema=postgres.schema)
+    assert store.config_set().head == 0
+    with psycopg.connect(postgres_url) as connection:
+        pids = connection.execute(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = %s", (name,)
+        ).fetchall()
+    assert pids
+    for (pid,) in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr("athena_tuning.store.postgres_connection.CALL_SECONDS", 0.3)
+            with pytest.raises(StoreError, match="the server did not answer within"):
+                call(store)
+    finally:
+        for (pid,) in pids:
+            os.kill(pid, signal.SIGCONT)
+    assert store.config_set().head == 0
+    store.annotate(Annotation(2.0, "after", "y"))
+    assert [note.text for note in store.annotations()][-1] == "after"
+    store.close()
 
 
 def test_a_lock_that_somebody_keeps_is_an_error_not_a_hang(
     postgres: Any, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("athena_tuning.store.postgres.CONNECT_SECONDS", 0.2)
-    monkeypatch.setattr("athena_tuning.store.postgres._settings", patient_only_with_locks(0.2))
     store = postgres()
-    with psycopg.connect(postgres_url) as holder:
+    with psycopg.connect(postgres_url) as holder, monkeypatch.context() as patched:
+        patched.setattr("athena_tuning.store.postgres_connection.LOCK_SECONDS", 0.2)
         holder.execute(f"LOCK TABLE {postgres.schema}.annotations IN EXCLUSIVE MODE")
         with pytest.raises(StoreError, match="another session has kept it locked"):
             store.annotate(Annotation(1.0, "x", "y"))
@@ -112,8 +162,58 @@ def test_a_lock_that_somebody_keeps_is_an_error_not_a_hang(
     assert len(store.annotations()) == 1
 
 
-def patient_only_with_locks(seconds: float) -> Callable[..., dict[str, Any]]:
-    return lambda given, schema: {"options": f"-c lock_timeout={seconds * 1000:g} -c search_path={schema}"}
+def test_a_server_that_is_too_old_is_refused_by_its_version(
+    postgres: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("athena_tuning.store.postgres_schema.LOWEST", 99)
+    with pytest.raises(StoreError, match=r"the server is PostgreSQL \d\d; a store needs 99 or newer"):
+        postgres()
+
+
+@pytest.mark.parametrize("server", ["postgres", "old_postgres"])
+def test_columns_that_are_dense_already_are_not_compressed(
+    server: str, request: pytest.FixtureRequest
+) -> None:
+    opened = request.getfixturevalue(server)
+    found = opened()._database.read(
+        "SELECT a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ? AND a.attstorage = 'e'",
+        (opened.schema,),
+    )
+    assert sorted(found) == [("data",), ("histogram",)]
+
+
+def test_a_schema_with_signs_in_its_name_is_used_as_it_is(postgres_url: str, recalls: Recalls) -> None:
+    from athena_tuning.store.postgres import PostgresStore
+
+    name = f'odd "%s" {uuid.uuid4().hex[:8]}'
+    try:
+        for _ in range(2):
+            with PostgresStore(postgres_url, schema=name) as store:
+                store.append_metrics("w", 1, recalls(3))
+                assert len(store.tail_metrics().records) == 3
+    finally:
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA {} CASCADE".format('"' + name.replace('"', '""') + '"'))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:se/cret@host/db",
+        "postgresql://me:12/cret@host/db",
+        "postgresql://me:se@cret@host/db",
+        "postgresql://me@cret:cret@host/db",
+        "postgresql://me:secret@host:54x32/db",
+        "postgresql://me:se%zzcret@host/db",
+        "postgresql://host/db?password=secret&colour=blue",
+    ],
+)
+def test_a_url_that_is_not_understood_is_refused_with_no_part_of_it(url: str) -> None:
+    with pytest.raises(StoreError, match="the URL is not understood") as said:
+        open_store(url)
+    for part in ("cret", "zz", "54x32"):
+        assert part not in str(said.value)
 
 
 def test_tls_settings_of_the_url_hold_for_every_connection(postgres: Any, postgres_url: str) -> None:
@@ -173,37 +273,18 @@ def test_more_calls_at_once_than_connections_wait_for_one(postgres: Any, recalls
     assert store._database._pool.get_stats()["pool_size"] <= 8
 
 
-def test_a_user_without_rights_is_told_which(postgres: Any, postgres_url: str) -> None:
-    postgres().close()
-    role = f"reader_{postgres.schema}"
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"CREATE ROLE {role} LOGIN")
-        connection.execute(f"GRANT USAGE ON SCHEMA {postgres.schema} TO {role}")
-        connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {postgres.schema} TO {role}")
-    try:
-        from athena_tuning.store.postgres import PostgresStore
-
-        reader = PostgresStore(
-            psycopg.conninfo.make_conninfo(postgres_url, user=role), schema=postgres.schema
-        )
-        assert reader.config_set().head == 0
-        with pytest.raises(StoreError, match="this user may not; grant it"):
-            apply(reader, 0)
-        reader.close()
-    finally:
-        with psycopg.connect(postgres_url, autocommit=True) as connection:
-            connection.execute(f"DROP OWNED BY {role}")
-            connection.execute(f"DROP ROLE {role}")
-
-
 def test_a_failed_write_leaves_nothing_and_the_store_usable(postgres: Any, recalls: Recalls) -> None:
     store = postgres()
 
     def write_half() -> None:
         with store._database.write() as transaction:
-            transaction.run("INSERT INTO annotations (time, text, author) VALUES (?,?,?)", (1.0, "a", "b"))
+            transaction.run(
+                "INSERT INTO main.annotations (time, text, author) VALUES (?,?,?)", (1.0, "a", "b")
+            )
             transaction.run("INSERT INTO nowhere VALUES (1)")
-            transaction.run("INSERT INTO annotations (time, text, author) VALUES (?,?,?)", (2.0, "a", "b"))
+            transaction.run(
+                "INSERT INTO main.annotations (time, text, author) VALUES (?,?,?)", (2.0, "a", "b")
+            )
 
     with pytest.raises(StoreError, match="nowhere"):
         write_half()
@@ -247,16 +328,9 @@ def test_after_the_server_has_cut_all_connections_work_goes_on(
 def test_a_config_is_heard_of_without_asking(postgres: Any) -> None:
     writer, hearer = postgres(), postgres()
     listener = hearer._database._listener
-    looks = 0
-    while listener.head() is None:
-        threading.Event().wait(0.005)
-        looks += 1
-        assert looks < 2000, "the listener never began to hear"
+    until(lambda: listener.head() is not None)
     apply(writer, 0)
-    while listener.head() != 1:
-        threading.Event().wait(0.005)
-        looks += 1
-        assert looks < 4000, "the message did not come"
+    until(lambda: listener.head() == 1)
 
 
 def test_while_the_listener_is_deaf_the_head_is_asked_for(postgres: Any) -> None:
@@ -266,6 +340,12 @@ def test_while_the_listener_is_deaf_the_head_is_asked_for(postgres: Any) -> None
     assert other.change_token() == "1"
     apply(writer, 1)
     assert other.change_token() == "2"
+
+
+def test_a_config_watch_says_how_it_hears(postgres: Any) -> None:
+    store = postgres()
+    store.change_token()
+    until(lambda: store.health().config_watch == "heard of at once")
 
 
 def test_the_store_keeps_to_its_schema(postgres: Any, postgres_url: str) -> None:

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from athena_tuning.model import LayerTask, QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.profiling.columns.recall_columns import joined
 from athena_tuning.store import MemoryStore, Store, TextPolicy
 from athena_tuning.store.encoding import encode
 from athena_tuning.store.records import StoredRecords, encoded
-from athena_tuning.store.segment import Segment, joined
+from athena_tuning.store.segment import Segment, records_of
 
 from .conftest import made
 
@@ -50,6 +51,7 @@ def assert_alike(a: PerformanceProfiler, b: PerformanceProfiler) -> None:
     assert a.get_trending_queries() == b.get_trending_queries()
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=6), st.integers(0, 1000))
 def test_columns_make_the_same_window_as_records(sizes: list[int], seed: int) -> None:
@@ -137,9 +139,10 @@ def test_joined_segments_hold_the_records_of_all(sizes: list[int]) -> None:
     encoded = [encode(batch) for batch in batches]
     texts = {key: text for batch in encoded for key, text in batch.texts.items()}
     whole = joined([Segment(batch.data) for batch in encoded])
-    assert whole.records(texts) == [m for batch in batches for m in batch]
+    assert records_of(whole, texts) == [m for batch in batches for m in batch]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=5), st.integers(0, 1000), st.integers(1, 80))
 def test_a_window_gives_as_columns_what_it_gives_as_records(sizes: list[int], seed: int, page: int) -> None:
@@ -158,12 +161,13 @@ def test_a_window_gives_as_columns_what_it_gives_as_records(sizes: list[int], se
         if not records:
             return
         stored = encoded(given, TextPolicy.KEEP)
-        assert Segment(stored.data).records(stored.texts) == records
+        assert records_of(Segment(stored.data), stored.texts) == records
         plain = encode(records)
         assert (stored.oldest, stored.newest, stored.texts) == (plain.oldest, plain.newest, plain.texts)
         assert len(stored.data) <= len(plain.data) + 64
 
 
+@pytest.mark.slow
 def test_columns_of_a_window_cross_its_blocks_and_outlive_it(recalls: Recalls) -> None:
     now = [NOW]
     profiler = PerformanceProfiler(window_hours=1, max_metrics=40_000, clock=lambda: now[0])

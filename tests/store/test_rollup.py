@@ -40,6 +40,7 @@ def test_quantiles_are_those_of_the_histogram(latencies: list[float], q: float) 
     assert table.quantiles((q,))[0, 0] == pytest.approx(histogram.quantile(q))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(LATENCIES, min_size=1, max_size=5))
 def test_merged_parts_are_the_whole(parts: list[list[float]]) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
 from athena_tuning.store.encoding import encode
-from athena_tuning.store.segment import Segment
+from athena_tuning.store.segment import Segment, records_of
 from athena_tuning.store.text_policy import TextPolicy, text_id
 
 Recalls = Callable[..., list[QueryMetrics]]
@@ -53,12 +53,13 @@ RECORDS = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(RECORDS, min_size=1, max_size=8))
 def test_any_batch_comes_back_as_it_was(batch: list[QueryMetrics]) -> None:
     encoded = encode(batch)
     assert (encoded.records, encoded.refused) == (len(batch), 0)
-    assert Segment(encoded.data).records(encoded.texts) == batch
+    assert records_of(Segment(encoded.data), encoded.texts) == batch
     assert encoded.oldest == min(m.timestamp for m in batch)
     assert encoded.newest == max(m.timestamp for m in batch)
 
@@ -68,7 +69,7 @@ def test_any_batch_comes_back_as_it_was(batch: list[QueryMetrics]) -> None:
 def test_the_newer_rows_of_a_segment_are_the_newer_records(batch: list[QueryMetrics], place: int) -> None:
     since = batch[place % len(batch)].timestamp
     encoded = encode(batch)
-    rows = Segment(encoded.data).since(since).records(encoded.texts)
+    rows = records_of(Segment(encoded.data).since(since), encoded.texts)
     assert rows == [m for m in batch if m.timestamp >= since]
 
 
@@ -93,7 +94,7 @@ def test_unknown_never_becomes_zero(recalls: Recalls) -> None:
         latency_ms=None, memory_mb=None, cache_hit=None, result_count=None, success=None, error=None
     )
     mixed = [known, unknown, known._replace(latency_ms=math.nan)]
-    back = Segment(encode(mixed).data).records({text_id(known.query_text): known.query_text})
+    back = records_of(Segment(encode(mixed).data), {text_id(known.query_text): known.query_text})
     assert back[1] == unknown
     assert back[2].latency_ms is None
     assert back[0] == known
@@ -101,7 +102,7 @@ def test_unknown_never_becomes_zero(recalls: Recalls) -> None:
 
 def test_durations_keep_their_nanoseconds(recalls: Recalls) -> None:
     one = recalls(1)[0]._replace(latency_ms=1234.567891234)
-    back = Segment(encode([one]).data).records({})[0]
+    back = records_of(Segment(encode([one]).data), {})[0]
     assert back.latency_ms == 1234.567891
 
 
@@ -130,7 +131,7 @@ def test_an_odd_record_is_left_out_counted_and_logged(
     good = recalls(4)
     encoded = encode([*good[:2], good[0]._replace(**odd), *good[2:]])  # type: ignore[arg-type]
     assert (encoded.records, encoded.refused) == (4, 1)
-    assert Segment(encoded.data).records(encoded.texts) == good
+    assert records_of(Segment(encoded.data), encoded.texts) == good
     assert "cannot be stored" in caplog.text
 
 

@@ -14,7 +14,7 @@ import apsw
 import pytest
 
 from athena_tuning.model import Annotation, QueryMetrics, TuningConfig
-from athena_tuning.store import StoreError, open_store
+from athena_tuning.store import ConfigChange, StoreError, open_store
 from athena_tuning.store.schema import CURRENT, MIGRATIONS
 from athena_tuning.store.sqlite import APPLICATION_ID, SqliteStore
 
@@ -140,14 +140,16 @@ def test_a_file_without_rights_says_what_to_do(file_mode: int, folder_mode: int,
 
 def test_a_connection_that_may_only_read_says_what_to_do(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "store.db")
+    change = ConfigChange(TuningConfig(), expected_version=0, actor="a", reason="r")
     store._database._writer.pragma("query_only", True)  # type: ignore[attr-defined]
     with pytest.raises(StoreError, match=r"store\.db: the file cannot be written; give this user the right"):
-        store.apply_config(TuningConfig(), expected_version=0, actor="a", reason="r")
+        store.apply_config(change)
     store._database._writer.pragma("query_only", False)  # type: ignore[attr-defined]
-    assert store.apply_config(TuningConfig(), expected_version=0, actor="a", reason="r").version == 1
+    assert store.apply_config(change).version == 1
     store.close()
 
 
+@pytest.mark.slow
 def test_a_full_disk_says_so_loses_nothing_stored_and_heals(tmp_path: Path, recalls: Recalls) -> None:
     store = SqliteStore(tmp_path / "store.db")
     store.append_metrics("w", 1, recalls(100))
@@ -174,17 +176,6 @@ def test_a_damaged_file_is_named_with_a_way_out(tmp_path: Path, recalls: Recalls
     path.write_bytes(bytes(data))
     with pytest.raises(StoreError, match=r"store\.db: the file is damaged; put it aside"):
         SqliteStore(path).tail_metrics()
-
-
-def test_a_segment_that_is_damaged_inside_a_sound_file_is_named(tmp_path: Path, recalls: Recalls) -> None:
-    path = tmp_path / "store.db"
-    store = SqliteStore(path)
-    store.append_metrics("w", 1, recalls(10))
-    with store._database.write() as transaction:
-        transaction.run("UPDATE segments SET data = substr(data, 1, 40)")
-    with pytest.raises(StoreError, match=r"store\.db: batch 1 of w is damaged"):
-        store.tail_metrics()
-    store.close()
 
 
 def test_a_lock_held_too_long_is_an_error_not_a_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +242,20 @@ def test_its_url_opens_the_same_store_from_any_folder(
             assert store.url == ""
 
 
-@pytest.mark.parametrize("url", ["store.db", "mysql://me:secret@host/db", "sqlite://", "sqlite:///"])
+@pytest.mark.parametrize("around", ["{}\n", "  {}", "{} \r\n", "\t{}\t"])
+def test_white_space_around_a_url_does_not_make_a_second_store(tmp_path: Path, around: str) -> None:
+    url = f"sqlite:///{tmp_path}/here.db"
+    open_store(around.format(url)).close()
+    assert [path.name for path in tmp_path.iterdir()] == ["here.db"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("store.db", "sqlite://", "sqlite:///", "mysql://me:secret@host/db", "postgres//me:secret@host/db"),
+        *("me:secret@host/db", "mysql://host/db?password=secret", "postgresql:me:secret@host"),
+    ],
+)
 def test_a_url_that_names_no_store_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(StoreError, match="no store is known by this name") as refused:
         open_store(url)

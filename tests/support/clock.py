@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
+from athena_tuning.testing.clock import Clock
 
-class Clock:
-    """Seconds that stand still until a test moves them: Unix or monotonic, as the test uses them."""
-
-    def __init__(self, now: float = 1_750_000_000.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
+__all__ = ["Clock"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import pytest
+
 from athena_tuning.model import (
     Action,
     ConfigSet,
@@ -18,6 +20,7 @@ from athena_tuning.model import (
     TuningConfig,
     TuningStrategy,
 )
+from athena_tuning.testing.virtual_manager import TunedConfigs
 from athena_tuning.tuning.estimation.telemetry import Telemetry
 from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.policies.advisors import Advice, Advisor
@@ -25,7 +28,6 @@ from athena_tuning.tuning.policies.canary import Canary, Rates, Trial
 from athena_tuning.tuning.policies.model_policy import ModelMemory, ModelPolicy, SearchSchedule
 from athena_tuning.tuning.policies.paired_comparison import PairedComparison
 from athena_tuning.tuning.settings import ADVISORS, CANARY
-from tests.support.virtual_manager import TunedConfigs
 
 NOW = 1_750_000_000.0
 GRAPH = LayerTask("graph", 0.0, 0.0, 10.0, 1)
@@ -131,6 +133,7 @@ def test_a_good_change_is_confirmed_and_then_the_next_advisor_has_its_turn() -> 
     assert world.configs.default.config == TuningConfig(timeout_seconds=7.0, enable_cache=False)
 
 
+@pytest.mark.slow
 def test_changes_are_at_most_one_in_a_thousand_recalls() -> None:
     class Restless(Wants):
         def review(self, evidence: Evidence, found: None) -> Iterator[None]:
@@ -190,6 +193,7 @@ def test_a_change_of_one_type_is_judged_by_that_type() -> None:
     assert [d.action for d in world.step()] == [Action.ROLLBACK]
 
 
+@pytest.mark.slow
 def test_the_model_policy_sets_timeouts_and_a_switch_keeps_the_order() -> None:
     world = TunedConfigs(ModelPolicy())
     for i in range(1200):

@@ -67,6 +67,7 @@ def test_what_four_looks_did_not_find_bad_is_good() -> None:
     assert not look_due(10_000, 4)
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(-3, 3), min_size=250, max_size=1200), st.integers(0, 3))
 def test_a_verdict_follows_from_its_interval(ratios: list[float], looks: int) -> None:
     judged = judge(ratios, looks)

@@ -20,6 +20,7 @@ from athena_tuning.model import (
     TuningStrategy,
 )
 from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.testing.virtual_manager import VirtualManager, latency
 from athena_tuning.tuning.estimation.daily_load import DailyLoad
 from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.observer import Observer
@@ -27,7 +28,6 @@ from athena_tuning.tuning.policies.load_advisor import LoadAdvisor, LoadFinding,
 from athena_tuning.tuning.policies.model_policy import ModelPolicy
 from athena_tuning.tuning.settings import LOAD
 from athena_tuning.tuning.trace import Arrival, Trace
-from tests.support.virtual_manager import VirtualManager, latency
 
 DAYS, APART = LOAD.days, LOAD.apart
 DAY, SLOT, LEAD = 800.0, 20.0, 10.0
@@ -107,6 +107,7 @@ def with_advisors(*advisors: LoadAdvisor) -> ModelPolicy:
     return ModelPolicy(advisors=advisors)
 
 
+@pytest.mark.slow
 def test_a_known_peak_is_met_on_time() -> None:
     trace = days(2)
     made, peak = run(trace, with_advisors(LoadAdvisor(lead=LEAD)))
@@ -151,6 +152,7 @@ def test_what_the_window_holds_is_known_at_once() -> None:
     assert observer.load.expected(EPOCH + 86_400 + 100)[1] == (1 if EPOCH % 900 == 0 else 0)
 
 
+@pytest.mark.slow
 def test_a_flat_day_and_a_first_day_lead_to_nothing() -> None:
     made, _ = run(days(1), with_advisors(LoadAdvisor(lead=LEAD)))
     assert not [d for _, d in made if "are expected" in d.summary]

@@ -16,13 +16,13 @@ from athena_tuning.model import (
     TuningConfig,
     TuningStrategy,
 )
+from athena_tuning.testing.virtual_manager import TunedConfigs
 from athena_tuning.tuning.estimation.deadline_curve import deadline_curve
 from athena_tuning.tuning.policies.model_policy import ModelPolicy
 from athena_tuning.tuning.policies.registry import POLICIES, make_policy
 from athena_tuning.tuning.rerun import rerun
 from athena_tuning.tuning.simulation.what_if import what_if, with_config
 from athena_tuning.tuning.slices import run_through
-from tests.support.virtual_manager import TunedConfigs
 
 ODD_MS = st.sampled_from([0.0, 1e-9, 0.05, 1.0, 20.0, 1e7, math.nan, math.inf, -1.0])
 TASKS = st.lists(
@@ -86,6 +86,7 @@ def tuned(policy: str, strategy: TuningStrategy, records: list[QueryMetrics], ap
     return manager
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(windows(), st.sampled_from(TuningStrategy), st.sampled_from(sorted(POLICIES)))
 def test_no_window_stops_a_policy_from_deciding_proposing_and_reporting(
@@ -103,6 +104,7 @@ def test_no_window_stops_a_policy_from_deciding_proposing_and_reporting(
     assert manager.tuner.get_optimized_config("meta").max_concurrent >= 1
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(windows())
 def test_no_window_stops_a_what_if_or_a_deadline_curve_but_for_a_reason(
@@ -126,6 +128,7 @@ def misses_then_hits(misses: int, hits: int) -> list[QueryMetrics]:
     return [record(0.0, 31.0, tasks)] * misses + [record(0.0, 0.05, [], hit=True)] * hits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", list(TuningStrategy))
 def test_a_load_that_the_cache_answers_alone_leaves_decisions_and_reports_as_they_are(
     strategy: TuningStrategy,

@@ -21,14 +21,13 @@ from athena_tuning.model import (
     TuningConfig,
     TuningStrategy,
 )
+from athena_tuning.testing.virtual_manager import VirtualManager
 from athena_tuning.tuning.estimation.telemetry import Telemetry
 from athena_tuning.tuning.evidence import Evidence, pack, unpack
 from athena_tuning.tuning.policies.model_policy import ModelPolicy
-from athena_tuning.tuning.policies.registry import POLICIES
 from athena_tuning.tuning.rerun import rerun
 from athena_tuning.tuning.simulation.simulator import Slowdown
 from athena_tuning.tuning.trace import Arrival, Trace
-from tests.support.virtual_manager import VirtualManager
 
 MOST_BYTES = 300_000
 OF_ITS_OWN = {"decision_id", "time", "config_version"}
@@ -51,18 +50,6 @@ def thrashing(n: int) -> float:
     return 1.0 if n <= 8 else n / 8 + 0.05 * (n - 8) ** 2
 
 
-class Kept(VirtualManager):
-    """Keeps the evidence of every decision, as a store would."""
-
-    def step(self) -> list[Decision]:
-        made = list(self.tuner.step(self.configs, self.clock.now))
-        self.kept = [*getattr(self, "kept", []), *((d, self.tuner.evidence_of(d.decision_id)) for d in made)]
-        for decision in made:
-            if decision.after != decision.before:
-                self.tuner.applied(decision, self.write(decision.after, decision.scope))
-        return made
-
-
 def same(one: Decision, other: Decision) -> bool:
     return all(
         getattr(one, f.name) == getattr(other, f.name) for f in fields(one) if f.name not in OF_ITS_OWN
@@ -76,6 +63,7 @@ def failing_at_3(m: QueryMetrics) -> QueryMetrics:
     return m._replace(partial=m.config_version == 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("strategy", "record"),
     [(TuningStrategy.LATENCY, lambda m: m), (TuningStrategy.THROUGHPUT, failing_at_3)],
@@ -84,31 +72,18 @@ def test_every_decision_of_thousands_of_recalls_is_made_again_from_its_evidence(
     strategy: TuningStrategy, record: Callable[[QueryMetrics], QueryMetrics]
 ) -> None:
     start = TuningConfig(strategy=strategy, timeout_seconds=2.0)
-    manager = Kept(trace(4000), ModelPolicy(), SLOW, start, record)
-    manager.run()
-    assert len(manager.kept) >= 8
-    assert {d.action for d, _ in manager.kept} >= {Action.KEEP, Action.CANARY, Action.CONFIRM}
-    for decision, data in manager.kept:
-        assert data is not None
+    manager = VirtualManager(trace(4000), ModelPolicy(), SLOW, start, record, keep_evidence=True).run()
+    assert len(manager.decisions) >= 8
+    assert {d.action for d in manager.decisions} >= {Action.KEEP, Action.CANARY, Action.CONFIRM}
+    for decision, data in zip(manager.decisions, manager.evidence, strict=True):
         assert len(data) < MOST_BYTES
         again = rerun(data)
         assert any(same(decision, other) for other in again), decision.summary
 
 
-@pytest.mark.parametrize("name", [name for name in POLICIES if name != "fixed"])
-def test_decisions_of_each_policy_are_made_again(name: str) -> None:
-    manager = Kept(trace(1500), POLICIES[name](), SLOW, TuningConfig(timeout_seconds=2.0))
-    manager.run()
-    assert manager.kept
-    for decision, data in manager.kept:
-        assert data is not None
-        assert any(same(decision, other) for other in rerun(data))
-
-
 def test_evidence_of_decisions_before_the_last_step_is_gone() -> None:
-    manager = Kept(trace(600), ModelPolicy(), SLOW)
-    manager.run()
-    assert manager.tuner.evidence_of(manager.kept[0][0].decision_id) is None
+    manager = VirtualManager(trace(600), ModelPolicy(), SLOW).run()
+    assert manager.tuner.evidence_of(manager.decisions[0].decision_id) is None
     assert manager.tuner.evidence_of("unknown") is None
 
 
@@ -141,6 +116,7 @@ def test_recalls_and_laws_come_back_to_the_last_digit_and_texts_stay_out() -> No
     assert back.contention.drawn(rngs[0]) == telemetry.contention.drawn(rngs[1])
 
 
+@pytest.mark.slow
 def test_the_largest_evidence_is_small_enough() -> None:
     rng = random.Random(2)
     starts = list(accumulate((0.1 * 4 ** (i // 300 % 4) * rng.random() for i in range(6000)), initial=1e9))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_tuning.model import (
@@ -18,13 +20,13 @@ from athena_tuning.model import (
     TuningConfig,
     TuningStrategy,
 )
+from athena_tuning.testing.virtual_manager import TunedConfigs
 from athena_tuning.tuning.estimation.contributions import Contributions, Mean, Quality, Share
 from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.policies.advisors import Advice
 from athena_tuning.tuning.policies.layer_advisor import LayerAdvisor, LayerFinding
 from athena_tuning.tuning.policies.model_policy import ModelPolicy
 from athena_tuning.tuning.settings import ADVISORS, CONTRIBUTION
-from tests.support.virtual_manager import TunedConfigs
 
 PACE, KEPT, TYPES = ADVISORS.pace, CONTRIBUTION.kept, CONTRIBUTION.types
 NOW = 1_750_000_000.0
@@ -94,6 +96,7 @@ def test_the_verdict_holds_prediction_beside_observation() -> None:
     assert verdict.observed == pytest.approx(verdict.predicted, abs=0.05)  # 4 % ask everything
 
 
+@pytest.mark.slow
 def test_a_layer_that_adds_to_one_answer_in_fifty_stays() -> None:
     world = World()
     world.useful["graph"] = 0.02
@@ -180,17 +183,26 @@ def test_a_type_that_asks_everything_by_config_is_left_alone() -> None:
     assert world.made == []
 
 
-@settings(deadline=None)  # the first import of scipy takes a second
+def chance(successes: range, n: int, p: float) -> float:
+    """Return the chance that the successes in n tries are of this number."""
+    return math.fsum(
+        math.exp(math.log(math.comb(n, k)) + k * math.log(p) + (n - k) * math.log1p(-p)) for k in successes
+    )
+
+
 @given(st.integers(1, 1000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_the_bounds_are_clopper_and_pearsons(counts: tuple[int, int]) -> None:
-    from scipy import stats
-
+    """At the upper bound so few successes have a chance of 5 %, at the lower bound so many."""
     added, n = counts
     share = Share(added, n)
-    upper = stats.beta.ppf(0.95, added + 1, n - added) if added < n else 1.0
-    lower = stats.beta.ppf(0.05, added, n - added + 1) if added else 0.0
-    assert share.upper == pytest.approx(upper, abs=1e-6)
-    assert share.lower == pytest.approx(lower, abs=1e-6)
+    if added == n:
+        assert share.upper == 1
+    else:
+        assert chance(range(added + 1), n, share.upper) == pytest.approx(0.05, rel=1e-6)
+    if added == 0:
+        assert share.lower == 0
+    else:
+        assert chance(range(added, n + 1), n, share.lower) == pytest.approx(0.05, rel=1e-6)
     assert share.surely_below(0.02) == (share.upper < 0.02)
     assert share.surely_above(0.02) == (share.lower > 0.02)
 

@@ -7,10 +7,10 @@ import random
 import pytest
 
 from athena_tuning.model import Action, QueryMetrics
+from athena_tuning.testing.virtual_manager import VirtualManager, latency
 from athena_tuning.tuning.policies.model_policy import ModelPolicy
 from athena_tuning.tuning.settings import REVIEW
 from athena_tuning.tuning.trace import Arrival, Trace
-from tests.support.virtual_manager import VirtualManager, latency
 
 LEAST, REPEATED = REVIEW.first, REVIEW.repeated
 
@@ -38,6 +38,7 @@ def flat() -> VirtualManager:
     return ran(trace(2500, 12))
 
 
+@pytest.mark.slow
 def test_a_limit_that_recalls_wait_for_is_raised_tried_and_confirmed(busy: VirtualManager) -> None:
     first = busy.limit_changes[0]
     assert first.action is Action.CANARY
@@ -83,11 +84,13 @@ def test_searches_never_ask_the_law_beyond_its_trust(busy: VirtualManager) -> No
         largest = max(largest, made.after.max_concurrent)
 
 
+@pytest.mark.slow
 def test_an_embedded_store_gets_fewer_at_once() -> None:
     world = ran(trace(4000, 55, ("semantic",)), {"semantic": lambda n: 1 if n < 3 else n / 2 + 0.2 * n})
     assert world.configs.default.config.max_concurrent <= 4
 
 
+@pytest.mark.slow
 def test_a_change_that_nobody_carries_out_is_told_once_in_a_while() -> None:
     world = ran(trace(2500, 220), apply=False)
     told = [d.after.max_concurrent for d in world.limit_changes]

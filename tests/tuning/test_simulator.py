@@ -72,6 +72,7 @@ def test_without_contention_it_equals_simpy(limit: int, parallel: bool) -> None:
     np.testing.assert_allclose(simulate(asked, config).latency_ms, by_simpy(asked, config), rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("servers", "rate"), [(1, 60.0), (3, 240.0), (8, 700.0)])
 def test_waits_of_m_m_c_are_erlang_c(servers: int, rate: float) -> None:
     asked = trace(150_000, rate, 1, seed=3)

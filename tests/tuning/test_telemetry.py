@@ -85,6 +85,7 @@ def test_telemetry_is_a_value() -> None:
     assert (dict(first.laws), first.recalls) == (laws, recalls)
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_bounded_in_recalls_and_in_tasks() -> None:
     many = Telemetry().after(map(graph_recall, range(TELEMETRY.recalls + 10)))
     assert (len(many.recalls), many.position) == (TELEMETRY.recalls, TELEMETRY.recalls + 10)

@@ -28,17 +28,31 @@ def drawn(law: LogNormal, n: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).lognormal(law.mu, law.sigma, n)
 
 
-@pytest.mark.parametrize("at", [2_000.0, 5_000.0, 20_000.0, math.inf])
-def test_the_fit_is_scipys(at: float) -> None:
-    from scipy import stats
+def log_likelihood(values: np.ndarray, at: float, mu: float, sigma: float) -> float:
+    """Return that of a lognormal law: the density of what ended, the tail beyond ``at`` for the others."""
+    z = (np.log(values[values <= at]) - mu) / sigma
+    density = float(np.sum(-z * z / 2 - math.log(sigma)))
+    if (late := int(np.sum(values > at))) == 0:
+        return density
+    return density + late * math.log(math.erfc((math.log(at) - mu) / sigma / math.sqrt(2)) / 2)
 
+
+@pytest.mark.parametrize("at", [2_000.0, 5_000.0, 20_000.0, math.inf])
+def test_the_fit_is_the_top_of_the_censored_likelihood(at: float) -> None:
     values = drawn(SLOW, 1000, 3)
     fitted = cut(values, at).fit()
-    data = stats.CensoredData.right_censored(np.minimum(values, at), values > at)
-    sigma, _, scale = stats.lognorm.fit(data, floc=0)
     assert fitted is not None
-    assert fitted.mu == pytest.approx(math.log(scale), abs=0.01)
-    assert fitted.sigma == pytest.approx(sigma, rel=0.01)
+    top = log_likelihood(values, at, fitted.mu, fitted.sigma)
+    for mu, sigma in ((0.01, 1.0), (-0.01, 1.0), (0.0, 1.01), (0.0, 0.99), (0.007, 1.007), (-0.007, 0.993)):
+        assert log_likelihood(values, at, fitted.mu + mu, fitted.sigma * sigma) < top
+
+
+def test_the_fit_of_tasks_that_all_ended_has_the_mean_and_spread_of_their_logs() -> None:
+    values = drawn(SLOW, 1000, 3)
+    fitted = CensoredTimes(values).fit()
+    assert fitted is not None
+    assert fitted.mu == pytest.approx(np.log(values).mean(), abs=1e-9)
+    assert fitted.sigma == pytest.approx(np.log(values).std(), rel=1e-9)
 
 
 def test_tasks_cut_off_at_five_seconds_still_tell_a_p99_of_seventeen() -> None:

@@ -186,6 +186,7 @@ def test_what_was_recorded_under_one_limit_foretells_what_another_brings(seed: i
     assert (eight.p99_change.value < 0) is (p99 < found.measured_p99_ms)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     st.lists(st.floats(0.5, 500.0), min_size=50, max_size=90),

@@ -10,13 +10,20 @@ import plotly.graph_objects as go
 import pytest
 
 from athena_tuning.model import ConfigSet, LayerTask, QueryMetrics, TaskOutcome
-from athena_tuning.service.chart_rows import QUANTILES, Foretold, HitRow, LevelRow, Mark, Row
+from athena_tuning.service.chart_rows import QUANTILES, HitRow, LevelRow, Mark, Prediction, Row
 from athena_tuning.tuning.estimation.deadline_curve import DeadlineCurve, DeadlinePoint
 from athena_tuning.tuning.simulation.what_if import Estimate, Outcome, with_config
-from athena_tuning.ui import charts
-from athena_tuning.ui.charts import live_charts
-from athena_tuning.ui.charts.chart import Chart
-from athena_tuning.ui.theme import SERIES
+from athena_tuning.ui.charts import (
+    cache_charts,
+    concurrency_charts,
+    deadline_charts,
+    latency_charts,
+    live_charts,
+    what_if_charts,
+)
+from athena_tuning.ui.charts.echarts_option import over_time
+from athena_tuning.ui.charts.panel import Chart
+from athena_tuning.ui.theme import BLUE, CRIMSON
 
 NAN = math.nan
 EVIL = "<b>x</b>![i](http://evil.example/i.png)"
@@ -65,47 +72,44 @@ TRADE = DeadlineCurve(
 )
 
 PLOTLY: dict[str, Chart] = {
-    "sweep": charts.sweep_curve(SWEPT, what="layer tasks in flight", in_force=5.0, unit=""),
-    "swept timeouts": charts.sweep_curve(
+    "sweep": what_if_charts.sweep_curve(SWEPT, what="layer tasks in flight", in_force=5.0, unit=""),
+    "swept timeouts": what_if_charts.sweep_curve(
         [(0.2, outcome("0.2")), (10.0, outcome("10"))], what="timeout", in_force=10.0, unit=" s"
     ),
-    "deadlines": charts.deadline_trade(TRADE, 50.0),
-    "no deadlines": charts.deadline_trade(DeadlineCurve((), 0)),
-    "changes": charts.changes([outcome(EVIL, p99=5000.0), outcome("b", p99=90.0)]),
-    "no changes": charts.changes([]),
-    "expected": charts.expected_and_came(
-        [Foretold(EVIL, Estimate(-0.2, -0.3, -0.1), Estimate(math.inf, -0.2, math.inf), 400)]
+    "deadlines": deadline_charts.deadline_trade(TRADE, 50.0),
+    "no deadlines": deadline_charts.deadline_trade(DeadlineCurve((), 0)),
+    "changes": what_if_charts.changes([outcome(EVIL, p99=5000.0), outcome("b", p99=90.0)]),
+    "no changes": what_if_charts.changes([]),
+    "expected": what_if_charts.expected_and_observed(
+        [Prediction(EVIL, Estimate(-0.2, -0.3, -0.1), Estimate(math.inf, -0.2, math.inf), 400)]
     ),
-    "nothing expected": charts.expected_and_came([]),
-    "percentiles": charts.percentile_plot(curve(), curve(2), counts=(5000, 4000), slo_ms=8.0),
-    "no percentiles": charts.percentile_plot([NAN] * len(QUANTILES), counts=(0, 0)),
-    "by name": charts.by_name([Row(EVIL, 9, 1, 2, NAN)], what="layer", slo_ms=3.0),
-    "nobody": charts.by_name([], what="layer"),
-    "multiples": charts.small_multiples({EVIL: series(9), "b": series(3)}, timezone="UTC"),
-    "no multiples": charts.small_multiples({}, timezone="UTC"),
-    "hit rates": charts.hit_rates([HitRow(EVIL, 10, 4, 0.4, 1, 2, 3, 4)], what="type"),
-    "no hits": charts.hits_and_misses([HitRow("a", 10, 0, 0.0, NAN, NAN, 3, 4)]),
-    "calls": charts.calls_saved([SimpleNamespace(layer=EVIL, ran=10, saved=3.4)]),
-    "levels": charts.by_level([LevelRow(1, 3, 1, 2, NAN), LevelRow(4, 99, 2, NAN, 8)], 5),
-    "no levels": charts.by_level([]),
-    "queue": charts.queue_wait(series(4), timezone="Asia/Tokyo"),
-    "together": charts.co_occurrence([EVIL, "b"], np.array([[1.0, 0.5], [0.5, 0.7]])),
-    "alone": charts.co_occurrence([], np.zeros((0, 0))),
+    "nothing expected": what_if_charts.expected_and_observed([]),
+    "percentiles": latency_charts.percentile_plot(curve(), curve(2), counts=(5000, 4000), slo_ms=8.0),
+    "no percentiles": latency_charts.percentile_plot([NAN] * len(QUANTILES), counts=(0, 0)),
+    "by name": latency_charts.by_name([Row(EVIL, 9, 1, 2, NAN)], what="layer", slo_ms=3.0),
+    "nobody": latency_charts.by_name([], what="layer"),
+    "multiples": latency_charts.small_multiples({EVIL: series(9), "b": series(3)}, timezone="UTC"),
+    "no multiples": latency_charts.small_multiples({}, timezone="UTC"),
+    "hit rates": cache_charts.hit_rates([HitRow(EVIL, 10, 4, 0.4, 1, 2, 3, 4)], what="type"),
+    "no hits": cache_charts.hits_and_misses([HitRow("a", 10, 0, 0.0, NAN, NAN, 3, 4)]),
+    "calls": cache_charts.calls_saved([SimpleNamespace(layer=EVIL, ran=10, saved=3.4)]),
+    "levels": concurrency_charts.by_level([LevelRow(1, 3, 1, 2, NAN), LevelRow(4, 99, 2, NAN, 8)], 5),
+    "no levels": concurrency_charts.by_level([]),
+    "queue": concurrency_charts.queue_wait(series(4), timezone="Asia/Tokyo"),
+    "together": concurrency_charts.co_occurrence([EVIL, "b"], np.array([[1.0, 0.5], [0.5, 0.7]])),
+    "alone": concurrency_charts.co_occurrence([], np.zeros((0, 0))),
 }
+LATENCY = live_charts.latency_over_time(
+    series(30), timezone="UTC", marks=[Mark(1.8e9, EVIL)], slo_ms=5.0, period=(1.8e9, 1.9e9)
+)
+RECALLS = live_charts.throughput_over_time(series(30), bucket_seconds=60, timezone="UTC")
+GAUGES = {EVIL: [(1.8e9, NAN), (1.9e9, 2.0)], "b": []}
 ECHARTS: dict[str, Chart] = {
-    "latency": live_charts.latency_over_time(
-        series(30), timezone="UTC", marks=[Mark(1.8e9, EVIL)], slo_ms=5.0, period=(1.8e9, 1.9e9)
-    ),
-    "no latency": live_charts.latency_over_time(series(0), timezone="UTC"),
-    "throughput": live_charts.throughput_over_time(series(30), bucket_seconds=60, timezone="UTC"),
-    "both": live_charts.stacked(
-        live_charts.latency_over_time(series(30), timezone="UTC"),
-        live_charts.throughput_over_time(series(30), bucket_seconds=60, timezone="UTC"),
-    ),
-    "lines": live_charts.lines_over_time(
-        {EVIL: [(1.8e9, NAN), (1.8e9, 2.0)], "b": []}, timezone="UTC", unit=" %"
-    ),
-    "ranked": live_charts.ranked([(EVIL, 3.0, 4), ("b", NAN, 0)]),
+    "latency": over_time(LATENCY),
+    "no latency": over_time(live_charts.latency_over_time(series(0), timezone="UTC")),
+    "throughput": over_time(RECALLS),
+    "both": over_time(LATENCY, RECALLS),
+    "lines": over_time(live_charts.lines_over_time(GAUGES, timezone="UTC", unit="%")),
     "heat": live_charts.hour_weekday(
         np.full((7, 24), 3.3), unit="ms", name="p99", counts=np.full((7, 24), 9)
     ),
@@ -114,60 +118,60 @@ ECHARTS: dict[str, Chart] = {
 
 
 @pytest.mark.parametrize("name", PLOTLY)
-def test_analysis_charts_are_valid_plotly_and_plain_json(name: str) -> None:
+def test_plotly_chart_is_valid_and_plain_json(name: str) -> None:
     json.dumps(PLOTLY[name].spec, allow_nan=False)
     go.Figure(PLOTLY[name].spec)
 
 
 @pytest.mark.parametrize("name", ECHARTS)
-def test_live_charts_are_plain_json_without_nan_and_small(name: str) -> None:
+def test_echarts_chart_is_small_plain_json_without_nan(name: str) -> None:
     assert len(json.dumps(ECHARTS[name].spec, allow_nan=False)) < 10_000
 
 
 @pytest.mark.parametrize("chart", [*PLOTLY.values(), *ECHARTS.values()])
-def test_every_chart_says_in_words_what_it_shows(chart: Chart) -> None:
+def test_chart_says_in_words_what_it_shows(chart: Chart) -> None:
     assert len(chart.alt) > 15
     assert "nan" not in chart.alt.lower()
 
 
-def test_no_label_of_a_plotly_chart_carries_markup_from_outside() -> None:
+def test_plotly_labels_carry_no_markup_from_outside() -> None:
     for name in ("by name", "hit rates", "calls", "together", "changes", "expected"):
         assert "<b>x" not in json.dumps(PLOTLY[name].spec)
 
 
-def test_percentiles_that_too_few_recalls_carry_are_not_drawn() -> None:
-    few = charts.percentile_plot(curve(), counts=(100, 0))
+def test_percentile_plot_leaves_out_what_too_few_recalls_carry() -> None:
+    few = latency_charts.percentile_plot(curve(), counts=(100, 0))
     drawn = few.spec["data"][0]["customdata"]
     assert max(float(name[1:]) for name in drawn) <= 95.0 + 1e-6
     assert "p99" not in few.alt
 
 
-def test_percentile_words_give_both_periods() -> None:
+def test_percentile_plot_words_give_both_periods() -> None:
     assert "p99 10.9 ms" in PLOTLY["percentiles"].alt
     assert "previous period: p50" in PLOTLY["percentiles"].alt
 
 
-def test_the_waterfall_starts_work_where_the_wait_for_a_slot_ends() -> None:
+def test_waterfall_starts_work_where_the_wait_for_a_slot_ends() -> None:
     tasks = (
         LayerTask("semantic", 1.0, 4.0, 10.0, 2),
         LayerTask("graph", 1.0, 0.0, 50.0, 1, TaskOutcome.TIMEOUT),
     )
     record = QueryMetrics("q", "?", "factual", 1.8e9, 52.0, None, False, 3, ["semantic", "graph"], {}, True)
-    chart = charts.waterfall(record._replace(tasks=tasks))
+    chart = latency_charts.waterfall(record._replace(tasks=tasks))
     whole, waits, works = chart.spec["data"]
     assert whole["x"] == [52.0]
     assert waits["base"] == [1.0, 1.0]
     assert waits["x"] == [4.0, 0.0]
     assert works["base"] == [5.0, 1.0]
-    assert works["marker"]["color"] == [SERIES[0], SERIES[2]]
+    assert works["marker"]["color"] == [BLUE, CRIMSON]
     assert "graph waited 0 ms, worked 50.0 ms (timeout)" in chart.alt
 
 
-def test_a_level_with_few_recalls_is_drawn_hollow() -> None:
+def test_by_level_draws_a_level_with_few_recalls_hollow() -> None:
     assert PLOTLY["levels"].spec["data"][1]["marker"]["symbol"] == ["circle-open", "circle"]
 
 
-def test_empty_cells_of_the_heatmap_stay_empty() -> None:
+def test_hour_weekday_leaves_cells_with_few_recalls_empty() -> None:
     counts = np.zeros((7, 24))
     counts[2, 9], counts[3, 9] = 50, 2
     chart = live_charts.hour_weekday(np.full((7, 24), 5.0), unit="ms", name="p99", counts=counts, least=5)
@@ -175,67 +179,83 @@ def test_empty_cells_of_the_heatmap_stay_empty() -> None:
     assert "Wednesday 09:00 to 10:00" in chart.alt
 
 
-def test_stacked_recalls_add_up_to_all_recalls() -> None:
+def test_throughput_over_time_adds_up_to_all_recalls() -> None:
     chart = ECHARTS["throughput"].spec
     source = chart["dataset"]["source"]
     assert {line["encode"]["y"] for line in chart["series"]} == set(source) - {"t"}
     assert sum(source[line["name"]][0] for line in chart["series"]) * 60 == pytest.approx(10, abs=0.01)
 
 
-def test_marks_that_are_near_each_other_share_a_label() -> None:
+def test_latency_over_time_marks_near_each_other_share_a_label() -> None:
     marks = [Mark(t, name) for t, name in ((100.0, "v1"), (101.0, "v2"), (102.0, "note"), (500.0, "v3"))]
-    chart = live_charts.latency_over_time(series(30), timezone="UTC", marks=marks, period=(0.0, 1000.0))
-    guides = chart.spec["series"][-1]["markLine"]["data"]
-    assert [guide["label"]["formatter"] for guide in guides] == ["note +2", "v3"]
-    assert "4 changes marked" in chart.alt
+    panel = live_charts.latency_over_time(series(30), timezone="UTC", marks=marks, period=(0.0, 1000.0))
+    assert [rule.label for rule in panel.rules] == ["note +2", "v3"]
+    assert "4 changes marked" in panel.words
 
 
-def test_two_charts_over_one_time_share_times_and_pointer_and_keep_their_units() -> None:
-    top, bottom = ECHARTS["latency"], ECHARTS["throughput"]
-    both = live_charts.stacked(top, bottom)
+def test_latency_over_time_marks_say_who_did_what_under_the_pointer() -> None:
+    marks = [Mark(100.0, "v1", "v1 by ann: {|}"), Mark(101.0, "v2", "v2 by ben: more cores")]
+    panel = live_charts.latency_over_time(series(3), timezone="UTC", marks=marks, period=(0.0, 1000.0))
+    (guide,) = over_time(panel).spec["series"][-1]["markLine"]["data"]
+    assert guide["emphasis"]["label"]["formatter"].splitlines() == [
+        "{room|}{box|v1 by ann: (/)}",
+        "{room|}{box|v2 by ben: more cores}",
+    ]
+
+
+def test_over_time_panels_share_times_and_pointer_and_keep_their_units() -> None:
+    both = ECHARTS["both"]
     source = both.spec["dataset"]["source"]
-    assert source["p99"] == top.spec["dataset"]["source"]["p99"]
-    assert source["failed"] == bottom.spec["dataset"]["source"]["failed"]
+    assert source["p99"] == ECHARTS["latency"].spec["dataset"]["source"]["p99"]
+    assert source["failed"] == ECHARTS["throughput"].spec["dataset"]["source"]["failed"]
     units = {line["name"]: line["tooltip"]["valueFormatter"] for line in both.spec["series"]}
     assert units["p99"].endswith("ms")
     assert units["failed"].endswith("/s")
     assert [line["xAxisIndex"] for line in both.spec["series"]] == [0, 0, 0, 1, 1, 1]
     assert list(source).count("t") == 1
+    assert both.alt == f"{LATENCY.words} {RECALLS.words}"
 
 
-def test_a_sweep_runs_through_its_values_in_order_and_marks_where_it_guesses() -> None:
+def test_lines_over_time_bring_their_own_times_where_those_differ() -> None:
+    lines = ECHARTS["lines"].spec
+    assert "dataset" not in lines
+    assert [line["data"] for line in lines["series"]] == [[[1.8e12, None], [1.9e12, 2]], []]
+
+
+def test_sweep_curve_runs_through_its_values_in_order_and_marks_where_it_guesses() -> None:
     spec = PLOTLY["sweep"].spec
     p99 = next(trace for trace in spec["data"] if trace.get("name") == "p99")
     assert (p99["x"], p99["y"]) == ([2.0, 5.0, 8.0, 20.0], [900.0, 100.0, 60.0, 55.0])
-    low, high = [trace for trace in spec["data"] if not trace.get("showlegend", True)][:2]
+    low, high = [trace for trace in spec["data"] if not trace["name"]][:2]
     assert all(a <= b <= c for a, b, c in zip(low["y"], p99["y"], high["y"], strict=True))
-    in_force, beyond = spec["layout"]["shapes"]
+    in_force, beyond, *below = spec["layout"]["shapes"]
+    assert [shape["x0"] for shape in below] == [in_force["x0"], beyond["x0"]]
     assert in_force["x0"] == 5.0
     assert 8 < beyond["x0"] < 20 < beyond["x1"]
     assert "20: p99 55.0 ms, 200 /s at most, 100 % full" in PLOTLY["sweep"].alt
 
 
-def test_a_sweep_that_moves_no_capacity_shows_full_answers_below() -> None:
+def test_sweep_curve_shows_full_answers_where_capacity_does_not_move() -> None:
     assert "full answers" in [trace.get("name") for trace in PLOTLY["swept timeouts"].spec["data"]]
     assert "capacity, recalls/s" in [trace.get("name") for trace in PLOTLY["sweep"].spec["data"]]
 
 
-def test_only_a_change_whose_interval_leaves_out_nothing_is_filled() -> None:
+def test_changes_fill_a_dot_only_where_the_interval_leaves_out_0() -> None:
     p99, capacity, cost = PLOTLY["changes"].spec["data"]
     assert p99["marker"]["symbol"] == ["circle", "circle-open"]
-    assert capacity["marker"]["color"] == [SERIES[0]] * 2
+    assert capacity["marker"]["color"] == [BLUE] * 2
     assert cost["marker"]["symbol"] == ["circle-open"] * 2
     assert "b: p99 latency −10 % (−31 to +12)" in PLOTLY["changes"].alt
 
 
-def test_change_ticks_are_round_percents_around_none() -> None:
+def test_changes_have_round_ticks_around_0() -> None:
     axis = PLOTLY["changes"].spec["layout"]["xaxis"]
     assert "0 %" in axis["ticktext"]
     assert 2 <= len(axis["ticktext"]) <= 7
     assert axis["tickvals"] == sorted(axis["tickvals"])
 
 
-def test_small_charts_share_the_scale_that_the_first_of_a_row_is_labelled_with() -> None:
+def test_small_multiples_share_the_scale_that_the_first_of_a_row_is_labelled_with() -> None:
     layout = PLOTLY["multiples"].spec["layout"]
     scales = {name: scale for name, scale in layout.items() if name.startswith("yaxis")}
     assert len({tuple(scale["range"]) for scale in scales.values()}) == 1
@@ -243,8 +263,8 @@ def test_small_charts_share_the_scale_that_the_first_of_a_row_is_labelled_with()
     assert [scale["showticklabels"] for scale in scales.values()] == [True, False]
 
 
-def test_the_deadline_chart_says_what_the_shortest_harmless_one_would_do() -> None:
-    drawn = charts.deadline_trade(TRADE, 50.0)
+def test_deadline_trade_says_what_the_shortest_harmless_one_would_do() -> None:
+    drawn = deadline_charts.deadline_trade(TRADE, 50.0)
     assert "On 1,234 recalls a deadline of 50" in drawn.alt
     assert "in place of 119" in drawn.alt
     assert [trace["name"] for trace in drawn.spec["data"]] == [
@@ -256,4 +276,4 @@ def test_the_deadline_chart_says_what_the_shortest_harmless_one_would_do() -> No
     assert all(trace["x"] == [20.0, 50.0] for trace in drawn.spec["data"])
     assert [shape["x0"] for shape in drawn.spec["layout"]["shapes"]] == [50.0]
     assert {"20", "50"} <= set(drawn.spec["layout"]["xaxis"]["ticktext"])
-    assert "Nothing yet" in charts.deadline_trade(DeadlineCurve((), 0)).alt
+    assert "Nothing yet" in deadline_charts.deadline_trade(DeadlineCurve((), 0)).alt

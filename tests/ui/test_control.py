@@ -22,7 +22,7 @@ def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'shared.db'}"
 
 
-def test_a_system_of_ones_own_is_seen_advised_and_obeys(url: str) -> None:
+def test_control_of_a_system_of_ones_own_is_seen_advised_and_obeys(url: str) -> None:
     obeyed = threading.Event()
 
     def obey(config: TuningConfig) -> None:

@@ -208,7 +208,7 @@ class _Ingest:
             self._kept.update(self._manager.remember_many(items))
 
     def _forget(self, ids: Iterable[str]) -> None:
-        self._forgotten += self._manager.forget_many(ids)
+        self._forgotten += self._manager.forget_many(ids, self._scope)
 
 
 def _batches(things: Iterable[T]) -> Iterator[list[T]]:

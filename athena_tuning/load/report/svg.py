@@ -74,14 +74,14 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def lines(series: Sequence[Series], x: Axis, y: Axis, told: str, width: int = WIDE) -> str:
+def lines(series: Sequence[Series], x: Axis, y: Axis, description: str, width: int = WIDE) -> str:
     """Return lines over common axes.
 
     Args:
         series: what to draw; points that are not finite, and on a log axis those not above 0, leave gaps.
         x: the horizontal axis.
         y: the vertical axis; it begins with 0 unless it is a log axis.
-        told: what the chart says, for who cannot see it.
+        description: what the chart says, for readers who cannot see it.
         width: in the units of its words.
     """
     shown = [
@@ -97,10 +97,10 @@ def lines(series: Sequence[Series], x: Axis, y: Axis, told: str, width: int = WI
         parts.append(f'<path class="line {escape(line.look)}" d="{_path(points, across.at, up.at)}"/>')
         if len(points) <= _DOTS:
             parts += _dots(line, points, across.at, up.at)
-    return _image(parts, told, width, _HEIGHT)
+    return _image(parts, description, width, _HEIGHT)
 
 
-def intervals(rows: Sequence[Interval], told: str) -> str:
+def intervals(rows: Sequence[Interval], description: str) -> str:
     """Return bars around "no change", one below the other."""
     if not rows:
         return '<p class="soft">There is too little to say.</p>'
@@ -124,14 +124,14 @@ def intervals(rows: Sequence[Interval], told: str) -> str:
         )
     for n, row in enumerate(rows):
         middle = _TOP + step * (n + 0.5)
-        said = f"{row.name}: {row.value * 100:+.1f} % ({row.low * 100:+.1f} to {row.high * 100:+.1f})"
+        label = f"{row.name}: {row.value * 100:+.1f} % ({row.low * 100:+.1f} to {row.high * 100:+.1f})"
         parts.append(_words(left - 8, middle + 4, row.name, "end"))
         parts.append(
-            f'<g class="{escape(row.look)}"><title>{escape(said)}</title>'
+            f'<g class="{escape(row.look)}"><title>{escape(label)}</title>'
             f'<path class="bar" d="M{at(row.low):.1f} {middle:.1f}H{at(row.high):.1f}"/>'
             f'<circle cx="{at(row.value):.1f}" cy="{middle:.1f}" r="4.5"/></g>'
         )
-    return _image(parts, told, WIDE, height)
+    return _image(parts, description, WIDE, height)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,16 +226,16 @@ def _dots(
     y: Callable[[float], float],
 ) -> Iterator[str]:
     for point in filter(None, points):
-        said = escape(f"{line.name}: {number(point[1])}")
+        label = escape(f"{line.name}: {number(point[1])}")
         at = f'cx="{x(point[0]):.1f}" cy="{y(point[1]):.1f}"'
-        yield f'<circle class="dot {escape(line.look)}" {at} r="2.2"><title>{said}</title></circle>'
+        yield f'<circle class="dot {escape(line.look)}" {at} r="2.2"><title>{label}</title></circle>'
 
 
 def _words(x: float, y: float, words: str, anchor: str) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
-def _image(parts: Sequence[str], told: str, width: int, height: int) -> str:
+def _image(parts: Sequence[str], description: str, width: int, height: int) -> str:
     look = "wide" if width == WIDE else "half"
-    head = f'class="{look}" role="img" aria-label="{escape(told)}" viewBox="0 0 {width} {height}"'
+    head = f'class="{look}" role="img" aria-label="{escape(description)}" viewBox="0 0 {width} {height}"'
     return f'<svg {head} xmlns="http://www.w3.org/2000/svg">{"".join(parts)}</svg>'

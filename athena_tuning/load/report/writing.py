@@ -57,7 +57,7 @@ def run_report(run: LoadSummary) -> str:
             page.section(
                 "Latency over the run",
                 page.legend({line.name: line.look for line in over_time}),
-                lines(over_time, _time_axis(run), Axis("ms"), _told_blocks(run)),
+                lines(over_time, _time_axis(run), Axis("ms"), _describe_blocks(run)),
                 page.folded("The figures", _block_table(run)),
             ),
             page.side_by_side(
@@ -79,18 +79,18 @@ def run_report(run: LoadSummary) -> str:
 
 def comparison_report(before: LoadSummary, after: LoadSummary) -> str:
     """Return the report of two runs beside each other as an HTML document."""
-    found = compare(before, after)
+    comparison = compare(before, after)
     runs = {"was": before, "now": after}
     key = page.legend({f"before: {before.id}": "was", f"after: {after.id}": "now"})
     return page.page(
         f"Runs {before.id} and {after.id}",
         [
-            page.heading(f"{before.id} → {after.id}", _verdict(found)),
-            page.notes([*found.notes, *_warnings(before), *_warnings(after)]),
+            page.heading(f"{before.id} → {after.id}", _verdict(comparison)),
+            page.notes([*comparison.notes, *_warnings(before), *_warnings(after)]),
             page.section(
                 "What changed",
-                intervals(_bars(found), _told_changes(found)),
-                page.folded("The figures", _difference_table(found)),
+                intervals(_bars(comparison), _describe_changes(comparison)),
+                page.folded("The figures", _difference_table(comparison)),
             ),
             page.side_by_side(
                 page.section("Percentiles", key, _percentile_chart(runs)),
@@ -144,15 +144,15 @@ def _figures(run: LoadSummary) -> dict[str, str]:
 
 
 def _warnings(run: LoadSummary) -> list[str]:
-    told = []
+    warnings = []
     if run.late_p99_ms > 5:
-        told.append(
+        warnings.append(
             f"run {run.id}: recalls were called up to {number(run.late_p99_ms)} ms late (p99): "
             "the machine was full, or more were outstanding than may be"
         )
     if run.finished < LEAST_BEYOND / 0.01:
-        told.append(f"run {run.id}: {run.finished:,} recalls are too few for a p99")
-    return told
+        warnings.append(f"run {run.id}: {run.finished:,} recalls are too few for a p99")
+    return warnings
 
 
 def _share(part: int, whole: int) -> str:
@@ -179,14 +179,14 @@ def _seconds(run: LoadSummary) -> list[float]:
 
 def _stretches(run: LoadSummary) -> list[tuple[float, Block]]:
     """Return neighbouring blocks joined until each holds enough recalls, with its middle in seconds."""
-    found: list[tuple[float, Block]] = []
+    stretches: list[tuple[float, Block]] = []
     first, joined = 0, Block()
     for n, block in enumerate(run.blocks, 1):
         joined = joined.merge(block)
-        if joined.counts["finished"] >= _RECALLS or (n == len(run.blocks) and not found):
-            found.append(((first + n) / 2 * run.block_s, joined))
+        if joined.counts["finished"] >= _RECALLS or (n == len(run.blocks) and not stretches):
+            stretches.append(((first + n) / 2 * run.block_s, joined))
             first, joined = n, Block()
-    return found
+    return stretches
 
 
 # Charts
@@ -206,8 +206,10 @@ def _p95_chart(runs: Mapping[str, LoadSummary]) -> str:
         Series(run.id, look, [(at, _quantile(block.latency, 0.95)) for at, block in _stretches(run)])
         for look, run in runs.items()
     ]
-    told = "; ".join(f"run {run.id}: p95 of {number(run.p95_ms)} ms on the whole" for run in runs.values())
-    return lines(series, _time_axis(*runs.values()), Axis("ms"), told)
+    description = "; ".join(
+        f"run {run.id}: p95 of {number(run.p95_ms)} ms on the whole" for run in runs.values()
+    )
+    return lines(series, _time_axis(*runs.values()), Axis("ms"), description)
 
 
 def _time_axis(*runs: LoadSummary) -> Axis:
@@ -221,11 +223,11 @@ def _percentile_chart(runs: Mapping[str, LoadSummary]) -> str:
         latency = _total(run).latency
         series.append(Series(run.id, look, [(1 / (1 - q), _quantile(latency, q)) for q in _SHARES]))
     ticks = [(1 / (1 - q), f"{q * 100:g}") for q in (0.5, 0.9, 0.99, 0.999, 0.9999)]
-    told = "; ".join(
+    description = "; ".join(
         f"run {run.id}: p50 {number(run.p50_ms)} ms, p95 {number(run.p95_ms)} ms, p99 {number(run.p99_ms)} ms"
         for run in runs.values()
     )
-    return lines(series, Axis("percentile", log=True, ticks=ticks), Axis("ms", log=True), told, HALF)
+    return lines(series, Axis("percentile", log=True, ticks=ticks), Axis("ms", log=True), description, HALF)
 
 
 def _rate_chart(runs: Mapping[str, LoadSummary]) -> str:
@@ -235,14 +237,14 @@ def _rate_chart(runs: Mapping[str, LoadSummary]) -> str:
         rates = [n / s for n, s in zip(answered, _seconds(run), strict=True)]
         middles = [(n + 0.5) * run.block_s for n in range(len(rates))]
         series.append(Series(run.id, look, list(zip(middles, rates, strict=True))))
-    told = "; ".join(f"run {run.id}: {number(run.achieved_per_s)} a second" for run in runs.values())
-    return lines(series, _time_axis(*runs.values()), Axis("answers a second"), told, HALF)
+    description = "; ".join(f"run {run.id}: {number(run.achieved_per_s)} a second" for run in runs.values())
+    return lines(series, _time_axis(*runs.values()), Axis("answers a second"), description, HALF)
 
 
-def _bars(found: Comparison) -> list[Interval]:
+def _bars(comparison: Comparison) -> list[Interval]:
     return [
         Interval(d.measure, d.verdict.value, d.change, d.low, d.high)
-        for d in found.differences
+        for d in comparison.differences
         if math.isfinite(d.low) and math.isfinite(d.high)
     ]
 
@@ -250,7 +252,7 @@ def _bars(found: Comparison) -> list[Interval]:
 # Words and tables
 
 
-def _told_blocks(run: LoadSummary) -> str:
+def _describe_blocks(run: LoadSummary) -> str:
     by_time = [(_quantile(block.latency, 0.5), at) for at, block in _stretches(run)]
     known = [(ms, at) for ms, at in by_time if math.isfinite(ms)]
     if not known:
@@ -262,17 +264,17 @@ def _told_blocks(run: LoadSummary) -> str:
     )
 
 
-def _told_changes(found: Comparison) -> str:
-    return "; ".join(f"{d.measure}: {_change(d)}, {d.verdict.value}" for d in found.differences)
+def _describe_changes(comparison: Comparison) -> str:
+    return "; ".join(f"{d.measure}: {_change(d)}, {d.verdict.value}" for d in comparison.differences)
 
 
-def _verdict(found: Comparison) -> str:
+def _verdict(comparison: Comparison) -> str:
     by_verdict = {
-        verdict: [d.measure for d in found.differences if d.verdict is verdict]
+        verdict: [d.measure for d in comparison.differences if d.verdict is verdict]
         for verdict in (Verdict.BETTER, Verdict.WORSE, Verdict.ALIKE)
     }
-    said = [f"{', '.join(names)} {verdict.value}" for verdict, names in by_verdict.items() if names]
-    return "; ".join(said) or "Inconclusive: no difference that luck could not have made."
+    parts = [f"{', '.join(names)} {verdict.value}" for verdict, names in by_verdict.items() if names]
+    return "; ".join(parts) or "Inconclusive: no difference that luck could not have made."
 
 
 def _change(d: Difference) -> str:
@@ -290,12 +292,12 @@ def _value(d: Difference, value: float) -> str:
     return f"{number(value)} {d.unit}"
 
 
-def _difference_table(found: Comparison) -> str:
+def _difference_table(comparison: Comparison) -> str:
     rows = [
         [d.measure, _value(d, d.before), _value(d, d.after), _change(d), f"{d.verdict.value} {d.why}".strip()]
-        for d in found.differences
+        for d in comparison.differences
     ]
-    looks = [d.verdict.value for d in found.differences]
+    looks = [d.verdict.value for d in comparison.differences]
     return page.table(["measure", "before", "after", "change (95%)", "verdict"], rows, numbers=3, looks=looks)
 
 

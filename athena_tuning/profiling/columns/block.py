@@ -262,8 +262,8 @@ class Rows:
             return Rows(block, None, layer, slice(block.rank(layer, at.start), block.rank(layer, at.stop)))
         asked = block.asked(layer)
         place = np.searchsorted(asked, at)
-        found = asked[np.minimum(place, len(asked) - 1)] == at
-        return Rows(block, at[found], layer, place[found])
+        is_there = asked[np.minimum(place, len(asked) - 1)] == at
+        return Rows(block, at[is_there], layer, place[is_there])
 
 
 def _last(ids: Sequence[str], query_id: str) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +11,8 @@ import numpy.typing as npt
 from athena_tuning.profiling.columns import validation
 from athena_tuning.profiling.columns.block import Rows
 from athena_tuning.profiling.columns.names import Names, Shape
-from athena_tuning.profiling.columns.record_batch import Batch, Odd, is_proper
+from athena_tuning.profiling.columns.recall_columns import RecallColumns
+from athena_tuning.profiling.columns.record_batch import NeedsValidation, RecordBatch, is_proper
 from athena_tuning.profiling.columns.rows import OUTCOMES
 from athena_tuning.profiling.columns.table import TASK, Column
 from athena_tuning.profiling.histogram import Floats, Ints
@@ -22,49 +22,7 @@ class _Numbered(Protocol):
     def __getitem__(self, place: int, /) -> Any: ...
 
 
-class Columns(Protocol):
-    """What is read of recalls in columns; ``store.segment.Segment`` says what each of them is."""
-
-    @property
-    def n(self) -> int:
-        """How many recalls."""
-
-    time: Floats
-    latency: Floats
-    memory: Floats
-    results: Floats
-    accuracy: Floats
-    satisfaction: Floats
-    text: Ints
-    types: list[str]
-    type: Ints
-    errors: list[str]
-    error: Ints
-    sources: list[str]
-    source: Ints
-    flags: Ints
-    concurrency: Ints
-    config: Ints
-    layers: list[str]
-    queried_at: Ints
-    queried_layer: Ints
-    timed_at: Ints
-    timed_layer: Ints
-    timed: Floats
-    tasks_at: Ints
-    task_layer: Ints
-    offset: Floats
-    queue: Floats
-    service: Floats
-    in_flight: Ints
-    outcome: Ints
-    task_results: Ints
-
-    def query_ids(self) -> list[str]:
-        """Return the id of each recall."""
-
-
-class ColumnBatch(Batch):
+class ColumnBatch(RecordBatch):
     """A batch of which only the names have to be looked up.
 
     Args:
@@ -75,11 +33,11 @@ class ColumnBatch(Batch):
         cutoff: oldest time of the window.
 
     Raises:
-        Odd: if the rules have something to say about a recall.
+        NeedsValidation: if the rules have something to say about a recall.
     """
 
     def __init__(
-        self, columns: Columns, texts: Sequence[str], names: Names, now: float, cutoff: float
+        self, columns: RecallColumns[Any], texts: Sequence[str], names: Names, now: float, cutoff: float
     ) -> None:
         self.query_ids = tuple(columns.query_ids())
         self._require_all(max(map(len, self.query_ids)) <= validation.LONGEST_NAME)
@@ -99,13 +57,13 @@ class ColumnBatch(Batch):
 
     def ids(self, names: Names) -> dict[str, Ints]:
         """Return the numbers of texts, types, shapes, errors and sources; new ones get one."""
-        found = {}
+        numbers = {}
         for column, (values, places) in self._chosen.items():
             known = names.by_column[column]
-            found[column] = known.enter(values, known.look_up(values))[places]
-        return found
+            numbers[column] = known.enter(values, known.look_up(values))[places]
+        return numbers
 
-    def _take_records(self, columns: Columns, now: float, cutoff: float) -> None:
+    def _take_records(self, columns: RecallColumns[Any], now: float, cutoff: float) -> None:
         self._time = self._within(columns.time, now + validation.AHEAD_SECONDS, max(cutoff, 0.0))
         self._latency = self._within_or_nan(columns.latency, validation.LONGEST_MS)
         self._others = [
@@ -119,7 +77,7 @@ class ColumnBatch(Batch):
         self._concurrency = self._within(columns.concurrency, validation.LARGEST_COUNT)
         self._config = self._within(columns.config, validation.LARGEST_COUNT)
 
-    def _take_layers(self, columns: Columns) -> None:
+    def _take_layers(self, columns: RecallColumns[Any]) -> None:
         self._timed = self._within(columns.timed, validation.LONGEST_MS)
         self._timed_n, self._timed_at = np.diff(columns.timed_at), columns.timed_at[:-1]
         self._tasks_n, self._tasks_at = np.diff(columns.tasks_at), columns.tasks_at[:-1]
@@ -148,7 +106,7 @@ class ColumnBatch(Batch):
     @staticmethod
     def _require_all(holds: bool) -> None:
         if not holds:
-            raise Odd
+            raise NeedsValidation
 
 
 def _used(values: _Numbered, places: Ints) -> tuple[list[Any], Ints]:
@@ -157,7 +115,7 @@ def _used(values: _Numbered, places: Ints) -> tuple[list[Any], Ints]:
     return [values[i] for i in used.tolist()], place
 
 
-def _shapes_of(columns: Columns) -> tuple[list[Shape], Ints]:
+def _shapes_of(columns: RecallColumns[Any]) -> tuple[list[Shape], Ints]:
     """Return the distinct shapes, and each recall's place among them."""
     groups = (
         (columns.queried_at, columns.queried_layer),
@@ -183,7 +141,7 @@ def _code(at: Ints, layer: Ints, layers: int) -> Ints:
     if not len(layer):
         return n
     if (layers + 1) ** int(n.max()) >= 2**62:
-        raise Odd
+        raise NeedsValidation
     position = np.arange(len(layer)) - np.repeat(at[:-1], n)
     summed: Ints = np.concatenate([[0], np.cumsum((layer + 1) * (layers + 1) ** position)])
     return summed[at[1:]] - summed[at[:-1]]
@@ -193,54 +151,7 @@ def _named(layers: Sequence[str], places: Ints) -> tuple[str, ...]:
     return tuple([layers[place] for place in places.tolist()])
 
 
-@dataclass(slots=True)
-class WindowColumns:
-    """Some recalls of a window as ``Columns``, apart from it: what the window forgets stays here."""
-
-    ids: list[str]
-    texts: list[str]
-    time: Floats
-    latency: Floats
-    memory: Floats
-    results: Floats
-    accuracy: Floats
-    satisfaction: Floats
-    text: Ints
-    types: list[str]
-    type: Ints
-    errors: list[str]
-    error: Ints
-    sources: list[str]
-    source: Ints
-    flags: Ints
-    concurrency: Ints
-    config: Ints
-    layers: list[str]
-    queried_at: Ints
-    queried_layer: Ints
-    timed_at: Ints
-    timed_layer: Ints
-    timed: Floats
-    tasks_at: Ints
-    task_layer: Ints
-    offset: Floats
-    queue: Floats
-    service: Floats
-    in_flight: Ints
-    outcome: Ints
-    task_results: Ints
-
-    @property
-    def n(self) -> int:
-        """How many recalls."""
-        return len(self.ids)
-
-    def query_ids(self) -> list[str]:
-        """Return the id of each recall."""
-        return self.ids
-
-
-def columns_of(rows: Rows) -> WindowColumns:
+def columns_of(rows: Rows) -> RecallColumns[str]:
     """Return some rows of a block, at least one, as columns; waits and offsets to the µs."""
     names = rows.block.names
     named = {
@@ -261,8 +172,9 @@ def columns_of(rows: Rows) -> WindowColumns:
         there, at = timed.where(place, recall)
         times[at] = asked.task("service")[there]
     results = _reals(rows["results"])
-    return WindowColumns(
-        ids=rows.block.ids(rows.places().tolist()),
+    return RecallColumns(
+        prefix="",
+        id=np.array(rows.block.ids(rows.places().tolist()), object),
         texts=named["text"][0],
         time=_reals(rows["time"]),
         latency=_reals(rows["latency"]),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from athena_tuning.profiling.columns import validation
 from athena_tuning.profiling.columns.block import BLOCK_ROWS
-from athena_tuning.profiling.columns.column_batch import ColumnBatch, Columns
-from athena_tuning.profiling.columns.record_batch import Batch, Odd
+from athena_tuning.profiling.columns.column_batch import ColumnBatch
+from athena_tuning.profiling.columns.recall_columns import RecallColumns
+from athena_tuning.profiling.columns.record_batch import NeedsValidation, RecordBatch
 from athena_tuning.profiling.columns.rows import record_row, task_rows
 from athena_tuning.profiling.columns.table import Column
 from athena_tuning.profiling.columns.window import FEW, Window
@@ -32,8 +34,8 @@ def fold(window: Window, records: Sequence[object], now: float, counters: Counte
         records = [_read(record) if type(record) is MeasuredQuery else record for record in records]
     if len(records) > FEW:
         try:
-            batch = Batch(records, window.names, now, cutoff)
-        except Odd:
+            batch = RecordBatch(records, window.names, now, cutoff)
+        except NeedsValidation:
             pass  # the rules say what is odd and what becomes of it
         else:
             counters["recorded"] += len(records)
@@ -42,7 +44,7 @@ def fold(window: Window, records: Sequence[object], now: float, counters: Counte
     clean = [m for record in records if (m := validation.normal(record, now, cutoff, counters)) is not None]
     counters["recorded"] += len(clean)
     if len(clean) > FEW:
-        _extend(window, Batch(clean, window.names, now, cutoff))
+        _extend(window, RecordBatch(clean, window.names, now, cutoff))
         return
     for m in clean:
         window.open_block().append(m.query_id, record_row(m, window.names), task_rows(m))
@@ -50,7 +52,7 @@ def fold(window: Window, records: Sequence[object], now: float, counters: Counte
 
 
 def fold_columns(
-    window: Window, columns: Columns, texts: Sequence[str], now: float, counters: Counter[str]
+    window: Window, columns: RecallColumns[Any], texts: Sequence[str], now: float, counters: Counter[str]
 ) -> bool:
     """Put recalls that are in columns already into the window; False if one is not as the rules want it.
 
@@ -63,7 +65,7 @@ def fold_columns(
     """
     try:
         batch = ColumnBatch(columns, texts, window.names, now, window.cutoff(now))
-    except Odd:
+    except NeedsValidation:
         return False
     counters["recorded"] += columns.n
     _extend(window, batch)
@@ -78,7 +80,7 @@ def _read(measured: MeasuredQuery) -> object:
         return measured
 
 
-def _extend(window: Window, batch: Batch) -> None:
+def _extend(window: Window, batch: RecordBatch) -> None:
     """Write a batch into the window's blocks, of which the last may fill up on the way."""
     n = len(batch)
     columns, tasks = batch.record_columns(window.names), batch.task_columns(window.names)

@@ -49,7 +49,7 @@ class _Kept:
         self.view = view
 
 
-class Upkeep:
+class IncrementalSummaries:
     """Keeps the summaries that were read lately, at most ``MOST_KEPT``. Its owner holds a lock."""
 
     def __init__(self) -> None:

@@ -45,6 +45,10 @@ class Names:
         """Return by shape number whether the layer was asked."""
         return self._table("layers", layer)
 
+    def timed(self, layer: str) -> npt.NDArray[np.bool_]:
+        """Return by shape number whether the layer gave a latency."""
+        return self._table("timed", layer)
+
     def measured(self, layer: str) -> npt.NDArray[np.bool_]:
         """Return by shape number whether the layer's task was measured."""
         return self._table("tasks", layer)

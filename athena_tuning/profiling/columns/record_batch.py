@@ -1,7 +1,7 @@
 """Many records to columns at once, checked on the way.
 
 A batch is transposed at C level and every column converted once. What the rules would have to mend or reject
-makes the whole batch ``Odd``; it then goes through the rules record by record and comes back clean.
+makes the whole batch need validation; it then goes through the rules record by record and comes back clean.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from athena_tuning.profiling.histogram import Floats, Ints
 _Part = tuple[npt.NDArray[np.intp], list[Column]]
 
 
-class Odd(Exception):
+class NeedsValidation(Exception):
     """Something in the batch is not as the rules want it."""
 
 
-class Batch:
+class RecordBatch:
     """Records as columns. Nothing is entered into the dictionaries unless all of them are in order.
 
     Args:
@@ -39,19 +39,19 @@ class Batch:
         cutoff: oldest time of the window.
 
     Raises:
-        Odd: if the rules have something to say about a record.
+        NeedsValidation: if the rules have something to say about a record.
     """
 
     def __init__(self, records: Sequence[Any], names: Names, now: float, cutoff: float) -> None:
         if set(map(type, records)) != {QueryMetrics}:
-            raise Odd
+            raise NeedsValidation
         try:
             self._fields: tuple[tuple[Any, ...], ...] = tuple(zip(*records, strict=True))
             self._read_layers()
             self._read_records(now, cutoff)
             self._check_names(names)
         except Exception as error:
-            raise Odd from error
+            raise NeedsValidation from error
 
     def __len__(self) -> int:
         return len(self.query_ids)
@@ -197,7 +197,9 @@ class Batch:
     def _contention(self) -> tuple[Floats, Floats, Ints]:
         """Return work, span and level of each record; ``rows.work_and_span`` says what they are."""
         some = np.flatnonzero(self._tasks_n)
-        work, span = (np.zeros(len(self)), np.zeros(len(self))) if len(some) == len(self) else self._untold()
+        work, span = (
+            (np.zeros(len(self)), np.zeros(len(self))) if len(some) == len(self) else self._without_tasks()
+        )
         level = np.zeros(len(self), np.int64)
         if len(some):
             starts = self._tasks_at[some]
@@ -210,7 +212,7 @@ class Batch:
                 span[alike] = _union(begin[places], self._service[places])
         return work, span, level
 
-    def _untold(self) -> tuple[Floats, Floats]:
+    def _without_tasks(self) -> tuple[Floats, Floats]:
         """Return work and span of each record as if none had a task."""
         work = np.zeros(len(self))
         some = np.flatnonzero(self._timed_n)
@@ -268,7 +270,7 @@ def _fits(shortest: int, longest: int, value: object) -> bool:
 
 def _require(holds: bool) -> None:
     if not holds:
-        raise Odd
+        raise NeedsValidation
 
 
 def _reals(values: Sequence[Any], largest: float, smallest: float = 0.0) -> Floats:

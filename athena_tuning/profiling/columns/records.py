@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 from athena_tuning.model import LayerTask, QueryMetrics
 from athena_tuning.profiling.columns.block import One, Rows
+from athena_tuning.profiling.columns.column_batch import columns_of
 from athena_tuning.profiling.columns.names import Names
 from athena_tuning.profiling.columns.rows import OUTCOMES
 from athena_tuning.profiling.columns.table import (
@@ -16,7 +16,6 @@ from athena_tuning.profiling.columns.table import (
     PARTIAL,
     SUCCESS,
     SUCCESS_KNOWN,
-    RecordRow,
     TaskRow,
 )
 from athena_tuning.profiling.columns.window import FEW, View
@@ -24,9 +23,11 @@ from athena_tuning.profiling.columns.window import FEW, View
 
 def records_of(rows: Rows) -> list[QueryMetrics]:
     """Rebuild the records of some rows, as they were after the rules; waits and offsets to the µs."""
+    if len(rows) > FEW:
+        columns = columns_of(rows)
+        return columns.records(columns.texts)
     ids = rows.block.ids(rows.places().tolist())
-    ones = rows.ones() if len(rows) <= FEW else _all(rows)
-    return [_record(query_id, one, rows.block.names) for query_id, one in zip(ids, ones, strict=True)]
+    return [_record(query_id, one, rows.block.names) for query_id, one in zip(ids, rows.ones(), strict=True)]
 
 
 def _record(query_id: str, one: One, names: Names) -> QueryMetrics:
@@ -65,20 +66,6 @@ def _task(layer: str, row: TaskRow) -> LayerTask:
     return LayerTask(layer, offset / 1000, queue / 1000, service, in_flight, OUTCOMES[outcome], results)
 
 
-def _all(rows: Rows) -> Iterator[One]:
-    """Yield many records; faster than one by one."""
-    names = rows.block.names
-    of_layer = {}
-    for layer, table in rows.block.tasks.items():
-        asked = rows.of_layer(layer)
-        of_layer[layer] = zip(*(asked.task(name).tolist() for name in table.columns), strict=True)
-    columns = (rows[name].tolist() for name in rows.block.records.columns)
-    for record in map(RecordRow._make, zip(*columns, strict=True)):
-        shape = names.shapes[record.shape]
-        tasks = {layer: TaskRow._make(next(of_layer[layer])) for layer in shape.layers}
-        yield One(record, tasks, shape, names.types[record.type])
-
-
 def page(view: View, position: int, end: int, limit: int) -> tuple[list[QueryMetrics], int]:
     """Return up to ``limit`` visible records from ``position`` on, and the position to go on from."""
     parts, reached = rows_from(view, position, end, limit)
@@ -87,7 +74,7 @@ def page(view: View, position: int, end: int, limit: int) -> tuple[list[QueryMet
 
 def rows_from(view: View, position: int, end: int, limit: int) -> tuple[list[Rows], int]:
     """Return up to ``limit`` visible rows from ``position`` on, and the position to go on from."""
-    found: list[Rows] = []
+    parts: list[Rows] = []
     left = limit
     for block in view.blocks:
         if block.base + len(block) <= position:
@@ -97,19 +84,19 @@ def rows_from(view: View, position: int, end: int, limit: int) -> tuple[list[Row
             continue
         rows = rows.part(0, left)
         if len(rows):
-            found.append(rows)
+            parts.append(rows)
         left -= len(rows)
         if not left:
-            return found, int(rows.positions()[-1]) + 1 if len(rows) else position
-    return found, max(position, min(end, view.end))
+            return parts, int(rows.positions()[-1]) + 1 if len(rows) else position
+    return parts, max(position, min(end, view.end))
 
 
 def numbered(view: View, low: int, high: int) -> list[QueryMetrics]:
     """Return the visible records number ``low`` to ``high``."""
-    found: list[QueryMetrics] = []
+    records: list[QueryMetrics] = []
     for rows in view.rows():
         n = len(rows)
         if low < n and high > 0:
-            found += records_of(rows.part(max(low, 0), min(high, n)))
+            records += records_of(rows.part(max(low, 0), min(high, n)))
         low, high = low - n, high - n
-    return found
+    return records

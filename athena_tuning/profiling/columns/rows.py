@@ -1,4 +1,4 @@
-"""One record to its rows: what ``transpose`` does for many, told plainly."""
+"""One record to its rows: what ``record_batch`` does for many."""
 
 from __future__ import annotations
 

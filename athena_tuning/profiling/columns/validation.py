@@ -5,6 +5,7 @@ time that is no number (``no_time``), more than a minute ahead (``in_the_future`
 (``too_old``).
 
 Made normal:
+- a time of 0 becomes now; that is not counted;
 - a time in ms, µs or ns becomes seconds (``time_unit``);
 - an impossible figure (NaN, infinite, negative, of the wrong kind, a latency over 40 days) becomes unknown:
   ``latency``, ``memory``, ``cache_hit``, ``result_count``, ``success``, ``accuracy``, ``satisfaction``; an
@@ -123,6 +124,8 @@ def _time(value: Any, now: float, odd: list[str]) -> float:
     seconds = _real(value)
     if seconds is None or seconds < 0:
         raise Rejected("no_time")
+    if seconds == 0:
+        return now
     if seconds <= now + AHEAD_SECONDS:
         return seconds
     for unit in _UNITS:
@@ -192,10 +195,10 @@ def _text(value: Any, longest: int, name: str, odd: list[str]) -> str:
 
 
 def _name(value: Any, otherwise: str, name: str, odd: list[str]) -> str:
-    return _text(value, LONGEST_NAME, name, odd) or _told(otherwise, name, odd)
+    return _text(value, LONGEST_NAME, name, odd) or _replaced(otherwise, name, odd)
 
 
-def _told(otherwise: str, name: str, odd: list[str]) -> str:
+def _replaced(otherwise: str, name: str, odd: list[str]) -> str:
     odd.append(name)
     return otherwise
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from athena_tuning.profiling.columns.block import BLOCK_ROWS, Block, Rows
 from athena_tuning.profiling.columns.names import Names
@@ -101,9 +103,14 @@ class Window:
         """Whether nothing was added and nothing became too old since the last ``settle``."""
         return self.view.end == self._end and now - self._max_age <= self._oldest
 
+    def has_gone_back(self, now: float) -> bool:
+        """Whether the clock is behind all that is visible: it was ahead before, or is wrong now."""
+        return now < self.view.cutoff
+
     def cutoff(self, now: float) -> float:
-        """Return the oldest time that is visible at ``now``; it never goes back."""
-        return max(self.view.cutoff, now - self._max_age)
+        """Return the oldest time that is visible at ``now``; it goes back only where the clock has."""
+        oldest = now - self._max_age
+        return oldest if self.has_gone_back(now) else max(self.view.cutoff, oldest)
 
     def open_block(self) -> Block:
         """Return the block that takes the next records, up to ``BLOCK_ROWS`` in all."""
@@ -129,11 +136,16 @@ class Window:
     def settle(self, now: float) -> dict[str, list[int]]:
         """Make visible what was added and invisible what is too old or too many.
 
+        Where the clock has gone back, what is visible stays, but for what arrived before something that is
+        too old: that must not become visible again.
+
         Returns:
             By column, the numbers that no visible record uses any more, for ``forget``.
         """
-        old = self.view
-        self.view = self._visible(self.cutoff(now))
+        old, cutoff = self.view, self.cutoff(now)
+        if self.has_gone_back(now):
+            self.view = replace(old, first=self._after_what_is_too_old(), cutoff=cutoff)
+        self.view = self._visible(cutoff)
         unused: dict[str, list[int]] = {}
         for rows, sign in changes(old, self.view):
             self.count += sign * len(rows)
@@ -170,6 +182,16 @@ class Window:
         """Forget texts and names that ``settle`` found unused."""
         for column, numbers in unused.items():
             self.names.by_column[column].forget(numbers)
+
+    def _after_what_is_too_old(self) -> int:
+        """Return the position after the last record that is invisible because of its age."""
+        view = self.view
+        for block in reversed(view.blocks):
+            low = max(view.first - block.base, 0)
+            too_old = np.flatnonzero(block.records["time"][low : view.end - block.base] < view.cutoff)
+            if len(too_old):
+                return block.base + low + int(too_old[-1]) + 1
+        return view.first
 
     def _visible(self, cutoff: float) -> View:
         first = max(self.view.first, self._end - self._max_records)

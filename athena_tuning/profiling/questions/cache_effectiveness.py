@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from athena_tuning.profiling.columns.block import One, Rows
-from athena_tuning.profiling.columns.incremental import Upkeep
+from athena_tuning.profiling.columns.incremental import IncrementalSummaries
 from athena_tuning.profiling.columns.selection import Selection, latencies, time_of
 from athena_tuning.profiling.columns.table import CACHE_HIT, CACHE_KNOWN
 from athena_tuning.profiling.columns.window import View
@@ -106,9 +106,9 @@ class CacheCounts:
             self.by_layer[asked].count_one(flags, one.tasks[asked].service, sign)
 
 
-def cache_report(upkeep: Upkeep, view: View, selection: Selection) -> CacheReport:
+def cache_report(summaries: IncrementalSummaries, view: View, selection: Selection) -> CacheReport:
     """Return how the cache did."""
-    counts = upkeep.summary(CacheCounts, selection, view)
+    counts = summaries.summary(CacheCounts, selection, view)
     by_type = {name: group for name, group in sorted(counts.by_type.items()) if any(group.n)}
     overall = _HitsAndMisses()
     overall.n = [sum(group.n[hit] for group in by_type.values()) for hit in (0, 1)]

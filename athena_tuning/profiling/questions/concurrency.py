@@ -5,19 +5,24 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from athena_tuning.frames import TIME, frame
+from athena_tuning.model import TaskOutcome
 from athena_tuning.profiling.columns.block import One, Rows
-from athena_tuning.profiling.columns.incremental import Upkeep
+from athena_tuning.profiling.columns.incremental import IncrementalSummaries
 from athena_tuning.profiling.columns.names import Names
 from athena_tuning.profiling.columns.selection import Selection, latencies, time_of
 from athena_tuning.profiling.columns.table import PARALLEL, SUCCESS, SUCCESS_KNOWN
 from athena_tuning.profiling.columns.window import View
 from athena_tuning.profiling.histogram import Floats, Ints, LatencyHistogram
 from athena_tuning.profiling.questions.statistics import Totals
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +101,12 @@ class Levels:
                 self.service[task.in_flight].add(task.service, sign)
 
 
-def concurrency_report(upkeep: Upkeep, view: View, selection: Selection) -> ConcurrencyReport:
+def concurrency_report(
+    summaries: IncrementalSummaries, view: View, selection: Selection
+) -> ConcurrencyReport:
     """Return what running layers at the same time brought."""
-    totals = upkeep.summary(Totals, selection, view)
-    levels = upkeep.summary(Levels, selection, view)
+    totals = summaries.summary(Totals, selection, view)
+    levels = summaries.summary(Levels, selection, view)
     rows = []
     for level in sorted(level for level, n in levels.recalls.items() if n):
         p50, p99 = levels.latency[level].quantiles((0.5, 0.99)).tolist()
@@ -111,9 +118,9 @@ def concurrency_report(upkeep: Upkeep, view: View, selection: Selection) -> Conc
     return ConcurrencyReport(totals.speed_up, share, p50, p95, p99, tuple(rows))
 
 
-def effectiveness(upkeep: Upkeep, view: View) -> dict[str, float]:
+def effectiveness(summaries: IncrementalSummaries, view: View) -> dict[str, float]:
     """Return share of parallel recalls, their speed-up, and the share of them that succeeded."""
-    totals = upkeep.summary(Totals, Selection(), view)
+    totals = summaries.summary(Totals, Selection(), view)
     known = totals.with_flags(PARALLEL | SUCCESS_KNOWN)
     return {
         "parallel_usage": totals.with_flags(PARALLEL) / totals.n if totals.n else 0.0,
@@ -155,16 +162,16 @@ class Together:
 
 
 def co_occurrence(
-    upkeep: Upkeep, view: View, selection: Selection, names: Names
+    summaries: IncrementalSummaries, view: View, selection: Selection, names: Names
 ) -> tuple[list[str], npt.NDArray[np.float64]]:
     """Return layers and the share of recalls that asked both, for each pair; alone on the diagonal."""
-    layers, both, n = upkeep.summary(Together, selection, view).pairs(names)
+    layers, both, n = summaries.summary(Together, selection, view).pairs(names)
     return layers, both / max(n, 1)
 
 
-def dependencies(upkeep: Upkeep, view: View, names: Names) -> dict[str, dict[str, float]]:
+def dependencies(summaries: IncrementalSummaries, view: View, names: Names) -> dict[str, dict[str, float]]:
     """Return for each layer how often each other one was asked with it."""
-    layers, both, _ = upkeep.summary(Together, Selection(), view).pairs(names)
+    layers, both, _ = summaries.summary(Together, Selection(), view).pairs(names)
     return {
         a: {b: float(both[i, j] / both[i, i]) for j, b in enumerate(layers) if i != j and both[i, j]}
         for i, a in enumerate(layers)
@@ -205,6 +212,39 @@ class TaskTable:
 
     def __len__(self) -> int:
         return len(self.time)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the tasks as a table with these columns.
+
+        ``time`` is ``datetime64[us, UTC]``; names and outcomes are categories.
+
+        Raises:
+            MissingExtra: if pandas is not installed.
+
+        Example:
+            >>> from athena_tuning import LayerTask, PerformanceProfiler, QueryMetrics
+            >>> profiler = PerformanceProfiler()
+            >>> tasks = (LayerTask("episodic", 0.0, 2.0, 8.0, 1), LayerTask("graph", 0.0, 0.0, 9.5, 2))
+            >>> profiler.record_query(QueryMetrics("q", "last deploy?", "temporal", 0, 10.0, None, False, 3,
+            ...                                    ["episodic", "graph"], {}, True, tasks=tasks))
+            >>> table = profiler.tasks().to_pandas()
+            >>> table[["layer", "queue_ms", "service_ms", "outcome"]].values.tolist()
+            [['episodic', 2.0, 8.0, 'ok'], ['graph', 0.0, 9.5, 'ok']]
+        """
+        return frame(
+            {
+                "recall": ("int64", self.recall),
+                "time": (TIME, self.time),
+                "layer": ("category", np.array(self.layers, np.object_)[self.layer]),
+                "query_type": ("category", np.array(self.query_types, np.object_)[self.query_type]),
+                "offset_ms": ("float64", self.offset_ms),
+                "queue_ms": ("float64", self.queue_ms),
+                "service_ms": ("float64", self.service_ms),
+                "in_flight": ("int64", self.in_flight),
+                "outcome": (TaskOutcome, np.array(tuple(TaskOutcome), np.object_)[self.outcome]),
+                "config_version": ("int64", self.config_version),
+            }
+        )
 
 
 def task_table(view: View, selection: Selection, names: Names) -> TaskTable:

@@ -151,8 +151,8 @@ class Groups:
         slices = np.array([piece for pieces in wanted.values() for piece in pieces])
         numbers = np.repeat(np.arange(len(wanted)), [len(pieces) for pieces in wanted.values()])
         order = np.argsort(slices)
-        found = _Groups(slices[order], numbers[order].astype(_smallest(len(wanted))))
-        parts = list(self._parts(found, view, selection))
+        grouped = _Groups(slices[order], numbers[order].astype(_smallest(len(wanted))))
+        parts = list(self._parts(grouped, view, selection))
         rows, ms, flags = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         by_flags, values = _apart(rows, ms, flags, len(wanted))
         for group, flagged, counts, some in zip(

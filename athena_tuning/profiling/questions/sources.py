@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 
 from athena_tuning.profiling.columns.block import One, Rows
-from athena_tuning.profiling.columns.incremental import Upkeep
+from athena_tuning.profiling.columns.incremental import IncrementalSummaries
 from athena_tuning.profiling.columns.names import Names
 from athena_tuning.profiling.columns.selection import Selection
 from athena_tuning.profiling.columns.window import View
@@ -30,7 +30,9 @@ class Sources:
         self.by_number[one.record.source] += sign
 
 
-def sources(upkeep: Upkeep, view: View, selection: Selection, names: Names) -> dict[str, int]:
+def sources(
+    summaries: IncrementalSummaries, view: View, selection: Selection, names: Names
+) -> dict[str, int]:
     """Return how many recalls came from each source, most first."""
-    counted = upkeep.summary(Sources, selection, view).by_number
+    counted = summaries.summary(Sources, selection, view).by_number
     return {names.sources[number]: n for number, n in counted.most_common() if n > 0}

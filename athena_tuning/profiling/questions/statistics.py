@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from athena_tuning.model import LayerMetrics, QueryTypeMetrics, TaskOutcome
 from athena_tuning.profiling.columns.block import One, Rows
-from athena_tuning.profiling.columns.incremental import Upkeep
+from athena_tuning.profiling.columns.incremental import IncrementalSummaries
 from athena_tuning.profiling.columns.rows import OUTCOMES
 from athena_tuning.profiling.columns.selection import Selection, latencies, time_of
 from athena_tuning.profiling.columns.table import (
@@ -279,10 +279,10 @@ class WindowSummary:
 
 
 def percentiles(
-    upkeep: Upkeep, view: View, selection: Selection, qs: Sequence[float], exact: bool = True
+    summaries: IncrementalSummaries, view: View, selection: Selection, qs: Sequence[float], exact: bool = True
 ) -> Floats:
     """Return percentiles of the selected latencies in ms: exact, or within 1.6 % from the histogram."""
-    totals = upkeep.summary(Totals, selection, view)
+    totals = summaries.summary(Totals, selection, view)
     if not exact:
         return totals.latency.histogram.quantiles(qs)
     return np.array(totals.latency.exact(qs, _values(view, selection)))
@@ -292,9 +292,9 @@ def _values(view: View, selection: Selection) -> Callable[[], Iterable[Floats]]:
     return lambda: map(latencies, selection.parts(view))
 
 
-def summarise(upkeep: Upkeep, view: View, selection: Selection) -> WindowSummary:
+def summarise(summaries: IncrementalSummaries, view: View, selection: Selection) -> WindowSummary:
     """Return the figures of a selection."""
-    totals = upkeep.summary(Totals, selection, view)
+    totals = summaries.summary(Totals, selection, view)
     first, last = time_range(view, selection)
     p50, p90, p95, p99, p999 = totals.latency.exact(FIVE, _values(view, selection))
     known = totals.with_flags(SUCCESS_KNOWN)
@@ -335,10 +335,10 @@ def time_range(view: View, selection: Selection) -> tuple[float, float]:
     return (float(first), float(last)) if last >= first else (math.nan, math.nan)
 
 
-def layer_metrics(upkeep: Upkeep, view: View, layer: str) -> LayerMetrics | None:
+def layer_metrics(summaries: IncrementalSummaries, view: View, layer: str) -> LayerMetrics | None:
     """Return what a layer did; None if no visible recall asked it."""
     selection = Selection(layer=layer)
-    totals = upkeep.summary(Totals, selection, view)
+    totals = summaries.summary(Totals, selection, view)
     if not totals.n:
         return None
     p50, p90, p95, p99, p999 = totals.latency.exact(FIVE, _values(view, selection))
@@ -360,10 +360,12 @@ def layer_metrics(upkeep: Upkeep, view: View, layer: str) -> LayerMetrics | None
     )
 
 
-def query_type_metrics(upkeep: Upkeep, view: View, query_type: str) -> QueryTypeMetrics | None:
+def query_type_metrics(
+    summaries: IncrementalSummaries, view: View, query_type: str
+) -> QueryTypeMetrics | None:
     """Return what recalls of a type did; None if none is visible."""
     selection = Selection(query_type=query_type)
-    totals = upkeep.summary(Totals, selection, view)
+    totals = summaries.summary(Totals, selection, view)
     if not totals.n:
         return None
     p50, p90, p95, p99, p999 = totals.latency.exact(FIVE, _values(view, selection))

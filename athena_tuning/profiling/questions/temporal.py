@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from athena_tuning.profiling.columns.incremental import Upkeep
+from athena_tuning.profiling.columns.incremental import IncrementalSummaries
 from athena_tuning.profiling.columns.selection import Selection
 from athena_tuning.profiling.columns.window import View
 from athena_tuning.profiling.histogram import Floats, Ints
@@ -36,7 +36,9 @@ class TimeSeries:
     p99: Floats
 
 
-def time_series(upkeep: Upkeep, view: View, selection: Selection, bucket_seconds: float) -> TimeSeries:
+def time_series(
+    summaries: IncrementalSummaries, view: View, selection: Selection, bucket_seconds: float
+) -> TimeSeries:
     """Return figures by bucket; a bucket that the range cuts is shown whole.
 
     Raises:
@@ -46,7 +48,7 @@ def time_series(upkeep: Upkeep, view: View, selection: Selection, bucket_seconds
         raise ValueError(f"a bucket is 0.1 to 86,400 seconds, not {bucket_seconds}")
     whole = Selection(None, None, selection.query_type, selection.layer, selection.config_version)
     make = _series_groups(bucket_seconds)
-    groups = upkeep.summary(make, whole, view)
+    groups = summaries.summary(make, whole, view)
     asked = _cut(groups.span(), selection, bucket_seconds)
     if len(asked) > _MOST_BUCKETS:
         raise ValueError(
@@ -54,12 +56,14 @@ def time_series(upkeep: Upkeep, view: View, selection: Selection, bucket_seconds
             "ask for longer buckets or a shorter range"
         )
     groups.settle(view, whole, asked)
-    found = {piece: groups.figures[piece] for piece in asked if piece in groups.figures}
-    first, last = (min(found), max(found)) if found else (0, -1)
+    figures_by_slice = {piece: groups.figures[piece] for piece in asked if piece in groups.figures}
+    first, last = (min(figures_by_slice), max(figures_by_slice)) if figures_by_slice else (0, -1)
     n = last - first + 1
     table = np.zeros((len(Figures._fields), n))
     table[6:] = math.nan
-    table[:, np.array(list(found), np.int64) - first] = np.array(list(found.values())).reshape(-1, 10).T
+    table[:, np.array(list(figures_by_slice), np.int64) - first] = (
+        np.array(list(figures_by_slice.values())).reshape(-1, 10).T
+    )
     by_name = dict(zip(Figures._fields, table, strict=True))
     with np.errstate(invalid="ignore"):
         mean = by_name["total_ms"] / by_name["timed"]
@@ -104,11 +108,13 @@ class HourWeekday:
     errors: Ints
 
 
-def hour_weekday(upkeep: Upkeep, view: View, selection: Selection, timezone: str | None) -> HourWeekday:
+def hour_weekday(
+    summaries: IncrementalSummaries, view: View, selection: Selection, timezone: str | None
+) -> HourWeekday:
     """Return figures by weekday and hour of day.
 
     Args:
-        upkeep: keeps what was computed.
+        summaries: keeps what was computed.
         view: what is visible.
         selection: which records.
         timezone: IANA name ("Europe/Berlin"); None is the machine's own.
@@ -116,7 +122,7 @@ def hour_weekday(upkeep: Upkeep, view: View, selection: Selection, timezone: str
     Raises:
         ValueError: if there is no such timezone.
     """
-    cells = _cells(upkeep, view, selection, timezone, 24)
+    cells = _cells(summaries, view, selection, timezone, 24)
     table = np.zeros((len(Figures._fields), 7 * 24))
     table[6:] = math.nan
     for cell, figures in cells.items():
@@ -137,9 +143,9 @@ def hour_weekday(upkeep: Upkeep, view: View, selection: Selection, timezone: str
     )
 
 
-def time_of_day(upkeep: Upkeep, view: View, bins: int) -> dict[int, dict[str, float]]:
+def time_of_day(summaries: IncrementalSummaries, view: View, bins: int) -> dict[int, dict[str, float]]:
     """Return mean latency in ms, count and success rate by time of day (local), weekdays together."""
-    cells = _cells(upkeep, view, Selection(), None, bins)
+    cells = _cells(summaries, view, Selection(), None, bins)
     pattern: dict[int, dict[str, float]] = {}
     for piece in range(bins):
         days = [cells[day * bins + piece] for day in range(7) if day * bins + piece in cells]
@@ -153,9 +159,9 @@ def time_of_day(upkeep: Upkeep, view: View, bins: int) -> dict[int, dict[str, fl
 
 
 def _cells(
-    upkeep: Upkeep, view: View, selection: Selection, timezone: str | None, bins: int
+    summaries: IncrementalSummaries, view: View, selection: Selection, timezone: str | None, bins: int
 ) -> dict[int, Figures]:
-    groups = upkeep.summary(_day_groups(timezone, bins), selection, view)
+    groups = summaries.summary(_day_groups(timezone, bins), selection, view)
     groups.settle(view, selection)
     return groups.figures
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from athena_tuning.model import QueryMetrics
 from athena_tuning.profiling.columns.block import One, Rows
-from athena_tuning.profiling.columns.incremental import Upkeep
+from athena_tuning.profiling.columns.incremental import IncrementalSummaries
 from athena_tuning.profiling.columns.names import Names
 from athena_tuning.profiling.columns.records import records_of
 from athena_tuning.profiling.columns.selection import Selection, times
@@ -85,7 +85,7 @@ class Trend:
 
 
 def trending(
-    upkeep: Upkeep, view: View, names: Names, now: float, hours: float, limit: int
+    summaries: IncrementalSummaries, view: View, names: Names, now: float, hours: float, limit: int
 ) -> list[TrendingQuery]:
     """Return the texts of the last hours with the highest score, highest first.
 
@@ -94,17 +94,17 @@ def trending(
     """
     if not hours > 0:
         raise ValueError(f"hours must be above 0, not {hours}")
-    trend = upkeep.summary(_trend(hours), Selection(), view.since(now - hours * 3600))
+    trend = summaries.summary(_trend(hours), Selection(), view.since(now - hours * 3600))
     scores = trend.scores(now)
     asked = np.flatnonzero(trend.counts)
     if len(asked) > limit:
         lowest = np.partition(scores[asked], -limit)[-limit] if limit > 0 else math.inf
         asked = asked[scores[asked] >= lowest]
-    found = [
+    queries = [
         TrendingQuery(names.texts[number], int(trend.counts[number]), float(scores[number]))
         for number in asked.tolist()
     ]
-    return sorted(found, key=lambda query: (-query.score, -query.count, query.text))[:limit]
+    return sorted(queries, key=lambda query: (-query.score, -query.count, query.text))[:limit]
 
 
 @lru_cache(maxsize=64)
@@ -113,7 +113,7 @@ def _trend(hours: float) -> Callable[[], Trend]:
 
 
 def slowest(
-    upkeep: Upkeep, view: View, selection: Selection, percentile: float, limit: int
+    summaries: IncrementalSummaries, view: View, selection: Selection, percentile: float, limit: int
 ) -> list[tuple[float, Rows]]:
     """Return the selected recalls at or above a percentile, slowest first, with their latency in ms.
 
@@ -122,7 +122,7 @@ def slowest(
     """
     if not 0 <= percentile <= 100:
         raise ValueError(f"a percentile is within 0 to 100, not {percentile}")
-    threshold = float(percentiles(upkeep, view, selection, (percentile / 100,))[0])
+    threshold = float(percentiles(summaries, view, selection, (percentile / 100,))[0])
     parts, slow = [], []
     for selected in selection.parts(view):
         ms = times(selected)
@@ -132,24 +132,25 @@ def slowest(
     ms = np.concatenate(slow) if slow else np.zeros(0)
     part = np.repeat(np.arange(len(parts)), [len(places) for _, places in parts])
     first = np.concatenate([[0], np.cumsum([len(places) for _, places in parts])])
-    found = []
+    rows_by_ms = []
     for i in np.argsort(-ms, kind="stable")[: max(limit, 0)].tolist():
         selected, places = parts[part[i]]
         place = int(places[i - first[part[i]]])
-        found.append((float(ms[i]), selected.part(place, place + 1)))
-    return found
+        rows_by_ms.append((float(ms[i]), selected.part(place, place + 1)))
+    return rows_by_ms
 
 
 def slow_records(
-    upkeep: Upkeep, view: View, selection: Selection, percentile: float, limit: int
+    summaries: IncrementalSummaries, view: View, selection: Selection, percentile: float, limit: int
 ) -> list[QueryMetrics]:
     """Return the slowest recalls as whole records, slowest first."""
     slow = [
-        (rows.block, int(rows.places()[0])) for _, rows in slowest(upkeep, view, selection, percentile, limit)
+        (rows.block, int(rows.places()[0]))
+        for _, rows in slowest(summaries, view, selection, percentile, limit)
     ]
-    found = {}
+    record_at = {}
     for block in {block for block, _ in slow}:
         places = np.array(sorted(place for other, place in slow if other is block))
         records = records_of(Rows(block, places))
-        found.update({(block, place): m for place, m in zip(places.tolist(), records, strict=True)})
-    return [found[which] for which in slow]
+        record_at.update({(block, place): m for place, m in zip(places.tolist(), records, strict=True)})
+    return [record_at[which] for which in slow]

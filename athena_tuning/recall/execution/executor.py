@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
+from athena_tuning import fork
 from athena_tuning.model import TaskOutcome
-from athena_tuning.recall.execution.fanout import ExecutionResult, FanOut, QueryTask, Run, failure
-from athena_tuning.recall.execution.limiter import SharedLimit
-from athena_tuning.recall.execution.pool import ThreadPool
+from athena_tuning.recall.execution.carrier import Carrier
+from athena_tuning.recall.execution.event_loop import LoopBlock
+from athena_tuning.recall.execution.fanout import FanOut
+from athena_tuning.recall.execution.limiter import SharedLimit, SlotLedger
+from athena_tuning.recall.execution.slots import Slots
+from athena_tuning.recall.execution.task import ExecutionResult, QueryTask
 
 logger = logging.getLogger(__name__)
 
@@ -23,11 +28,14 @@ class ParallelLayerExecutor:
     """Fans queries out over layers under one limit.
 
     Functions run on one long-lived thread pool, coroutine functions on one long-lived event loop without a
-    thread a task; both need a slot of the same limit. Use it from plain threads (``execute_parallel_sync``,
-    also where an event loop is running) or await it (``execute_parallel``, which blocks no loop).
+    thread a task, or on the caller's own loop where it awaits and the task wants that; all need a slot of
+    the same limit. Use it from plain threads (``execute_parallel_sync``, also where an event loop is running)
+    or await it (``execute_parallel``, which blocks no loop). Each call runs in the context variables of the
+    caller.
 
     A call that is over its timeout is given up: its recall goes on without it. A coroutine is cancelled; a
-    function cannot be, so it keeps its slot until it really ends, and the limit stays true.
+    function cannot be, so it keeps its slot until it really ends, and the limit stays true. What a layer asks
+    of the same executor itself runs in its own slot, one task after another.
 
     Args:
         max_concurrent: layer tasks in flight over everything that uses this executor.
@@ -58,33 +66,48 @@ class ParallelLayerExecutor:
         self.latest_layer_latencies: dict[str, float] = {}
         self._patience = patience_seconds
         self._clock = clock
-        self._limit = SharedLimit(max_concurrent)
-        self._pool = ThreadPool()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._loop_thread: threading.Thread | None = None
-        self._coroutines: set[asyncio.Task[None]] = set()
         self._counts: Counter[str] = Counter()
-        self._lock = threading.Lock()
         self._closed = False
+        self._begin(max_concurrent)
+        fork.register(self)
+
+    def renew_after_fork(self) -> None:
+        """Begin anew in a forked child: the threads, and whoever held a slot, are the parent's."""
+        self._begin(self.max_concurrent)
+
+    def _begin(self, max_concurrent: int) -> None:
+        self._lock = threading.Lock()
+        self._carrier = Carrier(self._clock)
+        self._slots = Slots(SharedLimit(max_concurrent, self._clock), self._clock, self._carrier.forget)
 
     @property
     def max_concurrent(self) -> int:
         """The limit. Setting it holds for the next slot that is given."""
-        return self._limit.limit
+        return self._slots.limit.limit
 
     @max_concurrent.setter
     def max_concurrent(self, limit: int) -> None:
-        self._limit.resize(limit)
+        self._slots.limit.resize(limit)
 
     @property
     def in_flight(self) -> int:
         """Layer tasks that hold a slot now, given-up calls that have not ended included."""
-        return self._limit.in_flight
+        return self._slots.limit.in_flight
 
     @property
     def waiting(self) -> int:
         """Layer tasks that wait for a slot now."""
-        return self._limit.waiting
+        return self._slots.limit.waiting
+
+    @property
+    def blocks(self) -> dict[str, LoopBlock]:
+        """What blocked an event loop, by layer: the longest block seen of each."""
+        return self._carrier.blocks
+
+    @property
+    def ledger(self) -> SlotLedger:
+        """Slots given and returned so far, and who holds them now."""
+        return self._slots.limit.ledger()
 
     def execute_parallel_sync(self, tasks: Sequence[QueryTask]) -> dict[str, ExecutionResult]:
         """Run the tasks and wait in this thread; return the results by layer."""
@@ -95,7 +118,12 @@ class ParallelLayerExecutor:
         return {result.layer_name: result for result in await self.arun(tasks)}
 
     def run(
-        self, tasks: Sequence[QueryTask], *, parallel: bool = True, deadline: float | None = None
+        self,
+        tasks: Sequence[QueryTask],
+        *,
+        parallel: bool = True,
+        deadline: float | None = None,
+        purpose: object = None,
     ) -> list[ExecutionResult]:
         """Run the tasks and wait in this thread.
 
@@ -104,6 +132,7 @@ class ParallelLayerExecutor:
                 or all if they run one after another.
             parallel: at the same time; ``enable_parallel`` must allow it too.
             deadline: monotonic seconds at which to go on with what there is; None: no deadline.
+            purpose: what it is for; see ``FanOut``.
 
         Returns:
             A result for every task, in their order.
@@ -111,56 +140,80 @@ class ParallelLayerExecutor:
         Raises:
             RuntimeError: after ``close``, and on the executor's own loop, where waiting would never end.
         """
-        if threading.current_thread() is self._loop_thread:
+        if self._carrier.is_own_loop:
             raise RuntimeError("this thread runs the coroutine layers: await the asynchronous call here")
-        wake = threading.Event()
+        gate, thread = (
+            threading.Lock(),
+            threading.get_ident(),
+        )  # locked: wait; an Event costs ten times as much
+        gate.acquire()
+
+        def wake() -> None:
+            if threading.get_ident() != thread:  # this one looks before it waits
+                with suppress(RuntimeError):  # it is open already
+                    gate.release()
+
         width = self._width(tasks, parallel)
-        fan = self._fan_out(tasks, width, deadline, local=len(tasks) if width == 1 else 1, wake=wake.set)
+        local = len(tasks) if width == 1 else 1
+        fan = self._fan_out(tasks, width, deadline, local, wake, None, purpose)
+        present = _Presence(fan)
         try:
+            fan.launch()
             while True:
                 while fan.ready:
-                    fan.ready.popleft().call()()
+                    if (finish := fan.ready.popleft().call()) is not None:
+                        finish()
                 if fan.done:
                     break
                 wait = fan.expire()
-                if not fan.done:
-                    wake.wait(min(wait, threading.TIMEOUT_MAX))
-                    wake.clear()
+                if not fan.done and not fan.ready:
+                    gate.acquire(timeout=max(0.0, min(wait, threading.TIMEOUT_MAX)))
         finally:
-            fan.abandon()
-            while fan.ready:
-                fan.ready.popleft().call()()
+            fan.close()
+        present.over()
         return self._noted(fan.results, width)
 
     async def arun(
-        self, tasks: Sequence[QueryTask], *, parallel: bool = True, deadline: float | None = None
+        self,
+        tasks: Sequence[QueryTask],
+        *,
+        parallel: bool = True,
+        deadline: float | None = None,
+        purpose: object = None,
     ) -> list[ExecutionResult]:
         """Do as ``run`` does without blocking the running loop. If it is cancelled, so are its tasks."""
-        loop = asyncio.get_running_loop()
+        loop, thread = asyncio.get_running_loop(), threading.get_ident()
         changed = asyncio.Event()
 
         def wake() -> None:
+            if threading.get_ident() == thread:
+                changed.set()
+                return
             try:
                 loop.call_soon_threadsafe(changed.set)
             except RuntimeError:  # the loop was closed: nobody waits any more
                 logger.debug("a recall ended after its event loop was closed")
 
         width = self._width(tasks, parallel)
-        fan = self._fan_out(tasks, width, deadline, local=0, wake=wake)
+        fan = self._fan_out(tasks, width, deadline, 0, wake, loop, purpose)
+        present = _Presence(fan)
         try:
+            fan.launch()
             while not fan.done:
                 timer = loop.call_later(min(fan.expire(), threading.TIMEOUT_MAX), changed.set)
                 await changed.wait()
                 timer.cancel()
                 changed.clear()
         finally:
-            fan.abandon()
+            fan.close()
+        present.over()
         return self._noted(fan.results, width)
 
     def get_stats(self) -> dict[str, Any]:
         """Return what was run so far and what runs now."""
         with self._lock:
             counts = Counter(self._counts)
+        ledger = self._slots.limit.ledger()
         total = counts["parallel"] + counts["sequential"]
         return {
             "total_queries": total,
@@ -169,23 +222,46 @@ class ParallelLayerExecutor:
             "parallel_percentage": 100.0 * counts["parallel"] / total if total else 0.0,
             "failed_tasks": counts[TaskOutcome.ERROR] + counts[TaskOutcome.TIMEOUT],
             "timed_out_tasks": counts[TaskOutcome.TIMEOUT],
-            "max_concurrent": self._limit.limit,
-            "in_flight": self._limit.in_flight,
-            "waiting": self._limit.waiting,
-            "threads": self._pool.size,
+            "max_concurrent": self._slots.limit.limit,
+            "in_flight": self._slots.limit.in_flight,
+            "waiting": sum(ledger.waiting.values()),
+            "threads": self._carrier.threads,
+            "slots_given": ledger.given,
+            "slots_returned": ledger.returned,
+            "slots_reclaimed": self._slots.reclaimed,
+            "slots_held": ledger.held,
         }
+
+    def sweep(self) -> None:
+        """Take back slots that were lost, replace threads that died, and look whether event loops turn.
+
+        Call it every now and then; recalls that must queue do a part of it.
+        """
+        self._carrier.repair()
+        self._slots.sweep()
+
+    def call_apart(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
+        """Call a function outside of the limit, as this executor would: it takes no slot and has no timeout.
+
+        Returns:
+            A future with its result, also if that had to be awaited on the event loop.
+        """
+        return self._carrier.call_apart(function, *args)
+
+    def stop(self, timeout_seconds: float) -> bool:
+        """Begin nothing more, and wait for the calls under way; False if some do not end in time."""
+        self._closed = True
+        until = time.monotonic() + timeout_seconds
+        while self._slots.limit.in_flight and time.monotonic() < until:
+            time.sleep(0.005)
+        return not self._slots.limit.in_flight
 
     def close(self, timeout_seconds: float = 5.0) -> None:
         """End threads and loop. A call that does not end in time is left behind and logged."""
-        with self._lock:
-            self._closed = True
-            loop, thread = self._loop, self._loop_thread
-        left = self._pool.close(timeout_seconds)
+        self._closed = True
+        left = self._carrier.close(timeout_seconds)
         if left:
             logger.warning("%d layer calls did not end within %g s of closing", left, timeout_seconds)
-        if loop is not None and thread is not None and thread.is_alive():
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join(timeout_seconds)
 
     def __enter__(self) -> ParallelLayerExecutor:
         return self
@@ -203,14 +279,25 @@ class ParallelLayerExecutor:
         deadline: float | None,
         local: int,
         wake: Callable[[], None],
+        loop: asyncio.AbstractEventLoop | None,
+        purpose: object,
     ) -> FanOut:
         if self._closed:
             raise RuntimeError("the executor is closed")
-        fan = FanOut(
-            self, tasks, width, deadline, self._patience, self.timeout_seconds, local, wake, self._clock
+        return FanOut(
+            self._slots,
+            self._carrier,
+            tasks,
+            width,
+            deadline,
+            self._patience,
+            self.timeout_seconds,
+            local,
+            wake,
+            self._clock,
+            loop,
+            purpose,
         )
-        fan.launch()
-        return fan
 
     def _noted(self, results: list[ExecutionResult], width: int) -> list[ExecutionResult]:
         self.latest_layer_latencies = {r.layer_name: r.elapsed_ms for r in results if r.in_flight}
@@ -221,73 +308,21 @@ class ParallelLayerExecutor:
                     self._counts[result.outcome] += 1
         return results
 
-    # What a fan-out needs of its place.
 
-    def acquire(self, run: Run) -> None:
-        """Queue a run for a slot."""
-        self._limit.acquire(run)
+class _Presence:
+    """Stands for the caller of a recall: once its frame is gone, however it went, nobody waits any more.
 
-    def withdraw(self, run: Run) -> bool:
-        """Take a run out of the queue; False if it has its slot."""
-        return self._limit.withdraw(run)
+    It only leaves a mark, because the garbage collector may call it anywhere, also where a lock is held.
+    """
 
-    def release(self) -> None:
-        """Give a slot back."""
-        self._limit.release()
+    __slots__ = ("_fan",)
 
-    def carry_out(self, run: Run) -> None:
-        """Start a run that has its slot: a coroutine on the loop, a function in a thread."""
-        try:
-            if inspect.iscoroutinefunction(run.task.query_fn):
-                self._event_loop().call_soon_threadsafe(self._start_coroutine, run)
-            else:
-                self._pool.submit(run.call)
-        except RuntimeError as exc:  # closed meanwhile
-            run.end(self._clock(), None, *failure(exc))
+    def __init__(self, fan: FanOut) -> None:
+        self._fan: FanOut | None = fan
 
-    def cancel(self, run: Run) -> None:
-        """Cancel a coroutine that was given up; a function goes on and holds its slot until it ends."""
-        if self._loop is not None and inspect.iscoroutinefunction(run.task.query_fn):
-            self._loop.call_soon_threadsafe(lambda: run.coroutine and run.coroutine.cancel())
+    def over(self) -> None:
+        self._fan = None
 
-    def _start_coroutine(self, run: Run) -> None:
-        run.coroutine = asyncio.get_running_loop().create_task(self._await(run))
-        self._coroutines.add(run.coroutine)
-        run.coroutine.add_done_callback(self._coroutines.discard)
-
-    async def _await(self, run: Run) -> None:
-        if not run.fan.begin(run):
-            self.release()
-            return
-        value, error, outcome = None, None, TaskOutcome.OK
-        try:
-            value = await run.task.query_fn(*run.arguments(), **run.task.kwargs)
-        except BaseException as exc:  # noqa: BLE001  (a layer's failure is a result, and no slot may be lost)
-            error, outcome = failure(exc)
-        run.end(self._clock(), value, error, outcome)
-
-    def _event_loop(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._closed:
-                raise RuntimeError("the executor is closed")
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._loop_thread = threading.Thread(
-                    target=_serve, args=(self._loop,), name="layer-loop", daemon=True
-                )
-                self._loop_thread.start()
-            return self._loop
-
-
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
-    """Run a loop until it is stopped, then cancel what is left on it and close it."""
-    asyncio.set_event_loop(loop)
-    try:
-        loop.run_forever()
-        left = asyncio.all_tasks(loop)
-        for task in left:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-    finally:
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
+    def __del__(self) -> None:
+        if self._fan is not None:
+            self._fan.orphaned = True

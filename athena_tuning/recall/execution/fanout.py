@@ -1,158 +1,38 @@
 """The layer tasks of one recall, from the first slot to the last result.
 
-A state machine without a thread of its own: permits, threads and loops report to it, and whoever waits for
+A state machine without a thread of its own: slots, threads and loops report to it, and whoever waits for
 the recall (a thread or a coroutine, see ``executor``) asks it what is overdue.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
-from types import CoroutineType
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
+from typing import Any
 
 from athena_tuning.model import TaskOutcome
+from athena_tuning.recall.execution.carrier import Carrier
+from athena_tuning.recall.execution.event_loop import LoopBlock
+from athena_tuning.recall.execution.layer_run import LayerRun, current_run
+from athena_tuning.recall.execution.slots import Slots
+from athena_tuning.recall.execution.task import ExecutionResult, QueryTask
 
-
-@dataclass(frozen=True, slots=True)
-class QueryTask:
-    """One layer's share of a query.
-
-    Attributes:
-        layer_name: whose share.
-        query_fn: a function, or a coroutine function; a function runs in a thread.
-        args: its positional arguments.
-        kwargs: its keyword arguments.
-        timeout_seconds: longest service time; waiting for a slot does not count.
-        takes_deadline: give it, after ``args``, the ``time.monotonic()`` until which its answer is of use.
-        keeps_deadline: it returns or raises ``TimeoutError`` by its deadline without being watched, so that
-            it may run in the caller's own thread, which saves handing it over.
-    """
-
-    layer_name: str
-    query_fn: Callable[..., Any]
-    args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-    timeout_seconds: float = 10.0
-    takes_deadline: bool = False
-    keeps_deadline: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ExecutionResult:
-    """How one layer's share went.
-
-    Attributes:
-        layer_name: whose share.
-        success: whether there is a result.
-        result: what the layer gave.
-        error: why there is none.
-        elapsed_ms: service time; 0 if it never got a slot, what had passed if it was given up.
-        queue_ms: wait for a slot (and for a thread), before the service time.
-        offset_ms: from the start of the whole to when it asked for a slot.
-        in_flight: slots taken when it got its own, that one included; 0 if it got none.
-        outcome: ok, timeout or error.
-    """
-
-    layer_name: str
-    success: bool
-    result: Any = None
-    error: str | None = None
-    elapsed_ms: float = 0.0
-    queue_ms: float = 0.0
-    offset_ms: float = 0.0
-    in_flight: int = 0
-    outcome: TaskOutcome = TaskOutcome.OK
-
-
-class Place(Protocol):
-    """Where the runs of a fan-out get slots and are carried out."""
-
-    def acquire(self, run: Run) -> None:
-        """Queue for a slot; ``run.granted`` is called once there is one."""
-
-    def withdraw(self, run: Run) -> bool:
-        """Leave the queue; False if the slot has been granted."""
-
-    def release(self) -> None:
-        """Give a slot back."""
-
-    def carry_out(self, run: Run) -> None:
-        """Start a run that has its slot, without blocking."""
-
-    def cancel(self, run: Run) -> None:
-        """Interrupt a started run, if it can be."""
-
-
-class Run:
-    """One task on its way: queued, granted, started, settled."""
-
-    __slots__ = ("asked", "coroutine", "fan", "granted_at", "local", "result", "started", "task")
-
-    def __init__(self, fan: FanOut, task: QueryTask, local: bool) -> None:
-        self.fan = fan
-        self.task = task
-        self.local = local
-        self.asked: float | None = None
-        self.granted_at = 0
-        self.started: float | None = None
-        self.result: ExecutionResult | None = None
-        self.coroutine: Any = None
-
-    def granted(self, in_flight: int) -> None:
-        """Take the slot and start; a local run waits for its caller's thread."""
-        self.granted_at = in_flight
-        if not self.local:
-            self.fan.place.carry_out(self)
-        elif self.fan.offer(self):
-            self.fan.wake()
-        else:
-            self.fan.place.release()
-
-    def call(self) -> Callable[[], None]:
-        """Run the task in this thread; return what gives the slot back and reports the end."""
-        fan, task = self.fan, self.task
-        if not fan.begin(self):
-            return fan.place.release
-        value, error, outcome = None, None, TaskOutcome.OK
-        try:
-            value = task.query_fn(*self.arguments(), **task.kwargs)
-            if type(value) is CoroutineType:
-                value.close()
-                raise TypeError("it returned a coroutine: make it a coroutine function")  # noqa: TRY301
-        except BaseException as exc:
-            error, outcome = failure(exc)
-            if self.local and not isinstance(exc, Exception):
-                self.end(fan.clock(), None, error, outcome)
-                raise
-        return partial(self.end, fan.clock(), value, error, outcome)
-
-    def end(self, ended: float, value: Any, error: str | None, outcome: TaskOutcome) -> None:
-        """Give the slot back and report."""
-        self.fan.place.release()
-        self.fan.settle(self, ended, value, error, outcome)
-
-    def arguments(self) -> tuple[Any, ...]:
-        """Return the positional arguments of the call."""
-        return (*self.task.args, self.deadline) if self.task.takes_deadline else self.task.args
-
-    @property
-    def deadline(self) -> float:
-        """When a started run is to be over."""
-        assert self.started is not None  # noqa: S101
-        own = self.started + self.fan.timeout_of(self)
-        return own if self.fan.deadline is None else min(own, self.fan.deadline)
+__all__ = ["ExecutionResult", "FanOut", "QueryTask"]
 
 
 class FanOut:
     """Runs of one recall, ``width`` of them at once.
 
+    What identifies the caller is captured here, when it asks: its context variables, and the layer task
+    within which it runs, if it is itself a part of a recall.
+
     Args:
-        place: where they get slots and are carried out.
+        slots: where they get their slots.
+        carrier: carries them out.
         tasks: what to do.
         width: how many may be under way at once: all of them, or one after another.
         deadline: when the whole is to be over, in ``clock``'s seconds; None: never.
@@ -162,11 +42,14 @@ class FanOut:
         local: runs that the waiting thread may carry out itself, from ``ready``.
         wake: called, from any thread, when the last run has ended or one is ready.
         clock: monotonic seconds.
+        loop: the caller's event loop, for tasks that run there; None: it has none.
+        purpose: what the recall is for; for those who ask within which recall they run.
     """
 
     def __init__(
         self,
-        place: Place,
+        slots: Slots,
+        carrier: Carrier,
         tasks: Sequence[QueryTask],
         width: int,
         deadline: float | None,
@@ -175,17 +58,30 @@ class FanOut:
         local: int,
         wake: Callable[[], None],
         clock: Callable[[], float],
+        loop: asyncio.AbstractEventLoop | None = None,
+        purpose: object = None,
     ) -> None:
-        self.place = place
+        self.slots = slots
+        self.carrier = carrier
         self.deadline = deadline
         self.wake = wake
         self.clock = clock
-        self.ready: deque[Run] = deque()
-        self.runs: list[Run] = []
+        self.loop = loop
+        self.loop_thread = threading.get_ident() if loop is not None else 0
+        self.purpose = purpose
+        self.parent = current_run()
+        if self.parent is not None and self.parent.started is not None:
+            above = self.parent.deadline
+            self.deadline = above if deadline is None else min(deadline, above)
+        self.variables = copy_context()
+        self.ready: deque[LayerRun] = deque()
+        self.closed_at: float | None = None
+        self.orphaned = False
+        self.runs: list[LayerRun] = []
         for task in tasks:
             mine = local > 0 and task.keeps_deadline
             local -= mine
-            self.runs.append(Run(self, task, mine))
+            self.runs.append(LayerRun(self, task, mine))
         self._width = width
         self._patience = patience
         self._timeout = timeout
@@ -215,24 +111,37 @@ class FanOut:
                 return
             run = self._pending.popleft()
             run.asked = self.clock()
-        self.place.acquire(run)
+        self.slots.acquire(run)
 
-    def timeout_of(self, run: Run) -> float:
+    def timeout_of(self, run: LayerRun) -> float:
         """Longest service time of ``run`` in seconds."""
         return min(run.task.timeout_seconds, self._timeout)
 
-    def begin(self, run: Run) -> bool:
-        """Note that a granted run starts now; False if it was given up meanwhile."""
+    def begin(self, run: LayerRun) -> bool:
+        """Note that a granted run starts now; False if it was given up meanwhile, or runs already."""
         with self._lock:
-            if run.result is not None:
+            if run.result is not None or run.started is not None:
                 return False
+            if not run.local:
+                run.thread = threading.current_thread()
             run.started = self.clock()
             return True
 
-    def settle(self, run: Run, ended: float, value: Any, error: str | None, outcome: TaskOutcome) -> bool:
+    def settle(
+        self,
+        run: LayerRun,
+        ended: float,
+        value: Any,
+        error: str | None,
+        outcome: TaskOutcome,
+        *,
+        of_layer: bool = True,
+        at_deadline: bool = False,
+    ) -> bool:
         """Note how a run ended; False if it was given up before. An answer after the deadline is late."""
         if outcome is TaskOutcome.OK and run.started is not None and ended > run.deadline:
-            value, error, outcome = None, self._overdue(run), TaskOutcome.TIMEOUT
+            value, outcome = None, TaskOutcome.TIMEOUT
+            error, of_layer, at_deadline = self._overdue(run)
         with self._lock:
             if run.result is not None:
                 return False
@@ -248,22 +157,16 @@ class FanOut:
                 (asked - self._start) * 1000,
                 run.granted_at if run.started is not None else 0,
                 outcome,
+                of_layer,
+                at_deadline,
             )
             self._unsettled -= 1
             last = self._unsettled == 0
         if last:
             self.wake()
-        else:
+        elif self._pending:
             self._launch_next()
         return True
-
-    def offer(self, run: Run) -> bool:
-        """Lay a granted local run ready for its caller; False if it was given up meanwhile."""
-        with self._lock:
-            if run.result is not None:
-                return False
-            self.ready.append(run)
-            return True
 
     def expire(self) -> float:
         """Give up what is overdue; return the seconds in which nothing more can become so.
@@ -272,8 +175,10 @@ class FanOut:
         timeout at the latest.
         """
         now = self.clock()
+        with self._lock:  # an interrupted step may have left it one off
+            self._unsettled = sum(run.result is None for run in self.runs)
         if self.deadline is not None and self.deadline <= now:
-            self.abandon()
+            self._give_up_all(now)
         soonest = math.inf
         for run in self.runs:
             if run.result is not None:
@@ -285,38 +190,61 @@ class FanOut:
                 soonest = min(soonest, due if run.started else min(due, now + self.timeout_of(run)))
         return soonest - now
 
-    def abandon(self) -> None:
-        """Give up everything that has no result, and start nothing more."""
+    def close(self) -> None:
+        """Give up everything that has no result, and start nothing more: the caller waits no longer.
+
+        The caller's own thread carries out nothing any more, so no local run keeps its slot.
+        """
+        self.closed_at = self.clock()
+        if not self.done:
+            self._give_up_all(self.closed_at)
+        for run in self.runs:
+            if run.local and run.asked is not None and not run.over:
+                self.slots.drop(run)
+
+    def _give_up_all(self, now: float) -> None:
         with self._lock:
             self._pending.clear()
-        now = self.clock()
         for run in self.runs:
             if run.result is None:
                 self._give_up(run, now)
 
-    def _due(self, run: Run) -> float:
+    def _due(self, run: LayerRun) -> float:
         if run.started is not None:
             return run.deadline
         whole = math.inf if self.deadline is None else self.deadline
         return whole if run.asked is None else min(whole, run.asked + self._patience)
 
-    def _give_up(self, run: Run, now: float) -> None:
-        if run.asked is not None and run.started is None:
-            self.place.withdraw(run)
-        if self.settle(run, now, None, self._overdue(run), TaskOutcome.TIMEOUT) and run.started is not None:
-            self.place.cancel(run)
+    def _give_up(self, run: LayerRun, now: float) -> None:
+        error, of_layer, at_deadline = self._overdue(run)
+        if not self.settle(
+            run, now, None, error, TaskOutcome.TIMEOUT, of_layer=of_layer, at_deadline=at_deadline
+        ):
+            return
+        if run.started is not None:
+            self.carrier.cancel(run)
+        elif run.asked is not None:
+            self.slots.drop(run)
 
-    def _overdue(self, run: Run) -> str:
+    def _overdue(self, run: LayerRun) -> tuple[str, bool, bool]:
+        """Return why a run is given up, whether that tells of its layer, and whether the whole was over."""
+        block = self.carrier.block(run)
+        if block is not None:
+            if block.layer == run.layer_name:
+                return _blocks(block), True, False
+            culprit = f"layer {block.layer!r}" if block.layer else "something else"
+            return f"its event loop is blocked by {culprit} ({block.where})", False, False
         if run.started is None:
-            return "no free slot in time"
+            return "no free slot in time", False, False
+        if self.closed_at is not None:
+            return "given up by its caller", False, False
         if run.deadline == self.deadline:
-            return "not ready by the recall's deadline"
-        return f"timed out after {self.timeout_of(run):g} s"
+            return "not ready by the recall's deadline", True, True
+        return f"timed out after {self.timeout_of(run):g} s", True, False
 
 
-def failure(exc: BaseException) -> tuple[str, TaskOutcome]:
-    """Return what to say of a layer's exception, and which outcome it is."""
-    text = str(exc)
-    if isinstance(exc, TimeoutError):
-        return text or "timed out", TaskOutcome.TIMEOUT
-    return f"{type(exc).__name__}: {text}" if text else type(exc).__name__, TaskOutcome.ERROR
+def _blocks(block: LoopBlock) -> str:
+    return (
+        f"it blocks the event loop, for {block.seconds:.1f} s by now ({block.where}): a coroutine must await"
+        " whatever it waits for"
+    )

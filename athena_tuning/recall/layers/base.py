@@ -14,12 +14,25 @@ Found = Sequence[Item | Mapping[str, Any]]
 class Layer(Protocol):
     """A part of a memory that can be asked. Register one with ``MemoryManager.register_layer``.
 
-    A layer may also have ``keeps_deadline = True``: its ``search`` returns, or raises ``TimeoutError``, by
-    the deadline without being watched, so that it may run in the caller's own thread. And
-    ``cache_seconds``: how long an answer of it may be repeated (default 300).
+    Whatever it raises or returns, a recall goes on without it and says why. Its calls run in the context
+    variables of whoever asked.
+
+    A layer may also have:
+
+    - ``cache_seconds``: how long an answer of it may be repeated (default 300; 0: never).
+    - ``stale_seconds``: how much longer the last good one may stand in while it is down (default 0).
+    - ``keeps_deadline = True``: its ``search`` returns, or raises ``TimeoutError``, by the deadline without
+      being watched, so that it may run in the caller's own thread.
+    - ``items_are_new = True``: its ``search`` makes the dictionaries that it gives anew for each call, so
+      that they need not be copied.
+    - ``event_loop``: where a coroutine runs when a recall is awaited: "caller" (the loop that awaits, so that
+      it can use its clients) or "manager" (the manager's own, as for blocking recalls).
+    - ``open()`` and ``close()``, functions or coroutine functions: called before its first and after its
+      last call. A layer that ``open`` fails for is left out, and opened again later.
+    - ``probe(deadline)``, the same: tries, outside of recalls, whether a layer that was left out is well.
 
     Example:
-        A remote service as a layer, waiting on the manager's event loop and not in a thread:
+        A remote service as a layer, waiting on an event loop and not in a thread:
 
         >>> import asyncio, tempfile, time
         >>> from athena_tuning.recall import MemoryManager

@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import apsw
 
-from athena_tuning.recall.items import LayerQuery
+from athena_tuning.recall.layers.analysis import index_words
 from athena_tuning.recall.layers.memory_file import MemoryFile
-from athena_tuning.recall.layers.rows import COLUMNS, record
-from athena_tuning.recall.layers.text import WEIGHTS, TextLayer
-from athena_tuning.recall.layers.words import any_of, scope_mark
+from athena_tuning.recall.layers.rows import COLUMNS, next_row, within
+from athena_tuning.recall.layers.text import INDEX_OPTIONS, WEIGHTS, TextLayer
 
 HOPS = 2
 """Relations that a walk follows away from what the query names."""
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS entity(
+NEARNESS = 2.0
+"""Weight of nearness beside BM25, whose scores are mostly 1 to 15."""
+
+_SCHEMA = f"""
+CREATE TABLE entity(
     id INTEGER PRIMARY KEY, scope TEXT NOT NULL, key TEXT NOT NULL, mentions INTEGER NOT NULL DEFAULT 0,
     UNIQUE(scope, key)
 );
-CREATE VIRTUAL TABLE IF NOT EXISTS entity_text USING fts5(
-    name, scope, content='', contentless_delete=1, tokenize='porter unicode61 remove_diacritics 2'
-);
-CREATE TABLE IF NOT EXISTS mention(
+CREATE VIRTUAL TABLE entity_text USING fts5(name, {INDEX_OPTIONS});
+CREATE TABLE mention(
     entity INTEGER NOT NULL, item INTEGER NOT NULL, PRIMARY KEY(entity, item)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS mention_item ON mention(item);
-CREATE TABLE IF NOT EXISTS relation(
+CREATE INDEX mention_item ON mention(item);
+CREATE TABLE relation(
     entity INTEGER NOT NULL, other INTEGER NOT NULL, item INTEGER NOT NULL,
     PRIMARY KEY(entity, other, item)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS relation_item ON relation(item);
+CREATE INDEX relation_item ON relation(item);
 """
 
 # The walk is best first: SQLite takes the heaviest row of the queue next, and stops after 16 entities.
@@ -41,11 +42,11 @@ _SEARCH = f"""
 WITH RECURSIVE
 hit(item, score) AS MATERIALIZED (
     SELECT rowid, -bm25(graph_text, {WEIGHTS}) AS score
-    FROM graph_text WHERE graph_text MATCH ?1 ORDER BY score DESC LIMIT ?3
+    FROM graph_text WHERE graph_text MATCH ?1 {{scope}} ORDER BY score DESC LIMIT ?2
 ),
 named(entity, weight) AS MATERIALIZED (
-    SELECT rowid, -bm25(entity_text, 1.0, 0.0) AS score
-    FROM entity_text WHERE entity_text MATCH ?2 ORDER BY score DESC LIMIT 8
+    SELECT rowid, -bm25(entity_text) AS score
+    FROM entity_text WHERE entity_text MATCH ?1 {{scope}} ORDER BY score DESC LIMIT 8
 ),
 reach(entity, hops, weight) AS (
     SELECT entity, 0, weight / (SELECT max(weight) FROM named) / mentions
@@ -55,19 +56,22 @@ reach(entity, hops, weight) AS (
     FROM reach JOIN relation USING (entity) JOIN entity ON id = other WHERE hops < {HOPS}
     ORDER BY 3 DESC LIMIT 16
 ),
-near(item, weight) AS (
-    SELECT item, max(weight) FROM reach JOIN mention USING (entity) GROUP BY item
+nearest(entity, weight) AS (
+    SELECT entity, max(weight) FROM reach GROUP BY entity
 ),
 scored(item, score) AS (
-    SELECT item, sum(score) FROM (
-        SELECT item, score FROM hit UNION ALL SELECT item, weight * ?4 FROM near
-    ) GROUP BY item ORDER BY 2 DESC LIMIT ?3
+    SELECT item, sum(score) + {NEARNESS} * max(weight) FROM (
+        SELECT item, score, 0.0 AS weight FROM hit
+        UNION ALL SELECT item, 0.0, weight FROM nearest JOIN mention USING (entity)
+    ) GROUP BY item ORDER BY 2 DESC LIMIT ?2
 )
 SELECT {COLUMNS} FROM scored JOIN item ON item.row = scored.item ORDER BY scored.score DESC
 """
+_IN_ALL = _SEARCH.format(scope="")
+_IN_SCOPE = _SEARCH.format(scope=f"AND {within('rowid', '?3')}")
 
 
-class GraphLayer:
+class GraphLayer(TextLayer):
     """Relations found by their words and by their nearness to what the query names.
 
     Entities whose names share a word with the query start a walk over the relations, up to two hops. Each
@@ -75,70 +79,92 @@ class GraphLayer:
     leads nowhere in particular. An item scores its BM25 plus the weight of the nearest entity in it.
     """
 
-    keeps_deadline = True
-    name = "graph"
-
     def __init__(self, file: MemoryFile) -> None:
-        self._file = file
-        self._text = TextLayer(file, self.name)
+        super().__init__(file, "graph", around=False)
+        self._looks = 3  # relations repeat themselves more than texts do
+        self._indexes = ("graph_text", "entity_text")
 
-    def search(self, query: LayerQuery, k: int, deadline: float) -> list[dict[str, Any]]:
-        """Return the ``k`` best relations. See ``Layer``."""
-        words = any_of(query, query.scope, "text moment names")
-        names = any_of(query, query.scope, "name")
-        if words is None:
-            return []
-        rows = self._file.read(_SEARCH, (words, names, k, NEARNESS), deadline)
-        return [record(self.name, row) for row in rows]
+    def _rows(self, match: str, k: int, scope: str | None, deadline: float) -> list[tuple[Any, ...]]:
+        if scope is None:
+            return self._file.read(_IN_ALL, (match, k), deadline)
+        return self._file.read(_IN_SCOPE, (match, k, scope), deadline)
 
     def create(self, db: apsw.Connection) -> None:
         """Make the index."""
-        self._text.create(db)
+        super().create(db)
         db.execute(_SCHEMA)
 
     def remove(self, db: apsw.Connection, rows: Iterable[int]) -> None:
         """Take rows out of the index, and entities that nothing mentions any more."""
         rows = list(rows)
-        self._text.remove(db, rows)
-        for row in rows:
-            entities = db.execute("DELETE FROM mention WHERE item = ? RETURNING entity", (row,)).fetchall()
-            db.execute("DELETE FROM relation WHERE item = ?", (row,))
-            for (entity,) in entities:
-                db.execute("UPDATE entity SET mentions = mentions - 1 WHERE id = ?", (entity,))
-                if db.execute(
-                    "DELETE FROM entity WHERE id = ? AND mentions = 0 RETURNING 1", (entity,)
-                ).fetchone():
-                    db.execute("DELETE FROM entity_text WHERE rowid = ?", (entity,))
+        super().remove(db, rows)
+        gone = json.dumps(rows)
+        left = db.execute(
+            "DELETE FROM mention WHERE item IN (SELECT value FROM json_each(?)) RETURNING entity", (gone,)
+        )
+        mentions = Counter(entity for (entity,) in left)
+        db.execute("DELETE FROM relation WHERE item IN (SELECT value FROM json_each(?))", (gone,))
+        db.executemany("UPDATE entity SET mentions = mentions - ?2 WHERE id = ?1", [*mentions.items()])
+        unknown = db.execute(
+            "DELETE FROM entity WHERE mentions = 0 AND id IN (SELECT value FROM json_each(?)) RETURNING id",
+            (json.dumps([*mentions]),),
+        ).fetchall()
+        db.executemany("DELETE FROM entity_text WHERE rowid = ?", unknown)
 
-    def add(self, db: apsw.Connection, rows: Sequence[int]) -> None:
+    def add(self, db: apsw.Connection, rows: Iterable[int]) -> None:
         """Put rows of ``item`` into the index."""
-        self._text.add(db, rows)
-        for row in rows:
-            [(scope, detail)] = db.execute("SELECT scope, detail FROM item WHERE row = ?", (row,))
-            parts = json.loads(detail)
-            edges = [(source, target) for source, _, target in parts["edges"]]
-            names = {*parts["entities"], *(name for edge in edges for name in edge)}
-            ids = {name: _entity(db, scope, name) for name in names if name.strip()}
-            for entity in set(ids.values()):
-                db.execute("INSERT INTO mention VALUES (?, ?)", (entity, row))
-                db.execute("UPDATE entity SET mentions = mentions + 1 WHERE id = ?", (entity,))
-            pairs = [(ids[a], ids[b]) for a, b in edges if a in ids and b in ids]
-            both = [(a, b, row) for a, b in pairs] + [(b, a, row) for a, b in pairs]
-            db.executemany("INSERT OR IGNORE INTO relation VALUES (?, ?, ?)", both)
+        rows = list(rows)
+        super().add(db, rows)
+        by_scope: dict[str | None, dict[int, Mapping[str, Any]]] = {}
+        found = db.execute(
+            "SELECT row, scope, detail FROM json_each(?) JOIN item ON item.row = value", (json.dumps(rows),)
+        )
+        for row, scope, detail in found:
+            by_scope.setdefault(scope, {})[row] = json.loads(detail)
+        for scope, details in by_scope.items():
+            self._relate(db, scope, details)
+
+    def _relate(
+        self, db: apsw.Connection, scope: str | None, details: Mapping[int, Mapping[str, Any]]
+    ) -> None:
+        """Note what items of one scope mention and relate."""
+        names = {row: _names(detail) for row, detail in details.items()}
+        ids = _entities(db, scope, {key for keys in names.values() for key in keys})
+        mentions = [(ids[key], row) for row, keys in names.items() for key in keys]
+        db.executemany("INSERT INTO mention VALUES (?, ?)", mentions)
+        db.executemany(
+            "UPDATE entity SET mentions = mentions + ?2 WHERE id = ?1",
+            [*Counter(entity for entity, _ in mentions).items()],
+        )
+        edges = [
+            (ids[_key(a)], ids[_key(b)], row)
+            for row, detail in details.items()
+            for a, _, b in detail["edges"]
+            if _key(a) and _key(b)
+        ]
+        both = [pair for a, b, row in edges for pair in ((a, b, row), (b, a, row))]
+        db.executemany("INSERT OR IGNORE INTO relation VALUES (?, ?, ?)", both)
 
 
-NEARNESS = 2.0
-"""Weight of nearness beside BM25, whose scores are mostly 1 to 15."""
+def _key(name: str) -> str:
+    """Return what equal names have in common: their words as the index has them, or their signs."""
+    return " ".join(index_words(name).lower().split()) or " ".join(name.split())
 
 
-def _entity(db: apsw.Connection, scope: str | None, name: str) -> int:
-    place = (scope or "", " ".join(name.casefold().split()))
-    known = db.execute("SELECT id FROM entity WHERE scope = ? AND key = ?", place).fetchone()
-    if known:
-        return int(known[0])
-    db.execute("INSERT INTO entity(scope, key) VALUES (?, ?)", place)
-    entity = db.last_insert_rowid()
-    db.execute(
-        "INSERT INTO entity_text(rowid, name, scope) VALUES (?, ?, ?)", (entity, name, scope_mark(scope))
+def _names(detail: Mapping[str, Any]) -> set[str]:
+    edges = [name for source, _, target in detail["edges"] for name in (source, target)]
+    return {key for name in (*detail["entities"], *edges) if (key := _key(name))}
+
+
+def _entities(db: apsw.Connection, scope: str | None, keys: Iterable[str]) -> dict[str, int]:
+    """Return the ids of entities of a scope by their keys; those that are new are made."""
+    place = scope or ""
+    keys = set(keys)
+    look_up = "SELECT key, id FROM entity WHERE scope = ? AND key = ?"
+    known: dict[str, int] = dict(db.executemany(look_up, [(place, key) for key in keys]))
+    fresh = dict(enumerate(sorted(keys - known.keys()), next_row(db, "entity", "id", scope)))
+    db.executemany(
+        "INSERT INTO entity(id, scope, key) VALUES (?, ?, ?)", [(i, place, key) for i, key in fresh.items()]
     )
-    return entity
+    db.executemany("INSERT INTO entity_text(rowid, name) VALUES (?, ?)", fresh.items())
+    return known | {key: i for i, key in fresh.items()}

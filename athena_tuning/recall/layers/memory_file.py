@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import finalize
 
 import apsw
 
+from athena_tuning import fork
+from athena_tuning.sqlite_library import stop_memory_statistics
+
 APPLICATION_ID = 0x41544D45
+BUSY_SECONDS = 5.0
 
 
 class MemoryFile:
@@ -21,7 +28,7 @@ class MemoryFile:
 
     A reader's connection serves one thread at a time and goes back to a free list, so that short-lived
     threads do not each open one. The file is in WAL mode, where readers and the writer do not wait for each
-    other. SQLite's memory statistics are off, because their lock makes parallel reads take turns.
+    other. While the process forks all connections are closed, because SQLite cannot share one with a child.
 
     Args:
         path: the file; ":memory:" is a temporary file that is deleted on ``close``.
@@ -31,18 +38,22 @@ class MemoryFile:
     """
 
     def __init__(self, path: Path | str) -> None:
-        self._folder = None
+        stop_memory_statistics()
+        self._remove: Callable[[], object] = lambda: None
         if str(path) == ":memory:":
-            self._folder = tempfile.TemporaryDirectory(prefix="athena-memory-")
-            path = Path(self._folder.name) / "memory.db"
+            folder = Path(tempfile.mkdtemp(prefix="athena-memory-"))
+            self._remove = finalize(self, _remove_folder, folder, os.getpid())
+            path = folder / "memory.db"
         self.path = Path(path)
         self._free: deque[_Reader] = deque()
         self._write_lock = threading.Lock()
-        self._closed = False
+        self._gate = fork.Gate()
+        self._closed = self._is_the_parents = False
         try:
-            self._writer = self._open()
+            self._writer: apsw.Connection | None = self._open()
         except (apsw.Error, OSError) as exc:
             raise ValueError(f"{path} cannot be opened as a memory: {exc}") from exc
+        fork.register(self)
 
     def read(self, sql: str, bindings: Sequence[Any] = (), deadline: float | None = None) -> list[Any]:
         """Return all rows of a query.
@@ -50,58 +61,93 @@ class MemoryFile:
         Raises:
             TimeoutError: if SQLite was interrupted because ``deadline`` (monotonic seconds) passed.
         """
-        try:
-            reader = self._free.pop()
-        except IndexError:
-            if self._closed:
-                raise RuntimeError("the memory is closed") from None
-            reader = _Reader(self._open())
-        reader.deadline = deadline
-        try:
-            return reader.connection.execute(sql, bindings).fetchall()
-        except apsw.InterruptError:
-            raise TimeoutError("interrupted at its deadline") from None
-        finally:
-            if self._closed:
-                reader.connection.close()
-            else:
-                self._free.append(reader)
+        with self._gate:
+            try:
+                reader = self._free.pop()
+            except IndexError:
+                self._check_open()
+                reader = _Reader(self._open())
+            reader.deadline = deadline
+            try:
+                return reader.connection.execute(sql, bindings).fetchall()
+            except apsw.InterruptError:
+                raise TimeoutError("interrupted at its deadline") from None
+            finally:
+                if self._closed:
+                    reader.connection.close()
+                else:
+                    self._free.append(reader)
 
     @contextmanager
-    def write(self) -> Iterator[apsw.Connection]:
+    def write(self, wait_seconds: float = BUSY_SECONDS) -> Iterator[apsw.Connection]:
         """Give the writing connection in a transaction, which an exception rolls back.
 
+        Args:
+            wait_seconds: how long to wait for another process that writes.
+
         Raises:
-            TimeoutError: if another process writes for longer than 5 s.
+            TimeoutError: if it writes for longer.
         """
-        with self._write_lock:
-            if self._closed:
-                raise RuntimeError("the memory is closed")
+        with self._gate, self._write_lock:
+            self._check_open()
+            writer = self._writer = self._writer or self._open()
+            writer.set_busy_timeout(int(wait_seconds * 1000))
             try:
-                self._writer.execute("BEGIN IMMEDIATE")
+                writer.execute("BEGIN IMMEDIATE")
             except apsw.BusyError:
                 raise TimeoutError(f"another process is writing to {self.path}") from None
             try:
-                yield self._writer
-                self._writer.execute("COMMIT")
+                yield writer
+                writer.execute("COMMIT")
             except BaseException:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
+                if writer.in_transaction:
+                    writer.execute("ROLLBACK")
                 raise
 
     def close(self) -> None:
         """Close all connections; one that is reading closes when it has ended."""
         with self._write_lock:
             self._closed = True
-            while self._free:
-                self._free.pop().connection.close()
+            self._close_free()
+        self._remove()
+
+    def rest_before_fork(self, until: float) -> None:
+        """See ``Resting``."""
+        self._is_the_parents = not self._gate.shut(until)
+        if not self._is_the_parents:
+            self._close_free()
+
+    def go_on_after_fork(self) -> None:
+        """See ``Resting``."""
+        self._is_the_parents = False
+        self._gate.open()
+
+    def renew_after_fork(self) -> None:
+        """See ``Renewable``."""
+        self._gate, self._write_lock = fork.Gate(), threading.Lock()
+        if self._is_the_parents:
+            fork.leave_behind(self._writer, *self._free)
+            self._writer, self._free = None, deque()
+
+    def _close_free(self) -> None:
+        while self._free:
+            self._free.pop().connection.close()
+        if self._writer is not None:
             self._writer.close()
-        if self._folder is not None:
-            self._folder.cleanup()
+            self._writer = None
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("the memory is closed")
+        if self._is_the_parents:
+            raise RuntimeError(
+                f"{self.path} was in use when the process forked, and SQLite cannot share that: open the"
+                " memory anew in this process"
+            )
 
     def _open(self) -> apsw.Connection:
         connection = apsw.Connection(str(self.path))
-        connection.set_busy_timeout(5000)
+        connection.set_busy_timeout(int(BUSY_SECONDS * 1000))
         schema = connection.pragma("schema_version")  # first: whoever makes the schema has set the mark
         mark = connection.pragma("application_id")
         if mark != APPLICATION_ID and (mark != 0 or schema != 0):
@@ -127,16 +173,7 @@ class _Reader:
         return self.deadline is not None and time.monotonic() > self.deadline
 
 
-def _switch_statistics_off() -> None:
-    """Stop SQLite from counting its memory, which it does under one lock for all threads.
-
-    It can only be told so while it is at rest, and importing ``apsw`` wakes it up: so it is sent back to
-    rest first, unless somebody has a connection already; then everything stays as it is.
-    """
-    if not apsw.connections():
-        apsw.shutdown()
-        apsw.config(apsw.SQLITE_CONFIG_MEMSTATUS, False)
-        apsw.initialize()
-
-
-_switch_statistics_off()  # when this is imported: later, some thread may be opening a connection
+def _remove_folder(folder: Path, process: int) -> None:
+    """Remove a temporary memory, unless by a child of the process that made it."""
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)

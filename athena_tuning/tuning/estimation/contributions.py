@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from athena_tuning import fork
 from athena_tuning.model import QueryMetrics
 from athena_tuning.tuning.settings import CONTRIBUTION
 
@@ -163,6 +164,7 @@ class Contributions:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._at_forks = fork.HeldLock(self._lock)
         self._types: dict[str, _Type] = {}
 
     def note(self, query_type: str, added: Mapping[str, int], time: float) -> None:

@@ -4,136 +4,76 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from athena_tuning.service import text, units
 from athena_tuning.service.chart_rows import HitRow
-from athena_tuning.ui.charts.base import axis, figure, names_axis, row_height
-from athena_tuning.ui.charts.chart import Chart
+from athena_tuning.service.window_reads import Saved
+from athena_tuning.ui.charts.panel import NAMES, Axis, Bars, Chart, Line, Panel, listed
+from athena_tuning.ui.charts.plotly_figure import figure, row_height
 from athena_tuning.ui.theme import AMBER, QUIET, TEAL
 
 
 def hit_rates(rows: Sequence[HitRow], *, what: str) -> Chart:
     """Draw the share of recalls that the cache answered, with n, highest first."""
     ordered = sorted((r for r in rows if r.n), key=lambda row: -row.hit_rate)
-    labels = [text.plotly(row.name, 24) for row in ordered]
-    spec = figure(
-        [
-            {
-                "type": "bar",
-                "orientation": "h",
-                "x": [1.0] * len(ordered),
-                "y": labels,
-                "marker": {"color": QUIET},
-                "hoverinfo": "skip",
-            },
-            {
-                "type": "bar",
-                "orientation": "h",
-                "x": [round(row.hit_rate, 4) for row in ordered],
-                "y": labels,
-                "marker": {"color": TEAL},
-                "text": [f"{units.percent(row.hit_rate)} of {units.count(row.n)}" for row in ordered],
-                "textposition": "outside",
-                "cliponaxis": False,
-                "hovertemplate": "%{y}: %{text}<extra></extra>",
-            },
-        ],
-        height=row_height(len(ordered)),
-        barmode="overlay",
-        showlegend=False,
-        xaxis=axis(range=[0, 1.02], tickformat=".0%"),
-        yaxis=names_axis(),
+    names = [text.plotly(row.name, 24) for row in ordered]
+    shares = [f"{units.percent(row.hit_rate)} of {units.count(row.n)}" for row in ordered]
+    rates = [row.hit_rate for row in ordered]
+    bars = [
+        Bars([1.0] * len(ordered), names, colour=QUIET, sideways=True),
+        Bars(rates, names, colour=TEAL, labels=shares, hover="%{y}: %{text}", sideways=True),
+    ]
+    figures = (f"{text.plain(r.name, 24)} {share}" for r, share in zip(ordered, shares, strict=True))
+    words = f"Cache hit rate by {what}: {listed(figures)}."
+    return figure(
+        Panel(bars, Axis(span=(0, 1.02), percent=True), NAMES, words), height=row_height(len(ordered))
     )
-    said = "; ".join(f"{text.plain(r.name, 24)} {units.percent(r.hit_rate)} of {r.n}" for r in ordered)
-    return Chart(spec, f"Cache hit rate by {what}: {said or 'nothing yet'}.")
 
 
-def calls_saved(rows: Sequence[Any], *, beside: int = 0) -> Chart:
+def calls_saved(rows: Sequence[Saved], *, beside: int = 0) -> Chart:
     """Draw each layer's calls that ran, and those that cached answers made unnecessary.
 
     Args:
-        rows: with ``layer``, ``ran`` and ``saved``.
+        rows: the layers' calls.
         beside: rows of the chart next to it, to be as high.
     """
     ordered = sorted(rows, key=lambda row: -(row.ran + row.saved))
-    labels = [text.plotly(row.layer, 24) for row in ordered]
+    totals = [row.ran + row.saved for row in ordered]
+    names = [text.plotly(row.layer, 24) for row in ordered]
     shares = [
-        f"{units.percent(row.saved / (row.ran + row.saved), 0)} of {units.count(row.ran + row.saved)}"
-        for row in ordered
+        f"{units.percent(row.saved / total, 0)} of {units.count(total)}"
+        for row, total in zip(ordered, totals, strict=True)
     ]
-    most = max((row.ran + row.saved for row in ordered), default=1)
-    traces = [
-        {
-            "type": "bar",
-            "orientation": "h",
-            "name": name,
-            "x": [round(getattr(row, field)) for row in ordered],
-            "y": labels,
-            "marker": {"color": colour},
-            "hovertemplate": f"%{{y}}: %{{x:,}} {name}<extra></extra>",
-            **({"text": shares, "textposition": "outside", "cliponaxis": False} if field == "saved" else {}),
-        }
-        for name, field, colour in (("ran", "ran", AMBER), ("saved by the cache", "saved", TEAL))
+    ran, saved = [round(row.ran) for row in ordered], [round(row.saved) for row in ordered]
+    bars = [
+        Bars(x, names, name, colour, labels, hover=f"%{{y}}: %{{x:,}} {name}", sideways=True, stacked=True)
+        for x, name, colour, labels in (
+            (ran, "ran", AMBER, ()),
+            (saved, "saved by the cache", TEAL, shares),
+        )
     ]
-    spec = figure(
-        traces,
-        height=row_height(max(len(ordered), beside)),
-        barmode="stack",
-        xaxis=axis("calls", range=[0, most * 1.22]),
-        yaxis=names_axis(),
-    )
-    said = "; ".join(
-        f"{text.plain(row.layer, 24)} {units.percent(row.saved / (row.ran + row.saved))} of "
-        f"{units.count(row.ran + row.saved)}"
-        for row in ordered
-    )
-    return Chart(spec, f"Layer calls that the cache saved: {said or 'nothing yet'}.")
+    figures = (f"{text.plain(r.layer, 24)} {share}" for r, share in zip(ordered, shares, strict=True))
+    words = f"Layer calls that the cache saved: {listed(figures)}."
+    panel = Panel(bars, Axis("calls", span=(0, max(totals, default=1) * 1.22)), NAMES, words)
+    return figure(panel, height=row_height(max(len(ordered), beside)))
 
 
 def hits_and_misses(rows: Sequence[HitRow]) -> Chart:
     """Draw the latency of hits beside that of misses (p50, whisker to p95), on a log scale."""
-    kept = [r for r in rows if r.n]
-    labels = [text.plotly(row.name, 24) for row in kept]
-    traces = []
-    for name, colour, low, high in (
-        ("hit", TEAL, "hit_p50", "hit_p95"),
-        ("miss", AMBER, "miss_p50", "miss_p95"),
-    ):
-        middle = [_known(getattr(row, low)) for row in kept]
-        upper = [_known(getattr(row, high)) for row in kept]
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": f"{name}: p50, whisker to p95",
-                "x": middle,
-                "y": labels,
-                "marker": {"size": 11, "color": colour},
-                "error_x": {
-                    "type": "data",
-                    "symmetric": False,
-                    "array": [_beyond(a, b) for a, b in zip(middle, upper, strict=True)],
-                    "arrayminus": [0] * len(kept),
-                    "color": colour,
-                    "thickness": 2,
-                    "width": 4,
-                },
-                "hovertemplate": f"%{{y}} {name} p50 %{{x:.3g}} ms<extra></extra>",
-            }
-        )
-    spec = figure(
-        traces, height=row_height(len(kept)), xaxis=axis("ms (log)", type="log"), yaxis=names_axis()
+    known = [row for row in rows if row.n]
+    names = [text.plotly(row.name, 24) for row in known]
+    dots = []
+    for name, colour in (("hit", TEAL), ("miss", AMBER)):
+        p50s, p95s = ([_positive(getattr(row, f"{name}_{p}")) for row in known] for p in ("p50", "p95"))
+        ends, hover = list(zip(p50s, p95s, strict=True)), f"%{{y}} {name} p50 %{{x:.3g}} ms"
+        label = f"{name}: p50, whisker to p95"
+        dots.append(Line(p50s, names, label, colour, hover=hover, width=0, dots=11, x_ends=ends))
+    figures = (
+        f"{text.plain(r.name, 24)} {units.ms(r.hit_p50)} against {units.ms(r.miss_p50)}" for r in known
     )
-    said = "; ".join(
-        f"{text.plain(r.name, 24)} {units.ms(r.hit_p50)} against {units.ms(r.miss_p50)}" for r in kept
-    )
-    return Chart(spec, f"Median latency of hits against misses: {said or 'nothing yet'}.")
+    words = f"Median latency of hits against misses: {listed(figures)}."
+    return figure(Panel(dots, Axis("ms (log)", kind="log"), NAMES, words), height=row_height(len(known)))
 
 
-def _known(value: float) -> float | None:
-    return round(value, 4) if math.isfinite(value) and value > 0 else None
-
-
-def _beyond(low: float | None, high: float | None) -> Any:
-    return max(0.0, high - low) if low is not None and high is not None else 0
+def _positive(value: float) -> float:
+    return value if value > 0 else math.nan

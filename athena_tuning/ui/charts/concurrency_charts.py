@@ -8,9 +8,9 @@ from typing import Any
 
 from athena_tuning.service import text, units
 from athena_tuning.service.chart_rows import LevelRow
-from athena_tuning.ui.charts.base import axis, figure
-from athena_tuning.ui.charts.chart import Chart
-from athena_tuning.ui.theme import AMBER, BLUE, CLEAR, CRIMSON, MARK, SLATE, TEAL
+from athena_tuning.ui.charts.panel import NAMES, Axis, Bars, Cells, Chart, Line, Panel, Rule, highest, listed
+from athena_tuning.ui.charts.plotly_figure import figure
+from athena_tuning.ui.theme import AMBER, BLUE, CRIMSON, SLATE, TEAL
 
 LEAST = 5
 """Recalls below which a level is drawn hollow: too few to lean on."""
@@ -19,225 +19,107 @@ LEAST = 5
 def by_level(rows: Sequence[LevelRow], limit: int | None = None) -> Chart:
     """Draw p50 and p99 against the tasks in flight that a recall saw, with the limit in force."""
     ordered = sorted(rows, key=lambda row: row.level)
-    traces: list[dict[str, Any]] = [
-        {
-            "type": "bar",
-            "name": "recalls",
-            "x": [r.level for r in ordered],
-            "y": [r.n for r in ordered],
-            "yaxis": "y2",
-            "marker": {"color": SLATE, "opacity": 0.22},
-            "hovertemplate": "%{y} recalls at %{x} in flight<extra></extra>",
-        }
-    ]
+    levels = [row.level for row in ordered]
+    counts, hollow = [row.n for row in ordered], [row.n < LEAST for row in ordered]
+    hover = "%{y} recalls at %{x} in flight"
+    marks: list[Line | Bars] = [Bars(levels, counts, "recalls", SLATE, hover=hover, right=True, opacity=0.22)]
     for name, colour in (("p50", BLUE), ("p99", CRIMSON)):
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers",
-                "name": name,
-                "x": [r.level for r in ordered],
-                "y": [_known(getattr(r, name)) for r in ordered],
-                "line": {"width": 2.2, "color": colour},
-                "marker": {
-                    "size": 8,
-                    "symbol": ["circle" if r.n >= LEAST else "circle-open" for r in ordered],
-                },
-                "hovertemplate": f"%{{x}} in flight: {name} %{{y:.4g}} ms<extra></extra>",
-            }
-        )
-    shapes, notes = _limit_line(limit)
-    spec = figure(
-        traces,
-        height=330,
-        shapes=shapes,
-        annotations=notes,
-        xaxis=axis("layer tasks in flight (highest that the recall saw)", dtick=_step(ordered)),
-        yaxis=axis("ms", rangemode="tozero"),
-        yaxis2=axis(overlaying="y", side="right", showgrid=False, showticklabels=False, rangemode="tozero"),
-    )
-    said = "; ".join(
+        values, hover = [getattr(row, name) for row in ordered], f"%{{x}} in flight: {name} %{{y:.4g}} ms"
+        marks.append(Line(levels, values, name, colour, hover=hover, width=2.2, dots=8, hollow=hollow))
+    figures = (
         f"{r.level} in flight: p50 {units.ms(r.p50)}, p99 {units.ms(r.p99)} (n = {r.n})" for r in ordered
     )
-    return Chart(spec, f"Latency by layer tasks in flight. {said or 'Nothing yet'}.")
+    x = Axis("layer tasks in flight (highest that the recall saw)", step=_step(max(levels, default=1)))
+    y, right = Axis("ms", from_zero=True), Axis(from_zero=True, lines=False, labels=False)
+    words = f"Latency by layer tasks in flight. {listed(figures, 'Nothing yet')}."
+    return figure(Panel(marks, x, y, words, right, _limit_rule(limit)))
 
 
 def throughput(
-    met: Sequence[tuple[int, float, float, float]],
+    measured: Sequence[tuple[int, float, float, float]],
     fitted: Sequence[float],
     *,
-    seen_to: int,
+    measured_to: int,
     limit: int,
     chosen: int | None,
 ) -> Chart:
-    """Draw layer tasks a second against tasks in flight: as met, and as the fitted law has it.
+    """Draw layer tasks a second against tasks in flight: as measured, and by the fitted law.
 
     Args:
-        met: tasks in flight, tasks/s, and the ends of its interval.
+        measured: tasks in flight, tasks/s, and the ends of its interval.
         fitted: tasks/s with 1, 2, … in flight; empty where no law could be fitted.
-        seen_to: beyond it the law was not measured, and is dotted.
+        measured_to: beyond it the law was not measured, and is dotted.
         limit: in force.
         chosen: what the tuner would choose; None if that is what is in force.
     """
-    traces: list[dict[str, Any]] = [
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "name": "met, 95 % interval",
-            "x": [n for n, *_ in met],
-            "y": [_known(value) for _, value, *_ in met],
-            "error_y": {
-                "type": "data",
-                "symmetric": False,
-                "array": [_known(high - value) for _, value, _, high in met],
-                "arrayminus": [_known(value - low) for _, value, low, _ in met],
-                "color": AMBER,
-                "thickness": 1.4,
-                "width": 4,
-            },
-            "marker": {"size": 9, "color": AMBER},
-            "hovertemplate": "%{x} in flight: %{y:.4g} tasks/s<extra></extra>",
-        }
-    ]
-    known = list(enumerate(fitted, start=1))
-    for name, points, dash in (
-        ("fitted law", [p for p in known if p[0] <= seen_to], "solid"),
-        ("beyond what was met", [p for p in known if p[0] >= seen_to], "dot"),
-    ):
-        if len(points) > 1:
-            traces.append(
-                {
-                    "type": "scatter",
-                    "mode": "lines",
-                    "name": name,
-                    "x": [n for n, _ in points],
-                    "y": [_known(v) for _, v in points],
-                    "line": {"width": 2.4, "color": BLUE, "dash": dash},
-                    "hovertemplate": "%{x} in flight: %{y:.4g} tasks/s by the law<extra></extra>",
-                }
+    levels, rates = [n for n, *_ in measured], [rate for _, rate, *_ in measured]
+    ends, hover = [(low, high) for *_, low, high in measured], "%{x} in flight: %{y:.4g} tasks/s"
+    marks = [Line(levels, rates, "measured, 95 % interval", AMBER, hover=hover, width=0, dots=9, y_ends=ends)]
+    limits, by_law = range(1, len(fitted) + 1), f"{hover} by the law"
+    known, guessed = slice(0, measured_to), slice(measured_to - 1, None)
+    if len(fitted[known]) > 1:
+        marks.append(Line(limits[known], fitted[known], "fitted law", BLUE, hover=by_law, width=2.4))
+    if len(fitted[guessed]) > 1:
+        points = limits[guessed], fitted[guessed]
+        marks.append(Line(*points, "extrapolated", BLUE, hover=by_law, width=2.4, dash="dot"))
+    for name, at, colour in (("in force", limit, SLATE), ("tuner's choice", chosen, TEAL)):
+        if at and at <= len(fitted):
+            page, about = f"{name}: {at}", f"{name}: {hover}"
+            marks.append(
+                Line([at], [fitted[at - 1]], page, colour, hover=about, width=0, dots=14, symbol="diamond")
             )
-    marks = [("in force", limit, SLATE), *([("tuner's choice", chosen, TEAL)] if chosen else [])]
-    for name, at, colour in marks:
-        if 1 <= at <= len(fitted):
-            traces.append(
-                {
-                    "type": "scatter",
-                    "mode": "markers",
-                    "name": f"{name}: {at}",
-                    "x": [at],
-                    "y": [_known(fitted[at - 1])],
-                    "marker": {"size": 14, "color": colour, "symbol": "diamond"},
-                    "hovertemplate": f"{name}: %{{x}} in flight, %{{y:.4g}} tasks/s<extra></extra>",
-                }
-            )
-    shapes, notes = _limit_line(limit)
     top = max(limit, len(fitted))
-    highest = max([*fitted, *(value for _, value, *_ in met)], default=1.0)
-    spec = figure(
-        traces,
-        height=330,
-        shapes=shapes,
-        annotations=notes,
-        xaxis=axis("layer tasks in flight", dtick=max(1, math.ceil(top / 12)), range=[0, top + 0.6]),
-        yaxis=axis("tasks/s", range=[0, highest * 1.3]),
-    )
-    said = "; ".join(f"{n} in flight {units.rate(value)}" for n, value, *_ in met)
-    law = ""
-    if fitted:
-        here = f"{units.rate(fitted[limit - 1])} at the limit of {limit}" if limit <= len(fitted) else ""
-        law = f" The fitted law: {here or f'the limit of {limit} is beyond it'}"
-        if chosen and chosen <= len(fitted):
-            law += f", {units.rate(fitted[chosen - 1])} at {chosen}, which the tuner would choose"
-        law += "."
-    return Chart(spec, f"Layer tasks a second by tasks in flight: {said or 'nothing yet'}.{law}")
+    figures = (f"{n} in flight {units.rate(value)}" for n, value, *_ in measured)
+    axis = Axis("layer tasks in flight", step=_step(top), span=(0, top + 0.6))
+    up = Axis("tasks/s", span=(0, highest([*fitted, *rates], none=1.0) * 1.3))
+    words = f"Layer tasks a second by tasks in flight: {listed(figures)}.{_law_words(fitted, limit, chosen)}"
+    return figure(Panel(marks, axis, up, words, rules=_limit_rule(limit)))
 
 
 def queue_wait(series: Any, *, timezone: str) -> Chart:
     """Draw the median and p99 queue wait over time: the price of the limit."""
-    times = [units.wall_ms(float(t), timezone) for t in series.time]
-    traces = [
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "name": name,
-            "x": times,
-            "y": [_known(v) for v in values],
-            "line": {"width": 2, "color": colour},
-            "hovertemplate": f"%{{x|%H:%M:%S}} {name} %{{y:.3g}} ms<extra></extra>",
-        }
-        for name, values, colour in (("p50", series.p50, BLUE), ("p99", series.p99, AMBER))
+    times = units.wall_clock(series.time, timezone)
+    lines = [
+        Line(times, getattr(series, name), name, colour, hover=f"%{{x|%H:%M:%S}} {name} %{{y:.3g}} ms")
+        for name, colour in (("p50", BLUE), ("p99", AMBER))
     ]
-    spec = figure(traces, height=260, xaxis=axis(type="date", nticks=6), yaxis=axis("ms", rangemode="tozero"))
-    worst = max((v for v in map(_known, series.p99) if v is not None), default=None)
-    return Chart(spec, f"Queue wait over time; the highest p99 of a bucket is {units.ms(worst)}.")
+    worst = units.ms(highest(series.p99, none=math.nan))
+    words = f"Queue wait over time; the highest p99 of a bucket is {worst}."
+    return figure(Panel(lines, Axis(kind="time", most_ticks=6), Axis("ms", from_zero=True), words))
 
 
 def co_occurrence(layers: Sequence[str], matrix: Any) -> Chart:
     """Draw the share of recalls that asked both layers; the diagonal is a layer's own share."""
-    labels = [text.plotly(layer, 16) for layer in layers]
-    shares = [[float(matrix[r][c]) for c in range(len(layers))] for r in range(len(layers))]
-    lower = [[v if c <= r else None for c, v in enumerate(row)] for r, row in enumerate(shares)]
-    spec = figure(
-        [
-            {
-                "type": "heatmap",
-                "x": labels,
-                "y": labels,
-                "z": lower,
-                "zmin": 0,
-                "zmax": 1,
-                "xgap": 2,
-                "ygap": 2,
-                "showscale": False,
-                "text": [["" if v is None else f"{v * 100:.0f} %" for v in row] for row in lower],
-                "texttemplate": "%{text}",
-                "hoverongaps": False,
-                "hovertemplate": "%{y} and %{x}: %{text}<extra></extra>",
-            }
-        ],
-        height=330,
-        xaxis=axis(gridcolor=CLEAR),
-        yaxis=axis(gridcolor=CLEAR, autorange="reversed"),
-    )
-    pairs = [(shares[r][c], layers[r], layers[c]) for r in range(len(layers)) for c in range(r)]
-    best = max(pairs, default=None)
-    said = (
-        f"{text.plain(best[1], 24)} and {text.plain(best[2], 24)} run together most, "
-        f"in {units.percent(best[0])} of recalls"
-        if best
-        else "nothing yet"
-    )
-    return Chart(spec, f"Layers that run together: {said}.")
+    names = [text.plotly(layer, 16) for layer in layers]
+    size = range(len(layers))
+    lower = [[matrix[r][c] * 100 if c <= r else None for c in size] for r in size]
+    cells = Cells(names, names, lower, "%", 100, "%{y} and %{x}: %{text}")
+    pairs = [(float(matrix[r][c]), layers[r], layers[c]) for r in size for c in range(r)]
+    words = "nothing yet"
+    if pairs:
+        share, one, other = max(pairs)
+        words = (
+            f"{text.plain(one, 24)} and {text.plain(other, 24)} run together most, "
+            f"in {units.percent(share)} of recalls"
+        )
+    return figure(Panel([cells], NAMES, NAMES, f"Layers that run together: {words}."))
 
 
-def _limit_line(limit: int | None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    if limit is None:
-        return [], []
-    shape = {
-        "type": "line",
-        "yref": "paper",
-        "y0": 0,
-        "y1": 1,
-        "x0": limit,
-        "x1": limit,
-        "line": {"color": MARK, "width": 1.4, "dash": "dash"},
-    }
-    note = {
-        "text": f"limit {limit}",
-        "x": limit,
-        "yref": "paper",
-        "y": 1,
-        "showarrow": False,
-        "xanchor": "right",
-        "xshift": -4,
-        "font": {"size": 11, "color": MARK},
-    }
-    return [shape], [note]
+def _law_words(fitted: Sequence[float], limit: int, chosen: int | None) -> str:
+    if not fitted:
+        return ""
+    words = f"the limit of {limit} is beyond it"
+    if limit <= len(fitted):
+        words = f"{units.rate(fitted[limit - 1])} at the limit of {limit}"
+    if chosen and chosen <= len(fitted):
+        words += f", {units.rate(fitted[chosen - 1])} at {chosen}, which the tuner would choose"
+    return f" The fitted law: {words}."
 
 
-def _step(rows: Sequence[LevelRow]) -> int:
-    return max(1, math.ceil((rows[-1].level if rows else 1) / 12))
+def _limit_rule(limit: int | None) -> list[Rule]:
+    return [] if limit is None else [Rule(limit, f"limit {limit}", before=True)]
 
 
-def _known(value: float) -> float | None:
-    return round(float(value), 4) if math.isfinite(value) else None
+def _step(top: int) -> int:
+    """Return the distance of whole ticks that labels at most about twelve of them."""
+    return max(1, math.ceil(top / 12))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,9 @@ import numpy as np
 from athena_tuning.model import QueryMetrics, TaskOutcome
 from athena_tuning.service import text, units
 from athena_tuning.service.chart_rows import QUANTILES, Row, trusted
-from athena_tuning.ui.charts.base import axis, figure, names_axis, row_height
-from athena_tuning.ui.charts.chart import Chart
-from athena_tuning.ui.theme import MARK, PERCENTILES, QUIET, SERIES, TARGET
+from athena_tuning.ui.charts.panel import NAMES, Axis, Bars, Chart, Line, Panel, Rule, highest, listed
+from athena_tuning.ui.charts.plotly_figure import figure, row_height
+from athena_tuning.ui.theme import BLUE, CRIMSON, MARK, PERCENTILES, QUIET, TARGET
 
 _TICKS = (0.0, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9995)
 
@@ -37,44 +38,30 @@ def percentile_plot(
         names: what the two are called.
         slo_ms: the promised latency, drawn as a line.
     """
-    traces = []
-    sides = [(names[1], previous, counts[1], True), (names[0], current, counts[0], False)]
-    for name, values, count, quiet in sides:
+    lines = []
+    for before, values in ((True, previous), (False, current)):
+        name, count = names[before], counts[before]
         if values is None or not count:
             continue
-        kept = [
-            (q, v) for q, v in zip(QUANTILES, values, strict=True) if trusted(q, count) and math.isfinite(v)
-        ]
-        line = {"width": 1.6, "dash": "dot", "color": MARK} if quiet else {"width": 2.6, "color": SERIES[0]}
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "lines",
-                "name": f"{text.plotly(name)} (n = {units.count(count)})",
-                "x": [_tail(q) for q, _ in kept],
-                "y": [round(v, 4) for _, v in kept],
-                "customdata": [f"p{q * 100:.5g}" for q, _ in kept],
-                "hovertemplate": "%{customdata}: %{y:.4g} ms<extra></extra>",
-                "line": line,
-            }
+        pairs = zip(QUANTILES, values, strict=True)
+        known = [(q, ms) for q, ms in pairs if trusted(q, count) and math.isfinite(ms)]
+        lines.append(
+            Line(
+                [_tail(q) for q, _ in known],
+                [ms for _, ms in known],
+                f"{text.plotly(name)} (n = {units.count(count)})",
+                MARK if before else BLUE,
+                width=1.6 if before else 2.6,
+                dash="dot" if before else "solid",
+                notes=[f"p{q * 100:.5g}" for q, _ in known],
+                hover="%{customdata}: %{y:.4g} ms",
+            )
         )
-    shapes, notes = _target_line(slo_ms)
     top = max((_tail(q) for q in QUANTILES if trusted(q, max(counts))), default=1.0)
-    ticks = [q for q in _TICKS if _tail(q) <= top + 0.02]
-    spec = figure(
-        traces,
-        height=330,
-        shapes=shapes,
-        annotations=notes,
-        xaxis=axis(
-            "percentile",
-            tickvals=[_tail(q) for q in ticks],
-            ticktext=[f"{q * 100:g}" for q in ticks],
-            range=[0, top * 1.02],
-        ),
-        yaxis=axis("ms", rangemode="tozero"),
-    )
-    return Chart(spec, _percentile_words(current, previous, counts, names))
+    ticks = {_tail(q): f"{q * 100:g}" for q in _TICKS if _tail(q) <= top + 0.02}
+    x, y = Axis("percentile", ticks=ticks, span=(0, top * 1.02)), Axis("ms", from_zero=True)
+    words = _percentile_words(current, previous, counts, names)
+    return figure(Panel(lines, x, y, words, rules=slo_rule(slo_ms)))
 
 
 def by_name(rows: Sequence[Row], *, what: str, slo_ms: float | None = None, beside: int = 0) -> Chart:
@@ -86,151 +73,88 @@ def by_name(rows: Sequence[Row], *, what: str, slo_ms: float | None = None, besi
         slo_ms: the promised p99, drawn as a line.
         beside: rows of the chart next to it, to be as high.
     """
-    ordered = sorted(rows, key=lambda row: -_or_zero(row.p99))
-    labels = [text.plotly(row.name, 24) for row in ordered]
-    spans: list[Any] = []
-    for label, row in zip(labels, ordered, strict=True):
-        spans += [(row.p50, label), (row.p99, label), (None, label)]
-    traces: list[dict[str, Any]] = [
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "x": [_number(x) for x, _ in spans],
-            "y": [y for _, y in spans],
-            "line": {"width": 5, "color": QUIET},
-            "hoverinfo": "skip",
-            "showlegend": False,
-        }
-    ]
-    traces.extend(
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "name": name,
-            "x": [_number(getattr(row, name)) for row in ordered],
-            "y": labels,
-            "customdata": [units.count(row.n) for row in ordered],
-            "marker": {"size": 11, "color": colour},
-            "hovertemplate": f"%{{y}} {name}: %{{x:.4g}} ms (n = %{{customdata}})<extra></extra>",
-        }
-        for name, colour in PERCENTILES.items()
-    )
-    shapes, notes = _target_line(slo_ms, vertical=True)
-    spec = figure(
-        traces,
-        height=row_height(max(len(rows), beside)),
-        shapes=shapes,
-        annotations=notes,
-        xaxis=axis("ms", rangemode="tozero"),
-        yaxis=names_axis(),
-    )
-    said = "; ".join(
+    ordered = sorted(rows, key=lambda row: -row.p99 if math.isfinite(row.p99) else 0.0)
+    names = [text.plotly(row.name, 24) for row in ordered]
+    ends = [end for row in ordered for end in (row.p50, row.p99, None)]
+    spans = Line(ends, [name for name in names for _ in range(3)], colour=QUIET, width=5)
+    counts = [units.count(row.n) for row in ordered]
+    dots = []
+    for name, colour in PERCENTILES.items():
+        hover = f"%{{y}} {name}: %{{x:.4g}} ms (n = %{{customdata}})"
+        values = [getattr(row, name) for row in ordered]
+        dots.append(Line(values, names, name, colour, notes=counts, hover=hover, width=0, dots=11))
+    figures = (
         f"{text.plain(r.name, 24)} p50 {units.ms(r.p50)}, p99 {units.ms(r.p99)} (n = {r.n})" for r in ordered
     )
-    return Chart(spec, f"Latency by {what}, slowest first: {said or 'nothing yet'}.")
+    words = f"Latency by {what}, slowest first: {listed(figures)}."
+    panel = Panel(
+        [spans, *dots], Axis("ms", from_zero=True), NAMES, words, rules=slo_rule(slo_ms, level=False)
+    )
+    return figure(panel, height=row_height(max(len(rows), beside)))
 
 
 def small_multiples(series: Mapping[str, Any], *, timezone: str) -> Chart:
     """Draw p50 and p99 over time, one small chart a layer or type, all on one scale."""
-    names = list(series)
-    columns = 1 if len(names) == 1 else 2 if len(names) <= 4 else 3
-    rows = max(1, math.ceil(len(names) / columns))
-    traces, layout = [], {"grid": {"rows": rows, "columns": columns, "pattern": "independent", "ygap": 0.34}}
-    top = max((_top(s.p99) for s in series.values()), default=1.0)
-    moments = [units.wall_ms(float(t), timezone) for s in series.values() for t in s.time]
-    span = [min(moments), max(moments)] if moments else None
-    notes = []
-    for index, name in enumerate(names, start=1):
-        data, suffix = series[name], "" if index == 1 else str(index)
-        times = [units.wall_ms(float(t), timezone) for t in data.time]
-        traces += [
-            {
-                "type": "scatter",
-                "mode": "lines" if len(times) > 3 else "lines+markers",
-                "name": label,
-                "legendgroup": label,
-                "showlegend": index == 1,
-                "x": times,
-                "y": [_number(v) for v in getattr(data, label)],
-                "xaxis": f"x{suffix}",
-                "yaxis": f"y{suffix}",
-                "line": {"width": 1.8, "color": PERCENTILES[label]},
-                "hovertemplate": f"%{{x|%H:%M:%S}} {label} %{{y:.4g}} ms<extra></extra>",
-            }
+    columns = 1 if len(series) == 1 else 2 if len(series) <= 4 else 3
+    rows = max(1, math.ceil(len(series) / columns))
+    tops = {name: highest(data.p99) for name, data in series.items()}
+    times = {name: units.wall_clock(data.time, timezone) for name, data in series.items()}
+    moments = [moment for each in times.values() for moment in each]
+    x = Axis(kind="time", most_ticks=3, span=(min(moments), max(moments)) if moments else None)
+    y = Axis(unit="ms", most_ticks=4, span=(0, max(tops.values(), default=1) * 1.05))
+    panels = []
+    for index, (name, data) in enumerate(series.items()):
+        lines = [
+            Line(
+                times[name],
+                getattr(data, label),
+                label,
+                PERCENTILES[label],
+                hover=f"%{{x|%H:%M:%S}} {label} %{{y:.4g}} ms",
+                width=1.8,
+                dots=0 if len(times[name]) > 3 else 6,
+            )
             for label in ("p50", "p99")
         ]
-        layout[f"xaxis{suffix}"] = axis(type="date", nticks=3, tickangle=0, range=span)
-        layout[f"yaxis{suffix}"] = axis(
-            range=[0, top * 1.05], nticks=4, ticksuffix=" ms", showticklabels=index % columns == 1 % columns
-        )
-        notes.append(
-            {
-                "text": f"<b>{text.plotly(name, 24)}</b>",
-                "xref": f"x{suffix} domain",
-                "yref": f"y{suffix} domain",
-                "x": 0,
-                "y": 1.16,
-                "showarrow": False,
-                "xanchor": "left",
-            }
-        )
-    spec = figure(traces, height=60 + 165 * rows, annotations=notes, **layout)
-    spec["layout"]["margin"]["t"] = 56
-    spec["layout"]["legend"]["y"] = 1 + 30 / (165 * rows)
-    worst = max(series, key=lambda name: _top(series[name].p99), default=None)
-    said = f", highest for {text.plain(worst, 24)} at {units.ms(_top(series[worst].p99))}" if worst else ""
-    return Chart(spec, f"p50 and p99 over time for {len(names)} of them on one scale{said}.")
+        labelled = replace(y, labels=index % columns == 0)
+        panels.append(Panel(lines, x, labelled, title=text.plotly(name, 24)))
+    worst = max(tops, key=tops.__getitem__, default=None)
+    at_worst = f", highest for {text.plain(worst, 24)} at {units.ms(tops[worst])}" if worst else ""
+    drawn = figure(*panels, height=90 + 165 * rows, columns=columns, gaps=(0.04, 76 / (165 * rows)))
+    return drawn._replace(alt=f"p50 and p99 over time for {len(series)} of them on one scale{at_worst}.")
 
 
 def waterfall(record: QueryMetrics) -> Chart:
     """Draw one recall along its time: all of it, then each layer's wait for a slot and its own time."""
     tasks = sorted(record.tasks, key=lambda task: task.offset_ms)
-    labels = [f"{text.plotly(task.layer, 24)}" for task in tasks]
-    parts = [
-        ("waits for a slot", [t.offset_ms for t in tasks], [t.queue_ms for t in tasks], MARK),
-        ("works", [t.offset_ms + t.queue_ms for t in tasks], [t.service_ms for t in tasks], None),
-    ]
+    names = [text.plotly(task.layer, 24) for task in tasks]
     whole = [record.latency_ms] if record.latency_ms is not None else []
-    traces: list[dict[str, Any]] = [
-        {
-            "type": "bar",
-            "orientation": "h",
-            "name": "the whole recall",
-            "x": whole,
-            "y": ["recall"] * len(whole),
-            "width": [0.3] * len(whole),
-            "marker": {"color": QUIET},
-            "hovertemplate": "the whole recall %{x:.3g} ms<extra></extra>",
-        }
-    ]
-    for name, base, length, colour in parts:
-        fate = [SERIES[0] if t.outcome == TaskOutcome.OK else SERIES[2] for t in tasks]
-        traces.append(
-            {
-                "type": "bar",
-                "orientation": "h",
-                "name": name,
-                "base": base,
-                "x": length,
-                "y": labels,
-                "marker": {"color": colour or fate, "opacity": 0.55 if colour else 1.0},
-                "hovertemplate": f"%{{y}} {name} %{{x:.3g}} ms<extra></extra>",
-            }
+    waits, works = [t.queue_ms for t in tasks], [t.service_ms for t in tasks]
+    starts, ready = [t.offset_ms for t in tasks], [t.offset_ms + t.queue_ms for t in tasks]
+    fates = [BLUE if t.outcome == TaskOutcome.OK else CRIMSON for t in tasks]
+    bars = [
+        Bars(x, y, name, colour, hover=f"%{{y}}: {name} %{{x:.3g}} ms", sideways=True, **more)
+        for x, y, name, colour, more in (
+            (whole, ["recall"] * len(whole), "the whole recall", QUIET, {"thickness": 0.3}),
+            (waits, names, "waits for a slot", MARK, {"base": starts, "opacity": 0.55}),
+            (works, names, "works", fates, {"base": ready}),
         )
-    spec = figure(
-        traces,
-        height=row_height(len(tasks) + 1, least=140, each=32),
-        barmode="overlay",
-        showlegend=True,
-        xaxis=axis("ms since the recall began", rangemode="tozero"),
-        yaxis=names_axis(),
-    )
-    said = "; ".join(
+    ]
+    figures = (
         f"{text.plain(t.layer, 24)} waited {units.ms(t.queue_ms)}, worked {units.ms(t.service_ms)}"
         + ("" if t.outcome == TaskOutcome.OK else f" ({t.outcome})")
         for t in tasks
     )
-    return Chart(spec, f"A recall of {units.ms(record.latency_ms)}: {said or 'no layer ran'}.")
+    words = f"A recall of {units.ms(record.latency_ms)}: {listed(figures, 'no layer ran')}."
+    panel = Panel(bars, Axis("ms since the recall began", from_zero=True), NAMES, words)
+    return figure(panel, height=row_height(len(tasks) + 1, least=140, each=32))
+
+
+def slo_rule(slo_ms: float | None, *, level: bool = True) -> list[Rule]:
+    """Return the line at a promised latency, if one is promised."""
+    if slo_ms is None:
+        return []
+    return [Rule(slo_ms, f"SLO {units.ms(slo_ms)}", level=level, before=not level, colour=TARGET)]
 
 
 def _percentile_words(
@@ -239,14 +163,14 @@ def _percentile_words(
     counts: tuple[int, int],
     names: tuple[str, str],
 ) -> str:
-    def told(values: Sequence[float], count: int) -> str:
-        marks = [(f"p{q * 100:g}", q) for q in (0.5, 0.9, 0.99, 0.999) if trusted(q, count)]
-        return ", ".join(f"{name} {units.ms(_at(values, q))}" for name, q in marks)
+    def figures(values: Sequence[float], count: int) -> str:
+        known = [q for q in (0.5, 0.9, 0.99, 0.999) if trusted(q, count)]
+        return ", ".join(f"p{q * 100:g} {units.ms(_at(values, q))}" for q in known) or "too few recalls"
 
-    said = f"{text.plain(names[0], 40)}: {told(current, counts[0]) or 'too few recalls'}"
+    words = f"{text.plain(names[0], 40)}: {figures(current, counts[0])}"
     if previous is not None and counts[1]:
-        said += f"; {text.plain(names[1], 40)}: {told(previous, counts[1]) or 'too few recalls'}"
-    return f"Latency by percentile. {said[0].upper()}{said[1:]}."
+        words += f"; {text.plain(names[1], 40)}: {figures(previous, counts[1])}"
+    return f"Latency by percentile. {words[0].upper()}{words[1:]}."
 
 
 def _at(values: Sequence[float], quantile: float) -> float:
@@ -255,46 +179,3 @@ def _at(values: Sequence[float], quantile: float) -> float:
 
 def _tail(quantile: float) -> float:
     return -math.log10(1 - quantile)
-
-
-def _target_line(
-    slo_ms: float | None, *, vertical: bool = False
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    if slo_ms is None:
-        return [], []
-    line = {"color": TARGET, "width": 1.4, "dash": "dash"}
-    along, across = ("y", "x") if vertical else ("x", "y")
-    shape = {
-        "type": "line",
-        "line": line,
-        f"{along}ref": "paper",
-        f"{along}0": 0,
-        f"{along}1": 1,
-        f"{across}0": slo_ms,
-        f"{across}1": slo_ms,
-    }
-    note = {
-        "text": f"SLO {units.ms(slo_ms)}",
-        "font": {"color": TARGET, "size": 11},
-        "showarrow": False,
-        f"{along}ref": "paper",
-        along: 1 if vertical else 0,
-        across: slo_ms,
-        "xanchor": "left",
-        "yanchor": "bottom",
-    }
-    return [shape], [note]
-
-
-def _top(values: Any) -> float:
-    known = np.asarray(values, dtype=float)
-    known = known[np.isfinite(known)]
-    return float(known.max()) if known.size else 0.0
-
-
-def _number(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else round(float(value), 4)
-
-
-def _or_zero(value: float) -> float:
-    return value if math.isfinite(value) else 0.0

@@ -1,22 +1,22 @@
-"""What would be under other configs: the curve of a sweep, changes with intervals, and what then came."""
+"""What would be under other configs: sweeps, changes with intervals, and what was then observed."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 from athena_tuning.service import text, units
-from athena_tuning.service.chart_rows import Foretold, percent, percent_change, told_change
+from athena_tuning.service.chart_rows import Prediction, change_words, percent, percent_change
 from athena_tuning.tuning.simulation.what_if import Estimate, Outcome
-from athena_tuning.ui.charts.base import axis, figure, names_axis, row_height
-from athena_tuning.ui.charts.chart import Chart
-from athena_tuning.ui.theme import AMBER, BLUE, CLEAR, CRIMSON, FAINT, MARK, QUIET, SLATE, TEAL
+from athena_tuning.ui.charts.panel import NAMES, Axis, Chart, Line, Panel, Rule, highest, listed
+from athena_tuning.ui.charts.plotly_figure import figure, row_height
+from athena_tuning.ui.theme import AMBER, BLUE, CRIMSON, MARK, SLATE, TEAL
 
-Panel = tuple[str, str, bool]
+Measure = tuple[str, str, bool]
 """A measure of an outcome: its attribute, its name, and whether more of it is better."""
 
-PANELS: tuple[Panel, ...] = (
+MEASURES: tuple[Measure, ...] = (
     ("p99_change", "p99 latency", False),
     ("capacity_change", "capacity", True),
     ("cost_change", "slot time per answer", False),
@@ -34,191 +34,108 @@ def sweep_curve(outcomes: Sequence[tuple[float, Outcome]], *, what: str, in_forc
     """
     ordered = sorted(outcomes, key=lambda pair: pair[0])
     x = [value for value, _ in ordered]
-    traces: list[dict[str, Any]] = []
-    for name, colour in (("p99", CRIMSON), ("p95", AMBER), ("p50", BLUE)):
-        estimates = [getattr(outcome, f"{name}_ms") for _, outcome in ordered]
-        if name == "p99":
-            traces += _band(x, estimates, colour, "y")
-        traces.append(_line(x, estimates, name, colour, "y", f"{name} %{{y:.4g}} ms at %{{x}}{unit}"))
-    capacity = [outcome.per_second for _, outcome in ordered]
-    full = [outcome.full_rate for _, outcome in ordered]
-    if _moves(capacity):
-        lower, title = capacity, "capacity, recalls/s"
-        traces += _band(x, capacity, TEAL, "y2")
-        traces.append(_line(x, capacity, title, TEAL, "y2", f"%{{y:.4g}} recalls/s at %{{x}}{unit}"))
+
+    def line(field: str, name: str, colour: str, hover: str, *, band: bool = False) -> Line:
+        estimates: list[Estimate] = [getattr(outcome, field) for _, outcome in ordered]
+        values, ends = [e.value for e in estimates], [(e.low, e.high) for e in estimates]
+        about = f"{hover} at %{{x}}{unit}"
+        return Line(x, values, name, colour, hover=about, width=2.2, dots=7, band=ends if band else ())
+
+    latency = [
+        line(f"{name}_ms", name, colour, f"{name} %{{y:.4g}} ms", band=name == "p99")
+        for name, colour in (("p99", CRIMSON), ("p95", AMBER), ("p50", BLUE))
+    ]
+    if limited := _moves([outcome.per_second for _, outcome in ordered]):
+        buys = line("per_second", "capacity, recalls/s", TEAL, "%{y:.4g} recalls/s", band=True)
     else:
-        lower, title = full, "full answers"
-        traces.append(_line(x, full, title, TEAL, "y2", f"%{{y:.2%}} full answers at %{{x}}{unit}"))
-    beyond = [value for value, outcome in ordered if outcome.beyond]
-    shapes = [_upright(in_force, in_force, {"color": MARK, "width": 1.4, "dash": "dash"})]
-    notes = [_note(in_force, f"in force: {in_force:g}{unit}", "left")]
-    if beyond:
-        shapes.append(_upright(_between(x, beyond[0]), beyond[-1] * 1.06, {"width": 0}, fill=FAINT))
-        notes.append(_note(beyond[-1] * 1.06, "beyond what was seen", "right"))
-    ticks = _ticks(x)
-    spec = figure(
-        traces,
-        height=430,
-        shapes=shapes,
-        annotations=notes,
-        xaxis=axis(f"{what}{f',{unit}' if unit else ''}", type="log", tickvals=ticks, anchor="y2"),
-        yaxis=axis("ms", domain=[0.4, 1], **_latency_scale(ordered)),
-        yaxis2=axis(
-            title, domain=[0, 0.3], rangemode="tozero", tickformat=".0%" if lower is full else "~s", nticks=4
-        ),
-    )
-    said = "; ".join(
+        buys = line("full_rate", "full answers", TEAL, "%{y:.2%} full answers")
+    rules = [Rule(in_force, f"in force: {in_force:g}{unit}", before=in_force >= x[len(x) // 2])]
+    if beyond := [value for value, outcome in ordered if outcome.beyond]:
+        rules.append(Rule(_between(x, beyond[0]), "beyond what was seen", to=beyond[-1] * 1.06))
+    figures = (
         f"{value:g}{unit}: p99 {units.ms(o.p99_ms.value)}, {units.rate(o.per_second.value)} at most, "
         f"{units.percent(o.full_rate.value)} full"
         for value, o in ordered
     )
-    return Chart(spec, f"Simulated by {what}, {in_force:g}{unit} in force. {said or 'Nothing yet'}.")
+    words = f"Simulated by {what}, {in_force:g}{unit} in force. {listed(figures, 'Nothing yet')}."
+    values = Axis(f"{what}{f',{unit}' if unit else ''}", kind="log", ticks=_ticks(x))
+    above = Panel(
+        latency, replace(values, title="", labels=False), _latency_axis(ordered), words, rules=rules
+    )
+    up = Axis(buys.name, from_zero=True, percent=not limited, most_ticks=4)
+    below = Panel([buys], values, up, rules=[replace(rule, label="") for rule in rules])
+    return figure(above, below, height=430, heights=(2, 1))
 
 
 def changes(outcomes: Sequence[Outcome]) -> Chart:
     """Draw what each case would change against what is in force, with 95 % intervals: filled where sure."""
     names = [text.plotly(outcome.name, 24) for outcome in outcomes]
-    traces: list[dict[str, Any]] = []
-    layout: dict[str, Any] = {"yaxis": names_axis()}
-    for i, (attribute, title, more_is_better) in enumerate(PANELS, start=1):
-        estimates: list[Estimate] = [getattr(outcome, attribute) for outcome in outcomes]
+    panels = []
+    for place, (field, title, more_is_better) in enumerate(MEASURES):
+        estimates: list[Estimate] = [getattr(outcome, field) for outcome in outcomes]
         ends = [v for e in estimates for v in e if math.isfinite(v)]
         ticks = _change_ticks(min([-0.02, *ends]), max([0.02, *ends]))
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": title,
-                "x": [_known(e.value) for e in estimates],
-                "y": names,
-                "xaxis": f"x{i}" if i > 1 else "x",
-                "showlegend": False,
-                "error_x": _error(estimates, lambda v: v),
-                "marker": {
-                    "size": 11,
-                    "color": [_colour(e, more_is_better) for e in estimates],
-                    "symbol": ["circle" if e.sure else "circle-open" for e in estimates],
-                    "line": {"width": 2},
-                },
-                "customdata": [[percent(e.value), percent(e.low), percent(e.high)] for e in estimates],
-                "hovertemplate": f"%{{y}}: {title} %{{customdata[0]}} "
-                "(%{customdata[1]} to %{customdata[2]})<extra></extra>",
-            }
+        dots = Line(
+            [e.value for e in estimates],
+            names,
+            colour=[_colour(e, more_is_better) for e in estimates],
+            notes=[change_words(e) for e in estimates],
+            hover=f"%{{y}}: {title} %{{customdata}}",
+            width=0,
+            dots=11,
+            hollow=[not e.sure for e in estimates],
+            x_ends=[(e.low, e.high) for e in estimates],
         )
-        width = 1 / len(PANELS)
-        layout[f"xaxis{i}" if i > 1 else "xaxis"] = axis(
-            title,
-            domain=[(i - 1) * width + (0.02 if i > 1 else 0), i * width - 0.02],
-            tickvals=ticks,
-            ticktext=[percent(v) if v else "0 %" for v in ticks],
-            zeroline=True,
-            zerolinecolor=QUIET,
-            zerolinewidth=2,
-        )
-    spec = figure(traces, height=row_height(len(outcomes), each=38), **layout)
-    said = "; ".join(
+        x = Axis(title, ticks={v: percent(v) if v else "0 %" for v in ticks})
+        y = replace(NAMES, labels=place == 0)
+        panels.append(Panel([dots], x, y, rules=[Rule(0.0, dash="dot")]))
+    figures = (
         f"{text.plain(o.name, 24)}: "
-        + ", ".join(f"{title} {told_change(getattr(o, attribute))}" for attribute, title, _ in PANELS)
+        + ", ".join(f"{title} {change_words(getattr(o, field))}" for field, title, _ in MEASURES)
         for o in outcomes
     )
-    return Chart(spec, f"Simulated changes against what is in force. {said or 'Nothing yet'}.")
+    drawn = figure(*panels, height=row_height(len(outcomes), each=38), columns=len(panels))
+    return drawn._replace(
+        alt=f"Simulated changes against what is in force. {listed(figures, 'Nothing yet')}."
+    )
 
 
-def expected_and_came(points: Sequence[Foretold]) -> Chart:
+def expected_and_observed(points: Sequence[Prediction]) -> Chart:
     """Draw what changes were expected to bring against what they brought; on the line they are equal."""
-    ends = [percent_change(v) for p in points for v in (p.expected.value, p.came.value)]
-    most = max([10.0, *(abs(v) * 1.25 for v in ends if v is not None)])
-    traces: list[dict[str, Any]] = [
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "name": "as expected",
-            "x": [-most, most],
-            "y": [-most, most],
-            "line": {"color": MARK, "width": 1.4, "dash": "dash"},
-            "hoverinfo": "skip",
-        },
-        {
-            "type": "scatter",
-            "mode": "markers+text",
-            "name": "config change",
-            "x": [percent_change(p.expected.value) for p in points],
-            "y": [percent_change(p.came.value) for p in points],
-            "text": [text.plotly(p.name, 12) for p in points],
-            "textposition": "top right",
-            "error_x": _error([p.expected for p in points]),
-            "error_y": _error([p.came for p in points]),
-            "marker": {"size": 11, "color": BLUE},
-            "customdata": [[told_change(p.expected), told_change(p.came), units.count(p.n)] for p in points],
-            "hovertemplate": "%{text}: expected %{customdata[0]}, came %{customdata[1]}, "
-            "n = %{customdata[2]}<extra></extra>",
-        },
-    ]
-    spec = figure(
-        traces,
-        height=330,
-        xaxis=axis("expected change of latency", ticksuffix=" %", range=[-most, most]),
-        yaxis=axis("what came", ticksuffix=" %", range=[-most, most]),
+    expected, observed = (
+        [_in_percent(getattr(p, side)) for p in points] for side in ("expected", "observed")
     )
-    said = "; ".join(
-        f"{text.plain(p.name, 12)}: expected {told_change(p.expected)}, came {told_change(p.came)} "
-        f"(n = {units.count(p.n)})"
-        for p in points
+    most = highest([10.0, *(abs(e.value) * 1.25 for e in (*expected, *observed) if math.isfinite(e.value))])
+    equal = Line((-most, most), (-most, most), "as expected", MARK, width=1.4, dash="dash")
+    words = [f"expected {change_words(p.expected)}, observed {change_words(p.observed)}" for p in points]
+    dots = Line(
+        [e.value for e in expected],
+        [e.value for e in observed],
+        "config change",
+        BLUE,
+        labels=[text.plotly(p.name, 12) for p in points],
+        notes=[f"{change}, n = {units.count(p.n)}" for change, p in zip(words, points, strict=True)],
+        hover="%{text}: %{customdata}",
+        width=0,
+        dots=11,
+        x_ends=[(e.low, e.high) for e in expected],
+        y_ends=[(e.low, e.high) for e in observed],
     )
-    return Chart(spec, f"Expected and observed change of latency by config change. {said or 'Nothing yet'}.")
+    figures = (
+        f"{text.plain(p.name, 12)}: {change} (n = {units.count(p.n)})"
+        for change, p in zip(words, points, strict=True)
+    )
+    x, y = (
+        Axis(title, "%", span=(-most, most)) for title in ("expected change of latency", "observed change")
+    )
+    alt = f"Expected and observed change of latency by config change. {listed(figures, 'Nothing yet')}."
+    return figure(Panel([equal, dots], x, y, alt))
 
 
-def _band(x: list[float], estimates: Sequence[Estimate], colour: str, y: str) -> list[dict[str, Any]]:
-    common = {
-        "type": "scatter",
-        "mode": "lines",
-        "x": x,
-        "yaxis": y,
-        "xaxis": "x",
-        "line": {"width": 0, "color": colour},
-        "showlegend": False,
-        "hoverinfo": "skip",
-    }
-    return [
-        {**common, "y": [_known(e.low) for e in estimates]},
-        {**common, "y": [_known(e.high) for e in estimates], "fill": "tonexty", "opacity": 0.5},
-    ]
-
-
-def _line(
-    x: list[float], estimates: Sequence[Estimate], name: str, colour: str, y: str, hover: str
-) -> dict[str, Any]:
-    return {
-        "type": "scatter",
-        "mode": "lines+markers",
-        "name": name,
-        "x": x,
-        "y": [_known(e.value) for e in estimates],
-        "yaxis": y,
-        "xaxis": "x",
-        "line": {"width": 2.2, "color": colour},
-        "marker": {"size": 7},
-        "hovertemplate": f"{hover}<extra></extra>",
-    }
-
-
-def _upright(start: float, end: float, line: dict[str, Any], *, fill: str = CLEAR) -> dict[str, Any]:
-    across = {"x0": start, "x1": end, "yref": "paper", "y0": 0, "y1": 1, "line": line, "layer": "below"}
-    return {"type": "line", **across} if start == end else {"type": "rect", "fillcolor": fill, **across}
-
-
-def _note(at: float, words: str, side: str) -> dict[str, Any]:
-    return {
-        "text": words,
-        "x": math.log10(at),
-        "yref": "paper",
-        "y": 1,
-        "showarrow": False,
-        "xanchor": side,
-        "xshift": 4 if side == "left" else -4,
-        "yanchor": "top",
-        "font": {"size": 11, "color": MARK},
-    }
+def _in_percent(change: Estimate) -> Estimate:
+    """Return a change with its interval in percent; NaN where it is unknown."""
+    ends = (percent_change(v) for v in change)
+    return Estimate(*(math.nan if v is None else v for v in ends))
 
 
 def _between(x: Sequence[float], first: float) -> float:
@@ -226,21 +143,21 @@ def _between(x: Sequence[float], first: float) -> float:
     return math.sqrt(before[-1] * first) if before else first * 0.94
 
 
-def _ticks(x: Sequence[float]) -> list[float]:
+def _ticks(x: Sequence[float]) -> dict[float, str]:
     """Return the values to label: neighbours that are closer than a fifth apart share one label."""
     chosen: list[float] = []
     for value in x:
         if not chosen or value / chosen[-1] > 1.24:
             chosen.append(value)
-    return chosen
+    return {value: f"{value:g}" for value in chosen}
 
 
-def _latency_scale(ordered: Sequence[tuple[float, Outcome]]) -> dict[str, Any]:
+def _latency_axis(ordered: Sequence[tuple[float, Outcome]]) -> Axis:
     values = [estimate.value for _, o in ordered for estimate in (o.p99_ms, o.p50_ms)]
     known = [v for v in values if math.isfinite(v) and v > 0]
     if known and max(known) / min(known) > 20:
-        return {"type": "log", "dtick": 1}
-    return {"rangemode": "tozero"}
+        return Axis("ms", kind="log", step=1)
+    return Axis("ms", from_zero=True)
 
 
 def _moves(estimates: Sequence[Estimate]) -> bool:
@@ -266,28 +183,3 @@ def _change_ticks(low: float, high: float) -> list[float]:
             if low * 1.2 <= value <= high * 1.2 and all(abs(value - other) >= least for other in chosen):
                 chosen.append(value)
     return sorted(chosen)
-
-
-def _error(
-    estimates: Sequence[Estimate], scaled: Callable[[float], float | None] | None = None
-) -> dict[str, Any]:
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [_gap(e.high, e.value, scaled) for e in estimates],
-        "arrayminus": [_gap(e.value, e.low, scaled) for e in estimates],
-        "thickness": 1.4,
-        "width": 3,
-        "color": MARK,
-    }
-
-
-def _gap(high: float, low: float, scaled: Callable[[float], float | None] | None) -> float:
-    if not (math.isfinite(high) and math.isfinite(low)):
-        return 0.0
-    ends = [(scaled or percent_change)(v) or 0.0 for v in (high, low)]
-    return round(max(0.0, ends[0] - ends[1]), 5)
-
-
-def _known(value: float) -> float | None:
-    return round(float(value), 5) if math.isfinite(value) else None

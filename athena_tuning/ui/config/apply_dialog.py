@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import streamlit as st
 
-from athena_tuning.load.run import State
-from athena_tuning.load.whatif_run import WhatIfRun
+from athena_tuning.load.run_handle import State
 from athena_tuning.model import ConfigSet, ConfigVersion, Mode, TuningConfig, TuningStrategy
-from athena_tuning.service import text, units
+from athena_tuning.service import parameter_rows, text
 from athena_tuning.store import ConfigConflict
 from athena_tuning.tuning.simulation.what_if import WhatIf
 from athena_tuning.ui.config import predictions
 from athena_tuning.ui.frame import components, notices
-from athena_tuning.ui.frame.page_context import Here
+from athena_tuning.ui.frame.page_context import PageContext
 
 _PENDING = "pending change"
 _REASON = "reason"
-_WRITING = "change being written"
-_THEN = "then"
+_WRITTEN = "change being written"
+_CASE = "then"
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PendingChange:
     """What a person is about to put in force.
 
     Attributes:
@@ -48,75 +47,91 @@ class Change:
     restores: int | None = None
 
 
-def ask(change: Change) -> None:
-    """Open the dialog for a change; meant for ``on_click``."""
+def button(
+    page: PageContext, label: str, change: PendingChange | None, *, disabled: bool = False, **look: Any
+) -> None:
+    """Draw a button that opens the dialog for a change; disabled for who may not write."""
+    off = disabled or change is None or not page.can_write
+    st.button(label, on_click=show, args=(change,), disabled=off, **look)
+
+
+def show(change: PendingChange) -> None:
+    """Open the dialog for a change; meant for callbacks."""
     st.session_state[_PENDING] = change
     st.session_state[_REASON] = change.reason
 
 
 def is_open() -> bool:
     """Whether a dialog of this module waits for its answer."""
-    return st.session_state.get(_PENDING) is not None or notices.CONFLICT in st.session_state
+    return _PENDING in st.session_state or notices.CONFLICT in st.session_state
 
 
-def undo(here: Here, scope: str, version: int) -> None:
-    """Take back the newest change of a scope; meant for ``on_click``."""
-    st.session_state.pop(_WRITING, None)
+def undo(page: PageContext, scope: str, version: int, reason: str) -> None:
+    """Take back the newest change of a scope; meant for callbacks.
+
+    Args:
+        page: where the button stands.
+        scope: "all" or a query type.
+        version: in force for it, as the person saw it.
+        reason: what is taken back, in the service's words.
+    """
+    st.session_state.pop(_WRITTEN, None)
     notices.act(
-        lambda: here.service.undo(here.actor, expected_version=version, scope=scope),
-        "The last change is undone",
+        lambda: page.service.undo(page.actor, expected_version=version, scope=scope),
+        f"Done: {text.plain(reason)}",
     )
 
 
-def dialog(here: Here) -> None:
+def dialog(page: PageContext) -> None:
     """Draw the dialog for a change that waits for its answer, or for one that somebody else overtook."""
-    overtaken: ConfigConflict | None = st.session_state.get(notices.CONFLICT)
-    change: Change | None = st.session_state.get(_PENDING)
-    if overtaken is not None:
-        st.dialog("Not applied", width="large", on_dismiss=_drop)(_conflict)(here, overtaken)
+    conflict: ConfigConflict | None = st.session_state.get(notices.CONFLICT)
+    change: PendingChange | None = st.session_state.get(_PENDING)
+    if conflict is not None:
+        st.dialog("Not applied", width="large", on_dismiss=_drop_conflict)(_conflict)(page, conflict)
     elif change is not None:
-        st.dialog(change.title, width="medium", on_dismiss=_forget)(_body)(here, change)
+        st.dialog(change.title, width="medium", on_dismiss=_close)(_change)(page, change)
 
 
-def _conflict(here: Here, found: ConfigConflict) -> None:
+def _conflict(page: PageContext, conflict: ConfigConflict) -> None:
     """Draw both sides of a conflict, and the ways on."""
-    there, merged = found.current, _merged(here, found)
+    if notices.CONFLICT not in st.session_state:
+        st.rerun()
+    current, seen = conflict.current, _config_seen(page, conflict)
+    merged = rebased(seen, _config_in_force(page, conflict), conflict.proposed)
     st.text(
-        f"Somebody else wrote first. You looked at version {found.expected}. "
+        f"Somebody else wrote first. You looked at version {conflict.expected}. "
         + (
-            f"Version {there.version} by {text.plain(there.author, 40)} is in force since: "
-            f"{text.plain(there.reason, 160)}"
-            if there
+            f"Version {current.version} by {text.plain(current.author, 40)} is in force since: "
+            f"{text.plain(current.reason, 160)}"
+            if current
             else "Nothing is in force for this scope."
         )
     )
-    components.sheet(
+    components.static_table(
         ["Parameter", "You saw", "In force", "Yours", "Together"],
         [
             (
-                name,
+                parameter_rows.label(name),
                 components.Cell(saw, "was"),
                 components.Cell(theirs, "was"),
                 mine,
                 components.Cell(both, "now"),
             )
-            for name, saw, theirs, mine, both in sides(_seen(here, found), found, merged)
+            for name, saw, theirs, mine, both in sides(seen, conflict, merged)
         ]
         or [("nothing", *(["the same"] * 4))],
     )
     st.caption("Together: what you changed, on top of what is in force; where both changed it, yours.")
     with st.container(horizontal=True, horizontal_alignment="right"):
-        done = st.button("Drop mine", on_click=_drop)
-        done |= st.button(
+        st.button("Drop mine", on_click=_drop_conflict)
+        st.button(
             "Apply mine on top",
             type="primary",
             icon=":material/merge:",
             on_click=_rebase,
-            args=(here, found),
-            disabled=not here.can_write,
+            args=(page, conflict, merged),
+            disabled=not page.can_write,
         )
-    if done:
-        st.rerun()
 
 
 def sides(seen: TuningConfig, error: ConfigConflict, merged: TuningConfig) -> list[tuple[str, ...]]:
@@ -124,7 +139,7 @@ def sides(seen: TuningConfig, error: ConfigConflict, merged: TuningConfig) -> li
     in_force = error.current.config if error.current else seen
     columns = [config.to_dict() for config in (seen, in_force, error.proposed, merged)]
     return [
-        (name, *(units.setting(values[name]) for values in columns))
+        (name, *(parameter_rows.written(name, values[name]) for values in columns))
         for name in columns[0]
         if any(values[name] != columns[0][name] for values in columns)
     ]
@@ -144,139 +159,134 @@ def rebased(seen: TuningConfig, in_force: TuningConfig, wanted: TuningConfig) ->
     return TuningConfig.from_dict({**in_force.to_dict(), **changed})
 
 
-def _body(here: Here, change: Change) -> None:
-    at = here.service.configs().in_scope(change.scope) or here.service.configs().default
+def _change(page: PageContext, change: PendingChange) -> None:
+    """Draw what a change would do, the field for its reason, and Apply; a refusal shows here."""
+    if _PENDING not in st.session_state:
+        st.rerun()
+    configs = page.service.configs()
+    at = configs.in_scope(change.scope) or configs.default
     differences(at, change.config, mode=change.mode)
     whom = "all query types" if change.scope == "all" else f"recalls of type {text.plain(change.scope, 30)}"
     st.text(f"For {whom}, on top of version {change.base}. The next recall uses it.")
     if change.config != at.config:
-        with st.container(key="foretold"):
+        with st.container(key="predicted"):
             st.markdown("**Predicted on the newest recalls**")
-            _predicted(here, change)
+            _prediction(page, change)
     st.text_input("Reason", key=_REASON, max_chars=500, placeholder="Why? The history will say so.")
+    notices.show()
     with st.container(horizontal=True, horizontal_alignment="right"):
-        done = st.button("Cancel", on_click=_forget)
-        done |= st.button(
+        st.button("Cancel", on_click=_close)
+        st.button(
             "Apply",
             type="primary",
             icon=":material/check:",
-            disabled=not here.can_write,
+            disabled=not page.can_write,
             on_click=_apply,
-            args=(here, change),
+            args=(page, change),
         )
-    if done:
-        st.rerun()
 
 
-def _predicted(here: Here, change: Change) -> None:
+def _prediction(page: PageContext, change: PendingChange) -> None:
     try:
-        run = here.service.forecast({_THEN: change.config}, change.scope)
+        run = page.service.forecast({_CASE: change.config}, change.scope)
     except ValueError as busy:
         st.caption(f"No prediction: {busy}.")
         return
-    if run.state is State.RUNNING:
-        st.fragment(lambda: _until_predicted(run), run_every=0.6)()
-    else:
-        predictions.effect(run, _THEN)
-
-
-def _until_predicted(run: WhatIfRun) -> None:
-    """Draw the wait and then what came, in its place: a dialog that is drawn anew loses what was typed."""
-    predictions.effect(run, _THEN)
+    # While it runs it is a fragment of its own: a dialog that is drawn anew loses what was typed.
+    every = 0.6 if run.state is State.RUNNING else None
+    st.fragment(lambda: predictions.effect(run, _CASE), run_every=every)()
 
 
 def differences(at: ConfigVersion, wanted: TuningConfig, *, mode: Mode | None = None) -> None:
     """Draw what a config would change."""
-    rows: list[tuple[object, ...]] = [
-        (name, components.Cell(units.setting(a), "was"), components.Cell(units.setting(b), "now"))
-        for name, (a, b) in at.config.changes_to(wanted).items()
-    ]
+    changes = [(row.label, row.before, row.after) for row in parameter_rows.changes(at.config, wanted)]
     if mode is not None and mode is not at.mode:
-        rows.append(("mode", components.Cell(at.mode.value, "was"), components.Cell(mode.value, "now")))
-    if rows:
-        components.sheet(["Parameter", f"In force (v{at.version})", "Then"], rows)
+        changes.append(("mode", at.mode.value, mode.value))
+    if changes:
+        components.static_table(
+            ["Parameter", f"In force (v{at.version})", "Then"],
+            [
+                (name, components.Cell(was, "was"), components.Cell(then, "now"))
+                for name, was, then in changes
+            ],
+        )
     else:
         st.text("No value changes; the history gets a new version all the same.")
 
 
-def _apply(here: Here, change: Change) -> None:
+def _apply(page: PageContext, change: PendingChange) -> None:
     reason = st.session_state.get(_REASON, "")
 
-    def write() -> object:
-        st.session_state[_WRITING] = replace(change, reason=reason)
-        if change.strategy is not None:
-            return here.service.switch_strategy(
-                here.actor,
-                change.strategy,
-                expected_version=change.base,
-                reason=reason,
-                config=change.config,
-                foretold=_known(here, change),
-            )
-        return here.service.apply(
-            here.actor,
-            change.config,
-            expected_version=change.base,
-            reason=reason,
-            scope=change.scope,
-            mode=change.mode,
-            restores=change.restores,
-            foretold=_known(here, change),
-        )
+    def write() -> None:
+        st.session_state[_WRITTEN] = replace(change, reason=reason)
+        _write(page, change, reason)
+        _close()
 
-    _and_forget(write, f"{change.title}: in force for the next recall")
+    notices.act(write, f"{change.title}: in force for the next recall")
+    if notices.CONFLICT in st.session_state:
+        _close()
 
 
-def _and_forget(write: Callable[[], object], done: str) -> None:
-    notices.act(write, done)
-    _forget()
+def _write(page: PageContext, change: PendingChange, reason: str) -> None:
+    service, scope = page.service, change.scope
+    seen: dict[str, Any] = {"expected_version": change.base, "reason": reason}
+    at = service.configs().in_scope(scope) or service.configs().default
+    if change.mode is not None and change.restores is None and change.config == at.config:
+        service.set_mode(page.actor, change.mode, scope=scope, **seen)
+        return
+    seen["foretold"] = _finished_prediction(page, change)
+    if change.strategy is not None:
+        service.switch_strategy(page.actor, change.strategy, config=change.config, **seen)
+    elif change.restores == 0:
+        service.end_exception(page.actor, scope, **seen)
+    elif change.restores is not None:
+        service.roll_back(page.actor, change.restores, **seen)
+    else:
+        service.apply(page.actor, change.config, scope=scope, mode=change.mode, **seen)
 
 
-def _drop() -> None:
+def _drop_conflict() -> None:
     st.session_state.pop(notices.CONFLICT, None)
 
 
-def _forget() -> None:
+def _close() -> None:
     st.session_state.pop(_PENDING, None)
 
 
-def _known(here: Here, change: Change) -> WhatIf | None:
+def _finished_prediction(page: PageContext, change: PendingChange) -> WhatIf | None:
     """Return what the dialog's simulation said, if it had ended by the time that the person applied."""
     try:
-        return here.service.forecast({_THEN: change.config}, change.scope).found
+        return page.service.forecast({_CASE: change.config}, change.scope).found
     except ValueError:
         return None
 
 
-def _seen(here: Here, found: ConfigConflict) -> TuningConfig:
+def _config_seen(page: PageContext, conflict: ConfigConflict) -> TuningConfig:
     """Return the config that the writer saw: its version's, or the one that holds where there is none."""
-    past = here.service.history(500)
-    version = next((v for v in past if v.version == found.expected), None)
+    past = page.service.history(500)
+    version = next((v for v in past if v.version == conflict.expected), None)
     if version is not None:
         return version.config
-    change: Change | None = st.session_state.get(_WRITING)
+    change: PendingChange | None = st.session_state.get(_WRITTEN)
     alone = change is None or change.scope == "all"
-    return ConfigSet().default.config if alone else here.service.configs().default.config
+    return ConfigSet().default.config if alone else page.service.configs().default.config
 
 
-def _merged(here: Here, found: ConfigConflict) -> TuningConfig:
-    seen = _seen(here, found)
-    in_force = found.current.config if found.current else here.service.configs().default.config
-    return rebased(seen, in_force, found.proposed)
+def _config_in_force(page: PageContext, conflict: ConfigConflict) -> TuningConfig:
+    return conflict.current.config if conflict.current else page.service.configs().default.config
 
 
-def _rebase(here: Here, found: ConfigConflict) -> None:
-    merged = _merged(here, found)
-    scope = found.current.scope if found.current else "all"
-    wanted: Change = st.session_state.get(_WRITING) or Change("", 0, merged, scope)
-    st.session_state.pop(notices.CONFLICT, None)
-    at = here.service.configs().in_scope(wanted.scope)
-    ask(
+def _rebase(page: PageContext, conflict: ConfigConflict, merged: TuningConfig) -> None:
+    scope = conflict.current.scope if conflict.current else "all"
+    wanted: PendingChange = st.session_state.get(_WRITTEN) or PendingChange("", 0, merged, scope)
+    _drop_conflict()
+    at = page.service.configs().in_scope(wanted.scope)
+    show(
         replace(
             wanted,
             title="Apply on top of the newest version",
             base=at.version if at else 0,
             config=merged,
-            strategy=None,
+            restores=0 if wanted.restores == 0 else None,  # what is merged is no earlier version
         )
     )

@@ -1,4 +1,4 @@
-"""What a config would bring, as pages tell it: rows, words and the wait for a simulation."""
+"""What a config would bring: rows and words of a simulation, and the wait for it."""
 
 from __future__ import annotations
 
@@ -8,90 +8,80 @@ from typing import Any
 
 import streamlit as st
 
-from athena_tuning.load.run import State
+from athena_tuning.load.run_handle import State
 from athena_tuning.load.whatif_run import WhatIfRun
 from athena_tuning.model import Candidate, Decision
-from athena_tuning.service import units
-from athena_tuning.service.chart_rows import told_change
+from athena_tuning.service import parameter_rows, units
+from athena_tuning.service.chart_rows import change_words, percent
 from athena_tuning.tuning.settings import SEARCH
 from athena_tuning.tuning.simulation.what_if import Estimate, Outcome, WhatIf
 from athena_tuning.ui.frame import components
 from athena_tuning.ui.frame.components import Cell
-from athena_tuning.ui.frame.page_context import Here
+from athena_tuning.ui.frame.page_context import PageContext
 
 IMMATERIAL = 0.01
 """Log ratio below which a change is not coloured, however sure it is."""
 
 
-def before_and_after(found: WhatIf, outcome: Outcome) -> tuple[list[Cell], list[tuple[Any, ...]]]:
+def before_and_after(result: WhatIf, outcome: Outcome) -> tuple[list[Cell], list[tuple[Any, ...]]]:
     """Return the columns and rows of a table that compares an outcome with what is in force."""
-    base = found.base
     heads = [Cell(""), Cell("In force", "n"), Cell("Then", "n"), Cell("Change, 95 % interval", "n")]
-    rows: list[tuple[Any, ...]] = [
-        ("p50", units.ms(base.p50_ms.value), units.ms(outcome.p50_ms.value), ""),
-        ("p95", units.ms(base.p95_ms.value), units.ms(outcome.p95_ms.value), ""),
-        (
-            "p99",
-            units.ms(base.p99_ms.value),
-            units.ms(outcome.p99_ms.value),
-            toned(outcome.p99_change, more_is_better=False),
-        ),
-        (
-            "capacity, recalls/s",
-            units.rate(base.per_second.value),
-            units.rate(outcome.per_second.value),
-            _capacity(outcome),
-        ),
-        (
-            "slot time per answer",
-            units.ms(base.slot_ms.value),
-            units.ms(outcome.slot_ms.value),
-            toned(outcome.cost_change, more_is_better=False),
-        ),
-        ("full answers", units.percent(base.full_rate.value), units.percent(outcome.full_rate.value), ""),
+    p99, slots = (coloured(e, more_is_better=False) for e in (outcome.p99_change, outcome.cost_change))
+    rows = [
+        (name, *(write(getattr(each, field).value) for each in (result.base, outcome)), change)
+        for name, field, write, change in (
+            ("p50", "p50_ms", units.ms, ""),
+            ("p95", "p95_ms", units.ms, ""),
+            ("p99", "p99_ms", units.ms, p99),
+            ("capacity, recalls/s", "per_second", units.rate, _capacity(outcome)),
+            ("slot time per answer", "slot_ms", units.ms, slots),
+            ("full answers", "full_rate", units.percent, ""),
+        )
     ]
     return heads, rows
 
 
-def toned(change: Estimate, *, more_is_better: bool) -> Cell:
+def coloured(change: Estimate, *, more_is_better: bool) -> Cell:
     """Return a change with its interval as a cell, coloured where it is sure."""
     if not change.sure or abs(change.value) < IMMATERIAL:
-        return Cell(told_change(change), "was")
-    return Cell(told_change(change), "good" if (change.value > 0) is more_is_better else "bad")
+        return Cell(change_words(change), "was")
+    return Cell(change_words(change), "good" if (change.value > 0) is more_is_better else "bad")
 
 
 def _capacity(outcome: Outcome) -> Cell:
-    cell = toned(outcome.capacity_change, more_is_better=True)
+    cell = coloured(outcome.capacity_change, more_is_better=True)
     return Cell(cell.value, "was") if outcome.beyond else cell
 
 
-def confidence(run: WhatIfRun, name: str) -> Cell:
+def confidence(run: WhatIfRun | None, name: str) -> Cell:
     """Return how sure it is that a case helps, with what it does to p99."""
-    if run.state is State.RUNNING:
-        return Cell("simulating…", "was")
-    outcome = outcome_of(run, name)
+    outcome = outcome_of(run, name) if run is not None else None
     if outcome is None:
-        return Cell("not simulated", "was")
-    gain, told = outcome.gain, f"p99 {told_change(outcome.p99_change)}"
+        return Cell(_missing(run), "was")
+    gain, p99 = outcome.gain, f"p99 {change_words(outcome.p99_change)}"
     if outcome.beyond:
-        return Cell(f"a guess: beyond what was seen; {told}", "was")
+        return Cell(f"a guess: beyond what was seen; {p99}", "was")
     if gain.high < 0:
-        return Cell(f"surely better; {told}", "good")
+        return Cell(f"surely better; {p99}", "good")
     if gain.low > 0:
-        return Cell(f"surely worse; {told}", "bad")
-    return Cell("no difference" if gain == (0.0, 0.0, 0.0) else f"not sure; {told}", "was")
+        return Cell(f"surely worse; {p99}", "bad")
+    return Cell("no difference" if gain == (0.0, 0.0, 0.0) else f"not sure; {p99}", "was")
 
 
-def in_short(run: WhatIfRun, name: str) -> list[tuple[Any, ...]]:
+def changes_in_short(run: WhatIfRun, name: str) -> list[tuple[Any, ...]]:
     """Return rows (measure, change) of what a case would bring; one that says so while it is not known."""
     outcome = outcome_of(run, name)
     if outcome is None:
-        return [("predicted", Cell("simulating…" if run.state is State.RUNNING else "not simulated", "was"))]
+        return [("predicted", Cell(_missing(run), "was"))]
     return [
-        ("p99", toned(outcome.p99_change, more_is_better=False)),
+        ("p99", coloured(outcome.p99_change, more_is_better=False)),
         ("capacity, a guess" if outcome.beyond else "capacity", _capacity(outcome)),
-        ("slot time per answer", toned(outcome.cost_change, more_is_better=False)),
+        ("slot time per answer", coloured(outcome.cost_change, more_is_better=False)),
     ]
+
+
+def _missing(run: WhatIfRun | None) -> str:
+    return "simulating…" if run is not None and run.state is State.RUNNING else "not simulated"
 
 
 def outcome_of(run: WhatIfRun, name: str) -> Outcome | None:
@@ -108,34 +98,33 @@ def effect(run: WhatIfRun, name: str) -> None:
     elif outcome is None or run.found is None:
         st.caption(f"No prediction: {run.failure or 'the simulation was stopped'}.")
     else:
-        components.sheet(*before_and_after(run.found, outcome))
+        components.static_table(*before_and_after(run.found, outcome))
 
 
-def considered(decision: Decision) -> None:
+def candidates(decision: Decision) -> None:
     """Draw what else a decision looked at, what each would have brought, and why none of it was taken."""
     if not decision.candidates:
         return
-    kept = decision.before == decision.after
-    why = [Cell("Why not", "wide")] if kept else []
-    components.sheet(
+    stays = decision.before == decision.after
+    components.static_table(
         [
             "Considered",
             Cell(f"Objective of {decision.after.strategy}, less is better", "n"),
             Cell("95 % interval", "n"),
-            *why,
+            *([Cell("Why not", "wide")] if stays else []),
         ],
         [
             (
                 ", ".join(
-                    f"{name} {units.setting(then)}"
-                    for name, (_, then) in decision.before.changes_to(candidate.config).items()
+                    f"{row.label} {row.after}"
+                    for row in parameter_rows.changes(decision.before, candidate.config)
                 )
                 or "as it is",
-                components.change_of(candidate.predicted),
-                f"{components.change_of(candidate.low)} to {components.change_of(candidate.high)}"
+                percent(candidate.predicted),
+                f"{percent(candidate.low)} to {percent(candidate.high)}"
                 if candidate.low < candidate.high
                 else units.UNKNOWN,
-                *([_why_not(candidate)] if kept else []),
+                *([_why_not(candidate)] if stays else []),
             )
             for candidate in decision.candidates[:3]
         ],
@@ -145,33 +134,31 @@ def considered(decision: Decision) -> None:
 def _why_not(candidate: Candidate) -> str:
     if candidate.predicted >= 0:
         return "no gain"
-    return (
-        f"gains less than {units.percent(-math.expm1(-SEARCH.gain), 0)}"
-        if candidate.predicted > -SEARCH.gain
-        else "the gain is not sure"
-    )
+    if candidate.predicted > -SEARCH.gain:
+        return f"gains less than {units.percent(-math.expm1(-SEARCH.gain), 0)}"
+    return "the gain is not sure"
 
 
-def grounds(found: WhatIf, *, as_recorded: bool = True) -> str:
+def grounds(result: WhatIf, *, as_recorded: bool = True) -> str:
     """Return what a simulation rests on, and how near it comes to what was measured."""
-    told = (
-        f"{units.count(found.recalls)} recalls of {units.seconds(found.seconds)} met again; what is in force "
-        f"comes to p99 {units.ms(found.base.p99_ms.value)}"
+    words = (
+        f"{units.count(result.recalls)} recalls of {units.seconds(result.seconds)} simulated again; what is "
+        f"in force comes to p99 {units.ms(result.base.p99_ms.value)}"
     )
-    told += f", measured was {units.ms(found.measured_p99_ms)}." if as_recorded else "."
-    if found.given_up:
-        told += (
-            f" {units.count(found.given_up)} tasks had been given up at a timeout: how they would have gone "
+    words += f", measured was {units.ms(result.measured_p99_ms)}." if as_recorded else "."
+    if result.given_up:
+        words += (
+            f" {units.count(result.given_up)} tasks had been given up at a timeout: how they would have gone "
             "on is an estimate."
         )
-    return told
+    return words
 
 
-def wait(here: Here, run: WhatIfRun, *, unless: Callable[[], bool]) -> None:
+def wait(page: PageContext, run: WhatIfRun, *, unless: Callable[[], bool]) -> None:
     """Draw the page anew when a run has ended; nothing if it has.
 
     Args:
-        here: the page.
+        page: where it stands.
         run: what is waited for.
         unless: whether a dialog is open, in which what is typed would be lost.
     """
@@ -182,4 +169,4 @@ def wait(here: Here, run: WhatIfRun, *, unless: Callable[[], bool]) -> None:
         if run.state is not State.RUNNING and not unless():
             st.rerun()
 
-    here.live(look, every=0.7)
+    page.live(look, every=0.7)

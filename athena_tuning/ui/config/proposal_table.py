@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import streamlit as st
-
 from athena_tuning.load.whatif_run import WhatIfRun
 from athena_tuning.model import ConfigVersion, Decision, TuningConfig, TuningStrategy
-from athena_tuning.service import text, units, window_reads
+from athena_tuning.service import parameter_rows, text, units
 from athena_tuning.ui.config import apply_dialog, predictions
-from athena_tuning.ui.config.apply_dialog import Change
+from athena_tuning.ui.config.apply_dialog import PendingChange
 from athena_tuning.ui.frame import components
 from athena_tuning.ui.frame.components import Cell
-from athena_tuning.ui.frame.page_context import Here
+from athena_tuning.ui.frame.page_context import PageContext
 
 PROPOSAL = "proposal"
 
@@ -37,16 +35,16 @@ def cases(decision: Decision) -> dict[str, TuningConfig]:
 
 
 def forecasts(
-    here: Here, decision: Decision, strategies: Mapping[TuningStrategy, TuningConfig], scope: str
+    page: PageContext, decision: Decision, strategies: Mapping[TuningStrategy, TuningConfig], scope: str
 ) -> tuple[WhatIfRun | None, WhatIfRun | None]:
     """Return the runs that simulate the proposal and the strategies; one run for both where it can be."""
     by_strategy = {strategy.value: config for strategy, config in strategies.items()}
     proposed = cases(decision)
     try:
         if scope == "all":
-            run = here.service.forecast({**proposed, **by_strategy})
+            run = page.service.forecast({**proposed, **by_strategy})
             return run, run
-        return here.service.forecast(proposed, scope), here.service.forecast(by_strategy)
+        return page.service.forecast(proposed, scope), page.service.forecast(by_strategy)
     except ValueError:  # too many wait: the page says that nothing is predicted
         return None, None
 
@@ -54,11 +52,11 @@ def forecasts(
 def table(decision: Decision, run: WhatIfRun | None) -> None:
     """Draw current, proposed, change, why and confidence of every parameter, and what was considered."""
     if decision.before == decision.after:
-        _stays(decision)
+        _unchanged(decision)
         return
     before, after = decision.before.to_dict(), decision.after.to_dict()
-    alone = decision.before.changes_to(decision.after)
-    components.sheet(
+    several = len(decision.before.changes_to(decision.after)) > 1
+    components.static_table(
         [
             "Parameter",
             "In force",
@@ -69,64 +67,46 @@ def table(decision: Decision, run: WhatIfRun | None) -> None:
         ],
         [
             (
-                name,
-                Cell(was, "was" if differs else ""),
-                Cell(then if differs else "as it is", "now" if differs else "was"),
-                Cell(units.step(before[name], after[name]), "wide" if differs else "wide was"),
-                why,
-                _confidence(run, name if len(alone) > 1 else PROPOSAL) if differs else "",
+                row.label,
+                Cell(row.before, "was"),
+                Cell(row.after, "now"),
+                Cell(units.step(before[row.name], after[row.name]), "wide"),
+                row.why,
+                predictions.confidence(run, row.name if several else PROPOSAL),
             )
-            for name, was, then, why, differs in window_reads.proposal_rows(decision)
+            if row.differs
+            else (row.label, row.before, Cell("as it is", "was"), Cell("", "wide"), row.why, "")
+            for row in parameter_rows.decided(decision)
         ],
         limit=320,
     )
 
 
-def _stays(decision: Decision) -> None:
-    why = {reason.parameter: reason.rule for reason in decision.reasons}
-    told = [Cell("Why", "why")] if why else []
-    components.sheet(
-        ["Parameter", "In force", "Proposed", *told],
-        [
-            (name, units.setting(value), Cell("as it is", "was"), *([why.get(name, "")] if why else []))
-            for name, value in decision.before.to_dict().items()
-        ],
-    )
-    predictions.considered(decision)
+def _unchanged(decision: Decision) -> None:
+    why = {parameter_rows.label(reason.parameter): reason.rule for reason in decision.reasons}
+    rows = [
+        (name, value, Cell("as it is", "was"), why.get(name, ""))
+        for name, value in parameter_rows.all_of(decision.before)
+    ]
+    shown = 4 if why else 3
+    columns: list[str | Cell] = ["Parameter", "In force", "Proposed", Cell("Why", "why")]
+    components.static_table(columns[:shown], [row[:shown] for row in rows])
+    predictions.candidates(decision)
 
 
-def button(here: Here, decision: Decision, base: int, scope: str) -> None:
+def button(page: PageContext, decision: Decision, base: int, scope: str) -> None:
     """Draw the button that opens the dialog for a proposal."""
-    st.button(
-        "Apply the proposal",
-        type="primary",
-        icon=":material/check:",
-        disabled=not here.can_write,
-        on_click=apply_dialog.ask,
-        args=(
-            Change(
-                "Apply the tuner's proposal",
-                base,
-                decision.after,
-                scope,
-                text.plain(decision.summary, 300),
-            ),
-        ),
-    )
+    reason = text.plain(parameter_rows.summary_of(decision), 300)
+    change = PendingChange("Apply the tuner's proposal", base, decision.after, scope, reason)
+    apply_dialog.button(page, "Apply the proposal", change, type="primary", icon=":material/check:")
 
 
-def strategies_of(here: Here) -> dict[TuningStrategy, TuningConfig]:
+def strategies_of(page: PageContext) -> dict[TuningStrategy, TuningConfig]:
     """Return what each strategy would set for all types on today's evidence."""
-    at = here.service.configs().default
-    return {strategy: here.service.under_strategy(strategy, at) for strategy in TuningStrategy}
+    at = page.service.configs().default
+    return {strategy: page.service.under_strategy(strategy, at) for strategy in TuningStrategy}
 
 
 def in_force(at: ConfigVersion) -> None:
     """Draw what is in force, for as long as nothing is proposed."""
-    components.sheet(
-        ["Parameter", "In force"], [(n, units.setting(v)) for n, v in at.config.to_dict().items()]
-    )
-
-
-def _confidence(run: WhatIfRun | None, name: str) -> Cell:
-    return Cell("not simulated", "was") if run is None else predictions.confidence(run, name)
+    components.static_table(["Parameter", "In force"], parameter_rows.all_of(at.config))

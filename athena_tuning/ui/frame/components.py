@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import html
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -13,24 +12,46 @@ import streamlit as st
 from athena_tuning.model import QueryMetrics
 from athena_tuning.service import text, units
 from athena_tuning.service.window_reads import SAME, Kpi, record_row
-from athena_tuning.ui import charts
-from athena_tuning.ui.charts.chart import Chart
+from athena_tuning.ui.charts import latency_charts
+from athena_tuning.ui.charts.panel import Chart
+from athena_tuning.ui.charts.plotly_figure import CONFIG
 from athena_tuning.ui.frame import notices
 from athena_tuning.ui.frame.navigation import page_file
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from athena_tuning.service.tuning_service import TuningService
-    from athena_tuning.ui.frame.page_context import Here
+    from athena_tuning.ui.frame.page_context import PageContext
 
 
 class Cell(NamedTuple):
-    """A table cell with a class: "n" number, "was", "now", "wide" (left out on narrow screens)."""
+    """A table cell.
+
+    Attributes:
+        value: what it says.
+        kind: its classes: "n" number, "was", "now", "wide" (left out on narrow screens).
+        share: length of a bar behind it, of the cell's width; 0 draws none.
+    """
 
     value: object
     kind: str = ""
+    share: float = 0.0
 
 
-def sheet(columns: Sequence[str | Cell], rows: Sequence[Sequence[object]], *, limit: int = 240) -> None:
+def heads(kind: str, *names: str) -> list[Cell]:
+    """Return heads of columns of one kind.
+
+    Example:
+        >>> heads("n", "p50", "p99")
+        [Cell(value='p50', kind='n', share=0.0), Cell(value='p99', kind='n', share=0.0)]
+    """
+    return [Cell(name, kind) for name in names]
+
+
+def static_table(
+    columns: Sequence[str | Cell], rows: Sequence[Sequence[object]], *, limit: int = 240
+) -> None:
     """Draw a small table, if it has rows. Text is shown as it is, at most ``limit`` characters of it."""
     if not rows:
         return
@@ -46,12 +67,49 @@ def sheet(columns: Sequence[str | Cell], rows: Sequence[Sequence[object]], *, li
     st.html(f'<div class="scroll"><table class="sheet">{head}<tbody>{body}</tbody></table></div>')
 
 
+def table(
+    frame: pd.DataFrame, columns: Mapping[str, Any], key: str, *, alt: str, tall: int = 420, **more: Any
+) -> Any:
+    """Draw columns of a table, which a reader may sort. Texts are shown as they are.
+
+    Args:
+        frame: what to show.
+        columns: by the name of a column its label, or how it is shown.
+        key: of the widget.
+        alt: what the table is, in words.
+        tall: largest height in pixels; beyond it the table scrolls.
+        more: as ``st.dataframe`` takes it.
+    """
+    shown = frame[list(columns)]
+    known = shown.notna()
+    texts = {
+        name: [text.plain(value, 240) for value in shown[name].astype(object).where(known[name], "")]
+        for name in columns
+        if shown.dtypes[name].kind == "O"
+    }
+    return st.dataframe(
+        shown.assign(**texts),
+        hide_index=True,
+        key=key,
+        height=min(tall, 38 + 35 * len(shown)),
+        column_config=dict(columns),
+        placeholder="",
+        alt=alt,
+        **more,
+    )
+
+
+def moment_column(label: str, timezone: str) -> Any:
+    """Return how a column of times is shown."""
+    return st.column_config.DatetimeColumn(label, format="YYYY-MM-DD HH:mm:ss", timezone=timezone)
+
+
 @contextmanager
 def card(key: str, title: str | None = None, note: str | None = None) -> Iterator[None]:
     """A card with a title and a line that says how to read it. Both are the project's own words."""
     with st.container(key=f"card-{key}", gap="small", height="stretch"):
         if title:
-            st.markdown(f"#### {title}", help=note)
+            st.markdown(f"## {title}", help=note)
         yield
 
 
@@ -62,7 +120,19 @@ def live_chart(chart: Chart, key: str, *, height: int = 260, **more: Any) -> Any
 
 def analysis_chart(chart: Chart, key: str, **more: Any) -> Any:
     """Draw a Plotly chart."""
-    return st.plotly_chart(chart.spec, key=key, config=charts.CONFIG, alt=chart.alt, **more)
+    return st.plotly_chart(chart.spec, key=key, config=CONFIG, alt=chart.alt, **more)
+
+
+def metrics(*figures: tuple[str, str, str | None], width: int = 165) -> None:
+    """Draw figures side by side, all alike.
+
+    Args:
+        figures: name, value and, where it needs one, an explanation.
+        width: least width of one in px.
+    """
+    with st.grid(len(figures), min_column_width=width, gap="small"):
+        for name, value, about in figures:
+            st.metric(name, value, height="stretch", help=about)
 
 
 def kpi(item: Kpi) -> None:
@@ -82,10 +152,10 @@ def kpi(item: Kpi) -> None:
     )
 
 
-def records(found: Sequence[QueryMetrics], timezone: str, key: str, **more: Any) -> Any:
+def records(recalls: Sequence[QueryMetrics], timezone: str, key: str, **more: Any) -> Any:
     """Draw recalls as a table. The texts are shown as they are."""
     return st.dataframe(
-        [record_row(record, timezone) for record in found],
+        [record_row(record, timezone) for record in recalls],
         hide_index=True,
         key=key,
         column_config={
@@ -94,17 +164,17 @@ def records(found: Sequence[QueryMetrics], timezone: str, key: str, **more: Any)
             "Query": st.column_config.TextColumn(width="large"),
             "Config": st.column_config.NumberColumn("v", format="%d", width=50),
         },
-        alt=f"{len(found)} recalls, slowest {units.ms(found[0].latency_ms) if found else '–'}",
+        alt=f"{len(recalls)} recalls, slowest {units.ms(recalls[0].latency_ms) if recalls else '–'}",
         **more,
     )
 
 
-def slow_sheet(found: Sequence[QueryMetrics], timezone: str) -> None:
+def slow_recalls(recalls: Sequence[QueryMetrics], timezone: str) -> None:
     """Draw recalls as a small table that costs few bytes to renew."""
-    rows = [record_row(record, timezone) for record in found]
-    sheet(
-        [Cell("Latency", "n"), "Query", Cell("Type", "wide"), Cell("Layers", "wide"), Cell("Answer", "wide"),
-         Cell("Config", "n wide"), Cell("When", "n wide")],
+    rows = [record_row(record, timezone) for record in recalls]
+    static_table(
+        [Cell("Latency", "n"), "Query", *heads("wide", "Type", "Layers", "Answer"),
+         *heads("n wide", "Config", "When")],
         [
             (units.ms(r["Latency"]), r["Query"], r["Type"], r["Layers"], r["Answer"], f"v{r['Config']}",
              r["When"])
@@ -118,7 +188,7 @@ def waterfall(record: QueryMetrics, timezone: str) -> None:
     """Draw one recall: its text, what became of it, and its layers along its time."""
     st.code(text.plain(record.query_text, 400), language=None, wrap_lines=True)
     if record.tasks:
-        analysis_chart(charts.waterfall(record), f"waterfall-{record.query_id}")
+        analysis_chart(latency_charts.waterfall(record), f"waterfall-{record.query_id}")
     elif record.cache_hit:
         empty("The cache answered: no layer ran.", icon="bolt")
     else:
@@ -136,7 +206,7 @@ def workers_in_force(service: TuningService) -> None:
     """Draw which manager runs which version."""
     head, workers = service.configs().head, service.workers()
     alive = [worker for worker in workers if service.is_alive(worker)]
-    sheet(
+    static_table(
         ["Manager", Cell("Version", "n"), Cell("Seen", "n")],
         [
             (
@@ -155,20 +225,6 @@ def workers_in_force(service: TuningService) -> None:
     )
 
 
-def change_of(log_ratio: float | None) -> str:
-    """Write a log ratio of the objective as a change in percent; lower is better.
-
-    Example:
-        >>> import math
-        >>> change_of(math.log(0.8)), change_of(math.log(1.1)), change_of(0.001), change_of(None)
-        ('−20 %', '+10 %', '±0 %', '–')
-    """
-    if log_ratio is None or not math.isfinite(log_ratio):
-        return units.UNKNOWN
-    change = round(math.expm1(log_ratio) * 100)
-    return f"{'±' if change == 0 else '+' if change > 0 else '−'}{abs(change)} %"
-
-
 def chosen_cell(event: Any, chart: Chart) -> tuple[int, int] | None:
     """Return hour and weekday of the heatmap's chosen cell; None without one."""
     cells = chart.spec["series"][0]["data"]
@@ -179,33 +235,37 @@ def chosen_cell(event: Any, chart: Chart) -> tuple[int, int] | None:
     return None
 
 
-def nothing_yet(here: Here) -> None:
+def empty_view(page: PageContext) -> None:
     """Say that the view is empty and offer what fills it."""
-    service = here.service
-    seen, needed = service.enough()
+    service = page.service
+    recalls, needed = service.enough()
     with card("empty", "Nothing to show for this view"):
-        if seen < needed:
-            st.text(f"{seen} of {needed} recalls needed before anything can be concluded.")
-            if seen:  # an empty bar is drawn as a stray dot
-                st.progress(seen / needed)
+        if recalls < needed:
+            st.text(f"{recalls} of {needed} recalls needed before anything can be concluded.")
+            if recalls:  # an empty bar is drawn as a stray dot
+                st.progress(recalls / needed)
         else:
             st.text(
                 "There are recalls, but none in this period with this filter. "
                 "Take a longer period, or all queries."
             )
-        samples_menu(here, "empty")
+        samples_menu(page, "empty")
         with st.container(horizontal=True):
-            st.page_link(
-                page_file("workloads"), label="Bring a file, or ask the memory", icon=":material/upload_file:"
-            )
-            if here.can_write and service.embedded is not None and not service.embedded.demo_is_on:
+            label = "Bring a file, or simulate a day"
+            st.page_link(page_file("workloads"), label=label, icon=":material/upload_file:")
+            if page.can_write and service.embedded is not None and not service.embedded.demo_is_on:
                 st.page_link(page_file("system"), label="Start the demo load", icon=":material/play_arrow:")
 
 
-def samples_menu(here: Here, key: str) -> None:
-    """Offer a sample workload to load."""
+def samples_menu(page: PageContext, key: str) -> None:
+    """Offer a sample workload to load, or, where managers run elsewhere, say how to start one."""
+    if page.service.embedded is None:
+        st.text("This dashboard watches a store that managers share. Start one in a terminal:")
+        st.code("athena-tuning manager --load 3", language=None)
+        st.caption("With the same ATHENA_TUNING_STORE, on this machine or another.")
+        return
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        names = {sample.name: sample.title for sample in here.service.samples()}
+        names = {sample.name: sample.title for sample in page.service.samples()}
         chosen = st.selectbox(
             "Sample workload", list(names), format_func=names.__getitem__, key=f"{key}-sample", width=340
         )
@@ -214,9 +274,9 @@ def samples_menu(here: Here, key: str) -> None:
             key=f"{key}-load",
             type="primary",
             icon=":material/download:",
-            disabled=not here.can_write or here.service.embedded is None,
+            disabled=not page.can_write,
             on_click=lambda: notices.act(
-                lambda: here.service.take_sample(here.actor, st.session_state[f"{key}-sample"]),
+                lambda: page.service.take_sample(page.actor, st.session_state[f"{key}-sample"]),
                 f"Loaded “{names.get(chosen, chosen)}” as if it had just ended",
             ),
         )
@@ -233,7 +293,8 @@ def empty(words: str, *, icon: str = "hourglass_empty") -> None:
 def _cell(value: object, kind: str, limit: int) -> str:
     cell = value if isinstance(value, Cell) else Cell(value)
     kinds = " ".join(filter(None, (kind, cell.kind)))
-    return f'<td class="{kinds}">{html.escape(text.plain(cell.value, limit))}</td>'
+    bar = f' style="--share: {cell.share:.0%}"' if cell.share else ""
+    return f'<td class="{kinds}"{bar}>{html.escape(text.plain(cell.value, limit))}</td>'
 
 
 def _safe(value: object) -> str:

@@ -1,4 +1,8 @@
-"""The controls in every page's bar: period, filter, clock, promise, refresh; all in the address."""
+"""The controls in every page's bar: period, filter, clock, promise, refresh; all in the address.
+
+A parameter of the address is lost on the way to another page if the browser does not hold its widget. So the
+filters are in an expander, which holds what it hides (a popover does not); ``theme.css`` makes a menu of it.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +64,7 @@ def filters(service: ReadService) -> None:
     zones = list(dict.fromkeys([*ZONES, _browser_zone()]))
     chosen = [name for name in (_chosen("type", types), _chosen("layer", layers)) if name != ALL]
     label = " · ".join(text.markdown(name, 24) for name in chosen) or "All queries"
-    with st.popover(label, icon=":material/filter_alt:"):
+    with st.container(key="filters", width="content"), st.expander(label, icon=":material/filter_alt:"):
         st.selectbox("Query type", types, key="type", bind="query-params", on_change=renew, format_func=_name)
         st.selectbox("Layer", layers, key="layer", bind="query-params", on_change=renew, format_func=_name)
         st.selectbox("Timezone", zones, key="tz", bind="query-params", index=zones.index(_browser_zone()))
@@ -76,17 +80,18 @@ def filters(service: ReadService) -> None:
         )
 
 
-def refresh() -> None:
-    """Draw the choice of how often a live page renews itself."""
-    st.selectbox(
-        "Refresh",
-        list(REFRESH),
-        index=2,
-        key="refresh",
-        bind="query-params",
-        label_visibility="collapsed",
-        width=132,
-    )
+def refresh(*, live: bool) -> None:
+    """Draw the choice of how often a live page renews itself; any other page holds it, out of sight."""
+    with st.container(key="refresh-live" if live else "refresh-held", width="content"):
+        st.selectbox(
+            "Refresh",
+            list(REFRESH),
+            index=2,
+            key="refresh",
+            bind="query-params",
+            label_visibility="collapsed",
+            width=132,
+        )
 
 
 def moment(service: ReadService) -> None:

@@ -9,12 +9,21 @@ from athena_tuning import locations
 
 
 class PageEntry(NamedTuple):
-    """One page: its file below ``pages/``, how it is called, and what it answers."""
+    """One page.
+
+    Attributes:
+        file: below ``pages/``.
+        title: how it is called.
+        icon: of Material Symbols.
+        question: what it answers.
+        live: whether it renews itself; else it keeps its moment until asked for a newer one.
+    """
 
     file: str
     title: str
     icon: str
     question: str
+    live: bool = False
 
     @property
     def path(self) -> Path:
@@ -29,22 +38,34 @@ class PageEntry(NamedTuple):
 
 SECTIONS: dict[str, tuple[PageEntry, ...]] = {
     "Observe": (
-        PageEntry("observe/overview.py", "Overview", "monitoring", "Is it healthy, and is it getting worse?"),
+        PageEntry(
+            "observe/overview.py",
+            "Overview",
+            "monitoring",
+            "Is it healthy, and is it getting worse?",
+            live=True,
+        ),
         PageEntry("observe/latency.py", "Latency", "speed", "Where does the time go?"),
         PageEntry("observe/patterns.py", "Patterns", "calendar_view_week", "When is it slow, and when busy?"),
         PageEntry("observe/cache.py", "Cache", "bolt", "What does the result cache save?"),
         PageEntry("observe/concurrency.py", "Concurrency", "alt_route", "What do parallel layers give?"),
     ),
     "Tune": (
-        PageEntry("tune/config.py", "Config", "tune", "What is in force, what is proposed, and why?"),
-        PageEntry("tune/simulate.py", "Simulate", "science", "What happens under load?"),
+        PageEntry(
+            "tune/config.py", "Config", "tune", "What is in force, what is proposed, and why?", live=True
+        ),
+        PageEntry("tune/simulate.py", "Simulate", "science", "What happens under load?", live=True),
         PageEntry("tune/history.py", "History", "history", "What was changed, and did it help?"),
     ),
     "Data": (
         PageEntry("data/workloads.py", "Workloads", "dataset", "What is asked, and what comes back?"),
-        PageEntry("data/system.py", "System", "dns", "Does everything run and arrive?"),
+        PageEntry("data/system.py", "System", "dns", "Does everything run and arrive?", live=True),
     ),
 }
+
+
+PAGES = {entry.url: entry for section in SECTIONS.values() for entry in section}
+"""All pages by their address."""
 
 
 def page_file(url: str) -> str:
@@ -54,5 +75,4 @@ def page_file(url: str) -> str:
         >>> page_file("config").endswith("config.py")
         True
     """
-    entry = next(entry for entries in SECTIONS.values() for entry in entries if entry.url == url)
-    return str(entry.path)
+    return str(PAGES[url].path)

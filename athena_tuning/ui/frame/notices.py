@@ -1,4 +1,4 @@
-"""What a page says after an action or a failure: short, in words, never a stack trace."""
+"""Messages after an action or a failure: short, in words, never a stack trace."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONFLICT = "conflict"
 def act(action: Callable[[], object], done: str = "") -> None:
     """Do something for the person at the page, and keep in mind what to say of it on the next run.
 
-    Meant for callbacks. What is refused or fails is told; nothing is raised.
+    Meant for callbacks. What is refused or fails is shown; nothing is raised.
 
     Args:
         action: what to do.
@@ -38,7 +38,7 @@ def act(action: Callable[[], object], done: str = "") -> None:
         _keep("warning", str(refusal))
     except StoreError as failure:
         _keep("error", f"The store could not do it, nothing has changed. {failure}")
-    except Exception:  # noqa: BLE001 (whatever it is, it is told and logged)
+    except Exception:  # noqa: BLE001 (whatever it is, it is shown and logged)
         _keep("error", f"That failed, and nothing is known to have changed. {_logged('an action')}")
     else:
         st.session_state.pop("as_of", None)
@@ -70,7 +70,7 @@ def guarded(body: Callable[..., Any], *args: Any) -> Any:
             f"The store cannot be read. {text.markdown(failure, 300)} This page tries again by itself.",
             icon=":material/cloud_off:",
         )
-    except Exception:  # noqa: BLE001 (whatever it is, it is told and logged)
+    except Exception:  # noqa: BLE001 (whatever it is, it is shown and logged)
         st.error(f"This part cannot be shown. {_logged('a page')}", icon=":material/error:")
     return None
 

@@ -6,12 +6,15 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import streamlit as st
+from streamlit import config
 
 from athena_tuning.model import Mode
 from athena_tuning.service import text, units, window_reads
+from athena_tuning.service.access import COOKIE, LOOPBACK, OperatorToken, is_local_request
 from athena_tuning.service.roles import Actor, Role, actor_from
 from athena_tuning.service.status import Standing
 from athena_tuning.service.tuning_service import TuningService
@@ -19,9 +22,17 @@ from athena_tuning.service.view import View
 from athena_tuning.store import StoreError
 from athena_tuning.ui.frame import controls, notices, sharing
 from athena_tuning.ui.frame.chips import Chip, chips
-from athena_tuning.ui.frame.navigation import SECTIONS
+from athena_tuning.ui.frame.navigation import PageEntry
 
 STALE_SECONDS = 60.0
+MODES = {
+    Mode.AUTO: "The tuner decides and applies. Every change has its reason in the history.",
+    Mode.ADVISE: "The tuner proposes; a person applies.",
+    Mode.PINNED: "A person's values hold. The tuner only watches.",
+}
+"""Who steers."""
+
+_CONTEXT = "page context"
 _opened: dict[str, TuningService] = {}
 
 logger = logging.getLogger(__name__)
@@ -62,8 +73,30 @@ def actor() -> Actor:
     """Return who is at the page."""
     sign_in = sign_in_is_configured()
     claims = dict(st.user) if sign_in and st.user.is_logged_in else None
-    address = st.get_option("server.address") or ""
-    return actor_from(claims, sign_in=sign_in, loopback=address in {"127.0.0.1", "localhost", "::1"})
+    by_link = operator_token().admits(st.context.cookies.to_dict().get(COOKIE))
+    return actor_from(claims, sign_in=sign_in, local=visitor_is_local(), admitted=by_link)
+
+
+@cache
+def operator_token() -> OperatorToken:
+    """Return this process' one operator's token."""
+    return OperatorToken()
+
+
+def visitor_is_local() -> bool:
+    """Whether the visitor is surely on this machine: only it reaches the app, and no proxy stands between."""
+    return listens_on_loopback() and is_local_request(st.context.headers.to_dict())
+
+
+def listens_on_loopback() -> bool:
+    """Whether only this machine reaches the app.
+
+    Streamlit's address tells it under ``streamlit run`` alone: with ``uvicorn app:app`` another server opens
+    the socket, wherever it was told to, while the setting reads the same. What tells the two apart is a
+    private name of Streamlit's; without it nothing is known, and an app that may be reached is read-only.
+    """
+    started_by = getattr(config, "_server_mode", None)
+    return started_by == "starlette-app" and config.get_option("server.address") in LOOPBACK
 
 
 def sign_in_is_configured() -> bool:
@@ -75,7 +108,7 @@ def sign_in_is_configured() -> bool:
 
 
 @dataclass(frozen=True)
-class Here:
+class PageContext:
     """What a page works with.
 
     Attributes:
@@ -93,9 +126,14 @@ class Here:
     every: float | None
 
     @property
+    def is_operator(self) -> bool:
+        """Whether this person may write: into the store, whether or not a manager is alive."""
+        return self.actor.role is Role.OPERATOR
+
+    @property
     def can_write(self) -> bool:
-        """Whether a write by this person would be taken now."""
-        return self.actor.role is Role.OPERATOR and self.service.blocked() is None
+        """Whether a change by this person would be obeyed now."""
+        return self.is_operator and self.service.blocked() is None
 
     def ask(self, read: Callable[..., Any], *more: Any) -> Any:
         """Return a read of this page's view."""
@@ -117,18 +155,22 @@ class Here:
         st.fragment(draw, run_every=max(10.0, chosen) if calmly and chosen else chosen)()
 
 
-def open_page(url: str, *, live: bool = False) -> Here:
-    """Draw the frame of a page and return what it works with.
+def current() -> PageContext:
+    """Return what the page whose script runs works with."""
+    context: PageContext = st.session_state[_CONTEXT]
+    return context
 
-    Args:
-        url: the page's address.
-        live: whether the page renews itself; else it keeps its moment until asked for a newer one.
+
+def open_page(entry: PageEntry) -> PageContext:
+    """Draw the frame of a page and return what the page works with.
+
+    The frame belongs to the script of all pages: what is chosen in it, and the address that says so, outlast
+    a step to another page.
     """
-    entry = next(entry for entries in SECTIONS.values() for entry in entries if entry.url == url)
     opening = nullcontext() if _opened else st.spinner("Opening the memory and the store…")
     try:
         with opening:
-            here = service()
+            opened = service()
     except (StoreError, OSError, ValueError) as failure:
         st.title(entry.title)
         st.error("The dashboard cannot start: its store or its memory cannot be opened.")
@@ -136,68 +178,71 @@ def open_page(url: str, *, live: bool = False) -> Here:
         if st.button("Try again", icon=":material/refresh:"):
             st.rerun()
         st.stop()
-    if st.session_state.get("page") != url:
-        st.session_state["page"] = url
+    if st.session_state.get("page") != entry.url:
+        st.session_state["page"] = entry.url
         controls.renew()
-    who = actor()
+    visitor = actor()
     heading = st.container(key="heading", horizontal=True, vertical_alignment="center", gap="medium")
-    _bar(here, live=live)
+    _bar(opened, live=entry.live)
     every = controls.every()
     with heading:
         st.title(entry.title, anchor=False, width="content")
-        st.fragment(_standing, run_every=every)(here, who)
+        st.fragment(_status, run_every=every)(opened, visitor)
     notices.show()
-    _read_only(here)
-    return Here(here, who, controls.view(here, fresh=live), controls.slo(), every)
+    _read_only(opened)
+    view = controls.view(opened, fresh=entry.live)
+    context = PageContext(opened, visitor, view, controls.slo(), every)
+    st.session_state[_CONTEXT] = context
+    return context
 
 
-def _standing(service: TuningService, who: Actor) -> None:
+def _status(service: TuningService, visitor: Actor) -> None:
     def draw() -> None:
-        origins = service.ask(window_reads.sources, controls.view(service, fresh=True))
-        chips(_chips(service.standing(), who) + _origins(origins))
+        sources = service.ask(window_reads.sources, controls.view(service, fresh=True))
+        # The style sheet shows it while the browser has no connection, when nothing else could.
+        shown = units.moment(service.now, controls.zone(), date=False)
+        lost = Chip(
+            f"no connection: figures are of {shown}", "", "lost", "the app does not answer the browser"
+        )
+        chips([lost, *_status_chips(service.standing(), visitor), *_source_chips(sources)])
 
     notices.guarded(draw)
 
 
-def _chips(stands: Standing, who: Actor) -> list[Chip]:
-    modes = {
-        Mode.AUTO: "the tuner applies",
-        Mode.ADVISE: "the tuner proposes, a person applies",
-        Mode.PINNED: "a person's values hold, the tuner only watches",
-    }
+def _status_chips(status: Standing, visitor: Actor) -> list[Chip]:
     chips = [
-        Chip(stands.strategy.value, "strategy", "accent", "what the operator wants most"),
-        Chip(stands.mode.value, "mode", "", modes[stands.mode]),
-        Chip(f"v{stands.version}", "config", "", "the version in force for all types"),
+        Chip(status.strategy.value, "strategy", "accent", "what the operator wants most"),
+        Chip(status.mode.value, "mode", "", MODES[status.mode]),
+        Chip(f"v{status.version}", "config", "", "the version in force for all types"),
     ]
-    if stands.behind:
+    if status.behind:
         chips.append(Chip("store unreachable", "", "bad", "shown is what was read before"))
-    elif stands.data_age is None:
+    elif status.data_age is None:
         chips.append(Chip("no data yet", "", "warn", "no recall has been recorded"))
     else:
-        old = stands.data_age > STALE_SECONDS
+        old = status.data_age > STALE_SECONDS
         chips.append(
-            Chip(units.age(stands.data_age), "data", "warn" if old else "good", "age of the newest recall")
+            Chip(units.age(status.data_age), "data", "warn" if old else "good", "age of the newest recall")
         )
-    if stands.demo:
+    if status.demo:
         chips.append(Chip("demo load", "", "accent", "a gentle load on the sample memory; stop it on System"))
-    if stands.blocked:
-        chips.append(Chip("no manager alive", "", "bad", stands.blocked))
-    if who.role is Role.VIEWER:
+    if status.blocked:
+        chips.append(Chip("no manager alive", "", "bad", status.blocked))
+    if visitor.role is Role.VIEWER:
         chips.append(Chip("read only", "", "warn", "viewers look; operators write"))
     return chips
 
 
-def _origins(counted: Mapping[str, int]) -> list[Chip]:
-    """Say what in the view was not measured live: nobody should take it for the running system."""
-    told = {
+def _source_chips(counts: Mapping[str, int]) -> list[Chip]:
+    """Return what in the view was not measured live: nobody should take it for the running system."""
+    sources = {
         "sample": "recorded earlier, loaded from a sample workload",
         "imported": "from a file that somebody brought",
         "simulated": "computed, never run",
     }
     return [
-        Chip(units.count(n), text.plain(name, 24), "warn", f"recalls in this view: {told.get(name, name)}")
-        for name, n in counted.items()
+        Chip(units.count(n), text.plain(name, 24), "warn", f"recalls in this view: {sources.get(name, name)}")
+        for name, n in counts.items()
         if name != "live"
     ][:4]
 
@@ -206,7 +251,7 @@ def _bar(service: TuningService, *, live: bool) -> None:
     with st.container(key="bar", horizontal=True, vertical_alignment="center", gap="small"):
         controls.periods()
         controls.filters(service)
-        controls.refresh()
+        controls.refresh(live=live)
         sharing.menu(service, controls.view(service, fresh=live))
         if not live:
             controls.moment(service)

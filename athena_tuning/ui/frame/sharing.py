@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import streamlit as st
@@ -35,23 +36,15 @@ def _downloads(service: ReadService, view: View) -> None:
         f"{units.count(n)} recalls in this view"
         + (f"; a file has the first {units.count(most)}, `athena-tuning` writes all" if n > most else "")
     )
+    recalls = partial(downloads.records_file, service.store, view)
     with st.container(horizontal=True):
         for label, (suffix, media) in downloads.FORMATS.items():
-            st.download_button(
-                label,
-                partial(downloads.records_file, service.store, view, suffix),
-                f"{name}{suffix}",
-                media,
-                key=f"export-{label}",
-                icon=":material/download:",
-                on_click="ignore",
-            )
+            _download(label, partial(recalls, suffix), f"{name}{suffix}", media, "download")
+    figures = partial(downloads.figures_file, service.window, view)
+    _download("Figures of the charts", figures, f"{name}-figures.csv", "text/csv", "table_chart")
+
+
+def _download(label: str, make: Callable[[], bytes], name: str, media: str, icon: str) -> None:
     st.download_button(
-        "Figures of the charts",
-        partial(downloads.figures_file, service.window, view),
-        f"{name}-figures.csv",
-        "text/csv",
-        key="export-figures",
-        icon=":material/table_chart:",
-        on_click="ignore",
+        label, make, name, media, key=f"export-{label}", icon=f":material/{icon}:", on_click="ignore"
     )

@@ -2,81 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import streamlit as st
 
+from athena_tuning.frames import TEXT, TIME, Records, frame
 from athena_tuning.model import Action, ConfigSet, ConfigVersion, Decision
-from athena_tuning.service import outcomes, text, units, window_reads
-from athena_tuning.service.chart_rows import Foretold
-from athena_tuning.ui import charts
+from athena_tuning.service import outcomes, parameter_rows, units, window_reads
+from athena_tuning.service.chart_rows import Prediction, percent
+from athena_tuning.ui.charts import latency_charts, what_if_charts
 from athena_tuning.ui.config import apply_dialog, predictions
-from athena_tuning.ui.config.apply_dialog import Change
+from athena_tuning.ui.config.apply_dialog import PendingChange
 from athena_tuning.ui.frame import components, notices
-from athena_tuning.ui.frame.page_context import Here
+from athena_tuning.ui.frame.components import Cell
+from athena_tuning.ui.frame.page_context import PageContext
 
 
-def versions(here: Here, found: Sequence[ConfigVersion]) -> list[ConfigVersion]:
+def versions(page: PageContext, written: Records[ConfigVersion]) -> list[ConfigVersion]:
     """Draw versions as a table and return those that were chosen, older first."""
-    by_number = {version.version: version for version in found}
-    rows = [
+    by_number = {version.version: version for version in written}
+    frame_of_versions = written.to_pandas()
+    event = components.table(
+        frame_of_versions.assign(
+            change=[_change_words(by_number.get(version.parent), version) for version in written],
+            restores=frame_of_versions["restores"].replace(0, None),  # an ended exception restores nothing
+        ),
         {
-            "v": version.version,
-            "When": units.moment(version.time, here.view.timezone),
-            "Scope": text.plain(version.scope, 30),
-            "Change": _changed(by_number.get(version.parent), version),
-            "Why": text.plain(version.reason, 200),
-            "By": text.plain(version.author, 40),
-            "Mode": version.mode.value,
-            "Brings back": f"v{version.restores}" if version.restores else "",
-        }
-        for version in found
-    ]
-    event = st.dataframe(
-        rows,
-        hide_index=True,
-        key="history-versions",
+            "version": st.column_config.NumberColumn("Version", format="%d", width=60),
+            "time": components.moment_column("When", page.view.timezone),
+            "scope": "Scope",
+            "change": st.column_config.TextColumn("Change", width="large"),
+            "reason": "Why",
+            "author": "By",
+            "mode": "Mode",
+            "restores": st.column_config.NumberColumn("Brings back", format="v%d"),
+        },
+        "history-versions",
         on_select="rerun",
         selection_mode="multi-row",
-        height=min(420, 38 + 35 * len(rows)),
-        column_config={
-            "v": st.column_config.NumberColumn("Version", format="%d", width=60),
-            "Change": st.column_config.TextColumn(width="large"),
-        },
-        alt=f"{len(rows)} config versions, newest first",
+        alt=f"{len(written)} config versions, newest first",
     )
-    chosen = [found[row] for row in event.selection.rows if row < len(found)]
+    chosen = [written[row] for row in event.selection.rows if row < len(written)]
     return sorted(chosen, key=lambda version: version.version)
 
 
-def roll_back_button(here: Here, chosen: Sequence[ConfigVersion]) -> None:
+def roll_back_button(page: PageContext, chosen: Sequence[ConfigVersion]) -> None:
     """Draw the button that brings back the chosen version."""
     version = chosen[0] if len(chosen) == 1 else None
-    at = here.service.configs().in_scope(version.scope) if version else None
-    st.button(
-        f"Roll back to version {version.version}…" if version else "Roll back…",
+    at = page.service.configs().in_scope(version.scope) if version else None
+    change = None
+    if version is not None:
+        change = PendingChange(
+            f"Roll back to version {version.version}",
+            at.version if at else 0,
+            version.config,
+            version.scope,
+            f"back to version {version.version}",
+            mode=None if version.ends_exception else version.mode,
+            restores=0 if version.ends_exception else version.version,
+        )
+    apply_dialog.button(
+        page,
+        f"{change.title}…" if change else "Roll back…",
+        change,
         icon=":material/restore:",
-        disabled=version is None or version == at or not here.can_write,
+        disabled=version == at,
         help=None if version else "Choose one version above",
-        on_click=apply_dialog.ask,
-        args=(
-            Change(
-                f"Roll back to version {version.version}",
-                at.version if at else 0,
-                version.config,
-                version.scope,
-                f"back to version {version.version}",
-                restores=0 if version.ends_exception else version.version,
-            )
-            if version
-            else None,
-        ),
     )
 
 
-def compare(here: Here, chosen: Sequence[ConfigVersion]) -> None:
+def compare(page: PageContext, chosen: Sequence[ConfigVersion]) -> None:
     """Draw one version against what is in force, or two against each other: values and measurements."""
-    service, view = here.service, here.view
+    service, view = page.service, page.view
     if len(chosen) == 1:
         at = service.configs().in_scope(chosen[0].scope) or service.configs().default
         pair = (chosen[0], at)
@@ -86,118 +83,113 @@ def compare(here: Here, chosen: Sequence[ConfigVersion]) -> None:
         st.caption("This version is in force. Choose another one to compare with it.")
         return
     older, newer = pair
-    names = (f"v{newer.version}", f"v{older.version}")
+    names = (f"v{older.version}", f"v{newer.version}")
     left, right = st.columns([1, 1.7], gap="small")
     with left, components.card("compare-values", f"Version {older.version} against {newer.version}"):
-        changes = older.config.changes_to(newer.config)
-        components.sheet(
-            ["Parameter", f"v{older.version}", f"v{newer.version}"],
+        components.static_table(
+            ["Parameter", *names],
             [
-                (name, components.Cell(units.setting(a), "was"), components.Cell(units.setting(b), "now"))
-                for name, (a, b) in changes.items()
+                (row.label, Cell(row.before, "was"), Cell(row.after, "now"))
+                for row in parameter_rows.changes(older.config, newer.config)
             ]
             or [("nothing", "the same", "the same")],
         )
         summaries = [
-            service.ask(window_reads.summary, view.only(config_version=version.version))
-            for version in (older, newer)
+            service.ask(window_reads.summary, view.only(config_version=version.version)) for version in pair
         ]
-        components.sheet(
+        components.static_table(
+            ["In this period", *(Cell(name, "n") for name in names)],
             [
-                "In this period",
-                components.Cell(f"v{older.version}", "n"),
-                components.Cell(f"v{newer.version}", "n"),
-            ],
-            [
-                ("recalls", *(units.count(s.count) for s in summaries)),
-                ("p50", *(units.ms(s.p50_latency_ms) for s in summaries)),
-                ("p95", *(units.ms(s.p95_latency_ms) for s in summaries)),
-                ("p99", *(units.ms(s.p99_latency_ms) for s in summaries)),
-                ("queue wait, mean", *(units.ms(s.mean_queue_ms) for s in summaries)),
-                ("failed", *(units.count(s.errors) for s in summaries)),
+                (name, *(write(getattr(summary, field)) for summary in summaries))
+                for name, field, write in (
+                    ("recalls", "count", units.count),
+                    ("p50", "p50_latency_ms", units.ms),
+                    ("p95", "p95_latency_ms", units.ms),
+                    ("p99", "p99_latency_ms", units.ms),
+                    ("queue wait, mean", "mean_queue_ms", units.ms),
+                    ("failed", "errors", units.count),
+                )
             ],
         )
         st.caption("Different hours carry different traffic: a difference here is a hint, not a proof.")
     with right, components.card("compare-latency", "Latency by percentile under each"):
-        now, n = service.ask(window_reads.percentile_curve, view.only(config_version=newer.version))
-        then, n_then = service.ask(window_reads.percentile_curve, view.only(config_version=older.version))
+        (then, n_then), (now, n) = (
+            service.ask(window_reads.percentile_curve, view.only(config_version=version.version))
+            for version in pair
+        )
         if n or n_then:
-            chart = charts.percentile_plot(now, then, counts=(n, n_then), names=names, slo_ms=here.slo_ms)
+            labels = (names[1], names[0])
+            chart = latency_charts.percentile_plot(
+                now, then, counts=(n, n_then), names=labels, slo_ms=page.slo_ms
+            )
             components.analysis_chart(chart, "compare-chart")
         else:
             components.empty("Neither ran in this period.")
 
 
-def decisions(here: Here, found: Sequence[Decision], points: Sequence[Foretold]) -> None:
+def decisions(page: PageContext, made: Records[Decision], past: Sequence[Prediction]) -> None:
     """Draw decisions as a table, and the reasons of the chosen one.
 
     Args:
-        here: the page.
-        found: the decisions, newest first.
-        points: what came of those that expected something.
+        page: where it stands.
+        made: the decisions, newest first.
+        past: what was observed of those that expected something.
     """
-    seen = {point.name: point.came.value for point in points}
-    verdicts_on = outcomes.judged(found)
-    changes = [decision for decision in found if decision.action is not Action.KEEP]
+    observed = {prediction.name: prediction.observed.value for prediction in past}
+    verdicts = outcomes.verdicts_of(made)
+    changes = Records(Decision, (d for d in made if d.action is not Action.KEEP))
     if changes and not st.toggle("“No change” too", key="history-all"):
-        found = changes
-    rows = [
+        made = changes
+
+    def observed_of(decision: Decision) -> float | None:
+        verdict = verdicts.get(decision.decision_id, decision)
+        by_version = observed.get(f"v{decision.config_version}")
+        return by_version if verdict.observed is None else verdict.observed
+
+    expected = [outcomes.expectation(decision) for decision in made]
+    event = components.table(
+        made.to_pandas().assign(
+            summary=[parameter_rows.summary_of(decision) for decision in made],
+            expected=[percent(change.value if change else None) for change in expected],
+            seen=[percent(observed_of(decision)) for decision in made],
+        ),
         {
-            "When": units.moment(decision.time, here.view.timezone),
-            "Action": decision.action.value,
-            "In a sentence": text.plain(decision.summary, 240),
-            "Expected": _expected(decision),
-            "Observed": components.change_of(_observed(decision, verdicts_on, seen)),
-            "Led to": f"v{decision.config_version}" if decision.config_version else "",
-            "Recalls": decision.samples,
-            "Scope": text.plain(decision.scope, 30),
-            "Policy": text.plain(decision.policy, 30),
-        }
-        for decision in found
-    ]
-    event = st.dataframe(
-        rows,
-        hide_index=True,
-        key="history-decisions",
+            "time": components.moment_column("When", page.view.timezone),
+            "action": "Action",
+            "summary": st.column_config.TextColumn("In a sentence", width=300),
+            "expected": st.column_config.TextColumn("Expected", width=75),
+            "seen": st.column_config.TextColumn("Observed", width=75),
+            "config_version": st.column_config.NumberColumn("Led to", format="v%d", width=60),
+            "samples": "Recalls",
+            "scope": "Scope",
+            "policy": "Policy",
+        },
+        "history-decisions",
+        tall=380,
         on_select="rerun",
         selection_mode="single-row",
-        height=min(380, 38 + 35 * len(rows)),
-        column_config={
-            "In a sentence": st.column_config.TextColumn(width=300),
-            "Expected": st.column_config.TextColumn(width=75),
-            "Observed": st.column_config.TextColumn(width=75),
-            "Led to": st.column_config.TextColumn(width=60),
-        },
-        alt=f"{len(rows)} decisions, newest first",
+        alt=f"{len(made)} decisions, newest first",
     )
     for row in event.selection.rows:
-        if row < len(found):
-            _explain(found[row], verdicts_on.get(found[row].decision_id))
+        if row < len(made):
+            _explanation(made[row], verdicts.get(made[row].decision_id))
 
 
-def _expected(decision: Decision) -> str:
-    expected = outcomes.expectation(decision)
-    return components.change_of(expected.value if expected else None)
-
-
-def _observed(
-    decision: Decision, verdicts_on: Mapping[str, Decision], seen: Mapping[str, float]
-) -> float | None:
-    verdict = verdicts_on.get(decision.decision_id, decision)
-    return seen.get(f"v{decision.config_version}") if verdict.observed is None else verdict.observed
-
-
-def held_against(here: Here, found: Sequence[Decision], written: Sequence[ConfigVersion]) -> list[Foretold]:
-    """Return what changes were expected to bring, held against what they brought."""
-    return outcomes.held_against(
-        found, written, lambda before, after: here.service.ask(outcomes.came, here.view, before, after)
+def past_predictions(
+    page: PageContext, made: Sequence[Decision], written: Sequence[ConfigVersion]
+) -> list[Prediction]:
+    """Return what changes were expected to bring, with what was observed of them."""
+    return outcomes.predictions(
+        made,
+        written,
+        lambda before, after: page.service.ask(outcomes.observed_change, page.view, before, after),
     )
 
 
-def expected_and_came(points: Sequence[Foretold]) -> None:
+def expected_and_observed(points: Sequence[Prediction]) -> None:
     """Draw what changes were expected to bring against what they brought."""
     if points:
-        components.analysis_chart(charts.expected_and_came(points), "history-expected")
+        components.analysis_chart(what_if_charts.expected_and_observed(points), "history-expected")
         st.caption(
             "Latency, type by type, under the version against the one before it, with 95 % intervals. A "
             "point on the line came as expected; another load moves it too."
@@ -210,31 +202,28 @@ def expected_and_came(points: Sequence[Foretold]) -> None:
         )
 
 
-def trail(here: Here, written: Sequence[ConfigVersion]) -> None:
+def trail(page: PageContext, written: Sequence[ConfigVersion]) -> None:
     """Draw who did what and why, newest first."""
-    rows = [
-        {
-            "When": units.moment(at, here.view.timezone),
-            "Who": text.plain(who, 40),
-            "What": text.plain(what, 160),
-            "Why": text.plain(why, 240),
-        }
-        for at, who, what, why in outcomes.trail(written, here.service.notes())[:500]
-    ]
-    if not rows:
+    entries = outcomes.trail(written, page.service.notes())[:500]
+    if not entries:
         components.empty("Nobody has done anything yet.", icon="history_edu")
         return
-    st.dataframe(
-        rows,
-        hide_index=True,
-        key="history-trail",
-        height=min(300, 38 + 35 * len(rows)),
-        column_config={"What": st.column_config.TextColumn(width="medium")},
-        alt=f"{len(rows)} entries of the audit trail, newest first",
+    at, who, what, why = zip(*entries, strict=True)
+    components.table(
+        frame({"time": (TIME, at), "who": (TEXT, who), "what": (TEXT, what), "why": (TEXT, why)}),
+        {
+            "time": components.moment_column("When", page.view.timezone),
+            "who": "Who",
+            "what": st.column_config.TextColumn("What", width="medium"),
+            "why": "Why",
+        },
+        "history-trail",
+        tall=300,
+        alt=f"{len(entries)} entries of the audit trail, newest first",
     )
 
 
-def note_form(here: Here) -> None:
+def note_form(page: PageContext) -> None:
     """Draw the field for a note at this moment."""
     form = st.form("note", border=False, clear_on_submit=True)
     with form, st.container(horizontal=True, vertical_alignment="bottom"):
@@ -242,35 +231,33 @@ def note_form(here: Here) -> None:
         st.form_submit_button(
             "Keep",
             icon=":material/push_pin:",
-            disabled=not here.can_write,
+            disabled=not page.can_write,
             on_click=lambda: notices.act(
-                lambda: here.service.annotate(here.actor, st.session_state["note-text"]), "Noted"
+                lambda: page.service.annotate(page.actor, st.session_state["note-text"]), "Noted"
             ),
         )
 
 
-def _explain(decision: Decision, verdict: Decision | None) -> None:
-    for sentence in outcomes.explained(decision, verdict):
+def _explanation(decision: Decision, verdict: Decision | None) -> None:
+    for sentence in outcomes.explanation(decision, verdict):
         st.text(sentence)
-    components.sheet(
-        ["Parameter", "Before", "After", components.Cell("Why", "why")],
+    components.static_table(
+        ["Parameter", "Before", "After", Cell("Why", "why")],
         [
-            (name, components.Cell(was, "was"), components.Cell(then, "now" if differs else "was"), why)
-            for name, was, then, why, differs in window_reads.proposal_rows(decision)
+            (row.label, Cell(row.before, "was"), Cell(row.after, "now" if row.differs else "was"), row.why)
+            for row in parameter_rows.decided(decision)
         ],
         limit=320,
     )
-    predictions.considered(decision)
+    predictions.candidates(decision)
 
 
-def _changed(parent: ConfigVersion | None, version: ConfigVersion) -> str:
+def _change_words(parent: ConfigVersion | None, version: ConfigVersion) -> str:
     if version.ends_exception:
         return "exception ended: as all types"
     before = parent or ConfigSet().default
-    changes = [
-        f"{name} {units.setting(a)} → {units.setting(b)}"
-        for name, (a, b) in before.config.changes_to(version.config).items()
-    ]
+    rows = parameter_rows.changes(before.config, version.config)
+    changes = [f"{row.label} {row.before} → {row.after}" for row in rows]
     if before.mode is not version.mode:
         changes.append(f"mode {before.mode.value} → {version.mode.value}")
     return ", ".join(changes) or "no value"

@@ -3,81 +3,73 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import streamlit as st
 
+from athena_tuning.frames import Records
 from athena_tuning.load.compare import Comparison, Difference, compare
 from athena_tuning.load.report.writing import run_report
 from athena_tuning.load.summary import LoadSummary
 from athena_tuning.service import audit, text, units
 from athena_tuning.ui.frame import components
-from athena_tuning.ui.frame.page_context import Here
+from athena_tuning.ui.frame.components import Cell, heads
+from athena_tuning.ui.frame.page_context import PageContext
 
 _SHOWN = 50
 
 
-def kept(here: Here) -> None:
+def kept_runs(page: PageContext) -> None:
     """Draw the kept runs, and below them the one or the two that were chosen."""
-    found = here.service.loads.archive.newest(_SHOWN)
-    if not found:
+    runs = page.service.loads.archive.newest(_SHOWN)
+    if not runs:
         components.empty("No load run is kept yet. Start one, here or with `athena-tuning load run`.")
         return
-    chosen = _chosen(here, found)
+    chosen = _choose(page, runs)
     if not chosen:
         st.caption("Choose a run to see what came out of it, or two to compare them.")
         return
     columns = st.columns(len(chosen), gap="small")
-    for place, came in zip(columns, chosen, strict=True):
-        with place, components.card(f"run-{came.id}", "What came out"):
-            st.caption(f"Run {text.markdown(came.id, 64)}: {text.markdown(audit.told(came.spec), 120)}")
-            outcome(came)
+    for place, run in zip(columns, chosen, strict=True):
+        with place, components.card(f"run-{run.id}", "What came out"):
+            st.caption(f"Run {text.markdown(run.id, 64)}: {text.markdown(audit.told(run.spec), 120)}")
+            figures(run)
     if len(chosen) == 2:
         with components.card("run-compared", "Was the later one better?"):
-            compared(compare(*chosen))
+            comparison(compare(*chosen))
 
 
-def outcome(came: LoadSummary) -> None:
+def figures(run: LoadSummary) -> None:
     """Draw the figures of a run."""
-    components.sheet(
-        ["", components.Cell("", "n")],
+    since_due, alone = (run.p50_ms, run.p95_ms, run.p99_ms), (run.service_p50_ms, run.service_p99_ms)
+    components.static_table(
+        ["", Cell("", "n")],
         [
-            ("asked, answered", f"{units.count(came.offered)}, {units.count(came.finished)}"),
-            ("answered a second", units.rate(came.achieved_per_s)),
-            (
-                "p50, p95, p99 from when due",
-                ", ".join(map(units.ms, (came.p50_ms, came.p95_ms, came.p99_ms))),
-            ),
-            (
-                "p50, p99 of the manager alone",
-                f"{units.ms(came.service_p50_ms)}, {units.ms(came.service_p99_ms)}",
-            ),
-            ("asked late, p99", units.ms(came.late_p99_ms)),
-            (
-                "from the cache",
-                units.percent(came.cache_hits / came.cache_known if came.cache_known else None),
-            ),
-            ("partial answers, errors", f"{came.partials}, {came.errors}"),
-            ("config versions", ", ".join(f"v{v}: {n}" for v, n in sorted(came.config_versions.items()))),
+            ("asked, answered", f"{units.count(run.offered)}, {units.count(run.finished)}"),
+            ("answered a second", units.rate(run.achieved_per_s)),
+            ("p50, p95, p99 from when due", ", ".join(map(units.ms, since_due))),
+            ("p50, p99 of the manager alone", ", ".join(map(units.ms, alone))),
+            ("asked late, p99", units.ms(run.late_p99_ms)),
+            ("from the cache", units.percent(run.cache_hits / run.cache_known if run.cache_known else None)),
+            ("partial answers, errors", f"{run.partials}, {run.errors}"),
+            ("config versions", ", ".join(f"v{v}: {n}" for v, n in sorted(run.config_versions.items()))),
         ],
     )
     st.download_button(
         "Report",
-        lambda: run_report(came).encode(),
-        f"run-{came.id}.html",
+        lambda: run_report(run).encode(),
+        f"run-{run.id}.html",
         "text/html",
-        key=f"report-{came.id}",
+        key=f"report-{run.id}",
         icon=":material/description:",
         on_click="ignore",
         help="One HTML file that any browser shows without a connection.",
     )
 
 
-def compared(found: Comparison) -> None:
+def comparison(result: Comparison) -> None:
     """Draw the differences between two runs with their intervals, and what makes them hard to compare."""
-    components.sheet(
-        ["", components.Cell("Earlier", "n"), components.Cell("Later", "n"), components.Cell("Change", "n"),
-         components.Cell("95 % interval", "n"), "", components.Cell("", "wide")],
+    components.static_table(
+        ["", *heads("n", "Earlier", "Later", "Change", "95 % interval"), "", Cell("", "wide")],
         [
             (
                 d.measure,
@@ -88,38 +80,33 @@ def compared(found: Comparison) -> None:
                 d.verdict.value,
                 d.why,
             )
-            for d in found.differences
+            for d in result.differences
         ],
-    )  # fmt: skip
-    for note in found.notes:
+    )
+    for note in result.notes:
         st.text(text.plain(note, 300))
 
 
-def _chosen(here: Here, found: Sequence[LoadSummary]) -> list[LoadSummary]:
-    rows = [
+def _choose(page: PageContext, runs: Records[LoadSummary]) -> list[LoadSummary]:
+    event = components.table(
+        runs.to_pandas().assign(load=[audit.told(run.spec) for run in runs]),
         {
-            "Began": units.moment(came.started, here.view.timezone) if came.started else units.UNKNOWN,
-            "Load": text.plain(audit.told(came.spec), 120),
-            "State": came.state,
-            "Answers": units.rate(came.achieved_per_s),
-            "p50": units.ms(came.p50_ms),
-            "p99": units.ms(came.p99_ms),
-            "Errors": units.count(came.errors),
-            "Run": came.id,
-        }
-        for came in found
-    ]
-    event = st.dataframe(
-        rows,
-        hide_index=True,
-        key="kept-runs",
+            "started": components.moment_column("Began", page.view.timezone),
+            "load": "Load",
+            "state": "State",
+            "achieved_per_s": st.column_config.NumberColumn("Answers /s", format="%.1f"),
+            "p50_ms": st.column_config.NumberColumn("p50 ms", format="%.1f"),
+            "p99_ms": st.column_config.NumberColumn("p99 ms", format="%.1f"),
+            "errors": "Errors",
+            "id": "Run",
+        },
+        "kept-runs",
         on_select="rerun",
         selection_mode="multi-row",
-        height=min(420, 38 + 35 * len(rows)),
-        alt=f"{len(rows)} load runs, newest first",
+        alt=f"{len(runs)} load runs, newest first",
     )
-    rows_chosen = [row for row in event.selection.rows if row < len(found)][:2]
-    return sorted((found[row] for row in rows_chosen), key=lambda came: came.started or 0.0)
+    rows_chosen = [row for row in event.selection.rows if row < len(runs)][:2]
+    return sorted((runs[row] for row in rows_chosen), key=lambda run: run.started or 0.0)
 
 
 def _value(d: Difference, value: float) -> str:

@@ -1,4 +1,4 @@
-"""Is everything there, does everything arrive: the tables of the System page."""
+"""The tables of the System page: managers, what arrives, memory, versions, demo load."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ import streamlit as st
 from athena_tuning.service import text, units
 from athena_tuning.ui.frame import components, notices
 from athena_tuning.ui.frame.chips import Chip, chips
-from athena_tuning.ui.frame.page_context import Here
+from athena_tuning.ui.frame.components import Cell, heads
+from athena_tuning.ui.frame.page_context import PageContext
 
-_PACKAGES = ("athena-tuning", "streamlit", "plotly", "numpy", "pandas", "scipy", "apsw")
+_PACKAGES = ("athena-tuning", "streamlit", "plotly", "numpy", "pandas", "apsw")
 
 
-def health(here: Here) -> None:
+def health(page: PageContext) -> None:
     """Say in a line whether everything runs and arrives."""
-    service = here.service
-    found = service.workers()
-    alive = sum(service.is_alive(worker) for worker in found)
-    dropped = sum(worker.dropped_metrics for worker in found)
+    service = page.service
+    managers = service.workers()
+    alive = sum(service.is_alive(worker) for worker in managers)
+    dropped = sum(worker.dropped_metrics for worker in managers)
     refused = sum(n for name, n in service.window.counters.items() if name.startswith("rejected"))
     facts = [
-        Chip(f"{alive} of {len(found)}", "managers alive", "good" if alive else "bad"),
+        Chip(f"{alive} of {len(managers)}", "managers alive", "good" if alive else "bad"),
         Chip("unreachable", "store", "bad", text.plain(service.tail.problem, 200))
         if service.tail.problem
         else Chip("reached", "store", "good"),
@@ -33,82 +34,77 @@ def health(here: Here) -> None:
     ]
     if service.embedded:
         failed = sum(service.embedded.manager.housekeeping_failures.values())
-        facts.append(Chip(units.count(failed), "failed duties", "bad" if failed else "good"))
+        facts.append(Chip(units.count(failed), "failed background tasks", "bad" if failed else "good"))
     chips(facts)
 
 
-def workers(here: Here) -> None:
+def workers(page: PageContext) -> None:
     """Draw all managers that the store knows."""
-    service = here.service
-    found = service.workers()
-    if not found:
+    service = page.service
+    managers = service.workers()
+    if not managers:
         components.empty("No manager has reported itself yet.")
         return
     head = service.configs().head
-    components.sheet(
+    components.static_table(
         [
             "Manager",
             "",
-            components.Cell("Version", "n"),
-            components.Cell("Recalls", "n"),
-            components.Cell("Dropped", "n wide"),
-            components.Cell("Refused", "n wide"),
-            components.Cell("Up", "n wide"),
-            components.Cell("Seen", "n"),
+            *heads("n", "Version", "Recalls"),
+            *heads("n wide", "Dropped", "Refused", "Up"),
+            *heads("n", "Seen"),
         ],
         [
             (
                 worker.worker_id,
-                components.Cell("alive", "now")
-                if service.is_alive(worker)
-                else components.Cell("gone", "was"),
-                components.Cell(f"v{worker.config_version}", "" if worker.config_version == head else "was"),
+                Cell("alive", "now") if service.is_alive(worker) else Cell("gone", "was"),
+                Cell(f"v{worker.config_version}", "" if worker.config_version == head else "was"),
                 units.count(worker.recalls),
                 units.count(worker.dropped_metrics),
                 units.count(worker.rejected_metrics),
                 units.age(worker.last_seen - worker.started),
                 units.age(service.now - worker.last_seen),
             )
-            for worker in found[:12]
+            for worker in managers[:12]
         ],
         limit=40,
     )
 
 
-def arrival(here: Here) -> None:
+def arrival(page: PageContext) -> None:
     """Draw what the dashboard reads, and what was lost on the way."""
-    service = here.service
+    service = page.service
     counters = service.window.counters
     refused = {name: n for name, n in counters.items() if name.startswith("rejected")}
-    mended = {name: n for name, n in counters.items() if name.startswith("normal")}
+    corrected = {name: n for name, n in counters.items() if name.startswith("normal")}
     rows = [
         ("Store", service.store_name),
         ("Read", service.tail.problem or units.ago(service.now - service.tail.looked_at)),
         ("Recalls in the dashboard's window", units.count(len(service.window.metrics))),
         ("Recorded since the start", units.count(counters.get("recorded", 0))),
         ("Newest recall", units.ago(service.data_age())),
-        ("Refused as impossible", _told(refused)),
-        ("Made plausible", _told(mended)),
+        ("Refused as impossible", _counts_words(refused)),
+        ("Corrected", _counts_words(corrected)),
     ]
     if service.embedded:
         status = service.embedded.manager.status()
         failures = service.embedded.manager.housekeeping_failures
         rows += [
             ("Not delivered by this manager", units.count(status.dropped_metrics)),
-            ("Failed background duties", _told(failures)),
+            ("Failed background tasks", _counts_words(failures)),
         ]
-    components.sheet(["", components.Cell("", "n")], rows)
+    components.static_table(["", Cell("", "n")], rows)
 
 
-def memory(here: Here) -> None:
+def memory(page: PageContext) -> None:
     """Draw what this manager's memory holds."""
-    if here.service.embedded is None:
+    if page.service.embedded is None:
         components.empty("The managers run in other processes.", icon="link_off")
         return
-    counts = here.service.embedded.manager.counts()
+    counts = page.service.embedded.manager.counts()
     whole = max(1, sum(counts.values()))
-    components.sheet(
-        ["Layer", components.Cell("Items", "n"), components.Cell("Share", "n")],
+    components.static_table(
+        ["Layer", *heads("n", "Items", "Share")],
         [(layer, units.count(n), units.percent(n / whole)) for layer, n in counts.items()]
         + [("all", units.count(sum(counts.values())), "")],
     )
@@ -116,15 +112,15 @@ def memory(here: Here) -> None:
 
 def versions() -> None:
     """Draw which software runs."""
-    components.sheet(
-        ["", components.Cell("", "n")],
+    components.static_table(
+        ["", Cell("", "n")],
         [("Python", platform.python_version()), *((name, metadata.version(name)) for name in _PACKAGES)],
     )
 
 
-def demo(here: Here) -> None:
+def demo(page: PageContext) -> None:
     """Draw whether the demo load runs, and the switch for it."""
-    embedded = here.service.embedded
+    embedded = page.service.embedded
     if embedded is None:
         st.text("There is none: this dashboard watches managers in other processes.")
         return
@@ -139,13 +135,13 @@ def demo(here: Here) -> None:
         "Stop the demo load" if on else "Start the demo load",
         icon=":material/stop:" if on else ":material/play_arrow:",
         key="demo",
-        disabled=not here.can_write,
+        disabled=not page.can_write,
         on_click=lambda: notices.act(
-            lambda: here.service.set_demo(here.actor, not on),
+            lambda: page.service.set_demo(page.actor, not on),
             "The demo load has stopped" if on else "The demo load runs",
         ),
     )
 
 
-def _told(counts: Mapping[str, int]) -> str:
+def _counts_words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {units.count(n)}" for name, n in counts.items() if n) or "0"

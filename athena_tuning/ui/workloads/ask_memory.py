@@ -10,34 +10,35 @@ import streamlit as st
 from athena_tuning.model import QueryMetrics
 from athena_tuning.samples.sample_workloads import SampleWorkload
 from athena_tuning.service import text, units, window_reads
-from athena_tuning.ui.frame import components, notices
+from athena_tuning.ui.frame import components, form_values, notices
 from athena_tuning.ui.frame.chips import Chip, chips
-from athena_tuning.ui.frame.page_context import Here
+from athena_tuning.ui.frame.page_context import PageContext
 
 _ANSWER = "answer"
+_DRAWER = "sample in the drawer"
 
 
-def ask(here: Here) -> None:
+def query_form(page: PageContext) -> None:
     """Draw the field for a query, and the answer to the last one."""
     with st.form("ask", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input(
             "Query", key="ask-text", placeholder="When did the billing deploy fail?", max_chars=10_000
         )
-        st.number_input("Results", 1, 50, 5, key="ask-k", width=110)
+        st.number_input("Results", value=5, step=1, key="ask-k", width=110)
         st.toggle("Cache", True, key="ask-cache", help="Off asks the layers even if the answer is known.")
         st.form_submit_button(
             "Ask",
             type="primary",
             icon=":material/search:",
-            disabled=not here.can_write,
-            on_click=lambda: notices.act(lambda: _ask(here)),
+            disabled=not page.can_write,
+            on_click=lambda: notices.act(lambda: _recall(page)),
         )
     kept = st.session_state.get(_ANSWER)
     if kept is not None:
-        _answer(here, *kept)
+        _answer(page, *kept)
 
 
-def sample(here: Here, workload: SampleWorkload) -> None:
+def sample(page: PageContext, workload: SampleWorkload) -> None:
     """Draw what a sample workload teaches, how it looks, and the button that loads it."""
     st.text(text.plain(workload.teaches, 400))
     st.caption(_size(workload))
@@ -47,9 +48,9 @@ def sample(here: Here, workload: SampleWorkload) -> None:
             "Load",
             key=f"load-{workload.name}",
             icon=":material/download:",
-            disabled=not here.can_write or here.service.embedded is None,
+            disabled=not page.can_write or page.service.embedded is None,
             on_click=lambda: notices.act(
-                lambda: here.service.take_sample(here.actor, workload.name),
+                lambda: page.service.take_sample(page.actor, workload.name),
                 f"Loaded “{workload.title}”: {units.count(workload.recalls)} recalls",
             ),
         )
@@ -57,29 +58,28 @@ def sample(here: Here, workload: SampleWorkload) -> None:
             "Look at it",
             key=f"look-{workload.name}",
             icon=":material/visibility:",
-            on_click=lambda: st.session_state.update({"looked at": workload.name}),
+            on_click=lambda: st.session_state.update({_DRAWER: workload.name}),
         )
 
 
-def look(here: Here) -> None:
+def sample_drawer(page: PageContext) -> None:
     """Open the drawer of the workload that somebody wants to look at."""
-    name = st.session_state.get("looked at")
-    found = next((known for known in here.service.samples() if known.name == name), None)
-    if found is not None:
-        st.dialog(found.title, position="right", width="large", on_dismiss=_look_away)(_looked_at)(
-            here, found
-        )
+    name = st.session_state.get(_DRAWER)
+    sample = next((sample for sample in page.service.samples() if sample.name == name), None)
+    if sample is not None:
+        drawer = st.dialog(sample.title, position="right", width="large", on_dismiss=_close_drawer)
+        drawer(_draw_sample)(page, sample)
 
 
-def trending(here: Here) -> None:
+def trending(page: PageContext) -> None:
     """Draw what is asked most."""
-    asked = here.service.window.trending(1, 10)
-    if not asked:
+    queries = page.service.window.trending(1, 10)
+    if not queries:
         components.empty("Nothing was asked in the last hour.")
         return
-    most = max(query.count for query in asked)
+    most = max(query.count for query in queries)
     st.dataframe(
-        [{"Asked": query.count, "Query": text.plain(query.text, 200) or units.UNKNOWN} for query in asked],
+        [{"Asked": query.count, "Query": text.plain(query.text, 200) or units.UNKNOWN} for query in queries],
         hide_index=True,
         key="trending",
         column_config={
@@ -90,18 +90,17 @@ def trending(here: Here) -> None:
     )
 
 
-def _ask(here: Here) -> None:
+def _recall(page: PageContext) -> None:
     state = st.session_state
-    answer = here.service.recall(
-        here.actor, state["ask-text"], k=int(state["ask-k"]), use_cache=bool(state["ask-cache"])
-    )
-    manager = here.service.embedded.manager if here.service.embedded else None
+    limit = int(form_values.number({"k": state["ask-k"]}, "k", "results", 1, 50))
+    answer = page.service.recall(page.actor, state["ask-text"], k=limit, use_cache=bool(state["ask-cache"]))
+    manager = page.service.embedded.manager if page.service.embedded else None
     newest = manager.profiler.metrics[-50:] if manager else []
     record = next((m for m in reversed(newest) if m.query_id == answer["_query_id"]), None)
-    state[_ANSWER] = (answer, record)
+    state[_ANSWER] = ({**answer, "_fused": answer["_fused"][:limit]}, record)
 
 
-def _answer(here: Here, answer: Mapping[str, Any], record: QueryMetrics | None) -> None:
+def _answer(page: PageContext, answer: Mapping[str, Any], record: QueryMetrics | None) -> None:
     chips(
         [
             Chip(answer["_query_type"], "type"),
@@ -114,10 +113,10 @@ def _answer(here: Here, answer: Mapping[str, Any], record: QueryMetrics | None) 
     )
     left, right = st.columns([1.5, 1], gap="small")
     with left:
-        _feedback(here, answer["_query_id"])
+        _feedback(page, answer["_query_id"])
         if answer["_fused"]:
-            components.sheet(
-                [components.Cell("", "n"), "Layer", "Item"],
+            components.static_table(
+                [components.Cell("", "n"), components.Cell("Layer", "name"), "Item"],
                 [(n, item["layer"], item["text"]) for n, item in enumerate(answer["_fused"], start=1)],
                 limit=400,
             )
@@ -125,61 +124,61 @@ def _answer(here: Here, answer: Mapping[str, Any], record: QueryMetrics | None) 
             components.empty("Nothing was found.", icon="search_off")
     with right:
         if record is not None:
-            components.waterfall(record, here.view.timezone)
+            components.waterfall(record, page.view.timezone)
 
 
-def _feedback(here: Here, query_id: str) -> None:
+def _feedback(page: PageContext, query_id: str) -> None:
     key = f"feedback-{query_id}"
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption("Was that the answer?", width="content")
         st.feedback(
             "thumbs",
             key=key,
-            disabled=not here.can_write,
-            on_change=lambda: notices.act(lambda: _judge(here, query_id, st.session_state[key])),
+            disabled=not page.can_write,
+            on_change=lambda: notices.act(lambda: _send_feedback(page, query_id, st.session_state[key])),
         )
 
 
-def _judge(here: Here, query_id: str, thumb: int | None) -> None:
-    if thumb is not None and not here.service.give_feedback(here.actor, query_id, float(thumb)):
+def _send_feedback(page: PageContext, query_id: str, thumb: int | None) -> None:
+    if thumb is not None and not page.service.give_feedback(page.actor, query_id, float(thumb)):
         raise ValueError("That answer is not known any more, so nobody can judge it.")
 
 
-def _looked_at(here: Here, workload: SampleWorkload) -> None:
-    records = load(workload.name)
+def _draw_sample(page: PageContext, workload: SampleWorkload) -> None:
+    records = records_of_sample(workload.name)
     st.text(text.plain(workload.teaches, 400))
     st.caption(_size(workload))
     slow = sorted(records, key=lambda record: -(record.latency_ms or 0.0))
     counted: dict[str, list[float]] = {}
     for record in records:
         counted.setdefault(record.query_type, []).append(record.latency_ms or 0.0)
-    components.sheet(
-        ["Type", components.Cell("Recalls", "n"), components.Cell("p50", "n"), components.Cell("p99", "n")],
+    components.static_table(
+        ["Type", *components.heads("n", "Recalls", "p50", "p99")],
         [
-            (kind, units.count(len(ms)), units.ms(_rank(ms, 0.5)), units.ms(_rank(ms, 0.99)))
+            (kind, units.count(len(ms)), units.ms(_quantile(ms, 0.5)), units.ms(_quantile(ms, 0.99)))
             for kind, ms in sorted(counted.items())
         ],
     )
-    st.markdown("#### Its slowest recalls")
-    components.records(slow[:15], here.view.timezone, key="look-slow")
-    st.markdown("#### How it was made")
+    st.markdown("### Its slowest recalls")
+    components.records(slow[:15], page.view.timezone, key="look-slow")
+    st.markdown("### How it was made")
     st.json(dict(workload.made), expanded=False)
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
-def load(name: str) -> list[QueryMetrics]:
+def records_of_sample(name: str) -> list[QueryMetrics]:
     """Return a sample workload's records as they were recorded."""
     return window_reads.recorded(name)
 
 
-def _look_away() -> None:
-    st.session_state.pop("looked at", None)
+def _close_drawer() -> None:
+    st.session_state.pop(_DRAWER, None)
 
 
 def _size(workload: SampleWorkload) -> str:
-    told = f"{units.count(workload.recalls)} recalls in {units.seconds(workload.seconds)}"
-    return told + (f" · a day, time-compressed {workload.stretch:.0f}-fold" if workload.stretch > 1 else "")
+    size = f"{units.count(workload.recalls)} recalls in {units.seconds(workload.seconds)}"
+    return size + (f" · a day, time-compressed {workload.stretch:.0f}-fold" if workload.stretch > 1 else "")
 
 
-def _rank(values: list[float], quantile: float) -> float:
+def _quantile(values: list[float], quantile: float) -> float:
     return sorted(values)[int(quantile * len(values))]

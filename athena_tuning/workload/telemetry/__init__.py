@@ -1,1 +1,1 @@
-"""An older path to ``athena_tuning.integrations.prometheus``, kept importable."""
+"""Older paths to ``athena_tuning.integrations``, kept importable."""

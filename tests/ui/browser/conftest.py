@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
@@ -49,25 +50,31 @@ def browser_type_launch_args() -> dict[str, Any]:
 
 
 Serve = Callable[..., str]
+STREAMLIT = ("streamlit", "run", "app.py", "--server.port")
 
 
 @contextlib.contextmanager
 def serving(folders: pytest.TempPathFactory, sample_memory: Path) -> Iterator[Serve]:
-    """Give what starts the app with some settings, over a memory of its own, and tells its address."""
+    """Give what starts the app with some settings, over a memory of its own, and tells its address.
+
+    The command is what people type in a checkout; it ends with the option that takes the port.
+    """
     running: list[subprocess.Popen[bytes]] = []
 
-    def start(**settings: str) -> str:
+    def start(*command: str, folder: Path | None = None, **settings: str) -> str:
         home = folders.mktemp("home")
         shutil.copy(sample_memory, home / "memory.db")
         (home / "memory.db.sample").touch()
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        command = [sys.executable, "-m", "streamlit", "run", str(dashboard() / "app.py")]
-        command += ["--server.address", "127.0.0.1", "--server.port", str(port)]
-        environment = {**os.environ, "ATHENA_TUNING_HOME": str(home), **settings}
+        program, *options = command or STREAMLIT
         server = subprocess.Popen(
-            command, env=environment, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [Path(sys.executable).with_name(program), *options, str(port)],
+            env={**os.environ, "ATHENA_TUNING_HOME": str(home), **settings},
+            cwd=folder or dashboard(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         running.append(server)
 
@@ -87,6 +94,23 @@ def serving(folders: pytest.TempPathFactory, sample_memory: Path) -> Iterator[Se
             server.terminate()
         for server in running:
             server.wait(30)
+
+
+def processes_on(address: str) -> list[psutil.Process]:
+    """Return the started processes that listen where an app was started."""
+    port = int(address.rpartition(":")[2])
+    return [
+        process
+        for process in psutil.Process().children(recursive=True)
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+    ]
+
+
+def end_server(address: str) -> None:
+    """End an app as somebody at its terminal would."""
+    for process in processes_on(address):
+        process.terminate()
 
 
 @pytest.fixture

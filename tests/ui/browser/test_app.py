@@ -6,24 +6,30 @@ import contextlib
 import re
 import urllib.request
 from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 from athena_tuning.model import LayerTask, QueryMetrics
 from athena_tuning.recall import MemoryManager
 from athena_tuning.samples.sample_workloads import load_records
 from athena_tuning.store import open_store
-from athena_tuning.ui.frame.navigation import SECTIONS
+from athena_tuning.ui.frame.navigation import PAGES as ENTRIES
 from tests.support.waiting import until
-from tests.ui.browser.conftest import Seen, Serve
+from tests.ui.browser.conftest import Seen, Serve, end_server
 
 Look = Callable[..., Seen]
-PAGES = [(entry.url, entry.title) for entries in SECTIONS.values() for entry in entries]
+PAGES = [(entry.url, entry.title) for entry in ENTRIES.values()]
 SLOW = 20_000
+HEADING_LEVELS = (
+    "[...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].filter(h => h.offsetParent).map(h => +h.tagName[1])"
+)
 EVIL = (
     '![x](http://evil.example/md.png) <img src="http://evil.example/h.png" onerror="alert(1)">'
     "<script>alert(2)</script> $\\href{javascript:alert(3)}{x}$ [l](http://evil.example) \u202eder\u2066 "
@@ -43,11 +49,15 @@ def wander(seen: Seen) -> None:
         expect(seen.page.locator(".chips").first).to_contain_text("strategy", timeout=SLOW)
         seen.settle()
         seen.sound()
+        refresh = seen.page.locator(".st-key-refresh")
+        expect(refresh).to_be_visible() if ENTRIES[url].live else expect(refresh).to_be_hidden()
+        levels = seen.page.evaluate(HEADING_LEVELS)
+        assert all(after - before <= 1 for before, after in pairwise(levels)), f"{url} skips in {levels}"
         too_wide = seen.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert too_wide <= 0, f"{url} is {too_wide} px too wide"
 
 
-def test_the_first_visit_shows_living_figures(look: Look, address: str) -> None:
+def test_overview_shows_living_figures_on_the_first_visit(look: Look, address: str) -> None:
     seen = look(address)
     seen.go()
     expect(seen.page.get_by_text("demo load")).to_be_visible(timeout=SLOW)
@@ -56,7 +66,7 @@ def test_the_first_visit_shows_living_figures(look: Look, address: str) -> None:
     seen.sound()
 
 
-def test_a_deep_link_on_a_fresh_server_shows_the_frame_and_the_gate(look: Look, serve: Serve) -> None:
+def test_link_to_a_page_of_a_fresh_server_shows_the_frame_and_the_gate(look: Look, serve: Serve) -> None:
     seen = look(serve(ATHENA_TUNING_ROLE="viewer"))
     seen.go("config")
     expect(seen.page.get_by_text("read only")).to_be_visible(timeout=SLOW)
@@ -70,11 +80,11 @@ def test_a_deep_link_on_a_fresh_server_shows_the_frame_and_the_gate(look: Look, 
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1440), ("dark", 1440), ("dark", 390)])
-def test_every_page_is_sound(look: Look, address: str, theme: str, width: int) -> None:
+def test_pages_are_sound(look: Look, address: str, theme: str, width: int) -> None:
     wander(look(address, theme=theme, width=width))
 
 
-def test_what_is_looked_at_is_in_the_address(look: Look, address: str) -> None:
+def test_link_has_the_range_that_was_chosen(look: Look, address: str) -> None:
     seen = look(address)
     seen.go("latency")
     seen.page.get_by_role("radio", name="6h").or_(seen.page.get_by_role("button", name="6h")).first.click()
@@ -83,6 +93,60 @@ def test_what_is_looked_at_is_in_the_address(look: Look, address: str) -> None:
     expect(seen.page.locator("h1").first).to_have_text("Cache", timeout=SLOW)
     expect(seen.page).to_have_url(re.compile("range=6h"))
     seen.sound()
+
+
+def test_link_keeps_its_view_through_clicks_and_back(look: Look, address: str) -> None:
+    view = {"range": "15m", "type": "temporal", "slo": "20", "refresh": "every 30 s"}
+    seen = look(address)
+
+    def shows_the_view(title: str) -> None:
+        expect(seen.page.locator("h1").first).to_have_text(title, timeout=SLOW)
+        seen.settle()
+        expect(seen.page.get_by_role("radio", name="15m")).to_be_checked()
+        expect(seen.page.locator(".st-key-filters summary")).to_contain_text("temporal")
+        until(
+            lambda: parse_qs(urlsplit(seen.page.url).query) == {key: [value] for key, value in view.items()}
+        )
+
+    seen.go(f"?{urlencode(view)}")
+    shows_the_view("Overview")
+    for title in ("Latency", "Config", "Workloads", "Overview"):
+        seen.page.get_by_role("link", name=title, exact=True).click()
+        shows_the_view(title)
+    seen.page.go_back()
+    shows_the_view("Workloads")
+    seen.page.reload()
+    shows_the_view("Workloads")
+    seen.page.locator(".st-key-filters summary").click()
+    expect(seen.page.locator(".st-key-slo input")).to_have_value("20")
+    seen.sound()
+
+
+def test_overview_puts_the_advice_first_on_a_phone(look: Look, address: str) -> None:
+    for width, advice_first in ((390, True), (1440, False)):
+        seen = look(address, width=width)
+        seen.go()
+        drawn = [seen.page.locator(p).first for p in (".st-key-card-advice", '[data-testid="stMetric"]')]
+        for part in drawn:
+            expect(part).to_be_visible(timeout=SLOW)
+
+        def in_order(first: Locator, second: Locator) -> bool:
+            above, below = first.bounding_box(), second.bounding_box()
+            return bool(above and below) and above["y"] < below["y"]
+
+        until(partial(in_order, *(drawn if advice_first else reversed(drawn))))
+
+
+def test_lost_connection_says_how_old_the_figures_are(look: Look, serve: Serve) -> None:
+    address = serve(ATHENA_TUNING_DEMO="0")
+    seen = look(address)
+    seen.go()
+    lost = seen.page.locator(".chip.lost")
+    expect(seen.page.locator(".chip", has_text="strategy")).to_be_visible(timeout=SLOW)
+    expect(lost).to_be_hidden()
+    end_server(address)
+    expect(lost).to_be_visible(timeout=SLOW)
+    expect(lost).to_have_text(re.compile(r"no connection: figures are of \d\d:\d\d:\d\d"))
 
 
 def press(page: Page, name: str) -> None:
@@ -100,11 +164,17 @@ def strategy_in_force(seen: Seen, strategy: str) -> None:
     expect(seen.page.locator(".chips").first).to_contain_text(f"strategy {strategy}", timeout=SLOW)
 
 
-def test_a_switched_strategy_is_what_the_next_recall_uses_until_it_is_undone(
-    look: Look, serve: Serve
-) -> None:
+def test_config_strategy_is_what_the_next_recall_uses_until_it_is_undone(look: Look, serve: Serve) -> None:
     seen = look(serve(ATHENA_TUNING_DEMO="0"))
     seen.go("config")
+    seen.page.locator(".st-key-switch-throughput button").click(timeout=SLOW)
+    dialog = seen.page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill(" ", timeout=SLOW)
+    dialog.get_by_label("Reason").press("Tab")
+    press(seen.page, "Apply")
+    expect(dialog.get_by_text("a reason is needed")).to_be_visible(timeout=SLOW)
+    press(seen.page, "Cancel")
+    expect(dialog).to_be_hidden(timeout=SLOW)
     switch(seen, "throughput", "the batch starts")
     strategy_in_force(seen, "throughput")
     switch(seen, "cost", "it is over")
@@ -121,7 +191,7 @@ def test_a_switched_strategy_is_what_the_next_recall_uses_until_it_is_undone(
     seen.sound()
 
 
-def test_two_people_who_change_the_same_are_told_of_each_other(look: Look, serve: Serve) -> None:
+def test_apply_conflict_tells_two_people_of_each_other(look: Look, serve: Serve) -> None:
     address = serve(ATHENA_TUNING_DEMO="0")
     ann, ben = look(address), look(address)
     for person in (ann, ben):
@@ -142,7 +212,7 @@ def test_two_people_who_change_the_same_are_told_of_each_other(look: Look, serve
     ben.sound()
 
 
-def test_a_load_run_moves_the_charts_pauses_and_stops_when_told(look: Look, address: str) -> None:
+def test_simulate_load_moves_the_charts_pauses_and_stops(look: Look, address: str) -> None:
     seen = look(address)
     seen.go("simulate")
     press(seen.page, "Start")
@@ -170,7 +240,7 @@ def test_a_load_run_moves_the_charts_pauses_and_stops_when_told(look: Look, addr
     seen.sound()
 
 
-def test_a_what_if_is_swept_looked_at_and_put_in_force(look: Look, serve: Serve) -> None:
+def test_simulate_what_if_is_swept_shown_and_put_in_force(look: Look, serve: Serve) -> None:
     seen = look(serve(ATHENA_TUNING_DEMO="0"))
     seen.go("simulate?simulate=What-if&what-over=limit")
     seen.page.locator(".st-key-what-source input").click(timeout=SLOW)
@@ -187,7 +257,7 @@ def test_a_what_if_is_swept_looked_at_and_put_in_force(look: Look, serve: Serve)
     seen.sound()
 
 
-def test_a_cell_of_the_week_opens_its_slowest_recalls(look: Look, serve: Serve, tmp_path: Path) -> None:
+def test_patterns_cell_opens_its_slowest_recalls(look: Look, serve: Serve, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 's.db'}"
     with open_store(url) as store:
         newest = load_records("day")[-1].timestamp
@@ -215,7 +285,7 @@ def _now() -> float:
     return time.time()
 
 
-def test_hostile_texts_make_no_request_run_no_script_and_break_no_layout(
+def test_pages_with_hostile_texts_make_no_request_run_no_script_and_break_no_layout(
     look: Look, serve: Serve, tmp_path: Path
 ) -> None:
     url = f"sqlite:///{tmp_path / 's.db'}"
@@ -230,8 +300,9 @@ def test_hostile_texts_make_no_request_run_no_script_and_break_no_layout(
         ]  # fmt: skip
         store.append_metrics("evil", 1, records)
         from athena_tuning.model import Annotation, TuningConfig
+        from athena_tuning.store import ConfigChange
 
-        store.apply_config(TuningConfig(), expected_version=0, actor=EVIL, reason=EVIL)
+        store.apply_config(ConfigChange(TuningConfig(), expected_version=0, actor=EVIL, reason=EVIL))
         store.annotate(Annotation(_now(), EVIL, EVIL))
     address = serve(ATHENA_TUNING_STORE=url, ATHENA_TUNING_DEMO="0")
     seen = look(address)
@@ -244,7 +315,7 @@ def test_hostile_texts_make_no_request_run_no_script_and_break_no_layout(
     seen.sound()
 
 
-def test_managers_elsewhere_are_watched_and_missed_when_they_end(
+def test_attached_managers_are_watched_and_missed_when_they_end(
     look: Look, serve: Serve, memory: Path, tmp_path: Path
 ) -> None:
     url = f"sqlite:///{tmp_path / 's.db'}"
@@ -265,7 +336,7 @@ def test_managers_elsewhere_are_watched_and_missed_when_they_end(
         seen.sound()
 
 
-def test_answers_carry_a_policy_that_lets_nothing_in_from_outside(address: str) -> None:
+def test_app_answers_carry_a_policy_that_lets_nothing_in_from_outside(address: str) -> None:
     with urllib.request.urlopen(address, timeout=5) as answer:
         policy = answer.headers["content-security-policy"]
     assert "default-src 'self'" in policy

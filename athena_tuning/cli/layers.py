@@ -1,0 +1,70 @@
+"""``athena-tuning layers``: which layers are well, which are left out, why, and what that costs."""
+
+from __future__ import annotations
+
+import click
+from rich.text import Text
+
+from athena_tuning.cli.access import attached
+from athena_tuning.cli.output import as_json, console, print_json, print_table, store_option
+from athena_tuning.service import units
+
+_COLUMNS = (
+    "layer",
+    "breaker",
+    "since",
+    "calls",
+    "failed",
+    "late",
+    "left out",
+    "lost s",
+    "usual ms",
+    "worker",
+)
+
+
+@click.command()
+@store_option
+@as_json
+def layers(store: str | None, as_json: bool) -> None:
+    """Show the health of every layer of the managers that are alive.
+
+    A layer that fails is left out of recalls (its breaker is open) and tried again every few seconds. Counts
+    are since the manager's start: calls, those of them that failed or came too late, recalls from which the
+    layer was left out, and the slot time of calls that were for nothing.
+    """
+    with attached(store) as service:
+        now, by_worker = service.now, service.layer_health()
+    if as_json:
+        print_json(
+            [{"worker_id": worker, **of.to_dict()} for worker, known in by_worker.items() for of in known]
+        )
+        return
+    if not by_worker:
+        console().print(Text("no manager that is alive has reported its layers"))
+        return
+    rows = [
+        [
+            of.layer,
+            of.state.value,
+            units.ago(now - of.since),
+            of.calls,
+            of.failures,
+            of.timeouts,
+            of.left_out,
+            of.lost_seconds,
+            of.typical_ms,
+            worker,
+        ]
+        for worker, known in by_worker.items()
+        for of in known
+    ]
+    print_table(_COLUMNS, rows)
+    for worker, known in by_worker.items():
+        for of in known:
+            if of.reason and of.state.value != "closed":
+                console().print(Text(f"{of.layer} ({worker}): {of.reason}"))
+            if of.blocks_loop:
+                console().print(
+                    Text(f"{of.layer} ({worker}) kept its event loop from turning {of.blocks_loop}")
+                )

@@ -1,0 +1,157 @@
+"""Which configs are in force here: read from the store, changed through the store."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from athena_tuning.control import operations
+from athena_tuning.model import ConfigSet, ConfigVersion, Mode, TuningStrategy
+from athena_tuning.store import ConfigChange, ConfigConflict, Lease, Store, StoreError
+
+logger = logging.getLogger(__name__)
+
+_CONFLICTS = 4
+"""So often an operation is done anew because somebody else wrote at the same time."""
+
+
+class ConfigFollower:
+    """The configs in force here.
+
+    ``configs`` is replaced as a whole, so that a recall reads it without a lock. A store that is down
+    leaves the last configs in force.
+
+    Args:
+        store: where config versions live.
+        start: what holds as long as nobody has written a config.
+        obey: called with the configs whenever others are in force, one call at a time, the newest last. It
+            must be quick and call nobody's code but ours.
+        clock: Unix seconds.
+
+    Attributes:
+        configs: those in force.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        start: ConfigSet,
+        obey: Callable[[ConfigSet], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.configs = start
+        self._store = store
+        self._start = start
+        self._obey = obey
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._token: str | None = None
+
+    def watch(self) -> None:
+        """Obey what others have written since the last look.
+
+        Raises:
+            StoreError: if the store cannot be read; the configs stay.
+        """
+        token = self._store.change_token()
+        if token == self._token:
+            return
+        configs = self._store.config_set()
+        if configs.head == 0 and self._start != ConfigSet():
+            self._write_start()
+        else:
+            self._take(configs)
+        self._token = token
+
+    def apply(self, changes: Sequence[ConfigChange], *, under: Lease | None = None) -> list[ConfigVersion]:
+        """Write config versions, all or none (see ``Store.apply_configs``), and obey them from now on.
+
+        Raises:
+            LeaseLost: if they were to be written under a lease that somebody else has by now.
+            ConfigConflict: if another version is in force by now; it is obeyed from now on.
+            StoreError: if they could not be stored.
+        """
+        now = self._clock()
+        dated = [replace(change, time=now) if change.time is None else change for change in changes]
+        try:
+            versions = self._store.apply_configs(dated, under=under)
+        except ConfigConflict:
+            self._take(self._store.config_set())
+            raise
+        try:
+            configs = self._store.config_set()
+        except StoreError as exc:  # they are written: what others wrote beside them is seen at the next look
+            logger.warning("the configs were written, but could not be read again: %s", exc)
+            configs = self.configs
+            for version in versions:
+                configs = configs.with_version(version)
+        self._take(configs)
+        return versions
+
+    def rewrite(self, operation: Callable[[ConfigSet], list[ConfigChange]]) -> list[ConfigVersion]:
+        """Do an operation on whatever is in force, also if somebody else writes at the same time.
+
+        Args:
+            operation: gives the changes, from the configs in force; asked anew after a conflict.
+
+        Raises: as ``apply`` and the operation do.
+        """
+        for _ in range(_CONFLICTS):
+            try:
+                return self.apply(operation(self.configs))
+            except ConfigConflict as conflict:
+                logger.info("somebody else wrote at the same time: %s", conflict)
+        return self.apply(operation(self.configs))
+
+    def _take(self, configs: ConfigSet) -> None:
+        if configs.head == 0:
+            configs = self._start
+        with self._lock:
+            before = self.configs
+            if configs.head < before.head or configs == before:
+                return  # an older read that came late, or nothing new
+            self.configs = configs
+            self._obey(configs)
+        for change in _described(before, configs):
+            logger.info("%s", change)
+
+    def _write_start(self) -> None:
+        """Let everybody see what this worker was started with, unless somebody else wrote meanwhile."""
+        start = self._start.default
+        try:
+            self.apply(
+                operations.apply(
+                    self.configs, start.config, actor="manager", reason="as started", mode=start.mode
+                )
+            )
+        except ConfigConflict:
+            logger.info("configs were written while this worker started: they hold")
+
+
+def first_configs(strategy: TuningStrategy, mode: Mode) -> ConfigSet:
+    """Return what is in force before anybody has written a config.
+
+    Example:
+        >>> first_configs(TuningStrategy.COST, Mode.PINNED).default.mode
+        <Mode.PINNED: 'pinned'>
+    """
+    defaults = ConfigSet()
+    config = replace(defaults.default.config, strategy=TuningStrategy(strategy))
+    return replace(defaults, default=replace(defaults.default, config=config, mode=Mode(mode)))
+
+
+def _described(before: ConfigSet, after: ConfigSet) -> Iterator[str]:
+    """Say for the log what has changed."""
+    for scope in dict.fromkeys(("all", *before.by_type, *after.by_type)):
+        was, now = before.in_scope(scope), after.in_scope(scope)
+        if now is None:
+            yield f"{scope} has no config of its own any more: the one for all types is in force"
+        elif was is None or was.version != now.version:
+            changes = (was or before.default).config.changes_to(now.config)
+            values = ", ".join(f"{name} {old} → {new}" for name, (old, new) in changes.items())
+            yield (
+                f"config version {now.version} for {scope} is in force ({now.mode}, by {now.author}):"
+                f" {values or 'no value changes'}"
+            )

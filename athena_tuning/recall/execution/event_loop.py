@@ -1,0 +1,196 @@
+"""Event loops on which coroutine layers run: the executor's own, and a watch on any of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context
+from dataclasses import dataclass
+from pathlib import PurePath
+from types import CodeType
+
+logger = logging.getLogger(__name__)
+
+BEAT_SECONDS = 0.05
+BLOCKED_SECONDS = 0.25
+"""A loop that has not turned for so long is blocked."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopBlock:
+    """A coroutine that keeps its event loop from turning.
+
+    Attributes:
+        layer: whose coroutine; "" if it is none of a layer's.
+        seconds: for how long by now.
+        where: the line that the layer is at, as far as it can be told.
+    """
+
+    layer: str
+    seconds: float
+    where: str
+
+
+class LoopWatch:
+    """Tells whether a loop with layers on it turns, and else which of them blocks it.
+
+    While layers run on it, the loop notes the time at every ``BEAT_SECONDS``. Who waits for a layer, from
+    whatever thread, looks how long ago that was.
+
+    Args:
+        loop: the loop, which need not run yet.
+        clock: monotonic seconds.
+        on_idle: called on the loop once no layer has been on it for a while; then the watch has ended.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float], on_idle: Callable[[], object]
+    ) -> None:
+        self.loop = loop
+        self._clock = clock
+        self._on_idle = on_idle
+        self._layers: dict[asyncio.Task[None], tuple[str, CodeType | None]] = {}
+        self._thread_id = 0
+        self._beat_at = 0.0
+        self._beating = False
+
+    def enter(self, task: asyncio.Task[None], layer: str, code: CodeType | None) -> None:
+        """Watch a layer's task. Called on the loop.
+
+        Args:
+            task: drives the layer's coroutine.
+            layer: its name.
+            code: of the layer's function, to tell at which of its lines it is.
+        """
+        self._layers[task] = (layer, code)
+        if not self._beating:
+            self._beating = True
+            self._thread_id = threading.get_ident()
+            self._beat()
+
+    def leave(self, task: asyncio.Task[None]) -> None:
+        """Watch a task no longer."""
+        self._layers.pop(task, None)
+
+    def block(self) -> LoopBlock | None:
+        """Return what blocks the loop now; None if it turns, or nothing of ours is on it."""
+        seconds = self._clock() - self._beat_at
+        if not self._beating or not self._layers or seconds < BLOCKED_SECONDS or not self.loop.is_running():
+            return None
+        layer, code = self._layers.get(asyncio.current_task(self.loop), ("", None))  # type: ignore[arg-type]
+        return LoopBlock(layer, seconds, _where(self._thread_id, code))
+
+    def _beat(self) -> None:
+        self._beat_at = self._clock()
+        if self._layers:
+            self.loop.call_later(BEAT_SECONDS, self._beat, context=Context())
+        else:
+            self._beating = False
+            self._on_idle()
+
+
+class LoopThread:
+    """An event loop in a thread of its own, started when it is first needed.
+
+    Args:
+        name: of the thread.
+    """
+
+    def __init__(self, name: str = "layer-loop") -> None:
+        self._name = name
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._callbacks: deque[Callable[[], object]] = deque()
+        self._stopping = False
+
+    @property
+    def is_current(self) -> bool:
+        """Whether this is called on the loop's own thread."""
+        return threading.current_thread() is self._thread
+
+    def get(self) -> asyncio.AbstractEventLoop:
+        """Return the running loop.
+
+        Raises:
+            RuntimeError: after ``close``, or if no thread can be started.
+        """
+        with self._lock:
+            if self._stopping:
+                raise RuntimeError("the event loop of the layers is closed")
+            if self._loop is None:
+                loop = asyncio.new_event_loop()
+                thread = threading.Thread(target=self._serve, args=(loop,), name=self._name, daemon=True)
+                try:
+                    thread.start()
+                except BaseException:
+                    loop.close()
+                    raise
+                self._loop, self._thread = loop, thread
+            return self._loop
+
+    def submit(self, callback: Callable[[], object]) -> None:
+        """Call something on the loop soon, in no context of any caller.
+
+        Raises:
+            RuntimeError: as ``get``.
+        """
+        loop = self.get()
+        self._callbacks.append(callback)
+        if len(self._callbacks) == 1:  # else they are about to be called
+            loop.call_soon_threadsafe(self._call_back, context=Context())
+
+    def repair(self) -> None:
+        """Have callbacks called that an interrupted ``submit`` left behind."""
+        loop = self._loop
+        if self._callbacks and loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._call_back, context=Context())
+
+    def close(self, timeout_seconds: float) -> None:
+        """Cancel what is on the loop and end the thread; one that is blocked is left behind."""
+        with self._lock:
+            self._stopping = True
+            loop, thread = self._loop, self._thread
+        if loop is not None and thread is not None and thread.is_alive():
+            loop.call_soon_threadsafe(loop.stop)
+            if thread is not threading.current_thread():
+                thread.join(timeout_seconds)
+
+    def _call_back(self) -> None:
+        while self._callbacks:
+            try:
+                self._callbacks[0]()
+            except Exception:
+                logger.exception("something could not be started on the layers' event loop")
+            self._callbacks.popleft()
+
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        while not self._stopping:
+            try:
+                loop.run_forever()
+            except BaseException:  # asyncio lets SystemExit and the like out, whoever raised it
+                logger.exception("something on the layers' event loop tried to end its thread")
+        try:
+            left = asyncio.all_tasks(loop)
+            for task in left:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        finally:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+
+def _where(thread_id: int, code: CodeType | None) -> str:
+    """Return the line that a thread is at within a function; its innermost line if it is not in it."""
+    frame = innermost = sys._current_frames().get(thread_id)
+    while frame is not None and frame.f_code is not code:
+        frame = frame.f_back
+    frame = frame or innermost
+    if frame is None:
+        return ""
+    return f"{frame.f_code.co_name}, line {frame.f_lineno} of {PurePath(frame.f_code.co_filename).name}"

@@ -1,0 +1,253 @@
+"""One layer task on its way: from its wait for a slot to its result, whatever the layer does."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextvars import Context, ContextVar
+from functools import partial
+from typing import Any, Protocol
+
+from athena_tuning.model import TaskOutcome
+from athena_tuning.recall.execution.failure import describe, is_callers_own
+from athena_tuning.recall.execution.limiter import SharedLimit
+from athena_tuning.recall.execution.task import ExecutionResult, QueryTask
+
+CURRENT_RUN: ContextVar[LayerRun | None] = ContextVar("athena_tuning_current_run", default=None)
+"""The layer task within which this code runs, in its thread, its coroutine and what they start."""
+
+
+class RunSlots(Protocol):
+    """Where a run has its slot from."""
+
+    limit: SharedLimit
+
+    def release(self, run: LayerRun) -> None:
+        """Take the slot of a run back that has ended."""
+
+
+class RunCarrier(Protocol):
+    """Who carries a run out."""
+
+    def carry_out(self, run: LayerRun) -> bool:
+        """Start a run that has its slot, without blocking; False if it cannot be started."""
+
+    def have_awaited(self, run: LayerRun, awaitable: Awaitable[Any]) -> None:
+        """Have what a run's function returned awaited on an event loop."""
+
+
+class RunOwner(Protocol):
+    """The fan-out that a run belongs to; its ``FanOut`` says what each of these is."""
+
+    parent: LayerRun | None
+    variables: Context
+    loop: asyncio.AbstractEventLoop | None
+    loop_thread: int
+    purpose: object
+    deadline: float | None
+    closed_at: float | None
+    orphaned: bool
+    ready: deque[LayerRun]
+    wake: Callable[[], None]
+    clock: Callable[[], float]
+
+    @property
+    def slots(self) -> RunSlots:
+        """Where its runs have their slots from."""
+
+    @property
+    def carrier(self) -> RunCarrier:
+        """Who carries its runs out."""
+
+    def timeout_of(self, run: LayerRun) -> float:
+        """Return the longest service time of a run in seconds."""
+
+    def begin(self, run: LayerRun) -> bool:
+        """Note that a run starts now; False if it may not."""
+
+    def settle(
+        self,
+        run: LayerRun,
+        ended: float,
+        value: Any,
+        error: str | None,
+        outcome: TaskOutcome,
+        *,
+        of_layer: bool = True,
+        at_deadline: bool = False,
+    ) -> bool:
+        """Note how a run ended; False if that is known already."""
+
+
+class LayerRun:
+    """One task of a fan-out.
+
+    It holds its slot from ``granted`` until its call has really ended, or until it is given up before it
+    began. Each step can be done twice or by somebody else: the first result stays, a slot comes back once.
+
+    Attributes:
+        fan: whose task it is.
+        task: what to do.
+        local: the thread that waits for the recall carries it out itself.
+        asked: when it asked for a slot; None: not yet.
+        started: when it began; None: not yet.
+        result: how it went, or that it was given up.
+        over: its call has ended.
+        thread: in which it began.
+        handle: drives its coroutine, if it has become one.
+        loop: the event loop that it is on or waits for, if it has become a coroutine.
+        limit: where it has its slot from.
+        nested: slots for the recalls that the layer itself makes: one, its own.
+    """
+
+    __slots__ = (
+        "_variables",
+        "asked",
+        "fan",
+        "granted_at",
+        "handle",
+        "limit",
+        "local",
+        "loop",
+        "nested",
+        "over",
+        "result",
+        "resumed",
+        "started",
+        "task",
+        "thread",
+    )
+
+    def __init__(self, fan: RunOwner, task: QueryTask, local: bool) -> None:
+        self.fan = fan
+        self.task = task
+        self.local = local
+        self.asked: float | None = None
+        self.granted_at = 0
+        self.started: float | None = None
+        self.result: ExecutionResult | None = None
+        self.over = False
+        self.resumed = False
+        self.thread: threading.Thread | None = None
+        self.handle: asyncio.Task[None] | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.limit: SharedLimit | None = None
+        self.nested: SharedLimit | None = None
+        self._variables: Context | None = None
+
+    @property
+    def layer_name(self) -> str:
+        """Whose share of the query it is."""
+        return self.task.layer_name
+
+    @property
+    def variables(self) -> Context:
+        """The context variables of the caller, as they were when it asked: a copy of this run's own."""
+        if self._variables is None:
+            self._variables = self.fan.variables.copy()
+        return self._variables
+
+    @property
+    def deadline(self) -> float:
+        """Monotonic seconds at which a started run is to be over."""
+        assert self.started is not None  # noqa: S101
+        own = self.started + self.fan.timeout_of(self)
+        return own if self.fan.deadline is None else min(own, self.fan.deadline)
+
+    def granted(self, in_flight: int) -> bool:
+        """Take the slot and start; a local run waits for its caller's thread."""
+        self.granted_at = (
+            in_flight if self.fan.parent is None else max(in_flight, self.fan.slots.limit.in_flight)
+        )
+        if self.result is not None:
+            return False
+        if self.local:
+            self.fan.ready.append(self)
+            self.fan.wake()
+            return True
+        return self.fan.carrier.carry_out(self)
+
+    def call(self) -> Callable[[], object] | None:
+        """Run the task in this thread.
+
+        Returns:
+            What gives the slot back and reports the end, or has its coroutine awaited; None if there is
+            nothing to do.
+
+        Raises:
+            BaseException: only in the caller's own thread, and only what a signal handler raised.
+        """
+        if not self.fan.begin(self):
+            return None
+        try:
+            awaitable, value = self.variables.run(self._invoke)
+        except BaseException as exc:
+            if self.local and is_callers_own(exc):
+                self.end(None, *describe(exc))
+                raise
+            return partial(self.end, None, *describe(exc), self.fan.clock())
+        if awaitable:
+            return partial(self.fan.carrier.have_awaited, self, value)
+        return partial(self.end, value, None, TaskOutcome.OK, self.fan.clock())
+
+    async def drive(self, awaitable: Awaitable[Any] | None = None) -> None:
+        """Run the task as a coroutine; ``awaitable``: what its function returned already, in a thread."""
+        value, error, outcome = None, None, TaskOutcome.OK
+        try:
+            if awaitable is None:
+                if not self.fan.begin(self):
+                    return
+                again, value = self._invoke()
+                awaitable = value if again else None
+            if awaitable is not None:
+                value = self._read(await awaitable)
+        except BaseException as exc:
+            error, outcome = describe(exc)
+            if not isinstance(exc, Exception) and is_callers_own(exc):
+                raise
+        finally:
+            self.end(value, error, outcome)
+
+    def end(self, value: Any, error: str | None, outcome: TaskOutcome, ended: float | None = None) -> None:
+        """Give the slot back and report how the call ended; when: now, or at ``ended``."""
+        self.over = True
+        if ended is None:
+            ended = self.fan.clock()
+        self.fan.slots.release(self)
+        self.fan.settle(self, ended, value, error, outcome)
+
+    def is_lost(self, before: float) -> bool:
+        """Whether nobody carries it out, or ever will.
+
+        Args:
+            before: what its caller left behind at this moment (monotonic seconds) or earlier is left behind.
+        """
+        if self.loop is not None:
+            abandoned = self.result is not None and not self.loop.is_running()
+            return abandoned or self.loop.is_closed() or (self.handle is not None and self.handle.done())
+        if self.started is None or self.local:
+            fan = self.fan
+            return fan.orphaned or (fan.closed_at is not None and fan.closed_at <= before)
+        return self.thread is not None and not self.thread.is_alive()
+
+    def _invoke(self) -> tuple[bool, Any]:
+        """Call the function; return whether what it gave is still to be awaited, and that."""
+        CURRENT_RUN.set(self)
+        task = self.task
+        arguments = (*task.args, self.deadline) if task.takes_deadline else task.args
+        value = task.query_fn(*arguments, **task.kwargs)
+        if type(value) is not list and inspect.isawaitable(value):
+            return True, value
+        return False, self._read(value)
+
+    def _read(self, value: Any) -> Any:
+        return value if self.task.read is None else self.task.read(value)
+
+
+def current_run() -> LayerRun | None:
+    """Return the layer task within which this is called, as long as its call has not ended."""
+    run = CURRENT_RUN.get()
+    return None if run is None or run.over else run

@@ -1,0 +1,186 @@
+"""What came of a recall: for its caller, and for the record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from athena_tuning.model import LayerTask, QueryMetrics
+from athena_tuning.recall.execution.task import ExecutionResult
+from athena_tuning.recall.fusion import fuse
+from athena_tuning.recall.plan import RecallPlan
+from athena_tuning.recall.snapshot import Snapshot
+
+_NO_FIELDS: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class RecallResult:
+    """What the layers gave. It is shared between recalls and never changed.
+
+    Attributes:
+        by_layer: items for each layer that answered, more of them than the caller gets.
+        fused: the best of all of them.
+        errors: why the other layers did not answer.
+        tasks: telemetry of every layer task that got a slot; one that got none has no service time.
+        parallel: whether they ran at the same time.
+        stale: age in seconds of answers that had expired, by layer: the layer itself is in ``errors``.
+        reused: whether no layer was asked for it: all of it was there.
+        count: items of all layers that the caller gets.
+    """
+
+    by_layer: Mapping[str, Snapshot]
+    fused: Snapshot
+    errors: Mapping[str, str]
+    tasks: tuple[LayerTask, ...]
+    parallel: bool
+    stale: Mapping[str, float]
+    reused: bool
+    count: int
+
+    @property
+    def success(self) -> bool:
+        """Whether any layer answered."""
+        return bool(self.by_layer)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every layer answered."""
+        return not self.errors
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every layer answered, with what can be copied."""
+        return not self.errors and all(snapshot.is_whole for snapshot in self.by_layer.values())
+
+
+def combine(
+    plan: RecallPlan,
+    results: Sequence[ExecutionResult],
+    known: Mapping[str, Snapshot],
+    left_out: Mapping[str, str],
+    stale: Mapping[str, tuple[Snapshot, float]],
+) -> RecallResult:
+    """Make one result of what the layers gave.
+
+    Args:
+        plan: what was asked.
+        results: of the layer tasks that ran.
+        known: answers that did not have to be made anew, by layer.
+        left_out: why layers were not asked, by layer.
+        stale: answers that stand in for those of layers that are down, and their ages.
+    """
+    k = plan.request.k
+    snapshots = dict(known)
+    for layer, (old, _) in stale.items():
+        snapshots[layer] = old
+    errors = dict(left_out)
+    tasks = []
+    for result in results:
+        layer = result.layer_name
+        if result.success:
+            snapshots[layer] = result.result
+        else:
+            errors[layer] = result.error or "failed"
+        if result.in_flight:
+            count = min(k, len(result.result)) if result.success else 0
+            tasks.append(
+                LayerTask(
+                    layer,
+                    result.offset_ms,
+                    result.queue_ms,
+                    result.elapsed_ms,
+                    result.in_flight,
+                    result.outcome,
+                    count,
+                )
+            )
+    by_layer = {layer: snapshots[layer] for layer in plan.layer_names if layer in snapshots}
+    lists = {layer: snapshot.items for layer, snapshot in by_layer.items()}
+    shown = sum([min(k, len(items)) for items in lists.values()])
+    fused = fuse(lists, shown)
+    fields = _NO_FIELDS.union(*[snapshot.fields for snapshot in by_layer.values()])
+    if list in [type(item["evidence"]) for item in fused]:  # fusion joins that of several items
+        fields |= {"evidence"}
+    return RecallResult(
+        by_layer,
+        Snapshot(fused, fields, True),
+        errors,
+        tuple(tasks),
+        plan.parallel and len(results) > 1,
+        {layer: age for layer, (_, age) in stale.items()},
+        not results,
+        shown,
+    )
+
+
+def response(plan: RecallPlan, result: RecallResult, latency_ms: float, *, shared: bool) -> dict[str, Any]:
+    """Return what the caller gets: its own, to any depth. ``shared``: see ``metrics``."""
+    k, tasks = plan.request.k, () if shared else result.tasks
+    return {
+        **{layer: snapshot.copies(k) for layer, snapshot in result.by_layer.items()},
+        "_fused": result.fused.copies(),
+        "_query_id": plan.query_id,
+        "_query_type": plan.query_type,
+        "_layers": list(plan.layer_names),
+        "_cache_hit": _is_hit(result, shared),
+        "_partial": result.success and not result.complete,
+        "_stale": dict(result.stale),
+        "_errors": dict(result.errors),
+        "_success": result.success,
+        "_latency_ms": latency_ms,
+        "_layer_ms": {task.layer: task.service_ms for task in tasks},
+        "_queue_ms": {task.layer: task.queue_ms for task in tasks},
+        "_config_version": plan.config_version,
+    }
+
+
+def metrics(
+    plan: RecallPlan, result: RecallResult, latency_ms: float, memory_mb: float | None, *, shared: bool
+) -> QueryMetrics:
+    """Return the record of a recall. ``shared``: no layer ran for it, it was given another one's result."""
+    tasks = () if shared else result.tasks
+    return QueryMetrics(
+        plan.query_id,
+        plan.request.query,
+        plan.query_type,
+        plan.timestamp,
+        latency_ms,
+        memory_mb,
+        _is_hit(result, shared),
+        result.count,
+        [task.layer for task in tasks],
+        {task.layer: task.service_ms for task in tasks},
+        result.success,
+        "; ".join([f"{layer}: {why}" for layer, why in result.errors.items()]) or None,
+        result.parallel and not shared,
+        len(tasks) if result.parallel and tasks else 1,
+        tasks=tasks,
+        partial=result.success and not result.complete,
+        config_version=plan.config_version,
+    )
+
+
+def _is_hit(result: RecallResult, shared: bool) -> bool:
+    """Whether the answer was there already: another recall's whole one, or all that layers gave before."""
+    return result.complete if shared else result.success and result.reused
+
+
+def cancelled(plan: RecallPlan) -> QueryMetrics:
+    """Return the record of a recall that its caller gave up: how it would have ended is unknown."""
+    return QueryMetrics(
+        plan.query_id,
+        plan.request.query,
+        plan.query_type,
+        plan.timestamp,
+        None,
+        None,
+        None,
+        None,
+        [],
+        {},
+        None,
+        "given up by its caller",
+        config_version=plan.config_version,
+    )

@@ -1,0 +1,156 @@
+"""What a layer gave, read once into plain types of our own, and copied for each caller to any depth."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+from athena_tuning.recall.execution.failure import UnreadableAnswer, brief, describe, is_callers_own
+from athena_tuning.recall.items import Item
+
+ATOMS = frozenset(
+    (str, int, float, bool, type(None), bytes, complex, datetime, date, time, timedelta, Decimal, UUID)
+)
+"""Types whose values nobody can change."""
+
+_ARE_ATOMS = ATOMS.issuperset
+_ARE_TEXTS = frozenset((str,)).issuperset
+
+
+class Snapshot:
+    """Items of one list. Nobody changes them: who wants to gets copies.
+
+    Attributes:
+        items: as plain types, best first.
+        fields: names under which some item holds what can be changed, so that copying goes deeper there.
+        is_whole: whether all of it could be copied; what holds something that cannot be is not kept.
+    """
+
+    __slots__ = ("fields", "is_whole", "items")
+
+    def __init__(self, items: Sequence[dict[str, Any]], fields: frozenset[str], is_whole: bool) -> None:
+        self.items = items
+        self.fields = fields
+        self.is_whole = is_whole
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def copies(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """Return the first items as the caller's own, to any depth."""
+        copies = [item.copy() for item in self.items[:limit]]
+        if self.fields:
+            for name in self.fields:
+                for item in copies:
+                    if name in item:
+                        item[name], _ = _own(item[name])
+        return copies
+
+
+def read_items(layer: str, limit: int, items_are_new: bool, answer: Any) -> Snapshot:
+    """Read the answer of a layer's search, whatever it is.
+
+    Args:
+        layer: its name, which the items bear.
+        limit: items that are read; a layer that gives more than it was asked for is cut.
+        items_are_new: the items are dictionaries that the layer made for this answer, so that they need not
+            be copied to be ours.
+        answer: what it returned.
+
+    Raises:
+        UnreadableAnswer: if it is no list of items.
+    """
+    try:
+        if not isinstance(answer, (list, tuple)):
+            raise UnreadableAnswer(f"a list is expected, this is {brief(answer)}")  # noqa: TRY301
+        return _read(layer, islice(answer, limit), items_are_new)
+    except UnreadableAnswer:
+        raise
+    except BaseException as exc:
+        if is_callers_own(exc):
+            raise
+        raise UnreadableAnswer(describe(exc)[0]) from exc
+
+
+def _read(layer: str, items: Iterable[Any], items_are_new: bool) -> Snapshot:
+    records: list[dict[str, Any]] = []
+    fields: set[str] = set()
+    is_whole = True
+    for item in items:
+        record = item if items_are_new else item.copy() if type(item) is dict else _record(item)
+        if not _ARE_ATOMS(map(type, record.values())):
+            for name, value in record.items():
+                kind = type(value)
+                if kind not in ATOMS and (kind is not tuple or not _is_fixed(value)):
+                    fields.add(name)
+                    if not items_are_new:
+                        record[name], copied = _own(value)
+                        is_whole &= copied
+        identity: Any = record.get("id")
+        evidence: Any = record.get("evidence")
+        if type(identity) is not str or type(record.get("text")) is not str:
+            identity = _complete(record, item)
+        if evidence is None and "evidence" not in record:
+            record["evidence"] = (f"{layer}/{identity}",)
+        elif type(evidence) not in {list, tuple} or not _ARE_TEXTS(map(type, evidence)):
+            record["evidence"] = _evidence(evidence)
+        record["layer"] = layer
+        records.append(record)
+    return Snapshot(records, frozenset(fields), is_whole)
+
+
+def _record(item: Any) -> dict[str, Any]:
+    if isinstance(item, Item):
+        return item.to_dict()
+    if isinstance(item, Mapping):
+        return dict(item)
+    raise UnreadableAnswer(f"an item has an id and a text, this is {brief(item)}")
+
+
+def _complete(record: dict[str, Any], item: Any) -> str:
+    """Check what every item has, and make it plain; return its id."""
+    text, identity = record.get("text"), record.get("id", _complete)
+    if not isinstance(text, str) or identity is _complete:
+        raise UnreadableAnswer(f"an item has an id and a text, this is {brief(item)}")
+    record["text"] = str.__str__(text)
+    record["id"] = identity = str.__str__(identity) if isinstance(identity, str) else f"{identity}"
+    return identity
+
+
+def _evidence(evidence: Any) -> Any:
+    if not isinstance(evidence, (list, tuple)) or not all(isinstance(piece, str) for piece in evidence):
+        raise UnreadableAnswer(f"evidence is a list of ids, this is {brief(evidence)}")
+    return tuple([str.__str__(piece) for piece in evidence])
+
+
+def _is_fixed(value: tuple[Any, ...]) -> bool:
+    """Whether nobody can change what a tuple holds, however deep."""
+    if _ARE_ATOMS(map(type, value)):
+        return True
+    return all(type(part) in ATOMS or (type(part) is tuple and _is_fixed(part)) for part in value)
+
+
+def _own(value: Any) -> tuple[Any, bool]:
+    """Return a deep copy; the value itself, and False, if it cannot be copied."""
+    try:
+        return _deep(value), True
+    except Exception:  # noqa: BLE001  (a stranger's object)
+        return value, False
+
+
+def _deep(value: Any) -> Any:
+    kind = type(value)
+    if kind in ATOMS:
+        return value
+    if kind is dict:
+        return {name: _deep(part) for name, part in value.items()}
+    if kind is list:
+        return value.copy() if _ARE_ATOMS(map(type, value)) else [_deep(part) for part in value]
+    if kind is tuple:
+        return tuple([_deep(part) for part in value])
+    return copy.deepcopy(value)

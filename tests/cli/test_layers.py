@@ -1,0 +1,48 @@
+"""``athena-tuning layers``: what managers elsewhere reported of their layers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from athena_tuning.cli import main
+from athena_tuning.recall import MemoryManager
+from athena_tuning.store import open_store
+from tests.support.memory_layers import StubLayer, failing, items
+from tests.support.waiting import until
+
+
+def run(*args: str) -> str:
+    done = CliRunner().invoke(main, args)
+    assert done.exit_code == 0, done.stderr
+    return done.stdout
+
+
+def test_layers_command_shows_which_layer_is_left_out_why_and_at_what_price(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    layers = [StubLayer("good", items("a")), StubLayer("tickets", failing)]
+    with (
+        open_store(url) as store,
+        MemoryManager(":memory:", layers=layers, store=store, worker_id="w1") as manager,
+    ):
+        for turn in range(20):
+            manager.recall(f"q {turn}", use_cache=False)
+        until(lambda: "open" in store.posted("layers").get("w1", ""))
+        told = {layer["layer"]: layer for layer in json.loads(run("layers", "--store", url, "--json"))}
+        assert (told["good"]["state"], told["good"]["calls"]) == ("closed", 20)
+        dead = told["tickets"]
+        assert (dead["state"], dead["worker_id"], dead["left_out"]) == ("open", "w1", 15)
+        shown = run("layers", "--store", url)
+        lines = [line for line in shown.splitlines() if line.startswith("tickets")]
+        assert lines[1] == "tickets (w1): 5 calls in a row failed, the last: ConnectionError: no route"
+        row = lines[0].split()
+        assert (row[1], row[-6:-3]) == ("open", ["5", "0", "15"]), "5 failed, 0 late, 15 times left out"
+
+
+def test_layers_command_without_a_manager_says_so(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    open_store(url).close()
+    assert "no manager that is alive" in run("layers", "--store", url)
+    assert json.loads(run("layers", "--store", url, "--json")) == []
