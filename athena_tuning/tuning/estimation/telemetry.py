@@ -11,7 +11,7 @@ import numpy as np
 
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
 from athena_tuning.tuning.estimation.concurrency_levels import Levels, time_beside
-from athena_tuning.tuning.estimation.contention import Contention, ContentionLaw
+from athena_tuning.tuning.estimation.contention import Contention, ContentionLaw, PossibleLaw
 from athena_tuning.tuning.settings import TELEMETRY
 from athena_tuning.tuning.trace import Arrival, Trace
 
@@ -90,7 +90,9 @@ class Telemetry:
         return self.contention.laws
 
 
-def trace_of(recalls: Iterable[MeasuredRecall], laws: Mapping[str, ContentionLaw]) -> Trace:
+def trace_of(
+    recalls: Iterable[MeasuredRecall], laws: Mapping[str, ContentionLaw] | Mapping[str, PossibleLaw]
+) -> Trace:
     """Return recalls as a trace: arrivals as they were, works freed from contention.
 
     A task's own work is what it got done: the time beside each number of others, divided by the law there.

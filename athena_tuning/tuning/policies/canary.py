@@ -64,6 +64,7 @@ class Trial:
         before: rates by then.
         looks: looks that were taken.
         looked_at: recalls by the last of them.
+        since: Unix seconds since which what was before had been in force.
     """
 
     made: Decision
@@ -73,6 +74,7 @@ class Trial:
     before: Rates
     looks: int = 0
     looked_at: int = 0
+    since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -257,7 +257,8 @@ class ModelPolicy(Policy):
                 key = self._paired.key(made.before, "all")
                 canary = canary.banned(key, at, self._paired.first_ban)
             rates = Rates.of(evidence.telemetry.newest(1000))
-            canary = canary.begun(Trial(made, self._paired.name, version.time, at, rates))
+            trial = Trial(made, self._paired.name, version.time, at, rates, since=memory.limit.since)
+            canary = canary.begun(trial)
             memory = self._soon(evidence, memory, REVIEW.first)
         limit = memory.limit
         if made.after.max_concurrent != limit.limit:
