@@ -206,7 +206,9 @@ def _tried(case: Case, limit: int) -> tuple[Verdict, bool] | None:
 
 
 def _configs(limit: int, version: int = 0) -> ConfigSet:
-    configs = with_config(ConfigSet(), "all", max_concurrent=limit, timeout_seconds=600.0)
+    configs = with_config(
+        ConfigSet(), "all", max_concurrent=limit, timeout_seconds=600.0, overload_after_seconds=None
+    )
     return replace(configs, head=version, default=replace(configs.default, version=version))
 
 

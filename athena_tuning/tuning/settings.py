@@ -367,6 +367,30 @@ class AdvisorSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AdmissionSettings:
+    """When other admission settings are looked for, and taken."""
+
+    looked_at: int = 1000
+    """Newest recalls that are simulated. Arithmetic: ten of them lie beyond p99."""
+
+    refused: float = 0.01
+    """Share of them that was refused, from which it is worth looking. As in the objective."""
+
+    gain: float = 0.02
+    """Share of all recalls that must be answered in time on top. Judgement: twice what may be chance in so
+    many."""
+
+    least_growth: float = 1.1
+    """Times the p99 of those answered from which one is late where the strategy allows no growth."""
+
+    afters: tuple[float, ...] = (0.45, 0.9, 1.8)
+    """Seconds that are tried; two apart, as the law forgets the rest."""
+
+    waits: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
+    """Seconds that are tried."""
+
+
+@dataclass(frozen=True, slots=True)
 class TimeoutSettings:
     """How long to wait for a layer."""
 
@@ -502,6 +526,7 @@ SATURATION = SaturationSettings()
 REVIEW = ReviewSettings()
 ADVICE = AdviceSettings()
 ADVISORS = AdvisorSettings()
+ADMISSION = AdmissionSettings()
 TIMEOUTS = TimeoutSettings()
 LAYERS = LayerSettings()
 LOAD = LoadSettings()

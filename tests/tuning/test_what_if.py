@@ -131,10 +131,34 @@ def test_a_skipped_layer_takes_no_time() -> None:
 
 def test_faster_arrivals_queue() -> None:
     records = alone(300, apart=0.15)
-    base = in_force(TuningConfig(1))
+    base = in_force(TuningConfig(1, overload_after_seconds=None))
     calm, rush = (run_through(what_if(records, base, {}, speed=speed)) for speed in (1.0, 3.0))
     assert calm.base.p99_ms.value == pytest.approx(100.0)
     assert rush.base.p99_ms.value > 1000
+
+
+def test_where_more_come_than_can_be_served_a_forecast_refuses_some_and_counts_them_as_late() -> None:
+    base, wait = in_force(TuningConfig(1)), in_force(TuningConfig(1, overload_after_seconds=None))
+    records = alone(300, apart=0.15)
+    found = run_through(what_if(records, base, {"all wait": wait}, speed=3.0))
+    assert 0.2 < found.base.refused_rate.value < 0.6
+    assert found.base.p99_ms.value < 1000
+    (all_wait,) = found.outcomes
+    assert all_wait.refused_rate.value == 0.0
+    assert all_wait.p99_change.value < 0
+
+
+def test_recalls_that_were_refused_come_again() -> None:
+    served = alone(200, apart=0.15)
+    refused = [
+        m._replace(query_id=f"r{i}", latency_ms=None, success=False, partial=True, tasks=(), cache_hit=None)
+        for i, m in enumerate(served)
+    ]
+    found = ask([*served, *refused], TuningConfig(1), two=TuningConfig(2))
+    assert found.recalls == 400
+    assert found.measured_p99_ms == 100.0
+    assert found.base.refused_rate.value > 0.1
+    assert found.outcomes[0].refused_rate.value == 0.0
 
 
 def test_only_recalls_of_the_asked_type_are_counted_while_all_are_simulated() -> None:

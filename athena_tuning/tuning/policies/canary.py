@@ -26,7 +26,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Recalls that asked layers, those of them that failed or were partial, and their mean slot time (ms)."""
+    """Recalls, those that failed, were partial or refused, and the mean slot time of those served (ms)."""
 
     recalls: int = 0
     bad: int = 0
@@ -37,10 +37,11 @@ class Rates:
         """Return the rates of the recalls of a scope."""
         chosen = [recall for recall in recalls if scope in ("all", recall.query_type)]
         held = sum(task.service_ms for recall in chosen for task in recall.tasks)
-        return cls(len(chosen), sum(recall.bad for recall in chosen), held / max(len(chosen), 1))
+        served = len(chosen) - sum(recall.refused for recall in chosen)
+        return cls(len(chosen), sum(recall.bad for recall in chosen), held / max(served, 1))
 
     def fell(self, since: Rates) -> bool:
-        """Whether failures and partial answers have become more frequent, beyond what is allowed and chance.
+        """Whether failed, partial and refused recalls are more frequent, beyond what is allowed and chance.
 
         Three standard errors of the difference on top of 0.01; with fewer than 20 recalls, never.
         """

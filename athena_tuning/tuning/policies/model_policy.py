@@ -13,6 +13,7 @@ import numpy as np
 from athena_tuning.model import Action, ConfigVersion, Decision, Reason, TuningConfig, TuningStrategy
 from athena_tuning.tuning.estimation.telemetry import MeasuredRecall, Telemetry, trace_of
 from athena_tuning.tuning.evidence import Evidence
+from athena_tuning.tuning.policies.admission_advisor import AdmissionAdvisor
 from athena_tuning.tuning.policies.advisors import Advisor, AdvisorRound, AdvisorScheduler, followers
 from athena_tuning.tuning.policies.base import (
     Finding,
@@ -129,7 +130,7 @@ class ModelPolicy(Policy):
     memory = ModelMemory
 
     def __init__(self, *, seed: int = 0, advisors: Sequence[Advisor] | None = None) -> None:
-        everyone = (TimeoutAdvisor(seed=seed), LayerAdvisor(), LoadAdvisor())
+        everyone = (TimeoutAdvisor(seed=seed), LayerAdvisor(), LoadAdvisor(), AdmissionAdvisor())
         self._advisors = AdvisorScheduler(self, everyone if advisors is None else advisors)
         self._paired = PairedComparison()
         self._rules = RulePolicy()
@@ -378,7 +379,7 @@ class ModelPolicy(Policy):
                 if most < evidence.bounds.max_concurrent
                 else None,
             )
-        took = np.array([recall.latency_ms for recall in recalls if not recall.hit])
+        took = np.array([recall.latency_ms for recall in recalls if not (recall.hit or recall.refused)])
         return Searched(telemetry.position, incumbent, results, p99(took))
 
     def _conclusion(self, evidence: Evidence, result: SearchResult, scope: str) -> Decision:

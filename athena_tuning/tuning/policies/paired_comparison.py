@@ -30,7 +30,7 @@ class PairedComparison(Judge):
         begun = evidence.telemetry.since(trial.began)
         rates = Rates.of(begun)
         if trial.before.fell(rates):
-            why = f"{rates.bad} of {rates.recalls} recalls failed or were partial, "
+            why = f"{rates.bad} of {rates.recalls} recalls failed, were partial or refused, "
             why += f"{trial.before.bad} of {trial.before.recalls} before"
             return Judgement(Verdict.BAD, why, alarm=True), trial
         if not look_due(len(begun), trial.looks):
@@ -112,7 +112,7 @@ def log_ratios(evidence: Evidence, trial: Trial) -> tuple[list[float], list[floa
     Returns:
         Of recalls before, of recalls since, and the mean that is tolerated.
     """
-    order = sorted(evidence.telemetry.recalls, key=lambda recall: recall.began)
+    order = sorted(evidence.telemetry.recalls, key=lambda recall: recall.began)  # refused ones as well
     since = [recall for recall in order if recall.began >= trial.began]
     before = [recall for recall in order if trial.since <= recall.began < trial.began][-CANARY.compared :]
     if evidence.strategy is TuningStrategy.THROUGHPUT and _saturated(since):
@@ -120,7 +120,12 @@ def log_ratios(evidence: Evidence, trial: Trial) -> tuple[list[float], list[floa
         ratios = [slots + ratio for ratio in _by_capacity(evidence, trial, since)]
         return _by_capacity(evidence, trial, before), ratios, CANARY.law_error
     ratios = _by_latency(evidence, trial, [*before, *since])
-    return ratios[: len(before)], ratios[len(before) :], CANARY.tolerated
+    return _finite(ratios[: len(before)]), _finite(ratios[len(before) :]), CANARY.tolerated
+
+
+def _finite(ratios: Sequence[float]) -> list[float]:
+    """Return the ratios of recalls that were answered, here and in the simulation: rates count the others."""
+    return [ratio for ratio in ratios if math.isfinite(ratio)]
 
 
 def _by_capacity(evidence: Evidence, trial: Trial, recalls: Sequence[MeasuredRecall]) -> list[float]:
@@ -132,14 +137,16 @@ def _by_capacity(evidence: Evidence, trial: Trial, recalls: Sequence[MeasuredRec
             / max(sum(work * slow.get(layer, 1.0) for layer, work in arrival.tasks), 1e-6)
         )
         for recall, arrival in zip(recalls, trace_of(recalls, laws).arrivals, strict=True)
+        if not recall.refused
     ]
 
 
 def _by_latency(evidence: Evidence, trial: Trial, recalls: Sequence[MeasuredRecall]) -> list[float]:
     laws, before = evidence.telemetry.laws, trial.made.before
-    run = Simulation(trace_of(recalls, laws), before, slowdowns(laws, before.max_concurrent)).run().result()
+    slow = slowdowns(laws, before.max_concurrent)
+    run = Simulation(trace_of(recalls, laws), before, slow, admission=True).run().result()
     return [
-        math.log(max(recall.latency_ms, 1e-3) / max(simulated, 1e-3))
+        math.log(max(recall.latency_ms, 1e-3)) - math.log(max(simulated, 1e-3))
         for recall, simulated in zip(recalls, run.latency_ms.tolist(), strict=True)
     ]
 

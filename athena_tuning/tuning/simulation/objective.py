@@ -12,13 +12,16 @@ from athena_tuning.model import TuningStrategy
 from athena_tuning.tuning.settings import OBJECTIVE
 from athena_tuning.tuning.simulation.simulator import SimulatedRun
 
+REFUSED_MS = 3_600_000.0
+"""What a recall that was refused counts as: later than any that is answered."""
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
     """What a config achieved on some recalls.
 
     Attributes:
-        p99_ms: of whole recalls, cache hits left out.
+        p99_ms: of whole recalls, cache hits left out; a refused one counts as an hour.
         per_second: recalls a second: the capacity, or what was really completed under saturation.
         slot_seconds: slot time per success; work that timed out is paid for too.
         success_rate: share of recalls with an answer.
@@ -81,14 +84,14 @@ def score(run: SimulatedRun, per_second: float | None = None, first: int = 0) ->
         per_second: the capacity where it is known; else recalls completed by the time they took.
         first: leave out the recalls before this one (a warm-up).
     """
-    latency, ended = run.latency_ms[first:], run.ended[first:]
+    latency, ended = np.minimum(run.latency_ms[first:], REFUSED_MS), run.ended[first:]
     over = ~np.isnan(latency)
     n = int(over.sum())
     if not n:
         return Score(math.nan, math.nan, math.nan)
     succeeded = max(1, n - int(run.failed[first:][over].sum()))
     if per_second is None:
-        begun = ended[over] - latency[over] / 1000
+        begun = ended[over] - np.where(run.refused[first:][over], 0.0, latency[over] / 1000)
         per_second = n / max(float(ended[over].max() - begun.min()), 1e-9)
     return Score(
         p99(latency[over & ~run.hits[first:]]),

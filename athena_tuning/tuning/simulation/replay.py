@@ -24,7 +24,7 @@ NEVER = 3600.0
 
 
 class SimulatedOutcome(NamedTuple):
-    """What each recall met under one config and one law; times in ms.
+    """What each recall met under one config and one law; times in ms, infinite where it was refused.
 
     ``busy_ms`` is the slot time if the limit were always reached: what capacity follows from.
     """
@@ -34,6 +34,7 @@ class SimulatedOutcome(NamedTuple):
     busy_ms: Floats
     failed: npt.NDArray[np.bool_]
     partial: npt.NDArray[np.bool_]
+    refused: npt.NDArray[np.bool_]
     limit: int
 
 
@@ -59,7 +60,8 @@ class RecordedWorkload:
     Attributes:
         recalls: those that say what they took, oldest first.
         counted: places of those that figures are of.
-        latency_ms: what each really took.
+        latency_ms: what each really took; infinite where it was refused.
+        refused: whether those that figures are of were refused.
         seconds: time that they span.
         given_up: tasks that were given up at a timeout.
         contention: what is known of it.
@@ -80,13 +82,13 @@ class RecordedWorkload:
     ) -> None:
         newest = sorted(records, key=_ended)[-TELEMETRY.recalls :]
         telemetry = Telemetry().after(newest)
-        if len(telemetry.recalls) < WHAT_IF.least:
+        telling = sum(bool(recall.tasks) for recall in telemetry.recalls)
+        if telling < WHAT_IF.least:
             raise ValueError(
-                f"{len(telemetry.recalls)} recalls say what their layers did, and {WHAT_IF.least} are needed "
-                "to simulate"
+                f"{telling} recalls say what their layers did, and {WHAT_IF.least} are needed to simulate"
             )
         pairs = [(r, _version(m)) for r, m in zip(map(measured, newest), newest, strict=True) if r]
-        pairs = sorted((p for p in pairs if p[0].tasks or p[0].hit), key=lambda p: p[0].began)
+        pairs = sorted((p for p in pairs if p[0].tasks or p[0].hit or p[0].refused), key=lambda p: p[0].began)
         self.recalls = known = [recall for recall, _ in pairs]
         self._versions = np.array([version for _, version in pairs])
         kinds = {kind: i for i, kind in enumerate({(r.query_type, r.hit) for r in known})}
@@ -96,6 +98,7 @@ class RecordedWorkload:
         if not len(self.counted):
             raise ValueError(f"none of {len(known)} recalls is of type {scope}")
         self.latency_ms = np.array([r.latency_ms for r in known])
+        self.refused = np.array([known[i].refused for i in self.counted])
         self.seconds = known[-1].began - known[0].began
         self.given_up = sum(t.outcome is TaskOutcome.TIMEOUT for r in known for t in r.tasks)
         self.contention = telemetry.contention
@@ -161,17 +164,12 @@ class RecordedWorkload:
         matter: dict[str, Slowdown] = {
             layer: law for layer, law in laws.items() if slow[layer] > SEARCH.negligible
         }
-        run = Simulation(trace, configs, matter).run().result()
+        run = Simulation(trace, configs, matter, admission=True).run().result()
         no = np.zeros(n, bool)
-        latency, slots, busy, failed, partial = (
-            self.latency_ms[which],
-            np.zeros(n),
-            np.zeros(n),
-            no,
-            no.copy(),
-        )
+        latency, slots, busy = self.latency_ms[which], np.zeros(n), np.zeros(n)
+        failed, partial, refused = no, no.copy(), no.copy()
         latency[misses], slots[misses] = run.latency_ms, run.held_ms
-        failed[misses], partial[misses] = run.failed, run.partial
+        failed[misses], partial[misses], refused[misses] = run.failed, run.partial, run.refused
         for i in misses:
             config = configs.for_type(recalls[i].query_type)
             skipped = config.skipped_layers if config.layer_selection_enabled else frozenset()
@@ -181,7 +179,9 @@ class RecordedWorkload:
                 if layer not in skipped
             )
         own = self._counts[which]
-        return SimulatedOutcome(latency[own], slots[own], busy[own], failed[own], partial[own], limit)
+        return SimulatedOutcome(
+            latency[own], slots[own], busy[own], failed[own], partial[own], refused[own], limit
+        )
 
     def _works(self, laws: Mapping[str, PossibleLaw]) -> Works:
         """Return each recall's layers and own works, in seconds."""

@@ -164,7 +164,7 @@ def _finalists(
 
 def scored(trace: Trace, config: TuningConfig, laws: Laws) -> Scoring:
     """Simulate a trace in slices and score it; what X means is the capacity at the config's limit."""
-    simulation = Simulation(trace, config, slowdowns(laws, config.max_concurrent))
+    simulation = Simulation(trace, config, slowdowns(laws, config.max_concurrent), admission=True)
     for i in range(SEARCH.slice, len(trace), SEARCH.slice):
         simulation.run(trace.arrivals[i].time)
         yield SEARCH.slice

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from athena_tuning.model import ConfigSet, QueryMetrics, TuningStrategy
 from athena_tuning.tuning.settings import WHAT_IF
-from athena_tuning.tuning.simulation.objective import Score, objective
+from athena_tuning.tuning.simulation.objective import REFUSED_MS, Score, objective
 from athena_tuning.tuning.simulation.replay import RecordedWorkload, SimulatedOutcome
 
 Floats = npt.NDArray[np.float64]
@@ -44,6 +44,8 @@ class Outcome:
         per_second: recalls a second that the layers could serve at most, at this limit.
         slot_ms: slot time for each answered recall.
         full_rate: share of recalls with every layer that they asked.
+        refused_rate: share of recalls that would be refused. Percentiles are of the others; changes count a
+            refused one as an hour.
         p99_change: log ratio to the base, on the same recalls.
         typical_change: likewise, of the geometric mean of latencies: what a live comparison can see.
         capacity_change: likewise, of ``per_second``.
@@ -60,6 +62,7 @@ class Outcome:
     per_second: Estimate
     slot_ms: Estimate
     full_rate: Estimate
+    refused_rate: Estimate
     p99_change: Estimate
     typical_change: Estimate
     capacity_change: Estimate
@@ -86,7 +89,7 @@ class WhatIf:
         strategy: what ``gain`` is measured by.
         recalls: recalls that were simulated.
         seconds: time that they span.
-        measured_p99_ms: what they really took, under whatever was in force then.
+        measured_p99_ms: what those of them really took that were answered, under whatever was in force then.
         given_up: tasks that were given up at a timeout. How long they would have taken is an estimate.
         trusted: largest limit that the contention law may be asked for.
     """
@@ -191,25 +194,28 @@ def what_if(
         wanted,
         len(workload.counted),
         workload.seconds,
-        _percentile(workload.latency_ms[workload.counted], 0.99),
+        _percentile(workload.latency_ms[workload.counted][~workload.refused], 0.99),
         workload.given_up,
         trusted,
     )
 
 
 def _figures(run: SimulatedOutcome) -> Floats:
-    latency = run.latency_ms
+    latency = np.minimum(run.latency_ms, REFUSED_MS)
+    answered = run.latency_ms[~run.refused]
     succeeded = max(1, int((~run.failed).sum()))
     return np.array(
         [
-            _percentile(latency, 0.5),
-            _percentile(latency, 0.95),
-            _percentile(latency, 0.99),
+            _percentile(answered, 0.5),
+            _percentile(answered, 0.95),
+            _percentile(answered, 0.99),
             np.log(np.maximum(latency, 1e-3)).mean(),
             1000 * run.limit / max(run.busy_ms.mean(), 1e-9),
             run.slot_ms.sum() / succeeded,
             1.0 - run.failed.mean(),
-            1.0 - run.partial.mean(),
+            1.0 - (run.partial | run.refused).mean(),
+            run.refused.mean(),
+            _percentile(latency, 0.99),
         ]
     )
 
@@ -222,7 +228,10 @@ def _error(workload: RecordedWorkload, run: SimulatedOutcome, version: int) -> t
     under = workload.under(version)
     if under.sum() < WHAT_IF.least:
         return 0.0, 0.0
+    under = under & ~run.refused & np.isfinite(workload.latency_ms[workload.counted])
     took, simulated = workload.latency_ms[workload.counted][under], run.latency_ms[under]
+    if not len(took):
+        return 0.0, 0.0
     typical = float(np.log(np.maximum(simulated, 1e-3) / np.maximum(took, 1e-3)).mean())
     p99 = math.log(max(_percentile(simulated, 0.99), 1e-3) / max(_percentile(took, 0.99), 1e-3))
     return abs(typical), abs(p99)
@@ -238,12 +247,11 @@ def _outcome(
     typical_error: float,
     p99_error: float,
 ) -> Outcome:
-    p50, p95, p99, typical, capacity, slots, _, full = own
+    p50, p95, p99, typical, capacity, slots, _, full, refused, late = own
     gains = [
-        objective(strategy, *(Score(f[2], f[4], f[5] / 1000, f[6], f[7]) for f in (ours, theirs)))
+        objective(strategy, *(Score(f[9], f[4], f[5] / 1000, f[6], f[7]) for f in (ours, theirs)))
         for ours, theirs in zip(own.T, base.T, strict=True)
     ]
-    value, low, high = _interval(float(full[0]), full[1:], 0.0)
     return Outcome(
         name,
         configs,
@@ -252,8 +260,9 @@ def _outcome(
         _level(p99, p99_error),
         _level(capacity),
         _level(slots),
-        Estimate(value, max(low, 0.0), min(high, 1.0)),
-        p99_change=_change(np.log(p99 / base[2]), p99_error),
+        _share(full),
+        _share(refused),
+        p99_change=_change(np.log(late / base[9]), p99_error),
         typical_change=_change(typical - base[3], typical_error),
         capacity_change=_change(np.log(capacity / base[4])),
         cost_change=_change(np.log(np.maximum(slots, 1e-9) / np.maximum(base[5], 1e-9))),
@@ -297,8 +306,15 @@ def _level(row: Floats, error: float = 0.0) -> Estimate:
     return Estimate(value, min(value, math.exp(low)), max(value, math.exp(high)))
 
 
+def _share(row: Floats) -> Estimate:
+    value, low, high = _interval(float(row[0]), row[1:], 0.0)
+    return Estimate(value, max(low, 0.0), min(high, 1.0))
+
+
 def _percentile(values: Floats, q: float) -> float:
-    """Return ``sorted(values)[int(q · n)]``."""
+    """Return ``sorted(values)[int(q · n)]``; what a refused recall counts as where there is none."""
+    if not len(values):
+        return REFUSED_MS
     k = min(int(q * len(values)), len(values) - 1)
     return float(np.partition(values, k)[k])
 
