@@ -19,6 +19,7 @@ with needs_extra("langchain", "The bridge to LangChain"):
 from athena_tuning.integrations.live_spans import LiveSpans
 from athena_tuning.interchange.spans import COUNT_ATTRIBUTE, KIND_ATTRIBUTE, Span
 from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.store.text_policy import text_id
 
 _MOST_RUNS = 100_000
 
@@ -163,7 +164,7 @@ class RetrieverLayer:
     def search(self, query: str, k: int, deadline: float) -> list[dict[str, Any]]:
         """Return the documents that it finds, the best first, as items with their metadata."""
         found = self._retriever.invoke(str(query))
-        return [_item(document, place) for place, document in enumerate(found[:k])]
+        return [_item(document) for document in found[:k]]
 
 
 class ManagerRetriever(BaseRetriever):
@@ -189,9 +190,9 @@ class ManagerRetriever(BaseRetriever):
         return _documents(await self.manager.arecall(query, k=self.k, scope=self.scope), self.k)
 
 
-def _item(document: Document, place: int) -> dict[str, Any]:
+def _item(document: Document) -> dict[str, Any]:
     metadata = {str(name): value for name, value in document.metadata.items()}
-    own = document.id or metadata.get("id") or f"{place}: {document.page_content[:200]}"
+    own = document.id or metadata.get("id") or text_id(document.page_content)
     return {**metadata, "id": str(own), "text": document.page_content}
 
 
