@@ -109,10 +109,10 @@ class AdvisorJudge(Judge):
         harm = told if trial.before.fell(since) else self._advisor.harm(evidence, trial.made)
         observed = _slot_change(trial.before, since) if trial.made.predicted is not None else None
         if harm is not None:
-            return Judgement(Verdict.BAD, harm, since.recalls, observed), trial
+            return Judgement(Verdict.BAD, harm, since.recalls, observed, measure="slot time"), trial
         if since.recalls < self._advisor.trial and position - trial.position < 4 * ADVISORS.pace:
             return Judgement(Verdict.OPEN), trial
-        return Judgement(Verdict.GOOD, told, since.recalls, observed), trial
+        return Judgement(Verdict.GOOD, told, since.recalls, observed, measure="slot time"), trial
 
     def key(self, config: TuningConfig, scope: str) -> str:
         """Return the advisor and the scope: whatever it wants next there has to wait."""

@@ -87,6 +87,7 @@ class Judgement:
         why: for a person.
         samples: recalls it rests on.
         observed: what happened, as a log ratio; None where nothing was measured.
+        measure: of what: "latency", "capacity" or "slot time".
         low: lower end of its interval.
         high: upper end; below 0 the change is surely better, and what was before is not tried again.
         alarm: more failures than before: nothing else is to be tried for a while.
@@ -99,6 +100,7 @@ class Judgement:
     low: float = math.nan
     high: float = math.nan
     alarm: bool = False
+    measure: str = "latency"
 
 
 class Judge(ABC):
@@ -191,6 +193,7 @@ class Canary:
             after,
             predicted=made.predicted,
             observed=judgement.observed,
+            measure=judgement.measure if judgement.observed is not None else "",
             verdict_on=made.decision_id,
             **fields,
         )

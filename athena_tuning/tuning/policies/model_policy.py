@@ -439,6 +439,9 @@ def _announced(evidence: Evidence, memory: ModelMemory, made: Decision) -> Model
 
 def _reasons(telemetry: Telemetry, after: TuningConfig, result: SearchResult) -> tuple[Reason, ...]:
     fitted = {f"slowdown_{layer}": law.factor(after.max_concurrent) for layer, law in telemetry.laws.items()}
+    if result.typical_change is not None and result.base and result.achieved:
+        fitted |= dict(zip(("latency_change", "low", "high"), result.typical_change, strict=True))
+        fitted["capacity_change"] = math.log(result.achieved.per_second / result.base.per_second)
     rule = "least objective of all simulated on the same recalls, under the fitted contention"
     return tuple(
         Reason(name, getattr(after, name), rule, fitted, result.recalls, result.bound)

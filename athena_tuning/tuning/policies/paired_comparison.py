@@ -36,7 +36,10 @@ class PairedComparison(Judge):
         if not look_due(len(begun), trial.looks):
             return Judgement(Verdict.OPEN), trial
         before, since, tolerated = log_ratios(evidence, trial)
-        return judge(since, trial.looks, tolerated, before), replace(trial, looks=trial.looks + 1)
+        judged = judge(since, trial.looks, tolerated, before)
+        if tolerated == CANARY.law_error and judged.observed is not None:
+            judged = replace(judged, observed=-judged.observed, measure="capacity")
+        return judged, replace(trial, looks=trial.looks + 1)
 
     def key(self, config: TuningConfig, scope: str) -> str:
         """Return the limit, and whether layers run side by side."""

@@ -26,6 +26,7 @@ class Score:
         slot_seconds: slot time per success; work that timed out is paid for too.
         success_rate: share of recalls with an answer.
         full_rate: share of recalls with every layer they asked.
+        typical_ms: geometric mean, over the same recalls as ``p99_ms``: what a trial can see.
     """
 
     p99_ms: float
@@ -33,6 +34,7 @@ class Score:
     slot_seconds: float
     success_rate: float = 1.0
     full_rate: float = 1.0
+    typical_ms: float = math.nan
 
 
 def objective(strategy: TuningStrategy, score: Score, reference: Score) -> float:
@@ -99,7 +101,13 @@ def score(run: SimulatedRun, per_second: float | None = None, first: int = 0) ->
         float(run.held_ms[first:].sum()) / 1000 / succeeded,
         succeeded / n,
         1.0 - float(run.partial[first:][over].mean()),
+        geometric_mean(latency[over & ~run.hits[first:]]),
     )
+
+
+def geometric_mean(latencies: npt.NDArray[np.float64]) -> float:
+    """Return the geometric mean, NaN without any."""
+    return float(np.exp(np.log(np.maximum(latencies, 1e-3)).mean())) if len(latencies) else math.nan
 
 
 def p99(latencies: npt.NDArray[np.float64]) -> float:
