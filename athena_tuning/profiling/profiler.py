@@ -26,6 +26,7 @@ from athena_tuning.profiling.measure import Measure, MeasuredQuery
 from athena_tuning.profiling.questions import (
     cache_effectiveness,
     concurrency,
+    recall_search,
     sources,
     statistics,
     temporal,
@@ -325,6 +326,29 @@ class PerformanceProfiler:
         with self._lock:
             view = self._refresh()
             return trending.slow_records(self._summaries, view, Selection(**chosen), percentile, limit)
+
+    def search(
+        self,
+        wanted: recall_search.RecallQuery,
+        *,
+        order: recall_search.Order = "slowest",
+        limit: int = 50,
+        **chosen: Unpack[Filter],
+    ) -> recall_search.FoundRecalls:
+        """Return the recalls of a selection that fit a query, ``limit`` of them as whole records."""
+        with self._lock:
+            view, names = self._refresh(), self._window.names
+            return recall_search.search(view, Selection(**chosen), names, wanted, order, limit)
+
+    def slower_than(self, ms: float, **chosen: Unpack[Filter]) -> int:
+        """Return how many recalls of a selection took longer than ``ms``; refused ones took no time."""
+        with self._lock:
+            return recall_search.slower_than(self._refresh(), Selection(**chosen), ms)
+
+    def find(self, query_id: str) -> QueryMetrics | None:
+        """Return the newest recall with an id; None if the window does not hold it."""
+        with self._lock:
+            return recall_search.find(self._refresh(), query_id)
 
     def newest(self, limit: int, **chosen: Unpack[Filter]) -> list[QueryMetrics]:
         """Return the last recalls that arrived, oldest first."""
