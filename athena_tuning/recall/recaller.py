@@ -15,7 +15,7 @@ from athena_tuning.control.breaker import Admission
 from athena_tuning.control.layer_health import HealthMonitor
 from athena_tuning.model import ConfigSet, QueryMetrics
 from athena_tuning.model.source import current_source
-from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.profiling import Found, PerformanceProfiler
 from athena_tuning.recall import result
 from athena_tuning.recall.cache import AnswerCache
 from athena_tuning.recall.cache_key import cache_key
@@ -35,6 +35,7 @@ from athena_tuning.recall.routing.dependencies import DependencyGraph
 from athena_tuning.recall.routing.exploration import Exploration
 from athena_tuning.recall.routing.route import Route, route
 from athena_tuning.recall.snapshot import Snapshot
+from athena_tuning.recall.time_focus import time_focus
 from athena_tuning.single_flight import Flight, SingleFlight
 
 MAX_CACHED_TEXT = 4000
@@ -314,7 +315,8 @@ class Recaller:
     ) -> None:
         """Decide which layers are asked: none that is known, or down, or waits for this very answer."""
         request = plan.request
-        query = LayerQuery(request.query, request.scope, plan.query_type, request.context or {})
+        when = time_focus(request.query, plan.timestamp)
+        query = LayerQuery(request.query, request.scope, plan.query_type, request.context or {}, when=when)
         limit = candidates(request.k)
         above = recalls_above()
         for name in names:
@@ -331,7 +333,7 @@ class Recaller:
                 asked = query
                 if layer.after:
                     found = {name: parts[name].copies() for name in layer.after if name in parts}
-                    asked = LayerQuery(query, query.scope, query.query_type, query.context, found)
+                    asked = LayerQuery(query, query.scope, query.query_type, query.context, found, when)
                 todo.tasks.append(layer.task(asked, limit, timeout))
         if todo.left_out:
             self._try_layers()
@@ -391,11 +393,11 @@ class Recaller:
     def _finish(self, plan: RecallPlan, answer: RecallResult, *, shared: bool) -> dict[str, Any]:
         memory_mb = plan.peak.stop() if plan.peak is not None else None
         latency_ms = (time.monotonic() - plan.request.started) * 1000
-        self._record(result.metrics(plan, answer, latency_ms, memory_mb, shared=shared))
+        self._record(result.metrics(plan, answer, latency_ms, memory_mb, shared=shared), answer.found)
         return result.response(plan, answer, latency_ms, shared=shared)
 
-    def _record(self, metrics: QueryMetrics) -> None:
-        self._profiler.record_query(metrics)
+    def _record(self, metrics: QueryMetrics, found: Found | None = None) -> None:
+        self._profiler.record_query(metrics, found)
         with self._counting:
             self.count += 1
 

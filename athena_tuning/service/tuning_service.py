@@ -24,12 +24,13 @@ from athena_tuning.model import (
     ConfigVersion,
     Decision,
     Mode,
+    Objective,
     SourceBatch,
     TuningConfig,
     TuningStrategy,
 )
 from athena_tuning.samples import sample_workloads
-from athena_tuning.service import audit
+from athena_tuning.service import audit, objectives
 from athena_tuning.service.embedded import Embedded
 from athena_tuning.service.read_service import ReadService
 from athena_tuning.service.roles import Actor, NotAllowed
@@ -251,6 +252,24 @@ class TuningService(ReadService):
             expected_version=expected_version,
         )
         return self._write(changes, foretold)[0]
+
+    def promise(self, actor: Actor, objective: Objective) -> Objective:
+        """Keep what is promised of a scope in the store, in place of what was; charts get a note.
+
+        Args:
+            actor: who promises.
+            objective: with neither p99 nor success it says that nothing is promised.
+
+        Raises:
+            NotAllowed: if the actor is no operator.
+            StoreError: if it could not be stored.
+        """
+        actor.must_be_operator("promise a latency")
+        kept = replace(objective, author=actor.name, time=self.now)
+        objectives.keep(self.store, kept)
+        self._edition += 1
+        self._note(actor, audit.objective_in_words(kept))
+        return kept
 
     def annotate(self, actor: Actor, words: str) -> None:
         """Keep a note for the charts, at this moment. Raises as ``apply`` does, save for a conflict."""

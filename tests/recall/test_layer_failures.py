@@ -34,6 +34,12 @@ class Nameless(Exception, metaclass=NoName):
     pass
 
 
+class NoClass(Exception):
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        raise RuntimeError("no class")
+
+
 class Beyond(BaseException):
     """None of those that programs catch."""
 
@@ -91,6 +97,12 @@ class NoRepr:
         raise RuntimeError("broken repr")
 
 
+class NoClassEither:
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        raise RuntimeError("no class")
+
+
 async def coroutine() -> None:
     """Stand for a coroutine."""
 
@@ -112,6 +124,7 @@ def cyclic() -> list[Any]:
 RAISES: list[Callable[[], BaseException]] = [
     lambda: ConnectionError("no route"),
     NoText,
+    NoClass,
     lambda: Nameless(),  # noqa: PLW0108  (its name is asked for by whoever lists the cases)
     lambda: Beyond("beyond"),
     lambda: SystemExit(3),
@@ -131,6 +144,7 @@ RETURNS: list[Callable[[], Any]] = [
     lambda: 5,
     NoRepr,
     lambda: [NoRepr()],
+    lambda: [NoClassEither()],
     lambda: [BrokenMapping("getitem")],
     lambda: [BrokenMapping("iter")],
     lambda: BrokenList([1]),
@@ -149,6 +163,7 @@ READABLE: list[Callable[[], Any]] = [
     lambda: [{"id": "1", "text": BrokenText("x")}],
     lambda: [{"id": BrokenText("1"), "text": "x", "evidence": [BrokenText("e")]}],
     lambda: [{"id": "1", "text": "x", "extra": NoRepr()}],
+    lambda: [{"id": "1", "text": "x", "extra": [NoClassEither()]}],
     lambda: ({"id": "1", "text": "x"},),
     cyclic,
 ]

@@ -31,6 +31,8 @@ class SearchResult:
         recalls: that were simulated.
         base: what the incumbent achieved.
         achieved: what the best did; None where there is none.
+        typical_change: of the best, the log ratio of typical latency: under the fitted law, then the least
+            and the most under all laws.
     """
 
     candidates: tuple[Candidate, ...]
@@ -39,6 +41,7 @@ class SearchResult:
     recalls: int
     base: Score | None = None
     achieved: Score | None = None
+    typical_change: tuple[float, float, float] | None = None
 
 
 class Simulations:
@@ -86,7 +89,7 @@ class Simulations:
         ample, run = self._unlimited.get(key, (math.inf, None))
         if run is not None and config.max_concurrent >= ample:
             return run
-        simulation = Simulation(trace, config, slow)
+        simulation = Simulation(trace, config, slow, admission=True)
         for i in range(SEARCH.slice, len(trace), SEARCH.slice):
             simulation.run(trace.arrivals[i].time)
             yield SEARCH.slice
@@ -158,17 +161,22 @@ def search(
         return SearchResult(near, None, bound, recalls, base)
     chosen = min(top, key=lambda c: _distance(c, incumbent))
     explained: list[Candidate] = []
+    achieved = yield from simulations.of(chosen)
+    typical = [math.log(achieved.typical_ms / base.typical_ms)]
     for config in _three(chosen, values):
         predicted = next(v for v, c in values if c is config)
         spread = [predicted]
         for other in refits if config is chosen else ():
             reference = yield from simulations.of(incumbent, other)
-            achieved = yield from simulations.of(config, other)
-            spread.append(objective(strategy, achieved, reference))
+            under = yield from simulations.of(config, other)
+            spread.append(objective(strategy, under, reference))
+            typical.append(math.log(under.typical_ms / reference.typical_ms))
         explained.append(Candidate(config, predicted, min(spread), max(spread)))
     best = explained[0] if explained[0].high < -gain / 2 else None
-    achieved = yield from simulations.of(chosen)
-    return SearchResult(tuple(explained), best, bound, recalls, base, achieved if best else None)
+    if best is None:
+        return SearchResult(tuple(explained), None, bound, recalls, base)
+    change = typical[0], min(typical), max(typical)
+    return SearchResult(tuple(explained), best, bound, recalls, base, achieved, change)
 
 
 def _finalists(

@@ -375,7 +375,6 @@ class Simulation:
             return
         self._queue.append(t)
         self._waiting += 1
-        self._queued_up = True
 
     def _refuse(self, recall: int) -> None:
         for t in range(self._first[recall], self._first[recall + 1]):
@@ -399,6 +398,8 @@ class Simulation:
                 continue
             self._waiting -= 1
             self._start(t)
+        if queue:
+            self._queued_up = True
 
     def _start(self, t: int) -> None:
         self._state[t] = _RUNNING
