@@ -108,7 +108,7 @@ class Learner(TunedConfigs):
         layers: whom recalls ask.
         start: config at first.
         seed: of exploration.
-        learns: whether the tuner may decide.
+        learns: whether the tuner may decide; may be set.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Learner(TunedConfigs):
         self.tuner.bounds = TuningBounds(5, 5)  # what is repeated takes no time: nothing to learn for a limit
         self._executor = ParallelLayerExecutor(timeout_seconds=60.0)
         self._gains = ContributionCount(self.tuner.contributions)
-        self._learns = learns
+        self.learns = learns
         self._asked = 0
         health = HealthMonitor(None, self.clock, time.monotonic)
         self.recaller = Recaller(
@@ -166,7 +166,7 @@ class Learner(TunedConfigs):
             record = self.profiler.record_feedback(answer["_query_id"], scored.score)
             if record is not None:
                 self.tuner.contributions.rate_record(record)
-        if self._learns and self._asked % STEP == 0:
+        if self.learns and self._asked % STEP == 0:
             self._gains.count()
             for _ in range(3):  # a search or a review takes several
                 self.step()
@@ -273,6 +273,7 @@ def left_out_conversation(world: World) -> list[Figure]:
             others = [question for question in world.questions if question["conv"] != tried]
             for _ in range(3):
                 learner.ask_all(others)
+            learner.learns = False
             own = [question for question in world.questions if question["conv"] == tried]
             scored += learner.ask_all(own, feedback=False)
     return quality("learned on three conversations, tried on the fourth", scored, 0.735)

@@ -15,7 +15,7 @@ from athena_tuning.control.breaker import Admission
 from athena_tuning.control.layer_health import HealthMonitor
 from athena_tuning.model import ConfigSet, QueryMetrics
 from athena_tuning.model.source import current_source
-from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.profiling import Found, PerformanceProfiler
 from athena_tuning.recall import result
 from athena_tuning.recall.cache import AnswerCache
 from athena_tuning.recall.cache_key import cache_key
@@ -391,11 +391,11 @@ class Recaller:
     def _finish(self, plan: RecallPlan, answer: RecallResult, *, shared: bool) -> dict[str, Any]:
         memory_mb = plan.peak.stop() if plan.peak is not None else None
         latency_ms = (time.monotonic() - plan.request.started) * 1000
-        self._record(result.metrics(plan, answer, latency_ms, memory_mb, shared=shared))
+        self._record(result.metrics(plan, answer, latency_ms, memory_mb, shared=shared), answer.found)
         return result.response(plan, answer, latency_ms, shared=shared)
 
-    def _record(self, metrics: QueryMetrics) -> None:
-        self._profiler.record_query(metrics)
+    def _record(self, metrics: QueryMetrics, found: Found | None = None) -> None:
+        self._profiler.record_query(metrics, found)
         with self._counting:
             self.count += 1
 

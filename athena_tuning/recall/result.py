@@ -57,6 +57,12 @@ class RecallResult:
         """Whether every layer answered."""
         return not self.errors
 
+    def found(self, layer: str | None) -> Sequence[Mapping[str, Any]]:
+        """Return what a layer gave, or the best of all: to look at, nobody changes it."""
+        if layer is None:
+            return self.fused.items
+        return self.by_layer[layer].items if layer in self.by_layer else ()
+
     @property
     def is_whole(self) -> bool:
         """Whether every layer answered, with what can be copied."""

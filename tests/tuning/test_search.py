@@ -13,7 +13,6 @@ from athena_tuning.tuning.simulation.search import (
     SearchResult,
     Simulations,
     candidates,
-    mean_work,
     other_way,
     search,
     slowdowns,
@@ -104,7 +103,7 @@ def test_mean_work_is_of_a_recall_and_laws_that_change_nothing_are_left_out() ->
         Arrival(0.0, "x", (("semantic", 0.1), ("graph", 0.4))),
         Arrival(1.0, "x", (("semantic", 0.3),)),
     )
-    assert mean_work(Trace(arrivals)) == pytest.approx({"semantic": 0.2, "graph": 0.2})
+    assert Trace(arrivals).mean_work == pytest.approx({"semantic": 0.2, "graph": 0.2})
     laws = {"semantic": ContentionLaw(sigma=0.001), "graph": ContentionLaw(sigma=0.5)}
     assert list(slowdowns(laws, 5)) == ["graph"]
 

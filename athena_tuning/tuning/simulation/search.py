@@ -170,16 +170,7 @@ def scored(trace: Trace, config: TuningConfig, laws: Laws) -> Scoring:
         yield SEARCH.slice
     run = simulation.run().result()
     yield len(trace) % SEARCH.slice or SEARCH.slice
-    return score(run, capacity(config.max_concurrent, mean_work(trace), laws))
-
-
-def mean_work(trace: Trace) -> dict[str, float]:
-    """Return own work of the mean recall in seconds, by layer."""
-    total: dict[str, float] = {}
-    for recall in trace.arrivals:
-        for layer, work in recall.tasks:
-            total[layer] = total.get(layer, 0.0) + work
-    return {layer: work / len(trace) for layer, work in total.items()}
+    return score(run, capacity(config.max_concurrent, trace.mean_work, laws))
 
 
 def slowdowns(laws: Laws, limit: int) -> dict[str, Slowdown]:
