@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import Counter, deque
@@ -36,8 +35,6 @@ from athena_tuning.profiling.questions.recall_table import recall_table
 
 if TYPE_CHECKING:
     import pandas as pd
-
-logger = logging.getLogger(__name__)
 
 _CHUNK = 1024  # records folded at once; longer would hold the interpreter too long
 _SLACK = 256  # unread records above the window's size before some are dropped
@@ -124,7 +121,9 @@ class PerformanceProfiler:
             try:
                 listener(metrics, found)
             except Exception:
-                logger.exception("a listener for records failed")
+                import logging  # whoever only records need not load it
+
+                logging.getLogger(__name__).exception("a listener for records failed")
         pending = self._pending
         pending.append(metrics)
         if len(pending) > self._most_pending:

@@ -16,6 +16,7 @@ from athena_tuning.model import ConfigSet, Mode, TuningConfig, TuningStrategy
 from athena_tuning.recall import MemoryManager
 from athena_tuning.samples.sample_workloads import list_samples, load_records
 from athena_tuning.service import window_reads
+from athena_tuning.service.config_service import ConfigService
 from athena_tuning.service.forecasts import MOST_WAITING, Forecasts
 from athena_tuning.service.read_service import NOW
 from athena_tuning.service.roles import Actor, NotAllowed, Role, actor_from
@@ -49,7 +50,8 @@ WRITES: dict[str, Callable[[TuningService, Actor], object]] = {
 
 
 def test_no_write_of_the_service_is_missing_here_and_each_asks_who_writes() -> None:
-    own = {name: method for name, method in vars(TuningService).items() if not name.startswith("_")}
+    both = {**vars(ConfigService), **vars(TuningService)}
+    own = {name: method for name, method in both.items() if not name.startswith("_")}
     writes = {name for name in own if name not in {"open", "close"}}
     assert writes == set(WRITES)
     for name in writes:
@@ -404,6 +406,7 @@ def test_load_moves_the_figures_is_evidence_and_is_taken_out_once_it_has_ended(
     with pytest.raises(ValueError, match="is under way: stop it"):
         service.remove_source(OPERATOR, source)
     service.stop_load(OPERATOR)
+    until(lambda: run.progress().in_flight == 0)
     until(lambda: service.store.batches()[0].records == run.progress().finished, 20)
     asked = run.progress().finished
     service.tail.look()
