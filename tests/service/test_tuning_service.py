@@ -12,7 +12,7 @@ from athena_tuning.load.fast_forward import mix_of
 from athena_tuning.load.run_handle import State
 from athena_tuning.load.spec import LoadSpec
 from athena_tuning.load.whatif_run import Question
-from athena_tuning.model import ConfigSet, Mode, TuningConfig, TuningStrategy
+from athena_tuning.model import ConfigSet, Mode, Objective, TuningConfig, TuningStrategy
 from athena_tuning.recall import MemoryManager
 from athena_tuning.samples.sample_workloads import list_samples, load_records
 from athena_tuning.service import window_reads
@@ -34,6 +34,7 @@ WRITES: dict[str, Callable[[TuningService, Actor], object]] = {
     "roll_back": lambda s, a: s.roll_back(a, 1, expected_version=0, reason="x"),
     "undo": lambda s, a: s.undo(a, expected_version=0),
     "annotate": lambda s, a: s.annotate(a, "x"),
+    "promise": lambda s, a: s.promise(a, Objective(p99_ms=250)),
     "start_load": lambda s, a: s.start_load(a, LoadSpec(duration_s=1)),
     "stop_load": lambda s, a: s.stop_load(a),
     "pause_load": lambda s, a: s.pause_load(a),
