@@ -493,15 +493,6 @@ def test_a_memory_of_ones_own_gets_no_demo_load(tmp_path: Path) -> None:
     opened.close()
 
 
-def test_rates_count_only_the_part_of_a_period_that_was_seen(service: TuningService) -> None:
-    records = fill(service, "fast", 10_000)
-    lasted = service.now - records[0].timestamp
-    rate = next(
-        k for k in window_reads.kpis(service.window, view_of("24h", service.now)) if k.label == "Throughput"
-    )
-    assert float(rate.value.split()[0]) == pytest.approx(len(records) / lasted, rel=0.1)
-
-
 @pytest.mark.parametrize(
     ("claims", "sign_in", "local", "environ", "role"),
     [
