@@ -35,7 +35,7 @@ ENDINGS = {
         "t = threading.Thread(target=recalls, args=(20,), daemon=True); t.start(); t.join()"
     ),
     "recalls on in a thread after the main one": (
-        "m = recalls(10)\n    "  # Python from 3.12 on lets no thread begin any more once the main one has ended
+        "m = recalls(10)\n    "  # from 3.12 on no thread can begin after the main one's end
         "threading.Thread(target=lambda: (time.sleep(0.3), "
         "[m.recall(f'late {n}', use_cache=False) for n in range(10)])).start()"
     ),
