@@ -34,6 +34,7 @@ from athena_tuning.recall.recaller import Recaller
 from athena_tuning.recall.registered_layer import register
 from athena_tuning.recall.request import RecallRequest
 from athena_tuning.recall.routing.route import route
+from athena_tuning.recall.time_focus import time_focus
 from athena_tuning.testing.virtual_manager import TunedConfigs
 from athena_tuning.tuning.policies.layer_advisor import LayerAdvisor
 from athena_tuning.tuning.policies.model_policy import ModelPolicy
@@ -64,10 +65,28 @@ class Recorded:
 
     def search(self, query: LayerQuery, k: int, deadline: float) -> list[Item]:
         """Return what the layer gave, or ask it."""
-        key = self._layer.name, str(query), query.scope, query.query_type, k
+        key = self._layer.name, str(query), query.scope, query.query_type, query.when, k
         if key not in self._given:
             self._given[key] = self._layer.search(query, k, deadline)
         return self._given[key]
+
+
+class Timeless:
+    """A layer that is not told the time that a question is about.
+
+    Args:
+        layer: whom it asks.
+    """
+
+    keeps_deadline = True
+
+    def __init__(self, layer: Recorded) -> None:
+        self.name = layer.name
+        self._layer = layer
+
+    def search(self, query: LayerQuery, k: int, deadline: float) -> list[Item]:
+        """Return what the layer gives to the bare words."""
+        return self._layer.search(LayerQuery(str(query), query.scope, query.query_type), k, deadline)
 
 
 class Noise:
@@ -199,11 +218,19 @@ class World:
         """Return a learner over these layers, all five if none are given."""
         return Learner(layers if layers is not None else self.layers(), **how)
 
-    def fixed(self, names: Sequence[str], config: TuningConfig | None = None) -> list[Scored]:
-        """Ask fixed layers everything."""
+    def fixed(
+        self,
+        names: Sequence[str],
+        config: TuningConfig | None = None,
+        *,
+        questions: Sequence[Question] | None = None,
+        wrap: Callable[[Recorded], Any] = lambda layer: layer,
+    ) -> list[Scored]:
+        """Ask fixed layers everything, or these questions."""
         config = config or TuningConfig(layer_selection_enabled=False, exploration_share=0.0)
-        with self.learner(self.layers(names), start=config, learns=False) as learner:
-            return learner.ask_all(self.questions, feedback=False)
+        layers = [wrap(layer) for layer in self.layers(names)]
+        with self.learner(layers, start=config, learns=False) as learner:
+            return learner.ask_all(self.questions if questions is None else questions, feedback=False)
 
 
 def mean(name: str, values: Sequence[float], target: float | None = None, *, at_least: bool = True) -> Figure:
@@ -245,6 +272,20 @@ def a_plan(world: World) -> list[Figure]:
     return [
         mean("graph in a second round: share of layer calls saved", saved, 0.24),
         mean("graph in a second round: recall@10 lost", lost, 0.005, at_least=False),
+    ]
+
+
+def questions_with_a_date(world: World) -> list[Figure]:
+    """Items of the period that a question names, weighed and not."""
+    dated = [q for q in world.questions if (f := time_focus(q["text"], 0.0)) and f.start > 0]
+    names = ("episodic", "semantic", "graph")
+    whole, bare = (world.fixed(names, questions=dated, wrap=wrap) for wrap in (lambda layer: layer, Timeless))
+    name = f"{len(dated)} questions that name a date"
+    gained = [a.score - b.score for a, b in zip(whole, bare, strict=True)]
+    return [
+        mean(f"{name}, by their words alone: recall@10", [s.score for s in bare]),
+        mean(f"{name}, items of that time first: recall@10", [s.score for s in whole]),
+        mean(f"{name}: recall@10 gained", gained, 0.02),
     ]
 
 
@@ -415,6 +456,7 @@ def main() -> int:
     with shared_world() as world:
         figures = fixed_sets(world)
         figures += a_plan(world)
+        figures += questions_with_a_date(world)
         figures += cold_start(world)
         figures += exchanged(world, (1,) if asked.quick else (1, 2, 3, 4))
         figures += a_strangers_layer(world)

@@ -76,11 +76,12 @@ def _print_answer(answer: WhatIf) -> None:
             change_words(outcome.capacity_change),
             change_words(outcome.cost_change),
             units.percent(outcome.full_rate.value),
+            units.percent(outcome.refused_rate.value),
             "a guess" if outcome.beyond else "",
         ]
         for outcome in (answer.base, *answer.outcomes)
     ]
-    print_table(["", "p99", "p99 change", "capacity", "slot time", "full answers", ""], rows)
+    print_table(["", "p99", "p99 change", "capacity", "slot time", "full answers", "refused", ""], rows)
     best = f"best for {answer.strategy}: {answer.best.name}" if answer.best else "nothing is surely better"
     console().print(
         Text(

@@ -35,6 +35,7 @@ from athena_tuning.recall.routing.dependencies import DependencyGraph
 from athena_tuning.recall.routing.exploration import Exploration
 from athena_tuning.recall.routing.route import Route, route
 from athena_tuning.recall.snapshot import Snapshot
+from athena_tuning.recall.time_focus import time_focus
 from athena_tuning.single_flight import Flight, SingleFlight
 
 MAX_CACHED_TEXT = 4000
@@ -314,7 +315,8 @@ class Recaller:
     ) -> None:
         """Decide which layers are asked: none that is known, or down, or waits for this very answer."""
         request = plan.request
-        query = LayerQuery(request.query, request.scope, plan.query_type, request.context or {})
+        when = time_focus(request.query, plan.timestamp)
+        query = LayerQuery(request.query, request.scope, plan.query_type, request.context or {}, when=when)
         limit = candidates(request.k)
         above = recalls_above()
         for name in names:
@@ -331,7 +333,7 @@ class Recaller:
                 asked = query
                 if layer.after:
                     found = {name: parts[name].copies() for name in layer.after if name in parts}
-                    asked = LayerQuery(query, query.scope, query.query_type, query.context, found)
+                    asked = LayerQuery(query, query.scope, query.query_type, query.context, found, when)
                 todo.tasks.append(layer.task(asked, limit, timeout))
         if todo.left_out:
             self._try_layers()

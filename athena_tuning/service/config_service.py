@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from athena_tuning.control import operations
-from athena_tuning.model import Annotation, ConfigVersion, Decision, Mode, TuningConfig, TuningStrategy
-from athena_tuning.service import audit
+from athena_tuning.model import (
+    Annotation,
+    ConfigVersion,
+    Decision,
+    Mode,
+    Objective,
+    TuningConfig,
+    TuningStrategy,
+)
+from athena_tuning.service import audit, objectives
 from athena_tuning.service.read_service import ReadService
 from athena_tuning.service.roles import Actor, NotAllowed
 from athena_tuning.store import ConfigChange, StoreError
@@ -196,6 +205,24 @@ class ConfigService(ReadService):
         )
         return self._write(changes, foretold)[0]
 
+    def promise(self, actor: Actor, objective: Objective) -> Objective:
+        """Keep what is promised of a scope in the store, in place of what was; charts get a note.
+
+        Args:
+            actor: who promises.
+            objective: with neither p99 nor success it says that nothing is promised.
+
+        Raises:
+            NotAllowed: if the actor is no operator.
+            StoreError: if it could not be stored.
+        """
+        actor.must_be_operator("promise a latency")
+        kept = replace(objective, author=actor.name, time=self.now)
+        objectives.keep(self.store, kept)
+        self._edition += 1
+        self._note(actor, audit.objective_in_words(kept))
+        return kept
+
     def annotate(self, actor: Actor, words: str) -> None:
         """Keep a note for the charts, at this moment. Raises as ``apply`` does, save for a conflict."""
         actor.must_be_operator("leave a note")
@@ -214,6 +241,13 @@ class ConfigService(ReadService):
         if foretold is not None:
             self._keep(audit.decided(versions[0], before, foretold))
         return versions
+
+    def _note(self, actor: Actor, words: str) -> None:
+        """Put what was done into the audit trail; it is done, so a store that fails is only logged."""
+        try:
+            self.store.annotate(Annotation(self.now, words, actor.name))
+        except StoreError as failure:
+            logger.warning("not in the audit trail: %s by %s (%s)", words, actor.name, failure)
 
     def _keep(self, decision: Decision) -> None:
         """Keep the grounds of a change; it is in force, so a store that fails is only logged."""

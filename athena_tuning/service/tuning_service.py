@@ -17,14 +17,14 @@ from athena_tuning.interchange import Import, Stored, forget_import, store_impor
 from athena_tuning.load import fast_forward
 from athena_tuning.load.run_handle import UNDER_WAY
 from athena_tuning.load.spec import LoadSpec
-from athena_tuning.model import Annotation, SourceBatch
+from athena_tuning.model import SourceBatch
 from athena_tuning.samples import sample_workloads
 from athena_tuning.service import audit
 from athena_tuning.service.config_service import ConfigService
 from athena_tuning.service.embedded import Embedded
 from athena_tuning.service.roles import Actor, NotAllowed
 from athena_tuning.service.store_follower import Tail
-from athena_tuning.store import StoreError, open_store
+from athena_tuning.store import open_store
 
 MAX_QUERY_CHARACTERS = 10_000
 _ARRIVES_WITHIN_SECONDS = 10.0
@@ -256,13 +256,6 @@ class TuningService(ConfigService):
             ValueError: if the score is none.
         """
         return self._here(actor, "judge an answer").manager.record_feedback(query_id, score)
-
-    def _note(self, actor: Actor, words: str) -> None:
-        """Put what was done into the audit trail; it is done, so a store that fails is only logged."""
-        try:
-            self.store.annotate(Annotation(self.now, words, actor.name))
-        except StoreError as failure:
-            logger.warning("not in the audit trail: %s by %s (%s)", words, actor.name, failure)
 
     def _here(self, actor: Actor, what: str) -> Embedded:
         actor.must_be_operator(what)

@@ -30,6 +30,8 @@ class SearchResult:
         recalls: that were simulated.
         base: what the incumbent achieved.
         achieved: what the best did; None where there is none.
+        typical_change: of the best, the log ratio of typical latency: under the fitted law, then the least
+            and the most under all laws.
     """
 
     candidates: tuple[Candidate, ...]
@@ -38,6 +40,7 @@ class SearchResult:
     recalls: int
     base: Score | None = None
     achieved: Score | None = None
+    typical_change: tuple[float, float, float] | None = None
 
 
 class Simulations:
@@ -138,17 +141,22 @@ def search(
         return SearchResult(near, None, bound, recalls, base)
     chosen = min(top, key=lambda c: _distance(c, incumbent))
     explained: list[Candidate] = []
+    achieved = yield from simulations.of(chosen)
+    typical = [math.log(achieved.typical_ms / base.typical_ms)]
     for config in _three(chosen, values):
         predicted = next(v for v, c in values if c is config)
         spread = [predicted]
         for other in refits if config is chosen else ():
             reference = yield from simulations.of(incumbent, other)
-            achieved = yield from simulations.of(config, other)
-            spread.append(objective(strategy, achieved, reference))
+            under = yield from simulations.of(config, other)
+            spread.append(objective(strategy, under, reference))
+            typical.append(math.log(under.typical_ms / reference.typical_ms))
         explained.append(Candidate(config, predicted, min(spread), max(spread)))
     best = explained[0] if explained[0].high < -gain / 2 else None
-    achieved = yield from simulations.of(chosen)
-    return SearchResult(tuple(explained), best, bound, recalls, base, achieved if best else None)
+    if best is None:
+        return SearchResult(tuple(explained), None, bound, recalls, base)
+    change = typical[0], min(typical), max(typical)
+    return SearchResult(tuple(explained), best, bound, recalls, base, achieved, change)
 
 
 def _finalists(
@@ -164,7 +172,7 @@ def _finalists(
 
 def scored(trace: Trace, config: TuningConfig, laws: Laws) -> Scoring:
     """Simulate a trace in slices and score it; what X means is the capacity at the config's limit."""
-    simulation = Simulation(trace, config, slowdowns(laws, config.max_concurrent))
+    simulation = Simulation(trace, config, slowdowns(laws, config.max_concurrent), admission=True)
     for i in range(SEARCH.slice, len(trace), SEARCH.slice):
         simulation.run(trace.arrivals[i].time)
         yield SEARCH.slice

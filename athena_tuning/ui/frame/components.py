@@ -5,13 +5,13 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import streamlit as st
 
 from athena_tuning.model import QueryMetrics
 from athena_tuning.service import text, units
-from athena_tuning.service.window_reads import SAME, Kpi, record_row
+from athena_tuning.service.window_reads import record_row
 from athena_tuning.ui.charts import latency_charts
 from athena_tuning.ui.charts.panel import Chart
 from athena_tuning.ui.charts.plotly_figure import CONFIG
@@ -136,23 +136,6 @@ def metrics(*figures: tuple[str, str, str | None], width: int = 165) -> None:
             st.metric(name, value, height="stretch", help=about)
 
 
-def kpi(item: Kpi) -> None:
-    """Draw one figure with its change and its trend."""
-    rises = (item.delta or "").startswith("+")
-    colour: Literal["off", "inverse", "normal"] = (
-        "off" if item.worse is None else "inverse" if item.worse is rises else "normal"
-    )
-    st.metric(
-        item.label,
-        item.value,
-        item.delta,
-        colour,
-        delta_arrow="off" if item.delta == SAME else "auto",
-        chart_data=item.trend if len(item.trend) > 1 else None,
-        height="stretch",
-    )
-
-
 def records(recalls: Sequence[QueryMetrics], timezone: str, key: str, **more: Any) -> Any:
     """Draw recalls as a table. The texts are shown as they are."""
     return st.dataframe(
@@ -174,15 +157,13 @@ def slow_recalls(recalls: Sequence[QueryMetrics], timezone: str) -> None:
     """Draw recalls as a small table that costs few bytes to renew."""
     rows = [record_row(record, timezone) for record in recalls]
     static_table(
-        [Cell("Latency", "n"), "Query", *heads("wide", "Type", "Layers", "Answer"),
-         *heads("n wide", "Config", "When")],
+        [Cell("Latency", "n"), "Query", *heads("wide name", "Type", "Answer"), Cell("When", "n wide")],
         [
-            (units.ms(r["Latency"]), r["Query"], r["Type"], r["Layers"], r["Answer"], f"v{r['Config']}",
-             r["When"])
+            (units.ms(r["Latency"]), r["Query"], r["Type"], r["Answer"], r["When"].partition(" ")[2])
             for r in rows
         ],
         limit=120,
-    )  # fmt: skip
+    )
 
 
 def waterfall(record: QueryMetrics, timezone: str) -> None:

@@ -13,7 +13,6 @@ from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
 
-from athena_tuning import settings
 from athena_tuning.model import LAYERS, QUERY_TYPES
 from athena_tuning.model.source import LIVE_ALONE, MEASURED
 from athena_tuning.service import text, units
@@ -75,14 +74,13 @@ def filters(service: ReadService) -> None:
         st.selectbox("Layer", layers, key="layer", bind="query-params", on_change=renew, format_func=_name)
         st.selectbox("Timezone", zones, key="tz", bind="query-params", index=zones.index(_browser_zone()))
         st.number_input(
-            "SLO: p99 at most, ms",
+            "Compare p99 with, ms",
             min_value=0,
-            value=_default_slo(),
+            value=0,
             step=10,
             key="slo",
             bind="query-params",
-            help="Drawn on the charts and judged on the overview. It travels with the link; 0 is none. "
-            "ATHENA_TUNING_SLO_MS sets it for everybody.",
+            help="0: with what is promised. It is drawn on the charts and travels with the link.",
         )
 
 
@@ -145,9 +143,13 @@ def every() -> float | None:
     return REFRESH.get(st.session_state.get("refresh", ""), 5.0)
 
 
-def slo() -> float | None:
-    """Return the promised p99 in ms; None for none."""
-    return float(st.session_state.get("slo", _default_slo())) or None
+def slo(service: ReadService) -> float | None:
+    """Return the p99 in ms to compare with: the one of this view, else the promised one; None for none."""
+    if chosen := float(st.session_state.get("slo", 0)):
+        return chosen
+    told = service.objectives()
+    promise = told.get(st.session_state.get("type", ALL)) or told.get(ALL)
+    return promise.p99_ms if promise else None
 
 
 def zone() -> str:
@@ -193,8 +195,3 @@ def _custom() -> tuple[float, float] | None:
 def _browser_zone() -> str:
     name = st.context.timezone or "UTC"
     return name if str(units.zone(name)) == name else "UTC"
-
-
-def _default_slo() -> int:
-    named = settings.current.get("ATHENA_TUNING_SLO_MS", "")
-    return int(named) if named.isdigit() else 0

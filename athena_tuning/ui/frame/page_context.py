@@ -198,7 +198,7 @@ def open_page(entry: PageEntry) -> PageContext:
     _read_only(opened)
     exploring.banner(opened, visitor, can_write=visitor.role is Role.OPERATOR)
     view = controls.view(opened, fresh=entry.live)
-    context = PageContext(opened, visitor, view, controls.slo(), every, exploring.explored(opened))
+    context = PageContext(opened, visitor, view, controls.slo(opened), every, exploring.explored(opened))
     st.session_state[_CONTEXT] = context
     return context
 
