@@ -486,8 +486,7 @@ class Simulation:
             self._places.pop(recall, None)
             longest, started, over = 0.0, self._started, self._over
             for t in range(self._first[recall], self._first[recall + 1]):
-                if over[t] - started[t] > longest:
-                    longest = over[t] - started[t]
+                longest = max(longest, over[t] - started[t])
             self._law.served(arrival.query_type, longest)
         if arrival.text and not self._hit[recall] and not self._lost[recall] and not refused:
             self._cached[arrival.text] = when + self._cache_seconds
