@@ -36,9 +36,8 @@ def run(
     for at, kind, ms, lucky in zip(due, kinds, latency, luck, strict=True):
         failed = "Boom" if lucky < error else ""
         known = None if hit is None else bool(lucky > 1 - hit)
-        if quick_hits and known:
-            ms = 0.05
-        tally.record(RecallOutcome(TYPES[kind], float(at), float(ms), float(ms), failed, False, known, 1))
+        took = 0.05 if quick_hits and known else float(ms)
+        tally.record(RecallOutcome(TYPES[kind], float(at), took, took, failed, False, known, 1))
     return summarize(f"run{seed}", LoadSpec(rate_per_s=max(n, 1) / seconds), state, 0.0, seconds, n, tally)
 
 
