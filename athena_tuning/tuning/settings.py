@@ -294,6 +294,10 @@ class SaturationSettings:
     """Mean queue wait over mean service time from which the limit is what recalls wait for. Judgement; COST
     lets them wait for twice their service, because it gives latency for slot time."""
 
+    lost_by_fewer: float = 0.8
+    """Share of what slots got done before a step down, under which it is taken back. Judgement: as above,
+    and the law had expected more."""
+
     more: float = 1.1
     """Times the limit before a step that run at once, from which less done is the step's fault. Judgement."""
 

@@ -108,6 +108,12 @@ def test_a_step_is_judged_by_what_its_slots_got_done(service_ms: float, expected
     assert tried.next(10, Waiting(20, service_ms, 30)) == expected
 
 
+def test_a_step_down_that_gets_less_done_is_taken_back() -> None:
+    tried = LimitStep(5, Waiting(20, 10, 30).capacity(5))
+    assert tried.next(3, Waiting(20, 10, 30)) == 5
+    assert tried.next(3, Waiting(20, 6.5, 30)) is None
+
+
 @pytest.mark.parametrize(
     ("in_flight", "service_ms", "lost"),
     [

@@ -14,7 +14,7 @@ from athena_tuning.tuning.settings import SATURATION
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How tasks waited for a slot and were served, means in ms; and how many of them ran at once, the mean."""
+    """How tasks waited for a slot and were served, means in ms, and how many ran at once in the mean."""
 
     queue_ms: float
     service_ms: float
@@ -59,7 +59,7 @@ def waiting(recent: Sequence[MeasuredRecall], since: float, least: int) -> Waiti
 
 @dataclass(frozen=True, slots=True)
 class LimitStep:
-    """A step up that was taken: from which limit, and what its slots got done."""
+    """A step that was taken: from which limit, and what its slots got done."""
 
     limit: int
     capacity: float
@@ -81,9 +81,12 @@ class LimitStep:
         """Return the limit that follows from what a step to ``limit`` gave, None if the step paid.
 
         More slots that get no more done are taken back; those that get less done than half of the step
-        (in log ratio) promised are kept, and not more of them.
+        (in log ratio) promised are kept, and not more of them. Fewer slots are taken back if they get less
+        done.
         """
         growth = self.growth(limit, seen)
+        if limit < self.limit:
+            return self.limit if growth < SATURATION.lost_by_fewer else None
         if growth < SATURATION.growth:
             return self.limit
         return limit if growth**2 < limit / self.limit else None
@@ -223,18 +226,18 @@ def look(
     if not seen.is_waited_for(strategy):
         return memory, None
     memory = replace(memory, looked_at=telemetry.position, step=None)
-    if taken is not None and limit > taken.limit:
+    if taken is not None and limit != taken.limit:
         follows = taken.next(limit, seen)
         if follows is not None:
             memory = replace(memory, taken_back=follows == taken.limit)
             return memory, Look(seen, _measured(taken, limit, seen, follows))
-        memory = replace(memory, paid=taken.growth(limit, seen))
+        memory = replace(memory, paid=taken.growth(limit, seen) if limit > taken.limit else None)
     laws = telemetry.laws
     work = trace_of(recent, laws).mean_work
     reason = better_limit(limit, seen, work, laws, bounds, memory.explored if explore else None)
-    if reason.value > limit:
+    if reason.value != limit:
         step = LimitStep(limit, seen.capacity(limit))
-        memory = replace(memory, step=step, explored=memory.explored | {reason.value})
+        memory = replace(memory, step=step, explored=memory.explored | {max(limit, reason.value)})
     return memory, Look(seen, reason)
 
 
