@@ -17,11 +17,16 @@ SAID = {
     "measure_decorated": "asked together: {'procedural': {'semantic': 1.0}, 'semantic': {'procedural': 1.0}}",
     "obey_configs": "now 8, under config version 1",
     "opentelemetry_spans": "billing: keywords, rerank",
+    "advise_layers": "leave out: drafts",
+    "export_spans": "answer > recall > semantic: Ana owns billing.",
 }
 
 ELSEWHERE = {
     "ask_over_http": "tests/http",
+    "haystack_recalls": "tests/bridges",
     "langchain_recalls": "tests/bridges",
+    "langgraph_memory": "tests/bridges",
+    "llama_index_recalls": "tests/bridges",
 }  # a server is needed, or other packages
 
 

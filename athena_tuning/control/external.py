@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
+from athena_tuning.control.used_results import note_used
 from athena_tuning.control.worker import Worker
-from athena_tuning.model import ConfigSet, Mode, TuningConfig, TuningStrategy
-from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.model import ConfigSet, Mode, QueryMetrics, TuningConfig, TuningStrategy
+from athena_tuning.profiling import Found, PerformanceProfiler
+from athena_tuning.profiling.measure import MeasuredQuery
 from athena_tuning.store import Store, open_store
 
 logger = logging.getLogger(__name__)
@@ -85,6 +87,7 @@ class Control(Worker):
         self.measure = self.profiler.measure
         self._adding = threading.Lock()
         self._listeners: list[_Listening] = []
+        self.profiler.add_listener(self._note_used)
         self._begin(tune=tune)
 
     def current_config(self, query_type: str | None = None) -> TuningConfig:
@@ -118,6 +121,7 @@ class Control(Worker):
         """Deliver what is left and end the threads, within the time given. May be called twice."""
         if self._closed:
             return
+        self.profiler.remove_listener(self._note_used)
         if self._close(timeout_seconds) and self._owned:  # else a thread is still waiting for it
             self.store.close()
 
@@ -137,6 +141,10 @@ class Control(Worker):
 
     def _obey(self, configs: ConfigSet) -> None:
         self.measure.configs = configs
+
+    def _note_used(self, query: QueryMetrics | MeasuredQuery, found: Found | None) -> None:
+        if isinstance(query, MeasuredQuery) and query.uses is not None:
+            note_used(self.tuner.contributions, query, self.current_config(query.query_type))
 
     def _tell(self) -> None:
         for listening in list(self._listeners):

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -20,16 +20,9 @@ with needs_extra("otel", "OpenTelemetry"):
     from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
-from athena_tuning.integrations.live_spans import QUEUE_ATTRIBUTE
-from athena_tuning.integrations.totals import outcome
-from athena_tuning.interchange.spans import (
-    CACHE_ATTRIBUTE,
-    COUNT_ATTRIBUTE,
-    LAYER_ATTRIBUTE,
-    TEXT_ATTRIBUTES,
-    TYPE_ATTRIBUTE,
-)
-from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
+from athena_tuning.integrations.callers import UNKNOWN, Caller, Callers
+from athena_tuning.integrations.span_attributes import layer_attributes, recall_attributes
+from athena_tuning.model import QueryMetrics, TaskOutcome
 from athena_tuning.model.source import is_evidence
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.store.text_policy import TextPolicy, without_quotes
@@ -47,6 +40,11 @@ _SCOPE = InstrumentationScope("athena_tuning")
 class SpanExport:
     """Sends a span for each live recall, with a child for each layer, at the times at which they really ran.
 
+    Where a recall was made within a span it hangs below that, and is not sent if that is not sampled; else
+    it begins a trace. It says of itself what OpenInference and OpenTelemetry's gen_ai say of retrievals, so
+    that their viewers show it as one: with the ids and scores of what was found, and their texts only where
+    ``texts`` says so.
+
     A thread of its own reads what the profiler recorded, so recalls never wait for it. What cannot be
     delivered is tried again for as long as the window holds it; ids come from the recall's own, so nothing
     is there twice. Recalls that were given up have no end and are left out.
@@ -55,10 +53,11 @@ class SpanExport:
         profiler: whose recalls.
         exporter: where to.
         instance: name of this process among those that send.
-        texts: whether to send what was asked.
+        texts: whether to send what was asked, and the texts of what was found.
 
     Attributes:
         sent: recalls sent.
+        unsampled: recalls whose callers' spans are not sampled.
         missed: records that left the window before they could be sent.
     """
 
@@ -66,6 +65,7 @@ class SpanExport:
         self, profiler: PerformanceProfiler, exporter: SpanExporter, instance: str, *, texts: bool = False
     ) -> None:
         self.sent = 0
+        self.unsampled = 0
         self.missed = 0
         self._profiler = profiler
         self._exporter = exporter
@@ -73,7 +73,8 @@ class SpanExport:
         named = {"service.name": "athena_tuning", "service.instance.id": instance}
         self._resource = Resource.create(named).merge(OTELResourceDetector().detect())
         self._cursor = 0
-        self._batch: list[QueryMetrics] = []
+        self._batch: list[tuple[QueryMetrics, Caller]] = []
+        self._callers = Callers(profiler)
         self._turn = threading.Lock()
         self._sending = PeriodicThread(
             "span export", [PeriodicTask("span export", EVERY_SECONDS, self.send, self.send)]
@@ -88,7 +89,11 @@ class SpanExport:
         """
         with self._turn:
             while self._batch or self._take():
-                spans = [span for m in self._batch for span in spans_of(m, self._resource, texts=self._texts)]
+                spans = [
+                    span
+                    for m, caller in self._batch
+                    for span in spans_of(m, self._resource, caller, texts=self._texts)
+                ]
                 if self._exporter.export(spans) is not SpanExportResult.SUCCESS:
                     raise ConnectionError(f"{len(self._batch)} recalls could not be sent as spans")
                 self.sent += len(self._batch)
@@ -96,6 +101,7 @@ class SpanExport:
 
     def close(self) -> None:
         """Send what is left and end the thread. May be called twice."""
+        self._callers.close()
         self._sending.close()
         self._exporter.shutdown()
 
@@ -113,7 +119,10 @@ class SpanExport:
             self.missed += missed
             if not records:
                 return False
-            self._batch = [m for m in records if is_evidence(m.source) and m.latency_ms is not None]
+            asked = [(m, self._callers.take(m.query_id)) for m in records]
+            live = [(m, of) for m, of in asked if is_evidence(m.source) and m.latency_ms is not None]
+            self._batch = [(m, of) for m, of in live if of.wants_spans]
+            self.unsampled += len(live) - len(self._batch)
         return True
 
 
@@ -137,24 +146,30 @@ def otlp_exporter(endpoint: str) -> SpanExporter:
     return OTLPSpanExporter(address, timeout=_GIVE_UP_SECONDS)
 
 
-def spans_of(m: QueryMetrics, resource: Resource, *, texts: bool = False) -> Iterator[ReadableSpan]:
+def spans_of(
+    m: QueryMetrics, resource: Resource, caller: Caller = UNKNOWN, *, texts: bool = False
+) -> Iterator[ReadableSpan]:
     """Give the span of a recall, then those of its layers.
 
     Args:
         m: the recall.
         resource: who measured it.
-        texts: whether to send what was asked; without, errors are cut where they may quote it.
+        caller: the span within which it was made, and what it found.
+        texts: whether to send what was asked, and the texts of what was found; without, errors are cut where
+            they may quote it.
     """
     policy = TextPolicy.KEEP if texts else TextPolicy.DROP
-    trace_id = _number(m.query_id, 16)
+    within = caller.span
+    trace_id = _number(m.query_id, 16) if within is None else within.trace_id
     fraction, seconds = math.modf(m.timestamp)
     begun = int(seconds) * 10**9 + round(fraction * 1e9)  # in one product a float would be 200 ns off
     above = _context(trace_id, f"{m.query_id} recall")
     yield ReadableSpan(
         RECALL_SPAN,
         above,
-        resource=resource,
-        attributes=_recall_attributes(m, texts=texts),
+        within,
+        resource,
+        recall_attributes(m, caller.found, texts=texts),
         kind=SpanKind.INTERNAL,
         status=_status(failed=m.success is False, words=without_quotes(m.error, policy)),
         start_time=begun,
@@ -168,41 +183,13 @@ def spans_of(m: QueryMetrics, resource: Resource, *, texts: bool = False) -> Ite
             _context(trace_id, f"{m.query_id} {number}"),
             above,
             resource,
-            _layer_attributes(task),
+            layer_attributes(m, task, caller.found, texts=texts),
             kind=SpanKind.INTERNAL,
             status=_status(failed=task.outcome is not TaskOutcome.OK, words=task.outcome.value),
             start_time=started,
             end_time=started + round(task.service_ms * 1e6),
             instrumentation_scope=_SCOPE,
         )
-
-
-def _recall_attributes(
-    m: QueryMetrics, *, texts: bool
-) -> dict[str, str | bool | int | float | Sequence[str]]:
-    attributes = {
-        TYPE_ATTRIBUTE: m.query_type,
-        TEXT_ATTRIBUTES[0]: m.query_text if texts else None,
-        CACHE_ATTRIBUTE: m.cache_hit,
-        COUNT_ATTRIBUTE: m.result_count,
-        "athena.query.id": m.query_id,
-        "athena.outcome": outcome(m),
-        "athena.config_version": m.config_version,
-        "athena.parallel": m.parallel_execution,
-        "athena.layers": list(m.layers_queried),
-        "athena.accuracy": None if math.isnan(m.accuracy_score) else m.accuracy_score,
-    }
-    return {name: value for name, value in attributes.items() if value is not None}
-
-
-def _layer_attributes(task: LayerTask) -> dict[str, str | int | float]:
-    return {
-        LAYER_ATTRIBUTE: task.layer,
-        QUEUE_ATTRIBUTE: task.queue_ms,
-        COUNT_ATTRIBUTE: task.result_count,
-        "athena.in_flight": task.in_flight,
-        "athena.outcome": task.outcome.value,
-    }
 
 
 def _status(*, failed: bool, words: str | None) -> Status:

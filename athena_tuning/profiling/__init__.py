@@ -2,7 +2,7 @@
 
 from athena_tuning.profiling.columns.selection import Filter
 from athena_tuning.profiling.histogram import LatencyHistogram
-from athena_tuning.profiling.profiler import MetricsSequence, PerformanceProfiler
+from athena_tuning.profiling.profiler import Found, MetricsSequence, PerformanceProfiler
 from athena_tuning.profiling.questions.cache_effectiveness import CacheReport, CacheRow
 from athena_tuning.profiling.questions.concurrency import ConcurrencyReport, ConcurrencyRow, TaskTable
 from athena_tuning.profiling.questions.statistics import WindowSummary
@@ -15,6 +15,7 @@ __all__ = [
     "ConcurrencyReport",
     "ConcurrencyRow",
     "Filter",
+    "Found",
     "HourWeekday",
     "LatencyHistogram",
     "MetricsSequence",

@@ -8,7 +8,7 @@ import itertools
 import math
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
@@ -99,6 +99,7 @@ class Measure:
         query.query_type = query_type
         query._shares = []
         query._failure = None
+        query._uses = None
         query.result_count = query.cache_hit = query.memory_mb = query.user_satisfaction = None
         return query
 
@@ -200,6 +201,7 @@ class MeasuredQuery:
         "_text",
         "_timer",
         "_timestamp",
+        "_uses",
         "cache_hit",
         "memory_mb",
         "query_type",
@@ -221,6 +223,7 @@ class MeasuredQuery:
     _timestamp: float
     _started: float
     _ended: float
+    _uses: dict[str, int] | None
     query_type: str
     result_count: int | None
     cache_hit: bool | None
@@ -254,6 +257,31 @@ class MeasuredQuery:
             error: what failed.
         """
         self._failure = error, True
+
+    def used(self, layer: str, results: int = 1) -> None:
+        """Tell that some of a layer's results are part of the answer; of layers not told of, none are.
+
+        A ``Control`` learns from it which layers a type of query can do without. Calls for a layer add up.
+
+        Args:
+            layer: its name, as it was measured.
+            results: how many; 0 tells that none are.
+
+        Raises:
+            ValueError: if that is no whole number from 0 on.
+            RuntimeError: if the query has ended.
+        """
+        if type(results) is not int or results < 0:
+            raise ValueError(f"results that were used are a whole number from 0 on, not {results!r:.80}")
+        if hasattr(self, "_ended"):
+            raise RuntimeError(f"the query {self.query_id!r} has ended: tell it inside its `with`")
+        self._uses = self._uses or {}
+        self._uses[layer] = self._uses.get(layer, 0) + results
+
+    @property
+    def uses(self) -> Mapping[str, int] | None:
+        """How many results of each layer are part of the answer; None if nobody told."""
+        return self._uses
 
     def __enter__(self) -> Self:
         measure = self._measure

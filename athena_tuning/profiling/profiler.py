@@ -39,6 +39,11 @@ if TYPE_CHECKING:
 _CHUNK = 1024  # records folded at once; longer would hold the interpreter too long
 _SLACK = 256  # unread records above the window's size before some are dropped
 
+Found = Callable[[str | None], Sequence[Mapping[str, Any]]]
+"""Gives what a layer found, the best first; None: what all of them found."""
+
+RecordListener = Callable[[QueryMetrics | MeasuredQuery, Found | None], object]
+
 
 class PerformanceProfiler:
     """Measures recalls over a sliding window.
@@ -101,16 +106,39 @@ class PerformanceProfiler:
         self._summaries = IncrementalSummaries()
         self._counters: Counter[str] = Counter(recorded=0)
         self._rated = 0
+        self._listeners: tuple[RecordListener, ...] = ()
 
-    def record_query(self, metrics: QueryMetrics | MeasuredQuery) -> None:
+    def record_query(self, metrics: QueryMetrics | MeasuredQuery, found: Found | None = None) -> None:
         """Take the record of a finished recall, or a measured query that has ended.
 
         Never raises and never waits; the rules are applied later, by the next ``fold``.
+
+        Args:
+            metrics: the record.
+            found: what was found, for listeners; records do not hold it.
         """
+        for listener in self._listeners:
+            try:
+                listener(metrics, found)
+            except Exception:
+                import logging  # whoever only records need not load it
+
+                logging.getLogger(__name__).exception("a listener for records failed")
         pending = self._pending
         pending.append(metrics)
         if len(pending) > self._most_pending:
             self._drop_unread()
+
+    def add_listener(self, listener: RecordListener) -> None:
+        """Tell ``listener`` of each record as it is taken: in the thread and the context of whoever asked.
+
+        It is a part of the recall's time, so it notes what is only known there, and leaves work to others.
+        """
+        self._listeners = (*self._listeners, listener)
+
+    def remove_listener(self, listener: RecordListener) -> None:
+        """Tell it no more; one that is not known is let be."""
+        self._listeners = tuple(known for known in self._listeners if known != listener)
 
     def record_feedback(self, query_id: str, score: float) -> QueryMetrics | None:
         """Note how satisfied somebody was with an answer; a later score replaces an earlier one.

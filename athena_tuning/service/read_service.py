@@ -277,7 +277,7 @@ class ReadService:
 
         Args:
             source: a sample workload, a batch, or ``NOW``.
-            over: see ``workload.whatif.OVER``.
+            over: see ``load.whatif_run.OVER``.
             scope: "all" or a query type.
             speed: arrivals so many times as fast.
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace.export import SpanExportResult
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import StatusCode
 
 from athena_tuning.integrations import span_export
+from athena_tuning.integrations.callers import UNKNOWN, Callers
 from athena_tuning.integrations.span_export import SpanExport, otlp_exporter
 from athena_tuning.integrations.span_processor import QuerySpanProcessor
+from athena_tuning.interchange.retrieval_spans import recalls
+from athena_tuning.interchange.spans import Span, kept
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall import MemoryManager
@@ -145,6 +152,139 @@ def test_spans_read_back_are_the_recall(profiler):
     assert (m.success, m.partial, m.layer_latencies) == (True, True, {"graph": 30.0, "semantic": 10.0})
     told = {t.layer: (t.offset_ms, t.queue_ms, t.service_ms, t.result_count) for t in m.tasks}
     assert told == {t.layer: (t.offset_ms, t.queue_ms, t.service_ms, t.result_count) for t in sent.tasks}
+
+
+class TestWithinACallersSpan:
+    @pytest.fixture
+    def seen(self):
+        return InMemorySpanExporter()
+
+    @pytest.fixture
+    def tracer(self, seen):
+        provider = TracerProvider()
+        provider.add_span_processor(SimpleSpanProcessor(seen))
+        return provider.get_tracer("shop")
+
+    @pytest.fixture
+    def manager(self):
+        with MemoryManager(":memory:") as manager:
+            manager.remember({"id": "n1", "layer": "semantic", "text": "Ana owns billing"})
+            yield manager
+
+    def test_a_recall_hangs_below_it(self, manager, tracer, seen):
+        export = SpanExport(manager.profiler, seen, "w1")
+        with tracer.start_as_current_span("GET /ask") as asking:
+            manager.recall("who owns billing?", use_cache=False)
+            manager.recall("who owns billing?")
+        export.close()
+        recalls = [span for span in seen.get_finished_spans() if span.name == "recall"]
+        assert [span.parent for span in recalls] == [asking.get_span_context()] * 2
+        whole = {span.context.trace_id for span in seen.get_finished_spans()}
+        assert whole == {asking.get_span_context().trace_id}
+        assert len(seen.get_finished_spans()) > 3
+
+    def test_awaited_recalls_hang_each_below_its_own(self, manager, tracer, seen):
+        export = SpanExport(manager.profiler, seen, "w1")
+
+        async def ask(n):
+            with tracer.start_as_current_span(f"ask {n}") as asking:
+                await asyncio.sleep(0)
+                answer = await manager.arecall(f"who owns billing {n}?")
+                return answer["_query_id"], asking.get_span_context().span_id
+
+        async def ask_all():
+            return await asyncio.gather(*map(ask, range(8)))
+
+        asked = dict(asyncio.run(ask_all()))
+        export.close()
+        recalls = [span for span in seen.get_finished_spans() if span.name == "recall"]
+        assert {s.attributes["athena.query.id"]: s.parent.span_id for s in recalls} == asked
+
+    def test_a_measured_query_hangs_below_it(self, profiler, tracer, seen):
+        export = SpanExport(profiler, seen, "w1")
+        asked = tracer.start_as_current_span("ask")
+        with asked as asking, profiler.measure("tea?") as query, query.layer("semantic"):
+            pass
+        export.close()
+        assert seen.get_finished_spans()[1].parent == asking.get_span_context()
+
+    def test_what_is_not_sampled_is_not_sent(self, profiler, seen):
+        tracer = TracerProvider(sampler=ALWAYS_OFF).get_tracer("shop")
+        export = SpanExport(profiler, seen, "w1")
+        with tracer.start_as_current_span("ask"), profiler.measure("tea?"):
+            pass
+        with profiler.measure("coffee?"):
+            pass
+        export.close()
+        assert len(seen.get_finished_spans()) == export.sent == export.unsampled == 1
+
+    def test_documents_have_ids_and_scores_and_texts_only_where_they_are_wanted(self, manager):
+        spans = {}
+        for texts in (False, True):
+            exporter = InMemorySpanExporter()
+            with SpanExport(manager.profiler, exporter, "w1", texts=texts):
+                manager.recall("who owns billing?", use_cache=False)
+            spans[texts] = {span.name: span.attributes for span in exporter.get_finished_spans()}
+            manager.profiler.fold()
+        shut, told = spans[False]["recall"], spans[True]["recall"]
+        assert shut["openinference.span.kind"] == told["openinference.span.kind"] == "RETRIEVER"
+        assert shut["gen_ai.operation.name"] == "retrieval"
+        assert shut["retrieval.documents.0.document.id"] == "n1"
+        assert json.loads(shut["gen_ai.retrieval.documents"]) == [
+            {"id": "n1", "score": shut["retrieval.documents.0.document.score"]}
+        ]
+        assert told["input.value"] == told["gen_ai.retrieval.query.text"] == "who owns billing?"
+        assert told["retrieval.documents.0.document.content"] == "Ana owns billing"
+        assert spans[False]["semantic"]["retrieval.documents.0.document.id"] == "n1"
+        assert not any("billing" in str(value) for of in spans[False].values() for value in of.values())
+
+    @pytest.mark.parametrize("known", ["all", "OpenInference alone", "gen_ai alone"])
+    def test_read_back_they_are_the_recalls_whichever_attributes_a_reader_knows(
+        self, manager, tracer, seen, known
+    ):
+        hidden = {
+            "all": (),
+            "OpenInference alone": ("athena.", "gen_ai."),
+            "gen_ai alone": ("athena.", "op", "inp"),
+        }
+        export = SpanExport(manager.profiler, seen, "w1", texts=True)
+        with tracer.start_as_current_span("GET /ask"):
+            manager.recall("who owns billing?", use_cache=False)
+        export.close()
+        spans = [
+            Span(
+                f"{span.context.trace_id:x}",
+                f"{span.context.span_id:x}",
+                None if span.parent is None else f"{span.parent.span_id:x}",
+                span.name,
+                span.start_time,
+                span.end_time - span.start_time,
+                attributes=kept(
+                    (n, v) for n, v in span.attributes.items() if not n.startswith(hidden[known])
+                ),
+            )
+            for span in seen.get_finished_spans()
+        ]
+        [recall] = recalls(spans)
+        [m] = manager.profiler.metrics
+        assert recall.root.text == "who owns billing?"
+        assert set(recall.layers) == set(m.layers_queried)
+        assert recall.root.result_count == m.result_count == 1
+        assert {name: span.result_count or 0 for name, [span] in recall.layers.items()} == {
+            task.layer: task.result_count for task in m.tasks
+        }
+
+    def test_callers_that_nobody_takes_are_let_go(self, seen):
+        profiler = PerformanceProfiler(max_metrics=10)
+        callers = Callers(profiler)
+        for n in range(50):
+            profiler.record_query(record(f"q{n}"), lambda layer: [])
+        assert callers.take("q30") == UNKNOWN
+        assert callers.take("q40") != UNKNOWN
+        assert callers.take("q40") == UNKNOWN
+        callers.close()
+        profiler.record_query(record("q99"), lambda layer: [])
+        assert callers.take("q99") == UNKNOWN
 
 
 def test_a_managers_recalls_are_sent_by_another_thread():

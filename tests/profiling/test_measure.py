@@ -306,3 +306,25 @@ def test_the_profiler_takes_every_record_as_it_is():
     assert profiler.counters["recorded"] == len(profiler.metrics) == 20
     assert isinstance(profiler.metrics[0], QueryMetrics)
     assert profiler.get_layer_metrics("graph").total_queries == 20
+
+
+def test_a_query_tells_what_was_used_of_its_layers(measure):
+    with measure("tea?") as query:
+        assert query.uses is None
+        query.used("semantic")
+        query.used("semantic", 2)
+        query.used("graph", 0)
+    assert query.uses == {"semantic": 3, "graph": 0}
+
+
+@pytest.mark.parametrize("results", [-1, 1.5, True, "2"])
+def test_what_was_used_is_a_whole_number(measure, results):
+    with measure("tea?") as query, pytest.raises(ValueError, match="a whole number from 0 on"):
+        query.used("semantic", results)
+
+
+def test_what_was_used_is_told_before_the_query_ends(measure):
+    with measure("tea?") as query:
+        pass
+    with pytest.raises(RuntimeError, match="has ended: tell it inside its `with`"):
+        query.used("semantic")

@@ -59,3 +59,7 @@ def test_a_promise_that_is_missed_is_marked_and_its_share_shown() -> None:
     assert figures["Within 250 ms"].value == "90.0 %"
     assert figures["Within 250 ms"].level == "bad"
     assert by_label(profiler, 500.0)["p99"].level == ""
+
+
+def test_rates_count_only_the_part_of_a_period_that_was_seen() -> None:
+    assert by_label(window((1000, 100, 0, 10.0)))["Recalls"].beneath == "in all 10 /s"

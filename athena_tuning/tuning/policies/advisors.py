@@ -18,6 +18,9 @@ from athena_tuning.tuning.policies.canary import Canary, Judge, Judgement, Rates
 from athena_tuning.tuning.settings import ADVISORS, CANARY
 from athena_tuning.tuning.slices import run_through
 
+SHARED = frozenset({"max_concurrent", "overload_after_seconds", "overload_wait_seconds"})
+"""What all types have in common, whatever configs of their own say: slots, and the queue for them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Advice:
@@ -106,10 +109,10 @@ class AdvisorJudge(Judge):
         harm = told if trial.before.fell(since) else self._advisor.harm(evidence, trial.made)
         observed = _slot_change(trial.before, since) if trial.made.predicted is not None else None
         if harm is not None:
-            return Judgement(Verdict.BAD, harm, since.recalls, observed), trial
+            return Judgement(Verdict.BAD, harm, since.recalls, observed, measure="slot time"), trial
         if since.recalls < self._advisor.trial and position - trial.position < 4 * ADVISORS.pace:
             return Judgement(Verdict.OPEN), trial
-        return Judgement(Verdict.GOOD, told, since.recalls, observed), trial
+        return Judgement(Verdict.GOOD, told, since.recalls, observed, measure="slot time"), trial
 
     def key(self, config: TuningConfig, scope: str) -> str:
         """Return the advisor and the scope: whatever it wants next there has to wait."""
@@ -281,7 +284,7 @@ def followers(policy: Policy, evidence: Evidence, made: Decision) -> tuple[Decis
     """
     if made.scope != "all":
         return ()
-    names = set(made.before.changes_to(made.after)) - {"max_concurrent"}
+    names = set(made.before.changes_to(made.after)) - SHARED
     changes = []
     for query_type, version in evidence.configs.by_type.items():
         after = replace(version.config, **{name: getattr(made.after, name) for name in names})
@@ -297,4 +300,4 @@ def _slot_change(before: Rates, since: Rates) -> float | None:
 
 
 def _bad(rates: Rates) -> str:
-    return f"{rates.bad / max(rates.recalls, 1):.1%} of {rates.recalls} recalls failed or partial"
+    return f"{rates.bad / max(rates.recalls, 1):.1%} of {rates.recalls} recalls failed, partial or refused"

@@ -13,6 +13,7 @@ import numpy as np
 from athena_tuning.model import Action, ConfigVersion, Decision, Reason, TuningConfig, TuningStrategy
 from athena_tuning.tuning.estimation.telemetry import MeasuredRecall, Telemetry, trace_of
 from athena_tuning.tuning.evidence import Evidence
+from athena_tuning.tuning.policies.admission_advisor import AdmissionAdvisor
 from athena_tuning.tuning.policies.advisors import Advisor, AdvisorRound, AdvisorScheduler, followers
 from athena_tuning.tuning.policies.base import (
     Finding,
@@ -129,7 +130,7 @@ class ModelPolicy(Policy):
     memory = ModelMemory
 
     def __init__(self, *, seed: int = 0, advisors: Sequence[Advisor] | None = None) -> None:
-        everyone = (TimeoutAdvisor(seed=seed), LayerAdvisor(), LoadAdvisor())
+        everyone = (TimeoutAdvisor(seed=seed), LayerAdvisor(), LoadAdvisor(), AdmissionAdvisor())
         self._advisors = AdvisorScheduler(self, everyone if advisors is None else advisors)
         self._paired = PairedComparison()
         self._rules = RulePolicy()
@@ -257,7 +258,8 @@ class ModelPolicy(Policy):
                 key = self._paired.key(made.before, "all")
                 canary = canary.banned(key, at, self._paired.first_ban)
             rates = Rates.of(evidence.telemetry.newest(1000))
-            canary = canary.begun(Trial(made, self._paired.name, version.time, at, rates))
+            trial = Trial(made, self._paired.name, version.time, at, rates, since=memory.limit.since)
+            canary = canary.begun(trial)
             memory = self._soon(evidence, memory, REVIEW.first)
         limit = memory.limit
         if made.after.max_concurrent != limit.limit:
@@ -377,7 +379,7 @@ class ModelPolicy(Policy):
                 if most < evidence.bounds.max_concurrent
                 else None,
             )
-        took = np.array([recall.latency_ms for recall in recalls if not recall.hit])
+        took = np.array([recall.latency_ms for recall in recalls if not (recall.hit or recall.refused)])
         return Searched(telemetry.position, incumbent, results, p99(took))
 
     def _conclusion(self, evidence: Evidence, result: SearchResult, scope: str) -> Decision:
@@ -437,6 +439,9 @@ def _announced(evidence: Evidence, memory: ModelMemory, made: Decision) -> Model
 
 def _reasons(telemetry: Telemetry, after: TuningConfig, result: SearchResult) -> tuple[Reason, ...]:
     fitted = {f"slowdown_{layer}": law.factor(after.max_concurrent) for layer, law in telemetry.laws.items()}
+    if result.typical_change is not None and result.base and result.achieved:
+        fitted |= dict(zip(("latency_change", "low", "high"), result.typical_change, strict=True))
+        fitted["capacity_change"] = math.log(result.achieved.per_second / result.base.per_second)
     rule = "least objective of all simulated on the same recalls, under the fitted contention"
     return tuple(
         Reason(name, getattr(after, name), rule, fitted, result.recalls, result.bound)

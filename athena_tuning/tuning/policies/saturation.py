@@ -10,7 +10,6 @@ from athena_tuning.model import Reason, TuningBounds
 from athena_tuning.tuning.estimation.contention import ContentionLaw, capacity
 from athena_tuning.tuning.estimation.telemetry import MeasuredRecall, Telemetry, trace_of
 from athena_tuning.tuning.settings import SATURATION
-from athena_tuning.tuning.simulation.search import mean_work
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +193,7 @@ def look(
             memory = replace(memory, taken_back=follows == taken.limit)
             return memory, Look(seen, _measured(taken, limit, seen, follows))
     laws = telemetry.laws
-    work = mean_work(trace_of(recent, laws))
+    work = trace_of(recent, laws).mean_work
     reason = better_limit(limit, seen, work, laws, bounds, memory.explored if explore else None)
     if reason.value > limit:
         step = LimitStep(limit, seen.capacity(limit))
