@@ -288,8 +288,22 @@ class SaturationSettings:
     """Recalls between two looks, and tasks begun under the present limit that a look needs. Judgement:
     a backlog grows for as long as it takes to see it."""
 
-    waiting: float = 0.6
-    """Mean queue wait over mean service time from which the limit is what recalls wait for. Judgement."""
+    waiting: Mapping[TuningStrategy, float] = field(
+        default_factory=lambda: {LATENCY: 0.6, BALANCED: 0.6, THROUGHPUT: 0.6, COST: 2.0}
+    )
+    """Mean queue wait over mean service time from which the limit is what recalls wait for. Judgement; COST
+    lets them wait for twice their service, because it gives latency for slot time."""
+
+    lost_by_fewer: float = 0.8
+    """Share of what slots got done before a step down, under which it is taken back. Judgement: as above,
+    and the law had expected more."""
+
+    more: float = 1.1
+    """Times the limit before a step that run at once, from which less done is the step's fault. Judgement."""
+
+    lost: float = 0.9
+    """Share of what slots got done before a step, under which it has lost. Judgement: a mean of 15 tasks is
+    known to about a tenth."""
 
     far_behind: float = 2.0
     """The same, from which it is badly so. Judgement."""
@@ -325,6 +339,13 @@ class ReviewSettings:
 
     gap: int = 4000
     """Recalls between two searches at most. Arithmetic: nothing older is kept."""
+
+    changes: int = 4
+    """Changes in any so many recalls at most, the one that takes a change back included. Judgement: three
+    are what finding a limit takes."""
+
+    within: int = 1000
+    """So many recalls."""
 
     repeated: int = 1000
     """Recalls until a change that nobody carried out is proposed again; another one comes after half.
