@@ -68,7 +68,7 @@ def test_weekdays_are_told_apart_once_two_weeks_are_known(days: int, expected: f
     monday = days + (-days) % 7
     for day in range(monday):
         came = 10 if day % 7 in (5, 6) else 100
-        load = load.after((100.0 * day + 40.0 + i * 10.0 / came for i in range(came)))
+        load = load.after(100.0 * day + 40.0 + i * 10.0 / came for i in range(came))
         load = load.after([100.0 * day + 95.0])
     if days == 8:
         load = DailyLoad(100.0, 10.0, {s: n for s, n in load.counts.items() if s >= 70}, 70, load.last)

@@ -56,7 +56,7 @@ class LoadAdvisor(Advisor):
 
     Forecasting by more than the time of day gives nothing here: a limit is changed at once, so whatever
     cannot be known from yesterday is met within some recalls by the step up of a limit that is waited for.
-    Weekdays are told apart once two weeks are known; until then a day that was different counts for a seventh.
+    Weekdays are told apart once two weeks are known; until then a day that was different is a seventh.
 
     Args:
         lead: seconds before a slot at which it is looked at.

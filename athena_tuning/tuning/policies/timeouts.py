@@ -25,7 +25,7 @@ class Needed:
         tail: that share.
         samples: tasks it rests on.
         given_up: those of them that were given up.
-        disproved: whether more were late than the fitted law allows: then it is the law of the tail that says.
+        disproved: whether more were late than the fitted law allows: then the law of the tail says.
     """
 
     seconds: float
