@@ -23,7 +23,10 @@ SAID = {
 
 ELSEWHERE = {
     "ask_over_http": "tests/http",
+    "haystack_recalls": "tests/bridges",
     "langchain_recalls": "tests/bridges",
+    "langgraph_memory": "tests/bridges",
+    "llama_index_recalls": "tests/bridges",
 }  # a server is needed, or other packages
 
 

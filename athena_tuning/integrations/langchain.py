@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from athena_tuning.extras import needs_extra
 
@@ -16,25 +12,9 @@ with needs_extra("langchain", "The bridge to LangChain"):
     from langchain_core.documents import Document
     from langchain_core.retrievers import BaseRetriever
 
-from athena_tuning.integrations.live_spans import LiveSpans
-from athena_tuning.interchange.spans import COUNT_ATTRIBUTE, KIND_ATTRIBUTE, Span
+from athena_tuning.integrations.found_items import best_items, item_of
+from athena_tuning.integrations.framework_runs import FrameworkRuns
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.store.text_policy import text_id
-
-_MOST_RUNS = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """A run on its way: where it belongs, what it is, and when it began by both clocks."""
-
-    trace_id: str
-    parent_id: str | None
-    name: str
-    kind: str
-    text: str | None
-    begun_ns: int
-    timer_ns: int
 
 
 class RecallCallback(BaseCallbackHandler):
@@ -48,15 +28,13 @@ class RecallCallback(BaseCallbackHandler):
         profiler: takes the records.
 
     Attributes:
-        spans: what is under way, and what was let go.
+        runs: what is under way, and what was let go.
     """
 
     run_inline = True  # in the caller's thread or task, so that times are those of the run
 
     def __init__(self, profiler: PerformanceProfiler) -> None:
-        self.spans = LiveSpans(profiler, first_spans=False)
-        self._runs: dict[UUID, _Run] = {}
-        self._lock = threading.Lock()
+        self.runs = FrameworkRuns(profiler)
 
     def on_retriever_start(self, serialized: Any, query: str, **run: Any) -> None:
         """Note a retrieval that begins."""
@@ -111,40 +89,11 @@ class RecallCallback(BaseCallbackHandler):
         self._end(run, error=error)
 
     def _begin(self, kind: str, serialized: Any, run: dict[str, Any], text: str | None = None) -> None:
-        own, above = run["run_id"], run.get("parent_run_id")
         name = run.get("name") or (serialized or {}).get("name") or kind.lower()
-        with self._lock:
-            parent = self._runs.get(above) if above is not None else None
-            trace_id = str(own) if parent is None else parent.trace_id
-            parent_id = None if parent is None else str(above)
-            self._runs[own] = _Run(
-                trace_id, parent_id, name, kind, text, time.time_ns(), time.perf_counter_ns()
-            )
-            while len(self._runs) > _MOST_RUNS:  # those that never ended
-                del self._runs[next(iter(self._runs))]
-        self.spans.begin(trace_id, str(own), parent_id, name)
+        self.runs.begin(run["run_id"], run.get("parent_run_id"), name, kind, text)
 
-    def _end(
-        self, run: dict[str, Any], *, found: int | None = None, error: BaseException | None = None
-    ) -> None:
-        with self._lock:
-            begun = self._runs.pop(run["run_id"], None)
-        if begun is None:
-            return
-        attributes = {KIND_ATTRIBUTE: begun.kind, "input.value": begun.text, COUNT_ATTRIBUTE: found}
-        self.spans.end(
-            Span(
-                begun.trace_id,
-                str(run["run_id"]),
-                begun.parent_id,
-                begun.name,
-                begun.begun_ns,
-                time.perf_counter_ns() - begun.timer_ns,
-                error is None,
-                None if error is None else f"{type(error).__name__}: {error}",
-                attributes={name: value for name, value in attributes.items() if value is not None},
-            )
-        )
+    def _end(self, run: dict[str, Any], **came_of_it: Any) -> None:
+        self.runs.end(run["run_id"], **came_of_it)
 
 
 class RetrieverLayer:
@@ -164,7 +113,7 @@ class RetrieverLayer:
     def search(self, query: str, k: int, deadline: float) -> list[dict[str, Any]]:
         """Return the documents that it finds, the best first, as items with their metadata."""
         found = self._retriever.invoke(str(query))
-        return [_item(document) for document in found[:k]]
+        return [item_of(each.id, each.page_content, each.metadata.items()) for each in found[:k]]
 
 
 class ManagerRetriever(BaseRetriever):
@@ -190,23 +139,8 @@ class ManagerRetriever(BaseRetriever):
         return _documents(await self.manager.arecall(query, k=self.k, scope=self.scope), self.k)
 
 
-def _item(document: Document) -> dict[str, Any]:
-    metadata = {str(name): value for name, value in document.metadata.items()}
-    own = document.id or metadata.get("id") or text_id(document.page_content)
-    return {**metadata, "id": str(own), "text": document.page_content}
-
-
 def _documents(answer: dict[str, Any], k: int) -> list[Document]:
-    if not answer["_success"]:
-        raise RuntimeError(f"no layer answered: {answer['_errors']}")
-    found = []
-    for item in answer["_fused"][:k]:
-        metadata = {name: value for name, value in item.items() if name != "text"}
-        found.append(
-            Document(
-                id=str(item["id"]),
-                page_content=item["text"],
-                metadata={**metadata, "query_id": answer["_query_id"]},
-            )
-        )
-    return found
+    return [
+        Document(id=own, page_content=text, metadata={**metadata, "score": score})
+        for own, text, score, metadata in best_items(answer, k)
+    ]

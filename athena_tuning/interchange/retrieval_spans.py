@@ -294,6 +294,8 @@ def _recall(tree: _Tree, group: Sequence[Span], choice: SpanChoice) -> Recall:
         for span in tree.below(root)
     ):
         root = _around(root, group)
+    elif root.text is None and (text := next(filter(None, (span.text for span in group)), None)):
+        root = replace(root, attributes={**root.attributes, "input.value": text})
     return Recall(root, _by_position(group))
 
 

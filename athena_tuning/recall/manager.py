@@ -295,6 +295,10 @@ class MemoryManager(Worker):
         """What expiry, writes and the bound took from the result cache since the start."""
         return self._cache.losses
 
+    def clear_cache(self) -> None:
+        """Forget all answers that the cache has, so that whatever is asked next asks layers."""
+        self._cache.clear()
+
     def close(self, timeout_seconds: float = 5.0) -> None:
         """Deliver what is left, end all threads and close the memory. May be called twice.
 

@@ -98,7 +98,9 @@ def _read(layer: str, items: Iterable[Any], items_are_new: bool, asked: int) -> 
         if not _ARE_ATOMS(map(type, record.values())):
             for name, value in record.items():
                 kind = type(value)
-                if kind not in ATOMS and (kind is not tuple or not _is_fixed(value)):
+                if name == "scope" and issubclass(kind, str):
+                    record[name] = str.__str__(value)
+                elif kind not in ATOMS and (kind is not tuple or not _is_fixed(value)):
                     fields.add(name)
                     if not items_are_new:
                         record[name], copied = _own(value)

@@ -11,6 +11,21 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SAID = {
+    "haystack_recalls": (
+        "haystack",
+        "The billing deploy failed on Friday.",
+        "why did the billing deploy fail? memory, papers, 2 layers",
+    ),
+    "langgraph_memory": (
+        "langgraph.graph",
+        "['I drink green tea in the morning']",
+        "Which tea do I drink? semantic: 1 result",
+    ),
+    "llama_index_recalls": (
+        "llama_index.core",
+        "episodic: The billing deploy failed on Friday.",
+        "why did the deploy fail? ManagerRetriever, SummaryIndexRetriever: ",
+    ),
     "langchain_recalls": (
         "langchain_core",
         "papers: Billing needs two approvals.",

@@ -78,7 +78,7 @@ def test_retrievers_below_one_are_its_layers(profiler, callback, given):
     [m] = profiler.metrics
     assert (m.query_text, m.query_type, m.success, m.result_count) == ("what now?", "Both", True, 5)
     assert [(task.layer, task.result_count) for task in m.tasks] == [("Facts", 2), ("Events", 3)]
-    assert (len(callback.spans), callback.spans.cut, callback._runs) == (0, 0, {})
+    assert (len(callback.runs.spans), callback.runs.spans.cut, len(callback.runs)) == (0, 0, 0)
 
 
 def test_awaited_retrievers_run_at_once(profiler, given):
@@ -98,7 +98,7 @@ def test_a_retriever_that_fails_in_a_parallel_step_leaves_a_partial_answer(profi
 def test_a_chain_without_retrievers_is_no_recall(profiler, callback, given):
     (RunnableLambda(str) | FakeListChatModel(responses=["tea"])).invoke("hello", given)
     assert len(profiler.metrics) == 0
-    assert len(callback.spans) == 0
+    assert len(callback.runs.spans) == 0
 
 
 def test_of_200_queries_on_8_threads_20_fail_and_nothing_is_left_open(profiler, callback, given):
@@ -113,7 +113,7 @@ def test_of_200_queries_on_8_threads_20_fail_and_nothing_is_left_open(profiler, 
     records = profiler.metrics
     assert len({m.query_text for m in records}) == len(records) == 200
     assert sum(m.success is False for m in records) == 20
-    assert (len(callback.spans), callback.spans._running, callback._runs) == (0, 0, {})
+    assert (len(callback.runs.spans), callback.runs.spans._running, len(callback.runs)) == (0, 0, 0)
 
 
 def test_a_retriever_is_a_layer_and_the_manager_a_retriever(tmp_path):

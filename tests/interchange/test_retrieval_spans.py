@@ -144,3 +144,14 @@ def test_a_trace_of_a_hundred_thousand_steps_in_a_line_is_read():
     spans = [span(str(n), str(n - 1) if n else None, "step") for n in range(100_000)]
     spans[-1] = span("99999", "99998", "Docs", attributes=RETRIEVER)
     assert seen(spans) == [("Docs", ["Docs"])]
+
+
+def test_retrievers_that_ask_the_same_below_a_span_that_does_not_say_what_tell_what_was_asked():
+    asked = {**RETRIEVER, "input.value": "tea?"}
+    spans = [
+        span("1", None, "Pipeline"),
+        span("2", "1", "facts", 1, attributes=asked),
+        span("3", "1", "events", 2, attributes=asked),
+    ]
+    [found] = recalls(spans)
+    assert (found.root.name, found.root.text, list(found.layers)) == ("Pipeline", "tea?", ["facts", "events"])
