@@ -20,7 +20,6 @@ from rig import WORLDS, World, drive, fill, manager, measured
 from athena_tuning.model import Mode, TuningConfig, TuningStrategy
 from athena_tuning.tuning.estimation.contention import capacity
 from athena_tuning.tuning.estimation.telemetry import Telemetry, trace_of
-from athena_tuning.tuning.simulation.search import mean_work
 
 SEEN = (2, 5, 10, 20)
 LIMITS = (2, 3, 4, 5, 6, 8, 10, 13, 16, 20)
@@ -46,7 +45,7 @@ def predict(world: World, memory: Path, questions: Sequence[str], seconds: float
     for limit in SEEN:
         telemetry = telemetry.after(measured(world, memory, questions, limit, seconds)[1])
     laws = telemetry.laws
-    work = mean_work(trace_of(telemetry.recalls, laws))
+    work = trace_of(telemetry.recalls, laws).mean_work
     room = {n: capacity(min(n, world.clients * 3), work, laws) for n in LIMITS}
     return {n: math.log(room[n] / room[DEFAULT]) for n in LIMITS}
 

@@ -30,10 +30,15 @@ from athena_tuning.recall.cache import AnswerCache
 from athena_tuning.recall.classification import classify
 from athena_tuning.recall.contribution import ContributionCount
 from athena_tuning.recall.ingest import ingest_file
+from athena_tuning.recall.plan import candidates
 from athena_tuning.recall.recaller import Recaller
 from athena_tuning.recall.registered_layer import register
 from athena_tuning.recall.request import RecallRequest
+from athena_tuning.recall.routing import select_layers
 from athena_tuning.recall.routing.route import route
+from athena_tuning.recall.time_focus import time_focus
+from athena_tuning.samples.sample_workloads import load_records
+from athena_tuning.testing.clock import Clock
 from athena_tuning.testing.virtual_manager import TunedConfigs
 from athena_tuning.tuning.policies.layer_advisor import LayerAdvisor
 from athena_tuning.tuning.policies.model_policy import ModelPolicy
@@ -64,10 +69,28 @@ class Recorded:
 
     def search(self, query: LayerQuery, k: int, deadline: float) -> list[Item]:
         """Return what the layer gave, or ask it."""
-        key = self._layer.name, str(query), query.scope, query.query_type, k
+        key = self._layer.name, str(query), query.scope, query.query_type, query.when, k
         if key not in self._given:
             self._given[key] = self._layer.search(query, k, deadline)
         return self._given[key]
+
+
+class Timeless:
+    """A layer that is not told the time that a question is about.
+
+    Args:
+        layer: whom it asks.
+    """
+
+    keeps_deadline = True
+
+    def __init__(self, layer: Recorded) -> None:
+        self.name = layer.name
+        self._layer = layer
+
+    def search(self, query: LayerQuery, k: int, deadline: float) -> list[Item]:
+        """Return what the layer gives to the bare words."""
+        return self._layer.search(LayerQuery(str(query), query.scope, query.query_type), k, deadline)
 
 
 class Noise:
@@ -108,7 +131,7 @@ class Learner(TunedConfigs):
         layers: whom recalls ask.
         start: config at first.
         seed: of exploration.
-        learns: whether the tuner may decide.
+        learns: whether the tuner may decide; may be set.
     """
 
     def __init__(
@@ -123,7 +146,7 @@ class Learner(TunedConfigs):
         self.tuner.bounds = TuningBounds(5, 5)  # what is repeated takes no time: nothing to learn for a limit
         self._executor = ParallelLayerExecutor(timeout_seconds=60.0)
         self._gains = ContributionCount(self.tuner.contributions)
-        self._learns = learns
+        self.learns = learns
         self._asked = 0
         health = HealthMonitor(None, self.clock, time.monotonic)
         self.recaller = Recaller(
@@ -166,7 +189,7 @@ class Learner(TunedConfigs):
             record = self.profiler.record_feedback(answer["_query_id"], scored.score)
             if record is not None:
                 self.tuner.contributions.rate_record(record)
-        if self._learns and self._asked % STEP == 0:
+        if self.learns and self._asked % STEP == 0:
             self._gains.count()
             for _ in range(3):  # a search or a review takes several
                 self.step()
@@ -199,11 +222,19 @@ class World:
         """Return a learner over these layers, all five if none are given."""
         return Learner(layers if layers is not None else self.layers(), **how)
 
-    def fixed(self, names: Sequence[str], config: TuningConfig | None = None) -> list[Scored]:
-        """Ask fixed layers everything."""
+    def fixed(
+        self,
+        names: Sequence[str],
+        config: TuningConfig | None = None,
+        *,
+        questions: Sequence[Question] | None = None,
+        wrap: Callable[[Recorded], Any] = lambda layer: layer,
+    ) -> list[Scored]:
+        """Ask fixed layers everything, or these questions."""
         config = config or TuningConfig(layer_selection_enabled=False, exploration_share=0.0)
-        with self.learner(self.layers(names), start=config, learns=False) as learner:
-            return learner.ask_all(self.questions, feedback=False)
+        layers = [wrap(layer) for layer in self.layers(names)]
+        with self.learner(layers, start=config, learns=False) as learner:
+            return learner.ask_all(self.questions if questions is None else questions, feedback=False)
 
 
 def mean(name: str, values: Sequence[float], target: float | None = None, *, at_least: bool = True) -> Figure:
@@ -248,6 +279,20 @@ def a_plan(world: World) -> list[Figure]:
     ]
 
 
+def questions_with_a_date(world: World) -> list[Figure]:
+    """Items of the period that a question names, weighed and not."""
+    dated = [q for q in world.questions if (f := time_focus(q["text"], 0.0)) and f.start > 0]
+    names = ("episodic", "semantic", "graph")
+    whole, bare = (world.fixed(names, questions=dated, wrap=wrap) for wrap in (lambda layer: layer, Timeless))
+    name = f"{len(dated)} questions that name a date"
+    gained = [a.score - b.score for a, b in zip(whole, bare, strict=True)]
+    return [
+        mean(f"{name}, by their words alone: recall@10", [s.score for s in bare]),
+        mean(f"{name}, items of that time first: recall@10", [s.score for s in whole]),
+        mean(f"{name}: recall@10 gained", gained, 0.02),
+    ]
+
+
 def cold_start(world: World) -> list[Figure]:
     figures = []
     for name, feedback, least, most in (
@@ -273,6 +318,7 @@ def left_out_conversation(world: World) -> list[Figure]:
             others = [question for question in world.questions if question["conv"] != tried]
             for _ in range(3):
                 learner.ask_all(others)
+            learner.learns = False
             own = [question for question in world.questions if question["conv"] == tried]
             scored += learner.ask_all(own, feedback=False)
     return quality("learned on three conversations, tried on the fourth", scored, 0.735)
@@ -383,6 +429,43 @@ def told(learner: Learner) -> None:
         progress(f"  {decision.action}: {decision.summary}")
 
 
+def cache_by_layer(ks: Sequence[int]) -> list[Figure]:
+    """The recalls of the cache-heavy sample, each k drawn from ``ks``; a layer is written to every 5 s."""
+    records = load_records("cache-heavy")
+    random, calls = Random(5), {"whole": 0, "by layer": 0}
+    now = Clock(records[0].timestamp)
+    caches = {
+        name: AnswerCache[int, int](
+            max_entries=100_000, clock=now, is_enough=lambda most, k: candidates(k) <= most
+        )
+        for name in calls
+    }
+    writes = now() + 5.0
+    for record in records:
+        now.now = record.timestamp
+        while writes <= now():
+            layer, writes = random.choice(LAYERS), writes + 5.0
+            for cache in caches.values():
+                cache.written([layer])
+        k = random.choice(ks)
+        layers = select_layers(record.query_text, classify(record.query_text), LAYERS)
+        for name, cache in caches.items():
+            key = record.query_text if name == "by layer" else (record.query_text, k)
+            known = cache.get(key, layers, k)
+            if known.whole is None:
+                parts = known.parts if name == "by layer" else {}
+                calls[name] += len(layers) - len(parts)
+                made = {layer: parts.get(layer, candidates(k)) for layer in layers}
+                cache.put(key, layers, cache.stamp(layers), made, k, k)
+    fewer = 100.0 * (1.0 - calls["by layer"] / calls["whole"])
+    asked = " or ".join(map(str, ks))
+    name = f"cache-heavy, k = {asked}, a write every 5 s"
+    return [
+        Figure(f"{name}: layer calls with whole answers", float(calls["whole"]), ""),
+        Figure(f"{name}: fewer with answers by layer", fewer, "%", 15.0, at_least=True),
+    ]
+
+
 def cpu_of_routing(questions: Sequence[Question]) -> Figure:
     config = TuningConfig(extra_layers=frozenset({"episodic"}), second_round=frozenset({"graph"}))
     queries = [(q["text"], classify(q["text"])) for q in questions]
@@ -414,8 +497,10 @@ def main() -> int:
     with shared_world() as world:
         figures = fixed_sets(world)
         figures += a_plan(world)
+        figures += questions_with_a_date(world)
         figures += cold_start(world)
         figures += exchanged(world, (1,) if asked.quick else (1, 2, 3, 4))
+        figures += cache_by_layer((5,)) + cache_by_layer((3, 5, 10))
         figures += a_strangers_layer(world)
         if not asked.quick:
             figures += left_out_conversation(world)

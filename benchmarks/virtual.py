@@ -49,7 +49,8 @@ def run_policy(scenario: Scenario, trace: Trace, strategy: TuningStrategy, polic
     profiler = PerformanceProfiler(clock=lambda: now)
     tuner = AutoTuner(profiler, strategy, policy=policy, clock=lambda: now)
     configs = ConfigSet()
-    start = replace(configs.default, config=TuningConfig(strategy=strategy), mode=Mode.AUTO)
+    config = TuningConfig(strategy=strategy, overload_after_seconds=None)  # as the fixed ones: all wait
+    start = replace(configs.default, config=config, mode=Mode.AUTO)
     configs = replace(configs, default=start)
     tuner.in_force(configs)
     simulation = Simulation(trace, configs, scenario.slow, clients=_clients(scenario, start.config))

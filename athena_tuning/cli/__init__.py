@@ -56,6 +56,7 @@ class _LazyGroup(click.Group):
         ),
         "mcp": ("agents", "Serve a memory to agents over the Model Context Protocol, on stdio or HTTP."),
         "metrics": ("metrics", "Take the records of recalls out of the store."),
+        "objectives": ("objectives", "Show and set what is promised of live recalls, and how it is kept."),
         "propose": (
             "propose",
             "Show what the tuner would set under the strategy in force and under each other one.",
@@ -80,7 +81,7 @@ class _LazyGroup(click.Group):
         ),
         "status": (
             "status",
-            "Show strategy, mode, config version, managers, latency, and what happened to the store lately.",
+            "Show whether all is well, why not, and what to do; strategy, mode, managers, latency, events.",
         ),
         "store": ("store", "Take care of a store."),
         "what-if": (

@@ -69,6 +69,7 @@ def load() -> None:
     metavar="WORKER",
     help="Have a manager that shares the store ask itself: its id (see `athena-tuning workers`), or 'any'.",
 )
+@click.option("--cold", is_flag=True, help="Empty the manager's cache of answers before the first recall.")
 @click.option(
     "--compare",
     "compare_with",
@@ -314,6 +315,8 @@ def _figures(came: LoadSummary) -> list[tuple[str, str]]:
 
 
 def _tell_comparison(found: Comparison) -> None:
+    for note in found.notes:
+        console().print(Text(note))
     print_table(
         ["measure", "before", "after", "change", "95 % interval", "verdict"],
         [
@@ -334,8 +337,6 @@ def _tell_comparison(found: Comparison) -> None:
         reasons.setdefault(d.why, []).append(d.measure)
     for why in filter(None, reasons):
         console().print(Text(f"{', '.join(reasons[why])}: {why}"))
-    for note in found.notes:
-        console().print(Text(note))
 
 
 def _load_of(came: LoadSummary) -> str:

@@ -85,7 +85,7 @@ def spec_of(rate_per_s: float, seconds: float | None, values: Mapping[str, Any])
     """
     from athena_tuning.load.spec import LoadSpec
 
-    names = ("clients", "think_s", "repetition", "k", "seed", "speed", "cv", "dispersion", "window_s")
+    names = ("clients", "think_s", "repetition", "k", "seed", "speed", "cv", "dispersion", "window_s", "cold")
     given = {name: values[name] for name in names if values.get(name) is not None}
     if mix := values.get("mix"):
         given["mix"] = weights_of(mix)

@@ -44,23 +44,12 @@ def propose(scope: str, source: str | None, store: str | None, as_json: bool) ->
 
 def _tell(proposal: Proposal, now: float) -> None:
     from athena_tuning.service import parameter_rows, units
+    from athena_tuning.service.verdict import verdict_of
 
-    current = proposal.current
-    lines = [parameter_rows.summary_of(current.decision)]
-    if proposal.missing:
-        lines.append(f"warming up: {proposal.missing}; a first guess, no advice")
-    elif current.changes:
-        lines.append(f"no advice: {current.doubt}" if current.doubt else "advised")
-    if proposal.in_force is not None:
-        lines.append(
-            f"what is in force simulates to p99 {units.ms(proposal.in_force.p99_ms)}, "
-            f"measured was {units.ms(proposal.measured_p99_ms)}"
-        )
-    lines.append(
-        f"rests on {proposal.recalls} recalls; told {units.ago(now - proposal.time)} by {proposal.author}"
-    )
-    for line in lines:
-        console().print(Text(line), soft_wrap=True)
+    console().print(Text(verdict_of(proposal).sentence, style="bold"), soft_wrap=True)
+    console().print(Text(parameter_rows.summary_of(proposal.current.decision)), soft_wrap=True)
+    told = f"rests on {proposal.recalls} recalls; told {units.ago(now - proposal.time)} by {proposal.author}"
+    console().print(Text(told), soft_wrap=True)
     rows = []
     for strategy, proposed in proposal.by_strategy.items():
         after, forecast = proposed.decision.after, proposed.forecast
@@ -72,7 +61,7 @@ def _tell(proposal: Proposal, now: float) -> None:
                 units.setting(after.enable_parallel),
                 units.ms(forecast.p99_ms) if forecast else units.UNKNOWN,
                 units.rate(forecast.per_second) if forecast else units.UNKNOWN,
-                "advised" if proposed.is_advice else "no change" if not proposed.changes else proposed.doubt,
+                str(verdict_of(proposal, strategy).kind).lower(),
             ]
         )
     print_table(["strategy", "tasks", "timeout", "parallel", "p99", "capacity", ""], rows)

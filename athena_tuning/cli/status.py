@@ -11,6 +11,7 @@ from athena_tuning.cli.access import attached, moment
 from athena_tuning.cli.output import as_json, console, print_json, print_table, sources_option, store_option
 from athena_tuning.model.source import MEASURED
 from athena_tuning.service import units
+from athena_tuning.service.facts import Act, WayOut
 
 _COLUMNS = {
     "worker_id": "worker",
@@ -24,6 +25,7 @@ _COLUMNS = {
 }
 
 _EVENTS = 10
+_DAY_HOURS = 25.0
 
 
 @click.command()
@@ -34,17 +36,23 @@ _EVENTS = 10
 @store_option
 @as_json
 def status(minutes: float, sources: frozenset[str] | None, store: str | None, as_json: bool) -> None:
-    """Show strategy, mode, config version, managers, latency, and what happened to the store lately."""
-    with attached(store, hours=minutes / 60) as service:
+    """Show whether all is well, why not, and what is to be done; then strategy, managers, latency and events.
+
+    The sentence is the one that the Overview begins with; it looks at a day, whatever --minutes says.
+    """
+    with attached(store, hours=max(minutes / 60, _DAY_HOURS)) as service:
         service.tail.look()
         if service.tail.problem:
             raise click.ClickException(service.tail.problem)
-        standing, by_source = service.standing(), service.window.sources()
-        recent = service.window.summary(sources=sources)
+        since = service.now - minutes * 60
+        situation, standing = service.situation(), service.standing()
+        by_source = service.window.sources(start=since)
+        recent = service.window.summary(start=since, sources=sources)
         health, events = service.store_health(), service.events()
     if as_json:
         print_json(
             {
+                "situation": asdict(situation),
                 "standing": asdict(standing),
                 "recent": asdict(recent),
                 "by_source": by_source,
@@ -53,6 +61,11 @@ def status(minutes: float, sources: frozenset[str] | None, store: str | None, as
             }
         )
         return
+    console().print(Text(situation.sentence, style="bold"))
+    for reason in situation.reasons:
+        console().print(Text(reason), soft_wrap=True)
+    if situation.ways_out:
+        console().print(Text(f"way out: {' · '.join(_way_out(way) for way in situation.ways_out)}\n"))
     told = f"{standing.strategy} · {standing.mode} · config version {standing.version}"
     console().print(Text(f"{told} · managers alive: {standing.workers_alive}"))
     if standing.blocked:
@@ -82,6 +95,19 @@ def status(minutes: float, sources: frozenset[str] | None, store: str | None, as
             ["when", "event", "what happened"],
             [[moment(event.time), event.kind, event.text] for event in events[:_EVENTS]],
         )
+
+
+def _way_out(way: WayOut) -> str:
+    """Return a way out as a command, or as the page that has it."""
+    if way.act is Act.ROLL_BACK:
+        return (
+            f"`athena-tuning config rollback {way.target}`"
+            if way.target != "0"
+            else "the defaults, on the Config page"
+        )
+    if way.act is Act.PROMISE:
+        return "`athena-tuning objectives set --p99 MS`"
+    return f"{way.label} (the page {way.target.capitalize()})"
 
 
 @click.command()

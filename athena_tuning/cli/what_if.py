@@ -19,12 +19,23 @@ from athena_tuning.tuning.simulation.what_if import WhatIf
     help="What to vary against what is in force.",
 )
 @click.option("--sample", metavar="NAME", help="A sample workload in place of the store's newest recalls.")
+@click.option(
+    "--source",
+    metavar="BATCH",
+    help="A batch in place of the store's newest recalls (see `athena-tuning sources`).",
+)
 @click.option("--scope", default="all", show_default=True, help="'all', or a query type.")
 @click.option("--speed", default=1.0, show_default=True, help="Arrivals so many times as fast.")
 @store_option
 @as_json
 def what_if(
-    over: str, sample: str | None, scope: str, speed: float, store: str | None, as_json: bool
+    over: str,
+    sample: str | None,
+    source: str | None,
+    scope: str,
+    speed: float,
+    store: str | None,
+    as_json: bool,
 ) -> None:
     """Simulate recorded recalls under other configs; nothing is asked of any manager.
 
@@ -32,12 +43,18 @@ def what_if(
     """
     from athena_tuning.service.read_service import NOW
 
-    with attached(store) as service:
+    if sample and source:
+        raise click.UsageError("--sample and --source are two sources of recalls: name one")
+    with attached(store, hours=24.0 * 3660 if source else 24.0) as service:
+        if source and source not in {batch.source for batch in service.sources()}:
+            raise click.ClickException(
+                f"there is no batch {source!r}: `athena-tuning sources` lists those that are there"
+            )
         while not (sample or service.tail.caught_up):
             service.tail.look()
             if service.tail.problem:
                 raise click.ClickException(service.tail.problem)
-        run = service.sweep(sample or NOW, over, scope=scope, speed=speed)
+        run = service.sweep(sample or source or NOW, over, scope=scope, speed=speed)
         run.wait()
     if run.answer is None:
         raise click.ClickException(run.failure or "the simulation was stopped")
@@ -59,11 +76,12 @@ def _print_answer(answer: WhatIf) -> None:
             change_words(outcome.capacity_change),
             change_words(outcome.cost_change),
             units.percent(outcome.full_rate.value),
+            units.percent(outcome.refused_rate.value),
             "a guess" if outcome.beyond else "",
         ]
         for outcome in (answer.base, *answer.outcomes)
     ]
-    print_table(["", "p99", "p99 change", "capacity", "slot time", "full answers", ""], rows)
+    print_table(["", "p99", "p99 change", "capacity", "slot time", "full answers", "refused", ""], rows)
     best = f"best for {answer.strategy}: {answer.best.name}" if answer.best else "nothing is surely better"
     console().print(
         Text(

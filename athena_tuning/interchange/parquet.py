@@ -65,9 +65,19 @@ def _cells(batch: Any, first: int) -> list[list[Any]]:
     import pyarrow as pa
 
     try:
-        return [_plain(column).to_pylist() for column in batch.columns]
+        return [_values(_plain(column)) for column in batch.columns]
     except (ArithmeticError, LookupError, ValueError, pa.ArrowException) as exc:
         raise TornFile(f"rows from {first:,} on hold values that are none: {exc}") from None
+
+
+def _values(column: Any) -> list[Any]:
+    """Return the values of a column; a map by names, such as of times by layer, as JSON has it."""
+    import pyarrow as pa
+
+    values: list[Any] = column.to_pylist()
+    if pa.types.is_map(column.type) and pa.types.is_string(column.type.key_type):
+        return [None if pairs is None else dict(pairs) for pairs in values]
+    return values
 
 
 def _plain(column: Any) -> Any:

@@ -46,6 +46,10 @@ _GROUPED = re.compile(r"[-+]?(?:\d+,\d+|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\
 _WITH_UNIT = re.compile(r"\s*([-+]?[\d.,]+(?:[eE][-+]?\d+)?)\s*([a-zµμ]+)\s*$")
 _YEAR_FIRST = re.compile(r"\d{4}/\d{2}/\d{2}")
 _TIME_OF_DAY = re.compile(r"\s*(\d{1,2}):(\d{2}):(\d{2}(?:[.,]\d+)?)\s*$")
+_WRITTEN_DURATION = re.compile(  # of Python, pandas and SQL ("1 day 02:00:00.5"), and ISO 8601 ("PT2H0.5S")
+    r"\s*(?:(?P<days>\d+) days?,? )?(?P<hours>\d+):(?P<minutes>\d{2}):(?P<seconds>\d{2}(?:[.,]\d+)?)\s*$"
+    r"|\s*P(?=.*\d)(?:(?P<D>\d+)D)?(?:T(?:(?P<H>\d+)H)?(?:(?P<M>\d+)M)?(?:(?P<S>\d+(?:[.,]\d+)?)S)?)?\s*$"
+)
 _UNKNOWN = frozenset({"", "-", "–", "null", "none", "nan", "na", "n/a", "nil", "unknown", "undefined", "?"})
 _YES = frozenset(
     {
@@ -156,14 +160,14 @@ def duration_unit_of(durations: Sequence[float], beside: str | None = None) -> t
 
 
 def brings_unit(text: str) -> bool:
-    """Whether a duration is written with its unit, or as hours, minutes and seconds.
+    """Whether a duration is written with its unit, or as days, hours, minutes and seconds.
 
     Examples:
-        >>> brings_unit("12.5ms"), brings_unit("00:01:30"), brings_unit("12.5")
-        (True, True, False)
+        >>> brings_unit("12.5ms"), brings_unit("00:01:30"), brings_unit("PT0.5S"), brings_unit("12.5")
+        (True, True, True, False)
     """
     parts = _WITH_UNIT.match(text)
-    return bool(parts and parts[2] in _NAMED) or bool(_TIME_OF_DAY.match(text))
+    return bool(parts and parts[2] in _NAMED) or bool(_WRITTEN_DURATION.match(text))
 
 
 def number(value: Any) -> float | int | None:
@@ -202,7 +206,7 @@ def _ungrouped(text: str) -> str:
 
 
 def duration_ms(value: Any, unit: str) -> float | None:
-    """Return a duration in ms; a text may bring its own unit ("12.5ms") or be written as hours ("00:01:30").
+    """Return a duration in ms; a text may bring its own unit ("12.5ms") or be written out ("00:01:30").
 
     Raises:
         ValueError: if it is no duration.
@@ -210,6 +214,8 @@ def duration_ms(value: Any, unit: str) -> float | None:
     Examples:
         >>> duration_ms(191530, "us"), duration_ms("1.5 s", "ms"), duration_ms("00:00:02", "ms")
         (191.53, 1500.0, 2000.0)
+        >>> duration_ms("0 days 00:01:00.5", "ms"), duration_ms("PT1M0.5S", "ms")
+        (60500.0, 60500.0)
     """
     if type(value) is float and 0.0 <= value < math.inf:  # nearly always
         return value / _PER_MS[unit]
@@ -217,14 +223,23 @@ def duration_ms(value: Any, unit: str) -> float | None:
         value, unit = value.total_seconds(), "s"
     elif isinstance(value, str) and (parts := _WITH_UNIT.match(value)) and parts[2] in _NAMED:
         value, unit = parts[1], _NAMED[parts[2]]
-    elif isinstance(value, str) and _TIME_OF_DAY.match(value):
-        return (_written_moment(value) or 0.0) * 1e3
+    elif isinstance(value, str) and (parts := _WRITTEN_DURATION.match(value)):
+        return _written_ms(parts)
     found = number(value)
     if found is None:
         return None
     if found < 0:
         raise ValueError(f"a duration below 0: {value!r:.80}")
     return found / _PER_MS[unit]
+
+
+def _written_ms(parts: re.Match[str]) -> float:
+    """Return the ms of a duration that is written out."""
+    days, hours, minutes, seconds = (
+        (parts[long] or parts[short] or "0").replace(",", ".")
+        for long, short in (("days", "D"), ("hours", "H"), ("minutes", "M"), ("seconds", "S"))
+    )
+    return ((int(days) * 24 + int(hours)) * 60 + int(minutes)) * 60_000 + float(seconds) * 1e3
 
 
 _PER_MS = {"s": 1e-3, "ms": 1.0, "us": 1e3, "ns": 1e6}

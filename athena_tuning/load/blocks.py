@@ -24,11 +24,15 @@ _LEAST_MS = 1e-3
 
 @dataclass(slots=True)
 class Block:
-    """A stretch of a run: counts, latencies from the intended start, and sums of their logs by query type."""
+    """A stretch of a run: counts, latencies from the intended start, and sums of their logs by query type.
+
+    ``missed`` is the same of recalls that the cache did not answer; None in runs of older programs.
+    """
 
     counts: Counter[str] = field(default_factory=Counter)
     latency: LatencyHistogram = field(default_factory=LatencyHistogram)
     by_type: dict[str, tuple[int, float]] = field(default_factory=dict)
+    missed: Block | None = None
 
     def merge(self, other: Block) -> Block:
         """Return both as one."""
@@ -36,7 +40,8 @@ class Block:
         for name, (n, total) in other.by_type.items():
             seen, sum_log = by_type.get(name, (0, 0.0))
             by_type[name] = (seen + n, sum_log + total)
-        return Block(self.counts + other.counts, self.latency.merge(other.latency), by_type)
+        missed = self.missed.merge(other.missed) if self.missed and other.missed else None
+        return Block(self.counts + other.counts, self.latency.merge(other.latency), by_type, missed)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the block as plain JSON types."""
@@ -44,6 +49,7 @@ class Block:
             "counts": dict(self.counts),
             "latency": self.latency.to_bytes().hex(),
             "by_type": {name: list(sums) for name, sums in self.by_type.items()},
+            "missed": self.missed.to_dict() if self.missed else None,
         }
 
     @classmethod
@@ -53,6 +59,7 @@ class Block:
             Counter(values["counts"]),
             LatencyHistogram.from_bytes(bytes.fromhex(values["latency"])),
             {name: (int(n), float(total)) for name, (n, total) in values["by_type"].items()},
+            cls.from_dict(values["missed"]) if values.get("missed") else None,
         )
 
 
@@ -101,7 +108,7 @@ class Tally:
 
     def total(self) -> Block:
         """Return the whole run as one block."""
-        whole = Block()
+        whole = Block(missed=Block())
         for block in self.blocks():
             whole = whole.merge(block)
         return whole
@@ -158,16 +165,21 @@ class Tally:
 
 
 def _block_of(members: list[RecallOutcome]) -> Block:
-    block = Block()
-    block.latency.add_many([outcome.latency_ms for outcome in members])
-    for outcome in members:
-        n, sum_log = block.by_type.get(outcome.query_type, (0, 0.0))
-        block.by_type[outcome.query_type] = (n + 1, sum_log + math.log(max(outcome.latency_ms, _LEAST_MS)))
+    block = _latencies(members)
+    block.missed = _latencies([outcome for outcome in members if not outcome.cache_hit])
     block.counts.update(
-        finished=len(members),
         errors=sum(bool(outcome.error) for outcome in members),
         partials=sum(outcome.partial for outcome in members),
         cache_hits=sum(outcome.cache_hit is True for outcome in members),
         cache_known=sum(outcome.cache_hit is not None for outcome in members),
     )
+    return block
+
+
+def _latencies(members: list[RecallOutcome]) -> Block:
+    block = Block(Counter(finished=len(members)))
+    block.latency.add_many([outcome.latency_ms for outcome in members])
+    for outcome in members:
+        n, sum_log = block.by_type.get(outcome.query_type, (0, 0.0))
+        block.by_type[outcome.query_type] = (n + 1, sum_log + math.log(max(outcome.latency_ms, _LEAST_MS)))
     return block

@@ -3,8 +3,10 @@
 Two runs of the same spec differ by luck alone: a p99 of a thousand recalls moves by more than a tenth most of
 the time. So every difference here comes with an interval, from a bootstrap over the runs' blocks (recalls
 near each other in time share their fate; blocks hardly do), and is called inconclusive unless the interval
-says otherwise. The most sensitive figure is the typical latency: the mean of log latencies with the effect of
-the query types taken out; it sees a tenth at some four hundred recalls, where p99 needs tens of thousands.
+says otherwise. Latencies are of recalls that the cache did not answer, where both runs know them: how warm a
+cache was is no merit of what is compared. The most sensitive figure is the typical latency: the mean of log
+latencies with the effect of the query types taken out; it sees a tenth at some four hundred recalls, where
+p99 needs tens of thousands.
 """
 
 from __future__ import annotations
@@ -74,7 +76,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two runs, measure by measure; ``notes`` say what makes them hard to compare."""
+    """Two runs, measure by measure; ``notes`` say what makes them hard to compare, the cache first."""
 
     before: str
     after: str
@@ -111,13 +113,15 @@ def compare(before: LoadSummary, after: LoadSummary, *, seed: int = 0) -> Compar
         seed: of the bootstrap; the same runs and seed give the same intervals.
     """
     runs = (_Blocks(before), _Blocks(after))
-    shared = _type_means(before.blocks + after.blocks)
+    known = all(block.missed is not None for block in before.blocks + after.blocks)
+    asked = (_Blocks(before, missed=True), _Blocks(after, missed=True)) if known else runs
+    shared = _type_means([block for run in asked for block in run.timed])
     rng = np.random.default_rng(seed)
     samples = tuple(run.resamples(rng) for run in runs)
-    differences = [_relative("typical latency", runs, samples, partial(_Blocks.typical, means=shared), 30)]
+    differences = [_relative("typical latency", asked, samples, partial(_Blocks.typical, means=shared), 30)]
     for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
         least = math.ceil(LEAST_BEYOND / (1 - q))
-        differences.append(_relative(name, runs, samples, partial(_Blocks.quantile, q=q), least))
+        differences.append(_relative(name, asked, samples, partial(_Blocks.quantile, q=q), least))
     differences.append(_relative("throughput", runs, samples, _Blocks.throughput, 30))
     for name, count, of in (
         ("errors", "errors", "finished"),
@@ -125,19 +129,21 @@ def compare(before: LoadSummary, after: LoadSummary, *, seed: int = 0) -> Compar
         ("cache hits", "cache_hits", "cache_known"),
     ):
         differences.append(_share(name, runs, samples, count, of))
-    return Comparison(before.id, after.id, tuple(differences), _notes(before, after))
+    notes = (*_warmth(before, after, known=known), *_notes(before, after))
+    return Comparison(before.id, after.id, tuple(differences), notes)
 
 
 class _Blocks:
     """A run's blocks as arrays; every figure takes weights, one row a resample, one column a block."""
 
-    def __init__(self, run: LoadSummary) -> None:
+    def __init__(self, run: LoadSummary, *, missed: bool = False) -> None:
         self.blocks = run.blocks
-        self.n = run.finished
+        self.timed = tuple(block.missed or Block() for block in run.blocks) if missed else run.blocks
+        self.n = sum(block.counts["finished"] for block in self.timed)
         self.seconds = np.full(len(run.blocks), run.block_s)
         if len(self.seconds):
             self.seconds[-1] = max(run.elapsed_s - run.block_s * (len(run.blocks) - 1), run.block_s * 0.1)
-        held = [block.latency.buckets() for block in run.blocks]
+        held = [block.latency.buckets() for block in self.timed]
         names = np.unique(np.concatenate([buckets for buckets, _ in held])) if held else np.empty(0, np.int64)
         self._low, self._high = bucket_bounds(names)
         self._counts = np.zeros((len(held), len(names)))
@@ -162,7 +168,7 @@ class _Blocks:
 
     def quantile(self, weights: Floats, q: float) -> Floats:
         cumulated = np.cumsum(weights @ self._counts, axis=1)
-        rank = np.minimum(np.floor(q * cumulated[:, -1]), cumulated[:, -1] - 1)
+        rank = np.clip(np.floor(q * cumulated[:, -1]), 0, np.maximum(cumulated[:, -1] - 1, 0))
         index = (cumulated <= rank[:, None]).sum(axis=1)
         before = np.where(
             index > 0, np.take_along_axis(cumulated, np.maximum(index - 1, 0)[:, None], 1)[:, 0], 0
@@ -178,7 +184,7 @@ class _Blocks:
                 sum(n for n, _ in block.by_type.values()),
                 sum(total - n * means[name] for name, (n, total) in block.by_type.items()),
             )
-            for block in self.blocks
+            for block in self.timed
         ]
         n, excess = (np.array(column, np.float64) for column in zip(*sums, strict=True))
         return np.asarray(np.exp((weights @ excess) / (weights @ n) + means[""]))
@@ -261,6 +267,17 @@ def _verdict(low: float, high: float, *, more_is_better: bool) -> tuple[Verdict,
     if high < 0:
         return (Verdict.WORSE if more_is_better else Verdict.BETTER), ""
     return Verdict.INCONCLUSIVE, "the interval includes no change"
+
+
+def _warmth(before: LoadSummary, after: LoadSummary, *, known: bool) -> tuple[str, ...]:
+    """Say how much of either run the cache answered, and what that means for its latencies."""
+    if not (before.cache_hits or after.cache_hits):
+        return ()
+    shares = (f"{run.cache_hits / max(run.cache_known, 1):.1%}" for run in (before, after))
+    told = "the cache answered {} of the one and {} of the other".format(*shares)
+    if known:
+        return (f"{told}: latencies are of the recalls that it did not answer",)
+    return (f"{told}, and a run does not tell their latencies apart: a warmer cache looks like a faster run",)
 
 
 def _notes(before: LoadSummary, after: LoadSummary) -> tuple[str, ...]:

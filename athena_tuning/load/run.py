@@ -67,7 +67,8 @@ class LoadRun(RunHandle):
         spec: what load it makes.
 
     Raises:
-        ValueError: if there are no questions for a type of the mix, or nothing to replay.
+        ValueError: if there are no questions for a type of the mix, nothing to replay, or the manager's cache
+            is to be emptied and it has no ``clear_cache``.
 
     Examples:
         >>> class Echo:
@@ -93,6 +94,8 @@ class LoadRun(RunHandle):
         wait: Callable[[threading.Condition, float | None], object] = threading.Condition.wait,
     ) -> None:
         super().__init__(run_id)
+        if spec.cold and not hasattr(manager, "clear_cache"):
+            raise ValueError(f"a cold run needs a manager with clear_cache(), not a {type(manager).__name__}")
         self.spec = spec
         self._manager = manager
         self._source = source or source_of_load(self.id, serving=True)
@@ -172,6 +175,8 @@ class LoadRun(RunHandle):
     # Running
 
     def _open(self) -> None:
+        if self.spec.cold:
+            self._manager.clear_cache()  # type: ignore[attr-defined]
         self._began = self._wall()
         self._origin = self._clock()
         for _ in range(self.spec.clients or 1):

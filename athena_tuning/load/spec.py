@@ -42,6 +42,7 @@ class LoadSpec:
         cv: inter-arrival CV of "bursty".
         dispersion: index of dispersion of "bursty" over ``window_s`` seconds; None: see ``Burstiness``.
         window_s: window of the dispersion, in seconds.
+        cold: empty the manager's cache of answers before the first recall.
 
     Raises:
         ValueError: if a value does not fit; the message names field and value.
@@ -65,6 +66,7 @@ class LoadSpec:
     cv: float = 1.8
     dispersion: float | None = None
     window_s: float = 60.0
+    cold: bool = False
 
     def __post_init__(self) -> None:
         if self.pattern not in PATTERN_NAMES:

@@ -30,6 +30,7 @@ from athena_tuning.model.metrics import (
     QueryTypeMetrics,
     TaskOutcome,
 )
+from athena_tuning.model.objective import Objective
 from athena_tuning.model.proposal import Forecast, Proposal, StrategyProposal
 from athena_tuning.model.source import Source, SourceBatch
 from athena_tuning.model.worker import (
@@ -54,6 +55,7 @@ __all__ = [
     "LayerMetrics",
     "LayerTask",
     "Mode",
+    "Objective",
     "Proposal",
     "QueryMetrics",
     "QueryTypeMetrics",

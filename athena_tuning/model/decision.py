@@ -75,6 +75,8 @@ class Decision:
         bound: what kept the decision from going further, if something did.
         predicted: expected change of the objective as a log ratio; None where nothing was predicted.
         observed: what then happened, filled in by the verdict.
+        measure: what ``observed`` is of, "latency" (typical), "capacity" or "slot time", as a log ratio; ""
+            where nothing was observed, and in records of older programs.
         verdict_on: the decision that this one judges.
         config_version: the version that it led to, once applied.
     """
@@ -93,6 +95,7 @@ class Decision:
     bound: str | None = None
     predicted: float | None = None
     observed: float | None = None
+    measure: str = ""
     verdict_on: str | None = None
     config_version: int | None = None
 

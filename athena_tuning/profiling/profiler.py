@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import Counter, deque
@@ -26,6 +25,7 @@ from athena_tuning.profiling.measure import Measure, MeasuredQuery
 from athena_tuning.profiling.questions import (
     cache_effectiveness,
     concurrency,
+    recall_search,
     sources,
     statistics,
     temporal,
@@ -35,8 +35,6 @@ from athena_tuning.profiling.questions.recall_table import recall_table
 
 if TYPE_CHECKING:
     import pandas as pd
-
-logger = logging.getLogger(__name__)
 
 _CHUNK = 1024  # records folded at once; longer would hold the interpreter too long
 _SLACK = 256  # unread records above the window's size before some are dropped
@@ -123,7 +121,9 @@ class PerformanceProfiler:
             try:
                 listener(metrics, found)
             except Exception:
-                logger.exception("a listener for records failed")
+                import logging  # whoever only records need not load it
+
+                logging.getLogger(__name__).exception("a listener for records failed")
         pending = self._pending
         pending.append(metrics)
         if len(pending) > self._most_pending:
@@ -325,6 +325,29 @@ class PerformanceProfiler:
         with self._lock:
             view = self._refresh()
             return trending.slow_records(self._summaries, view, Selection(**chosen), percentile, limit)
+
+    def search(
+        self,
+        wanted: recall_search.RecallQuery,
+        *,
+        order: recall_search.Order = "slowest",
+        limit: int = 50,
+        **chosen: Unpack[Filter],
+    ) -> recall_search.FoundRecalls:
+        """Return the recalls of a selection that fit a query, ``limit`` of them as whole records."""
+        with self._lock:
+            view, names = self._refresh(), self._window.names
+            return recall_search.search(view, Selection(**chosen), names, wanted, order, limit)
+
+    def slower_than(self, ms: float, **chosen: Unpack[Filter]) -> int:
+        """Return how many recalls of a selection took longer than ``ms``; refused ones took no time."""
+        with self._lock:
+            return recall_search.slower_than(self._refresh(), Selection(**chosen), ms)
+
+    def find(self, query_id: str) -> QueryMetrics | None:
+        """Return the newest recall with an id; None if the window does not hold it."""
+        with self._lock:
+            return recall_search.find(self._refresh(), query_id)
 
     def newest(self, limit: int, **chosen: Unpack[Filter]) -> list[QueryMetrics]:
         """Return the last recalls that arrived, oldest first."""

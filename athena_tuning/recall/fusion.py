@@ -131,7 +131,7 @@ def _pieces(lists: Mapping[str, Sequence[Item]]) -> Iterable[_Piece]:
 
 def _scope(item: Item) -> str | None:
     scope = item.get("scope")
-    return scope if isinstance(scope, str) else None
+    return scope if type(scope) is str else None  # what else a layer gives as one may not even compare
 
 
 _SILENT = b" \t\r\n.,;:!?\"'()[]{}*_`"

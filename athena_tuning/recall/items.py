@@ -11,6 +11,8 @@ from numbers import Real
 from types import MappingProxyType
 from typing import Any, Self
 
+from athena_tuning.recall.time_focus import TimeFocus
+
 MAX_TEXT = 1_000_000
 """Longest text of an item, in characters."""
 
@@ -131,14 +133,16 @@ class LayerQuery(str):
         query_type: what the classifier made of it.
         context: what the caller gave beside the text.
         found: what the layers found that this one is asked ``after``, best first.
+        when: the time that it is about, as far as its words tell; None: they do not.
     """
 
-    __slots__ = ("context", "found", "query_type", "scope")
+    __slots__ = ("context", "found", "query_type", "scope", "when")
 
     scope: str | None
     query_type: str
     context: Mapping[str, Any]
     found: Mapping[str, Sequence[Mapping[str, Any]]]
+    when: TimeFocus | None
 
     def __new__(
         cls,
@@ -147,6 +151,7 @@ class LayerQuery(str):
         query_type: str = "factual",
         context: Mapping[str, Any] = MappingProxyType({}),
         found: Mapping[str, Sequence[Mapping[str, Any]]] = MappingProxyType({}),
+        when: TimeFocus | None = None,
     ) -> Self:
         """Take the text and what narrows it."""
         query = super().__new__(cls, text)
@@ -154,6 +159,7 @@ class LayerQuery(str):
         query.query_type = query_type
         query.context = context
         query.found = found
+        query.when = when
         return query
 
 

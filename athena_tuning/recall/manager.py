@@ -23,6 +23,7 @@ from athena_tuning.recall.layer_lifecycle import LayerLifecycle
 from athena_tuning.recall.layers.base import Layer
 from athena_tuning.recall.layers.named import layer_named
 from athena_tuning.recall.memory import ANY_SCOPE, AnyScope, Memory
+from athena_tuning.recall.plan import candidates
 from athena_tuning.recall.recaller import Recaller
 from athena_tuning.recall.registered_layer import EventLoopChoice, register
 from athena_tuning.recall.request import RecallRequest, takes
@@ -102,7 +103,9 @@ class MemoryManager(Worker):
             clock=clock,
         )
         self._executor = ParallelLayerExecutor(timeout_seconds=LONGEST_TIMEOUT_SECONDS)
-        self._cache: AnswerCache[Snapshot, RecallResult] = AnswerCache(clock=monotonic)
+        self._cache: AnswerCache[Snapshot, RecallResult] = AnswerCache(
+            clock=monotonic, is_enough=lambda part, k: part.is_enough(candidates(k))
+        )
         self._health = HealthMonitor(
             breaker, clock, monotonic, text_policy() if store is None else store.texts
         )
@@ -291,6 +294,10 @@ class MemoryManager(Worker):
     def cache_losses(self) -> CacheLosses:
         """What expiry, writes and the bound took from the result cache since the start."""
         return self._cache.losses
+
+    def clear_cache(self) -> None:
+        """Forget all answers that the cache has, so that whatever is asked next asks layers."""
+        self._cache.clear()
 
     def close(self, timeout_seconds: float = 5.0) -> None:
         """Deliver what is left, end all threads and close the memory. May be called twice.

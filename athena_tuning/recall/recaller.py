@@ -35,6 +35,7 @@ from athena_tuning.recall.routing.dependencies import DependencyGraph
 from athena_tuning.recall.routing.exploration import Exploration
 from athena_tuning.recall.routing.route import Route, route
 from athena_tuning.recall.snapshot import Snapshot
+from athena_tuning.recall.time_focus import time_focus
 from athena_tuning.single_flight import Flight, SingleFlight
 
 MAX_CACHED_TEXT = 4000
@@ -218,7 +219,7 @@ class Recaller:
         key = None
         if request.use_cache and config.enable_cache and not track and len(query) <= MAX_CACHED_TEXT:
             matters = {name: value for name, value in context.items() if name != "priority"}
-            key = cache_key(query, request.scope, request.k, matters, self._identity)
+            key = cache_key(query, request.scope, matters, self._identity)
         return RecallPlan(
             request=request,
             query_id=f"{self.name}-{next(self._numbers)}",
@@ -239,7 +240,7 @@ class Recaller:
         """Return the whole answer if it is known, and else what is known of it."""
         if plan.key is None:
             return None, {}
-        known, whole = self._cache.get(plan.key, plan.layer_names)
+        known, whole = self._cache.get(plan.key, plan.layer_names, plan.request.k)
         return whole, known
 
     def _join(self, plan: RecallPlan) -> tuple[Flight[RecallResult] | None, bool]:
@@ -249,7 +250,7 @@ class Recaller:
         """
         if plan.key is None or recalls_above() or not all(map(self._cache.keeps, plan.layer_names)):
             return None, False
-        return self._flights.join((plan.key, plan.layer_names, plan.stamp))
+        return self._flights.join((plan.key, plan.request.k, plan.layer_names, plan.stamp))
 
     def _ask_admission(self, plan: RecallPlan, known: Mapping[str, Snapshot]) -> Ticket | None:
         """Ask whether the recall may wait for slots; None if it needs none of its own.
@@ -287,7 +288,8 @@ class Recaller:
             if plan.deadline is not None and plan.round_began >= plan.deadline:
                 return
             parts = {**todo.known, **{of.layer_name: of.result for of in results if of.success}}
-            if following.is_called_for({name: part.items for name, part in parts.items()}):
+            depth = candidates(plan.request.k)
+            if following.is_called_for({name: part.first(depth) for name, part in parts.items()}):
                 plan.later = following.then + plan.later
                 self._extend(plan, todo, following.layers, parts)
 
@@ -302,7 +304,7 @@ class Recaller:
         plan.layer_names += names
         if plan.key is not None:
             plan.stamp += self._cache.stamp(names)
-            todo.known |= self._cache.get(plan.key, names).parts
+            todo.known |= self._cache.get(plan.key, names, plan.request.k).parts
         self._admit(plan, todo, names, parts)
 
     def _admit(
@@ -314,7 +316,8 @@ class Recaller:
     ) -> None:
         """Decide which layers are asked: none that is known, or down, or waits for this very answer."""
         request = plan.request
-        query = LayerQuery(request.query, request.scope, plan.query_type, request.context or {})
+        when = time_focus(request.query, plan.timestamp)
+        query = LayerQuery(request.query, request.scope, plan.query_type, request.context or {}, when=when)
         limit = candidates(request.k)
         above = recalls_above()
         for name in names:
@@ -330,8 +333,8 @@ class Recaller:
             else:
                 asked = query
                 if layer.after:
-                    found = {name: parts[name].copies() for name in layer.after if name in parts}
-                    asked = LayerQuery(query, query.scope, query.query_type, query.context, found)
+                    found = {name: parts[name].copies(limit) for name in layer.after if name in parts}
+                    asked = LayerQuery(query, query.scope, query.query_type, query.context, found, when)
                 todo.tasks.append(layer.task(asked, limit, timeout))
         if todo.left_out:
             self._try_layers()
@@ -361,9 +364,9 @@ class Recaller:
             if plan.key is not None:
                 kept = {name: part for name, part in fresh.items() if part.is_whole}
                 whole = answer if answer.complete and len(kept) == len(fresh) else None
-                self._cache.put(plan.key, plan.layer_names, plan.stamp, kept, whole)
+                self._cache.put(plan.key, plan.layer_names, plan.stamp, kept, whole, plan.request.k)
         elif plan.key is not None and answer.complete:
-            self._cache.put(plan.key, plan.layer_names, plan.stamp, answer.by_layer, answer)
+            self._cache.put(plan.key, plan.layer_names, plan.stamp, answer.by_layer, answer, plan.request.k)
         return answer
 
     def _stale(self, plan: RecallPlan, missing: Iterable[str]) -> dict[str, tuple[Snapshot, float]]:

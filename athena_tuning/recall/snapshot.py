@@ -32,17 +32,29 @@ class Snapshot:
         items: as plain types, best first.
         fields: names under which some item holds what can be changed, so that copying goes deeper there.
         is_whole: whether all of it could be copied; what holds something that cannot be is not kept.
+        asked: how many the layer was asked for.
     """
 
-    __slots__ = ("fields", "is_whole", "items")
+    __slots__ = ("asked", "fields", "is_whole", "items")
 
-    def __init__(self, items: Sequence[dict[str, Any]], fields: frozenset[str], is_whole: bool) -> None:
+    def __init__(
+        self, items: Sequence[dict[str, Any]], fields: frozenset[str], is_whole: bool, asked: int = 0
+    ) -> None:
         self.items = items
         self.fields = fields
         self.is_whole = is_whole
+        self.asked = asked
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def is_enough(self, limit: int) -> bool:
+        """Whether the layer would have given no more if it had been asked for so many."""
+        return limit <= self.asked or len(self.items) < self.asked
+
+    def first(self, limit: int) -> Sequence[dict[str, Any]]:
+        """Return the first items, which nobody changes."""
+        return self.items if len(self.items) <= limit else self.items[:limit]
 
     def copies(self, limit: int | None = None) -> list[dict[str, Any]]:
         """Return the first items as the caller's own, to any depth."""
@@ -71,7 +83,7 @@ def read_items(layer: str, limit: int, items_are_new: bool, answer: Any) -> Snap
     try:
         if not isinstance(answer, (list, tuple)):
             raise UnreadableAnswer(f"a list is expected, this is {brief(answer)}")  # noqa: TRY301
-        return _read(layer, islice(answer, limit), items_are_new)
+        return _read(layer, islice(answer, limit), items_are_new, limit)
     except UnreadableAnswer:
         raise
     except BaseException as exc:
@@ -80,7 +92,7 @@ def read_items(layer: str, limit: int, items_are_new: bool, answer: Any) -> Snap
         raise UnreadableAnswer(describe(exc)[0]) from exc
 
 
-def _read(layer: str, items: Iterable[Any], items_are_new: bool) -> Snapshot:
+def _read(layer: str, items: Iterable[Any], items_are_new: bool, asked: int) -> Snapshot:
     records: list[dict[str, Any]] = []
     fields: set[str] = set()
     is_whole = True
@@ -89,7 +101,9 @@ def _read(layer: str, items: Iterable[Any], items_are_new: bool) -> Snapshot:
         if not _ARE_ATOMS(map(type, record.values())):
             for name, value in record.items():
                 kind = type(value)
-                if kind not in ATOMS and (kind is not tuple or not _is_fixed(value)):
+                if name == "scope" and issubclass(kind, str):
+                    record[name] = str.__str__(value)
+                elif kind not in ATOMS and (kind is not tuple or not _is_fixed(value)):
                     fields.add(name)
                     if not items_are_new:
                         record[name], copied = _own(value)
@@ -104,7 +118,7 @@ def _read(layer: str, items: Iterable[Any], items_are_new: bool) -> Snapshot:
             record["evidence"] = _evidence(evidence)
         record["layer"] = layer
         records.append(record)
-    return Snapshot(records, frozenset(fields), is_whole)
+    return Snapshot(records, frozenset(fields), is_whole, asked)
 
 
 def _record(item: Any) -> dict[str, Any]:

@@ -66,9 +66,9 @@ def load_records(name: str, *, ending_at: float | None = None) -> list[QueryMetr
     Raises:
         ValueError: if there is no such workload.
     """
-    sample = next((known for known in list_samples() if known.name == name), None)
-    if sample is None:
-        raise ValueError(f"there is no sample workload {name!r:.80}")
+    samples = {sample.name: sample for sample in list_samples()}
+    if (sample := samples.get(name)) is None:
+        raise ValueError(f"there is no sample workload {name!r:.80}; there are {', '.join(samples)}")
     with gzip.open(sample.path, "rt", encoding="utf-8") as lines:
         records = [from_plain(json.loads(line)) for line in lines]
     begin = records[0].timestamp

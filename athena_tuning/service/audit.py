@@ -5,7 +5,16 @@ from __future__ import annotations
 import uuid
 
 from athena_tuning.load.spec import LoadSpec
-from athena_tuning.model import Action, Candidate, ConfigVersion, Decision, Reason, TuningConfig
+from athena_tuning.model import (
+    Action,
+    Candidate,
+    ConfigVersion,
+    Decision,
+    Objective,
+    Reason,
+    TuningConfig,
+)
+from athena_tuning.service import units
 from athena_tuning.tuning.simulation.what_if import WhatIf
 
 
@@ -47,3 +56,17 @@ def load_in_words(spec: LoadSpec) -> str:
         return f"replay of {spec.replay_of} at {spec.speed:g}x"
     lasts = f" for {spec.duration_s:g} s" if spec.duration_s else ""
     return f"{spec.pattern} at {spec.rate_per_s:g} /s{lasts}"
+
+
+def objective_in_words(objective: Objective) -> str:
+    """Return what is promised in a few words.
+
+    Examples:
+        >>> objective_in_words(Objective("temporal", 250.0, 0.999))
+        'promised for temporal: p99 250 ms, 99.9 % success'
+        >>> objective_in_words(Objective())
+        'promised for all: nothing'
+    """
+    parts = [] if objective.p99_ms is None else [f"p99 {units.ms(objective.p99_ms)}"]
+    parts += [] if objective.success is None else [f"{objective.success * 100:g} % success"]
+    return f"promised for {objective.scope}: {', '.join(parts) or 'nothing'}"

@@ -12,7 +12,6 @@ from athena_tuning.tuning.estimation import concurrency_levels
 from athena_tuning.tuning.estimation.contention import ContentionLaw, capacity
 from athena_tuning.tuning.estimation.telemetry import Telemetry, trace_of
 from athena_tuning.tuning.settings import TELEMETRY
-from athena_tuning.tuning.simulation.search import mean_work
 
 MOST_IN_FLIGHT = 64
 """Tasks in flight up to which the curve is drawn."""
@@ -80,7 +79,7 @@ def curve(records: Sequence[QueryMetrics]) -> Curve | None:
     trace = trace_of(telemetry.recalls, laws)
     if levels is None or levels.levels < 2 or not len(trace):
         return None
-    work = mean_work(trace)
+    work = trace.mean_work
     tasks = sum(len(arrival.tasks) for arrival in trace.arrivals) / len(trace)
     top = min(MOST_IN_FLIGHT, max(law.trusted for law in laws.values()))
     fitted = tuple(tasks * capacity(n, work, laws) for n in range(1, top + 1))

@@ -80,12 +80,20 @@ class Mark(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """A change as it was expected and as it was observed: log ratios, each with its 95 % interval."""
+    """A change as it was expected and as it was observed: log ratios of one measure, with 95 % intervals."""
 
     name: str
     expected: Estimate
     observed: Estimate
     n: int
+    measure: str = "latency"
+
+
+class Incomparable(NamedTuple):
+    """A change whose expectation cannot be held against what came, and why not."""
+
+    name: str
+    why: str
 
 
 def percent_change(log_ratio: float) -> float | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from athena_tuning.control import operations
 from athena_tuning.control.layer_health import posted_health
@@ -22,6 +22,7 @@ from athena_tuning.model import (
     Decision,
     LayerHealth,
     Mode,
+    Objective,
     Proposal,
     QueryMetrics,
     SourceBatch,
@@ -33,12 +34,14 @@ from athena_tuning.model.source import MEASURED
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall.cache import CacheLosses
 from athena_tuning.samples import sample_workloads
-from athena_tuning.service import doctor
+from athena_tuning.service import doctor, fact_gathering, objectives
 from athena_tuning.service.capacity import Curve, curve
 from athena_tuning.service.embedded import Embedded
+from athena_tuning.service.facts import Burn, Facts, Situation
 from athena_tuning.service.forecasts import Forecasts
 from athena_tuning.service.loads import Loads
 from athena_tuning.service.read_cache import Remembered
+from athena_tuning.service.situation import judge
 from athena_tuning.service.status import Standing
 from athena_tuning.service.store_follower import Tail
 from athena_tuning.service.view import View
@@ -56,7 +59,16 @@ MOST_ALONE = 4000
 NOW = "what is seen now"
 """The source of a sweep that is no sample workload: the newest recalls."""
 
+OF_MANAGERS_SECONDS = 600.0
+
 T = TypeVar("T")
+
+
+class ManagerFigures(NamedTuple):
+    """What a manager measured lately: recalls a second, and their p99 in ms."""
+
+    per_second: float
+    p99_ms: float
 
 
 _STORES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "postgres": "PostgreSQL", "": "in this process"}
@@ -86,6 +98,7 @@ class ReadService:
         self._clock = clock
         self.loads = Loads(store, embedded)
         self._remembered = Remembered(lambda: (self.tail.generation, self.window.version), clock)
+        self._edition = 0  # of what this process put into the store beside recalls
         self._forecasts = Forecasts(clock)
         self._alone: LruCache[tuple[str, int, int], Mapping[str, Proposal]] = LruCache(16)
 
@@ -132,6 +145,48 @@ class ReadService:
             self.embedded.demo_is_on if self.embedded else None,
             self.blocked(alive),
         )
+
+    def situation(self, timezone: str = "UTC") -> Situation:
+        """Return what there is to say first: whether all is well, why not, and what is to be done.
+
+        Args:
+            timezone: whose clock and day it speaks of.
+        """
+        question = ("situation", timezone, self._edition, self.now // 2)
+        return self._remembered.answer(question, lambda: judge(self._facts(timezone)))
+
+    def _facts(self, timezone: str) -> Facts:
+        return fact_gathering.facts(
+            self.store,
+            self.tail,
+            self.embedded,
+            lambda: self.burns(timezone),
+            now=self.now,
+            timezone=timezone,
+            alive_seconds=WORKER_IS_ALIVE_SECONDS,
+        )
+
+    def objectives(self) -> Mapping[str, Objective]:
+        """Return what is promised, by scope; an answer of "nothing" is among it."""
+        return self._remembered.answer(
+            ("objectives", self._edition, self.now // 2), lambda: objectives.objectives(self.store)
+        )
+
+    def burns(self, timezone: str = "UTC") -> Sequence[Burn]:
+        """Return how each promise is kept, that of all recalls first.
+
+        Args:
+            timezone: whose day and month it is.
+        """
+
+        def used(objective: Objective, month: tuple[float, float]) -> float:  # a month from the store: seldom
+            question = ("month used", objective, month, self.now // 60)
+            return self._remembered.answer(
+                question, lambda: fact_gathering.month_used(self.store, objective, month, self.now)
+            )
+
+        promises = objectives.promised(self.objectives())
+        return tuple(fact_gathering.burns(self.window, promises, self.now, timezone, used))
 
     def data_age(self) -> float | None:
         """Return the seconds since the newest recall that was really asked; None without one."""
@@ -222,7 +277,7 @@ class ReadService:
 
         Args:
             source: a sample workload, a batch, or ``NOW``.
-            over: see ``workload.whatif.OVER``.
+            over: see ``load.whatif_run.OVER``.
             scope: "all" or a query type.
             speed: arrivals so many times as fast.
 
@@ -250,6 +305,19 @@ class ReadService:
     def workers(self) -> Records[WorkerStatus]:
         """Return all known managers, last seen first."""
         return self.store.workers()
+
+    def by_manager(self) -> Mapping[str, ManagerFigures]:
+        """Return what each manager that shares the store measured in the last ten minutes, by its name."""
+
+        def read() -> Mapping[str, ManagerFigures]:
+            start = self.now // 60 * 60 - OF_MANAGERS_SECONDS
+            rows = self.store.rollups(start, self.now, layer="", sources=MEASURED).summaries("worker_id")
+            return {
+                worker: ManagerFigures(seen.count / (self.now - start), seen.p99_ms)
+                for (worker,), seen in rows.items()
+            }
+
+        return self._remembered.answer(("managers", self.now // 5), read)
 
     def layer_health(self) -> dict[str, list[LayerHealth]]:
         """Return how the layers of each manager are that is alive, by worker."""

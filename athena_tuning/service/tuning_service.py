@@ -1,50 +1,38 @@
 """Everything that a page or a command may ask or do, in one place and without streamlit.
 
-Reads are ``ReadService``'s. Writes go through the manager of this process, or through the store that other
-processes' managers obey; each asks for a role, an actor's name and a reason, and most for the version that
-the writer saw.
+Reads are ``ReadService``'s, writes of configs ``ConfigService``'s; here are loads, data that comes and goes,
+and the manager of this process.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from athena_tuning import locations, settings
-from athena_tuning.control import operations
 from athena_tuning.interchange import Import, Stored, forget_import, store_import
 from athena_tuning.load import fast_forward
 from athena_tuning.load.run_handle import UNDER_WAY
 from athena_tuning.load.spec import LoadSpec
-from athena_tuning.model import (
-    Annotation,
-    ConfigVersion,
-    Decision,
-    Mode,
-    SourceBatch,
-    TuningConfig,
-    TuningStrategy,
-)
+from athena_tuning.model import SourceBatch
 from athena_tuning.samples import sample_workloads
 from athena_tuning.service import audit
+from athena_tuning.service.config_service import ConfigService
 from athena_tuning.service.embedded import Embedded
-from athena_tuning.service.read_service import ReadService
 from athena_tuning.service.roles import Actor, NotAllowed
 from athena_tuning.service.store_follower import Tail
-from athena_tuning.store import ConfigChange, StoreError, open_store
-from athena_tuning.tuning.simulation.what_if import WhatIf
+from athena_tuning.store import open_store
 
 MAX_QUERY_CHARACTERS = 10_000
-MAX_REASON_CHARACTERS = 500
 _ARRIVES_WITHIN_SECONDS = 10.0
 
 logger = logging.getLogger(__name__)
 
 
-class TuningService(ReadService):
+class TuningService(ConfigService):
     """The dashboard's and the command line's one way to the system. All methods are thread-safe."""
 
     @classmethod
@@ -77,185 +65,6 @@ class TuningService(ReadService):
         if self.embedded is not None:
             self.embedded.close()
         self.store.close()
-
-    # Writing
-
-    def apply(
-        self,
-        actor: Actor,
-        config: TuningConfig,
-        *,
-        expected_version: int | None,
-        reason: str,
-        scope: str = "all",
-        mode: Mode | None = None,
-        foretold: WhatIf | None = None,
-    ) -> ConfigVersion:
-        """Put a config in force.
-
-        Args:
-            actor: who does it.
-            config: the values.
-            expected_version: the version in force for the scope that the actor saw, 0 for none; None: the
-                present one, whatever it is.
-            reason: why, for the history.
-            scope: "all" or a query type.
-            mode: who steers from now on; None leaves it.
-            foretold: what a simulation said that the config brings, its only outcome: it is kept as a
-                decision, so that what came can be held against it.
-
-        Raises:
-            NotAllowed: if the actor is no operator, or nobody would obey.
-            ValueError: if the reason is missing or too long.
-            ConfigConflict: if another version is in force by now.
-            StoreError: if it could not be stored.
-        """
-        self._may_write(actor, "apply a config")
-        changes = operations.apply(
-            self.configs(),
-            config,
-            actor=actor.name,
-            reason=_checked(reason),
-            scope=scope,
-            expected_version=expected_version,
-            mode=mode,
-        )
-        return self._write(changes, foretold)[0]
-
-    def switch_strategy(
-        self,
-        actor: Actor,
-        strategy: TuningStrategy,
-        *,
-        expected_version: int | None,
-        reason: str,
-        scope: str = "all",
-        config: TuningConfig | None = None,
-        mode: Mode | None = None,
-        foretold: WhatIf | None = None,
-    ) -> list[ConfigVersion]:
-        """Put another strategy in force; with scope "all", for the exceptions too.
-
-        Args:
-            actor: who does it.
-            strategy: what is wanted most from now on.
-            expected_version: as in ``apply``.
-            reason: as in ``apply``.
-            scope: as in ``apply``.
-            config: the values for the scope that the actor saw; None: what ``under_strategy`` says now.
-                Exceptions get what it says of them.
-            mode: as in ``apply``.
-            foretold: as in ``apply``.
-
-        Returns:
-            What was written, that of the scope first.
-
-        Raises: as ``apply`` does.
-        """
-        self._may_write(actor, "switch the strategy")
-        changes = operations.switch_strategy(
-            self.configs(),
-            strategy,
-            lambda at: self.under_strategy(strategy, at),
-            actor=actor.name,
-            reason=_checked(reason),
-            scope=scope,
-            expected_version=expected_version,
-            config=config,
-            mode=mode,
-        )
-        return self._write(changes, foretold)
-
-    def set_mode(
-        self, actor: Actor, mode: Mode, *, expected_version: int | None, reason: str, scope: str = "all"
-    ) -> list[ConfigVersion]:
-        """Say who steers from now on, with scope "all" for the exceptions too; the values stay.
-
-        Raises: as ``apply`` does.
-        """
-        self._may_write(actor, "set the mode")
-        changes = operations.set_mode(
-            self.configs(),
-            Mode(mode),
-            actor=actor.name,
-            reason=_checked(reason),
-            scope=scope,
-            expected_version=expected_version,
-        )
-        return self._write(changes)
-
-    def roll_back(
-        self,
-        actor: Actor,
-        version: int,
-        *,
-        expected_version: int | None,
-        reason: str,
-        foretold: WhatIf | None = None,
-    ) -> ConfigVersion:
-        """Put an earlier version's values and mode in force again, as a new version.
-
-        Raises:
-            ValueError: if there is no such version.
-            Others: as ``apply`` does.
-        """
-        self._may_write(actor, "roll back")
-        changes = operations.roll_back(
-            self.configs(),
-            self.history(operations.HISTORY),
-            version,
-            actor=actor.name,
-            reason=_checked(reason),
-            expected_version=expected_version,
-        )
-        return self._write(changes, foretold)[0]
-
-    def undo(self, actor: Actor, *, expected_version: int | None, scope: str = "all") -> list[ConfigVersion]:
-        """Take back the newest change of a scope; the reason of what is written says which.
-
-        Raises:
-            ValueError: if there is nothing to take back.
-            Others: as ``apply`` does.
-        """
-        self._may_write(actor, "undo a change")
-        changes = operations.undo(
-            self.configs(),
-            self.history(operations.HISTORY),
-            actor=actor.name,
-            scope=scope,
-            expected_version=expected_version,
-        )
-        return self._write(changes)
-
-    def end_exception(
-        self,
-        actor: Actor,
-        scope: str,
-        *,
-        expected_version: int | None,
-        reason: str,
-        foretold: WhatIf | None = None,
-    ) -> ConfigVersion:
-        """Let a query type run under the config for all from now on.
-
-        Raises:
-            ValueError: if the type has no config of its own.
-            Others: as ``apply`` does.
-        """
-        self._may_write(actor, "end an exception")
-        changes = operations.end_exception(
-            self.configs(),
-            scope,
-            actor=actor.name,
-            reason=_checked(reason),
-            expected_version=expected_version,
-        )
-        return self._write(changes, foretold)[0]
-
-    def annotate(self, actor: Actor, words: str) -> None:
-        """Keep a note for the charts, at this moment. Raises as ``apply`` does, save for a conflict."""
-        actor.must_be_operator("leave a note")
-        self.store.annotate(Annotation(self.now, _checked(words), actor.name))
 
     # Load, and the manager of this process
 
@@ -448,47 +257,8 @@ class TuningService(ReadService):
         """
         return self._here(actor, "judge an answer").manager.record_feedback(query_id, score)
 
-    # How it is done
-
-    def _may_write(self, actor: Actor, what: str) -> None:
-        actor.must_be_operator(what)
-        if reason := self.blocked():
-            raise NotAllowed(f"Not now: {reason}")
-
-    def _write(self, changes: Sequence[ConfigChange], foretold: WhatIf | None = None) -> list[ConfigVersion]:
-        """Write what an operation comes to; keep the grounds of its first change."""
-        configs, scope = self.configs(), changes[0].scope
-        before = (configs.in_scope(scope) or configs.default).config
-        versions = (self.embedded.manager if self.embedded else self.store).apply_configs(changes)
-        if foretold is not None:
-            self._keep(audit.decided(versions[0], before, foretold))
-        return versions
-
-    def _keep(self, decision: Decision) -> None:
-        """Keep the grounds of a change; it is in force, so a store that fails is only logged."""
-        try:
-            self.store.append_decision(decision)
-        except StoreError as failure:
-            logger.warning("the grounds of version %s are not kept: %s", decision.config_version, failure)
-
-    def _note(self, actor: Actor, words: str) -> None:
-        """Put what was done into the audit trail; it is done, so a store that fails is only logged."""
-        try:
-            self.store.annotate(Annotation(self.now, words, actor.name))
-        except StoreError as failure:
-            logger.warning("not in the audit trail: %s by %s (%s)", words, actor.name, failure)
-
     def _here(self, actor: Actor, what: str) -> Embedded:
         actor.must_be_operator(what)
         if self.embedded is None:
             raise NotAllowed(f"Nobody can {what} here: the managers run in other processes")
         return self.embedded
-
-
-def _checked(reason: str) -> str:
-    words = reason.strip()
-    if not words:
-        raise ValueError("a reason is needed: it is what the history will say")
-    if len(words) > MAX_REASON_CHARACTERS:
-        raise ValueError(f"a reason has at most {MAX_REASON_CHARACTERS} characters, not {len(words)}")
-    return words

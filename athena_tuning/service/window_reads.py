@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,90 +14,19 @@ from athena_tuning.model.source import LIVE_ALONE, MEASURED
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.profiling.questions.cache_effectiveness import CacheReport, CacheRow
 from athena_tuning.profiling.questions.concurrency import ConcurrencyReport, ConcurrencyRow
+from athena_tuning.profiling.questions.recall_search import FoundRecalls, Order, RecallQuery
 from athena_tuning.profiling.questions.statistics import WindowSummary
 from athena_tuning.profiling.questions.temporal import TimeSeries
 from athena_tuning.samples.sample_workloads import load_records
 from athena_tuning.service import text, units
-from athena_tuning.service.chart_rows import QUANTILES, HitRow, LevelRow, Mark, Row, trusted
+from athena_tuning.service.chart_rows import QUANTILES, HitRow, LevelRow, Mark, Row
 from athena_tuning.service.view import View
 
 _ENOUGH = 10
 """Recalls in a bucket below which its percentiles are one and the same."""
 
-_COMPARABLE = 30
-"""Recalls that a period needs for its rates to be compared with."""
-
 TOO_FEW = "too few"
 """The value of a percentile that the recalls do not carry."""
-
-SAME = "unchanged"
-"""The delta of a figure that is as it was."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kpi:
-    """One figure against the period before.
-
-    Attributes:
-        label: what it is.
-        value: as written, with unit.
-        delta: the change as written; None where there is nothing to compare with.
-        worse: whether the change is for the worse; None where it is neither.
-        trend: the figure over the period, oldest first, unknown buckets left out.
-    """
-
-    label: str
-    value: str
-    delta: str | None
-    worse: bool | None
-    trend: tuple[float, ...]
-
-
-def kpis(profiler: PerformanceProfiler, view: View) -> list[Kpi]:
-    """Return the six figures of the overview, each against the period before if that has recalls enough.
-
-    Rates are over the part of a period that the window covers: what was before its first recall is unknown.
-    """
-    now, then = profiler.summary(**view.where), profiler.summary(**view.before.where)
-    began = profiler.summary(sources=view.sources).first_timestamp
-    bucket = bucket_for(now, view, points=20)
-    series = profiler.time_series(bucket, **view.where)
-    per_second = [n / bucket for n in series.count]
-    hits = [h / n for h, n in zip(series.cache_hits, series.count, strict=True) if n]
-    failed = [e / n for e, n in zip(series.errors, series.count, strict=True) if n]
-    rate_now, rate_then = (_rate(s.count, v, began) for s, v in ((now, view), (then, view.before)))
-    return [
-        *(
-            _duration(
-                f"{name} latency",
-                getattr(now, f"{name}_latency_ms") if trusted(q, now.count) else math.nan,
-                getattr(then, f"{name}_latency_ms") if trusted(q, then.count) else math.nan,
-                getattr(series, name),
-            )
-            for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
-        ),
-        Kpi(
-            "Throughput",
-            units.rate(rate_now),
-            _relative(rate_now, rate_then if then.count >= _COMPARABLE else math.nan),
-            None,
-            _known(per_second),
-        ),
-        _share(
-            "Cache hit rate",
-            _ratio(now.cache_hits, now.cache_known),
-            _ratio(then.cache_hits, then.cache_known if then.cache_known >= _COMPARABLE else 0),
-            hits,
-            up=True,
-        ),
-        _share(
-            "Error rate",
-            _ratio(now.errors, now.known_success),
-            _ratio(then.errors, then.known_success if then.known_success >= _COMPARABLE else 0),
-            failed,
-            up=False,
-        ),
-    ]
 
 
 def summary(profiler: PerformanceProfiler, view: View) -> WindowSummary:
@@ -132,6 +61,13 @@ def slowest(profiler: PerformanceProfiler, view: View, limit: int) -> list[Query
     return profiler.slow_records(limit, percentile=0, **view.where)
 
 
+def search(
+    profiler: PerformanceProfiler, view: View, wanted: RecallQuery, order: Order, limit: int
+) -> FoundRecalls:
+    """Return the recalls of a view that fit a query."""
+    return profiler.search(wanted, order=order, limit=limit, **view.where)
+
+
 def marks(history: Sequence[ConfigVersion], notes: Sequence[Annotation], view: View) -> list[Mark]:
     """Return the config changes and notes of a period as marks for a chart, each with who and why."""
     versions = [Mark(v.time, f"v{v.version}", f"v{v.version} by {v.author}: {v.reason}") for v in history]
@@ -158,6 +94,18 @@ def rows_by_layer(profiler: PerformanceProfiler, view: View) -> list[Row]:
     """Return the service-time percentiles of each layer; with a layer in the view, of that one."""
     layers = [view.layer] if view.layer else profiler.layers()
     return [row for layer in layers if (row := _row(profiler, view.only(layer=layer), layer)).n]
+
+
+def slot_shares(profiler: PerformanceProfiler, view: View) -> dict[str, float]:
+    """Return each layer's share of the slot time: calls times mean service time, over all layers'."""
+    layers = [view.layer] if view.layer else profiler.layers()
+    held = {
+        layer: seen.count * seen.mean_latency_ms
+        for layer in layers
+        if (seen := profiler.summary(**view.only(layer=layer).where)).count
+    }
+    whole = sum(held.values())
+    return {layer: ms / whole for layer, ms in held.items()} if whole > 0 else {}
 
 
 def rows_by_type(profiler: PerformanceProfiler, view: View) -> list[Row]:
@@ -322,52 +270,5 @@ def _row(profiler: PerformanceProfiler, view: View, name: str) -> Row:
     return Row(name, s.count, s.p50_latency_ms, s.p95_latency_ms, s.p99_latency_ms)
 
 
-def _duration(label: str, now: float, then: float, trend: Iterable[float]) -> Kpi:
-    if not math.isfinite(now):
-        return Kpi(label, TOO_FEW, None, None, _known(trend))
-    if not math.isfinite(then):
-        return Kpi(label, units.ms(now), None, None, _known(trend))
-    change = now - then
-    if abs(change) < 0.05:
-        return Kpi(label, units.ms(now), SAME, None, _known(trend))
-    flat = abs(change) < 0.02 * then
-    sign = "+" if change > 0 else "-"
-    delta = f"{sign}{units.ms(abs(change))}"
-    return Kpi(label, units.ms(now), delta, None if flat else change > 0, _known(trend))
-
-
-def _share(label: str, now: float, then: float, trend: Iterable[float], *, up: bool) -> Kpi:
-    if not math.isfinite(now):
-        return Kpi(label, units.UNKNOWN, None, None, ())
-    if not math.isfinite(then):
-        return Kpi(label, units.percent(now), None, None, _known(trend))
-    points = (now - then) * 100
-    if abs(points) < 0.05:
-        return Kpi(label, units.percent(now), SAME, None, _known(trend))
-    sign = "+" if points > 0 else "-"
-    worse = (points < 0) is up
-    return Kpi(label, units.percent(now), f"{sign}{abs(points):.1f} pp", worse, _known(trend))
-
-
-def _rate(count: int, view: View, began: float) -> float:
-    covered = view.end - max(view.start, began)
-    return count / covered if covered > 0 else math.nan
-
-
-def _relative(now: float, then: float) -> str | None:
-    if not then or not math.isfinite(then):
-        return None
-    change = now / then - 1
-    if abs(change) < 0.005:
-        return SAME
-    if change > 9:
-        return f"+{now / then:.0f}x"
-    return f"{'+' if change > 0 else '-'}{abs(change) * 100:.0f} %"
-
-
 def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else math.nan
-
-
-def _known(values: Iterable[float]) -> tuple[float, ...]:
-    return tuple(round(float(v), 4) for v in values if math.isfinite(v))

@@ -76,6 +76,16 @@ def refused_files() -> Iterator[MadeFile]:
             ),
         ),
         (
+            "run_stats.json",
+            "locust",
+            (
+                '[{"name": "/search", "method": "GET", "last_request_timestamp": 1790000031.6,',
+                ' "start_time": 1790000000.2, "num_requests": 300, "num_failures": 14,',
+                ' "total_response_time": 15690.4, "max_response_time": 210.7, "min_response_time": 8.6,',
+                ' "response_times": {"22": 112, "51": 188}, "num_reqs_per_sec": {"1790000000": 300}}]',
+            ),
+        ),
+        (
             "statements.csv",
             "database-statistics",
             (

@@ -82,6 +82,10 @@ class ContentionSettings:
     """Times the largest number seen that a law may be asked for. Prototype: data from one limit alone picked
     configs up to 73 times worse, data from several limits ones within 2 % of the best."""
 
+    tilt: float = 0.05
+    """How much steeper or flatter, as an exponent of n, real curves are than what is fitted. Chosen by
+    ``benchmarks/coverage.py``, on trials other than those that it runs."""
+
     prior: float = 0.1
     """How far, in log ratio, real curves leave the sum of the terms. Judgement, from the embedded store's."""
 
@@ -197,16 +201,28 @@ class WhatIfSettings:
     least: int = 50
     """Recalls with task telemetry below which nothing is simulated. Judgement."""
 
-    laws: int = 5
-    """Contention laws a config is simulated under: the fitted one, and refits as it could have come out.
-    Judgement."""
+    replicates: int = 12
+    """Times that recalls are drawn anew and simulated under another possible law. Arithmetic: a spread is
+    then known to a fifth; each costs as much as all candidates once."""
 
-    resamples: int = 40
-    """Resamples of the recalls under each law. Arithmetic: 200 in all, so that 2.5 % are five of them."""
+    recalls: int = 1500
+    """Recalls of a replicate at most. Arithmetic: 15 of them lie beyond p99."""
 
-    block: int = 25
-    """Recalls resampled together: neighbours share their queue, so single ones would look too sure.
-    Judgement."""
+    blocks: int = 20
+    """Stretches of neighbours that a replicate is drawn from: long ones, so that bursts stay bursts."""
+
+    tail: float = 0.02
+    """Share of a layer's works that counts as its tail. Convention."""
+
+    tail_least: int = 10
+    """Works that a tail's shape needs. Judgement: it is then known to a third."""
+
+    t: float = 2.4
+    """Spreads to either side of a 95 % interval. Student's t for so many replicates is 2.2; the rest is for
+    what no replicate shows. Chosen by ``benchmarks/coverage.py``, on trials other than those that it runs."""
+
+    least_error: float = 0.02
+    """Least doubt of a change, as a log ratio. Chosen likewise."""
 
 
 # -- policies ------------------------------------------------------------------------------------------
@@ -231,9 +247,15 @@ class CanarySettings:
     law_error: float = 0.08
     """The same where a trial is judged by capacity: the law's own error. Judgement."""
 
-    inherited_s: float = 1.0
-    """Seconds before a change whose recalls are simulated too, so that its backlog is met again. Prototype: a
-    guard without it blamed the backlog on the change, 23 times in one run."""
+    compared: int = 1000
+    """Recalls before a change that are simulated too, at most: its backlog is met again, and what the
+    simulator misses them by is no merit or fault of the change. Arithmetic: as many as a trial has."""
+
+    calibrated: int = 4
+    """Blocks before a change from which it is known what the simulator misses them by. Judgement."""
+
+    simulator_error: float = 0.05
+    """What the simulator may miss an incumbent by where that is not known. Judgement."""
 
     first_ban: int = 1000
     """Recalls for which a config that failed is left alone, doubled each time. Arithmetic: the longest
@@ -266,8 +288,22 @@ class SaturationSettings:
     """Recalls between two looks, and tasks begun under the present limit that a look needs. Judgement:
     a backlog grows for as long as it takes to see it."""
 
-    waiting: float = 0.6
-    """Mean queue wait over mean service time from which the limit is what recalls wait for. Judgement."""
+    waiting: Mapping[TuningStrategy, float] = field(
+        default_factory=lambda: {LATENCY: 0.6, BALANCED: 0.6, THROUGHPUT: 0.6, COST: 2.0}
+    )
+    """Mean queue wait over mean service time from which the limit is what recalls wait for. Judgement; COST
+    lets them wait for twice their service, because it gives latency for slot time."""
+
+    lost_by_fewer: float = 0.8
+    """Share of what slots got done before a step down, under which it is taken back. Judgement: as above,
+    and the law had expected more."""
+
+    more: float = 1.1
+    """Times the limit before a step that run at once, from which less done is the step's fault. Judgement."""
+
+    lost: float = 0.9
+    """Share of what slots got done before a step, under which it has lost. Judgement: a mean of 15 tasks is
+    known to about a tenth."""
 
     far_behind: float = 2.0
     """The same, from which it is badly so. Judgement."""
@@ -303,6 +339,13 @@ class ReviewSettings:
 
     gap: int = 4000
     """Recalls between two searches at most. Arithmetic: nothing older is kept."""
+
+    changes: int = 4
+    """Changes in any so many recalls at most, the one that takes a change back included. Judgement: three
+    are what finding a limit takes."""
+
+    within: int = 1000
+    """So many recalls."""
 
     repeated: int = 1000
     """Recalls until a change that nobody carried out is proposed again; another one comes after half.
@@ -342,6 +385,30 @@ class AdvisorSettings:
 
     look: int = 50
     """Recalls between two looks at a change on trial. Judgement."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionSettings:
+    """When other admission settings are looked for, and taken."""
+
+    looked_at: int = 1000
+    """Newest recalls that are simulated. Arithmetic: ten of them lie beyond p99."""
+
+    refused: float = 0.01
+    """Share of them that was refused, from which it is worth looking. As in the objective."""
+
+    gain: float = 0.02
+    """Share of all recalls that must be answered in time on top. Judgement: twice what may be chance in so
+    many."""
+
+    least_growth: float = 1.1
+    """Times the p99 of those answered from which one is late where the strategy allows no growth."""
+
+    afters: tuple[float, ...] = (0.45, 0.9, 1.8)
+    """Seconds that are tried; two apart, as the law forgets the rest."""
+
+    waits: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
+    """Seconds that are tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -480,6 +547,7 @@ SATURATION = SaturationSettings()
 REVIEW = ReviewSettings()
 ADVICE = AdviceSettings()
 ADVISORS = AdvisorSettings()
+ADMISSION = AdmissionSettings()
 TIMEOUTS = TimeoutSettings()
 LAYERS = LayerSettings()
 LOAD = LoadSettings()

@@ -1,40 +1,46 @@
-"""Overview: is it healthy, and is it getting worse?"""
-
-import math
+"""Overview: is all well, why not, and what is to be done?"""
 
 import streamlit as st
 
-from athena_tuning.service import parameter_rows, text, units, window_reads
+from athena_tuning.service import headline_figures, units, window_reads
 from athena_tuning.service.view import View
 from athena_tuning.ui.charts import live_charts
 from athena_tuning.ui.charts.echarts_option import over_time
-from athena_tuning.ui.config import advice, predictions
-from athena_tuning.ui.frame import components, page_context
+from athena_tuning.ui.config import apply_dialog, verdict_card
+from athena_tuning.ui.frame import components, page_context, zoom
 from athena_tuning.ui.frame.chips import Chip, chips
 from athena_tuning.ui.frame.navigation import page_file
-
-IN_FORCE = ("max_concurrent", "timeout_seconds", "enable_parallel", "enable_cache", "layer_selection_enabled")
+from athena_tuning.ui.overview import headline, promise_dialog, situation_card, tables
 
 page = page_context.current()
 service = page.service
 
 
 def now(view: View) -> None:
-    """Draw what people watch: the figures and how they move."""
+    """Draw what people watch: the sentence, the figures and how they move."""
     shown = service.ask(window_reads.summary, view)
+    if page.explored is None:
+        situation_card.draw(page, service.situation(view.timezone))
+    elif shown.count:
+        state = service.ask(window_reads.health, view, page.slo_ms)
+        chips([Chip(state.words, "", state.level.replace("quiet", ""))])
     if not shown.count:
         components.empty_view(page)
         return
-    state = service.ask(window_reads.health, view, page.slo_ms)
-    chips([Chip(state.words, "", state.level.replace("quiet", ""))])
-    with st.grid(6, min_column_width=165, gap="small"):
-        for kpi in service.ask(window_reads.kpis, view):
-            components.kpi(kpi)
+    headline.draw(service.ask(headline_figures.headline_figures, view, page.slo_ms, headline.slots(page)))
+    seconds = service.ask(headline_figures.now_seconds, view)
     period = (max(view.start, shown.first_timestamp), view.end)
     bucket = window_reads.bucket_for(shown, view)
     series = service.ask(window_reads.over_time, view, bucket)
-    with components.card(
-        "latency", "Latency and recalls over time", "Dotted lines are config changes and notes."
+    left, right = st.columns([2.5, 1], gap="small")
+    with (
+        left,
+        components.card(
+            "latency",
+            "Latency and recalls over time",
+            f"Large above: the last {units.seconds(seconds)}. Dotted lines are config changes and "
+            "notes. A click on a bar lists its recalls; the sign above lets you drag a range, for all pages.",
+        ),
     ):
         latency = live_charts.latency_over_time(
             series,
@@ -46,78 +52,51 @@ def now(view: View) -> None:
         recalls = live_charts.throughput_over_time(
             series, bucket_seconds=bucket, timezone=view.timezone, period=period
         )
-        components.live_chart(over_time(latency, recalls), "over-time", height=400)
+        chart = over_time(latency, recalls)
+        chosen = zoom.live_chart(
+            chart, zoom.key_of("over-time"), bucket_seconds=bucket, times=series.time.tolist(), height=400
+        )
+        if chosen is not None:
+            bucket_of_recalls(view.only(start=chosen[0], end=chosen[1]))
+    with right, components.card("advice", "What the tuner says"):
+        verdict()
 
 
-def why(view: View) -> None:
-    """Draw what people read: what is advised, where time goes, what was slow."""
-    if not service.ask(window_reads.summary, view).count:
-        return
-    left, middle, right = st.columns([1.7, 1, 1], gap="small")
-    with left, components.card("advice", "What the tuner recommends"):
-        recommendation()
-    with middle, components.card("layers", "Layers by p99", "Each layer's own time, queue wait left out."):
-        layers_by_p99(view)
-    with right, components.card("inforce", "In force"):
-        in_force()
-    with components.card("slow", "Slowest recalls"):
-        components.slow_recalls(service.ask(window_reads.slowest, view, 8), view.timezone)
-        st.page_link(page_file("latency"), label="Where their time went", icon=":material/arrow_forward:")
+def bucket_of_recalls(view: View) -> None:
+    """Draw the slowest recalls of the bucket that was chosen; each leads to where its time went."""
+    start, end = (units.moment(at, view.timezone, date=False) for at in (view.start, view.end))
+    count = service.ask(window_reads.summary, view).count
+    st.caption(f"The slowest of {units.count(count)} recalls from {start} to {end}; double-click to let go.")
+    components.slow_recalls(service.ask(window_reads.slowest, view, 6), view.timezone)
 
 
-def layers_by_p99(view: View) -> None:
-    rows = [row for row in service.ask(window_reads.rows_by_layer, view) if math.isfinite(row.p99)]
-    most = max((row.p99 for row in rows), default=1.0)
-    components.static_table(
-        ["Layer", components.Cell("p99", "bar"), components.Cell("Calls", "n")],
-        [
-            (row.name, components.Cell(units.ms(row.p99), share=row.p99 / most), units.count(row.n))
-            for row in sorted(rows, key=lambda row: -row.p99)
-        ],
-    )
-
-
-def recommendation() -> None:
+def verdict() -> None:
     proposal = page.proposal()
     if proposal is None:
-        components.empty(advice.NOBODY)
+        components.empty(verdict_card.NOBODY)
         return
-    advice.summary(page, proposal)
-    rows = parameter_rows.decided(proposal.current.decision)
-    changes = [row for row in rows if row.differs]
-    if changes:
-        components.static_table(
-            ["Parameter", "Now", "Proposed", components.Cell("Why", "why")],
-            [
-                (row.label, components.Cell(row.before, "was"), components.Cell(row.after, "now"), row.why)
-                for row in changes
-            ],
-        )
-    else:
-        components.static_table(
-            ["Parameter", components.Cell("Stays", "n"), components.Cell("Why", "why")],
-            [(row.label, row.before, row.why or units.UNKNOWN) for row in rows[:4]],
-        )
-        predictions.candidates(proposal.current.decision)
-    advice.origin(page, proposal)
-    label = "Look at it and apply" if changes else "All parameters and strategies"
+    said = verdict_card.draw(page, proposal)
+    st.caption(tables.rests_on(page, proposal))
+    st.space("stretch")
+    label = "Why, and apply it" if said.change else "Why, and all parameters"
     st.page_link(page_file("config"), label=label, icon=":material/arrow_forward:")
 
 
-def in_force() -> None:
-    version = service.configs().default
-    config = version.config
-    components.static_table(
-        ["Parameter", components.Cell("Value", "n")],
-        [(parameter_rows.label(n), parameter_rows.written(n, getattr(config, n))) for n in IN_FORCE],
-    )
-    st.caption(
-        f"Version {version.version} by {text.markdown(version.author, 30)}, "
-        f"{units.ago(service.now - version.time) if version.time else 'since the start'}: "
-        f"{text.markdown(version.reason, 120)}"
-    )
+def why(view: View) -> None:
+    """Draw what people read: how the layers and the managers are, and what was slow."""
+    if not service.ask(window_reads.summary, view).count:
+        return
+    with components.card("layers", "Layers", "p99 is a layer's own time, queue wait left out."):
+        tables.layers(page, view)
+    left, right = st.columns([1, 1.25], gap="small")
+    with left, components.card("fleet", "Managers", "Of the last ten minutes."):
+        tables.fleet(page)
+    with right, components.card("slow", "Slowest recalls"):
+        components.slow_recalls(service.ask(window_reads.slowest, view, 6), view.timezone)
 
 
-with st.container(key="overview"):  # on a phone the style sheet puts the advice first
+with st.container(key="overview"):  # on a phone the style sheet puts the verdict before the chart
     page.live(now)
     page.live(why, calmly=True)
+promise_dialog.dialog(page)
+apply_dialog.dialog(page)

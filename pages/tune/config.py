@@ -4,7 +4,8 @@ import streamlit as st
 
 from athena_tuning.model import QUERY_TYPES, Mode, TuningStrategy
 from athena_tuning.service import text
-from athena_tuning.ui.config import advice, apply_dialog, config_form, proposal_table
+from athena_tuning.service.verdict import VerdictKind
+from athena_tuning.ui.config import advice, apply_dialog, config_form, proposal_table, verdict_card
 from athena_tuning.ui.config.apply_dialog import PendingChange
 from athena_tuning.ui.frame import components, page_context
 
@@ -40,32 +41,24 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     )
 
 proposal = page.proposal(scope)
-decision = proposal.current.decision if proposal else None
 
-left, right = st.columns([2.1, 1], gap="small")
-with left, components.card("proposal", "In force and proposed"):
-    if proposal is None or decision is None:
-        proposal_table.in_force(at)
-        st.text(advice.NOBODY)
+left, right = st.columns([1.9, 1], gap="small")
+with left, components.card("proposal", "What the tuner says"):
+    if proposal is None:
+        st.text(verdict_card.NOBODY)
         components.samples_menu(page, "config")
     else:
-        advice.summary(page, proposal)
-        proposal_table.table(decision)
-        advice.origin(page, proposal)
-        if proposal.current.changes:
-            proposal_table.button(page, proposal, base, scope)
-        elif proposal.missing:
+        verdict = verdict_card.draw(page, proposal)
+        if verdict.change:
+            proposal_table.button(page, proposal, verdict, base, scope)
+        elif verdict.kind is VerdictKind.UNKNOWN:
             components.samples_menu(page, "config")
+        with st.expander("Why", icon=":material/help:", key="why", on_change="rerun") as why:
+            if why.open:
+                advice.grounds(page, proposal)
 with right:
-    with components.card("effect", "What the proposal would bring"):
-        if proposal is None:
-            components.empty("Nothing is proposed yet.")
-        elif not proposal.current.changes:
-            components.empty(
-                "Nothing changes: what is in force is what the tuner wants.", icon="check_circle"
-            )
-        else:
-            advice.forecast(proposal, proposal.current)
+    with components.card("in-force", "In force and proposed"):
+        proposal_table.side_by_side(at, proposal)
     with components.card("mode", "Who steers"):
         mode = st.segmented_control(
             "Mode",

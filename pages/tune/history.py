@@ -9,7 +9,7 @@ from athena_tuning.ui.history import history_tables
 page = page_context.current()
 service = page.service
 versions, decisions = service.history(500), service.decisions(300)
-points = history_tables.past_predictions(page, decisions, versions)
+points, others = history_tables.past_predictions(page, decisions, versions)
 
 with components.card("versions", "Config versions", "Choose one to roll back to it, or two to compare them."):
     chosen = history_tables.versions(page, versions) if versions else []
@@ -37,7 +37,7 @@ with (
     else:
         components.empty("Nothing was decided yet.", icon="psychology")
 with right, components.card("expected", "Expected and observed"):
-    history_tables.expected_and_observed(points)
+    history_tables.expected_and_observed(points, others)
 
 left, right = st.columns([1.7, 1], gap="small")
 with left, components.card("trail", "Audit trail", "Who did what and why: configs, loads, samples, notes."):

@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from athena_tuning.cli import main
 from athena_tuning.interchange import Import
 from athena_tuning.model import QueryMetrics, TuningConfig
+from athena_tuning.samples.sample_workloads import load_records
 from athena_tuning.store import ConfigChange, Store, StoreError, open_store
 from athena_tuning.testing.waiting import until
 
@@ -367,6 +368,20 @@ def test_a_what_if_is_told_to_people_and_to_scripts() -> None:
     assert plain["outcomes"][1]["config"]["enable_cache"] is False
     value, low, high = plain["outcomes"][0]["p99_change"]
     assert low <= value <= high
+
+
+def test_a_what_if_of_a_batch_is_of_that_batch_alone(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'batches.db'}"
+    with open_store(url) as store:
+        recorded = load_records("bursty", ending_at=time.time())
+        records = [record._replace(source="sample:bursty-1") for record in recorded]
+        store.append_metrics("sample:bursty-1", 1, records)
+    of_batch = run("what-if", "--source", "sample:bursty-1", "--store", url, "--json")
+    assert of_batch.exit_code == 0, of_batch.output
+    of_sample = json.loads(run("what-if", "--sample", "bursty", "--json").stdout)
+    assert json.loads(of_batch.stdout)["recalls"] == of_sample["recalls"]
+    assert "no batch 'sample:else'" in run("what-if", "--source", "sample:else", "--store", url).output
+    assert run("what-if", "--source", "sample:bursty-1", "--sample", "slow").exit_code == 2
 
 
 def test_a_what_if_without_recalls_fails_in_one_line() -> None:

@@ -48,6 +48,10 @@ def test_the_size_of_a_time_tells_its_unit(tmp_path, start, unit):
         ("took_seconds", 0.005, 5),
         ("elapsedNanos", 5_000_000, 5),
         ("duration", "5ms", 5),
+        ("duration", "0 days 00:00:01.500000", 1500),
+        ("duration", "1 day 00:00:00.25", 86_400_250),
+        ("duration", "PT0.0175S", 17.5),
+        ("duration", "P0DT0H1M0.5S", 60_500),
     ],
 )
 def test_the_name_or_the_value_tells_the_unit_of_a_duration(tmp_path, name, value, ms):
@@ -234,6 +238,25 @@ def test_parquet_brings_its_own_types(tmp_path):
     assert [(m.timestamp, m.latency_ms, m.success) for m in read(found)] == [(1700000000.25, 7500.0, True)]
     corrected = Import(path, found.mapping.corrected(latency_unit="ms"))
     assert read(corrected)[0].latency_ms == 7.5
+
+
+def test_parquet_map_of_times_by_layer_is_read(tmp_path):
+    path = tmp_path / "a.parquet"
+    layers = pa.array([[("semantic", 4.0), ("graph", 2.5)], None, []], pa.map_(pa.string(), pa.float64()))
+    columns = {"ts": [1.7e9, 1.7e9 + 1, 1.7e9 + 2], "latency_ms": [5.0, 6.0, 7.0], "layer_latencies": layers}
+    pq.write_table(pa.table(columns), path)
+    read_back = [record.layer_latencies for record in read(Import(path))]
+    assert read_back == [{"semantic": 4.0, "graph": 2.5}, {}, {}]
+
+
+def test_parquet_map_whose_keys_are_no_names_is_left_out_with_its_rows_in_words(tmp_path):
+    path = tmp_path / "a.parquet"
+    kind = pa.map_(pa.struct([("a", pa.int64())]), pa.float64())
+    layers = pa.array([[({"a": 1}, 4.0)]], kind)
+    pq.write_table(pa.table({"ts": [1.7e9], "latency_ms": [5.0], "layer_latencies": layers}), path)
+    found = Import(path)
+    assert list(found.records()) == []
+    assert "layers are times by name" in found.report.problems[0].reason
 
 
 def test_gzip_is_unpacked_whatever_the_name(tmp_path):

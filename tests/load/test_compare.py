@@ -14,7 +14,16 @@ TYPES = ("factual", "temporal", "planning")
 
 
 def run(
-    seed, n=3000, scale=1.0, seconds=60.0, mix=(1, 1, 1), drift=0.0, error=0.0, hit=None, state="finished"
+    seed,
+    n=3000,
+    scale=1.0,
+    seconds=60.0,
+    mix=(1, 1, 1),
+    drift=0.0,
+    error=0.0,
+    hit=None,
+    state="finished",
+    quick_hits=False,
 ) -> LoadSummary:
     rng = np.random.default_rng(seed)
     tally = Tally()
@@ -27,7 +36,8 @@ def run(
     for at, kind, ms, lucky in zip(due, kinds, latency, luck, strict=True):
         failed = "Boom" if lucky < error else ""
         known = None if hit is None else bool(lucky > 1 - hit)
-        tally.record(RecallOutcome(TYPES[kind], float(at), float(ms), float(ms), failed, False, known, 1))
+        took = 0.05 if quick_hits and known else float(ms)
+        tally.record(RecallOutcome(TYPES[kind], float(at), took, took, failed, False, known, 1))
     return summarize(f"run{seed}", LoadSpec(rate_per_s=max(n, 1) / seconds), state, 0.0, seconds, n, tally)
 
 
@@ -84,6 +94,29 @@ def test_errors_and_cache_hits_are_compared_as_shares():
     assert comparison.of("cache hits").verdict is Verdict.BETTER
     assert comparison.of("cache hits").change == pytest.approx(0.4, abs=0.05)
     assert comparison.of("partial").verdict is Verdict.ALIKE
+
+
+def test_latencies_are_of_recalls_that_the_cache_did_not_answer_and_its_warmth_is_said_first():
+    cold, warm = run(1, hit=0.1), run(2, hit=0.6, quick_hits=True, state="stopped")
+    comparison = compare(cold, warm)
+    assert comparison.notes[0].startswith("the cache answered ")
+    assert "latencies are of the recalls that it did not answer" in comparison.notes[0]
+    typical = comparison.of("typical latency")
+    assert typical.low < 0 < typical.high
+    assert abs(typical.change) < 0.1
+    assert comparison.of("p50").after > 5
+
+
+def test_runs_of_an_older_program_are_compared_as_a_whole_and_that_is_said():
+    def older(seed, hit):
+        values = run(seed, hit=hit, quick_hits=True).to_dict()
+        for block in values["blocks"]:
+            del block["missed"]
+        return LoadSummary.from_dict(values)
+
+    comparison = compare(older(1, 0.1), older(2, 0.6))
+    assert "a warmer cache looks like a faster run" in comparison.notes[0]
+    assert comparison.of("typical latency").verdict is Verdict.BETTER
 
 
 def test_what_is_unknown_stays_unknown():

@@ -304,3 +304,35 @@ def test_a_replay_of_nothing_and_a_type_without_questions_are_refused():
         LoadRun(Fails(), LoadSpec("replay"))
     with pytest.raises(ValueError, match="planning"):
         LoadRun(Fails(), LoadSpec(mix={"planning": 1.0}), questions=ASK)
+
+
+class Remembering:
+    """Answers from a cache that it counts the emptyings of."""
+
+    def __init__(self) -> None:
+        self.cleared: list[int] = []
+        self.asked = 0
+
+    def recall(self, query: str, *, k: int) -> dict[str, object]:
+        self.asked += 1
+        return {"_success": True}
+
+    def clear_cache(self) -> None:
+        self.cleared.append(self.asked)
+
+
+def test_a_cold_run_empties_the_cache_before_its_first_recall() -> None:
+    manager = Remembering()
+    run = LoadRun(manager, LoadSpec(rate_per_s=200, duration_s=0.05, seed=1, cold=True)).start()
+    assert run.wait(10)
+    assert manager.cleared == [0]
+    assert manager.asked > 0
+
+
+def test_a_cold_run_on_what_cannot_be_emptied_is_refused() -> None:
+    class Plain:
+        def recall(self, query: str, *, k: int) -> dict[str, object]:
+            return {}
+
+    with pytest.raises(ValueError, match="clear_cache"):
+        LoadRun(Plain(), LoadSpec(cold=True))

@@ -34,6 +34,12 @@ class Nameless(Exception, metaclass=NoName):
     pass
 
 
+class NoClass(Exception):
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        raise RuntimeError("no class")
+
+
 class Beyond(BaseException):
     """None of those that programs catch."""
 
@@ -91,6 +97,12 @@ class NoRepr:
         raise RuntimeError("broken repr")
 
 
+class NoClassEither:
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        raise RuntimeError("no class")
+
+
 async def coroutine() -> None:
     """Stand for a coroutine."""
 
@@ -112,6 +124,7 @@ def cyclic() -> list[Any]:
 RAISES: list[Callable[[], BaseException]] = [
     lambda: ConnectionError("no route"),
     NoText,
+    NoClass,
     lambda: Nameless(),  # noqa: PLW0108  (its name is asked for by whoever lists the cases)
     lambda: Beyond("beyond"),
     lambda: SystemExit(3),
@@ -131,6 +144,7 @@ RETURNS: list[Callable[[], Any]] = [
     lambda: 5,
     NoRepr,
     lambda: [NoRepr()],
+    lambda: [NoClassEither()],
     lambda: [BrokenMapping("getitem")],
     lambda: [BrokenMapping("iter")],
     lambda: BrokenList([1]),
@@ -149,6 +163,7 @@ READABLE: list[Callable[[], Any]] = [
     lambda: [{"id": "1", "text": BrokenText("x")}],
     lambda: [{"id": BrokenText("1"), "text": "x", "evidence": [BrokenText("e")]}],
     lambda: [{"id": "1", "text": "x", "extra": NoRepr()}],
+    lambda: [{"id": "1", "text": "x", "extra": [NoClassEither()]}],
     lambda: ({"id": "1", "text": "x"},),
     cyclic,
 ]
@@ -367,4 +382,21 @@ def test_threads_that_cannot_be_started_are_a_reason_not_an_exception(
         assert set(answer["_errors"]) == {"a", "b"}
         assert all("can't start new thread" in why for why in answer["_errors"].values())
         assert manager.recall("r")["_errors"] == {}
+        check_all_slots_are_back(manager)
+
+
+def test_where_no_more_threads_can_be_had_those_there_are_take_the_layers_in_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    layers = [StubLayer(name, items(name)) for name in "abcd"]
+    with over(*layers) as manager:
+        manager.recall("q", layers=["a"])  # one thread is there from now on
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        answer = manager.recall("r")
+        assert answer["_errors"] == {}
+        assert all(answer[layer.name] for layer in layers)
+        monkeypatch.undo()
         check_all_slots_are_back(manager)

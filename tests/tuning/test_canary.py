@@ -18,6 +18,10 @@ def blocks(*means: float) -> list[float]:
     return [mean for mean in means for _ in range(BLOCK)]
 
 
+EXACT = blocks(*[0.0] * 10)
+"""The simulator meets what was before without an error."""
+
+
 def banned(canary: Canary, config: TuningConfig, position: int) -> Canary:
     return canary.banned(PairedComparison().key(config, "all"), position, FIRST_BAN)
 
@@ -31,7 +35,7 @@ def rates_fell(bad_before: int, before: int, bad_since: int, since: int) -> bool
 
 
 def test_nothing_is_said_before_ten_blocks() -> None:
-    judged = judge(blocks(*[2.0] * 9), 0)
+    judged = judge(blocks(*[2.0] * 9), 0, before=EXACT)
     assert judged.verdict is Verdict.OPEN
     assert judged.observed is None
     assert not look_due(10 * BLOCK - 1, 0)
@@ -39,31 +43,45 @@ def test_nothing_is_said_before_ten_blocks() -> None:
 
 
 def test_worse_in_every_block_is_bad_and_better_in_every_block_is_good() -> None:
-    assert judge(blocks(*[0.1, 0.12] * 5), 0).verdict is Verdict.BAD
-    assert judge(blocks(*[-0.1, -0.12] * 5), 0).verdict is Verdict.GOOD
+    assert judge(blocks(*[0.1, 0.12] * 5), 0, before=EXACT).verdict is Verdict.BAD
+    assert judge(blocks(*[-0.1, -0.12] * 5), 0, before=EXACT).verdict is Verdict.GOOD
 
 
 def test_the_interval_is_students_over_block_means() -> None:
-    judged = judge(blocks(*[0.0, 0.2] * 5), 0)
+    judged = judge(blocks(*[0.0, 0.2] * 5), 0, before=EXACT)
     half = 2.9 * math.sqrt(10 / 9) * 0.1 / math.sqrt(10)
     assert (judged.observed, judged.high) == (pytest.approx(0.1), pytest.approx(0.1 + half))
     assert judged.verdict is Verdict.BAD
 
 
+def test_what_the_simulator_missed_before_a_change_is_no_fault_of_it() -> None:
+    missed = blocks(*[0.19, 0.21] * 5)
+    assert judge(missed, 0, before=EXACT).verdict is Verdict.BAD
+    assert judge(missed, 0, before=missed).observed == pytest.approx(0.0)
+    assert judge(missed, 0, before=missed).verdict is Verdict.OPEN
+
+
+def test_where_too_little_is_known_of_before_the_simulator_may_have_missed_it() -> None:
+    little = blocks(*[0.039, 0.041] * 5)
+    assert judge(little, 0, before=EXACT).verdict is Verdict.BAD
+    assert judge(little, 0, before=EXACT[: 3 * BLOCK]).verdict is Verdict.OPEN
+    assert judge(little, 0).verdict is Verdict.OPEN
+
+
 def test_a_single_bad_block_is_chance() -> None:
-    assert judge(blocks(3.0, *[0.0] * 9), 0).verdict is Verdict.OPEN
+    assert judge(blocks(3.0, *[0.0] * 9), 0, before=EXACT).verdict is Verdict.OPEN
 
 
 def test_a_little_worse_for_sure_is_tolerated() -> None:
-    assert judge(blocks(*[0.019, 0.021] * 5), 0).verdict is Verdict.OPEN
-    assert judge(blocks(*[0.059, 0.061] * 5), 0, tolerated=0.08).verdict is Verdict.OPEN
-    assert judge(blocks(*[0.059, 0.061] * 5), 0).verdict is Verdict.BAD
+    assert judge(blocks(*[0.019, 0.021] * 5), 0, before=EXACT).verdict is Verdict.OPEN
+    assert judge(blocks(*[0.059, 0.061] * 5), 0, tolerated=0.08, before=EXACT).verdict is Verdict.OPEN
+    assert judge(blocks(*[0.059, 0.061] * 5), 0, before=EXACT).verdict is Verdict.BAD
 
 
 def test_what_four_looks_did_not_find_bad_is_good() -> None:
     undecided = blocks(*[-0.5, 0.5] * 20)
-    assert judge(undecided, 2).verdict is Verdict.OPEN
-    assert judge(undecided, 3).verdict is Verdict.GOOD
+    assert judge(undecided, 2, before=EXACT).verdict is Verdict.OPEN
+    assert judge(undecided, 3, before=EXACT).verdict is Verdict.GOOD
     assert not look_due(10_000, 4)
 
 

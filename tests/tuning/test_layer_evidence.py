@@ -45,6 +45,24 @@ def test_a_layer_that_is_not_asked_is_added_when_it_would_surely_be_a_good_part_
     assert "notes 40%" in made.why
 
 
+def test_a_layer_is_added_to_the_second_round_where_the_others_surely_agree_without_it() -> None:
+    of = Type()
+    of.observe({**ASKED, "notes": Gain(4, 10, 1, 6)}, 20, explored=("notes",))
+    made = of.change()
+    assert made is not None
+    assert made.sets(of.config) == {"extra_layers": {"notes"}, "second_round": {"notes"}}
+    assert "notes can wait" in made.why
+
+
+def test_a_layer_is_added_at_once_where_the_others_disagree_or_time_counts_most() -> None:
+    disagreeing, agreeing = Type(), Type()
+    disagreeing.observe({**ASKED, "notes": Gain(4, 10, 1, 1)}, 20, explored=("notes",))
+    agreeing.observe({**ASKED, "notes": Gain(4, 10, 1, 6)}, 20, explored=("notes",))
+    for made in (disagreeing.change(), agreeing.change(TuningStrategy.LATENCY)):
+        assert made is not None
+        assert made.sets(TuningConfig()) == {"extra_layers": {"notes"}}
+
+
 @pytest.mark.parametrize(("pieces", "times"), [(1, 30), (4, LAYERS.explored_least - 1)])
 def test_a_small_part_or_a_few_recalls_add_no_layer(pieces: int, times: int) -> None:
     of = Type()

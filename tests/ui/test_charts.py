@@ -19,6 +19,7 @@ from athena_tuning.ui.charts import (
     deadline_charts,
     latency_charts,
     live_charts,
+    recall_charts,
     what_if_charts,
 )
 from athena_tuning.ui.charts.echarts_option import over_time
@@ -53,8 +54,8 @@ def outcome(name: str, limit: int = 5, p99: float = 100.0, *, beyond: bool = Fal
     ms = Estimate(p99, p99 * 0.8, p99 * 1.2)
     return Outcome(
         name, configs, ms._replace(value=p99 / 4, low=0.1), ms, ms, Estimate(10.0 * limit, 9.0, 99.0), ms,
-        Estimate(1.0, 0.99, 1.0), change, change, Estimate(0.7, 0.5, 0.9), Estimate(-0.2, -0.4, 0.1),
-        Estimate(math.inf, 0.1, math.inf), beyond,
+        Estimate(1.0, 0.99, 1.0), Estimate(0.0, 0.0, 0.0), change, change,
+        Estimate(0.7, 0.5, 0.9), Estimate(-0.2, -0.4, 0.1), Estimate(math.inf, 0.1, math.inf), beyond,
     )  # fmt: skip
 
 
@@ -158,14 +159,15 @@ def test_waterfall_starts_work_where_the_wait_for_a_slot_ends() -> None:
         LayerTask("graph", 1.0, 0.0, 50.0, 1, TaskOutcome.TIMEOUT),
     )
     record = QueryMetrics("q", "?", "factual", 1.8e9, 52.0, None, False, 3, ["semantic", "graph"], {}, True)
-    chart = latency_charts.waterfall(record._replace(tasks=tasks))
+    chart = recall_charts.waterfall(record._replace(tasks=tasks))
     whole, waits, works = chart.spec["data"]
     assert whole["x"] == [52.0]
     assert waits["base"] == [1.0, 1.0]
     assert waits["x"] == [4.0, 0.0]
     assert works["base"] == [5.0, 1.0]
     assert works["marker"]["color"] == [BLUE, CRIMSON]
-    assert "graph waited 0 ms, worked 50.0 ms (timeout)" in chart.alt
+    assert "graph no answer after 50.0 ms: given up" in chart.alt
+    assert "semantic waited 4.0 ms, served 10.0 ms, 0 results" in chart.alt
 
 
 def test_by_level_draws_a_level_with_few_recalls_hollow() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from athena_tuning.model import (
     Action,
@@ -18,6 +19,7 @@ from athena_tuning.model import (
     TuningStrategy,
 )
 from athena_tuning.service.tuning_service import TuningService
+from athena_tuning.service.verdict import verdict_of
 from athena_tuning.testing.waiting import until
 from tests.support.dashboard import OPERATOR, fill, told
 from tests.support.pages import apply_with, is_sound, press, visit, words
@@ -29,9 +31,18 @@ def test_config_says_how_many_recalls_are_missing_for_advice(served: TuningServi
     until(lambda: (told := served.proposal()) is not None and told.recalls == 7, 20)
     at = visit("config")
     assert is_sound(at)
-    assert "Warming up: 7 of 150 live recalls" in words(at)
+    assert "Not known yet" in words(at)
+    assert "7 of 150 live recalls" in words(at)
     assert any(button.label == "Load a sample" for button in at.button)
     assert not any(button.label == "Apply the proposal" for button in at.button)
+
+
+def opened(at: AppTest) -> str:
+    """Return all words of the Config page once Why is open."""
+    at.session_state["why"] = True
+    at.run()
+    assert is_sound(at)
+    return words(at)
 
 
 def test_config_shows_what_a_proposal_would_bring_and_what_it_rests_on(served: TuningService) -> None:
@@ -40,11 +51,12 @@ def test_config_shows_what_a_proposal_would_bring_and_what_it_rests_on(served: T
     assert proposal.current.is_advice
     at = visit("config")
     assert is_sound(at)
-    shown = words(at)
+    assert "Worth trying" in words(at)
+    assert "95 % interval" in words(at)
+    assert any(button.label == "Apply the proposal" for button in at.button)
+    shown = opened(at)
     assert "what is in force simulates to p99" in shown
     assert "capacity, recalls/s" in shown
-    assert "95 % interval" in shown
-    assert any(button.label == "Apply the proposal" for button in at.button)
 
 
 def proposal_of(decision: Decision, doubt: str = "", recalls: int = 900) -> Proposal:
@@ -54,31 +66,59 @@ def proposal_of(decision: Decision, doubt: str = "", recalls: int = 900) -> Prop
     return Proposal("all", 0.0, "w7", 0, strategy, recalls, 150, strategies, forecast, 11.0)
 
 
+SURE, UNSURE = (-0.08, -0.1, -0.06), (-0.08, -0.13, 0.03)
+
+
+def proposed(change: tuple[float, float, float], doubt: str = "", recalls: int = 900) -> Proposal:
+    at = TuningConfig()
+    wanted = replace(at, max_concurrent=8)
+    made = Decision("d", 0.0, "model", "all", Action.CANARY, at, wanted, "more at once", 900,
+                    candidates=(Candidate(wanted, *change),), predicted=change[0])  # fmt: skip
+    return proposal_of(made, doubt, recalls)
+
+
 @pytest.mark.parametrize(
-    ("doubt", "recalls"),
-    [("it may as well change nothing: −12 % to +3 %", 900), ("warming up: 120 of 150 live recalls", 120)],
+    ("proposal", "says"),
+    [
+        (proposed(SURE), "Worth trying"),
+        (proposed(UNSURE, "it may as well change nothing: −12 % to +3 %"), "Perhaps"),
+        (proposed(SURE, "the simulation misses what was measured"), "Perhaps"),
+        (proposed(UNSURE), "Perhaps"),
+        (proposed(SURE, "warming up: 120 of 150 live recalls", 120), "Not known yet"),
+    ],
 )
-def test_a_proposal_that_its_own_doubt_speaks_against_is_no_primary_choice(
-    served: TuningService, doubt: str, recalls: int
+def test_the_verdict_is_the_same_everywhere_and_apply_stands_out_where_no_doubt_speaks_against_it(
+    served: TuningService, proposal: Proposal, says: str
 ) -> None:
-    at, summary = TuningConfig(), "more at once"
-    made = Decision("d", 0.0, "model", "all", Action.CANARY, at, replace(at, max_concurrent=8), summary, 900)
     fill(served, "fast")
-    served.proposals = lambda: {"all": proposal_of(made, doubt, recalls)}  # type: ignore[method-assign]
+    served.proposals = lambda: {"all": proposal}  # type: ignore[method-assign]
     for url in ("config", "overview"):
         page = visit(url)
         assert is_sound(page)
-        assert (f"No advice: {doubt}" if recalls > 150 else "Warming up: 120 of 150") in words(page).replace(
-            "**", ""
-        ).replace("\\", "")
-    button = next(b for b in visit("config").button if b.label == "Apply it all the same")
-    assert button.proto.type == "secondary"
-    served.proposals = lambda: {"all": proposal_of(made)}  # type: ignore[method-assign]
-    button = next(b for b in visit("config").button if b.label == "Apply the proposal")
-    assert button.proto.type == "primary"
+        assert says in words(page)
+        assert ("5 → 8 tasks at once" in words(page)) is (says != "Not known yet")
+    assert verdict_of(proposal).sentence.startswith(says)
+    applying = {b.label: b.proto.type for b in visit("config").button if b.label.startswith("Apply")}
+    expected = {
+        "Worth trying": {"Apply the proposal": "primary"},
+        "Perhaps": {"Apply it all the same": "secondary"},
+        "Not known yet": {},
+    }
+    assert applying == expected[says]
 
 
-def test_config_and_overview_show_what_stays_and_what_was_considered(served: TuningService) -> None:
+def test_the_dialog_says_the_doubt_and_the_error_again(served: TuningService) -> None:
+    fill(served, "fast")
+    proposal = proposed(SURE, "the simulation misses what was measured")
+    served.proposals = lambda: {"all": proposal}  # type: ignore[method-assign]
+    at = press(visit("config"), "Apply it all the same")
+    assert is_sound(at)
+    [warning] = [node.value for node in at.warning]
+    assert "The simulation misses what was measured" in warning
+    assert "Its simulation is 9 % off" in warning
+
+
+def test_config_shows_what_stays_and_what_was_considered(served: TuningService) -> None:
     at = TuningConfig()
     tried = tuple(
         Candidate(replace(at, max_concurrent=n), *change)
@@ -87,18 +127,17 @@ def test_config_and_overview_show_what_stays_and_what_was_considered(served: Tun
     kept = Decision("d", 0.0, "model", "all", Action.KEEP, at, at, "No change.", 200, candidates=tried)
     fill(served, "fast")
     served.proposals = lambda: {"all": proposal_of(kept)}  # type: ignore[method-assign]
-    for url in ("config", "overview"):
-        page = visit(url)
-        assert is_sound(page)
-        shown = words(page)
-        assert "tasks in flight 4" in shown
-        assert "−26 %" in shown
-        assert "−45 % to +11 %" in shown
-        for why in ("the gain is not sure", "gains less than 8 %", "no gain"):
-            assert why in shown
+    assert "Nothing to do" in words(visit("overview"))
     page = visit("config")
+    assert "Nothing to do" in words(page)
+    assert "the best other, tasks in flight 5 → 4" in words(page)
     assert words(page).count("as it is") >= len(at.to_dict())
-    assert not any(button.label == "Apply the proposal" for button in page.button)
+    assert not any(button.label.startswith("Apply") for button in page.button)
+    shown = opened(page)
+    assert "−26 %" in shown
+    assert "−45 % to +11 %" in shown
+    for why in ("the gain is not sure", "gains less than 8 %", "no gain"):
+        assert why in shown
 
 
 def test_config_strategy_switch_asks_for_a_reason_and_is_in_force_at_once(served: TuningService) -> None:

@@ -10,6 +10,7 @@ _WORDS = (
     "taken apart again. A listener on events.request that writes start_time and response_time gives a table "
     "of requests"
 )
+_JSON = ("num_requests", "num_failures", "total_response_time")
 _MARKS = (
     ("User Count", "Total Request Count"),
     ("Request Count", "Failure Count", "Median Response Time"),
@@ -19,6 +20,8 @@ _MARKS = (
 
 
 def _recognise(sample: Sample) -> Recognition | None:
+    if sample.has(*_JSON):
+        return Recognition(CERTAIN, f"keys {', '.join(_JSON)}", Refusal(_WORDS))
     if sample.shape is not Shape.CSV:
         return None
     marks = next((names for names in _MARKS if sample.has(*names)), None)

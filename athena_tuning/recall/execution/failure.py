@@ -18,17 +18,18 @@ class UnreadableAnswer(Exception):
     """A layer returned something that is no answer; the text says what."""
 
 
+_TRACEBACK = BaseException.__dict__["__traceback__"]
 _LOOP_HINTS = ("different loop", "different event loop", "Event loop is closed")
 
 
 def describe(exc: BaseException) -> tuple[str, TaskOutcome]:
     """Return what to say of a layer's exception, and which outcome it is."""
-    name, text = type_name(exc), _text_of(exc)
-    if isinstance(exc, TimeoutError):
+    kind, name, text = type(exc), type_name(exc), _text_of(exc)  # isinstance asks a stranger's __class__
+    if issubclass(kind, TimeoutError):
         return text or "timed out", TaskOutcome.TIMEOUT
-    if isinstance(exc, UnreadableAnswer):
+    if issubclass(kind, UnreadableAnswer):
         return f"its answer cannot be read: {text}", TaskOutcome.ERROR
-    if isinstance(exc, RuntimeError) and any(hint in text for hint in _LOOP_HINTS):
+    if issubclass(kind, RuntimeError) and any(hint in text for hint in _LOOP_HINTS):
         text += " (what it uses belongs to another event loop; its event_loop can be 'caller' or 'manager')"
     return f"{name}: {text}" if text else name, TaskOutcome.ERROR
 
@@ -62,10 +63,10 @@ def is_callers_own(exc: BaseException) -> bool:
     """
     if threading.current_thread() is not threading.main_thread():
         return False
-    if isinstance(exc, KeyboardInterrupt):
+    if issubclass(type(exc), KeyboardInterrupt):
         return True
     handlers = _handler_codes()
-    trace = exc.__traceback__
+    trace = _TRACEBACK.__get__(exc)  # not by way of a stranger's __getattribute__
     while trace is not None:
         if trace.tb_frame.f_code in handlers:
             return True

@@ -200,16 +200,19 @@ class LayerRun:
         """Run the task as a coroutine; ``awaitable``: what its function returned already, in a thread."""
         if awaitable is None and not self.fan.begin(self):
             return
-        value, error, outcome = None, None, TaskOutcome.OK
+        value: Any = None
+        error: str | None = "interrupted"  # a signal may raise between any two steps
+        outcome = TaskOutcome.ERROR
         try:
             if awaitable is None:
-                again, value = self._invoke()
-                awaitable = value if again else None
+                again, given = self._invoke()
+                awaitable, value = (given, None) if again else (None, given)
             if awaitable is not None:
                 value = self._read(await awaitable)
+            error, outcome = None, TaskOutcome.OK
         except BaseException as exc:
             error, outcome = describe(exc)
-            if not isinstance(exc, Exception) and is_callers_own(exc):
+            if not issubclass(type(exc), Exception) and is_callers_own(exc):
                 raise
         finally:
             self.end(value, error, outcome)

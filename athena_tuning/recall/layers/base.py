@@ -66,7 +66,7 @@ class Layer(Protocol):
         """Return what fits best. May be a coroutine function.
 
         Args:
-            query: the text (it is a ``str``) with ``scope``, ``query_type`` and ``context``.
+            query: the text (it is a ``str``) with ``scope``, ``query_type``, ``context`` and ``when``.
             k: how many at most.
             deadline: ``time.monotonic()`` at which the answer is of no more use.
 

@@ -13,6 +13,7 @@ from athena_tuning.recall.items import LayerQuery, half_character
 from athena_tuning.recall.layers.memory_file import MemoryFile
 from athena_tuning.recall.layers.query_terms import match_any
 from athena_tuning.recall.layers.rows import COLUMNS, neighbours, record, within, words
+from athena_tuning.recall.time_focus import AGES, WIDER
 
 WEIGHTS = "1.0, 0.4, 0.3, 0.4"
 """What a word counts in an item's text, around it, in its date, in its names."""
@@ -25,7 +26,7 @@ _STEP_PAGES = 500
 """Pages of 4 kB that a transaction writes at most to join parts of an index."""
 
 _WIDER = 8
-"""Times as many items that are looked at while fewer than two thirds of those wanted say different things."""
+"""Times as many items that are looked at while fewer than those wanted say different things."""
 
 _MOST_LOOKED_AT = 1000
 
@@ -35,7 +36,8 @@ class TextLayer:
 
     Beside its own words an item is found, at less weight, by the words of the items before and after it in
     the same scope (an answer seldom repeats its question), by its date as people write it, and by its speaker
-    and the names in it. An item that says what a better one says comes after all others.
+    and the names in it. An item that says what a better one says comes after all others. Where the question
+    is about a time, items of it rank higher (``TimeFocus``).
 
     Args:
         file: where the items are.
@@ -66,15 +68,20 @@ class TextLayer:
 
     def search(self, query: LayerQuery, k: int, deadline: float) -> list[dict[str, Any]]:
         """Return the ``k`` best items. See ``Layer``."""
+        if query.when is None:
+            return self._find(query, k, deadline)
+        return query.when.order(self._find(query, max(k * WIDER, AGES), deadline))[:k]
+
+    def _find(self, query: LayerQuery, k: int, deadline: float) -> list[dict[str, Any]]:
         match = match_any(query)
         if match is None or half_character(query.scope or ""):
             return []
         looked_at = k * self._looks
         rows = self._rows(match, looked_at, query.scope, deadline)
-        while len(rows) == looked_at < _MOST_LOOKED_AT and len({row[1:3] for row in rows}) * 3 < k * 2:
+        while len(rows) == looked_at < _MOST_LOOKED_AT and len({row[1:3] for row in rows}) < k:
             looked_at *= _WIDER
             rows = self._rows(match, looked_at, query.scope, deadline)
-        return [record(self.name, row) for row in (rows if len(rows) <= k else _copies_last(rows)[:k])]
+        return [record(self.name, row) for row in _copies_last(rows)[:k]]
 
     def _rows(self, match: str, k: int, scope: str | None, deadline: float) -> list[tuple[Any, ...]]:
         if scope is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -76,6 +76,11 @@ class ContentionLaw:
         return low[1]
 
     @property
+    def shape(self) -> Hashable:
+        """What ``factor`` follows from: laws of the same shape slow down alike."""
+        return self.sigma, self.kappa, self.knees, self.rest
+
+    @property
     def largest(self) -> int:
         """Largest n that was seen often enough."""
         return self.known[-1] if self.known else 1
@@ -89,6 +94,35 @@ class ContentionLaw:
     def trusted(self) -> int:
         """Largest n that the law may be asked for."""
         return max(self.largest + 1, int(self.largest * CONTENTION.trust))
+
+
+@dataclass(frozen=True, slots=True)
+class PossibleLaw:
+    """A law as it could be: outside the n that were seen nothing speaks for any way in which it goes on.
+
+    Attributes:
+        law: inside.
+        tilt: the law is n^tilt times as steep.
+        goes_on: outside, "law": as it says, though beyond what it may be asked capacity stays what it was;
+            "free": no task costs more than at the last n that was seen; "full": the capacity at that n is
+            all there is.
+    """
+
+    law: ContentionLaw
+    tilt: float = 0.0
+    goes_on: str = "law"
+
+    def __call__(self, n: float) -> float:
+        """Return f(n)."""
+        return self.factor(n)
+
+    def factor(self, n: float) -> float:
+        """Return f(n)."""
+        law, low = self.law, self.law.known[0] if self.law.known else 1
+        high = law.trusted if self.goes_on == "law" else law.largest
+        inside = min(max(n, low if self.goes_on != "law" else 1), high)
+        beyond = n / inside if self.goes_on == "full" or (self.goes_on == "law" and n > high) else 1.0
+        return law.factor(inside) * beyond * float(n**self.tilt)
 
 
 def capacity(limit: int, work: Mapping[str, float], laws: Mapping[str, ContentionLaw]) -> float:
@@ -130,6 +164,18 @@ class Contention:
     def drawn(self, rng: np.random.Generator) -> Mapping[str, ContentionLaw]:
         """Return the laws as they could have come out by chance (a parametric bootstrap)."""
         return _laws(self.curve and self.curve.drawn(rng))
+
+    def possible(self, rng: np.random.Generator, number: int) -> Mapping[str, PossibleLaw]:
+        """Return laws as they could be: drawn by chance, tilted, and gone on with outside what was seen.
+
+        Args:
+            rng: of the draw.
+            number: of every four, two go on as the law does, one as if no further task cost anything, one as
+                if no further task got anything more done.
+        """
+        tilt = rng.normal(0.0, CONTENTION.tilt)
+        goes_on = ("law", "free", "law", "full")[number % 4]
+        return {layer: PossibleLaw(law, tilt, goes_on) for layer, law in self.drawn(rng).items()}
 
     @property
     def trusted(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -112,7 +113,7 @@ def unpacked_recalls(columns: RecallColumns) -> tuple[MeasuredRecall, ...]:
     return tuple(
         MeasuredRecall(
             began,
-            began + latency / 1000,
+            began + latency / 1000 if latency < math.inf else began,
             columns.types[kind],
             "",
             hit=False,

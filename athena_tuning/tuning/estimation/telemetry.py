@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -11,13 +11,16 @@ import numpy as np
 
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
 from athena_tuning.tuning.estimation.concurrency_levels import Levels, time_beside
-from athena_tuning.tuning.estimation.contention import Contention, ContentionLaw
+from athena_tuning.tuning.estimation.contention import Contention, ContentionLaw, PossibleLaw
 from athena_tuning.tuning.settings import TELEMETRY
 from athena_tuning.tuning.trace import Arrival, Trace
 
 
 class MeasuredRecall(NamedTuple):
-    """One recall that was measured. Times are Unix seconds, ``latency_ms`` includes queue waits."""
+    """One recall that was measured. Times are Unix seconds, ``latency_ms`` includes queue waits.
+
+    One that was refused has no tasks, an infinite latency, and ended as it began.
+    """
 
     began: float
     ended: float
@@ -31,20 +34,25 @@ class MeasuredRecall(NamedTuple):
 
     @property
     def bad(self) -> bool:
-        """Whether it failed, or its answer was partial."""
+        """Whether it failed, its answer was partial, or it was refused."""
         return self.partial or not self.success
+
+    @property
+    def refused(self) -> bool:
+        """Whether it was turned away unserved."""
+        return self.partial and not self.success
 
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
-    """The newest recalls that asked layers, and what is known of contention. A value.
+    """The newest recalls that asked layers or were refused, and what is known of contention. A value.
 
     Recalls that the cache answered are not in it: they say nothing about layers, and a load of nothing else
     must not push out those that do.
 
     Attributes:
         recalls: in the order in which they were read, up to 4,000 of them and 10,000 tasks.
-        position: recalls that asked layers, ever.
+        position: of such recalls, ever.
         contention: learned from the tasks of all but the newest.
         learned: recalls that it was learned from.
         tasks: of the recalls that are kept.
@@ -58,7 +66,8 @@ class Telemetry:
 
     def after(self, records: Iterable[QueryMetrics]) -> Telemetry:
         """Return the telemetry after more recalls, in the order in which they ended."""
-        came = [recall for recall in map(measured, records) if recall is not None and recall.tasks]
+        read = [recall for recall in map(measured, records) if recall is not None]
+        came = [recall for recall in read if recall.tasks or recall.refused]
         if not came:
             return self
         recalls = (*self.recalls, *came)
@@ -90,36 +99,50 @@ class Telemetry:
         return self.contention.laws
 
 
-def trace_of(recalls: Iterable[MeasuredRecall], laws: Mapping[str, ContentionLaw]) -> Trace:
+def trace_of(
+    recalls: Iterable[MeasuredRecall], laws: Mapping[str, ContentionLaw] | Mapping[str, PossibleLaw]
+) -> Trace:
     """Return recalls as a trace: arrivals as they were, works freed from contention.
 
     A task's own work is what it got done: the time beside each number of others, divided by the law there.
+    A recall that was refused would have worked as the last one of its type did that was served.
     """
     order = sorted(recalls, key=lambda recall: recall.began)
     if not order:
         return Trace(())
-    tasks = [(recall, task) for recall in order for task in recall.tasks]
-    beside = time_beside(*_spans(tasks))
+    begin = order[0].began
+    arrivals = [
+        Arrival(recall.began - begin, recall.query_type, tasks)
+        for recall, tasks in zip(order, _works(order, laws), strict=True)
+    ]
+    return Trace(tuple(arrivals))
+
+
+def _works(
+    order: Sequence[MeasuredRecall], laws: Mapping[str, ContentionLaw] | Mapping[str, PossibleLaw]
+) -> Iterator[tuple[tuple[str, float], ...]]:
+    """Yield each recall's layers with their own works in seconds."""
+    each = [(recall, task) for recall in order for task in recall.tasks]
+    beside = time_beside(*_spans(each))
     numbers = range(1, beside.shape[1] + 1)
     speed = {layer: np.array([1 / law.factor(n) for n in numbers]) for layer, law in laws.items()}
     alone = np.ones(len(numbers))
-    rates = np.array([speed.get(task.layer, alone) for _, task in tasks])
+    rates = np.array([speed.get(task.layer, alone) for _, task in each]).reshape(len(each), -1)
     works = iter((beside * rates).sum(axis=1).tolist())
-    begin = order[0].began
-    return Trace(
-        tuple(
-            Arrival(
-                recall.began - begin,
-                recall.query_type,
-                tuple((task.layer, next(works)) for task in recall.tasks),
-            )
-            for recall in order
-        )
-    )
+    own = [tuple((task.layer, next(works)) for task in recall.tasks) for recall in order]
+    latest = {recall.query_type: own[i] for i, recall in reversed([*enumerate(order)]) if own[i]}
+    for recall, tasks in zip(order, own, strict=True):
+        if tasks:
+            latest[recall.query_type] = tasks
+        yield latest.get(recall.query_type, ()) if recall.refused else tasks
 
 
 def measured(m: QueryMetrics) -> MeasuredRecall | None:
-    """Return a recall that says what it took and whether it succeeded, else None; tasks need a time."""
+    """Return a recall that was refused, or says what it took and whether it succeeded; else None."""
+    if m.refused and math.isfinite(m.timestamp):
+        return MeasuredRecall(
+            m.timestamp, m.timestamp, m.query_type, m.query_text, False, False, True, math.inf, ()
+        )
     if m.latency_ms is None or m.success is None or not math.isfinite(m.timestamp + m.latency_ms):
         return None
     return MeasuredRecall(

@@ -18,6 +18,9 @@ from athena_tuning.tuning.policies.canary import Canary, Judge, Judgement, Rates
 from athena_tuning.tuning.settings import ADVISORS, CANARY
 from athena_tuning.tuning.slices import run_through
 
+SHARED = frozenset({"max_concurrent", "overload_after_seconds", "overload_wait_seconds"})
+"""What all types have in common, whatever configs of their own say: slots, and the queue for them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Advice:
@@ -106,10 +109,10 @@ class AdvisorJudge(Judge):
         harm = told if trial.before.fell(since) else self._advisor.harm(evidence, trial.made)
         observed = _slot_change(trial.before, since) if trial.made.predicted is not None else None
         if harm is not None:
-            return Judgement(Verdict.BAD, harm, since.recalls, observed), trial
+            return Judgement(Verdict.BAD, harm, since.recalls, observed, measure="slot time"), trial
         if since.recalls < self._advisor.trial and position - trial.position < 4 * ADVISORS.pace:
             return Judgement(Verdict.OPEN), trial
-        return Judgement(Verdict.GOOD, told, since.recalls, observed), trial
+        return Judgement(Verdict.GOOD, told, since.recalls, observed, measure="slot time"), trial
 
     def key(self, config: TuningConfig, scope: str) -> str:
         """Return the advisor and the scope: whatever it wants next there has to wait."""
@@ -203,17 +206,19 @@ class AdvisorScheduler:
                 return self._decided(evidence, canary, advisor, end.value), advisor, end.value
             yield
 
-    def dressed(self, evidence: Evidence, turn: AdvisorRound, canary: Canary, made: Decision) -> Decision:
-        """Return a proposal with what the advisors hold right for its scope.
+    def reviewed(self, evidence: Evidence, turn: AdvisorRound) -> AdvisorRound:
+        """Return the round after those who may review at once have done so, where they never did."""
+        for advisor in self.advisors:
+            if advisor.at_once and advisor.name not in turn.findings:
+                found = run_through(advisor.review(evidence, turn.found(advisor)))
+                turn = replace(turn, findings={**turn.findings, advisor.name: found})
+        return turn
 
-        Those that may, review at once where they never did; the others say what their last review came to.
-        """
+    def dressed(self, evidence: Evidence, turn: AdvisorRound, canary: Canary, made: Decision) -> Decision:
+        """Return a proposal with what the advisors hold right for its scope, by their last reviews."""
         after, reasons = made.after, made.reasons
         for advisor in self.advisors:
-            found = turn.found(advisor)
-            if advisor.at_once and advisor.name not in turn.findings:
-                found = run_through(advisor.review(evidence, found))
-            advice = self._advice(evidence, canary, advisor, found, made.scope)
+            advice = self._advice(evidence, canary, advisor, turn.found(advisor), made.scope)
             if advice is not None:
                 after, reasons = replace(after, **advice.values), (*reasons, *advice.reasons)
         action = Action.CHANGE if made.action is Action.KEEP and after != made.before else made.action
@@ -281,7 +286,7 @@ def followers(policy: Policy, evidence: Evidence, made: Decision) -> tuple[Decis
     """
     if made.scope != "all":
         return ()
-    names = set(made.before.changes_to(made.after)) - {"max_concurrent"}
+    names = set(made.before.changes_to(made.after)) - SHARED
     changes = []
     for query_type, version in evidence.configs.by_type.items():
         after = replace(version.config, **{name: getattr(made.after, name) for name in names})
@@ -297,4 +302,4 @@ def _slot_change(before: Rates, since: Rates) -> float | None:
 
 
 def _bad(rates: Rates) -> str:
-    return f"{rates.bad / max(rates.recalls, 1):.1%} of {rates.recalls} recalls failed or partial"
+    return f"{rates.bad / max(rates.recalls, 1):.1%} of {rates.recalls} recalls failed, partial or refused"

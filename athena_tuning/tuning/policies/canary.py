@@ -26,7 +26,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Recalls that asked layers, those of them that failed or were partial, and their mean slot time (ms)."""
+    """Recalls, those that failed, were partial or refused, and the mean slot time of those served (ms)."""
 
     recalls: int = 0
     bad: int = 0
@@ -37,10 +37,11 @@ class Rates:
         """Return the rates of the recalls of a scope."""
         chosen = [recall for recall in recalls if scope in ("all", recall.query_type)]
         held = sum(task.service_ms for recall in chosen for task in recall.tasks)
-        return cls(len(chosen), sum(recall.bad for recall in chosen), held / max(len(chosen), 1))
+        served = len(chosen) - sum(recall.refused for recall in chosen)
+        return cls(len(chosen), sum(recall.bad for recall in chosen), held / max(served, 1))
 
     def fell(self, since: Rates) -> bool:
-        """Whether failures and partial answers have become more frequent, beyond what is allowed and chance.
+        """Whether failed, partial and refused recalls are more frequent, beyond what is allowed and chance.
 
         Three standard errors of the difference on top of 0.01; with fewer than 20 recalls, never.
         """
@@ -64,6 +65,7 @@ class Trial:
         before: rates by then.
         looks: looks that were taken.
         looked_at: recalls by the last of them.
+        since: Unix seconds since which what was before had been in force.
     """
 
     made: Decision
@@ -73,6 +75,7 @@ class Trial:
     before: Rates
     looks: int = 0
     looked_at: int = 0
+    since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class Judgement:
         why: for a person.
         samples: recalls it rests on.
         observed: what happened, as a log ratio; None where nothing was measured.
+        measure: of what: "latency", "capacity" or "slot time".
         low: lower end of its interval.
         high: upper end; below 0 the change is surely better, and what was before is not tried again.
         alarm: more failures than before: nothing else is to be tried for a while.
@@ -96,6 +100,7 @@ class Judgement:
     low: float = math.nan
     high: float = math.nan
     alarm: bool = False
+    measure: str = "latency"
 
 
 class Judge(ABC):
@@ -178,6 +183,12 @@ class Canary:
         judgement, trial = judge.judge(evidence, trial)
         if judgement.verdict is Verdict.OPEN:
             return self.begun(trial), None
+        return self.concluded(policy, evidence, judge, trial, judgement)
+
+    def concluded(
+        self, policy: Policy, evidence: Evidence, judge: Judge, trial: Trial, judgement: Judgement
+    ) -> tuple[Canary, Decision]:
+        """End a trial by a judgement: return what follows, and the decision that confirms or takes back."""
         end = self._confirmed if judgement.verdict is Verdict.GOOD else self._rolled_back
         following, after, fields = end(evidence, judge, judgement, trial)
         made = trial.made
@@ -188,6 +199,7 @@ class Canary:
             after,
             predicted=made.predicted,
             observed=judgement.observed,
+            measure=judgement.measure if judgement.observed is not None else "",
             verdict_on=made.decision_id,
             **fields,
         )

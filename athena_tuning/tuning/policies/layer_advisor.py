@@ -40,6 +40,7 @@ class LayerAdvisor(Advisor):
     go, but not both. Of several the one that takes most slot time goes first.
 
     *In*: recalls that explore show that a layer that is not asked would surely be a good part of the answer.
+    Where the others surely agree on enough without it, mostly, it is added to the second round.
 
     *Second round*: what the layer alone finds is hardly a part of the answer, and without it the others agree
     on enough in most recalls. Then it is asked only where they do not. At least two layers that are asked

@@ -25,6 +25,7 @@ class Change:
         why: what was seen, for a person.
         rule: the rule that says so.
         back: whether it takes back what was decided.
+        waiting: those of the layers that are to wait for the second round from the start.
     """
 
     parameter: str
@@ -33,6 +34,7 @@ class Change:
     why: str
     rule: str
     back: bool = False
+    waiting: tuple[str, ...] = ()
 
     def sets(self, config: TuningConfig) -> dict[str, frozenset[str]]:
         """Return the parts of ``config`` that become others.
@@ -48,6 +50,7 @@ class Change:
         if self.parameter == "skipped_layers" and not self.back:
             sets["extra_layers"] -= about
             sets["second_round"] -= about
+        sets["second_round"] |= frozenset(self.waiting)
         return {name: layers for name, layers in sets.items() if layers != getattr(config, name)}
 
 
@@ -132,7 +135,8 @@ def _lacking(
 ) -> Change | None:
     """Return layers that are not asked and would be a good part of the answer.
 
-    A small part that others hardly confirm, where they agree on enough, is no reason to ask.
+    A small part that others hardly confirm, where they agree on enough, is no reason to ask. What is asked
+    where the others surely agree on enough, mostly, is asked where they do not, if the strategy has time.
     """
     asked = config.extra_layers | config.skipped_layers | config.second_round
     least = LAYERS.worth_a_call[strategy]
@@ -150,7 +154,12 @@ def _lacking(
     parts = ", ".join(f"{layer} {values[layer].beside.mean:.0%}" for layer in layers)
     why = f"beside what {query_type} asks, {parts} of the answer would be theirs"
     rule = f"asked where it would surely be more than {least:.0%} of answers"
-    return Change("extra_layers", tuple(layers), "Add", why, rule)
+    waiting = []
+    if strategy in LAYERS.sole_part:
+        waiting = [layer for layer in layers if values[layer].spared.lower > LAYERS.spared]
+    if waiting:
+        why += f"; the others mostly agree, so that {' and '.join(waiting)} can wait"
+    return Change("extra_layers", tuple(layers), "Add", why, rule, waiting=tuple(waiting))
 
 
 def _negligible(

@@ -13,6 +13,7 @@ import numpy as np
 from athena_tuning.model import Action, ConfigVersion, Decision, Reason, TuningConfig, TuningStrategy
 from athena_tuning.tuning.estimation.telemetry import MeasuredRecall, Telemetry, trace_of
 from athena_tuning.tuning.evidence import Evidence
+from athena_tuning.tuning.policies.admission_advisor import AdmissionAdvisor
 from athena_tuning.tuning.policies.advisors import Advisor, AdvisorRound, AdvisorScheduler, followers
 from athena_tuning.tuning.policies.base import (
     Finding,
@@ -23,7 +24,7 @@ from athena_tuning.tuning.policies.base import (
     changes_in_words,
     decision,
 )
-from athena_tuning.tuning.policies.canary import Canary, Rates, Trial
+from athena_tuning.tuning.policies.canary import Canary, Judgement, Rates, Trial, Verdict
 from athena_tuning.tuning.policies.layer_advisor import LayerAdvisor
 from athena_tuning.tuning.policies.load_advisor import LoadAdvisor
 from athena_tuning.tuning.policies.paired_comparison import PairedComparison
@@ -89,7 +90,7 @@ class Searched:
 
 @dataclass(frozen=True, slots=True)
 class ModelMemory:
-    """What the model policy remembers from one step to the next."""
+    """What the model policy remembers between steps; ``changed_at``: recalls by each recent change."""
 
     canary: Canary = field(default_factory=Canary)
     limit: LimitInForce = field(default_factory=LimitInForce)
@@ -98,6 +99,7 @@ class ModelMemory:
     advisors: AdvisorRound = field(default_factory=AdvisorRound)
     announced: Announcement | None = None
     searched: Searched | None = None
+    changed_at: tuple[int, ...] = ()
 
 
 class ModelPolicy(Policy):
@@ -129,7 +131,7 @@ class ModelPolicy(Policy):
     memory = ModelMemory
 
     def __init__(self, *, seed: int = 0, advisors: Sequence[Advisor] | None = None) -> None:
-        everyone = (TimeoutAdvisor(seed=seed), LayerAdvisor(), LoadAdvisor())
+        everyone = (TimeoutAdvisor(seed=seed), LayerAdvisor(), LoadAdvisor(), AdmissionAdvisor())
         self._advisors = AdvisorScheduler(self, everyone if advisors is None else advisors)
         self._paired = PairedComparison()
         self._rules = RulePolicy()
@@ -144,6 +146,14 @@ class ModelPolicy(Policy):
         """Whether the rules are asked."""
         return evidence.telemetry.position < REVIEW.first and self._rules.due(evidence)
 
+    def prepared(self, evidence: Evidence) -> Evidence:
+        """Return the evidence with what advisors that review at once say: the same for all scopes."""
+        memory: ModelMemory = evidence.memory
+        if evidence.telemetry.position < REVIEW.first:
+            return evidence
+        reviewed = self._advisors.reviewed(evidence, memory.advisors)
+        return replace(evidence, memory=replace(memory, advisors=reviewed))
+
     def propose(self, evidence: Evidence, scope: str = "all") -> Decision:
         """Return what the last search says, or one in one go over fewer recalls; below 150, what rules do.
 
@@ -153,7 +163,8 @@ class ModelPolicy(Policy):
         if evidence.telemetry.position < REVIEW.first:
             return self._rules.propose(evidence, scope)
         made = self._conclusion(evidence, self._searched(evidence).results[evidence.strategy], scope)
-        return self._advisors.dressed(evidence, memory.advisors, memory.canary, made)
+        turn = self._advisors.reviewed(evidence, memory.advisors)
+        return self._advisors.dressed(evidence, turn, memory.canary, made)
 
     def least(self, evidence: Evidence) -> int:
         """Return the recalls from which it searches; without telemetry, what the rules need."""
@@ -244,6 +255,8 @@ class ModelPolicy(Policy):
         """Put the change on trial."""
         memory: ModelMemory = evidence.memory
         canary, at = memory.canary, evidence.telemetry.position
+        recent = tuple(n for n in memory.changed_at if at - n < REVIEW.within)
+        memory = replace(memory, changed_at=(*recent, at))
         advised = self._advisors.trial(evidence, made, version)
         if advised is not None:
             return replace(memory, canary=canary.begun(advised))
@@ -257,7 +270,8 @@ class ModelPolicy(Policy):
                 key = self._paired.key(made.before, "all")
                 canary = canary.banned(key, at, self._paired.first_ban)
             rates = Rates.of(evidence.telemetry.newest(1000))
-            canary = canary.begun(Trial(made, self._paired.name, version.time, at, rates))
+            trial = Trial(made, self._paired.name, version.time, at, rates, since=memory.limit.since)
+            canary = canary.begun(trial)
             memory = self._soon(evidence, memory, REVIEW.first)
         limit = memory.limit
         if made.after.max_concurrent != limit.limit:
@@ -286,12 +300,15 @@ class ModelPolicy(Policy):
             incumbent.max_concurrent,
             memory.limit.since,
             evidence.bounds,
+            strategy=evidence.strategy,
             explore=evidence.strategy is TuningStrategy.THROUGHPUT and not on_trial,
         )
         memory = replace(memory, saturation=saturation)
         if seen is None:
             return memory, None
         limit, reason = incumbent.max_concurrent, seen.reason
+        if saturation.paid is not None and reason.value == limit and on_trial:
+            return self._paid(evidence, memory, saturation.paid, reason)
         after = replace(incumbent, max_concurrent=reason.value, strategy=evidence.strategy)
         if reason.value == limit or memory.canary.holds_back(self._paired.key(after, "all"), position):
             waited = position - memory.schedule.last_at
@@ -309,6 +326,16 @@ class ModelPolicy(Policy):
             action=Action.CANARY,
             reasons=(reason,),
         )
+
+    def _paid(
+        self, evidence: Evidence, memory: ModelMemory, growth: float, reason: Reason
+    ) -> tuple[ModelMemory, Decision]:
+        """Confirm a step up that got more done: what comes later is no verdict on it."""
+        trial = memory.canary.trials[self._paired.name]
+        why = f"its slots got × {growth:.2f} done"
+        judgement = Judgement(Verdict.GOOD, why, reason.samples, math.log(growth), measure="capacity")
+        canary, made = memory.canary.concluded(self, evidence, self._paired, trial, judgement)
+        return replace(memory, canary=canary), made
 
     def _outcome(self, evidence: Evidence, memory: ModelMemory, made: Decision) -> Outcome:
         return Outcome((made, *followers(self, evidence, made)), memory)
@@ -377,7 +404,7 @@ class ModelPolicy(Policy):
                 if most < evidence.bounds.max_concurrent
                 else None,
             )
-        took = np.array([recall.latency_ms for recall in recalls if not recall.hit])
+        took = np.array([recall.latency_ms for recall in recalls if not (recall.hit or recall.refused)])
         return Searched(telemetry.position, incumbent, results, p99(took))
 
     def _conclusion(self, evidence: Evidence, result: SearchResult, scope: str) -> Decision:
@@ -421,8 +448,14 @@ def _alike(a: TuningConfig, b: TuningConfig) -> bool:
 
 
 def _known(evidence: Evidence, memory: ModelMemory, made: Decision) -> bool:
-    """Whether the same change was proposed lately and nobody has carried it out: once is enough."""
+    """Whether a change is not to be told: there were many, or nobody has carried it out since it was.
+
+    One of the changes that are allowed is left for taking the last one back.
+    """
     known, position = memory.announced, evidence.telemetry.position
+    recent = sum(position - at < REVIEW.within for at in memory.changed_at)
+    if made.action is Action.CANARY and recent >= REVIEW.changes - (not memory.saturation.taken_back):
+        return True
     if made.action is not Action.CANARY or known is None or known.before != made.before:
         return False
     again = REVIEW.repeated if known.after == made.after else REVIEW.repeated // 2
@@ -437,6 +470,9 @@ def _announced(evidence: Evidence, memory: ModelMemory, made: Decision) -> Model
 
 def _reasons(telemetry: Telemetry, after: TuningConfig, result: SearchResult) -> tuple[Reason, ...]:
     fitted = {f"slowdown_{layer}": law.factor(after.max_concurrent) for layer, law in telemetry.laws.items()}
+    if result.typical_change is not None and result.base and result.achieved:
+        fitted |= dict(zip(("latency_change", "low", "high"), result.typical_change, strict=True))
+        fitted["capacity_change"] = math.log(result.achieved.per_second / result.base.per_second)
     rule = "least objective of all simulated on the same recalls, under the fitted contention"
     return tuple(
         Reason(name, getattr(after, name), rule, fitted, result.recalls, result.bound)

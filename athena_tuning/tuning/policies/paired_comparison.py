@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from athena_tuning.model import TuningConfig, TuningStrategy
 from athena_tuning.tuning.estimation.telemetry import MeasuredRecall, trace_of
 from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.policies.canary import Judge, Judgement, Rates, Trial, Verdict
-from athena_tuning.tuning.settings import CANARY, SATURATION
+from athena_tuning.tuning.settings import CANARY, OBJECTIVE, SATURATION
 from athena_tuning.tuning.simulation.search import slowdowns
 from athena_tuning.tuning.simulation.simulator import Simulation
 
@@ -27,16 +28,21 @@ class PairedComparison(Judge):
 
     def judge(self, evidence: Evidence, trial: Trial) -> tuple[Judgement, Trial]:
         """Look for failures at every step, at log ratios when the next look is due."""
-        since = evidence.telemetry.since(trial.began)
-        rates = Rates.of(since)
+        begun = evidence.telemetry.since(trial.began)
+        rates = Rates.of(begun)
         if trial.before.fell(rates):
-            why = f"{rates.bad} of {rates.recalls} recalls failed or were partial, "
+            why = f"{rates.bad} of {rates.recalls} recalls failed, were partial or refused, "
             why += f"{trial.before.bad} of {trial.before.recalls} before"
             return Judgement(Verdict.BAD, why, alarm=True), trial
-        if not look_due(len(since), trial.looks):
+        if not look_due(len(begun), trial.looks):
             return Judgement(Verdict.OPEN), trial
-        ratios, tolerated = log_ratios(evidence, trial)
-        return judge(ratios, trial.looks, tolerated), replace(trial, looks=trial.looks + 1)
+        wanted, *kept = compared(evidence, trial)
+        judged = wanted.judged(trial.looks)
+        for promise in kept:
+            broken = promise.judged(trial.looks)
+            if broken.verdict is Verdict.BAD and judged.verdict is not Verdict.BAD:
+                judged = broken
+        return judged, replace(trial, looks=trial.looks + 1)
 
     def key(self, config: TuningConfig, scope: str) -> str:
         """Return the limit, and whether layers run side by side."""
@@ -48,12 +54,19 @@ def look_due(recalls: int, looks: int) -> bool:
     return looks < len(CANARY.looks) and recalls >= CANARY.looks[looks] * CANARY.block
 
 
-def judge(ratios: Sequence[float], looks: int, tolerated: float = CANARY.tolerated) -> Judgement:
+def judge(
+    ratios: Sequence[float],
+    looks: int,
+    tolerated: float = CANARY.tolerated,
+    before: Sequence[float] = (),
+) -> Judgement:
     """Judge a change by what its recalls took against what they would have taken without it.
 
     Block means over time, because neighbours are alike and single recalls are not independent; Student's
-    interval over the blocks; a threshold that allows for looking four times. BAD needs an interval above 0
-    and a mean above ``tolerated``; GOOD an interval below 0, or a last look that found nothing bad.
+    interval over the blocks; a threshold that allows for looking four times. What the simulator missed the
+    recalls before the change by is taken off, with its own doubt; where too few are known, it may have
+    missed them by 0.05. BAD needs an interval above 0 and a mean above ``tolerated``; GOOD an interval below
+    0, or a last look that found nothing bad.
 
     Args:
         ratios: ``ln(observed / simulated under the incumbent)`` for each recall that began after the change,
@@ -61,68 +74,127 @@ def judge(ratios: Sequence[float], looks: int, tolerated: float = CANARY.tolerat
             blamed for a queue that it inherited.
         looks: looks that were taken before.
         tolerated: mean log ratio that is no reason to go back.
+        before: the same of recalls that began under the incumbent, before the change.
 
     Returns:
         OPEN while the next look is not due.
     """
-    blocks = len(ratios) // CANARY.block
     if not look_due(len(ratios), looks):
         return Judgement(Verdict.OPEN)
-    means = np.asarray(ratios[: blocks * CANARY.block], float).reshape(blocks, CANARY.block).mean(axis=1)
-    mean = float(means.mean())
-    half = CANARY.t_look * float(means.std(ddof=1)) / math.sqrt(blocks)
-    verdict = Verdict.OPEN
-    if mean - half > 0 and mean > tolerated:
-        verdict = Verdict.BAD
-    elif mean + half < 0 or looks == len(CANARY.looks) - 1:
-        verdict = Verdict.GOOD
+    mean, error, blocks = _block_means(ratios)
+    missed, doubt, known = _block_means(before)
+    if known >= CANARY.calibrated:
+        half = CANARY.t_look * math.hypot(error, doubt)
+    else:
+        missed, half = 0.0, CANARY.t_look * error + CANARY.simulator_error
+    mean -= missed
     low, high = mean - half, mean + half
+    verdict = Verdict.OPEN
+    if low > 0 and mean > tolerated:
+        verdict = Verdict.BAD
+    elif high < 0 or looks == len(CANARY.looks) - 1:
+        verdict = Verdict.GOOD
     why = f"log ratio {mean:+.3f} ({low:+.3f} to {high:+.3f}), {blocks} blocks, against what it was before"
     return Judgement(verdict, why, len(ratios), mean, low, high)
 
 
-def log_ratios(evidence: Evidence, trial: Trial) -> tuple[list[float], float]:
-    """Return ``ln(with the change / without it)`` of each recall that began under it, and what is tolerated.
+def _block_means(ratios: Sequence[float]) -> tuple[float, float, int]:
+    """Return the mean over whole blocks of neighbours, its standard error, and how many blocks they are."""
+    blocks = len(ratios) // CANARY.block
+    if blocks < 2:
+        return 0.0, math.inf, blocks
+    means = np.asarray(ratios[: blocks * CANARY.block], float).reshape(blocks, CANARY.block).mean(axis=1)
+    return float(means.mean()), float(means.std(ddof=1)) / math.sqrt(blocks), blocks
 
-    Latency against the simulated incumbent on the same arrivals and backlog. Under THROUGHPUT, where every
-    slot is waited for, slot time over slots against the same by the law at the incumbent's limit: callers
-    that wait for their answers ask less often under a slower limit, and on those arrivals the incumbent
-    would look as if it had time to spare. The law's own error is tolerated there.
+
+class Compared(NamedTuple):
+    """Log ratios of recalls, observed to simulated under what was before: less is better.
+
+    Attributes:
+        measure: "latency", "slot time" or "capacity" (slot time over slots).
+        before: of recalls that began before the change.
+        since: of those that began under it.
+        tolerated: mean that is no reason to go back.
     """
-    since = evidence.telemetry.since(trial.began)
+
+    measure: str
+    before: list[float]
+    since: list[float]
+    tolerated: float
+
+    def judged(self, looks: int) -> Judgement:
+        """Return the judgement; of capacity what was observed has the sign of capacity."""
+        found = judge(self.since, looks, self.tolerated, self.before)
+        observed = found.observed
+        if self.measure == "capacity" and observed is not None:
+            observed = -observed
+        return replace(found, why=f"{self.measure}, {found.why}", observed=observed, measure=self.measure)
+
+
+def compared(evidence: Evidence, trial: Trial) -> list[Compared]:
+    """Return what a change is judged by under the strategy, and after it what must not break meanwhile.
+
+    LATENCY and BALANCED: latency against the simulated incumbent on the same arrivals and backlog. COST: slot
+    time likewise, while latency may grow by a quarter. THROUGHPUT where every slot is waited for: slot time
+    over slots against the same by the law at the incumbent's limit. Callers that wait for their answers ask
+    less often under a slower limit, and on those arrivals the incumbent would look as if it had time to
+    spare; the law's own error is tolerated there.
+    """
+    order = sorted(evidence.telemetry.recalls, key=lambda recall: recall.began)  # refused ones as well
+    since = [recall for recall in order if recall.began >= trial.began]
+    before = [recall for recall in order if trial.since <= recall.began < trial.began][-CANARY.compared :]
     if evidence.strategy is TuningStrategy.THROUGHPUT and _saturated(since):
-        return _by_capacity(evidence, trial, since), CANARY.law_error
-    return _by_latency(evidence, trial), CANARY.tolerated
+        slots = math.log(trial.made.before.max_concurrent / trial.made.after.max_concurrent)
+        ratios = [slots + ratio for ratio in _by_capacity(evidence, trial, since)]
+        return [Compared("capacity", _by_capacity(evidence, trial, before), ratios, CANARY.law_error)]
+    latency, slot_time = _by_simulation(evidence, trial, [*before, *since])
+    n = len(before)
+    by_latency = Compared("latency", _finite(latency[:n]), _finite(latency[n:]), CANARY.tolerated)
+    if evidence.strategy is not TuningStrategy.COST:
+        return [by_latency]
+    may_grow = math.log(OBJECTIVE.p99_may_grow[TuningStrategy.COST])
+    by_slots = Compared("slot time", _finite(slot_time[:n]), _finite(slot_time[n:]), CANARY.tolerated)
+    return [by_slots, by_latency._replace(tolerated=may_grow)]
 
 
-def _saturated(recalls: Sequence[MeasuredRecall]) -> bool:
-    tasks = [task for recall in recalls for task in recall.tasks]
-    return sum(t.queue_ms for t in tasks) >= SATURATION.waiting * sum(t.service_ms for t in tasks)
+def _finite(ratios: Sequence[float]) -> list[float]:
+    """Return the ratios of recalls that were answered, here and in the simulation: rates count the others."""
+    return [ratio for ratio in ratios if math.isfinite(ratio)]
 
 
 def _by_capacity(evidence: Evidence, trial: Trial, recalls: Sequence[MeasuredRecall]) -> list[float]:
     laws, before = evidence.telemetry.laws, trial.made.before.max_concurrent
     slow = {layer: law.factor(before) for layer, law in laws.items()}
-    order = sorted(recalls, key=lambda recall: recall.began)
-    slots = math.log(before / trial.made.after.max_concurrent)
     return [
-        slots
-        + math.log(
+        math.log(
             max(sum(task.service_ms for task in recall.tasks) / 1000, 1e-6)
             / max(sum(work * slow.get(layer, 1.0) for layer, work in arrival.tasks), 1e-6)
         )
-        for recall, arrival in zip(order, trace_of(order, laws).arrivals, strict=True)
+        for recall, arrival in zip(recalls, trace_of(recalls, laws).arrivals, strict=True)
+        if not recall.refused
     ]
 
 
-def _by_latency(evidence: Evidence, trial: Trial) -> list[float]:
-    laws, began = evidence.telemetry.laws, trial.began - CANARY.inherited_s
-    around = [recall for recall in evidence.telemetry.recalls if recall.ended >= began]
-    around.sort(key=lambda recall: recall.began)
-    before = trial.made.before
-    run = Simulation(trace_of(around, laws), before, slowdowns(laws, before.max_concurrent)).run().result()
-    return [
-        math.log(max(recall.latency_ms, 1e-3) / max(simulated, 1e-3))
-        for recall, simulated in zip(around, run.latency_ms.tolist(), strict=True)
-        if recall.began >= trial.began
-    ]
+def _by_simulation(
+    evidence: Evidence, trial: Trial, recalls: Sequence[MeasuredRecall]
+) -> tuple[list[float], list[float]]:
+    """Return the log ratios of latency and of slot time; infinite where a recall was refused."""
+    laws, before = evidence.telemetry.laws, trial.made.before
+    slow = slowdowns(laws, before.max_concurrent)
+    run = Simulation(trace_of(recalls, laws), before, slow, admission=True).run().result()
+    took = np.array([recall.latency_ms for recall in recalls])
+    held = np.array([sum(task.service_ms for task in recall.tasks) for recall in recalls])
+    with np.errstate(invalid="ignore"):
+        latency, slots = (
+            np.log(np.maximum(seen, 1e-3)) - np.log(np.maximum(simulated, 1e-3))
+            for seen, simulated in ((took, run.latency_ms), (held, run.held_ms))
+        )
+    slots[~(np.isfinite(latency))] = np.inf
+    return latency.tolist(), slots.tolist()
+
+
+def _saturated(recalls: Sequence[MeasuredRecall]) -> bool:
+    """Whether every slot is waited for."""
+    tasks = [task for recall in recalls for task in recall.tasks]
+    waits = SATURATION.waiting[TuningStrategy.THROUGHPUT]
+    return sum(t.queue_ms for t in tasks) >= waits * sum(t.service_ms for t in tasks)

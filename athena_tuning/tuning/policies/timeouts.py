@@ -141,7 +141,7 @@ class TimeoutAdvisor(Advisor):
                 if task.outcome is not TaskOutcome.ERROR:
                     times = ended if task.outcome is TaskOutcome.OK else late
                     times.setdefault(task.layer, []).append(task.service_ms)
-        tail = tail_of(sum(len(r.tasks) for r in recalls) / max(len(recalls), 1))
+        tail = tail_of(sum(len(r.tasks) for r in recalls) / max(sum(not r.refused for r in recalls), 1))
         rng = np.random.default_rng([self._seed, evidence.telemetry.position])
         layers = {}
         for layer in sorted({*ended, *late}):

@@ -12,17 +12,21 @@ from athena_tuning.model import TuningStrategy
 from athena_tuning.tuning.settings import OBJECTIVE
 from athena_tuning.tuning.simulation.simulator import SimulatedRun
 
+REFUSED_MS = 3_600_000.0
+"""What a recall that was refused counts as: later than any that is answered."""
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
     """What a config achieved on some recalls.
 
     Attributes:
-        p99_ms: of whole recalls, cache hits left out.
+        p99_ms: of whole recalls, cache hits left out; a refused one counts as an hour.
         per_second: recalls a second: the capacity, or what was really completed under saturation.
         slot_seconds: slot time per success; work that timed out is paid for too.
         success_rate: share of recalls with an answer.
         full_rate: share of recalls with every layer they asked.
+        typical_ms: geometric mean, over the same recalls as ``p99_ms``: what a trial can see.
     """
 
     p99_ms: float
@@ -30,6 +34,7 @@ class Score:
     slot_seconds: float
     success_rate: float = 1.0
     full_rate: float = 1.0
+    typical_ms: float = math.nan
 
 
 def objective(strategy: TuningStrategy, score: Score, reference: Score) -> float:
@@ -81,14 +86,14 @@ def score(run: SimulatedRun, per_second: float | None = None, first: int = 0) ->
         per_second: the capacity where it is known; else recalls completed by the time they took.
         first: leave out the recalls before this one (a warm-up).
     """
-    latency, ended = run.latency_ms[first:], run.ended[first:]
+    latency, ended = np.minimum(run.latency_ms[first:], REFUSED_MS), run.ended[first:]
     over = ~np.isnan(latency)
     n = int(over.sum())
     if not n:
         return Score(math.nan, math.nan, math.nan)
     succeeded = max(1, n - int(run.failed[first:][over].sum()))
     if per_second is None:
-        begun = ended[over] - latency[over] / 1000
+        begun = ended[over] - np.where(run.refused[first:][over], 0.0, latency[over] / 1000)
         per_second = n / max(float(ended[over].max() - begun.min()), 1e-9)
     return Score(
         p99(latency[over & ~run.hits[first:]]),
@@ -96,7 +101,13 @@ def score(run: SimulatedRun, per_second: float | None = None, first: int = 0) ->
         float(run.held_ms[first:].sum()) / 1000 / succeeded,
         succeeded / n,
         1.0 - float(run.partial[first:][over].mean()),
+        geometric_mean(latency[over & ~run.hits[first:]]),
     )
+
+
+def geometric_mean(latencies: npt.NDArray[np.float64]) -> float:
+    """Return the geometric mean, NaN without any."""
+    return float(np.exp(np.log(np.maximum(latencies, 1e-3)).mean())) if len(latencies) else math.nan
 
 
 def p99(latencies: npt.NDArray[np.float64]) -> float:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from athena_tuning.model import ConfigSet, QueryMetrics, TaskOutcome
-from athena_tuning.tuning.estimation.contention import ContentionLaw
+from athena_tuning.tuning.estimation.contention import PossibleLaw
 from athena_tuning.tuning.estimation.telemetry import MeasuredRecall, Telemetry, measured, trace_of
 from athena_tuning.tuning.settings import SEARCH, TELEMETRY, WHAT_IF
-from athena_tuning.tuning.simulation.search import Laws
 from athena_tuning.tuning.simulation.simulator import Simulation, Slowdown
 from athena_tuning.tuning.trace import Arrival, Trace
 
@@ -26,7 +24,7 @@ NEVER = 3600.0
 
 
 class SimulatedOutcome(NamedTuple):
-    """What each recall met under one config and one law; times in ms.
+    """What each recall met under one config and one law; times in ms, infinite where it was refused.
 
     ``busy_ms`` is the slot time if the limit were always reached: what capacity follows from.
     """
@@ -36,18 +34,24 @@ class SimulatedOutcome(NamedTuple):
     busy_ms: Floats
     failed: npt.NDArray[np.bool_]
     partial: npt.NDArray[np.bool_]
+    refused: npt.NDArray[np.bool_]
     limit: int
 
-    def only(self, counted: npt.NDArray[np.intp]) -> SimulatedOutcome:
-        """Return the columns of some of the recalls."""
-        return SimulatedOutcome(
-            self.latency_ms[counted],
-            self.slot_ms[counted],
-            self.busy_ms[counted],
-            self.failed[counted],
-            self.partial[counted],
-            self.limit,
-        )
+
+class Replicate(NamedTuple):
+    """Recalls as they could come again.
+
+    Attributes:
+        laws: a possible contention.
+        which: places of the recalls, in the order in which they come.
+        times: seconds at which they come.
+        works: own works of each of them under the laws.
+    """
+
+    laws: Mapping[str, PossibleLaw]
+    which: npt.NDArray[np.intp]
+    times: Floats
+    works: Works
 
 
 class RecordedWorkload:
@@ -56,17 +60,18 @@ class RecordedWorkload:
     Attributes:
         recalls: those that say what they took, oldest first.
         counted: places of those that figures are of.
-        latency_ms: what each really took.
+        latency_ms: what each really took; infinite where it was refused.
+        refused: whether those that figures are of were refused.
         seconds: time that they span.
         given_up: tasks that were given up at a timeout.
-        laws: the fitted contention, then refits of it.
-        works: own works under each of the laws.
+        contention: what is known of it.
+        recorded: the recalls as they came, under the fitted laws.
 
     Args:
         records: recalls in any order.
         scope: count recalls of this type only; "all" counts all.
         speed: bring them so many times as fast.
-        rng: of refits, and of what given-up tasks would have taken.
+        rng: of laws and recalls that are drawn, and of what given-up tasks would have taken.
 
     Raises:
         ValueError: if fewer than 50 recalls carry task telemetry, or none is of the scope's type.
@@ -77,54 +82,110 @@ class RecordedWorkload:
     ) -> None:
         newest = sorted(records, key=_ended)[-TELEMETRY.recalls :]
         telemetry = Telemetry().after(newest)
-        if len(telemetry.recalls) < WHAT_IF.least:
+        telling = sum(bool(recall.tasks) for recall in telemetry.recalls)
+        if telling < WHAT_IF.least:
             raise ValueError(
-                f"{len(telemetry.recalls)} recalls say what their layers did, and {WHAT_IF.least} are needed "
-                "to simulate"
+                f"{telling} recalls say what their layers did, and {WHAT_IF.least} are needed to simulate"
             )
-        known = sorted((r for r in map(measured, newest) if r and (r.tasks or r.hit)), key=lambda r: r.began)
-        self.recalls = known
-        self.counted = np.array([i for i, r in enumerate(known) if scope in ("all", r.query_type)], np.intp)
+        pairs = [(r, _version(m)) for r, m in zip(map(measured, newest), newest, strict=True) if r]
+        pairs = sorted((p for p in pairs if p[0].tasks or p[0].hit or p[0].refused), key=lambda p: p[0].began)
+        self.recalls = known = [recall for recall, _ in pairs]
+        self._versions = np.array([version for _, version in pairs])
+        kinds = {kind: i for i, kind in enumerate({(r.query_type, r.hit) for r in known})}
+        self._kinds = np.array([kinds[r.query_type, r.hit] for r in known])
+        self._counts = np.array([scope in ("all", r.query_type) for r in known])
+        self.counted = np.flatnonzero(self._counts)
         if not len(self.counted):
             raise ValueError(f"none of {len(known)} recalls is of type {scope}")
         self.latency_ms = np.array([r.latency_ms for r in known])
+        self.refused = np.array([known[i].refused for i in self.counted])
         self.seconds = known[-1].began - known[0].began
         self.given_up = sum(t.outcome is TaskOutcome.TIMEOUT for r in known for t in r.tasks)
-        contention = telemetry.contention
-        self.laws: list[Laws] = [contention.laws]
-        self.laws += [contention.drawn(rng) for _ in range(WHAT_IF.laws - 1)] if contention.laws else []
-        self._times = [(r.began - known[0].began) / speed for r in known]
-        self.works = [self._works(laws, rng) for laws in self.laws]
+        self.contention = telemetry.contention
+        self._rng = rng
+        began = np.array([r.began for r in known])
+        self._gaps = np.diff(began, prepend=began[0]) / speed
+        fitted = {layer: PossibleLaw(law) for layer, law in self.contention.laws.items()}
+        every = np.arange(len(known), dtype=np.intp)
+        self.recorded = Replicate(fitted, every, self._gaps.cumsum(), self._works(fitted))
 
-    def outcome(self, configs: ConfigSet, laws: Laws, works: Works) -> SimulatedOutcome:
-        """Return what the recalls meet under some configs."""
+    def under(self, version: int) -> npt.NDArray[np.bool_]:
+        """Return which of the counted recalls surely began under a config version or a later one."""
+        return self._versions[self.counted] >= version
+
+    def replicate(self, number: int) -> Replicate:
+        """Return recalls as they could come again, under another law that is possible.
+
+        Stretches of neighbours come in another order, so that a burst stays a burst; within a stretch works
+        are dealt anew among recalls of a type, so that which of them met is left to chance; and works beyond
+        the largest fiftieth of a layer's are drawn from its tail.
+        """
         n = len(self.recalls)
-        cached = [r.hit and configs.for_type(r.query_type).enable_cache for r in self.recalls]
+        size = min(n, WHAT_IF.recalls)
+        length = -(-size // WHAT_IF.blocks)
+        around = self.counted[self._rng.integers(0, len(self.counted), -(-size // length))]
+        starts = (around - self._rng.integers(0, length, len(around))).clip(0, n - length)
+        within = np.arange(length)[None, :]
+        seconds = float(self._gaps[(starts[:, None] + within).reshape(-1)[:size]].sum())
+        which = (self._after_a_pause(starts, length)[:, None] + within).reshape(-1)[:size]
+        times = self._gaps[which].cumsum()
+        times *= seconds / max(float(times[-1]), 1e-9)
+        laws = self.contention.possible(self._rng, number)
+        works = with_drawn_tails(self._works(laws), self._rng)
+        dealt = self._dealt(which, np.arange(size) // length)
+        return Replicate(laws, which, times, [works[i] for i in dealt])
+
+    def _after_a_pause(self, starts: npt.NDArray[np.intp], length: int) -> npt.NDArray[np.intp]:
+        """Return starts of stretches moved on to where nobody had asked for longer than on average.
+
+        A burst that is cut in two and put behind another one would be a burst that nobody has seen.
+        """
+        pauses = np.append(np.flatnonzero(self._gaps >= self._gaps.mean()), len(self._gaps))
+        moved = pauses[np.searchsorted(pauses, starts)]
+        return np.where(moved - starts < length, moved, starts).clip(0, len(self._gaps) - length)
+
+    def _dealt(self, which: npt.NDArray[np.intp], stretch: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+        """Return whose work each recall has: that of another of its type in its stretch."""
+        kinds = self._kinds[which]
+        places = np.lexsort((np.arange(len(which)), kinds, stretch))
+        dealt = np.empty_like(which)
+        dealt[places] = which[np.lexsort((self._rng.random(len(which)), kinds, stretch))]
+        return dealt
+
+    def outcome(self, configs: ConfigSet, replicate: Replicate) -> SimulatedOutcome:
+        """Return what the recalls of a replicate meet under some configs; those of the scope only."""
+        laws, which, times, works = replicate
+        recalls, n = [self.recalls[i] for i in which], len(which)
+        cached = [r.hit and configs.for_type(r.query_type).enable_cache for r in recalls]
         misses = [i for i in range(n) if not cached[i]]
-        trace = Trace(tuple(Arrival(self._times[i], self.recalls[i].query_type, works[i]) for i in misses))
+        trace = Trace(tuple(Arrival(float(times[i]), recalls[i].query_type, works[i]) for i in misses))
         limit = configs.default.config.max_concurrent
-        bounded = {layer: _BoundedLaw(law) for layer, law in laws.items()}
-        slow = {layer: law(limit) for layer, law in bounded.items()}
+        slow = {layer: law(limit) for layer, law in laws.items()}
         matter: dict[str, Slowdown] = {
-            layer: law for layer, law in bounded.items() if slow[layer] > SEARCH.negligible
+            layer: law for layer, law in laws.items() if slow[layer] > SEARCH.negligible
         }
-        run = Simulation(trace, configs, matter).run().result()
+        run = Simulation(trace, configs, matter, admission=True).run().result()
         no = np.zeros(n, bool)
-        outcome = SimulatedOutcome(self.latency_ms.copy(), np.zeros(n), np.zeros(n), no, no.copy(), limit)
-        outcome.latency_ms[misses], outcome.slot_ms[misses] = run.latency_ms, run.held_ms
-        outcome.failed[misses], outcome.partial[misses] = run.failed, run.partial
+        latency, slots, busy = self.latency_ms[which], np.zeros(n), np.zeros(n)
+        failed, partial, refused = no, no.copy(), no.copy()
+        latency[misses], slots[misses] = run.latency_ms, run.held_ms
+        failed[misses], partial[misses], refused[misses] = run.failed, run.partial, run.refused
         for i in misses:
-            config = configs.for_type(self.recalls[i].query_type)
+            config = configs.for_type(recalls[i].query_type)
             skipped = config.skipped_layers if config.layer_selection_enabled else frozenset()
-            outcome.busy_ms[i] = 1000 * sum(
+            busy[i] = 1000 * sum(
                 min(work * slow.get(layer, 1.0), config.timeout_for(layer))
                 for layer, work in works[i]
                 if layer not in skipped
             )
-        return outcome.only(self.counted)
+        own = self._counts[which]
+        return SimulatedOutcome(
+            latency[own], slots[own], busy[own], failed[own], partial[own], refused[own], limit
+        )
 
-    def _works(self, laws: Laws, rng: np.random.Generator) -> Works:
+    def _works(self, laws: Mapping[str, PossibleLaw]) -> Works:
         """Return each recall's layers and own works, in seconds."""
+        rng = self._rng
         missed = [recall for recall in self.recalls if recall.tasks]
         tails = _tails(missed)
         works: dict[int, tuple[tuple[str, float], ...]] = {}
@@ -144,19 +205,36 @@ class RecordedWorkload:
         return [works[id(recall)] for recall in self.recalls]
 
 
-@dataclass(frozen=True, slots=True)
-class _BoundedLaw:
-    """A law kept from running away: beyond what it may be asked, capacity stays at least what it was there.
+def with_drawn_tails(works: Works, rng: np.random.Generator) -> Works:
+    """Return the works with each layer's largest fiftieth drawn from a tail that is possible.
 
-    A refit on two or three in flight may well say sixty times slower at fifteen; nothing seen speaks for it.
+    Beyond the threshold u times are Pareto, ``P(X > x) = (u/x)^α``, with Hill's estimate of α, which k of
+    them know to ``α/√k``. What was seen ends at its largest; what comes does not. None is drawn beyond three
+    times the largest: there nothing speaks for any law.
+
+    Source: B. M. Hill, A simple general approach to inference about the tail of a distribution, 1975.
     """
+    by_layer: dict[str, list[float]] = {}
+    for recall in works:
+        for layer, work in recall:
+            if 0 < work < NEVER:
+                by_layer.setdefault(layer, []).append(work)
+    tails: dict[str, tuple[float, float, float]] = {}
+    for layer, seen in by_layer.items():
+        k = int(WHAT_IF.tail * len(seen))
+        if k >= WHAT_IF.tail_least:
+            ordered = np.sort(seen)
+            u = float(ordered[-k - 1])
+            alpha = k / max(float(np.log(ordered[-k:] / u).sum()), 1e-9)
+            tails[layer] = u, alpha * max(0.3, 1 + rng.normal() / math.sqrt(k)), 3 * float(ordered[-1])
+    return [tuple((layer, _tail_drawn(work, tails.get(layer), rng)) for layer, work in r) for r in works]
 
-    law: ContentionLaw
 
-    def __call__(self, n: float) -> float:
-        most = self.law.trusted
-        factor = self.law.factor(n)
-        return factor if n <= most else min(factor, self.law.factor(most) * n / most)
+def _tail_drawn(work: float, tail: tuple[float, float, float] | None, rng: np.random.Generator) -> float:
+    if tail is None or not tail[0] < work < NEVER:
+        return work
+    u, alpha, most = tail
+    return float(min(u * (1 - rng.random()) ** (-1 / alpha), most))
 
 
 class _Tail(NamedTuple):
@@ -210,6 +288,11 @@ def _mean_of_cut_off(seen: float, cut: float) -> float:
         else:
             high = middle
     return max(high, 1e-9)
+
+
+def _version(record: QueryMetrics) -> int:
+    """Return the config version in force when a recall began; -1 where that was another system's."""
+    return record.config_version if record.source in ("live", "load") else -1
 
 
 def _ended(record: QueryMetrics) -> float:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from athena_tuning.model import Candidate, TuningBounds, TuningConfig, TuningStrategy
 from athena_tuning.tuning.estimation.contention import ContentionLaw, capacity
 from athena_tuning.tuning.settings import SEARCH
 from athena_tuning.tuning.simulation.objective import Score, objective, score
-from athena_tuning.tuning.simulation.simulator import Simulation, Slowdown
+from athena_tuning.tuning.simulation.simulator import SimulatedRun, Simulation, Slowdown
 from athena_tuning.tuning.trace import Trace
 
 Laws = Mapping[str, ContentionLaw]
@@ -30,6 +31,8 @@ class SearchResult:
         recalls: that were simulated.
         base: what the incumbent achieved.
         achieved: what the best did; None where there is none.
+        typical_change: of the best, the log ratio of typical latency: under the fitted law, then the least
+            and the most under all laws.
     """
 
     candidates: tuple[Candidate, ...]
@@ -38,6 +41,7 @@ class SearchResult:
     recalls: int
     base: Score | None = None
     achieved: Score | None = None
+    typical_change: tuple[float, float, float] | None = None
 
 
 class Simulations:
@@ -61,6 +65,7 @@ class Simulations:
         self.refits = range(1, len(refits) + 1)
         self._laws = (laws, *refits)
         self._known: dict[tuple[TuningConfig, int, int], Score] = {}
+        self._unlimited: dict[tuple[Any, ...], tuple[int, SimulatedRun]] = {}
 
     def of(self, config: TuningConfig, law: int = 0, *, rough: bool = False) -> Scoring:
         """Return a config's score, simulated in slices if it is not known.
@@ -73,8 +78,26 @@ class Simulations:
         trace = self.rough if rough else self.trace
         key = replace(config, strategy=TuningStrategy.BALANCED), law, len(trace)
         if key not in self._known:
-            self._known[key] = yield from scored(trace, config, self._laws[law])
+            run = yield from self._run(trace, key[0], law)
+            self._known[key] = score(run, capacity(config.max_concurrent, trace.mean_work, self._laws[law]))
         return self._known[key]
+
+    def _run(self, trace: Trace, config: TuningConfig, law: int) -> Generator[int, None, SimulatedRun]:
+        """Simulate in slices, but for a limit that is not reached: the run under another such one is its."""
+        slow = slowdowns(self._laws[law], config.max_concurrent)
+        key = replace(config, max_concurrent=1), law, len(trace), frozenset(slow)
+        ample, run = self._unlimited.get(key, (math.inf, None))
+        if run is not None and config.max_concurrent >= ample:
+            return run
+        simulation = Simulation(trace, config, slow, admission=True)
+        for i in range(SEARCH.slice, len(trace), SEARCH.slice):
+            simulation.run(trace.arrivals[i].time)
+            yield SEARCH.slice
+        run = simulation.run().result()
+        yield len(trace) % SEARCH.slice or SEARCH.slice
+        if simulation.ample is not None:
+            self._unlimited[key] = simulation.ample, run
+        return run
 
 
 def candidates(incumbent: TuningConfig, bounds: TuningBounds, most: int) -> list[TuningConfig]:
@@ -138,17 +161,22 @@ def search(
         return SearchResult(near, None, bound, recalls, base)
     chosen = min(top, key=lambda c: _distance(c, incumbent))
     explained: list[Candidate] = []
+    achieved = yield from simulations.of(chosen)
+    typical = [math.log(achieved.typical_ms / base.typical_ms)]
     for config in _three(chosen, values):
         predicted = next(v for v, c in values if c is config)
         spread = [predicted]
         for other in refits if config is chosen else ():
             reference = yield from simulations.of(incumbent, other)
-            achieved = yield from simulations.of(config, other)
-            spread.append(objective(strategy, achieved, reference))
+            under = yield from simulations.of(config, other)
+            spread.append(objective(strategy, under, reference))
+            typical.append(math.log(under.typical_ms / reference.typical_ms))
         explained.append(Candidate(config, predicted, min(spread), max(spread)))
     best = explained[0] if explained[0].high < -gain / 2 else None
-    achieved = yield from simulations.of(chosen)
-    return SearchResult(tuple(explained), best, bound, recalls, base, achieved if best else None)
+    if best is None:
+        return SearchResult(tuple(explained), None, bound, recalls, base)
+    change = typical[0], min(typical), max(typical)
+    return SearchResult(tuple(explained), best, bound, recalls, base, achieved, change)
 
 
 def _finalists(
@@ -162,29 +190,14 @@ def _finalists(
     return [config for *_, config in sorted(values, key=lambda v: v[:2])[: SEARCH.finalists]]
 
 
-def scored(trace: Trace, config: TuningConfig, laws: Laws) -> Scoring:
-    """Simulate a trace in slices and score it; what X means is the capacity at the config's limit."""
-    simulation = Simulation(trace, config, slowdowns(laws, config.max_concurrent))
-    for i in range(SEARCH.slice, len(trace), SEARCH.slice):
-        simulation.run(trace.arrivals[i].time)
-        yield SEARCH.slice
-    run = simulation.run().result()
-    yield len(trace) % SEARCH.slice or SEARCH.slice
-    return score(run, capacity(config.max_concurrent, mean_work(trace), laws))
-
-
-def mean_work(trace: Trace) -> dict[str, float]:
-    """Return own work of the mean recall in seconds, by layer."""
-    total: dict[str, float] = {}
-    for recall in trace.arrivals:
-        for layer, work in recall.tasks:
-            total[layer] = total.get(layer, 0.0) + work
-    return {layer: work / len(trace) for layer, work in total.items()}
-
-
 def slowdowns(laws: Laws, limit: int) -> dict[str, Slowdown]:
-    """Return the laws that matter up to ``limit``; one within 2 % of 1 costs time and changes nothing."""
-    return {layer: law.factor for layer, law in laws.items() if law.factor(limit) > SEARCH.negligible}
+    """Return the laws that matter up to ``limit``; one within 2 % of 1 costs time and changes nothing.
+
+    Layers that slow down alike get the same law: a simulation takes as long as there are different ones.
+    """
+    different = {law.shape: law.factor for law in laws.values()}
+    matter = {shape: factor for shape, factor in different.items() if factor(limit) > SEARCH.negligible}
+    return {layer: matter[law.shape] for layer, law in laws.items() if law.shape in matter}
 
 
 def _three(chosen: TuningConfig, values: Sequence[tuple[float, TuningConfig]]) -> list[TuningConfig]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from athena_tuning.model import ConfigSet, QueryMetrics, TuningStrategy
 from athena_tuning.tuning.settings import WHAT_IF
-from athena_tuning.tuning.simulation.objective import Score, objective
+from athena_tuning.tuning.simulation.objective import REFUSED_MS, Score, objective
 from athena_tuning.tuning.simulation.replay import RecordedWorkload, SimulatedOutcome
 
 Floats = npt.NDArray[np.float64]
@@ -44,6 +44,8 @@ class Outcome:
         per_second: recalls a second that the layers could serve at most, at this limit.
         slot_ms: slot time for each answered recall.
         full_rate: share of recalls with every layer that they asked.
+        refused_rate: share of recalls that would be refused. Percentiles are of the others; changes count a
+            refused one as an hour.
         p99_change: log ratio to the base, on the same recalls.
         typical_change: likewise, of the geometric mean of latencies: what a live comparison can see.
         capacity_change: likewise, of ``per_second``.
@@ -60,6 +62,7 @@ class Outcome:
     per_second: Estimate
     slot_ms: Estimate
     full_rate: Estimate
+    refused_rate: Estimate
     p99_change: Estimate
     typical_change: Estimate
     capacity_change: Estimate
@@ -86,7 +89,7 @@ class WhatIf:
         strategy: what ``gain`` is measured by.
         recalls: recalls that were simulated.
         seconds: time that they span.
-        measured_p99_ms: what they really took, under whatever was in force then.
+        measured_p99_ms: what those of them really took that were answered, under whatever was in force then.
         given_up: tasks that were given up at a timeout. How long they would have taken is an estimate.
         trusted: largest limit that the contention law may be asked for.
     """
@@ -137,10 +140,12 @@ def what_if(
 ) -> Steps:
     """Simulate recorded recalls under some configs and under others.
 
-    Arrivals are as recorded, works are freed from contention by the fitted law, and every config runs on the
-    same recalls. Intervals come from two doubts together: the law (refits on what could have been seen) and
-    the recalls (a bootstrap of blocks). A recall that the cache answered stays answered where a config has
-    the cache on; where it is off, it works as a like one did that was not in the cache.
+    Works are freed from contention by the fitted law, and every config runs on the same recalls: as they
+    were recorded, and as they could come again under laws that are possible (``RecordedWorkload.replicate``).
+    Figures are those of the recorded ones; changes are means over all. Intervals hold what replicates differ
+    by and, as far as the base was in force, what the simulation of it misses the measurement by. A recall
+    that the cache answered stays answered where a config has the cache on; where it is off, it works as a
+    like one did that was not in the cache.
 
     Where it misleads: how long a task would have taken that was given up is an estimate (a tail of those
     that came back, and the rest never); layers that were not asked cannot be asked here; a limit beyond
@@ -162,22 +167,26 @@ def what_if(
     if not (math.isfinite(speed) and speed > 0):
         raise ValueError(f"speed must be above 0, not {speed}")
     workload = RecordedWorkload(records, scope, speed, np.random.default_rng(seed))
-    runs: dict[str, list[SimulatedOutcome]] = {}
+    replicates = [workload.replicate(i) for i in range(WHAT_IF.replicates)]
     cases = {"": base, **others}
-    for done, name in enumerate(cases):
-        runs[name] = []
-        for i, laws in enumerate(workload.laws):
-            runs[name].append(workload.outcome(cases[name], laws, workload.works[i]))
-            yield (done + (i + 1) / len(workload.laws)) / len(cases)
+    figures: dict[str, Floats] = {}
+    error = (0.0, 0.0)
+    for done, (name, configs) in enumerate(cases.items()):
+        rows = []
+        for i, replicate in enumerate((workload.recorded, *replicates)):
+            run = workload.outcome(configs, replicate)
+            rows.append(_figures(run))
+            if not name and not i:
+                error = _error(workload, run, base.default.version) if speed == 1.0 else error
+            yield (done + (i + 1) / (len(replicates) + 1)) / len(cases)
+        figures[name] = np.array(rows).T
     wanted = strategy or base.default.config.strategy
-    draws = _draws(len(workload.counted), np.random.default_rng([seed, 1]))
-    figures = {name: _figures(outcomes, draws) for name, outcomes in runs.items()}
-    trusted = max((law.trusted for law in workload.laws[0].values()), default=2)
-
+    trusted = workload.contention.trusted
     reach = max(trusted, base.default.config.max_concurrent)
 
     def outcome(name: str) -> Outcome:
-        return _outcome(name, cases[name], figures[name], figures[""], wanted, reach)
+        doubts = error if cases[name] != base or not name else (0.0, 0.0)
+        return _outcome(name, cases[name], figures[name], figures[""], wanted, reach, *doubts)
 
     return WhatIf(
         outcome(""),
@@ -185,82 +194,129 @@ def what_if(
         wanted,
         len(workload.counted),
         workload.seconds,
-        float(_percentile(workload.latency_ms[None, workload.counted], 0.99)[0]),
+        _percentile(workload.latency_ms[workload.counted][~workload.refused], 0.99),
         workload.given_up,
         trusted,
     )
 
 
-def _figures(runs: Sequence[SimulatedOutcome], draws: npt.NDArray[np.intp]) -> Floats:
-    """Return figures × (1 + all resamples); the first column is the fitted law on all recalls."""
-    plain = _of(runs[0], np.arange(draws.shape[1])[None, :])
-    per_law = -(-len(draws) // len(runs))
-    parts = [_of(run, draws[i * per_law : (i + 1) * per_law]) for i, run in enumerate(runs)]
-    return np.concatenate([plain, *parts], axis=1)
-
-
-def _of(run: SimulatedOutcome, index: npt.NDArray[np.intp]) -> Floats:
-    latency = run.latency_ms[index]
-    succeeded = np.maximum(1, (~run.failed[index]).sum(axis=1))
+def _figures(run: SimulatedOutcome) -> Floats:
+    latency = np.minimum(run.latency_ms, REFUSED_MS)
+    answered = run.latency_ms[~run.refused]
+    succeeded = max(1, int((~run.failed).sum()))
     return np.array(
         [
-            _percentile(latency, 0.5),
-            _percentile(latency, 0.95),
+            _percentile(answered, 0.5),
+            _percentile(answered, 0.95),
+            _percentile(answered, 0.99),
+            np.log(np.maximum(latency, 1e-3)).mean(),
+            1000 * run.limit / max(run.busy_ms.mean(), 1e-9),
+            run.slot_ms.sum() / succeeded,
+            1.0 - run.failed.mean(),
+            1.0 - (run.partial | run.refused).mean(),
+            run.refused.mean(),
             _percentile(latency, 0.99),
-            np.log(np.maximum(latency, 1e-3)).mean(axis=1),
-            1000 * run.limit / np.maximum(run.busy_ms[index].mean(axis=1), 1e-9),
-            run.slot_ms[index].sum(axis=1) / succeeded,
-            1.0 - run.failed[index].mean(axis=1),
-            1.0 - run.partial[index].mean(axis=1),
         ]
     )
 
 
+def _error(workload: RecordedWorkload, run: SimulatedOutcome, version: int) -> tuple[float, float]:
+    """Return by how much, as log ratios, simulated latencies miss those that were measured under the base.
+
+    The geometric mean and p99 of recalls that began under it; 0 where fewer than 50 are known to have.
+    """
+    under = workload.under(version)
+    if under.sum() < WHAT_IF.least:
+        return 0.0, 0.0
+    under = under & ~run.refused & np.isfinite(workload.latency_ms[workload.counted])
+    took, simulated = workload.latency_ms[workload.counted][under], run.latency_ms[under]
+    if not len(took):
+        return 0.0, 0.0
+    typical = float(np.log(np.maximum(simulated, 1e-3) / np.maximum(took, 1e-3)).mean())
+    p99 = math.log(max(_percentile(simulated, 0.99), 1e-3) / max(_percentile(took, 0.99), 1e-3))
+    return abs(typical), abs(p99)
+
+
 def _outcome(
-    name: str, configs: ConfigSet, own: Floats, base: Floats, strategy: TuningStrategy, reach: int
+    name: str,
+    configs: ConfigSet,
+    own: Floats,
+    base: Floats,
+    strategy: TuningStrategy,
+    reach: int,
+    typical_error: float,
+    p99_error: float,
 ) -> Outcome:
-    p50, p95, p99, typical, capacity, slots, _, full = own
+    p50, p95, p99, typical, capacity, slots, _, full, refused, late = own
     gains = [
-        objective(strategy, *(Score(f[2], f[4], f[5] / 1000, f[6], f[7]) for f in (ours, theirs)))
+        objective(strategy, *(Score(f[9], f[4], f[5] / 1000, f[6], f[7]) for f in (ours, theirs)))
         for ours, theirs in zip(own.T, base.T, strict=True)
     ]
     return Outcome(
         name,
         configs,
-        _estimate(p50),
-        _estimate(p95),
-        _estimate(p99),
-        _estimate(capacity),
-        _estimate(slots),
-        _estimate(full),
-        p99_change=_estimate(np.log(p99 / base[2])),
-        typical_change=_estimate(typical - base[3]),
-        capacity_change=_estimate(np.log(capacity / base[4])),
-        cost_change=_estimate(np.log(np.maximum(slots, 1e-9) / np.maximum(base[5], 1e-9))),
-        gain=_estimate(np.array(gains)),
+        _level(p50, typical_error),
+        _level(p95, p99_error),
+        _level(p99, p99_error),
+        _level(capacity),
+        _level(slots),
+        _share(full),
+        _share(refused),
+        p99_change=_change(np.log(late / base[9]), p99_error),
+        typical_change=_change(typical - base[3], typical_error),
+        capacity_change=_change(np.log(capacity / base[4])),
+        cost_change=_change(np.log(np.maximum(slots, 1e-9) / np.maximum(base[5], 1e-9))),
+        gain=_change(np.array(gains), p99_error),
         beyond=configs.default.config.max_concurrent > reach,
     )
 
 
-def _estimate(row: Floats) -> Estimate:
+def _change(row: Floats, error: float = 0.0) -> Estimate:
+    """Return the mean of a change over all replicates, with its 95 % interval.
+
+    One replay of the recalls is one chance of what met what; the mean over many is nearer to what comes.
+    What differs in no replicate, and by no error, is the same config.
+    """
+    if not (error or row.any()):
+        return Estimate(0.0, 0.0, 0.0)
+    return _interval(float(row.mean()), row, math.hypot(error, WHAT_IF.least_error))
+
+
+def _interval(value: float, row: Floats, error: float) -> Estimate:
+    """Return a figure with a 95 % interval by how far replicates lie to either side of it.
+
+    ``v ± √(t² · 2 · mean(d²) + error²)`` over the distances d to that side: with a spread that is alike on
+    both sides, the usual interval.
+    """
+    if not math.isfinite(value) or not np.isfinite(row).all():
+        return Estimate(value, min(value, float(row.min())), max(value, float(row.max())))
+    away = row - value
+    down, up = (
+        math.hypot(WHAT_IF.t * math.sqrt(2 * float((np.maximum(side, 0.0) ** 2).mean())), error)
+        for side in (-away, away)
+    )
+    return Estimate(value, value - down, value + up)
+
+
+def _level(row: Floats, error: float = 0.0) -> Estimate:
+    """Return the estimate of a figure above 0, by its logarithm."""
+    logs = np.log(np.maximum(row, 1e-9))
+    _, low, high = _interval(float(logs[0]), logs[1:], error)
     value = float(row[0])
-    low, high = (float(v) for v in np.quantile(row, (0.025, 0.975), method="nearest"))
-    return Estimate(value, min(low, value), max(high, value))
+    return Estimate(value, min(value, math.exp(low)), max(value, math.exp(high)))
 
 
-def _draws(n: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
-    """Return resamples × recalls: whole blocks of neighbours, drawn with replacement."""
-    block = WHAT_IF.block
-    blocks = -(-n // block)
-    starts = rng.integers(0, max(1, n - block + 1), (WHAT_IF.laws * WHAT_IF.resamples, blocks))
-    drawn = (starts[:, :, None] + np.arange(block)[None, None, :]).reshape(len(starts), -1)[:, :n]
-    return np.asarray(np.minimum(drawn, n - 1), np.intp)
+def _share(row: Floats) -> Estimate:
+    value, low, high = _interval(float(row[0]), row[1:], 0.0)
+    return Estimate(value, max(low, 0.0), min(high, 1.0))
 
 
-def _percentile(rows: Floats, q: float) -> Floats:
-    """Return ``sorted(row)[int(q · n)]`` of every row."""
-    k = min(int(q * rows.shape[1]), rows.shape[1] - 1)
-    return np.asarray(np.partition(rows, k, axis=1)[:, k], float)
+def _percentile(values: Floats, q: float) -> float:
+    """Return ``sorted(values)[int(q · n)]``; what a refused recall counts as where there is none."""
+    if not len(values):
+        return REFUSED_MS
+    k = min(int(q * len(values)), len(values) - 1)
+    return float(np.partition(values, k)[k])
 
 
 def with_config(configs: ConfigSet, scope: str, **fields: object) -> ConfigSet:

@@ -9,28 +9,25 @@ import streamlit as st
 from athena_tuning.model import Proposal, StrategyProposal
 from athena_tuning.service import parameter_rows, text, units
 from athena_tuning.service.chart_rows import percent
-from athena_tuning.ui.frame import components, exploring
+from athena_tuning.ui.config import predictions
+from athena_tuning.ui.frame import components
 from athena_tuning.ui.frame.components import Cell
 from athena_tuning.ui.frame.page_context import PageContext
 
-NOBODY = "No tuner has told a proposal yet. One does as soon as a manager leads on this store."
 
-
-def summary(page: PageContext, proposal: Proposal) -> None:
-    """Draw what is proposed in a sentence, and why it may be no advice."""
-    if page.explored is not None:
-        name = text.markdown(exploring.name_of(page.explored), 90)
-        st.caption(
-            f":material/frame_inspect: Worked out on {name} alone, as if the tuner had met nothing else. "
-            "The managers are not tuned by it."
-        )
-    current = proposal.current
-    if proposal.missing:
-        st.markdown(f"**Warming up: {text.markdown(proposal.missing)}.** Until then this is a first guess.")
-        st.progress(min(proposal.recalls / proposal.needed, 1.0))
-    elif current.changes and current.doubt:
-        st.markdown(f":material/help: **No advice:** {text.markdown(current.doubt, 300)}")
-    st.text(text.plain(parameter_rows.summary_of(current.decision), 300))
+def grounds(page: PageContext, proposal: Proposal) -> None:
+    """Draw why a proposal is what it is: what it would bring, reasons, candidates, what it rests on."""
+    decision = proposal.current.decision
+    if proposal.current.changes:
+        forecast(proposal, proposal.current)
+    components.static_table(
+        ["Parameter", Cell("Why", "why")],
+        [(row.label, row.why) for row in parameter_rows.decided(decision) if row.why],
+        limit=320,
+    )
+    predictions.candidates(decision)
+    st.text(text.plain(parameter_rows.summary_of(decision), 300))
+    origin(page, proposal)
 
 
 def origin(page: PageContext, proposal: Proposal) -> None:
@@ -71,13 +68,6 @@ def forecast(proposal: Proposal, proposed: StrategyProposal) -> None:
         ("full answers", units.percent(before.full_rate), units.percent(then.full_rate), ""),
     ]
     components.static_table([Cell(""), Cell("In force", "n"), Cell("Then", "n"), Cell("Change", "n")], rows)
-    decision = proposed.decision
-    best = decision.candidates[0] if decision.candidates and decision.predicted is not None else None
-    if best is not None:
-        st.caption(
-            f"Objective of {decision.after.strategy}: {percent(best.predicted)}, 95 % interval "
-            f"{percent(best.low)} to {percent(best.high)}."
-        )
 
 
 def in_short(proposal: Proposal, proposed: StrategyProposal) -> list[tuple[str, str]]:
@@ -90,11 +80,6 @@ def in_short(proposal: Proposal, proposed: StrategyProposal) -> list[tuple[str, 
         ("capacity", _change(before.per_second, then.per_second)),
         ("slot time per answer", _change(before.slot_ms, then.slot_ms)),
     ]
-
-
-def is_primary(page: PageContext, proposal: Proposal) -> bool:
-    """Whether to apply it is what the page suggests."""
-    return page.explored is None and proposal.current.is_advice
 
 
 def _change(before: float, then: float) -> str:

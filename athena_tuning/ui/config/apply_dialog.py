@@ -35,6 +35,7 @@ class PendingChange:
         strategy: write this strategy, exceptions by type included, in place of ``config`` alone.
         mode: who steers from then on; None leaves it.
         restores: the version that it brings back.
+        caution: what to think of before it is applied, in sentences; "" if there is nothing.
     """
 
     title: str
@@ -45,6 +46,7 @@ class PendingChange:
     strategy: TuningStrategy | None = None
     mode: Mode | None = None
     restores: int | None = None
+    caution: str = ""
 
 
 def button(
@@ -167,6 +169,8 @@ def _change(page: PageContext, change: PendingChange) -> None:
     at = configs.in_scope(change.scope) or configs.default
     differences(at, change.config, mode=change.mode)
     whom = "all query types" if change.scope == "all" else f"recalls of type {text.plain(change.scope, 30)}"
+    if change.caution:
+        st.warning(text.markdown(change.caution, 400), icon=":material/rule:")
     st.text(f"For {whom}, on top of version {change.base}. The next recall uses it.")
     if change.config != at.config:
         with st.container(key="predicted"):

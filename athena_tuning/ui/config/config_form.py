@@ -45,16 +45,16 @@ _REFUSED_FORM = "form of the refused values"
 STRATEGIES = {
     TuningStrategy.LATENCY: StrategyText(
         "speed",
-        "Answers soon: few tasks at once, short timeouts.",
+        "Answers soon, before all else.",
         "Throughput, and answers that lack a slow layer.",
     ),
     TuningStrategy.THROUGHPUT: StrategyText(
         "stacked_line_chart",
-        "Many recalls a second: many tasks at once, long timeouts.",
+        "Many recalls a second, before all else.",
         "The tail of single recalls.",
     ),
     TuningStrategy.COST: StrategyText(
-        "savings", "Little work for an answer: a moderate limit, no wasted tasks.", "Some speed under load."
+        "savings", "Little work for an answer, before all else.", "Some speed under load."
     ),
     TuningStrategy.BALANCED: StrategyText(
         "balance", "Mostly latency, with an eye on the rest.", "The last bit of each."

@@ -34,6 +34,7 @@ def before_and_after(result: WhatIf, outcome: Outcome) -> tuple[list[Cell], list
             ("capacity, recalls/s", "per_second", units.rate, _capacity(outcome)),
             ("slot time per answer", "slot_ms", units.ms, slots),
             ("full answers", "full_rate", units.percent, ""),
+            ("refused", "refused_rate", units.percent, ""),
         )
     ]
     return heads, rows

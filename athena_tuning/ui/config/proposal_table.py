@@ -1,72 +1,46 @@
-"""What the tuner proposes on the Config page, parameter by parameter, and the way to apply it."""
+"""The config in force beside what the tuner proposes, on the Config page, and the way to apply it."""
 
 from __future__ import annotations
 
-from athena_tuning.model import ConfigVersion, Decision, Proposal
-from athena_tuning.service import parameter_rows, text, units
-from athena_tuning.ui.config import advice, apply_dialog, predictions
+from athena_tuning.model import ConfigVersion, Proposal
+from athena_tuning.service import parameter_rows, text
+from athena_tuning.service.verdict import Verdict
+from athena_tuning.ui.config import apply_dialog
 from athena_tuning.ui.config.apply_dialog import PendingChange
 from athena_tuning.ui.frame import components, exploring
 from athena_tuning.ui.frame.components import Cell
 from athena_tuning.ui.frame.page_context import PageContext
 
 
-def table(decision: Decision) -> None:
-    """Draw current, proposed, change and why of every parameter, and what was considered."""
-    if decision.before == decision.after:
-        _unchanged(decision)
+def side_by_side(at: ConfigVersion, proposal: Proposal | None) -> None:
+    """Draw every parameter in force; where something is proposed, that beside it."""
+    if proposal is None:
+        components.static_table(["Parameter", "In force"], parameter_rows.all_of(at.config))
         return
-    before, after = decision.before.to_dict(), decision.after.to_dict()
-    components.static_table(
-        [
-            "Parameter",
-            "In force",
-            "Proposed",
-            Cell("Change", "wide"),
-            Cell("Why", "why"),
-        ],
-        [
-            (
-                row.label,
-                Cell(row.before, "was"),
-                Cell(row.after, "now"),
-                Cell(units.step(before[row.name], after[row.name]), "wide"),
-                row.why,
-            )
-            if row.differs
-            else (row.label, row.before, Cell("as it is", "was"), Cell("", "wide"), row.why)
-            for row in parameter_rows.decided(decision)
-        ],
-        limit=320,
+    decision = proposal.current.decision
+    changed = {row.name: row for row in parameter_rows.changes(decision.before, decision.after)}
+    rows = []
+    for name, value in decision.before.to_dict().items():
+        written = parameter_rows.written(name, value)
+        then = Cell(changed[name].after, "now") if name in changed else Cell("as it is", "was")
+        rows.append((parameter_rows.label(name), written, then))
+    components.static_table(["Parameter", "In force", "Proposed"], rows)
+
+
+def button(page: PageContext, proposal: Proposal, verdict: Verdict, base: int, scope: str) -> None:
+    """Draw the button that opens the dialog for a proposal; it stands out where the verdict allows it."""
+    reason = text.plain(parameter_rows.summary_of(proposal.current.decision), 300)
+    title, label = (
+        "Apply the tuner's proposal",
+        "Apply the proposal" if verdict.may_stand_out else "Apply it all the same",
     )
-
-
-def _unchanged(decision: Decision) -> None:
-    why = {parameter_rows.label(reason.parameter): reason.rule for reason in decision.reasons}
-    rows = [
-        (name, value, Cell("as it is", "was"), why.get(name, ""))
-        for name, value in parameter_rows.all_of(decision.before)
-    ]
-    shown = 4 if why else 3
-    columns: list[str | Cell] = ["Parameter", "In force", "Proposed", Cell("Why", "why")]
-    components.static_table(columns[:shown], [row[:shown] for row in rows])
-    predictions.candidates(decision)
-
-
-def button(page: PageContext, proposal: Proposal, base: int, scope: str) -> None:
-    """Draw the button that opens the dialog for a proposal; it stands out only where it is advice."""
-    decision, primary = proposal.current.decision, advice.is_primary(page, proposal)
-    reason = text.plain(parameter_rows.summary_of(decision), 300)
-    title, label = "Apply the tuner's proposal", "Apply the proposal" if primary else "Apply it all the same"
+    stands_out = verdict.may_stand_out
     if page.explored is not None:
         found_on = exploring.name_of(page.explored)
-        title, label = f"Apply what was found on {found_on}", "Apply what was found"
+        title, label, stands_out = f"Apply what was found on {found_on}", "Apply what was found", False
         reason = f"found on {text.plain(page.explored.source, 80)} alone: {reason}"
-    change = PendingChange(title, base, decision.after, scope, reason)
-    kind = "primary" if primary else "secondary"
+    change = PendingChange(
+        title, base, proposal.current.decision.after, scope, reason, caution=verdict.caution
+    )
+    kind = "primary" if stands_out else "secondary"
     apply_dialog.button(page, label, change, type=kind, icon=":material/check:")
-
-
-def in_force(at: ConfigVersion) -> None:
-    """Draw what is in force, for as long as nothing is proposed."""
-    components.static_table(["Parameter", "In force"], parameter_rows.all_of(at.config))

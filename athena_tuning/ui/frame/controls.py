@@ -13,7 +13,6 @@ from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
 
-from athena_tuning import settings
 from athena_tuning.model import LAYERS, QUERY_TYPES
 from athena_tuning.model.source import LIVE_ALONE, MEASURED
 from athena_tuning.service import text, units
@@ -37,7 +36,7 @@ def periods(service: ReadService) -> None:
     """Draw the choice of a period."""
     st.segmented_control(
         "Time range",
-        [*RANGES, "custom"],
+        list(dict.fromkeys([*RANGES, "custom", *_dragged()])),
         default=DEFAULT_RANGE,
         required=True,
         key="range",
@@ -48,6 +47,37 @@ def periods(service: ReadService) -> None:
         if exploring.explored(service)
         else None,
     )
+
+
+def interval(start: float, end: float) -> str:
+    """Return a range's name for a stretch in Unix seconds, in whole minutes of the chosen timezone."""
+    clock = units.zone(zone())
+    ends = (start // 60 * 60, -(-end // 60) * 60)
+    first, last = (datetime.fromtimestamp(at, clock).strftime("%Y-%m-%d %H:%M") for at in ends)
+    return f"{first} – {last.removeprefix(first[:11])}"
+
+
+def interval_of(range_name: str) -> tuple[datetime, datetime] | None:
+    """Return the two ends that a range's name says; None if it is no such range.
+
+    Examples:
+        >>> first, last = interval_of("2026-11-24 14:22 – 14:32")
+        >>> (last - first).seconds, interval_of("1h"), interval_of("2026-11-24 14:22 – 14:10")
+        (600, None, None)
+    """
+    first, _, last = range_name.partition(" – ")
+    last = last if len(last) > len("14:32") else first[:11] + last
+    try:
+        start, end = (datetime.strptime(each, "%Y-%m-%d %H:%M") for each in (first, last))  # noqa: DTZ007
+    except ValueError:
+        return None
+    return (start, end) if start < end else None
+
+
+def _dragged() -> list[str]:
+    """Return the range that was dragged on a chart, or that a link says, if one was."""
+    named = (str(st.session_state.get("range")), str(st.query_params.get("range")))
+    return [name for name in dict.fromkeys(named) if interval_of(name)]
 
 
 def custom_period(service: ReadService) -> None:
@@ -75,14 +105,13 @@ def filters(service: ReadService) -> None:
         st.selectbox("Layer", layers, key="layer", bind="query-params", on_change=renew, format_func=_name)
         st.selectbox("Timezone", zones, key="tz", bind="query-params", index=zones.index(_browser_zone()))
         st.number_input(
-            "SLO: p99 at most, ms",
+            "Compare p99 with, ms",
             min_value=0,
-            value=_default_slo(),
+            value=0,
             step=10,
             key="slo",
             bind="query-params",
-            help="Drawn on the charts and judged on the overview. It travels with the link; 0 is none. "
-            "ATHENA_TUNING_SLO_MS sets it for everybody.",
+            help="0: with what is promised. It is drawn on the charts and travels with the link.",
         )
 
 
@@ -126,16 +155,17 @@ def view(service: ReadService, *, fresh: bool) -> View:
     chosen = state.get("range", DEFAULT_RANGE)
     batch = exploring.explored(service)
     sources = LIVE_ALONE if exploring.live_alone() else MEASURED
+    dragged = interval_of(chosen)
     shown = view_of(
-        chosen,
+        "custom" if dragged else chosen,
         service.now if fresh else state["as_of"],
-        custom=_custom(),
+        custom=_unix(*dragged) if dragged else _custom(),
         query_type=None if kind == ALL else kind,
         layer=None if layer == ALL else layer,
         timezone=zone(),
         sources=frozenset({batch.source}) if batch else sources,
     )
-    if batch is None or chosen == "custom":
+    if batch is None or chosen == "custom" or dragged:
         return shown
     return shown.only(start=math.floor(batch.oldest), end=math.ceil(batch.newest) + 1.0)
 
@@ -145,9 +175,13 @@ def every() -> float | None:
     return REFRESH.get(st.session_state.get("refresh", ""), 5.0)
 
 
-def slo() -> float | None:
-    """Return the promised p99 in ms; None for none."""
-    return float(st.session_state.get("slo", _default_slo())) or None
+def slo(service: ReadService) -> float | None:
+    """Return the p99 in ms to compare with: the one of this view, else the promised one; None for none."""
+    if chosen := float(st.session_state.get("slo", 0)):
+        return chosen
+    told = service.objectives()
+    promise = told.get(st.session_state.get("type", ALL)) or told.get(ALL)
+    return promise.p99_ms if promise else None
 
 
 def zone() -> str:
@@ -186,6 +220,10 @@ def _custom() -> tuple[float, float] | None:
     start, end = st.session_state.get("from"), st.session_state.get("to")
     if not (isinstance(start, datetime) and isinstance(end, datetime)):
         return None
+    return _unix(start, end)
+
+
+def _unix(start: datetime, end: datetime) -> tuple[float, float]:
     clock = units.zone(zone())
     return start.replace(tzinfo=clock).timestamp(), end.replace(tzinfo=clock).timestamp()
 
@@ -193,8 +231,3 @@ def _custom() -> tuple[float, float] | None:
 def _browser_zone() -> str:
     name = st.context.timezone or "UTC"
     return name if str(units.zone(name)) == name else "UTC"
-
-
-def _default_slo() -> int:
-    named = settings.current.get("ATHENA_TUNING_SLO_MS", "")
-    return int(named) if named.isdigit() else 0

@@ -9,7 +9,7 @@ import streamlit as st
 from athena_tuning.frames import TEXT, TIME, Records, frame
 from athena_tuning.model import Action, ConfigSet, ConfigVersion, Decision
 from athena_tuning.service import outcomes, parameter_rows, units, window_reads
-from athena_tuning.service.chart_rows import Prediction, percent
+from athena_tuning.service.chart_rows import Incomparable, Prediction, percent
 from athena_tuning.ui.charts import latency_charts, what_if_charts
 from athena_tuning.ui.config import apply_dialog, predictions
 from athena_tuning.ui.config.apply_dialog import PendingChange
@@ -134,25 +134,22 @@ def decisions(page: PageContext, made: Records[Decision], past: Sequence[Predict
     Args:
         page: where it stands.
         made: the decisions, newest first.
-        past: what was observed of those that expected something.
+        past: what was observed of those that expected something of the same measure.
     """
-    observed = {prediction.name: prediction.observed.value for prediction in past}
+    known = {prediction.name: prediction for prediction in past}
     verdicts = outcomes.verdicts_of(made)
     changes = Records(Decision, (d for d in made if d.action is not Action.KEEP))
     if changes and not st.toggle("“No change” too", key="history-all"):
         made = changes
 
-    def observed_of(decision: Decision) -> float | None:
-        verdict = verdicts.get(decision.decision_id, decision)
-        by_version = observed.get(f"v{decision.config_version}")
-        return by_version if verdict.observed is None else verdict.observed
-
-    expected = [outcomes.expectation(decision) for decision in made]
+    compared = [known.get(f"v{decision.config_version}") for decision in made]
+    expected = [p.expected if p else outcomes.expectation(d) for p, d in zip(compared, made, strict=True)]
+    observed = [p.observed.value if p else d.observed for p, d in zip(compared, made, strict=True)]
     event = components.table(
         made.to_pandas().assign(
             summary=[parameter_rows.summary_of(decision) for decision in made],
             expected=[percent(change.value if change else None) for change in expected],
-            seen=[percent(observed_of(decision)) for decision in made],
+            seen=[percent(change) for change in observed],
         ),
         {
             "time": components.moment_column("When", page.view.timezone),
@@ -178,22 +175,24 @@ def decisions(page: PageContext, made: Records[Decision], past: Sequence[Predict
 
 def past_predictions(
     page: PageContext, made: Sequence[Decision], written: Sequence[ConfigVersion]
-) -> list[Prediction]:
-    """Return what changes were expected to bring, with what was observed of them."""
+) -> tuple[list[Prediction], list[Incomparable]]:
+    """Return what changes were expected to bring, with what was observed of them, or why it cannot be."""
     return outcomes.predictions(
         made,
         written,
-        lambda before, after: page.service.ask(outcomes.observed_change, page.view, before, after),
+        lambda decision, before, after: page.service.ask(
+            outcomes.observed_change, page.view, before, after, (decision.before, decision.after)
+        ),
     )
 
 
-def expected_and_observed(points: Sequence[Prediction]) -> None:
-    """Draw what changes were expected to bring against what they brought."""
+def expected_and_observed(points: Sequence[Prediction], others: Sequence[Incomparable]) -> None:
+    """Draw what changes were expected to bring against what they brought; say which cannot be compared."""
     if points:
         components.analysis_chart(what_if_charts.expected_and_observed(points), "history-expected")
         st.caption(
-            "Latency, type by type, under the version against the one before it, with 95 % intervals. A "
-            "point on the line came as expected; another load moves it too."
+            "Typical latency of recalls that the cache did not answer, type by type at about the same load, "
+            "with 95 % intervals; or what the tuner's trial measured. A point on the line came as expected."
         )
     else:
         components.empty(
@@ -201,6 +200,8 @@ def expected_and_observed(points: Sequence[Prediction]) -> None:
             f"{outcomes.LEAST} recalls of a type before and after it.",
             icon="rule",
         )
+    for other in others:
+        st.caption(f"{other.name} cannot be compared: {other.why}.")
 
 
 def trail(page: PageContext, written: Sequence[ConfigVersion]) -> None:

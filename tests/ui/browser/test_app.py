@@ -61,7 +61,7 @@ def test_overview_shows_living_figures_on_the_first_visit(look: Look, address: s
     seen = look(address)
     seen.go()
     expect(seen.page.get_by_text("demo load")).to_be_visible(timeout=SLOW)
-    expect(seen.page.get_by_text("p99 latency")).to_be_visible(timeout=SLOW)
+    expect(seen.page.locator(".figures dt", has_text="p99")).to_be_visible(timeout=SLOW)
     expect(seen.page.locator("canvas").first).to_be_visible(timeout=SLOW)
     seen.sound()
 
@@ -126,7 +126,7 @@ def test_overview_puts_the_advice_first_on_a_phone(look: Look, address: str) -> 
     for width, advice_first in ((390, True), (1440, False)):
         seen = look(address, width=width)
         seen.go()
-        drawn = [seen.page.locator(p).first for p in (".st-key-card-advice", '[data-testid="stMetric"]')]
+        drawn = [seen.page.locator(p).first for p in (".st-key-card-advice", ".figures")]
         for part in drawn:
             expect(part).to_be_visible(timeout=SLOW)
 

@@ -1,0 +1,53 @@
+"""The objectives that a store holds: what is promised of all recalls, and of single types of query."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+
+from athena_tuning import settings
+from athena_tuning.model import Objective
+from athena_tuning.store import Store
+
+_TOPIC = "objectives"
+_SETTING = "ATHENA_TUNING_SLO_MS"
+
+logger = logging.getLogger(__name__)
+
+
+def objectives(store: Store) -> dict[str, Objective]:
+    """Return what is promised, by scope; an answer of "nothing" is among it, so that nobody is asked again.
+
+    Where the store holds no answer for all recalls, ``ATHENA_TUNING_SLO_MS`` is one. What cannot be read is
+    left out and logged.
+
+    Raises:
+        StoreError: if the store cannot be read.
+    """
+    told = {}
+    for scope, text in store.posted(_TOPIC).items():
+        try:
+            told[scope] = Objective.from_dict(json.loads(text))
+        except (ValueError, TypeError, AttributeError) as exc:
+            logger.warning("the objective of %s cannot be read: %s", scope, exc)
+    named = settings.current.get(_SETTING, "")
+    if "all" not in told and named.isdigit() and int(named):
+        told["all"] = Objective(p99_ms=float(named), author=_SETTING)
+    return told
+
+
+def promised(told: Mapping[str, Objective]) -> list[Objective]:
+    """Return the objectives that promise something, that of all recalls first."""
+    return sorted(
+        (each for each in told.values() if not each.is_none), key=lambda o: (o.scope != "all", o.scope)
+    )
+
+
+def keep(store: Store, objective: Objective) -> None:
+    """Put an objective in the place of the one that its scope has.
+
+    Raises:
+        StoreError: if the store did not take it.
+    """
+    store.post(_TOPIC, objective.scope, json.dumps(objective.to_dict()))
