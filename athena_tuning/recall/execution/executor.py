@@ -256,6 +256,21 @@ class ParallelLayerExecutor:
             "slots_held": ledger.held,
         }
 
+    @property
+    def total_parallel_queries(self) -> int:
+        """Queries whose tasks ran at the same time."""
+        return self._counts["parallel"]
+
+    @property
+    def total_sequential_queries(self) -> int:
+        """Queries whose tasks ran one after another, or that had one task."""
+        return self._counts["sequential"]
+
+    @property
+    def failed_tasks(self) -> int:
+        """Tasks that failed or were over their time."""
+        return self._counts[TaskOutcome.ERROR] + self._counts[TaskOutcome.TIMEOUT]
+
     def sweep(self) -> None:
         """Take back slots that were lost, replace threads that died, and look whether event loops turn.
 
