@@ -23,6 +23,8 @@ LABELS = {
     "exploration_share": "share of recalls that explore",
     "overload_after_seconds": "overload after",
     "overload_wait_seconds": "longest wait in an overload",
+    "concurrency_bounds": "limits that tuning may set",
+    "timeout_bounds": "timeouts that tuning may set",
 }
 """What parameters are called where they are not called by the name of their field."""
 
@@ -34,6 +36,7 @@ _IN_SECONDS = {
     "layer_timeouts",
     "overload_after_seconds",
     "overload_wait_seconds",
+    "timeout_bounds",
 }
 
 
