@@ -29,12 +29,18 @@ from athena_tuning.recall import LayerQuery, MemoryManager, ParallelLayerExecuto
 from athena_tuning.recall.cache import AnswerCache
 from athena_tuning.recall.classification import classify
 from athena_tuning.recall.contribution import ContributionCount
+from athena_tuning.recall.fusion import PLAIN
+from athena_tuning.recall.fusion_fit import FusionCase, fused_list, left_out
 from athena_tuning.recall.ingest import ingest_file
+from athena_tuning.recall.plan import candidates
 from athena_tuning.recall.recaller import Recaller
 from athena_tuning.recall.registered_layer import register
 from athena_tuning.recall.request import RecallRequest
+from athena_tuning.recall.routing import own_layer, select_layers
 from athena_tuning.recall.routing.route import route
 from athena_tuning.recall.time_focus import time_focus
+from athena_tuning.samples.sample_workloads import load_records
+from athena_tuning.testing.clock import Clock
 from athena_tuning.testing.virtual_manager import TunedConfigs
 from athena_tuning.tuning.policies.layer_advisor import LayerAdvisor
 from athena_tuning.tuning.policies.model_policy import ModelPolicy
@@ -289,6 +295,31 @@ def questions_with_a_date(world: World) -> list[Figure]:
     ]
 
 
+def learned_fusion(world: World) -> list[Figure]:
+    """Weights of layers and rank constant, learned on three conversations and tried on the fourth."""
+    progress("fusion weights, a conversation left out")
+    names = ("episodic", "semantic", "graph")
+    layers, cases = world.layers(names), []
+    for question in world.questions:
+        kind = classify(question["text"])
+        when = time_focus(question["text"], 0.0)
+        query = LayerQuery(question["text"], question["conv"], kind, when=when)
+        lists = {layer.name: layer.search(query, 15, math.inf) for layer in layers}
+        if (own := own_layer(kind)) in lists:
+            lists = {own: lists[own], **lists}
+        cases.append(FusionCase(lists, frozenset(question["evidence"]), question["conv"]))
+    plain, learned = (
+        [
+            recall_at_10(fused_list(case, 10, rule), sorted(case.evidence))
+            for case, rule in zip(cases, rules, strict=True)
+        ]
+        for rules in ([PLAIN] * len(cases), left_out(cases, 10))
+    )
+    gained = [after - before for before, after in zip(plain, learned, strict=True)]
+    name = f"{'+'.join(names)}, fusion learned on three conversations, on the fourth"
+    return [mean(f"{name}: recall@10", learned, 0.76), mean(f"{name}: gained", gained, 0.0)]
+
+
 def cold_start(world: World) -> list[Figure]:
     figures = []
     for name, feedback, least, most in (
@@ -425,6 +456,43 @@ def told(learner: Learner) -> None:
         progress(f"  {decision.action}: {decision.summary}")
 
 
+def cache_by_layer(ks: Sequence[int]) -> list[Figure]:
+    """The recalls of the cache-heavy sample, each k drawn from ``ks``; a layer is written to every 5 s."""
+    records = load_records("cache-heavy")
+    random, calls = Random(5), {"whole": 0, "by layer": 0}
+    now = Clock(records[0].timestamp)
+    caches = {
+        name: AnswerCache[int, int](
+            max_entries=100_000, clock=now, is_enough=lambda most, k: candidates(k) <= most
+        )
+        for name in calls
+    }
+    writes = now() + 5.0
+    for record in records:
+        now.now = record.timestamp
+        while writes <= now():
+            layer, writes = random.choice(LAYERS), writes + 5.0
+            for cache in caches.values():
+                cache.written([layer])
+        k = random.choice(ks)
+        layers = select_layers(record.query_text, classify(record.query_text), LAYERS)
+        for name, cache in caches.items():
+            key = record.query_text if name == "by layer" else (record.query_text, k)
+            known = cache.get(key, layers, k)
+            if known.whole is None:
+                parts = known.parts if name == "by layer" else {}
+                calls[name] += len(layers) - len(parts)
+                made = {layer: parts.get(layer, candidates(k)) for layer in layers}
+                cache.put(key, layers, cache.stamp(layers), made, k, k)
+    fewer = 100.0 * (1.0 - calls["by layer"] / calls["whole"])
+    asked = " or ".join(map(str, ks))
+    name = f"cache-heavy, k = {asked}, a write every 5 s"
+    return [
+        Figure(f"{name}: layer calls with whole answers", float(calls["whole"]), ""),
+        Figure(f"{name}: fewer with answers by layer", fewer, "%", 15.0, at_least=True),
+    ]
+
+
 def cpu_of_routing(questions: Sequence[Question]) -> Figure:
     config = TuningConfig(extra_layers=frozenset({"episodic"}), second_round=frozenset({"graph"}))
     queries = [(q["text"], classify(q["text"])) for q in questions]
@@ -459,9 +527,10 @@ def main() -> int:
         figures += questions_with_a_date(world)
         figures += cold_start(world)
         figures += exchanged(world, (1,) if asked.quick else (1, 2, 3, 4))
+        figures += cache_by_layer((5,)) + cache_by_layer((3, 5, 10))
         figures += a_strangers_layer(world)
         if not asked.quick:
-            figures += left_out_conversation(world)
+            figures += left_out_conversation(world) + learned_fusion(world)
         figures += the_only_one_that_knows(1_500 if asked.quick else 10_000)
         figures.append(a_layer_becomes_useful(1_000 if asked.quick else 3_000))
         figures.append(cpu_of_routing(world.questions))

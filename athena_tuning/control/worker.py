@@ -69,6 +69,10 @@ class Worker(Steerable):
         worker_id: str | None,
         clock: Callable[[], float],
     ) -> None:
+        if not isinstance(store, Store | None):
+            raise TypeError(
+                f"a store is what open_store(URL) gives, or None; this is a {type(store).__name__}"
+            )
         self.profiler = PerformanceProfiler(clock=clock) if profiler is None else profiler
         self.store = MemoryStore() if store is None else store
         self.worker_id = worker_id or _new_id()

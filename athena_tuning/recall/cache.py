@@ -51,12 +51,13 @@ class _Kept(NamedTuple, Generic[Part]):
 
 
 class _Entry(NamedTuple, Generic[Part, Whole]):
-    """What is kept for one query: each layer's answer, and what was last made of some of them."""
+    """What is kept for one query: each layer's answer, and what was last made of some of them, for one k."""
 
     parts: Mapping[str, _Kept[Part]]
     layers: tuple[str, ...] = ()
     made_of: tuple[_Kept[Part], ...] = ()
     whole: Whole | None = None
+    k: int = 1
 
 
 class Lookup(NamedTuple, Generic[Part, Whole]):
@@ -82,6 +83,7 @@ class AnswerCache(Generic[Part, Whole]):
         max_entries: queries whose answers are kept at most.
         lifetimes: seconds by layer; others have ``DEFAULT_LIFETIME``.
         clock: monotonic seconds.
+        is_enough: whether an answer of a layer is enough for so many results.
 
     Examples:
         >>> cache = AnswerCache()
@@ -99,7 +101,9 @@ class AnswerCache(Generic[Part, Whole]):
         lifetimes: Mapping[str, float] = LIFETIMES,
         *,
         clock: Callable[[], float] = time.monotonic,
+        is_enough: Callable[[Part, int], bool] = lambda *_: True,
     ) -> None:
+        self._is_enough = is_enough
         self._lifetimes = dict(lifetimes)
         self._stale: dict[str, float] = {}
         self._clock = clock
@@ -136,13 +140,13 @@ class AnswerCache(Generic[Part, Whole]):
         """Return what ``put`` wants to know of the time before the layers were asked."""
         return tuple(self._writes[layer] for layer in layers)
 
-    def get(self, key: Hashable, layers: tuple[str, ...]) -> Lookup[Part, Whole]:
-        """Return the answers of some layers that still hold."""
+    def get(self, key: Hashable, layers: tuple[str, ...], k: int = 1) -> Lookup[Part, Whole]:
+        """Return the answers of some layers that still hold, and are enough for ``k`` results."""
         entry = self._entries.get(key)
         if entry is None:
             return Lookup({}, None)
         now, writes = self._clock(), self._writes
-        if entry.whole is not None and entry.layers == layers:
+        if entry.whole is not None and entry.layers == layers and entry.k == k:
             for layer, kept in zip(layers, entry.made_of, strict=True):
                 if now >= kept.expires or kept.writes != writes[layer]:
                     break
@@ -155,7 +159,8 @@ class AnswerCache(Generic[Part, Whole]):
             if known is None:
                 continue
             if known.writes == writes[layer] and now < known.expires:
-                held[layer] = known.part
+                if self._is_enough(known.part, k):
+                    held[layer] = known.part
             else:
                 ended.append(layer)
         if ended:
@@ -169,6 +174,7 @@ class AnswerCache(Generic[Part, Whole]):
         stamp: Stamp,
         parts: Mapping[str, Part],
         whole: Whole | None = None,
+        k: int = 1,
     ) -> None:
         """Keep answers of layers, each unless its layer was written to since ``stamp``.
 
@@ -178,23 +184,35 @@ class AnswerCache(Generic[Part, Whole]):
             stamp: from before they were asked.
             parts: answers by layer, where there is one; what is kept already stays.
             whole: what was made of the answers of all these layers.
+            k: results that it was made for.
         """
         now = self._clock()
         with self._lock:
-            entry = self._entries.get(key)
-            known = dict(entry.parts) if entry is not None else {}
-            for layer, writes in zip(layers, stamp, strict=True):
-                lifetime = self._lifetimes.get(layer, DEFAULT_LIFETIME)
-                if layer in parts and lifetime > 0 and writes == self._writes[layer]:
-                    kept = known.get(layer)
-                    if kept is None or kept.part is not parts[layer]:
-                        known[layer] = _Kept(parts[layer], writes, now, now + lifetime)
+            stamps = dict(zip(layers, stamp, strict=True))
+            known = self._with_parts(self._entries.get(key), stamps, parts, now)
             if not known:
                 return
             made_of = tuple(known[layer] for layer in layers if layer in known)
             if len(made_of) < len(layers):
                 whole = None
-            self._entries.put(key, _Entry(known, layers, made_of, whole))
+            self._entries.put(key, _Entry(known, layers, made_of, whole, k))
+
+    def _with_parts(
+        self,
+        entry: _Entry[Part, Whole] | None,
+        stamp: Mapping[str, int],
+        parts: Mapping[str, Part],
+        now: float,
+    ) -> dict[str, _Kept[Part]]:
+        """Return what an entry holds with answers of layers that nobody has written to since ``stamp``."""
+        known = dict(entry.parts) if entry is not None else {}
+        for layer, writes in stamp.items():
+            lifetime = self._lifetimes.get(layer, DEFAULT_LIFETIME)
+            if layer in parts and lifetime > 0 and writes == self._writes[layer]:
+                kept = known.get(layer)
+                if kept is None or kept.part is not parts[layer]:
+                    known[layer] = _Kept(parts[layer], writes, now, now + lifetime)
+        return known
 
     def stale(self, key: Hashable, layer: str) -> tuple[Part, float] | None:
         """Return the last answer of a layer although it has expired, and its age in seconds.

@@ -19,9 +19,11 @@ class NotComparable(Exception):
 
 
 def cache_key(
-    query: str, scope: str | None, k: int, context: Mapping[str, Any], identity: Iterable[ContextVar[Any]]
+    query: str, scope: str | None, context: Mapping[str, Any], identity: Iterable[ContextVar[Any]]
 ) -> Hashable | None:
     """Return a key that only an equal request has; None if part of it cannot be compared.
+
+    How many results are wanted is not part of it: what is enough for many is enough for few.
 
     Values of plain types are compared with their type, so that 1 is not True. Numbers in a block of memory
     (an array, a vector) are compared byte by byte. An object whose equality is its own code, or is being the
@@ -30,21 +32,20 @@ def cache_key(
     Args:
         query: the text.
         scope: of the recall.
-        k: items of each layer.
         context: what the caller gave beside the text.
         identity: context variables on which answers depend.
 
     Examples:
-        >>> cache_key("q", None, 5, {"user": [7]}, ()) == cache_key("q", None, 5, {"user": [7]}, ())
+        >>> cache_key("q", None, {"user": [7]}, ()) == cache_key("q", None, {"user": [7]}, ())
         True
-        >>> cache_key("q", None, 5, {"user": object()}, ()) is None
+        >>> cache_key("q", None, {"user": object()}, ()) is None
         True
     """
     if not context and not identity:
-        return (query, scope, k)
+        return (query, scope)
     try:
         of_identity = tuple(_frozen(variable.get(None)) for variable in identity)
-        return (query, scope, k, _frozen(dict(context)), of_identity)
+        return (query, scope, _frozen(dict(context)), of_identity)
     except Exception:  # noqa: BLE001  (it cannot be compared, or looking at it fails)
         return None
 

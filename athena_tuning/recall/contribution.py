@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from athena_tuning.model.source import is_evidence
 from athena_tuning.recall.fusion import gains
-from athena_tuning.recall.plan import RecallPlan
+from athena_tuning.recall.plan import RecallPlan, candidates
 from athena_tuning.recall.snapshot import Snapshot
 from athena_tuning.tuning import Contributions
 
@@ -49,9 +49,10 @@ class ContributionCount:
         while self._waiting and counted < WAITING:
             plan, by_layer = self._waiting.popleft()
             route, config = plan.route, plan.config
-            lists = {layer: by_layer[layer].items for layer in route.certain if layer in by_layer}
+            depth = candidates(plan.request.k)
+            lists = {name: by_layer[name].first(depth) for name in route.certain if name in by_layer}
             selected = [layer for layer in route.certain if layer not in route.explored] or route.certain
-            found = gains(lists, plan.request.k, selected)
+            found = gains(lists, plan.request.k, selected, plan.fusion)
             self._seen.note(
                 plan.query_type,
                 found,

@@ -17,6 +17,7 @@ from athena_tuning.model import ConfigSet, QueryMetrics
 from athena_tuning.model.source import current_source
 from athena_tuning.profiling import Found, PerformanceProfiler
 from athena_tuning.recall import result
+from athena_tuning.recall.attempt import current_attempt
 from athena_tuning.recall.cache import AnswerCache
 from athena_tuning.recall.cache_key import cache_key
 from athena_tuning.recall.classification import classify
@@ -200,6 +201,11 @@ class Recaller:
             self._leave(plan, flight if first else None, answer)
         return self._finish(plan, answer, shared=shared)
 
+    def refuse(self, request: RecallRequest, why: str, retry_after: float) -> dict[str, Any]:
+        """Answer and record a recall that somebody before the layers refused."""
+        plan = self._plan(request)
+        return self._finish(plan, result.refused(plan, why, retry_after), shared=False)
+
     def _plan(self, request: RecallRequest) -> RecallPlan:
         query, context = request.query, request.context or {}
         query_type = classify(query)
@@ -219,10 +225,11 @@ class Recaller:
         key = None
         if request.use_cache and config.enable_cache and not track and len(query) <= MAX_CACHED_TEXT:
             matters = {name: value for name, value in context.items() if name != "priority"}
-            key = cache_key(query, request.scope, request.k, matters, self._identity)
+            key = cache_key(query, request.scope, matters, self._identity)
+        attempt = None if recalls_above() else current_attempt()
         return RecallPlan(
             request=request,
-            query_id=f"{self.name}-{next(self._numbers)}",
+            query_id=f"{self.name}-{next(self._numbers)}" if attempt is None else attempt.query_id,
             query_type=query_type,
             config=config,
             config_version=version.version,
@@ -234,13 +241,14 @@ class Recaller:
             timestamp=self._clock(),
             peak=PeakMemory() if track else None,
             source=current_source(),
+            attempt=attempt,
         )
 
     def _look_up(self, plan: RecallPlan) -> tuple[RecallResult | None, Mapping[str, Snapshot]]:
         """Return the whole answer if it is known, and else what is known of it."""
         if plan.key is None:
             return None, {}
-        known, whole = self._cache.get(plan.key, plan.layer_names)
+        known, whole = self._cache.get(plan.key, plan.layer_names, plan.request.k)
         return whole, known
 
     def _join(self, plan: RecallPlan) -> tuple[Flight[RecallResult] | None, bool]:
@@ -250,7 +258,7 @@ class Recaller:
         """
         if plan.key is None or recalls_above() or not all(map(self._cache.keeps, plan.layer_names)):
             return None, False
-        return self._flights.join((plan.key, plan.layer_names, plan.stamp))
+        return self._flights.join((plan.key, plan.request.k, plan.layer_names, plan.stamp))
 
     def _ask_admission(self, plan: RecallPlan, known: Mapping[str, Snapshot]) -> Ticket | None:
         """Ask whether the recall may wait for slots; None if it needs none of its own.
@@ -288,7 +296,8 @@ class Recaller:
             if plan.deadline is not None and plan.round_began >= plan.deadline:
                 return
             parts = {**todo.known, **{of.layer_name: of.result for of in results if of.success}}
-            if following.is_called_for({name: part.items for name, part in parts.items()}):
+            depth = candidates(plan.request.k)
+            if following.is_called_for({name: part.first(depth) for name, part in parts.items()}):
                 plan.later = following.then + plan.later
                 self._extend(plan, todo, following.layers, parts)
 
@@ -303,7 +312,7 @@ class Recaller:
         plan.layer_names += names
         if plan.key is not None:
             plan.stamp += self._cache.stamp(names)
-            todo.known |= self._cache.get(plan.key, names).parts
+            todo.known |= self._cache.get(plan.key, names, plan.request.k).parts
         self._admit(plan, todo, names, parts)
 
     def _admit(
@@ -332,7 +341,7 @@ class Recaller:
             else:
                 asked = query
                 if layer.after:
-                    found = {name: parts[name].copies() for name in layer.after if name in parts}
+                    found = {name: parts[name].copies(limit) for name in layer.after if name in parts}
                     asked = LayerQuery(query, query.scope, query.query_type, query.context, found, when)
                 todo.tasks.append(layer.task(asked, limit, timeout))
         if todo.left_out:
@@ -363,9 +372,9 @@ class Recaller:
             if plan.key is not None:
                 kept = {name: part for name, part in fresh.items() if part.is_whole}
                 whole = answer if answer.complete and len(kept) == len(fresh) else None
-                self._cache.put(plan.key, plan.layer_names, plan.stamp, kept, whole)
+                self._cache.put(plan.key, plan.layer_names, plan.stamp, kept, whole, plan.request.k)
         elif plan.key is not None and answer.complete:
-            self._cache.put(plan.key, plan.layer_names, plan.stamp, answer.by_layer, answer)
+            self._cache.put(plan.key, plan.layer_names, plan.stamp, answer.by_layer, answer, plan.request.k)
         return answer
 
     def _stale(self, plan: RecallPlan, missing: Iterable[str]) -> dict[str, tuple[Snapshot, float]]:
@@ -388,15 +397,21 @@ class Recaller:
         if answer is None:
             if plan.peak is not None:
                 plan.peak.stop()
-            self._record(result.cancelled(plan))
+            self._record(plan, result.cancelled(plan))
 
     def _finish(self, plan: RecallPlan, answer: RecallResult, *, shared: bool) -> dict[str, Any]:
         memory_mb = plan.peak.stop() if plan.peak is not None else None
         latency_ms = (time.monotonic() - plan.request.started) * 1000
-        self._record(result.metrics(plan, answer, latency_ms, memory_mb, shared=shared), answer.found)
+        self._record(plan, result.metrics(plan, answer, latency_ms, memory_mb, shared=shared), answer.found)
         return result.response(plan, answer, latency_ms, shared=shared)
 
-    def _record(self, metrics: QueryMetrics, found: Found | None = None) -> None:
+    def _record(self, plan: RecallPlan, metrics: QueryMetrics, found: Found | None = None) -> None:
+        if plan.attempt is None:
+            self._record_now(metrics, found)
+        else:
+            plan.attempt.hold(lambda: self._record_now(metrics, found))
+
+    def _record_now(self, metrics: QueryMetrics, found: Found | None) -> None:
         self._profiler.record_query(metrics, found)
         with self._counting:
             self.count += 1

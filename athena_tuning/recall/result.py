@@ -9,7 +9,7 @@ from typing import Any
 from athena_tuning.model import LayerTask, QueryMetrics
 from athena_tuning.recall.execution.task import ExecutionResult
 from athena_tuning.recall.fusion import fuse
-from athena_tuning.recall.plan import RecallPlan
+from athena_tuning.recall.plan import RecallPlan, candidates
 from athena_tuning.recall.routing import own_layer
 from athena_tuning.recall.snapshot import Snapshot
 
@@ -113,11 +113,12 @@ def combine(
     for layer in plan.route.explored & errors.keys():
         del errors[layer]  # the recall did not need it
     by_layer = {layer: snapshots[layer] for layer in plan.layer_names if layer in snapshots}
-    lists = {layer: snapshot.items for layer, snapshot in by_layer.items()}
+    depth = candidates(k)
+    lists = {layer: snapshot.first(depth) for layer, snapshot in by_layer.items()}
     shown = sum([min(k, len(items)) for items in lists.values()])
     if (own := own_layer(plan.query_type)) in lists:
         lists = {own: lists[own], **lists}  # of equal scores it is first
-    fused = fuse(lists, shown)
+    fused = fuse(lists, shown, plan.fusion)
     fields = _NO_FIELDS.union(*[snapshot.fields for snapshot in by_layer.values()])
     if list in [type(item["evidence"]) for item in fused]:  # fusion joins that of several items
         fields |= {"evidence"}

@@ -18,6 +18,9 @@ ATOMS = frozenset(
 )
 """Types whose values nobody can change."""
 
+TEXT_FIELDS = ("text", "content", "page_content")
+"""Under which names the text of an item is looked for, best first; it is handed on as "text"."""
+
 _ARE_ATOMS = ATOMS.issuperset
 _ARE_TEXTS = frozenset((str,)).issuperset
 
@@ -29,17 +32,29 @@ class Snapshot:
         items: as plain types, best first.
         fields: names under which some item holds what can be changed, so that copying goes deeper there.
         is_whole: whether all of it could be copied; what holds something that cannot be is not kept.
+        asked: how many the layer was asked for.
     """
 
-    __slots__ = ("fields", "is_whole", "items")
+    __slots__ = ("asked", "fields", "is_whole", "items")
 
-    def __init__(self, items: Sequence[dict[str, Any]], fields: frozenset[str], is_whole: bool) -> None:
+    def __init__(
+        self, items: Sequence[dict[str, Any]], fields: frozenset[str], is_whole: bool, asked: int = 0
+    ) -> None:
         self.items = items
         self.fields = fields
         self.is_whole = is_whole
+        self.asked = asked
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def is_enough(self, limit: int) -> bool:
+        """Whether the layer would have given no more if it had been asked for so many."""
+        return limit <= self.asked or len(self.items) < self.asked
+
+    def first(self, limit: int) -> Sequence[dict[str, Any]]:
+        """Return the first items, which nobody changes."""
+        return self.items if len(self.items) <= limit else self.items[:limit]
 
     def copies(self, limit: int | None = None) -> list[dict[str, Any]]:
         """Return the first items as the caller's own, to any depth."""
@@ -68,7 +83,7 @@ def read_items(layer: str, limit: int, items_are_new: bool, answer: Any) -> Snap
     try:
         if not isinstance(answer, (list, tuple)):
             raise UnreadableAnswer(f"a list is expected, this is {brief(answer)}")  # noqa: TRY301
-        return _read(layer, islice(answer, limit), items_are_new)
+        return _read(layer, islice(answer, limit), items_are_new, limit)
     except UnreadableAnswer:
         raise
     except BaseException as exc:
@@ -77,7 +92,7 @@ def read_items(layer: str, limit: int, items_are_new: bool, answer: Any) -> Snap
         raise UnreadableAnswer(describe(exc)[0]) from exc
 
 
-def _read(layer: str, items: Iterable[Any], items_are_new: bool) -> Snapshot:
+def _read(layer: str, items: Iterable[Any], items_are_new: bool, asked: int) -> Snapshot:
     records: list[dict[str, Any]] = []
     fields: set[str] = set()
     is_whole = True
@@ -86,7 +101,9 @@ def _read(layer: str, items: Iterable[Any], items_are_new: bool) -> Snapshot:
         if not _ARE_ATOMS(map(type, record.values())):
             for name, value in record.items():
                 kind = type(value)
-                if kind not in ATOMS and (kind is not tuple or not _is_fixed(value)):
+                if name == "scope" and issubclass(kind, str):
+                    record[name] = str.__str__(value)
+                elif kind not in ATOMS and (kind is not tuple or not _is_fixed(value)):
                     fields.add(name)
                     if not items_are_new:
                         record[name], copied = _own(value)
@@ -101,22 +118,34 @@ def _read(layer: str, items: Iterable[Any], items_are_new: bool) -> Snapshot:
             record["evidence"] = _evidence(evidence)
         record["layer"] = layer
         records.append(record)
-    return Snapshot(records, frozenset(fields), is_whole)
+    return Snapshot(records, frozenset(fields), is_whole, asked)
 
 
 def _record(item: Any) -> dict[str, Any]:
+    """Return an item, a mapping, or an object's own attributes and those that its class gives, as fields."""
     if isinstance(item, Item):
         return item.to_dict()
     if isinstance(item, Mapping):
         return dict(item)
-    raise UnreadableAnswer(f"an item has an id and a text, this is {brief(item)}")
+    fields: Mapping[str, Any] | None = getattr(item, "__dict__", None)
+    if fields is None:  # of slots or a named tuple, or it is none
+        names = getattr(item, "_fields", getattr(type(item), "__slots__", ()))
+        fields = {name: getattr(item, name) for name in names if hasattr(item, name)}
+    record = {name: value for name, value in fields.items() if not name.startswith("_")}
+    for name in ("id", *TEXT_FIELDS):  # a property may stand for them
+        if name not in record and hasattr(item, name):
+            record[name] = getattr(item, name)
+    return record
 
 
 def _complete(record: dict[str, Any], item: Any) -> str:
     """Check what every item has, and make it plain; return its id."""
-    text, identity = record.get("text"), record.get("id", _complete)
-    if not isinstance(text, str) or identity is _complete:
-        raise UnreadableAnswer(f"an item has an id and a text, this is {brief(item)}")
+    text = next((record[name] for name in TEXT_FIELDS if isinstance(record.get(name), str)), None)
+    identity = record.get("id")
+    if text is None or identity is None:
+        raise UnreadableAnswer(
+            f"an item has an id and a text ({', '.join(TEXT_FIELDS)}), this is {brief(item)}"
+        )
     record["text"] = str.__str__(text)
     record["id"] = identity = str.__str__(identity) if isinstance(identity, str) else f"{identity}"
     return identity

@@ -21,8 +21,12 @@ with the first of those outside. On questions with a date, 0.1 and 0.3 are as go
 TOLD_LATER_DAYS = (7, 31)
 """What happened is told for some time after: a period goes on for as long again, between so many days."""
 
-WIDER = 4
-"""Times as many items in which those of the period are looked for."""
+WIDER = 5
+"""Times as many items in which those of the period are looked for. Arithmetic: what is ranked lower could not
+come among the first."""
+
+AGES = 75
+"""The best ranked items, among which it is told which are the newest: the same for every ``k``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +51,8 @@ class TimeFocus:
         """Return items in the order that they have with this focus: a weight, not a filter.
 
         The rank of an item in the period counts a fifth. Where the newest are asked for, ranks count from 1
-        (the newest of the items) to 2 (the oldest, and those without a timestamp). Of equals the better
-        ranked is first.
+        (the newest of the best ``AGES`` items) to 2 (the oldest, and those without a timestamp). Of equals
+        the better ranked is first.
 
         Args:
             items: with a ``timestamp`` in Unix seconds or None, best first.
@@ -58,7 +62,7 @@ class TimeFocus:
             >>> [item["id"] for item in TimeFocus(10, 20).order(ranked)]
             ['b', 'a']
         """
-        times = sorted({t for item in items if (t := item["timestamp"]) is not None}, reverse=True)
+        times = sorted({t for item in items[:AGES] if (t := item["timestamp"]) is not None}, reverse=True)
         ages = {t: place / max(len(times) - 1, 1) for place, t in enumerate(times)} if self.newest else {}
         bounded = self.start > -math.inf or self.end < math.inf
         weights = [

@@ -103,7 +103,7 @@ def _failing(facts: Facts) -> Situation | None:
     if not share > _FAILING:
         return None
     words = f"{units.percent(share)} of the recalls fail."
-    return _with_cause(facts, Situation("bad", words, (), (_page("Which recalls fail", "latency"),)))
+    return _with_cause(facts, Situation("bad", words, (), (_page("Which recalls fail", "recalls"),)))
 
 
 def _slower(facts: Facts) -> Situation | None:

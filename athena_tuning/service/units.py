@@ -152,6 +152,17 @@ def wall_ms(time: float, timezone: str) -> float:
     return (time + (offset.total_seconds() if offset else 0.0)) * 1000
 
 
+def from_wall_ms(ms: float, timezone: str) -> float:
+    """Return the Unix seconds of what ``wall_ms`` gave.
+
+    Examples:
+        >>> from_wall_ms(wall_ms(1e9, "Asia/Tokyo"), "Asia/Tokyo")
+        1000000000.0
+    """
+    naive = datetime.fromtimestamp(ms / 1000, UTC).replace(tzinfo=zone(timezone))
+    return naive.timestamp()
+
+
 def wall_clock(times: Iterable[float], timezone: str) -> list[float]:
     """Return moments as ``wall_ms`` does."""
     return [wall_ms(float(time), timezone) for time in times]

@@ -14,6 +14,7 @@ from athena_tuning.model.source import LIVE_ALONE, MEASURED
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.profiling.questions.cache_effectiveness import CacheReport, CacheRow
 from athena_tuning.profiling.questions.concurrency import ConcurrencyReport, ConcurrencyRow
+from athena_tuning.profiling.questions.recall_search import FoundRecalls, Order, RecallQuery
 from athena_tuning.profiling.questions.statistics import WindowSummary
 from athena_tuning.profiling.questions.temporal import TimeSeries
 from athena_tuning.samples.sample_workloads import load_records
@@ -58,6 +59,13 @@ def bucket_for(shown: WindowSummary, view: View, points: int = 60) -> float:
 def slowest(profiler: PerformanceProfiler, view: View, limit: int) -> list[QueryMetrics]:
     """Return a view's slowest recalls, slowest first."""
     return profiler.slow_records(limit, percentile=0, **view.where)
+
+
+def search(
+    profiler: PerformanceProfiler, view: View, wanted: RecallQuery, order: Order, limit: int
+) -> FoundRecalls:
+    """Return the recalls of a view that fit a query."""
+    return profiler.search(wanted, order=order, limit=limit, **view.where)
 
 
 def marks(history: Sequence[ConfigVersion], notes: Sequence[Annotation], view: View) -> list[Mark]:

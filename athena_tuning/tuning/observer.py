@@ -9,6 +9,7 @@ from athena_tuning.tuning.estimation.daily_load import DailyLoad
 from athena_tuning.tuning.estimation.telemetry import Telemetry
 from athena_tuning.tuning.settings import TELEMETRY
 
+_PAGE = 10_000
 _NEWEST = 1 << 62  # a cursor beyond everything
 
 
@@ -37,12 +38,13 @@ class Observer:
         if first:
             self.load = self._load_of_window()
         while True:
-            records, self._cursor, _ = self._profiler.read_since(self._cursor)
-            if not records:
-                return
-            self.telemetry = self.telemetry.after(records)
-            if not first:
+            records, self._cursor, _ = self._profiler.read_since(self._cursor, _PAGE)
+            if records:
+                self.telemetry = self.telemetry.after(records)
+            if records and not first:
                 self.load = self.load.after(m.timestamp for m in records if not m.cache_hit)
+            if len(records) < _PAGE:
+                return
 
     def _load_of_window(self) -> DailyLoad:
         began = self._profiler.summary().first_timestamp

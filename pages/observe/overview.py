@@ -7,7 +7,7 @@ from athena_tuning.service.view import View
 from athena_tuning.ui.charts import live_charts
 from athena_tuning.ui.charts.echarts_option import over_time
 from athena_tuning.ui.config import apply_dialog, verdict_card
-from athena_tuning.ui.frame import components, page_context
+from athena_tuning.ui.frame import components, page_context, zoom
 from athena_tuning.ui.frame.chips import Chip, chips
 from athena_tuning.ui.frame.navigation import page_file
 from athena_tuning.ui.overview import headline, promise_dialog, situation_card, tables
@@ -38,7 +38,8 @@ def now(view: View) -> None:
         components.card(
             "latency",
             "Latency and recalls over time",
-            f"Large above: the last {units.seconds(seconds)}. Dotted lines are config changes and notes.",
+            f"Large above: the last {units.seconds(seconds)}. Dotted lines are config changes and "
+            "notes. A click on a bar lists its recalls; the sign above lets you drag a range, for all pages.",
         ),
     ):
         latency = live_charts.latency_over_time(
@@ -51,9 +52,22 @@ def now(view: View) -> None:
         recalls = live_charts.throughput_over_time(
             series, bucket_seconds=bucket, timezone=view.timezone, period=period
         )
-        components.live_chart(over_time(latency, recalls), "over-time", height=400)
+        chart = over_time(latency, recalls)
+        chosen = zoom.live_chart(
+            chart, zoom.key_of("over-time"), bucket_seconds=bucket, times=series.time.tolist(), height=400
+        )
+        if chosen is not None:
+            bucket_of_recalls(view.only(start=chosen[0], end=chosen[1]))
     with right, components.card("advice", "What the tuner says"):
         verdict()
+
+
+def bucket_of_recalls(view: View) -> None:
+    """Draw the slowest recalls of the bucket that was chosen; each leads to where its time went."""
+    start, end = (units.moment(at, view.timezone, date=False) for at in (view.start, view.end))
+    count = service.ask(window_reads.summary, view).count
+    st.caption(f"The slowest of {units.count(count)} recalls from {start} to {end}; double-click to let go.")
+    components.slow_recalls(service.ask(window_reads.slowest, view, 6), view.timezone)
 
 
 def verdict() -> None:

@@ -35,7 +35,9 @@ ENDINGS = {
         "t = threading.Thread(target=recalls, args=(20,), daemon=True); t.start(); t.join()"
     ),
     "recalls on in a thread after the main one": (
-        "threading.Thread(target=lambda: (time.sleep(0.3), recalls(20))).start()"
+        "m = recalls(10)\n    "  # from 3.12 on no thread can begin after the main one's end
+        "threading.Thread(target=lambda: (time.sleep(0.3), "
+        "[m.recall(f'late {n}', use_cache=False) for n in range(10)])).start()"
     ),
     "is a forked process of multiprocessing": (
         "p = multiprocessing.get_context('fork').Process(target=forgetful_child); p.start(); p.join()"

@@ -59,7 +59,7 @@ class Opaque:
 
 
 def key(value: Any) -> Any:
-    return cache_key("q", "scope", 5, {"value": value}, ())
+    return cache_key("q", "scope", {"value": value}, ())
 
 
 def alike(one: Any, other: Any) -> bool:

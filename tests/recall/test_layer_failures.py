@@ -383,3 +383,20 @@ def test_threads_that_cannot_be_started_are_a_reason_not_an_exception(
         assert all("can't start new thread" in why for why in answer["_errors"].values())
         assert manager.recall("r")["_errors"] == {}
         check_all_slots_are_back(manager)
+
+
+def test_where_no_more_threads_can_be_had_those_there_are_take_the_layers_in_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    layers = [StubLayer(name, items(name)) for name in "abcd"]
+    with over(*layers) as manager:
+        manager.recall("q", layers=["a"])  # one thread is there from now on
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        answer = manager.recall("r")
+        assert answer["_errors"] == {}
+        assert all(answer[layer.name] for layer in layers)
+        monkeypatch.undo()
+        check_all_slots_are_back(manager)

@@ -144,6 +144,11 @@ def test_register_refuses_what_is_no_layer(manager: MemoryManager, layer: Any) -
         manager.register_layer(layer)
 
 
+def test_a_url_in_place_of_a_store_is_refused_with_the_way_out() -> None:
+    with pytest.raises(TypeError, match="open_store"):
+        MemoryManager(":memory:", store="sqlite:///shared.db")  # type: ignore[arg-type]
+
+
 def test_remember_refuses_what_does_not_fit(manager: MemoryManager) -> None:
     with pytest.raises(ValueError, match="text is missing"):
         manager.remember({"id": "a", "layer": "semantic"})

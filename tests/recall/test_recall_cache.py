@@ -75,9 +75,49 @@ def test_cache_entry_expires_after_the_lifetime_of_its_layers() -> None:
 
 def test_cache_does_not_answer_what_was_asked_differently(manager: MemoryManager) -> None:
     manager.recall("billing")
-    for other in ({"k": 4}, {"scope": "search"}, {"context": {"phase": "debugging"}}, {"use_cache": False}):
+    for other in ({"scope": "search"}, {"context": {"phase": "debugging"}}, {"use_cache": False}):
         assert not manager.recall("billing", **other)["_cache_hit"], other
     assert manager.recall("billing")["_cache_hit"]
+
+
+def many(query: Any, k: int, deadline: float) -> list[dict[str, Any]]:
+    return [{"id": f"n{number}", "text": f"note {number}"} for number in range(k)]
+
+
+def test_cache_serves_a_smaller_k_from_what_it_keeps_with_the_answer_that_the_layer_would_give() -> None:
+    layer = StubLayer("notes", many)
+    with over(layer) as manager:
+        manager.recall("x", k=40)
+        for k in (3, 20, 39, 40):
+            kept, made = manager.recall("x", k=k), manager.recall("x", k=k, use_cache=False)
+            assert kept["_cache_hit"]
+            assert (kept["notes"], kept["_fused"]) == (made["notes"], made["_fused"])
+            assert len(kept["notes"]) == k
+        assert layer.calls == 5, "one for the cache, and the four that were not to use it"
+
+
+def test_cache_serves_a_larger_k_only_where_the_layer_had_no_more() -> None:
+    full, short = StubLayer("full", many), StubLayer("short", items("a", "b"))
+    with over(full, short) as manager:
+        manager.recall("x", k=5)
+        answer = manager.recall("x", k=50)
+        assert (full.calls, short.calls) == (2, 1)
+        assert (len(answer["full"]), len(answer["short"])) == (50, 2)
+        assert not answer["_cache_hit"]
+        assert len(manager.recall("x", k=5)["full"]) == 5
+        assert manager.recall("x", k=50)["_cache_hit"]
+        assert (full.calls, short.calls) == (2, 1)
+
+
+def test_cache_does_not_live_longer_for_being_asked_with_another_k() -> None:
+    now = [0.0]
+    with MemoryManager(":memory:", monotonic=lambda: now[0]) as manager:
+        manager.remember_many(NOTES)
+        for now[0], k in ((0.0, 5), (100.0, 4), (179.9, 3)):
+            answer = manager.recall("When did billing fail?", k=k)
+        assert answer["_cache_hit"]
+        now[0] = 180.0
+        assert not manager.recall("When did billing fail?", k=2)["_cache_hit"]
 
 
 def test_cache_does_not_keep_a_very_long_query(manager: MemoryManager) -> None:

@@ -108,7 +108,33 @@ def test_mean_work_is_of_a_recall_and_laws_that_change_nothing_are_left_out() ->
     assert list(slowdowns(laws, 5)) == ["graph"]
 
 
+def test_layers_that_slow_down_alike_share_a_law_whatever_their_work() -> None:
+    alike = {layer: ContentionLaw(sigma=0.5, work_ms=ms) for layer, ms in (("graph", 3.0), ("semantic", 9.0))}
+    slow = slowdowns({**alike, "episodic": ContentionLaw(sigma=0.4)}, 5)
+    assert slow["graph"] is slow["semantic"]
+    assert (slow["graph"](5), slow["episodic"](5)) == (3.0, 2.6)
+
+
 def test_the_other_way_is_the_other_of_two() -> None:
     config = TuningConfig()
     assert not other_way(config).enable_parallel
     assert other_way(other_way(config)) == config
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+def test_limits_that_no_recall_reaches_are_simulated_once_and_score_as_by_themselves(parallel: bool) -> None:
+    asked, laws = trace(300, 20), {"semantic": ContentionLaw(sigma=0.1), "graph": ContentionLaw(sigma=0.2)}
+    limits = [20, 16, 13, 10, 8]
+    shared = Simulations(asked, laws)
+    simulated: list[int] = []
+    for limit in limits:
+        config = TuningConfig(max_concurrent=limit, enable_parallel=parallel)
+        alone = run_through(Simulations(asked, laws).of(config))
+        assert run_through(shared.of(config), simulated.append) == alone
+    assert sum(simulated) == len(asked)
+
+
+def test_a_limit_that_recalls_wait_for_says_nothing_of_another() -> None:
+    shared = Simulations(trace(300, 480), FREE)
+    p99 = [run_through(shared.of(TuningConfig(max_concurrent=limit))).p99_ms for limit in (3, 4, 5)]
+    assert p99[0] > p99[1] > p99[2]

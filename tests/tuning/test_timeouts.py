@@ -14,6 +14,7 @@ from athena_tuning.model import TuningBounds, TuningStrategy
 from athena_tuning.tuning.estimation.censored_lognormal import CensoredTimes, LogNormal
 from athena_tuning.tuning.policies.timeouts import Needed, needed, tail_of, timeouts
 from athena_tuning.tuning.settings import TIMEOUTS
+from tests.support.examples import examples
 
 ORDER = (TuningStrategy.LATENCY, TuningStrategy.BALANCED, TuningStrategy.COST, TuningStrategy.THROUGHPUT)
 TRUE_P99 = 16_900.0
@@ -123,7 +124,7 @@ def need_of(seconds: float) -> Needed:
     return Needed(seconds, 0.005, 1000, 0)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     st.dictionaries(st.sampled_from("abcde"), st.floats(1e-4, 300.0), min_size=1),
     st.floats(0.01, 20.0),

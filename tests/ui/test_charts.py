@@ -19,6 +19,7 @@ from athena_tuning.ui.charts import (
     deadline_charts,
     latency_charts,
     live_charts,
+    recall_charts,
     what_if_charts,
 )
 from athena_tuning.ui.charts.echarts_option import over_time
@@ -158,14 +159,15 @@ def test_waterfall_starts_work_where_the_wait_for_a_slot_ends() -> None:
         LayerTask("graph", 1.0, 0.0, 50.0, 1, TaskOutcome.TIMEOUT),
     )
     record = QueryMetrics("q", "?", "factual", 1.8e9, 52.0, None, False, 3, ["semantic", "graph"], {}, True)
-    chart = latency_charts.waterfall(record._replace(tasks=tasks))
+    chart = recall_charts.waterfall(record._replace(tasks=tasks))
     whole, waits, works = chart.spec["data"]
     assert whole["x"] == [52.0]
     assert waits["base"] == [1.0, 1.0]
     assert waits["x"] == [4.0, 0.0]
     assert works["base"] == [5.0, 1.0]
     assert works["marker"]["color"] == [BLUE, CRIMSON]
-    assert "graph waited 0 ms, worked 50.0 ms (timeout)" in chart.alt
+    assert "graph no answer after 50.0 ms: given up" in chart.alt
+    assert "semantic waited 4.0 ms, served 10.0 ms, 0 results" in chart.alt
 
 
 def test_by_level_draws_a_level_with_few_recalls_hollow() -> None:

@@ -38,16 +38,20 @@ class ThreadPool:
         return len(self._threads)
 
     def submit(self, job: Job) -> None:
-        """Run ``job`` in a free thread, or in a new one.
+        """Run ``job`` in a free thread, or in a new one; where none can be had, in the next that is free.
 
         Raises:
-            RuntimeError: after ``close``, or if no thread can be started.
+            RuntimeError: after ``close``, or if there is no thread and none can be started.
         """
         with self._lock:
             if self._closed:
                 raise RuntimeError("the thread pool is closed")
             if self._unfinished >= len(self._threads):
-                self._add_thread()
+                try:
+                    self._add_thread()
+                except RuntimeError:  # the system's limit, or the interpreter is about to end
+                    if not any(thread.is_alive() for thread in self._threads):
+                        raise
             self._unfinished += 1
             self._jobs.put(job)
 

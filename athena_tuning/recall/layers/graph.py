@@ -20,6 +20,14 @@ HOPS = 2
 NEARNESS = 2.0
 """Weight of nearness beside BM25, whose scores are mostly 1 to 15."""
 
+HITS = 45
+"""Items found by their words for which nearness counts. It is the same for every ``k``, so that the first
+results are the same as well. Judgement: 30 to 100 give the same recall@10 in ``benchmarks/routing.py``."""
+
+HUB = 100
+"""Items that mention an entity, from which on no walk goes through it. Arithmetic: it would add 2 / 100 to an
+item's score at most, and every mention of it would have to be read."""
+
 _SCHEMA = f"""
 CREATE TABLE entity(
     id INTEGER PRIMARY KEY, scope TEXT NOT NULL, key TEXT NOT NULL, mentions INTEGER NOT NULL DEFAULT 0,
@@ -40,29 +48,26 @@ CREATE INDEX relation_item ON relation(item);
 # The walk is best first: SQLite takes the heaviest row of the queue next, and stops after 16 entities.
 _SEARCH = f"""
 WITH RECURSIVE
-hit(item, score) AS MATERIALIZED (
-    SELECT rowid, -bm25(graph_text, {WEIGHTS}) AS score
-    FROM graph_text WHERE graph_text MATCH ?1 {{scope}} ORDER BY score DESC LIMIT ?2
-),
 named(entity, weight) AS MATERIALIZED (
     SELECT rowid, -bm25(entity_text) AS score
     FROM entity_text WHERE entity_text MATCH ?1 {{scope}} ORDER BY score DESC LIMIT 8
 ),
 reach(entity, hops, weight) AS (
     SELECT entity, 0, weight / (SELECT max(weight) FROM named) / mentions
-    FROM named JOIN entity ON id = entity
+    FROM named JOIN entity ON id = entity WHERE mentions < {HUB}
     UNION ALL
     SELECT other, hops + 1, reach.weight * 0.5 / mentions
-    FROM reach JOIN relation USING (entity) JOIN entity ON id = other WHERE hops < {HOPS}
+    FROM reach JOIN relation USING (entity) JOIN entity ON id = other
+    WHERE hops < {HOPS} AND mentions < {HUB}
     ORDER BY 3 DESC LIMIT 16
-),
-nearest(entity, weight) AS (
-    SELECT entity, max(weight) FROM reach GROUP BY entity
 ),
 scored(item, score) AS (
     SELECT item, sum(score) + {NEARNESS} * max(weight) FROM (
-        SELECT item, score, 0.0 AS weight FROM hit
-        UNION ALL SELECT item, 0.0, weight FROM nearest JOIN mention USING (entity)
+        SELECT * FROM (
+            SELECT rowid AS item, -bm25(graph_text, {WEIGHTS}) AS score, 0.0 AS weight
+            FROM graph_text WHERE graph_text MATCH ?1 {{scope}} ORDER BY score DESC LIMIT {HITS}
+        )
+        UNION ALL SELECT item, 0.0, weight FROM reach JOIN mention USING (entity)
     ) GROUP BY item ORDER BY 2 DESC LIMIT ?2
 )
 SELECT {COLUMNS} FROM scored JOIN item ON item.row = scored.item ORDER BY scored.score DESC
@@ -76,7 +81,8 @@ class GraphLayer(TextLayer):
 
     Entities whose names share a word with the query start a walk over the relations, up to two hops. Each
     hop halves the weight and shares it among an entity's relations, so that a name which is everywhere
-    leads nowhere in particular. An item scores its BM25 plus the weight of the nearest entity in it.
+    leads nowhere in particular. An item scores its BM25 plus the weight of the nearest entity in it. Below
+    these come the other items with words of the query.
     """
 
     def __init__(self, file: MemoryFile) -> None:
@@ -86,8 +92,14 @@ class GraphLayer(TextLayer):
 
     def _rows(self, match: str, k: int, scope: str | None, deadline: float) -> list[tuple[Any, ...]]:
         if scope is None:
-            return self._file.read(_IN_ALL, (match, k), deadline)
-        return self._file.read(_IN_SCOPE, (match, k, scope), deadline)
+            best = self._file.read(_IN_ALL, (match, k), deadline)
+        else:
+            best = self._file.read(_IN_SCOPE, (match, k, scope), deadline)
+        if not HITS <= len(best) < k:
+            return best
+        known = {row[:2] for row in best}
+        deeper = [row for row in super()._rows(match, k, scope, deadline) if row[:2] not in known]
+        return best + deeper[: k - len(best)]
 
     def create(self, db: apsw.Connection) -> None:
         """Make the index."""

@@ -13,7 +13,7 @@ from athena_tuning.recall.items import LayerQuery, half_character
 from athena_tuning.recall.layers.memory_file import MemoryFile
 from athena_tuning.recall.layers.query_terms import match_any
 from athena_tuning.recall.layers.rows import COLUMNS, neighbours, record, within, words
-from athena_tuning.recall.time_focus import WIDER
+from athena_tuning.recall.time_focus import AGES, WIDER
 
 WEIGHTS = "1.0, 0.4, 0.3, 0.4"
 """What a word counts in an item's text, around it, in its date, in its names."""
@@ -26,7 +26,7 @@ _STEP_PAGES = 500
 """Pages of 4 kB that a transaction writes at most to join parts of an index."""
 
 _WIDER = 8
-"""Times as many items that are looked at while fewer than two thirds of those wanted say different things."""
+"""Times as many items that are looked at while fewer than those wanted say different things."""
 
 _MOST_LOOKED_AT = 1000
 
@@ -70,7 +70,7 @@ class TextLayer:
         """Return the ``k`` best items. See ``Layer``."""
         if query.when is None:
             return self._find(query, k, deadline)
-        return query.when.order(self._find(query, k * WIDER, deadline))[:k]
+        return query.when.order(self._find(query, max(k * WIDER, AGES), deadline))[:k]
 
     def _find(self, query: LayerQuery, k: int, deadline: float) -> list[dict[str, Any]]:
         match = match_any(query)
@@ -78,10 +78,10 @@ class TextLayer:
             return []
         looked_at = k * self._looks
         rows = self._rows(match, looked_at, query.scope, deadline)
-        while len(rows) == looked_at < _MOST_LOOKED_AT and len({row[1:3] for row in rows}) * 3 < k * 2:
+        while len(rows) == looked_at < _MOST_LOOKED_AT and len({row[1:3] for row in rows}) < k:
             looked_at *= _WIDER
             rows = self._rows(match, looked_at, query.scope, deadline)
-        return [record(self.name, row) for row in (rows if len(rows) <= k else _copies_last(rows)[:k])]
+        return [record(self.name, row) for row in _copies_last(rows)[:k]]
 
     def _rows(self, match: str, k: int, scope: str | None, deadline: float) -> list[tuple[Any, ...]]:
         if scope is None:

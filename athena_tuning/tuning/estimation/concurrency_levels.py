@@ -36,14 +36,13 @@ def time_beside(start: Sequence[float] | Floats, end: Sequence[float] | Floats) 
         return np.zeros((0, 1))
     times = np.concatenate((begin, over))
     order = np.argsort(times, kind="stable")
-    moments = times[order]
+    place = np.empty(len(order), np.intp)
+    place[order] = np.arange(len(order))
     running = np.cumsum(np.where(order < len(begin), 1, -1))[:-1].clip(0, MOST)
-    passed = np.diff(moments)
-    beside = np.zeros((len(begin), int(running.max(initial=1))))
-    for n in range(1, beside.shape[1] + 1):
-        so_far = np.concatenate(([0.0], np.cumsum(passed * (running == n))))
-        beside[:, n - 1] = np.interp(over, moments, so_far) - np.interp(begin, moments, so_far)
-    return beside
+    numbers = np.arange(1, int(running.max(initial=1)) + 1)
+    so_far = np.zeros((len(order), len(numbers)))
+    np.cumsum(np.diff(times[order])[:, None] * (running[:, None] == numbers), axis=0, out=so_far[1:])
+    return np.asarray(so_far[place[len(begin) :]] - so_far[place[: len(begin)]])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

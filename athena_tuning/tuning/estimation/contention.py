@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -74,6 +74,11 @@ class ContentionLaw:
                 return low[1] + max(share, 0.0) * (high[1] - low[1])
             low = high
         return low[1]
+
+    @property
+    def shape(self) -> Hashable:
+        """What ``factor`` follows from: laws of the same shape slow down alike."""
+        return self.sigma, self.kappa, self.knees, self.rest
 
     @property
     def largest(self) -> int:

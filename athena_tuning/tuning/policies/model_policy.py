@@ -146,6 +146,14 @@ class ModelPolicy(Policy):
         """Whether the rules are asked."""
         return evidence.telemetry.position < REVIEW.first and self._rules.due(evidence)
 
+    def prepared(self, evidence: Evidence) -> Evidence:
+        """Return the evidence with what advisors that review at once say: the same for all scopes."""
+        memory: ModelMemory = evidence.memory
+        if evidence.telemetry.position < REVIEW.first:
+            return evidence
+        reviewed = self._advisors.reviewed(evidence, memory.advisors)
+        return replace(evidence, memory=replace(memory, advisors=reviewed))
+
     def propose(self, evidence: Evidence, scope: str = "all") -> Decision:
         """Return what the last search says, or one in one go over fewer recalls; below 150, what rules do.
 
@@ -155,7 +163,8 @@ class ModelPolicy(Policy):
         if evidence.telemetry.position < REVIEW.first:
             return self._rules.propose(evidence, scope)
         made = self._conclusion(evidence, self._searched(evidence).results[evidence.strategy], scope)
-        return self._advisors.dressed(evidence, memory.advisors, memory.canary, made)
+        turn = self._advisors.reviewed(evidence, memory.advisors)
+        return self._advisors.dressed(evidence, turn, memory.canary, made)
 
     def least(self, evidence: Evidence) -> int:
         """Return the recalls from which it searches; without telemetry, what the rules need."""

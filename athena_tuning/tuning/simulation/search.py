@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from athena_tuning.model import Candidate, TuningBounds, TuningConfig, TuningStrategy
 from athena_tuning.tuning.estimation.contention import ContentionLaw, capacity
 from athena_tuning.tuning.settings import SEARCH
 from athena_tuning.tuning.simulation.objective import Score, objective, score
-from athena_tuning.tuning.simulation.simulator import Simulation, Slowdown
+from athena_tuning.tuning.simulation.simulator import SimulatedRun, Simulation, Slowdown
 from athena_tuning.tuning.trace import Trace
 
 Laws = Mapping[str, ContentionLaw]
@@ -64,6 +65,7 @@ class Simulations:
         self.refits = range(1, len(refits) + 1)
         self._laws = (laws, *refits)
         self._known: dict[tuple[TuningConfig, int, int], Score] = {}
+        self._unlimited: dict[tuple[Any, ...], tuple[int, SimulatedRun]] = {}
 
     def of(self, config: TuningConfig, law: int = 0, *, rough: bool = False) -> Scoring:
         """Return a config's score, simulated in slices if it is not known.
@@ -76,8 +78,26 @@ class Simulations:
         trace = self.rough if rough else self.trace
         key = replace(config, strategy=TuningStrategy.BALANCED), law, len(trace)
         if key not in self._known:
-            self._known[key] = yield from scored(trace, config, self._laws[law])
+            run = yield from self._run(trace, key[0], law)
+            self._known[key] = score(run, capacity(config.max_concurrent, trace.mean_work, self._laws[law]))
         return self._known[key]
+
+    def _run(self, trace: Trace, config: TuningConfig, law: int) -> Generator[int, None, SimulatedRun]:
+        """Simulate in slices, but for a limit that is not reached: the run under another such one is its."""
+        slow = slowdowns(self._laws[law], config.max_concurrent)
+        key = replace(config, max_concurrent=1), law, len(trace), frozenset(slow)
+        ample, run = self._unlimited.get(key, (math.inf, None))
+        if run is not None and config.max_concurrent >= ample:
+            return run
+        simulation = Simulation(trace, config, slow, admission=True)
+        for i in range(SEARCH.slice, len(trace), SEARCH.slice):
+            simulation.run(trace.arrivals[i].time)
+            yield SEARCH.slice
+        run = simulation.run().result()
+        yield len(trace) % SEARCH.slice or SEARCH.slice
+        if simulation.ample is not None:
+            self._unlimited[key] = simulation.ample, run
+        return run
 
 
 def candidates(incumbent: TuningConfig, bounds: TuningBounds, most: int) -> list[TuningConfig]:
@@ -170,20 +190,14 @@ def _finalists(
     return [config for *_, config in sorted(values, key=lambda v: v[:2])[: SEARCH.finalists]]
 
 
-def scored(trace: Trace, config: TuningConfig, laws: Laws) -> Scoring:
-    """Simulate a trace in slices and score it; what X means is the capacity at the config's limit."""
-    simulation = Simulation(trace, config, slowdowns(laws, config.max_concurrent), admission=True)
-    for i in range(SEARCH.slice, len(trace), SEARCH.slice):
-        simulation.run(trace.arrivals[i].time)
-        yield SEARCH.slice
-    run = simulation.run().result()
-    yield len(trace) % SEARCH.slice or SEARCH.slice
-    return score(run, capacity(config.max_concurrent, trace.mean_work, laws))
-
-
 def slowdowns(laws: Laws, limit: int) -> dict[str, Slowdown]:
-    """Return the laws that matter up to ``limit``; one within 2 % of 1 costs time and changes nothing."""
-    return {layer: law.factor for layer, law in laws.items() if law.factor(limit) > SEARCH.negligible}
+    """Return the laws that matter up to ``limit``; one within 2 % of 1 costs time and changes nothing.
+
+    Layers that slow down alike get the same law: a simulation takes as long as there are different ones.
+    """
+    different = {law.shape: law.factor for law in laws.values()}
+    matter = {shape: factor for shape, factor in different.items() if factor(limit) > SEARCH.negligible}
+    return {layer: matter[law.shape] for layer, law in laws.items() if law.shape in matter}
 
 
 def _three(chosen: TuningConfig, values: Sequence[tuple[float, TuningConfig]]) -> list[TuningConfig]:

@@ -76,6 +76,7 @@ class Simulation:
     """
 
     __slots__ = (
+        "_admitted",
         "_begun",
         "_busy",
         "_by_type",
@@ -106,6 +107,7 @@ class Simulation:
         "_places",
         "_queue",
         "_queued",
+        "_queued_up",
         "_recall",
         "_refused",
         "_seen",
@@ -167,8 +169,10 @@ class Simulation:
         self._events: list[tuple[float, int, int]] = []
         self._busy = self._limit = self._waiting = self._freed = self._given_up = 0
         self._law = QueueLaw(1.0, 0.1) if admission else None
+        self._queued_up = False
         self._places: dict[int, Place] = {}
         self._refused = bytearray(n)
+        self._admitted = bytearray(n)
         self.apply(configs if isinstance(configs, ConfigSet) else in_force(configs))
         for _ in range(min(clients or 0, n)):
             heappush(self._events, (0.0, _ARRIVAL, -1))
@@ -177,6 +181,11 @@ class Simulation:
     def over(self) -> bool:
         """Whether every recall has ended."""
         return len(self.finished) == len(self.trace)
+
+    @property
+    def ample(self) -> int | None:
+        """The least limit under which all would have been the same; None if a task had to wait for a slot."""
+        return None if self._queued_up else max(self._seen, default=0)
 
     @property
     def in_flight(self) -> int:
@@ -343,18 +352,31 @@ class Simulation:
             return
         if config.deadline_seconds is not None:
             heappush(self._events, (self.now + config.deadline_seconds, _DEADLINE, recall))
-        if self._law is not None:
-            at = self.now
-            deadline = None if config.deadline_seconds is None else at + config.deadline_seconds
-            place = Place(self._law, arrival.query_type, at, deadline, arrival.background)
-            if not place.may_queue(at, self._waiting, self._freed, self._busy >= self._limit):
-                self._refuse(recall)
-                return
-            self._places[recall] = place
-        for t in ready if config.enable_parallel else ready[:1]:
+        if not config.enable_parallel:
+            ready = ready[:1]
+        if self._law is not None and not self._is_admitted(self._law, recall, config, len(ready)):
+            self._refuse(recall)
+            return
+        for t in ready:
             self._wait(t)
         if self._queue:
             self._give_out()
+
+    def _is_admitted(self, law: QueueLaw, recall: int, config: TuningConfig, tasks: int) -> bool:
+        """Whether a recall may queue; if it starts at once, it has nothing to ask the law for later."""
+        now, arrival = self.now, self.trace.arrivals[recall]
+        if not self._waiting and self._busy + tasks <= self._limit:
+            law.queued(now, 0, self._freed, full=False)
+            law.left(now, 0.0, tasks - 1)
+            self._admitted[recall] = 1
+            return True
+        deadline = None if config.deadline_seconds is None else now + config.deadline_seconds
+        place = Place(law, arrival.query_type, now, deadline, arrival.background)
+        if not place.may_queue(now, self._waiting, self._freed, self._busy >= self._limit):
+            return False
+        self._places[recall] = place
+        self._admitted[recall] = 1
+        return True
 
     def _unskip(self, first: int, end: int) -> range:
         for t in range(first, end):
@@ -363,7 +385,7 @@ class Simulation:
 
     def _wait(self, t: int) -> None:
         self._queued[t] = self.now
-        if self._law is None and self._busy < self._limit and not self._queue:
+        if self._busy < self._limit and not self._queue and not self._places:
             self._start(t)
             return
         self._queue.append(t)
@@ -391,6 +413,8 @@ class Simulation:
                 continue
             self._waiting -= 1
             self._start(t)
+        if queue:
+            self._queued_up = True
 
     def _start(self, t: int) -> None:
         self._state[t] = _RUNNING
@@ -458,10 +482,12 @@ class Simulation:
         self.finished.append(recall)
         arrival = self.trace.arrivals[recall]
         refused = self._refused[recall]
-        if self._law is not None and self._places.pop(recall, None) is not None and not refused:
-            own = range(self._first[recall], self._first[recall + 1])
-            served = [self._over[t] - self._started[t] for t in own if self._started[t] == self._started[t]]
-            self._law.served(arrival.query_type, max(served, default=0.0))
+        if self._law is not None and self._admitted[recall] and not refused:
+            self._places.pop(recall, None)
+            longest, started, over = 0.0, self._started, self._over
+            for t in range(self._first[recall], self._first[recall + 1]):
+                longest = max(longest, over[t] - started[t])
+            self._law.served(arrival.query_type, longest)
         if arrival.text and not self._hit[recall] and not self._lost[recall] and not refused:
             self._cached[arrival.text] = when + self._cache_seconds
         if self._clients is not None:

@@ -15,6 +15,20 @@ _SEEN = 3
 """Significant digits: a live chart is sent every time."""
 
 _HIDDEN = {"show": False}
+_BRUSH: dict[str, Any] = {
+    "xAxisIndex": "all",
+    "brushType": "lineX",
+    "brushMode": "single",
+    "toolbox": ["lineX"],
+}
+_BRUSH |= {"throttleType": "debounce", "throttleDelay": 250}
+_BRUSH |= {"brushStyle": {"color": QUIET, "borderColor": QUIET}, "outOfBrush": {"colorAlpha": 1}}
+_TOOLS: dict[str, Any] = {
+    "right": 8,
+    "top": -4,
+    "itemSize": 15,
+    "feature": {"brush": {"title": {"lineX": "Drag a range"}}},
+}
 _BOX = {"backgroundColor": "#334155", "color": "#ffffff", "padding": [3, 6, 1, 6], "width": 240}
 _BOX |= {"align": "left", "fontSize": 11, "fontFamily": '"Source Sans", sans-serif'}
 _BRACES = str.maketrans("{|}", "(/)")
@@ -34,6 +48,8 @@ def over_time(*panels: Panel) -> Chart:
         "legend": {"type": "scroll", "top": 0, "left": 0, "itemWidth": 14, "itemHeight": 8},
         "tooltip": {"trigger": "axis", "confine": True},
         "axisPointer": {"link": [{"xAxisIndex": "all"}]},
+        "brush": _BRUSH,
+        "toolbox": _TOOLS,
         "series": [each for n, panel in enumerate(panels) for each in _series(panel, n, shared)],
     }
     if shared:  # the times once: half the bytes of pairs
@@ -130,7 +146,14 @@ def _line(mark: Line) -> dict[str, Any]:
 
 
 def _bars(mark: Bars) -> dict[str, Any]:
-    return {"type": "bar", "stack": "all", "barCategoryGap": "18%", "itemStyle": {"color": mark.colour}}
+    chosen = {"selectedMode": "single", "cursor": "pointer"}
+    return {
+        "type": "bar",
+        "stack": "all",
+        "barCategoryGap": "18%",
+        "itemStyle": {"color": mark.colour},
+        **chosen,
+    }
 
 
 def _rules(rules: Sequence[Rule]) -> dict[str, Any]:

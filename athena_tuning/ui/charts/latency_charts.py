@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from athena_tuning.model import QueryMetrics, TaskOutcome
 from athena_tuning.service import text, units
 from athena_tuning.service.chart_rows import QUANTILES, Row, trusted
-from athena_tuning.ui.charts.panel import NAMES, Axis, Bars, Chart, Line, Panel, Rule, highest, listed
+from athena_tuning.ui.charts.panel import NAMES, Axis, Chart, Line, Panel, Rule, highest, listed
 from athena_tuning.ui.charts.plotly_figure import figure, row_height
-from athena_tuning.ui.theme import BLUE, CRIMSON, MARK, PERCENTILES, QUIET, TARGET
+from athena_tuning.ui.theme import BLUE, MARK, PERCENTILES, QUIET, TARGET
 
 _TICKS = (0.0, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9995)
 
@@ -122,32 +121,6 @@ def small_multiples(series: Mapping[str, Any], *, timezone: str) -> Chart:
     at_worst = f", highest for {text.plain(worst, 24)} at {units.ms(tops[worst])}" if worst else ""
     drawn = figure(*panels, height=90 + 165 * rows, columns=columns, gaps=(0.04, 76 / (165 * rows)))
     return drawn._replace(alt=f"p50 and p99 over time for {len(series)} of them on one scale{at_worst}.")
-
-
-def waterfall(record: QueryMetrics) -> Chart:
-    """Draw one recall along its time: all of it, then each layer's wait for a slot and its own time."""
-    tasks = sorted(record.tasks, key=lambda task: task.offset_ms)
-    names = [text.plotly(task.layer, 24) for task in tasks]
-    whole = [record.latency_ms] if record.latency_ms is not None else []
-    waits, works = [t.queue_ms for t in tasks], [t.service_ms for t in tasks]
-    starts, ready = [t.offset_ms for t in tasks], [t.offset_ms + t.queue_ms for t in tasks]
-    fates = [BLUE if t.outcome == TaskOutcome.OK else CRIMSON for t in tasks]
-    bars = [
-        Bars(x, y, name, colour, hover=f"%{{y}}: {name} %{{x:.3g}} ms", sideways=True, **more)
-        for x, y, name, colour, more in (
-            (whole, ["recall"] * len(whole), "the whole recall", QUIET, {"thickness": 0.3}),
-            (waits, names, "waits for a slot", MARK, {"base": starts, "opacity": 0.55}),
-            (works, names, "works", fates, {"base": ready}),
-        )
-    ]
-    figures = (
-        f"{text.plain(t.layer, 24)} waited {units.ms(t.queue_ms)}, worked {units.ms(t.service_ms)}"
-        + ("" if t.outcome == TaskOutcome.OK else f" ({t.outcome})")
-        for t in tasks
-    )
-    words = f"A recall of {units.ms(record.latency_ms)}: {listed(figures, 'no layer ran')}."
-    panel = Panel(bars, Axis("ms since the recall began", from_zero=True), NAMES, words)
-    return figure(panel, height=row_height(len(tasks) + 1, least=140, each=32))
 
 
 def slo_rule(slo_ms: float | None, *, level: bool = True) -> list[Rule]:

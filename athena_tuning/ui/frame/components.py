@@ -12,10 +12,10 @@ import streamlit as st
 from athena_tuning.model import QueryMetrics
 from athena_tuning.service import text, units
 from athena_tuning.service.window_reads import record_row
-from athena_tuning.ui.charts import latency_charts
+from athena_tuning.ui.charts import recall_charts
 from athena_tuning.ui.charts.panel import Chart
 from athena_tuning.ui.charts.plotly_figure import CONFIG
-from athena_tuning.ui.frame import notices
+from athena_tuning.ui.frame import addresses, notices
 from athena_tuning.ui.frame.exploring import look_at, name_of
 from athena_tuning.ui.frame.navigation import page_file
 
@@ -33,11 +33,13 @@ class Cell(NamedTuple):
         value: what it says.
         kind: its classes: "n" number, "was", "now", "wide" (left out on narrow screens).
         share: length of a bar behind it, of the cell's width; 0 draws none.
+        link: where it leads; "" nowhere.
     """
 
     value: object
     kind: str = ""
     share: float = 0.0
+    link: str = ""
 
 
 def heads(kind: str, *names: str) -> list[Cell]:
@@ -45,7 +47,7 @@ def heads(kind: str, *names: str) -> list[Cell]:
 
     Examples:
         >>> heads("n", "p50", "p99")
-        [Cell(value='p50', kind='n', share=0.0), Cell(value='p99', kind='n', share=0.0)]
+        [Cell(value='p50', kind='n', share=0.0, link=''), Cell(value='p99', kind='n', share=0.0, link='')]
     """
     return [Cell(name, kind) for name in names]
 
@@ -154,13 +156,19 @@ def records(recalls: Sequence[QueryMetrics], timezone: str, key: str, **more: An
 
 
 def slow_recalls(recalls: Sequence[QueryMetrics], timezone: str) -> None:
-    """Draw recalls as a small table that costs few bytes to renew."""
-    rows = [record_row(record, timezone) for record in recalls]
+    """Draw recalls as a small table that costs few bytes to renew; each text leads to its recall."""
+    rows = [(record_row(m, timezone), addresses.relative("recalls", recall=m.query_id)) for m in recalls]
     static_table(
         [Cell("Latency", "n"), "Query", *heads("wide name", "Type", "Answer"), Cell("When", "n wide")],
         [
-            (units.ms(r["Latency"]), r["Query"], r["Type"], r["Answer"], r["When"].partition(" ")[2])
-            for r in rows
+            (
+                units.ms(r["Latency"]),
+                Cell(r["Query"], link=link),
+                r["Type"],
+                r["Answer"],
+                r["When"].partition(" ")[2],
+            )
+            for r, link in rows
         ],
         limit=120,
     )
@@ -170,7 +178,7 @@ def waterfall(record: QueryMetrics, timezone: str) -> None:
     """Draw one recall: its text, what became of it, and its layers along its time."""
     st.code(text.plain(record.query_text, 400), language=None, wrap_lines=True)
     if record.tasks:
-        analysis_chart(latency_charts.waterfall(record), f"waterfall-{record.query_id}")
+        analysis_chart(recall_charts.waterfall(record), f"waterfall-{record.query_id}")
     elif record.cache_hit:
         empty("The cache answered: no layer ran.", icon="bolt")
     else:
@@ -182,6 +190,8 @@ def waterfall(record: QueryMetrics, timezone: str) -> None:
     )
     if record.error:
         st.text(text.plain(record.error, 300))
+    with st.popover("Link to this recall", icon=":material/link:", key=f"link-{record.query_id}"):
+        st.code(addresses.address("recalls", recall=record.query_id), language=None, wrap_lines=True)
 
 
 def workers_in_force(service: TuningService) -> None:
@@ -288,11 +298,19 @@ def empty(words: str, *, icon: str = "hourglass_empty") -> None:
         st.space("small")
 
 
+def ms_cell(value: float | None) -> Cell:
+    """Return a duration in ms as a cell."""
+    return Cell(units.ms(value), "n")
+
+
 def _cell(value: object, kind: str, limit: int) -> str:
     cell = value if isinstance(value, Cell) else Cell(value)
     kinds = " ".join(filter(None, (kind, cell.kind)))
     bar = f' style="--share: {cell.share:.0%}"' if cell.share else ""
-    return f'<td class="{kinds}"{bar}>{html.escape(text.plain(cell.value, limit))}</td>'
+    words = html.escape(text.plain(cell.value, limit))
+    if cell.link:
+        words = f'<a href="{html.escape(cell.link)}" target="_self">{words}</a>'
+    return f'<td class="{kinds}"{bar}>{words}</td>'
 
 
 def _safe(value: object) -> str:

@@ -36,7 +36,7 @@ def periods(service: ReadService) -> None:
     """Draw the choice of a period."""
     st.segmented_control(
         "Time range",
-        [*RANGES, "custom"],
+        list(dict.fromkeys([*RANGES, "custom", *_dragged()])),
         default=DEFAULT_RANGE,
         required=True,
         key="range",
@@ -47,6 +47,37 @@ def periods(service: ReadService) -> None:
         if exploring.explored(service)
         else None,
     )
+
+
+def interval(start: float, end: float) -> str:
+    """Return a range's name for a stretch in Unix seconds, in whole minutes of the chosen timezone."""
+    clock = units.zone(zone())
+    ends = (start // 60 * 60, -(-end // 60) * 60)
+    first, last = (datetime.fromtimestamp(at, clock).strftime("%Y-%m-%d %H:%M") for at in ends)
+    return f"{first} – {last.removeprefix(first[:11])}"
+
+
+def interval_of(range_name: str) -> tuple[datetime, datetime] | None:
+    """Return the two ends that a range's name says; None if it is no such range.
+
+    Examples:
+        >>> first, last = interval_of("2026-11-24 14:22 – 14:32")
+        >>> (last - first).seconds, interval_of("1h"), interval_of("2026-11-24 14:22 – 14:10")
+        (600, None, None)
+    """
+    first, _, last = range_name.partition(" – ")
+    last = last if len(last) > len("14:32") else first[:11] + last
+    try:
+        start, end = (datetime.strptime(each, "%Y-%m-%d %H:%M") for each in (first, last))  # noqa: DTZ007
+    except ValueError:
+        return None
+    return (start, end) if start < end else None
+
+
+def _dragged() -> list[str]:
+    """Return the range that was dragged on a chart, or that a link says, if one was."""
+    named = (str(st.session_state.get("range")), str(st.query_params.get("range")))
+    return [name for name in dict.fromkeys(named) if interval_of(name)]
 
 
 def custom_period(service: ReadService) -> None:
@@ -124,16 +155,17 @@ def view(service: ReadService, *, fresh: bool) -> View:
     chosen = state.get("range", DEFAULT_RANGE)
     batch = exploring.explored(service)
     sources = LIVE_ALONE if exploring.live_alone() else MEASURED
+    dragged = interval_of(chosen)
     shown = view_of(
-        chosen,
+        "custom" if dragged else chosen,
         service.now if fresh else state["as_of"],
-        custom=_custom(),
+        custom=_unix(*dragged) if dragged else _custom(),
         query_type=None if kind == ALL else kind,
         layer=None if layer == ALL else layer,
         timezone=zone(),
         sources=frozenset({batch.source}) if batch else sources,
     )
-    if batch is None or chosen == "custom":
+    if batch is None or chosen == "custom" or dragged:
         return shown
     return shown.only(start=math.floor(batch.oldest), end=math.ceil(batch.newest) + 1.0)
 
@@ -188,6 +220,10 @@ def _custom() -> tuple[float, float] | None:
     start, end = st.session_state.get("from"), st.session_state.get("to")
     if not (isinstance(start, datetime) and isinstance(end, datetime)):
         return None
+    return _unix(start, end)
+
+
+def _unix(start: datetime, end: datetime) -> tuple[float, float]:
     clock = units.zone(zone())
     return start.replace(tzinfo=clock).timestamp(), end.replace(tzinfo=clock).timestamp()
 

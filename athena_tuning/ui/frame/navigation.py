@@ -42,8 +42,11 @@ SECTIONS: dict[str, tuple[PageEntry, ...]] = {
             "observe/overview.py",
             "Overview",
             "monitoring",
-            "Is it healthy, and is it getting worse?",
+            "Is all well, why not, and what is to be done?",
             live=True,
+        ),
+        PageEntry(
+            "observe/recalls.py", "Recalls", "manage_search", "Which were they, and where did time go?"
         ),
         PageEntry("observe/latency.py", "Latency", "speed", "Where does the time go?"),
         PageEntry("observe/patterns.py", "Patterns", "calendar_view_week", "When is it slow, and when busy?"),

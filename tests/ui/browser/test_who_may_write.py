@@ -10,6 +10,9 @@ import httpx
 import psutil
 import pytest
 from playwright.sync_api import expect
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin, Subprotocol
 
 from athena_tuning.locations import dashboard
 from athena_tuning.model import QueryMetrics, TuningStrategy
@@ -146,3 +149,20 @@ def test_a_page_that_rebinds_its_name_to_this_machine_is_not_answered(serve: Ser
     for path in ("/", "/_stcore/health", "/config"):
         answer = httpx.get(address + path, headers={"Host": "evil.example"}, timeout=60)
         assert (answer.status_code, "evil.example" in answer.text) == (421, True)
+
+
+def test_a_page_of_another_site_opens_no_session_and_uploads_nothing(serve: Serve) -> None:
+    address = serve(ATHENA_TUNING_DEMO="0")
+    stream = address.replace("http://", "ws://") + "/_stcore/stream"
+
+    def session_from(origin: str) -> ClientConnection:
+        return connect(stream, origin=Origin(origin), subprotocols=[Subprotocol("streamlit")])
+
+    with session_from(address):
+        pass
+    for origin in ("http://evil.example", "null"):
+        with pytest.raises(InvalidStatus, match="403"):
+            session_from(origin).close()
+    files = {"file": ("a.csv", b"ts,latency_ms\n")}
+    answer = httpx.put(f"{address}/_stcore/upload_file/any/one", files=files, timeout=60)
+    assert (answer.status_code, "XSRF" in answer.text) == (403, True)

@@ -1,0 +1,80 @@
+"""Ranges that are dragged on time charts, for every page, and buckets that are chosen on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from athena_tuning.service import units
+from athena_tuning.service.view import DEFAULT_RANGE
+from athena_tuning.ui.charts.panel import Chart
+from athena_tuning.ui.frame import controls
+
+_ZOOMED = "zoomed"
+_EARLIER = "earlier ranges"
+_MOST_EARLIER = 20
+
+
+def live_chart(
+    chart: Chart, key: str, *, bucket_seconds: float, times: Sequence[float], **more: Any
+) -> tuple[float, float] | None:
+    """Draw an ECharts chart over time; a drag along it sets the range, and a bucket of it can be chosen.
+
+    Args:
+        chart: with a brush, its axis in ms of the wall clock.
+        key: of the widget.
+        bucket_seconds: length of a bucket.
+        times: Unix seconds at which the buckets begin, in the order in which they are drawn.
+        more: as ``st.echarts_chart`` takes it.
+
+    Returns:
+        Start and end of the chosen bucket in Unix seconds; None without one.
+    """
+    event = st.echarts_chart(chart.spec, key=key, alt=chart.alt, on_select=lambda: _take(key), **more)
+    if st.session_state.pop(_ZOOMED, False):
+        st.rerun()  # the range belongs to the whole page, this chart renews itself
+    places = [place for group in event.selection.selected for place in group["data_indices"]]
+    if event.selection.areas or not places or places[0] >= len(times):
+        return None
+    return times[places[0]], times[places[0]] + bucket_seconds
+
+
+def key_of(chart: str) -> str:
+    """Return the key of a chart for the chosen range: after a drag it is drawn anew, without the stretch."""
+    chosen = str(st.session_state.get("range"))
+    return f"{chart}-{chosen}" if controls.interval_of(chosen) else chart
+
+
+def undo_button() -> None:
+    """Draw the way back to the range from before a drag, if there was one."""
+    earlier = st.session_state.get(_EARLIER)
+    if earlier:
+        st.button(
+            "Range before", icon=":material/undo:", on_click=_back, type="tertiary", key="range-before",
+            help="Back to the range from before you dragged on a chart.",
+        )  # fmt: skip
+
+
+def take(start: float, end: float) -> None:
+    """Look at a stretch from now on, in Unix seconds; meant for a callback."""
+    state = st.session_state
+    state[_EARLIER] = [*state.get(_EARLIER, []), state.get("range")][-_MOST_EARLIER:]
+    state["range"] = controls.interval(start, end)
+    controls.renew()
+
+
+def _take(key: str) -> None:
+    """Take a stretch that was dragged; meant for a callback."""
+    event: Any = st.session_state.get(key)
+    areas = event.selection.areas if event else []
+    spans = [area["coord_range"] for area in areas if area["brush_type"] == "lineX"]
+    if spans and spans[0][1] > spans[0][0]:
+        take(*(units.from_wall_ms(ms, controls.zone()) for ms in spans[0]))
+        st.session_state[_ZOOMED] = True
+
+
+def _back() -> None:
+    st.session_state["range"] = st.session_state[_EARLIER].pop() or DEFAULT_RANGE
+    controls.renew()

@@ -1,0 +1,1 @@
+"""What the Recalls page is made of."""
