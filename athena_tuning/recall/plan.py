@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from athena_tuning.model import Source, TuningConfig
+from athena_tuning.recall.attempt import Attempt
 from athena_tuning.recall.cache import Stamp
 from athena_tuning.recall.fusion import DEPTH, FusionRule
 from athena_tuning.recall.peak import PeakMemory
@@ -32,6 +33,7 @@ class RecallPlan:
         timestamp: Unix seconds of its start.
         peak: measures its memory; None: nobody wants to know.
         source: where it comes from, as its record says.
+        attempt: has it recorded; None: it is recorded when it ends.
         later: the rounds that may still be called for.
         round_began: monotonic seconds at which the present round began.
         widest: layer tasks of its largest round.
@@ -50,6 +52,7 @@ class RecallPlan:
     timestamp: float
     peak: PeakMemory | None
     source: str = Source.LIVE.value
+    attempt: Attempt | None = None
     later: tuple[LaterRound, ...] = ()
     round_began: float = 0.0
     widest: int = 0
