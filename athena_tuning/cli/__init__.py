@@ -84,7 +84,8 @@ class _LazyGroup(click.Group):
         ),
         "status": (
             "status",
-            "Show whether all is well, why not, and what is to be done; then strategy, managers, latency and events.",
+            "Show whether all is well, why not, and what is to be done; "
+            "then strategy, managers, latency and events.",
         ),
         "store": ("store", "Take care of a store."),
         "what-if": (
