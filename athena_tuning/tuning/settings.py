@@ -103,6 +103,13 @@ class ServiceTimeSettings:
     bins: int = 24
     """Most different times given up at: each is a term of every Newton step. Judgement."""
 
+    disproved: float = 3.0
+    """Standard errors by which more tasks than a law allows must be late for it to be disproved. Arithmetic:
+    one false alarm in 700."""
+
+    tail: float = 0.05
+    """Share of the times that a law of the tail alone rests on. Convention."""
+
     refits: int = 60
     """Resamples of an upper bound. Arithmetic: three of them lie beyond it."""
 
@@ -491,6 +498,12 @@ class LoadSettings:
 
     days: int = 7
     """Days that an expectation rests on at most. Judgement: a week."""
+
+    weeks: int = 4
+    """Weeks of which the same weekday is looked at. Judgement: a month."""
+
+    weeks_least: int = 2
+    """Weeks from which a weekday is known. Arithmetic: of one, nothing tells a weekday from a day."""
 
     lead_s: float = 60.0
     """Seconds before a slot at which it is looked at. Arithmetic: longer than a search takes."""

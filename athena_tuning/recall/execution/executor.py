@@ -346,11 +346,9 @@ class ParallelLayerExecutor:
         if ticket is not None and ticket.refused is None:
             ticket.served(max([r.elapsed_ms for r in results if r.in_flight], default=0.0) / 1000)
         self.latest_layer_latencies = {r.layer_name: r.elapsed_ms for r in results if r.in_flight}
+        counted = ["parallel" if width > 1 else "sequential", *(r.outcome for r in results if not r.success)]
         with self._lock:
-            self._counts["parallel" if width > 1 else "sequential"] += 1
-            for result in results:
-                if not result.success:
-                    self._counts[result.outcome] += 1
+            self._counts.update(counted)
         return results
 
 
