@@ -22,6 +22,7 @@ class _LazyGroup(click.Group):
     """
 
     modules: ClassVar[dict[str, tuple[str, str]]] = {
+        "cluster": ("cluster", "Start managers that answer as one, see how they are, scale and drain them."),
         "config": ("config", "See, change and roll back the config that managers run."),
         "dashboard": (
             "dashboard",
