@@ -12,7 +12,6 @@ import importlib
 import itertools
 import multiprocessing
 import os
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +22,7 @@ from typing import Any
 
 from harness import Figure, Options, median, no_gc, options, progress, quantile, report, timed
 
-from athena_tuning.model import QueryMetrics, TuningConfig
+from athena_tuning.model import Mode, QueryMetrics, TuningConfig
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall import MemoryManager
 from athena_tuning.recall.ingest import ingest_file
@@ -281,36 +280,40 @@ def maintain(url: str) -> None:
 
 
 def recalling(folder: Path, quick: bool) -> Iterator[Figure]:
-    """Recalls while what they measured is delivered, and while it is not, in turns."""
+    """Recalls while what they measured is delivered, and while it is not, in turns.
+
+    Each question is asked both ways, right after each other, and compared with itself: questions differ by
+    more than what is looked for. The config is pinned, so that no decision changes what is compared.
+    """
     progress("recall with the flusher on and off")
     memory = folder / "memory.db"
     texts = [query.text for queries in sample_queries().values() for query in queries]
     with (
         open_store(f"sqlite:///{folder / 'recalls.db'}") as store,
-        MemoryManager(memory, store=store) as manager,
+        MemoryManager(memory, store=store, mode=Mode.PINNED) as manager,
     ):
         ingest_file(manager, sample_workloads.sample_memory())
-        asked = itertools.cycle(texts)
-        deliver, rest = manager._membership.sink._take, lambda: False
-        ratios, took = [], []
-        for turn in range(6 if quick else 40):
-            found = []
-            for way in (deliver, rest) if turn % 2 else (rest, deliver):
-                manager._membership.sink._take = way  # type: ignore[method-assign]
-                found.append((way is deliver, one_by_one(manager, asked, 0.6)))
-            medians = dict(found)
-            ratios.append(medians[True] / medians[False])
-            took.append(medians[True])
-        yield Figure("recall with the flusher on, p50", median(took) * 1000, "ms")
-        yield Figure("recall p50 with the flusher on, against off", (median(ratios) - 1) * 100, "%", 3)
+        sink, asked = manager._membership.sink, itertools.cycle(texts)
+        deliver = sink._take
+        took: dict[bool, list[float]] = {True: [], False: []}
+        for turn in range(24 if quick else 160):
+            questions = list(itertools.islice(asked, 100))
+            for on in (turn % 2 == 0, turn % 2 == 1):
+                sink._take = deliver if on else lambda: False  # type: ignore[method-assign]
+                took[on] += one_by_one(manager, questions)
+        sink._take = deliver  # type: ignore[method-assign]
+        ratio = median([on / off for on, off in zip(took[True], took[False], strict=True)])
+        yield Figure("recall with the flusher on, p50", median(took[True]) * 1000, "ms")
+        yield Figure("recall p50 with the flusher on, against off", (ratio - 1) * 100, "%", 3)
 
 
-def one_by_one(manager: MemoryManager, asked: Iterator[str], seconds: float) -> float:
-    took, end = [], time.perf_counter() + seconds
-    while (began := time.perf_counter()) < end:
-        manager.recall(next(asked), use_cache=False)
+def one_by_one(manager: MemoryManager, questions: Sequence[str]) -> list[float]:
+    took = []
+    for question in questions:
+        began = time.perf_counter()
+        manager.recall(question, use_cache=False)
         took.append(time.perf_counter() - began)
-    return statistics.median(took)
+    return took
 
 
 def obey(url: str, seen: Connection, until: int) -> None:

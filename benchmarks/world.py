@@ -28,10 +28,10 @@ class Events:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._heap: list[tuple[float, int, Callable[[], object]]] = []
         self._number = 0
 
-    def at(self, time: float, what: Callable[[], None]) -> None:
+    def at(self, time: float, what: Callable[[], object]) -> None:
         """Let something happen at a time."""
         self._number += 1
         heappush(self._heap, (time, self._number, what))
@@ -116,6 +116,62 @@ class Convoy(Backend):
         events.at(events.now + work * (1 + self._handover * len(self._line)), over)
 
 
+class Thrash(Backend):
+    """A processor that all tasks share: beyond a knee each one more makes all of them lose.
+
+    With n tasks it gets ``min(n, knee) · (knee / n)^power`` done, as much as n up to the knee.
+    """
+
+    def __init__(self, knee: int, power: float = 1.0) -> None:
+        self._knee, self._power = knee, power
+        self._left: dict[int, tuple[float, Callable[[], None]]] = {}
+        self._at = 0.0
+        self._number = 0
+
+    def serve(self, events: Events, work: float, done: Callable[[], None]) -> None:
+        """Share the processor until the work is done."""
+        self._advance(events.now)
+        self._number += 1
+        self._left[self._number] = work, done
+        self._next(events)
+
+    def _speed(self) -> float:
+        n = len(self._left)
+        return 1.0 if n <= self._knee else (self._knee / n) ** (1 + self._power)
+
+    def _advance(self, now: float) -> None:
+        passed, self._at = (now - self._at) * self._speed(), now
+        self._left = {k: (work - passed, done) for k, (work, done) in self._left.items()}
+
+    def _next(self, events: Events) -> None:
+        if not self._left:
+            return
+        key = min(self._left, key=lambda k: self._left[k][0])
+        state, when = frozenset(self._left), max(self._left[key][0], 0.0) / self._speed()
+
+        def over() -> None:
+            if frozenset(self._left) != state:
+                return
+            self._advance(events.now)
+            _, done = self._left.pop(key)
+            done()
+            self._next(events)
+
+        events.at(events.now + when, over)
+
+
+class Neighbour(Backend):
+    """Another backend, whose tasks are slower by a factor for some seconds out of so many."""
+
+    def __init__(self, inner: Backend, factor: float, seconds: float, every: float) -> None:
+        self._inner, self._factor, self._seconds, self._every = inner, factor, seconds, every
+
+    def serve(self, events: Events, work: float, done: Callable[[], None]) -> None:
+        """Serve it, slower while the neighbour is busy."""
+        is_busy = events.now % self._every < self._seconds
+        self._inner.serve(events, work * (self._factor if is_busy else 1.0), done)
+
+
 @dataclass(slots=True)
 class Task:
     """One layer's share of a recall, as it goes."""
@@ -127,105 +183,150 @@ class Task:
     started: float = 0.0
     ended: float = 0.0
     in_flight: int = 0
+    queued: float = 0.0
 
 
-@dataclass(slots=True)
-class World:
+class Manager:
     """Recalls of two layers that ask one backend under one limit.
 
-    Attributes:
-        backend: makes a backend.
+    Args:
+        events: what happens when.
+        backend: serves.
         works: draws a task's own work.
+        rng: of the works.
+        limit: tasks in flight at most.
+        ended: called with each recall's tasks as it ends.
+
+    Attributes:
+        limit: see ``apply``.
+        parallel: whether the layers of a recall run side by side.
+        version: how often ``apply`` was called.
         tasks: of each recall, filled as it runs.
-        versions: how often the limit had changed when each began.
+        versions: the version as each began.
     """
 
-    backend: Callable[[], Backend]
-    works: Works
-    tasks: list[list[Task]] = field(default_factory=list)
-    versions: list[int] = field(default_factory=list)
+    def __init__(
+        self,
+        events: Events,
+        backend: Backend,
+        works: Works,
+        rng: random.Random,
+        limit: int,
+        ended: Callable[[int], object] = id,
+    ) -> None:
+        self.limit, self.parallel, self.version = limit, True, 0
+        self.tasks: list[list[Task]] = []
+        self.versions: list[int] = []
+        self._events, self._backend, self._works, self._rng = events, backend, works, rng
+        self._ended = ended
+        self._line: deque[Task] = deque()
+        self._busy = 0
 
-    def run(
-        self, arrivals: Sequence[float], seed: int, limit: int, later: Sequence[tuple[float, int]] = ()
-    ) -> World:
-        """Run recalls from some arrivals on (seconds) under a limit, later under others from a time on."""
-        rng, events, backend = random.Random(seed), Events(), self.backend()
-        works = [[self.works(rng) for _ in LAYERS] for _ in arrivals]
-        self.tasks, self.versions = [[] for _ in arrivals], [0 for _ in arrivals]
-        line: deque[Task] = deque()
-        busy = version = 0
+    def apply(self, limit: int, *, parallel: bool = True) -> None:
+        """Run under another limit from now on."""
+        self.limit, self.parallel, self.version = limit, parallel, self.version + 1
+        self._give_out()
 
-        def give_out() -> None:
-            nonlocal busy
-            while line and busy < limit:
-                busy += 1
-                start(line.popleft())
+    def ask(self) -> int:
+        """Ask all layers; return the number of the recall."""
+        recall = len(self.tasks)
+        works = [self._works(self._rng) for _ in LAYERS]
+        mine = [Task(recall, layer, w, self._events.now) for layer, w in zip(LAYERS, works, strict=True)]
+        self.tasks.append(mine)
+        self.versions.append(self.version)
+        self._line.extend(mine if self.parallel else mine[:1])
+        self._give_out()
+        return recall
 
-        def start(task: Task) -> None:
-            task.started, task.in_flight = events.now, busy
+    def _give_out(self) -> None:
+        while self._line and self._busy < self.limit:
+            self._busy += 1
+            self._start(self._line.popleft())
 
-            def done() -> None:
-                nonlocal busy
-                task.ended = events.now
-                busy -= 1
-                give_out()
+    def _start(self, task: Task) -> None:
+        task.started, task.in_flight = self._events.now, self._busy
+        self._backend.serve(self._events, task.work, lambda: self._over(task))
 
-            backend.serve(events, task.work, done)
+    def _over(self, task: Task) -> None:
+        task.ended = self._events.now
+        self._busy -= 1
+        mine = self.tasks[task.recall]
+        waiting = next((t for t in mine if not t.ended and not t.started and t not in self._line), None)
+        if waiting is not None:
+            waiting.queued = self._events.now
+            self._line.append(waiting)
+        elif all(t.ended for t in mine):
+            self._ended(task.recall)
+        self._give_out()
 
-        def ask(recall: int) -> None:
-            self.versions[recall] = version
-            self.tasks[recall] = [
-                Task(recall, layer, work, events.now)
-                for layer, work in zip(LAYERS, works[recall], strict=True)
-            ]
-            line.extend(self.tasks[recall])
-            give_out()
+    def latency(self, recall: int) -> float:
+        """Return the ms that a recall took."""
+        mine = self.tasks[recall]
+        return 1000 * (max(t.ended for t in mine) - mine[0].asked)
 
-        def change(to: int) -> None:
-            nonlocal limit, version
-            limit, version = to, version + 1
-            give_out()
-
-        for recall, time in enumerate(arrivals):
-            events.at(time, lambda recall=recall: ask(recall))  # type: ignore[misc]
-        for time, to in later:
-            events.at(time, lambda to=to: change(to))  # type: ignore[misc]
-        events.run()
-        return self
-
-    def latencies(self) -> list[float]:
-        """Return the ms that each recall took."""
-        return [1000 * (max(t.ended for t in tasks) - tasks[0].asked) for tasks in self.tasks]
-
-    def ends(self) -> list[float]:
-        """Return when recalls ended, rising."""
-        return sorted(max(t.ended for t in tasks) for tasks in self.tasks)
-
-    def records(self) -> list[QueryMetrics]:
-        """Return what a manager would have recorded, in the order in which recalls ended."""
-        order = sorted(self.tasks, key=lambda tasks: max(t.ended for t in tasks))
-        return [self._record(tasks) for tasks in order]
-
-    def _record(self, tasks: Sequence[Task]) -> QueryMetrics:
+    def record(self, recall: int) -> QueryMetrics:
+        """Return what a manager would have recorded of a recall."""
+        tasks = self.tasks[recall]
         begun = tasks[0].asked
         layers = {t.layer: 1000 * (t.ended - t.started) for t in tasks}
-        latency = 1000 * (max(t.ended for t in tasks) - begun)
         return QueryMetrics(
-            *(f"w{tasks[0].recall}", "?", "factual", EPOCH + begun, latency, None, False, 1),
+            *(f"w{recall}", "?", "factual", EPOCH + begun, self.latency(recall), None, False, 1),
             *(list(layers), layers, True),
-            parallel_execution=True,
-            config_version=self.versions[tasks[0].recall],
+            parallel_execution=self.parallel,
+            config_version=self.versions[recall],
             tasks=tuple(
                 LayerTask(
                     t.layer,
-                    0.0,
-                    1000 * (t.started - t.asked),
+                    1000 * (max(t.queued, begun) - begun),
+                    1000 * (t.started - max(t.queued, begun)),
                     1000 * (t.ended - t.started),
                     t.in_flight,
                 )
                 for t in tasks
             ),
         )
+
+
+@dataclass(slots=True)
+class World:
+    """A manager whose limits are known beforehand.
+
+    Attributes:
+        backend: makes a backend.
+        works: draws a task's own work.
+        manager: that ran.
+    """
+
+    backend: Callable[[], Backend]
+    works: Works
+    manager: Manager = field(init=False)
+
+    def run(
+        self, arrivals: Sequence[float], seed: int, limit: int, later: Sequence[tuple[float, int]] = ()
+    ) -> World:
+        """Run recalls from some arrivals on (seconds) under a limit, later under others from a time on."""
+        events = Events()
+        self.manager = manager = Manager(events, self.backend(), self.works, random.Random(seed), limit)
+        for time in arrivals:
+            events.at(time, manager.ask)
+        for time, to in later:
+            events.at(time, lambda to=to: manager.apply(to))  # type: ignore[misc]
+        events.run()
+        return self
+
+    def latencies(self) -> list[float]:
+        """Return the ms that each recall took."""
+        return [self.manager.latency(recall) for recall in range(len(self.manager.tasks))]
+
+    def ends(self) -> list[float]:
+        """Return when recalls ended, rising."""
+        return sorted(max(t.ended for t in tasks) for tasks in self.manager.tasks)
+
+    def records(self) -> list[QueryMetrics]:
+        """Return what a manager would have recorded, in the order in which recalls ended."""
+        tasks = self.manager.tasks
+        order = sorted(range(len(tasks)), key=lambda recall: max(t.ended for t in tasks[recall]))
+        return [self.manager.record(recall) for recall in order]
 
 
 def poisson(recalls: int, rate: float, seed: int) -> list[float]:

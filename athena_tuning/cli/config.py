@@ -80,6 +80,10 @@ def history(limit: int, store: str | None, as_json: bool) -> None:
 @click.option("--second", "second_round", metavar=_LAYERS, help="Layers of the second round, or 'none'.")
 @click.option("--second-below", "second_round_below", type=int, help="Agreement that is enough, 1 to 10.")
 @click.option("--explore", "exploration_share", type=float, help="Share of recalls that ask every layer.")
+@click.option(
+    "--fusion-weights", metavar="LAYER=WEIGHT,…", help="What a layer's ranks count, or 'none': 1 for each."
+)
+@click.option("--rank-constant", type=int, help="A rank counts weight / (constant + rank), 1 to 1000.")
 @click.option("--mode", type=click.Choice([m.value for m in Mode]), help="Who steers from now on.")
 @_scope
 @_reason
@@ -191,6 +195,8 @@ def _changed(base: TuningConfig, values: dict[str, Any]) -> TuningConfig:
             given[names[option]] = value == "on"
         elif option in ("skipped_layers", "extra_layers", "second_round"):
             given[option] = frozenset() if value == "none" else _layers(value)
+        elif option == "fusion_weights":
+            given[option] = {} if value == "none" else _weights(value)
         elif option in ("deadline", "overload_after"):
             given[f"{option}_seconds"] = None if value == "none" else _seconds(option, value)
         else:
@@ -206,6 +212,19 @@ def _layers(value: str) -> frozenset[str]:
     if "" in names:
         raise click.UsageError(f"{value!r} names a layer that has no name")
     return names
+
+
+def _weights(value: str) -> dict[str, float]:
+    weights = {}
+    for part in value.split(","):
+        layer, _, number = part.partition("=")
+        try:
+            weights[layer.strip()] = float(number)
+        except ValueError:
+            raise click.UsageError(f"--fusion-weights: {part!r} is not LAYER=WEIGHT") from None
+    if "" in weights:
+        raise click.UsageError(f"{value!r} names a layer that has no name")
+    return weights
 
 
 def _seconds(option: str, value: str) -> float:

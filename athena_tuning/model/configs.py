@@ -47,6 +47,9 @@ class TuningConfig:
         second_round_below: of the first ten pieces of evidence, how many two layers of the first round must
             have found for it to be enough, 1 to 10.
         exploration_share: of recalls, 0 to 0.5: those that ask every layer, to see what each would add.
+        fusion_weights: what a layer's ranks count in the fused list, above 0 and up to 100, by layer; 1 for
+            others.
+        rank_constant: a rank counts weight / (rank_constant + rank), 1 to 1000.
         overload_after_seconds: refuse recalls once some have had to wait for a slot for so long without a
             break (and at least ten typical service times); None: never. Like the limit, the queue is one
             shared resource: only the config for all types decides it.
@@ -76,6 +79,8 @@ class TuningConfig:
     second_round: frozenset[str] = frozenset()
     second_round_below: int = 3
     exploration_share: float = 0.03
+    fusion_weights: Mapping[str, float] = field(default_factory=dict)
+    rank_constant: int = 60
     overload_after_seconds: float | None = 0.9
     overload_wait_seconds: float = 0.1
 
@@ -92,7 +97,11 @@ class TuningConfig:
                 raise ValueError(f"{name} must be True or False, not {getattr(self, name)!r}")
         for layer, seconds in self.layer_timeouts.items():
             _check_seconds(f"layer_timeouts[{layer!r}]", seconds)
+        for layer, weight in self.fusion_weights.items():
+            _check_weight(f"fusion_weights[{layer!r}]", weight)
+        _check_whole("rank_constant", self.rank_constant, 1, 1000)
         object.__setattr__(self, "strategy", TuningStrategy(self.strategy))
+        object.__setattr__(self, "fusion_weights", _FrozenDict(self.fusion_weights))
         object.__setattr__(self, "layer_timeouts", _FrozenDict(self.layer_timeouts))
         for name in _LAYER_SETS:
             object.__setattr__(self, name, _layer_set(name, getattr(self, name)))
@@ -116,6 +125,7 @@ class TuningConfig:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values["strategy"] = self.strategy.value
         values["layer_timeouts"] = dict(self.layer_timeouts)
+        values["fusion_weights"] = dict(self.fusion_weights)
         values |= {name: sorted(getattr(self, name)) for name in _LAYER_SETS}
         return values
 
@@ -189,6 +199,11 @@ def _check_whole(name: str, value: int, least: int, most: int) -> None:
         raise ValueError(f"{name} must be a whole number, not {value!r}")
     if not least <= value <= most:
         raise ValueError(f"{name} must be {least} to {most}, not {value}")
+
+
+def _check_weight(name: str, weight: float) -> None:
+    if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight <= 100:
+        raise ValueError(f"{name} must be a number above 0 and at most 100, not {weight!r:.80}")
 
 
 def _check_seconds(name: str, value: float) -> None:

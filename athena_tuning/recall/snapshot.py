@@ -18,6 +18,9 @@ ATOMS = frozenset(
 )
 """Types whose values nobody can change."""
 
+TEXT_FIELDS = ("text", "content", "page_content")
+"""Under which names the text of an item is looked for, best first; it is handed on as "text"."""
+
 _ARE_ATOMS = ATOMS.issuperset
 _ARE_TEXTS = frozenset((str,)).issuperset
 
@@ -98,7 +101,9 @@ def _read(layer: str, items: Iterable[Any], items_are_new: bool, asked: int) -> 
         if not _ARE_ATOMS(map(type, record.values())):
             for name, value in record.items():
                 kind = type(value)
-                if kind not in ATOMS and (kind is not tuple or not _is_fixed(value)):
+                if name == "scope" and issubclass(kind, str):
+                    record[name] = str.__str__(value)
+                elif kind not in ATOMS and (kind is not tuple or not _is_fixed(value)):
                     fields.add(name)
                     if not items_are_new:
                         record[name], copied = _own(value)
@@ -117,18 +122,30 @@ def _read(layer: str, items: Iterable[Any], items_are_new: bool, asked: int) -> 
 
 
 def _record(item: Any) -> dict[str, Any]:
+    """Return an item, a mapping, or an object's own attributes and those that its class gives, as fields."""
     if isinstance(item, Item):
         return item.to_dict()
     if isinstance(item, Mapping):
         return dict(item)
-    raise UnreadableAnswer(f"an item has an id and a text, this is {brief(item)}")
+    fields: Mapping[str, Any] | None = getattr(item, "__dict__", None)
+    if fields is None:  # of slots or a named tuple, or it is none
+        names = getattr(item, "_fields", getattr(type(item), "__slots__", ()))
+        fields = {name: getattr(item, name) for name in names if hasattr(item, name)}
+    record = {name: value for name, value in fields.items() if not name.startswith("_")}
+    for name in ("id", *TEXT_FIELDS):  # a property may stand for them
+        if name not in record and hasattr(item, name):
+            record[name] = getattr(item, name)
+    return record
 
 
 def _complete(record: dict[str, Any], item: Any) -> str:
     """Check what every item has, and make it plain; return its id."""
-    text, identity = record.get("text"), record.get("id", _complete)
-    if not isinstance(text, str) or identity is _complete:
-        raise UnreadableAnswer(f"an item has an id and a text, this is {brief(item)}")
+    text = next((record[name] for name in TEXT_FIELDS if isinstance(record.get(name), str)), None)
+    identity = record.get("id")
+    if text is None or identity is None:
+        raise UnreadableAnswer(
+            f"an item has an id and a text ({', '.join(TEXT_FIELDS)}), this is {brief(item)}"
+        )
     record["text"] = str.__str__(text)
     record["id"] = identity = str.__str__(identity) if isinstance(identity, str) else f"{identity}"
     return identity

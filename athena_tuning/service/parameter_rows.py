@@ -21,6 +21,8 @@ LABELS = {
     "second_round": "layers of the second round",
     "second_round_below": "agreement that is enough",
     "exploration_share": "share of recalls that explore",
+    "fusion_weights": "weights of layers in the fused list",
+    "rank_constant": "rank constant of the fused list",
     "overload_after_seconds": "overload after",
     "overload_wait_seconds": "longest wait in an overload",
 }

@@ -87,8 +87,6 @@ class Packer:
         if not len(values):
             return math.nan, math.nan
         if isinstance(values, np.ndarray):
-            if bool((values == values[0]).all()) or bool(np.isnan(values).all()):
-                return self._constant(float(values[0]), exact)
             numbers = values
         elif values.count(values[0]) == len(values):
             return self._constant(values[0], exact)
@@ -97,11 +95,16 @@ class Packer:
         else:
             numbers = np.frombuffer(struct.pack(f"{len(values)}d", *values))
         low, high = float(numbers.min()), float(numbers.max())
-        kind, known = 0, numbers
+        if low == high:
+            return self._constant(float(numbers[0]), exact)
+        kind, known, ends = 0, numbers, (low, high)
         if math.isnan(low):
             kind, unknown = _UNKNOWN, np.isnan(numbers)
+            if bool(unknown.all()):
+                return self._constant(math.nan, exact)
             known = np.where(unknown, 0.0, numbers)
-        scaled = self._scaled(known, exact)
+            ends = float(known.min()), float(known.max())
+        scaled = self._scaled(known, ends, exact)
         kind |= 0 if scaled is None else _SCALED | (_COARSE if scaled[1] == _COARSE_SCALE else 0)
         self._parts.append(bytes((kind,)))
         if kind & _UNKNOWN:
@@ -109,7 +112,7 @@ class Packer:
         if scaled is None:
             self._parts.append(known.astype("<f8").tobytes())
         else:
-            self._relative(scaled[0], int(scaled[0].min()), int(scaled[0].max()))
+            self._relative(scaled[0], *(round(end * scaled[1]) for end in ends))
         return low, high
 
     def strings(self, values: Sequence[str]) -> None:
@@ -131,9 +134,15 @@ class Packer:
         return kept, kept
 
     @staticmethod
-    def _scaled(known: Floats, exact: bool) -> tuple[Floats, int] | None:
-        """Return the numbers as whole ones, and by what they were multiplied; None if they do not fit."""
-        if not float(np.abs(known).max()) < _LARGEST:
+    def _scaled(known: Floats, ends: tuple[float, float], exact: bool) -> tuple[Floats, int] | None:
+        """Return the numbers as whole ones, and by what they were multiplied; None if they do not fit.
+
+        Args:
+            known: the numbers.
+            ends: the smallest and the largest of them.
+            exact: whether nothing may be lost.
+        """
+        if not max(map(abs, ends)) < _LARGEST:
             return None
         coarse = np.rint(known * _COARSE_SCALE)
         if coarse[0] / _COARSE_SCALE == known[0] and bool((coarse / _COARSE_SCALE == known).all()):

@@ -27,6 +27,7 @@ def proposals(
         scopes: "all" and query types.
         author: who tells them.
     """
+    evidence = policy.prepared(evidence)
     by_strategy = {strategy: replace(evidence, strategy=strategy) for strategy in TuningStrategy}
     needed, recalls = policy.least(evidence), policy.recalls(evidence)
     foreseen = policy.foreseen(evidence)

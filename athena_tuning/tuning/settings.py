@@ -103,6 +103,13 @@ class ServiceTimeSettings:
     bins: int = 24
     """Most different times given up at: each is a term of every Newton step. Judgement."""
 
+    disproved: float = 3.0
+    """Standard errors by which more tasks than a law allows must be late for it to be disproved. Arithmetic:
+    one false alarm in 700."""
+
+    tail: float = 0.05
+    """Share of the times that a law of the tail alone rests on. Convention."""
+
     refits: int = 60
     """Resamples of an upper bound. Arithmetic: three of them lie beyond it."""
 
@@ -288,8 +295,22 @@ class SaturationSettings:
     """Recalls between two looks, and tasks begun under the present limit that a look needs. Judgement:
     a backlog grows for as long as it takes to see it."""
 
-    waiting: float = 0.6
-    """Mean queue wait over mean service time from which the limit is what recalls wait for. Judgement."""
+    waiting: Mapping[TuningStrategy, float] = field(
+        default_factory=lambda: {LATENCY: 0.6, BALANCED: 0.6, THROUGHPUT: 0.6, COST: 2.0}
+    )
+    """Mean queue wait over mean service time from which the limit is what recalls wait for. Judgement; COST
+    lets them wait for twice their service, because it gives latency for slot time."""
+
+    lost_by_fewer: float = 0.8
+    """Share of what slots got done before a step down, under which it is taken back. Judgement: as above,
+    and the law had expected more."""
+
+    more: float = 1.1
+    """Times the limit before a step that run at once, from which less done is the step's fault. Judgement."""
+
+    lost: float = 0.9
+    """Share of what slots got done before a step, under which it has lost. Judgement: a mean of 15 tasks is
+    known to about a tenth."""
 
     far_behind: float = 2.0
     """The same, from which it is badly so. Judgement."""
@@ -325,6 +346,13 @@ class ReviewSettings:
 
     gap: int = 4000
     """Recalls between two searches at most. Arithmetic: nothing older is kept."""
+
+    changes: int = 4
+    """Changes in any so many recalls at most, the one that takes a change back included. Judgement: three
+    are what finding a limit takes."""
+
+    within: int = 1000
+    """So many recalls."""
 
     repeated: int = 1000
     """Recalls until a change that nobody carried out is proposed again; another one comes after half.
@@ -470,6 +498,12 @@ class LoadSettings:
 
     days: int = 7
     """Days that an expectation rests on at most. Judgement: a week."""
+
+    weeks: int = 4
+    """Weeks of which the same weekday is looked at. Judgement: a month."""
+
+    weeks_least: int = 2
+    """Weeks from which a weekday is known. Arithmetic: of one, nothing tells a weekday from a day."""
 
     lead_s: float = 60.0
     """Seconds before a slot at which it is looked at. Arithmetic: longer than a search takes."""

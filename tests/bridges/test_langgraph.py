@@ -38,6 +38,14 @@ def fill(store):
     store.put(("docs",), "tea", {"text": "Tea is grown in Assam"})
 
 
+def fill_more(store):
+    """Namespaces that begin alike, lie in each other, or have odd names."""
+    fill(store)
+    store.put(("users", "ana", "old"), "tea", {"text": "Ana drank tea of Assam", "since": 2001})
+    store.put(("users2",), "tea", {"text": "Somebody drinks tea", "since": 2020})
+    store.put(("üsers", 'a"na'), "tea", {"text": "Üna drinks tea", "since": 2020})
+
+
 FILTERS: list[Any] = [
     None, {"since": 2019}, {"since": {"$gt": 2019}}, {"since": {"$gte": 2019, "$lt": 2022}},
     {"since": {"$ne": 2019}}, {"of": {"team": "money"}}, {"tags": ["drink"]}, {"none": 1},
@@ -50,7 +58,7 @@ FILTERS: list[Any] = [
 def test_lists_are_those_of_langgraphs_own_store(store, prefix, wanted):
     own = InMemoryStore()
     for each in (own, store):
-        fill(each)
+        fill_more(each)
 
     def seen(of):
         return {(i.namespace, i.key, str(i.value)) for i in of.search(prefix, filter=wanted, limit=50)}
@@ -70,7 +78,7 @@ def test_lists_are_those_of_langgraphs_own_store(store, prefix, wanted):
 def test_namespaces_are_those_of_langgraphs_own_store(store, asked):
     own = InMemoryStore()
     for each in (own, store):
-        fill(each)
+        fill_more(each)
     assert store.list_namespaces(**asked) == own.list_namespaces(**asked)
 
 

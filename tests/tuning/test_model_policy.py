@@ -124,3 +124,22 @@ def test_a_proposal_is_kept_until_there_is_more_to_say(busy: VirtualManager) -> 
     assert first.candidates is second.candidates
     by_type = busy.tuner.propose("factual")
     assert by_type.after.max_concurrent == first.after.max_concurrent
+
+
+def test_changes_of_the_limit_are_few_in_any_thousand_recalls_however_the_weather_turns() -> None:
+    rng = random.Random(8)
+    weather = [rng.choice((0.6, 1.0, 1.7)) for _ in range(400)]
+
+    def slow(n: int) -> float:
+        return max(1.0, n / 8)
+
+    def noisy(m: QueryMetrics) -> QueryMetrics:
+        factor = weather[int(m.timestamp / 3) % len(weather)]
+        tasks = tuple(t._replace(service_ms=t.service_ms * factor) for t in m.tasks)
+        return m._replace(tasks=tasks, latency_ms=(m.latency_ms or 0.0) * factor)
+
+    world = ran(trace(3000, 150), {"semantic": slow, "graph": slow}, record=noisy)
+    at = [d.time for d in world.changes if d.scope == "all"]
+    begun = sorted(m.timestamp for m in world.profiler.metrics)
+    for i in range(0, len(begun) - 1000, 100):
+        assert sum(begun[i] <= time < begun[i + 1000] for time in at) <= REVIEW.changes

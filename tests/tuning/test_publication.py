@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator
 from itertools import pairwise
 from typing import Any
 
@@ -23,9 +22,13 @@ from athena_tuning.model import (
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.samples.sample_workloads import load_records
 from athena_tuning.tuning import AutoTuner
+from athena_tuning.tuning.evidence import Evidence
+from athena_tuning.tuning.policies.timeouts import TimeoutAdvisor, TimeoutFinding
 from athena_tuning.tuning.publication import doubt
 from athena_tuning.tuning.recorded import proposals_on
 from athena_tuning.tuning.simulation import search as searching
+from athena_tuning.tuning.simulation.simulator import Simulation, Slowdown
+from athena_tuning.tuning.trace import Trace
 
 NOW = 1_750_000_000.0
 BEFORE, MORE = TuningConfig(max_concurrent=5), TuningConfig(max_concurrent=8)
@@ -78,20 +81,39 @@ def test_it_is_not_told_again_while_nothing_is_new() -> None:
 
 def test_each_config_is_simulated_once_and_judged_by_all_strategies(monkeypatch: pytest.MonkeyPatch) -> None:
     runs: Counter[tuple[Any, ...]] = Counter()
-    real = searching.scored
+    real = searching.Simulation
 
-    def counted(trace: Any, config: TuningConfig, laws: Any) -> Generator[int, None, Any]:
+    def counted(trace: Trace, config: TuningConfig, slow: dict[str, Slowdown], **more: Any) -> Simulation:
         values = {k: str(v) for k, v in config.to_dict().items() if k != "strategy"}
-        runs[tuple(sorted(values.items())), len(trace), id(laws)] += 1
-        return (yield from real(trace, config, laws))
+        laws = tuple(law(4) for law in slow.values())
+        runs[tuple(sorted(values.items())), len(trace), laws] += 1
+        return real(trace, config, slow, **more)
 
-    monkeypatch.setattr(searching, "scored", counted)
+    monkeypatch.setattr(searching, "Simulation", counted)
     [whole, *_] = proposals_on(recalls(400), ConfigSet(), NOW)
     assert set(whole.by_strategy) == set(TuningStrategy)
     assert all(proposed.forecast for proposed in whole.by_strategy.values())
     assert max(runs.values()) == 1
     by_law = Counter(law for _, _, law in runs)
     assert max(by_law.values()) <= 2 * len(searching.SEARCH.limits), "no strategy has a search of its own"
+
+
+def test_what_is_the_same_for_all_scopes_and_strategies_is_looked_into_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reviews: list[int] = []
+    real = TimeoutAdvisor.review
+
+    def counted(advisor: TimeoutAdvisor, evidence: Evidence, found: TimeoutFinding) -> Any:
+        reviews.append(evidence.telemetry.position)
+        return real(advisor, evidence, found)
+
+    monkeypatch.setattr(TimeoutAdvisor, "review", counted)
+    told = proposals_on(recalls(400), ConfigSet(), NOW)
+    assert len(told) > 2
+    after = [proposed.decision.after for each in told for proposed in each.by_strategy.values()]
+    assert len({config.timeout_seconds for config in after}) > 1, "timeouts are proposed"
+    assert len(reviews) == 1
 
 
 def proposal(recalls: int = 900, simulated: float = 11.0, measured: float | None = 10.0) -> Proposal:

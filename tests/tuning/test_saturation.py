@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_tuning.model import LayerTask, TuningBounds
+from athena_tuning.model import LayerTask, TuningBounds, TuningStrategy
 from athena_tuning.tuning.estimation.contention import ContentionLaw
 from athena_tuning.tuning.estimation.telemetry import MeasuredRecall
 from athena_tuning.tuning.policies.saturation import LimitStep, Waiting, better_limit, waiting
 from athena_tuning.tuning.settings import SATURATION
 
 BOUNDS = TuningBounds()
+LATENCY, COST = TuningStrategy.LATENCY, TuningStrategy.COST
 WORK = {"semantic": 0.01}
 
 
@@ -29,8 +30,13 @@ def law(factor: Mapping[int, float] | None = None, **more: float) -> dict[str, C
 
 def test_waiting_needs_tasks_and_a_queue_longer_than_its_share_of_service() -> None:
     assert waiting([seen(6, 10)] * 14, 0.0, 15) is None
-    assert waiting([seen(5.9, 10)] * 15, 0.0, 15) is None
-    assert waiting([seen(6, 10)] * 15, 0.0, 15) == Waiting(6, 10, 15)
+    little, much = (waiting([seen(ms, 10)] * 15, 0.0, 15) for ms in (5.9, 6))
+    assert little is not None
+    assert much == Waiting(6, 10, 15, pytest.approx(15 * 10 / 16))
+    assert not little.is_waited_for(LATENCY)
+    assert much.is_waited_for(LATENCY)
+    assert not much.is_waited_for(COST)
+    assert Waiting(20, 10, 15).is_waited_for(COST)
 
 
 def test_tasks_that_started_under_another_limit_say_nothing() -> None:
@@ -100,3 +106,24 @@ def test_limits_stay_within_bounds_and_a_step(
 def test_a_step_is_judged_by_what_its_slots_got_done(service_ms: float, expected: int | None) -> None:
     tried = LimitStep(5, Waiting(20, 10, 30).capacity(5))
     assert tried.next(10, Waiting(20, service_ms, 30)) == expected
+
+
+def test_a_step_down_that_gets_less_done_is_taken_back() -> None:
+    tried = LimitStep(5, Waiting(20, 10, 30).capacity(5))
+    assert tried.next(3, Waiting(20, 10, 30)) == 5
+    assert tried.next(3, Waiting(20, 6.5, 30)) is None
+
+
+@pytest.mark.parametrize(
+    ("in_flight", "service_ms", "lost"),
+    [
+        (12.0, 40.0, True),  # 300 a second by twelve, where five did 500
+        (12.0, 24.0, False),  # as much as before
+        (5.2, 20.0, False),  # load has fallen: it would have been as slow under the limit before
+    ],
+)
+def test_a_step_that_empties_its_own_queue_is_judged_all_the_same(
+    in_flight: float, service_ms: float, lost: bool
+) -> None:
+    tried = LimitStep(5, Waiting(20, 10, 30).capacity(5))
+    assert tried.has_lost(Waiting(0.0, service_ms, 30, in_flight)) is lost

@@ -18,6 +18,7 @@ class UnreadableAnswer(Exception):
     """A layer returned something that is no answer; the text says what."""
 
 
+_TRACEBACK = BaseException.__dict__["__traceback__"]
 _LOOP_HINTS = ("different loop", "different event loop", "Event loop is closed")
 
 
@@ -65,7 +66,7 @@ def is_callers_own(exc: BaseException) -> bool:
     if issubclass(type(exc), KeyboardInterrupt):
         return True
     handlers = _handler_codes()
-    trace = exc.__traceback__
+    trace = _TRACEBACK.__get__(exc)  # not by way of a stranger's __getattribute__
     while trace is not None:
         if trace.tb_frame.f_code in handlers:
             return True

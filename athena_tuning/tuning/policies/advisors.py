@@ -206,17 +206,19 @@ class AdvisorScheduler:
                 return self._decided(evidence, canary, advisor, end.value), advisor, end.value
             yield
 
-    def dressed(self, evidence: Evidence, turn: AdvisorRound, canary: Canary, made: Decision) -> Decision:
-        """Return a proposal with what the advisors hold right for its scope.
+    def reviewed(self, evidence: Evidence, turn: AdvisorRound) -> AdvisorRound:
+        """Return the round after those who may review at once have done so, where they never did."""
+        for advisor in self.advisors:
+            if advisor.at_once and advisor.name not in turn.findings:
+                found = run_through(advisor.review(evidence, turn.found(advisor)))
+                turn = replace(turn, findings={**turn.findings, advisor.name: found})
+        return turn
 
-        Those that may, review at once where they never did; the others say what their last review came to.
-        """
+    def dressed(self, evidence: Evidence, turn: AdvisorRound, canary: Canary, made: Decision) -> Decision:
+        """Return a proposal with what the advisors hold right for its scope, by their last reviews."""
         after, reasons = made.after, made.reasons
         for advisor in self.advisors:
-            found = turn.found(advisor)
-            if advisor.at_once and advisor.name not in turn.findings:
-                found = run_through(advisor.review(evidence, found))
-            advice = self._advice(evidence, canary, advisor, found, made.scope)
+            advice = self._advice(evidence, canary, advisor, turn.found(advisor), made.scope)
             if advice is not None:
                 after, reasons = replace(after, **advice.values), (*reasons, *advice.reasons)
         action = Action.CHANGE if made.action is Action.KEEP and after != made.before else made.action

@@ -106,6 +106,10 @@ class Policy(ABC):
         """Return what simulations say of its proposals; None where nothing was simulated."""
         return None
 
+    def prepared(self, evidence: Evidence) -> Evidence:
+        """Return the evidence with what several proposals from it would each look into for themselves."""
+        return evidence
+
     @abstractmethod
     def propose(self, evidence: Evidence, scope: str = "all") -> Decision:
         """Return what it would choose now for "all" or a query type; change nothing."""

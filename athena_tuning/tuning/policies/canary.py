@@ -183,6 +183,12 @@ class Canary:
         judgement, trial = judge.judge(evidence, trial)
         if judgement.verdict is Verdict.OPEN:
             return self.begun(trial), None
+        return self.concluded(policy, evidence, judge, trial, judgement)
+
+    def concluded(
+        self, policy: Policy, evidence: Evidence, judge: Judge, trial: Trial, judgement: Judgement
+    ) -> tuple[Canary, Decision]:
+        """End a trial by a judgement: return what follows, and the decision that confirms or takes back."""
         end = self._confirmed if judgement.verdict is Verdict.GOOD else self._rolled_back
         following, after, fields = end(evidence, judge, judgement, trial)
         made = trial.made

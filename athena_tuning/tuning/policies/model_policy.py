@@ -24,7 +24,7 @@ from athena_tuning.tuning.policies.base import (
     changes_in_words,
     decision,
 )
-from athena_tuning.tuning.policies.canary import Canary, Rates, Trial
+from athena_tuning.tuning.policies.canary import Canary, Judgement, Rates, Trial, Verdict
 from athena_tuning.tuning.policies.layer_advisor import LayerAdvisor
 from athena_tuning.tuning.policies.load_advisor import LoadAdvisor
 from athena_tuning.tuning.policies.paired_comparison import PairedComparison
@@ -90,7 +90,7 @@ class Searched:
 
 @dataclass(frozen=True, slots=True)
 class ModelMemory:
-    """What the model policy remembers from one step to the next."""
+    """What the model policy remembers between steps; ``changed_at``: recalls by each recent change."""
 
     canary: Canary = field(default_factory=Canary)
     limit: LimitInForce = field(default_factory=LimitInForce)
@@ -99,6 +99,7 @@ class ModelMemory:
     advisors: AdvisorRound = field(default_factory=AdvisorRound)
     announced: Announcement | None = None
     searched: Searched | None = None
+    changed_at: tuple[int, ...] = ()
 
 
 class ModelPolicy(Policy):
@@ -145,6 +146,14 @@ class ModelPolicy(Policy):
         """Whether the rules are asked."""
         return evidence.telemetry.position < REVIEW.first and self._rules.due(evidence)
 
+    def prepared(self, evidence: Evidence) -> Evidence:
+        """Return the evidence with what advisors that review at once say: the same for all scopes."""
+        memory: ModelMemory = evidence.memory
+        if evidence.telemetry.position < REVIEW.first:
+            return evidence
+        reviewed = self._advisors.reviewed(evidence, memory.advisors)
+        return replace(evidence, memory=replace(memory, advisors=reviewed))
+
     def propose(self, evidence: Evidence, scope: str = "all") -> Decision:
         """Return what the last search says, or one in one go over fewer recalls; below 150, what rules do.
 
@@ -154,7 +163,8 @@ class ModelPolicy(Policy):
         if evidence.telemetry.position < REVIEW.first:
             return self._rules.propose(evidence, scope)
         made = self._conclusion(evidence, self._searched(evidence).results[evidence.strategy], scope)
-        return self._advisors.dressed(evidence, memory.advisors, memory.canary, made)
+        turn = self._advisors.reviewed(evidence, memory.advisors)
+        return self._advisors.dressed(evidence, turn, memory.canary, made)
 
     def least(self, evidence: Evidence) -> int:
         """Return the recalls from which it searches; without telemetry, what the rules need."""
@@ -245,6 +255,8 @@ class ModelPolicy(Policy):
         """Put the change on trial."""
         memory: ModelMemory = evidence.memory
         canary, at = memory.canary, evidence.telemetry.position
+        recent = tuple(n for n in memory.changed_at if at - n < REVIEW.within)
+        memory = replace(memory, changed_at=(*recent, at))
         advised = self._advisors.trial(evidence, made, version)
         if advised is not None:
             return replace(memory, canary=canary.begun(advised))
@@ -288,12 +300,15 @@ class ModelPolicy(Policy):
             incumbent.max_concurrent,
             memory.limit.since,
             evidence.bounds,
+            strategy=evidence.strategy,
             explore=evidence.strategy is TuningStrategy.THROUGHPUT and not on_trial,
         )
         memory = replace(memory, saturation=saturation)
         if seen is None:
             return memory, None
         limit, reason = incumbent.max_concurrent, seen.reason
+        if saturation.paid is not None and reason.value == limit and on_trial:
+            return self._paid(evidence, memory, saturation.paid, reason)
         after = replace(incumbent, max_concurrent=reason.value, strategy=evidence.strategy)
         if reason.value == limit or memory.canary.holds_back(self._paired.key(after, "all"), position):
             waited = position - memory.schedule.last_at
@@ -311,6 +326,16 @@ class ModelPolicy(Policy):
             action=Action.CANARY,
             reasons=(reason,),
         )
+
+    def _paid(
+        self, evidence: Evidence, memory: ModelMemory, growth: float, reason: Reason
+    ) -> tuple[ModelMemory, Decision]:
+        """Confirm a step up that got more done: what comes later is no verdict on it."""
+        trial = memory.canary.trials[self._paired.name]
+        why = f"its slots got × {growth:.2f} done"
+        judgement = Judgement(Verdict.GOOD, why, reason.samples, math.log(growth), measure="capacity")
+        canary, made = memory.canary.concluded(self, evidence, self._paired, trial, judgement)
+        return replace(memory, canary=canary), made
 
     def _outcome(self, evidence: Evidence, memory: ModelMemory, made: Decision) -> Outcome:
         return Outcome((made, *followers(self, evidence, made)), memory)
@@ -423,8 +448,14 @@ def _alike(a: TuningConfig, b: TuningConfig) -> bool:
 
 
 def _known(evidence: Evidence, memory: ModelMemory, made: Decision) -> bool:
-    """Whether the same change was proposed lately and nobody has carried it out: once is enough."""
+    """Whether a change is not to be told: there were many, or nobody has carried it out since it was.
+
+    One of the changes that are allowed is left for taking the last one back.
+    """
     known, position = memory.announced, evidence.telemetry.position
+    recent = sum(position - at < REVIEW.within for at in memory.changed_at)
+    if made.action is Action.CANARY and recent >= REVIEW.changes - (not memory.saturation.taken_back):
+        return True
     if made.action is not Action.CANARY or known is None or known.before != made.before:
         return False
     again = REVIEW.repeated if known.after == made.after else REVIEW.repeated // 2

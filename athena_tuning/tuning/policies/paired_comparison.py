@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from athena_tuning.model import TuningConfig, TuningStrategy
 from athena_tuning.tuning.estimation.telemetry import MeasuredRecall, trace_of
 from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.policies.canary import Judge, Judgement, Rates, Trial, Verdict
-from athena_tuning.tuning.settings import CANARY, SATURATION
+from athena_tuning.tuning.settings import CANARY, OBJECTIVE, SATURATION
 from athena_tuning.tuning.simulation.search import slowdowns
 from athena_tuning.tuning.simulation.simulator import Simulation
 
@@ -35,10 +36,12 @@ class PairedComparison(Judge):
             return Judgement(Verdict.BAD, why, alarm=True), trial
         if not look_due(len(begun), trial.looks):
             return Judgement(Verdict.OPEN), trial
-        before, since, tolerated = log_ratios(evidence, trial)
-        judged = judge(since, trial.looks, tolerated, before)
-        if tolerated == CANARY.law_error and judged.observed is not None:
-            judged = replace(judged, observed=-judged.observed, measure="capacity")
+        wanted, *kept = compared(evidence, trial)
+        judged = wanted.judged(trial.looks)
+        for promise in kept:
+            broken = promise.judged(trial.looks)
+            if broken.verdict is Verdict.BAD and judged.verdict is not Verdict.BAD:
+                judged = broken
         return judged, replace(trial, looks=trial.looks + 1)
 
     def key(self, config: TuningConfig, scope: str) -> str:
@@ -104,16 +107,38 @@ def _block_means(ratios: Sequence[float]) -> tuple[float, float, int]:
     return float(means.mean()), float(means.std(ddof=1)) / math.sqrt(blocks), blocks
 
 
-def log_ratios(evidence: Evidence, trial: Trial) -> tuple[list[float], list[float], float]:
-    """Return ``ln(observed / simulated under what was before)`` of recalls before and since the change.
+class Compared(NamedTuple):
+    """Log ratios of recalls, observed to simulated under what was before: less is better.
 
-    Latency against the simulated incumbent on the same arrivals and backlog. Under THROUGHPUT, where every
-    slot is waited for, slot time over slots against the same by the law at the incumbent's limit: callers
-    that wait for their answers ask less often under a slower limit, and on those arrivals the incumbent
-    would look as if it had time to spare. The law's own error is tolerated there.
+    Attributes:
+        measure: "latency", "slot time" or "capacity" (slot time over slots).
+        before: of recalls that began before the change.
+        since: of those that began under it.
+        tolerated: mean that is no reason to go back.
+    """
 
-    Returns:
-        Of recalls before, of recalls since, and the mean that is tolerated.
+    measure: str
+    before: list[float]
+    since: list[float]
+    tolerated: float
+
+    def judged(self, looks: int) -> Judgement:
+        """Return the judgement; of capacity what was observed has the sign of capacity."""
+        found = judge(self.since, looks, self.tolerated, self.before)
+        observed = found.observed
+        if self.measure == "capacity" and observed is not None:
+            observed = -observed
+        return replace(found, why=f"{self.measure}, {found.why}", observed=observed, measure=self.measure)
+
+
+def compared(evidence: Evidence, trial: Trial) -> list[Compared]:
+    """Return what a change is judged by under the strategy, and after it what must not break meanwhile.
+
+    LATENCY and BALANCED: latency against the simulated incumbent on the same arrivals and backlog. COST: slot
+    time likewise, while latency may grow by a quarter. THROUGHPUT where every slot is waited for: slot time
+    over slots against the same by the law at the incumbent's limit. Callers that wait for their answers ask
+    less often under a slower limit, and on those arrivals the incumbent would look as if it had time to
+    spare; the law's own error is tolerated there.
     """
     order = sorted(evidence.telemetry.recalls, key=lambda recall: recall.began)  # refused ones as well
     since = [recall for recall in order if recall.began >= trial.began]
@@ -121,9 +146,15 @@ def log_ratios(evidence: Evidence, trial: Trial) -> tuple[list[float], list[floa
     if evidence.strategy is TuningStrategy.THROUGHPUT and _saturated(since):
         slots = math.log(trial.made.before.max_concurrent / trial.made.after.max_concurrent)
         ratios = [slots + ratio for ratio in _by_capacity(evidence, trial, since)]
-        return _by_capacity(evidence, trial, before), ratios, CANARY.law_error
-    ratios = _by_latency(evidence, trial, [*before, *since])
-    return _finite(ratios[: len(before)]), _finite(ratios[len(before) :]), CANARY.tolerated
+        return [Compared("capacity", _by_capacity(evidence, trial, before), ratios, CANARY.law_error)]
+    latency, slot_time = _by_simulation(evidence, trial, [*before, *since])
+    n = len(before)
+    by_latency = Compared("latency", _finite(latency[:n]), _finite(latency[n:]), CANARY.tolerated)
+    if evidence.strategy is not TuningStrategy.COST:
+        return [by_latency]
+    may_grow = math.log(OBJECTIVE.p99_may_grow[TuningStrategy.COST])
+    by_slots = Compared("slot time", _finite(slot_time[:n]), _finite(slot_time[n:]), CANARY.tolerated)
+    return [by_slots, by_latency._replace(tolerated=may_grow)]
 
 
 def _finite(ratios: Sequence[float]) -> list[float]:
@@ -144,16 +175,26 @@ def _by_capacity(evidence: Evidence, trial: Trial, recalls: Sequence[MeasuredRec
     ]
 
 
-def _by_latency(evidence: Evidence, trial: Trial, recalls: Sequence[MeasuredRecall]) -> list[float]:
+def _by_simulation(
+    evidence: Evidence, trial: Trial, recalls: Sequence[MeasuredRecall]
+) -> tuple[list[float], list[float]]:
+    """Return the log ratios of latency and of slot time; infinite where a recall was refused."""
     laws, before = evidence.telemetry.laws, trial.made.before
     slow = slowdowns(laws, before.max_concurrent)
     run = Simulation(trace_of(recalls, laws), before, slow, admission=True).run().result()
-    return [
-        math.log(max(recall.latency_ms, 1e-3)) - math.log(max(simulated, 1e-3))
-        for recall, simulated in zip(recalls, run.latency_ms.tolist(), strict=True)
-    ]
+    took = np.array([recall.latency_ms for recall in recalls])
+    held = np.array([sum(task.service_ms for task in recall.tasks) for recall in recalls])
+    with np.errstate(invalid="ignore"):
+        latency, slots = (
+            np.log(np.maximum(seen, 1e-3)) - np.log(np.maximum(simulated, 1e-3))
+            for seen, simulated in ((took, run.latency_ms), (held, run.held_ms))
+        )
+    slots[~(np.isfinite(latency))] = np.inf
+    return latency.tolist(), slots.tolist()
 
 
 def _saturated(recalls: Sequence[MeasuredRecall]) -> bool:
+    """Whether every slot is waited for."""
     tasks = [task for recall in recalls for task in recall.tasks]
-    return sum(t.queue_ms for t in tasks) >= SATURATION.waiting * sum(t.service_ms for t in tasks)
+    waits = SATURATION.waiting[TuningStrategy.THROUGHPUT]
+    return sum(t.queue_ms for t in tasks) >= waits * sum(t.service_ms for t in tasks)

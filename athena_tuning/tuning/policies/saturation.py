@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from athena_tuning.model import Reason, TuningBounds
+from athena_tuning.model import Reason, TuningBounds, TuningStrategy
 from athena_tuning.tuning.estimation.contention import ContentionLaw, capacity
 from athena_tuning.tuning.estimation.telemetry import MeasuredRecall, Telemetry, trace_of
 from athena_tuning.tuning.settings import SATURATION
@@ -14,19 +14,29 @@ from athena_tuning.tuning.settings import SATURATION
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Tasks that waited for a slot longer than they were served. Means in ms."""
+    """How tasks waited for a slot and were served, means in ms, and how many ran at once in the mean."""
 
     queue_ms: float
     service_ms: float
     tasks: int
+    in_flight: float = 0.0
 
     def capacity(self, limit: int) -> float:
         """Return tasks a second that ``limit`` slots got done."""
         return limit / self.service_ms * 1000
 
+    @property
+    def done(self) -> float:
+        """Tasks a second that got done, by those that ran at once (Little's law)."""
+        return self.in_flight / self.service_ms * 1000
+
+    def is_waited_for(self, strategy: TuningStrategy) -> bool:
+        """Whether tasks wait so long that the limit is what recalls wait for, as the strategy sees it."""
+        return self.queue_ms >= SATURATION.waiting[strategy] * self.service_ms > 0
+
 
 def waiting(recent: Sequence[MeasuredRecall], since: float, least: int) -> Waiting | None:
-    """Return how tasks waited under the present limit, or None if they did not, or too few are known.
+    """Return how tasks waited under the present limit, or None if too few are known.
 
     Args:
         recent: recalls.
@@ -43,23 +53,40 @@ def waiting(recent: Sequence[MeasuredRecall], since: float, least: int) -> Waiti
         return None
     queue = sum(task.queue_ms for task in tasks) / len(tasks)
     service = sum(task.service_ms for task in tasks) / len(tasks)
-    return Waiting(queue, service, len(tasks)) if queue >= SATURATION.waiting * service > 0 else None
+    passed = max(r.ended for r in recent) - max(since, min(r.began for r in recent))
+    return Waiting(queue, service, len(tasks), service * len(tasks) / max(1000 * passed, 1e-3))
 
 
 @dataclass(frozen=True, slots=True)
 class LimitStep:
-    """A step up that was taken: from which limit, and what its slots got done."""
+    """A step that was taken: from which limit, and what its slots got done."""
 
     limit: int
     capacity: float
+
+    def growth(self, limit: int, seen: Waiting) -> float:
+        """Return how many times as much the slots of ``limit`` got done."""
+        return seen.capacity(limit) / self.capacity
+
+    def has_lost(self, seen: Waiting) -> bool:
+        """Whether more tasks at once than before got less done, though none may wait any more.
+
+        Callers that wait for their answers ask less often where they are slow, and the queue of a step over
+        a cliff is empty. Where load has fallen, fewer run at once than before, and nothing follows.
+        """
+        more = seen.in_flight >= SATURATION.more * self.limit
+        return more and seen.done < SATURATION.lost * self.capacity
 
     def next(self, limit: int, seen: Waiting) -> int | None:
         """Return the limit that follows from what a step to ``limit`` gave, None if the step paid.
 
         More slots that get no more done are taken back; those that get less done than half of the step
-        (in log ratio) promised are kept, and not more of them.
+        (in log ratio) promised are kept, and not more of them. Fewer slots are taken back if they get less
+        done.
         """
-        growth = seen.capacity(limit) / self.capacity
+        growth = self.growth(limit, seen)
+        if limit < self.limit:
+            return self.limit if growth < SATURATION.lost_by_fewer else None
         if growth < SATURATION.growth:
             return self.limit
         return limit if growth**2 < limit / self.limit else None
@@ -144,12 +171,14 @@ class SaturationMemory:
         step: the last step up, if it has not been looked at.
         explored: limits that were tried to see what they are like.
         taken_back: whether the last look took a step back.
+        paid: how many times as much the last step got done, if the last look found that it paid.
     """
 
     looked_at: int = -SATURATION.check
     step: LimitStep | None = None
     explored: frozenset[int] = frozenset()
     taken_back: bool = False
+    paid: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +196,12 @@ def look(
     since: float,
     bounds: TuningBounds,
     *,
+    strategy: TuningStrategy,
     explore: bool,
 ) -> tuple[SaturationMemory, Look | None]:
-    """Look, every 15 recalls, whether the limit is waited for; None if it is too soon or nothing waits.
+    """Look, every 15 recalls, whether the limit is waited for, and what a step up has brought.
+
+    None if it is too soon, or nothing waits and the last step has done no harm.
 
     Args:
         telemetry: what was measured.
@@ -177,31 +209,39 @@ def look(
         limit: in force.
         since: Unix seconds; since then.
         bounds: the range to choose from.
+        strategy: what is wanted: COST lets recalls wait longer before it adds slots.
         explore: whether to try limits that only might be better.
     """
-    memory = replace(memory, taken_back=False)
+    memory = replace(memory, taken_back=False, paid=None)
     if telemetry.position - memory.looked_at < SATURATION.check:
         return memory, None
     recent = telemetry.newest(4 * SATURATION.check)
     seen = waiting(recent, since, SATURATION.check)
     if seen is None:
         return memory, None
-    taken, memory = memory.step, replace(memory, looked_at=telemetry.position, step=None)
-    if taken is not None and limit > taken.limit:
+    taken = memory.step
+    if taken is not None and limit > taken.limit and taken.has_lost(seen):
+        memory = replace(memory, looked_at=telemetry.position, step=None, taken_back=True)
+        return memory, Look(seen, _measured(taken, limit, seen, taken.limit))
+    if not seen.is_waited_for(strategy):
+        return memory, None
+    memory = replace(memory, looked_at=telemetry.position, step=None)
+    if taken is not None and limit != taken.limit:
         follows = taken.next(limit, seen)
         if follows is not None:
             memory = replace(memory, taken_back=follows == taken.limit)
             return memory, Look(seen, _measured(taken, limit, seen, follows))
+        memory = replace(memory, paid=taken.growth(limit, seen) if limit > taken.limit else None)
     laws = telemetry.laws
     work = trace_of(recent, laws).mean_work
     reason = better_limit(limit, seen, work, laws, bounds, memory.explored if explore else None)
-    if reason.value > limit:
+    if reason.value != limit:
         step = LimitStep(limit, seen.capacity(limit))
-        memory = replace(memory, step=step, explored=memory.explored | {reason.value})
+        memory = replace(memory, step=step, explored=memory.explored | {max(limit, reason.value)})
     return memory, Look(seen, reason)
 
 
 def _measured(taken: LimitStep, limit: int, seen: Waiting, follows: int) -> Reason:
-    growth = seen.capacity(limit) / taken.capacity
+    growth = (seen.done if taken.has_lost(seen) else seen.capacity(limit)) / taken.capacity
     rule = f"{limit / taken.limit:.1f} times the slots got × {growth:.2f} done"
     return Reason("max_concurrent", follows, rule, {"capacity_ratio": growth}, seen.tasks)
