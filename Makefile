@@ -56,7 +56,7 @@ test-python: # the core under another interpreter, in an environment of its own
 BRIDGES := .make/integrations
 
 integrations: $(BRIDGES)/ready # the real LangChain, LlamaIndex, Haystack and others, away from what [dev] pins
-	$(BRIDGES)/bin/pytest -q tests/bridges
+	$(BRIDGES)/bin/pytest -q tests/bridges tests/cluster
 
 $(BRIDGES)/ready: pyproject.toml tests/bridges/requirements.txt
 	$(PYTHON) -m venv $(BRIDGES)

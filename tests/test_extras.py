@@ -27,6 +27,7 @@ OF_EXTRAS = (
     "prometheus_client",
     "fastapi",
     "mcp",
+    "nats",
     "psycopg",
     "psycopg_pool",
     "scipy",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from athena_tuning.cli.output import memory_option, store_option
-from athena_tuning.cli.server_process import become
+from athena_tuning.cli.output import memory_option, on_option, store_option
+from athena_tuning.cli.server_process import become, without_own_manager
 
 
 @click.command()
@@ -20,17 +20,27 @@ from athena_tuning.cli.server_process import become
 )
 @memory_option
 @store_option
+@on_option
 @click.option(
     "--layer", "layers", multiple=True, metavar="NAME", help="Ask a layer of an installed package too."
 )
 def mcp(
-    http: bool, host: str, port: int, memory: str | None, store: str | None, layers: tuple[str, ...]
+    http: bool,
+    host: str,
+    port: int,
+    memory: str | None,
+    store: str | None,
+    cluster: str | None,
+    layers: tuple[str, ...],
 ) -> None:
     """Serve a memory to agents over the Model Context Protocol, on stdio or HTTP.
 
     An agent starts it itself: its configuration names the command "athena-tuning" with the argument "mcp".
     Several agents may share a memory and a store. Where the memory file is missing, an empty one is made.
+    With --on a cluster of managers answers.
     """
+    without_own_manager(cluster, memory, layers)
     arguments = ["--host", host, "--port", str(port)] if http else []
     arguments += [word for layer in layers for word in ("--layer", layer)]
+    arguments += ["--on", cluster] if cluster else []
     become("athena_tuning.mcp", arguments, extra="mcp", packages=("mcp",), memory=memory, store=store)

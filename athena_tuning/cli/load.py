@@ -67,7 +67,8 @@ def load() -> None:
     "--on",
     "worker",
     metavar="WORKER",
-    help="Have a manager that shares the store ask itself: its id (see `athena-tuning workers`), or 'any'.",
+    help="Ask a cluster, nats://HOST:PORT[/NAME]; or have a manager that shares the store ask itself: its id "
+    "(see `athena-tuning workers`), or 'any'.",
 )
 @click.option("--cold", is_flag=True, help="Empty the manager's cache of answers before the first recall.")
 @click.option(
@@ -95,9 +96,9 @@ def run(
 ) -> None:
     """Ask a manager of its own, which shares the store as any other does, and keep what came out.
 
-    With --on a manager that runs elsewhere asks itself. It runs until the load ends or Ctrl+C stops it; then
-    the exit code is 1. Where the memory file is missing it is made from the sample memory, whose questions
-    are asked.
+    With --on a cluster is asked, as its users ask it, or a manager that runs elsewhere asks itself. It runs
+    until the load ends or Ctrl+C stops it; then the exit code is 1. Where the memory file is missing it is
+    made from the sample memory, whose questions are asked.
     """
     from athena_tuning.load.archive import RunArchive
     from athena_tuning.load.remote_run import RemoteRun
@@ -109,12 +110,15 @@ def run(
     texts = _questions_by_type(questions) if questions else None
     if texts and not values["mix"]:
         values["mix"] = ",".join(f"{name}={len(found)}" for name, found in texts.items())
-    if texts and worker is not None:
+    on_cluster = worker is not None and "://" in worker
+    if texts and worker is not None and not on_cluster:
         raise click.UsageError("--questions are asked here only, not --on a manager elsewhere")
     spec = spec_of(rate, None if whole or seconds == 0 else seconds or 60.0, values)
     path = Path(memory) if memory else locations.default_memory()
     with open_store(store or locations.default_store_url()) as opened:
-        if worker is not None:
+        if worker is not None and on_cluster:
+            came = _run_on_cluster(worker, opened, spec, texts)
+        elif worker is not None:
             came = _watched(RemoteRun(opened, spec, worker="" if worker == "any" else worker).start())
         else:
             came = _run_here(path, opened, spec, texts)
@@ -247,6 +251,19 @@ def _run_here(
         return _watched(LoadRun(here.manager, spec, questions=questions, recorded=recorded).start())
     finally:
         here.close()
+
+
+def _run_on_cluster(
+    url: str, store: Store, spec: LoadSpec, questions: Mapping[str, Sequence[str]] | None
+) -> LoadSummary:
+    """Run a load on a cluster, from this process."""
+    from athena_tuning.cluster import RecallCluster
+    from athena_tuning.load.recordings import recorded_for
+    from athena_tuning.load.run import LoadRun
+
+    recorded = recorded_for(spec, store)
+    with RecallCluster(url) as cluster:
+        return _watched(LoadRun(cluster, spec, questions=questions, recorded=recorded).start())
 
 
 def _watched(under_way: Run) -> LoadSummary:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import threading
 import time
@@ -17,6 +18,7 @@ from athena_tuning.cli.load_options import load_options, spec_of
 from athena_tuning.cli.output import memory_option, store_option
 
 if TYPE_CHECKING:
+    from athena_tuning.cluster import ClusterMember
     from athena_tuning.integrations.prometheus import MetricsServer
     from athena_tuning.integrations.span_export import SpanExport
     from athena_tuning.recall import MemoryManager
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     "--layer", "layers", multiple=True, metavar="NAME", help="Ask a layer of an installed package too."
 )
 @click.option("--otlp-texts", is_flag=True, help="Send with the spans what was asked.")
+@click.option("--serve", "cluster", metavar="URL", help="Answer in a cluster: nats://HOST:PORT[/NAME].")
+@click.option("--with-parent", is_flag=True, hidden=True, help="Stop when standard input ends.")
 def manager(
     memory: str | None,
     store: str | None,
@@ -57,6 +61,8 @@ def manager(
     otlp: str | None,
     otlp_texts: bool,
     layers: tuple[str, ...],
+    cluster: str | None,
+    with_parent: bool,
     **values: Any,
 ) -> None:
     """Run a manager that shares its metrics and obeys the store's configs, until Ctrl+C.
@@ -80,6 +86,8 @@ def manager(
     url = store or locations.default_store_url()
     path = Path(memory) if memory else locations.default_memory()
     stop = threading.Event()
+    if with_parent:
+        threading.Thread(target=_stop_at_end_of_input, args=(stop,), name="parent watch", daemon=True).start()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     with ExitStack() as until_stopped:
@@ -93,21 +101,37 @@ def manager(
         if otlp is not None:
             until_stopped.enter_context(_spans(here.manager, otlp, texts=otlp_texts))
             click.echo(f"spans to {otlp}")
+        member = until_stopped.enter_context(_serving(here.manager, cluster)) if cluster else None
         if spec is not None:
             recorded = recorded_for(spec, opened)
             asking = LoadRun(here.manager, spec, recorded=recorded, source=Source.LIVE.value)
             until_stopped.callback(asking.stop)  # before what tells of its recalls is closed
             asking.start()
         click.echo(f"manager {here.manager.worker_id} over {path} on {url}  (Ctrl+C stops it)")
-        _wait(stop, seconds)
+        _wait(stop, seconds, member)
     click.echo(f"stopped after {here.manager.status().recalls} recalls")
 
 
-def _wait(stop: threading.Event, seconds: float | None) -> None:
+def _wait(stop: threading.Event, seconds: float | None, member: ClusterMember | None) -> None:
     """Wait until it is time to stop, in steps: a signal that another thread took is handled between two."""
     ends = math.inf if seconds is None else time.monotonic() + seconds
     while (left := ends - time.monotonic()) > 0 and not stop.wait(min(left, 0.5)):
+        if member is not None and member.is_leaving:
+            return
+
+
+def _stop_at_end_of_input(stop: threading.Event) -> None:
+    while os.read(0, 4096):
         pass
+    stop.set()
+
+
+def _serving(manager: MemoryManager, url: str) -> ClusterMember:
+    from athena_tuning.cluster import serve
+
+    member = serve(manager, url)
+    click.echo(f"answers as {member.id} in the cluster {member.address.shown}")
+    return member
 
 
 def _register(manager: MemoryManager, name: str) -> None:

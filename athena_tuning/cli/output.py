@@ -32,6 +32,13 @@ store_option = click.option(
     help="sqlite:///FILE or postgresql://… (default: ATHENA_TUNING_STORE, else a local file).",
 )
 
+on_option = click.option(
+    "--on",
+    "cluster",
+    metavar="URL",
+    help="Ask a cluster of managers, nats://HOST:PORT[/NAME], in place of a memory file.",
+)
+
 
 def sources_option(default: frozenset[str] | None) -> Callable[[Command], Command]:
     """Return the option ``--source``, which may be given several times.

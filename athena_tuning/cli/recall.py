@@ -14,6 +14,7 @@ from athena_tuning.cli.output import (
     as_json,
     console,
     memory_option,
+    on_option,
     print_json,
     print_table,
     progress_bar,
@@ -70,6 +71,7 @@ def ingest(ctx: click.Context, file: Path, memory: str | None, as_json: bool) ->
 )
 @memory_option
 @store_option
+@on_option
 @as_json
 def recall(
     text: str,
@@ -78,9 +80,15 @@ def recall(
     layers: tuple[str, ...],
     memory: str | None,
     store: str | None,
+    cluster: str | None,
     as_json: bool,
 ) -> None:
     """Ask the memory for TEXT and show the results and where the time went."""
+    if cluster is not None:
+        if memory or store:
+            raise click.UsageError("--on asks a cluster, which has a memory and a store of its own")
+        _print_answer(_ask_cluster(cluster, text, k, scope, layers), k, None, as_json)
+        return
     from athena_tuning.recall import MemoryManager
     from athena_tuning.store import open_store
 
@@ -93,12 +101,27 @@ def recall(
     with MemoryManager(path, store=open_store(store)) as manager:
         answer = manager.recall(text, k=k, scope=scope, layers=layers or None)
         tasks = manager.profiler.metrics[-1].tasks
+    _print_answer(answer, k, tasks, as_json)
+
+
+def _ask_cluster(url: str, text: str, k: int, scope: str | None, layers: tuple[str, ...]) -> dict[str, Any]:
+    from athena_tuning.cluster import RecallCluster
+
+    with RecallCluster(url) as cluster:
+        return cluster.recall(text, k=k, scope=scope, layers=layers or None)
+
+
+def _print_answer(
+    answer: Mapping[str, Any], k: int, tasks: tuple[LayerTask, ...] | None, as_json: bool
+) -> None:
+    """Print an answer; ``tasks`` is None where they ran elsewhere."""
     if as_json:
         results = [dict(item) for item in answer["_fused"][:k]]
         told = {
             name[1:]: value for name, value in answer.items() if name.startswith("_") and name != "_fused"
         }
-        print_json({"results": results, "tasks": [task._asdict() for task in tasks], **told})
+        timeline = {} if tasks is None else {"tasks": [task._asdict() for task in tasks]}
+        print_json({"results": results, **timeline, **told})
         return
     _print_results(answer, k)
     _print_time(answer, tasks)
@@ -115,10 +138,15 @@ def _print_results(answer: Mapping[str, Any], k: int) -> None:
         click.echo(f"{layer} did not answer: {problem}", err=True)
 
 
-def _print_time(answer: Mapping[str, Any], tasks: tuple[LayerTask, ...]) -> None:
+def _print_time(answer: Mapping[str, Any], tasks: tuple[LayerTask, ...] | None) -> None:
     total = answer["_latency_ms"]
     told = f"{total:.1f} ms · {answer['_query_type']} · config version {answer['_config_version']}"
     console().print(Text(f"\n{told}" + (" · from the cache" if answer["_cache_hit"] else "")))
+    if tasks is None:
+        times = [[layer, answer["_queue_ms"][layer], ms] for layer, ms in answer["_layer_ms"].items()]
+        if times:
+            print_table(["layer", "wait ms", "service ms"], times)
+        return
     rows = [[t.layer, t.queue_ms, t.service_ms, str(t.outcome), _timeline(t, total)] for t in tasks]
     if rows:
         print_table(["layer", "wait ms", "service ms", "", "when (░ waits, █ works)"], rows)

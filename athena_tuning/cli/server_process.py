@@ -8,7 +8,25 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import NoReturn
 
+import click
+
 from athena_tuning.extras import needs_extra
+
+
+def without_own_manager(cluster: str | None, memory: str | None, layers: Sequence[str]) -> None:
+    """Check what is said of a manager that a server does not have, because a cluster answers for it.
+
+    Raises:
+        click.UsageError: if a memory or a layer is named beside a cluster.
+        ValueError: if the cluster's URL is none.
+    """
+    if cluster is None:
+        return
+    if memory or layers:
+        raise click.UsageError("--on: the cluster's managers have memory and layers of their own")
+    from athena_tuning.cluster import Address
+
+    Address.parse(cluster)
 
 
 def become(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+from contextlib import ExitStack
 
 import uvicorn
 
@@ -20,13 +21,27 @@ def main() -> None:
     arguments.add_argument("--host", required=True)
     arguments.add_argument("--port", type=int, required=True)
     arguments.add_argument("--layer", action="append", default=[])
+    arguments.add_argument("--on")
     given = arguments.parse_args()
-    token = OperatorToken()
-    if not (memory := locations.default_memory()).exists():
+    with ExitStack() as until_stopped:
+        _serve(arguments, given, until_stopped)
+
+
+def _serve(arguments: argparse.ArgumentParser, given: argparse.Namespace, until_stopped: ExitStack) -> None:
+    token, cluster = OperatorToken(), None
+    if given.on:
+        from athena_tuning.cluster import RecallCluster
+
+        cluster = until_stopped.enter_context(RecallCluster(given.on))
+    elif not (memory := locations.default_memory()).exists():
         Memory(memory).close()  # empty: the app would make one from the sample
-    environ = {**settings.current, "ATHENA_TUNING_ATTACH": "0", "ATHENA_TUNING_DEMO": "0"}
+    environ = {
+        **settings.current,
+        "ATHENA_TUNING_ATTACH": "1" if given.on else "0",
+        "ATHENA_TUNING_DEMO": "0",
+    }
     service = TuningService.open(environ)
-    api = make_api(service, token)
+    api = make_api(service, token, cluster=cluster)
     for layer in given.layer:
         try:
             api.state.manager.register_layer(layer)

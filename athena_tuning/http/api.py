@@ -14,6 +14,7 @@ from athena_tuning.http.body_limit import BodyLimit
 from athena_tuning.http.errors import answer_failures
 from athena_tuning.http.visitors import visitor
 from athena_tuning.integrations.prometheus import Exposition
+from athena_tuning.recall.contract import Remembering
 from athena_tuning.service.access import OperatorToken
 from athena_tuning.service.tuning_service import TuningService
 
@@ -21,25 +22,32 @@ MOST_BODY_BYTES = 8 << 20
 
 
 def make_api(
-    service: TuningService, token: OperatorToken, *, most_body_bytes: int = MOST_BODY_BYTES
+    service: TuningService,
+    token: OperatorToken,
+    *,
+    cluster: Remembering | None = None,
+    most_body_bytes: int = MOST_BODY_BYTES,
 ) -> FastAPI:
     """Return the application; it closes the service when it ends.
 
     Args:
-        service: answers; it has a manager of its own.
+        service: answers; it has a manager of its own, unless a cluster answers.
         token: makes operators of those who know it.
+        cluster: answers recalls and writes in place of the service's manager.
         most_body_bytes: of one request.
 
     Raises:
-        ValueError: if the service has no manager.
+        ValueError: if nothing answers.
     """
-    if service.embedded is None:
+    manager = service.embedded.manager if service.embedded is not None else None
+    if manager is None and cluster is None:
         raise ValueError("a service that is attached to managers elsewhere has nothing to recall from")
 
     @asynccontextmanager
     async def lifespan(api: FastAPI) -> AsyncIterator[None]:
         yield
-        api.state.exposition.close()
+        if api.state.exposition is not None:
+            api.state.exposition.close()
         await run_in_threadpool(service.close)
 
     api = FastAPI(
@@ -52,8 +60,8 @@ def make_api(
         docs_url=None,  # the pages of Swagger and Redoc fetch their scripts from elsewhere
         redoc_url=None,
     )
-    api.state.service, api.state.manager, api.state.token = service, service.embedded.manager, token
-    api.state.exposition = Exposition(service.embedded.manager)
+    api.state.service, api.state.manager, api.state.token = service, cluster or manager, token
+    api.state.exposition = None if manager is None else Exposition(manager)
     api.add_middleware(BodyLimit, most_bytes=most_body_bytes)
     answer_failures(api)
     api.include_router(memory_routes.router, prefix="/v1", tags=["memory"])

@@ -21,7 +21,7 @@ async def _not_allowed(_: Request, error: Exception) -> JSONResponse:
     return _answer(403, error)
 
 
-async def _store_failed(_: Request, error: Exception) -> JSONResponse:
+async def _unreachable(_: Request, error: Exception) -> JSONResponse:
     answer = _answer(503, error)
     answer.headers["Retry-After"] = "1"
     return answer
@@ -35,5 +35,7 @@ def answer_failures(app: FastAPI) -> None:
     """Have the failures of service and manager answered in words."""
     app.add_exception_handler(ConfigConflict, _conflict)
     app.add_exception_handler(NotAllowed, _not_allowed)
-    app.add_exception_handler(StoreError, _store_failed)
+    app.add_exception_handler(StoreError, _unreachable)
+    for away in (ConnectionError, TimeoutError):
+        app.add_exception_handler(away, _unreachable)
     app.add_exception_handler(ValueError, _bad_value)

@@ -7,12 +7,12 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from athena_tuning.integrations.prometheus import Exposition
-from athena_tuning.recall import MemoryManager
+from athena_tuning.recall.contract import Remembering
 from athena_tuning.service.tuning_service import TuningService
 
 
-def _manager(request: Request) -> MemoryManager:
-    manager: MemoryManager = request.app.state.manager
+def _manager(request: Request) -> Remembering:
+    manager: Remembering = request.app.state.manager
     return manager
 
 
@@ -21,11 +21,11 @@ def _service(request: Request) -> TuningService:
     return service
 
 
-def _exposition(request: Request) -> Exposition:
-    exposition: Exposition = request.app.state.exposition
+def _exposition(request: Request) -> Exposition | None:
+    exposition: Exposition | None = request.app.state.exposition
     return exposition
 
 
-Manager = Annotated[MemoryManager, Depends(_manager)]
+Manager = Annotated[Remembering, Depends(_manager)]
 Service = Annotated[TuningService, Depends(_service)]
-Metrics = Annotated[Exposition, Depends(_exposition)]
+Metrics = Annotated[Exposition | None, Depends(_exposition)]

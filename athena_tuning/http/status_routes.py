@@ -55,7 +55,14 @@ def readyz(service: Service, manager: Manager, response: Response) -> dict[str, 
     return {"ready": not problem, "problem": problem, "layers": list(manager.layers)}
 
 
-@watch.get("/metrics", response_class=PlainTextResponse)
+@watch.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    responses={404: {"description": "Nothing is measured here: a cluster answers."}},
+)
 def metrics(exposition: Metrics) -> Response:
     """What the manager measured, as Prometheus reads it."""
+    if exposition is None:
+        why = "a cluster answers for this server: ask its managers (athena-tuning manager --metrics-port)"
+        return PlainTextResponse(why, 404)
     return Response(exposition.text(), media_type=exposition.content_type)

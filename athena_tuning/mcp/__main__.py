@@ -11,6 +11,7 @@ from pathlib import Path
 from athena_tuning import locations
 from athena_tuning.mcp.server import http_app, make_server
 from athena_tuning.recall import MemoryManager
+from athena_tuning.recall.contract import Remembering
 from athena_tuning.service.access import OperatorToken
 from athena_tuning.store import open_store
 
@@ -21,8 +22,15 @@ def main() -> None:
     arguments.add_argument("--host", default="127.0.0.1")
     arguments.add_argument("--port", type=int)
     arguments.add_argument("--layer", action="append", default=[])
+    arguments.add_argument("--on")
     given = arguments.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+    if given.on:
+        from athena_tuning.cluster import RecallCluster
+
+        with RecallCluster(given.on) as cluster:
+            _serve(cluster, given.host, given.port)
+        return
     path = Path(locations.default_memory())
     with (
         open_store(locations.default_store_url()) as store,
@@ -33,13 +41,17 @@ def main() -> None:
                 manager.register_layer(layer)
             except ValueError as error:
                 arguments.error(f"--layer: {error}")
-        if given.port is None:
-            make_server(manager).run("stdio")
-        else:
-            _serve_http(manager, given.host, given.port)
+        _serve(manager, given.host, given.port)
 
 
-def _serve_http(manager: MemoryManager, host: str, port: int) -> None:
+def _serve(manager: Remembering, host: str, port: int | None) -> None:
+    if port is None:
+        make_server(manager).run("stdio")
+    else:
+        _serve_http(manager, host, port)
+
+
+def _serve_http(manager: Remembering, host: str, port: int) -> None:
     import uvicorn
 
     token = OperatorToken()

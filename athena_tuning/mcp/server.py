@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from athena_tuning.mcp.tools import MemoryTools
-from athena_tuning.recall import MemoryManager
+from athena_tuning.recall.contract import Remembering
 from athena_tuning.service.access import HOSTS_SETTING, OperatorToken, host_name, is_known_host
 
 INSTRUCTIONS = """\
@@ -21,7 +21,7 @@ what will be needed later: facts (semantic), what happened (episodic), how thing
 (prospective), relations (graph). Use one scope for each project or conversation. Give feedback on recalls."""
 
 
-def make_server(manager: MemoryManager) -> MCPServer:
+def make_server(manager: Remembering) -> MCPServer:
     """Return a server over a memory: its tools are those of ``MemoryTools``, its resources the items."""
     server = MCPServer(
         "athena-tuning", version=version("athena-tuning"), instructions=INSTRUCTIONS, log_level="WARNING"

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypedDict
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError, ToolError
 from pydantic import Field
 
-from athena_tuning.recall import MemoryManager
+from athena_tuning.recall.contract import Remembering
 from athena_tuning.recall.memory import ANY_SCOPE
 from athena_tuning.store import StoreError
 
@@ -47,7 +47,7 @@ class MemoryTools:
         manager: recalls, remembers and is measured.
     """
 
-    def __init__(self, manager: MemoryManager) -> None:
+    def __init__(self, manager: Remembering) -> None:
         self._manager = manager
 
     async def recall(
@@ -125,7 +125,7 @@ class MemoryTools:
     def item(self, scope: str, id: str) -> dict[str, Any]:
         """An item of the memory, by scope ("-" for none) and id."""
         with errors_for_agents():
-            found = self._manager.memory.item(id, None if scope == "-" else scope)
+            found = self._manager.item(id, None if scope == "-" else scope)
         if found is None:
             raise ResourceNotFoundError(f"there is no item {id!r:.80} in scope {scope!r:.80}")
         return found.to_dict()
@@ -136,7 +136,7 @@ def errors_for_agents() -> Iterator[None]:
     """Have an agent read what is wrong and what to do, in place of "error executing tool"."""
     try:
         yield
-    except (ValueError, StoreError) as error:
+    except (ValueError, StoreError, ConnectionError, TimeoutError) as error:
         raise ToolError(str(error)) from error
 
 

@@ -133,56 +133,83 @@ class MemoryManager(Worker):
 
     # Remembering
 
-    def remember(self, item: Item | Mapping[str, Any]) -> str:
+    def remember(self, item: Item | Mapping[str, Any], *, idempotency_key: str | None = None) -> str:
         """Keep an item, in place of one with the same id in the same scope; return its id.
+
+        Args:
+            item: what to keep.
+            idempotency_key: see ``remember_many``.
 
         Raises:
             ValueError: if the item does not fit or is for a layer that the memory does not have.
         """
         kept = item if isinstance(item, Item) else Item.from_dict(item)
         self.check_layer(kept)
-        self.remember_many([kept])
+        self.remember_many([kept], idempotency_key=idempotency_key)
         return kept.id
 
     def remember_many(
-        self, items: Iterable[Item | Mapping[str, Any]], progress: Callable[[int], None] | None = None
+        self,
+        items: Iterable[Item | Mapping[str, Any]],
+        progress: Callable[[int], None] | None = None,
+        *,
+        idempotency_key: str | None = None,
     ) -> dict[str, int]:
         """Keep items in their order, 500 in a transaction; return how many by layer.
 
         Args:
             items: what to keep.
             progress: told how many are kept so far.
+            idempotency_key: a second write to the memory's file with this key, also by another process,
+                changes nothing and returns the same.
 
         Raises:
             BadItems: at the end, if items do not fit; it says which and why, and all others are kept.
         """
         try:
-            return self.memory.remember(items, progress)
+            return self.memory.remember(items, progress, idempotency_key)
         finally:
             self._notice_writes()
 
-    def forget(self, item_id: str, scope: str | AnyScope | None = ANY_SCOPE) -> bool:
-        """Drop an item; False if nobody knew it. ``scope``: see ``forget_many``."""
-        return self.forget_many([item_id], scope) == 1
+    def forget(
+        self,
+        item_id: str,
+        scope: str | AnyScope | None = ANY_SCOPE,
+        *,
+        idempotency_key: str | None = None,
+    ) -> bool:
+        """Drop an item; False if nobody knew it. For the arguments see ``forget_many``."""
+        return self.forget_many([item_id], scope, idempotency_key=idempotency_key) == 1
 
-    def forget_many(self, item_ids: Iterable[str], scope: str | AnyScope | None = ANY_SCOPE) -> int:
+    def forget_many(
+        self,
+        item_ids: Iterable[str],
+        scope: str | AnyScope | None = ANY_SCOPE,
+        *,
+        idempotency_key: str | None = None,
+    ) -> int:
         """Drop items, 500 in a transaction; return how many were known.
 
         Args:
             item_ids: their ids.
             scope: theirs; None: they are in none. Without it, an id may be in any scope, but only in one.
+            idempotency_key: see ``remember_many``.
 
         Raises:
             ValueError: if ``scope`` is not given and several have an item of one of the ids.
         """
         try:
-            return self.memory.forget_many(item_ids, scope)
+            return self.memory.forget_many(item_ids, scope, idempotency_key)
         finally:
             self._notice_writes()
 
     def check_layer(self, item: Item) -> None:
         """Raise ``ValueError`` if the memory has no layer for this item."""
         self.memory.check_layer(item)
+
+    def item(self, item_id: str, scope: str | AnyScope | None = ANY_SCOPE) -> Item | None:
+        """Return an item of the memory; None if nobody knows it. See ``Memory.item``."""
+        return self.memory.item(item_id, scope)
 
     def counts(self) -> dict[str, int]:
         """Return the items of each layer in the memory."""
@@ -250,6 +277,17 @@ class MemoryManager(Worker):
         """Do as ``recall`` does, with the same arguments, without blocking the running loop."""
         self._check_open()
         return await self._recaller.arecall(request)
+
+    def refuse(self, request: RecallRequest, why: str, retry_after_seconds: float) -> dict[str, Any]:
+        """Give the answer of a recall that is refused before the manager is asked, and record it.
+
+        Args:
+            request: what was asked.
+            why: for ``_errors``.
+            retry_after_seconds: after which it is worth another try.
+        """
+        self._check_open()
+        return self._recaller.refuse(request, why, retry_after_seconds)
 
     @property
     def limit(self) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +14,7 @@ from typing import Any, Final
 import apsw
 
 from athena_tuning.recall.items import BadItems, Item, half_character
-from athena_tuning.recall.layers import schema
+from athena_tuning.recall.layers import done_writes, schema
 from athena_tuning.recall.layers.graph import GraphLayer
 from athena_tuning.recall.layers.memory_file import MemoryFile
 from athena_tuning.recall.layers.rows import COLUMNS, PUT, next_row, record, values
@@ -65,13 +67,17 @@ class Memory:
             raise
 
     def remember(
-        self, items: Iterable[Item | Mapping[str, Any]], progress: Callable[[int], None] | None = None
+        self,
+        items: Iterable[Item | Mapping[str, Any]],
+        progress: Callable[[int], None] | None = None,
+        key: str | None = None,
     ) -> dict[str, int]:
         """Keep items, in their order, and return how many by layer. An id that its scope knows is replaced.
 
         Args:
             items: what to keep; written in transactions of 500.
             progress: told how many are kept so far, after each transaction.
+            key: what was written with it before is not written again.
 
         Raises:
             BadItems: at the end, if an item does not fit or is for a layer that this memory does not have;
@@ -80,9 +86,11 @@ class Memory:
         counts: Counter[str] = Counter()
         bad: list[tuple[int, str]] = []
         waiting = self._good(items, bad)
-        while batch := list(islice(waiting, BATCH)):
+        for number in itertools.count():
+            if not (batch := list(islice(waiting, BATCH))):
+                break
             with self.file.write() as db:
-                self._remember_batch(db, batch)
+                done_writes.once(db, key, number, partial(self._remember_batch, db, batch))
             counts.update(item.layer for item in batch)
             self.join_parts(1 / 4)
             if progress is not None:
@@ -109,7 +117,7 @@ class Memory:
         for layer in self.layers.values():
             layer.join_parts(share)
 
-    def _remember_batch(self, db: apsw.Connection, batch: Iterable[Item]) -> None:
+    def _remember_batch(self, db: apsw.Connection, batch: Sequence[Item]) -> int:
         items = {_key(item.id, item.scope): item for item in batch}  # of two with one id the last is kept
         known = _find(db, items)
         stale = self._rows(known.values())
@@ -119,6 +127,7 @@ class Memory:
         db.executemany(PUT, [values(rows[key], item) for key, item in items.items()])
         fresh = self._rows((rows[key], item.layer) for key, item in items.items())
         self._reindex(db, stale, fresh, _union(around, self._touched(db, fresh)))
+        return len(batch)
 
     def check_layer(self, item: Item) -> None:
         """Raise ``ValueError`` if there is no layer for this item."""
@@ -130,12 +139,18 @@ class Memory:
         """Drop an item; False if nobody knew it. See ``forget_many``."""
         return self.forget_many([item_id], scope) == 1
 
-    def forget_many(self, item_ids: Iterable[str], scope: str | AnyScope | None = ANY_SCOPE) -> int:
+    def forget_many(
+        self,
+        item_ids: Iterable[str],
+        scope: str | AnyScope | None = ANY_SCOPE,
+        key: str | None = None,
+    ) -> int:
         """Drop items, 500 in a transaction; return how many were known.
 
         Args:
             item_ids: their ids.
             scope: theirs; None: they are in none. Without it, an id may be in any scope, but only in one.
+            key: what was dropped with it before is not dropped again; what was known then is returned.
 
         Raises:
             ValueError: if ``scope`` is not given and several have an item of this id; nothing of its batch
@@ -143,20 +158,25 @@ class Memory:
         """
         known = 0
         waiting = iter(dict.fromkeys(item_ids))
-        while batch := list(islice(waiting, BATCH)):
+        for number in itertools.count():
+            if not (batch := list(islice(waiting, BATCH))):
+                break
             ids = [item_id for item_id in batch if not half_character(item_id)]
             with self.file.write() as db:
-                if isinstance(scope, AnyScope):
-                    found = _find_anywhere(db, ids)
-                elif half_character(scope or ""):
-                    found = {}
-                else:
-                    found = _find(db, [_key(item_id, scope) for item_id in ids])
-                self._forget_batch(db, self._rows(found.values()))
-            known += len(found)
+                known += done_writes.once(db, key, number, partial(self._forget_batch, db, ids, scope))
         return known
 
-    def _forget_batch(self, db: apsw.Connection, gone: _Rows) -> None:
+    def _forget_batch(self, db: apsw.Connection, ids: list[str], scope: str | AnyScope | None) -> int:
+        if isinstance(scope, AnyScope):
+            found = _find_anywhere(db, ids)
+        elif half_character(scope or ""):
+            found = {}
+        else:
+            found = _find(db, [_key(item_id, scope) for item_id in ids])
+        self._drop(db, self._rows(found.values()))
+        return len(found)
+
+    def _drop(self, db: apsw.Connection, gone: _Rows) -> None:
         around = self._touched(db, gone)
         db.executemany("DELETE FROM item WHERE row = ?", [(row,) for rows in gone.values() for row in rows])
         self._reindex(db, gone, {}, around)

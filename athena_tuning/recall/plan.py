@@ -6,8 +6,9 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from athena_tuning.model import Source, TuningConfig
+from athena_tuning.recall.attempt import Attempt
 from athena_tuning.recall.cache import Stamp
-from athena_tuning.recall.fusion import DEPTH
+from athena_tuning.recall.fusion import DEPTH, FusionRule
 from athena_tuning.recall.peak import PeakMemory
 from athena_tuning.recall.request import RecallRequest
 from athena_tuning.recall.routing.route import LaterRound, Route
@@ -32,6 +33,7 @@ class RecallPlan:
         timestamp: Unix seconds of its start.
         peak: measures its memory; None: nobody wants to know.
         source: where it comes from, as its record says.
+        attempt: has it recorded; None: it is recorded when it ends.
         later: the rounds that may still be called for.
         round_began: monotonic seconds at which the present round began.
         widest: layer tasks of its largest round.
@@ -50,6 +52,7 @@ class RecallPlan:
     timestamp: float
     peak: PeakMemory | None
     source: str = Source.LIVE.value
+    attempt: Attempt | None = None
     later: tuple[LaterRound, ...] = ()
     round_began: float = 0.0
     widest: int = 0
@@ -62,6 +65,11 @@ class RecallPlan:
         """Monotonic seconds at which to go on with what there is."""
         seconds = self.config.deadline_seconds
         return None if seconds is None else self.request.started + seconds
+
+    @property
+    def fusion(self) -> FusionRule:
+        """What ranks count in its answer."""
+        return FusionRule(self.config.fusion_weights, self.config.rank_constant)
 
     @property
     def patience(self) -> float:

@@ -17,6 +17,7 @@ from athena_tuning.model import ConfigSet, QueryMetrics
 from athena_tuning.model.source import current_source
 from athena_tuning.profiling import Found, PerformanceProfiler
 from athena_tuning.recall import result
+from athena_tuning.recall.attempt import current_attempt
 from athena_tuning.recall.cache import AnswerCache
 from athena_tuning.recall.cache_key import cache_key
 from athena_tuning.recall.classification import classify
@@ -200,6 +201,11 @@ class Recaller:
             self._leave(plan, flight if first else None, answer)
         return self._finish(plan, answer, shared=shared)
 
+    def refuse(self, request: RecallRequest, why: str, retry_after: float) -> dict[str, Any]:
+        """Answer and record a recall that somebody before the layers refused."""
+        plan = self._plan(request)
+        return self._finish(plan, result.refused(plan, why, retry_after), shared=False)
+
     def _plan(self, request: RecallRequest) -> RecallPlan:
         query, context = request.query, request.context or {}
         query_type = classify(query)
@@ -220,9 +226,10 @@ class Recaller:
         if request.use_cache and config.enable_cache and not track and len(query) <= MAX_CACHED_TEXT:
             matters = {name: value for name, value in context.items() if name != "priority"}
             key = cache_key(query, request.scope, matters, self._identity)
+        attempt = None if recalls_above() else current_attempt()
         return RecallPlan(
             request=request,
-            query_id=f"{self.name}-{next(self._numbers)}",
+            query_id=f"{self.name}-{next(self._numbers)}" if attempt is None else attempt.query_id,
             query_type=query_type,
             config=config,
             config_version=version.version,
@@ -234,6 +241,7 @@ class Recaller:
             timestamp=self._clock(),
             peak=PeakMemory() if track else None,
             source=current_source(),
+            attempt=attempt,
         )
 
     def _look_up(self, plan: RecallPlan) -> tuple[RecallResult | None, Mapping[str, Snapshot]]:
@@ -389,15 +397,21 @@ class Recaller:
         if answer is None:
             if plan.peak is not None:
                 plan.peak.stop()
-            self._record(result.cancelled(plan))
+            self._record(plan, result.cancelled(plan))
 
     def _finish(self, plan: RecallPlan, answer: RecallResult, *, shared: bool) -> dict[str, Any]:
         memory_mb = plan.peak.stop() if plan.peak is not None else None
         latency_ms = (time.monotonic() - plan.request.started) * 1000
-        self._record(result.metrics(plan, answer, latency_ms, memory_mb, shared=shared), answer.found)
+        self._record(plan, result.metrics(plan, answer, latency_ms, memory_mb, shared=shared), answer.found)
         return result.response(plan, answer, latency_ms, shared=shared)
 
-    def _record(self, metrics: QueryMetrics, found: Found | None = None) -> None:
+    def _record(self, plan: RecallPlan, metrics: QueryMetrics, found: Found | None = None) -> None:
+        if plan.attempt is None:
+            self._record_now(metrics, found)
+        else:
+            plan.attempt.hold(lambda: self._record_now(metrics, found))
+
+    def _record_now(self, metrics: QueryMetrics, found: Found | None) -> None:
         self._profiler.record_query(metrics, found)
         with self._counting:
             self.count += 1

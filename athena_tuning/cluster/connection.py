@@ -1,0 +1,204 @@
+"""A connection to a broker, on an event loop in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+import nats
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from athena_tuning.cluster.address import Address
+
+logger = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 5.0
+RECONNECT_SECONDS = 0.2
+"""Between two tries to reach a broker that went away."""
+
+_PENDING_BYTES = 64 << 20
+"""Most that waits to be sent while the broker is away."""
+
+T = TypeVar("T")
+
+
+class BrokerAway(ConnectionError):
+    """No broker can be reached; the message says which, and the way out."""
+
+
+class Connection:
+    """A connection that comes back when its broker does.
+
+    Args:
+        address: of the cluster.
+        name: of the thread, and of the connection in the broker's own lists.
+
+    Attributes:
+        client: of the broker; to be used on ``loop``.
+        loop: on which everything of this connection happens.
+        renewals: how often the broker was lost and found again.
+
+    Raises:
+        BrokerAway: if no broker answers within five seconds.
+    """
+
+    client: Client
+
+    def __init__(self, address: Address, name: str) -> None:
+        self.address = address
+        self.renewals = 0
+        self.loop = asyncio.new_event_loop()
+        self._name = name
+        self._closed = False
+        self._inbox = ""
+        self._expected: dict[str, asyncio.Future[Msg]] = {}
+        self._number = 0
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        self._thread.start()
+        try:
+            self.run(self._connect(), CONNECT_SECONDS + 1)
+        except BaseException:
+            self._end()
+            raise
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the broker can be reached now."""
+        return self.client.is_connected
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Have something done on the connection's loop."""
+        if self._closed:
+            work.close()
+            raise RuntimeError(f"the connection to {self.address.shown} is closed")
+        return asyncio.run_coroutine_threadsafe(work, self.loop)
+
+    def run(self, work: Coroutine[Any, Any, T], timeout_seconds: float | None = None) -> T:
+        """Have something done on the connection's loop and wait for it in this thread."""
+        doing = self.submit(work)
+        try:
+            return doing.result(timeout_seconds)
+        except BaseException:
+            doing.cancel()
+            raise
+
+    async def send(
+        self, subject: str, data: bytes, headers: dict[str, str] | None = None
+    ) -> asyncio.Future[Msg]:
+        """Send a request; return what its answer comes into. Nobody waits for it but its caller."""
+        self._number += 1
+        token = str(self._number)
+        answer: asyncio.Future[Msg] = self.loop.create_future()
+        self._expected[token] = answer
+        answer.add_done_callback(lambda _: self._expected.pop(token, None))
+        try:
+            await self.client.publish(subject, data, f"{self._inbox}.{token}", headers)
+        except BaseException:
+            answer.cancel()
+            raise
+        return answer
+
+    async def gather(self, subject: str, seconds: float, data: bytes = b"", most: int = 0) -> list[Msg]:
+        """Send a request to all who listen; return what they answer within so many seconds.
+
+        Args:
+            subject: where they listen.
+            seconds: how long to wait.
+            data: what to ask.
+            most: do not wait on when so many have answered; 0: it is not known how many there are.
+        """
+        inbox, answers = self.client.new_inbox(), []
+        enough = asyncio.Event()
+
+        async def take(msg: Msg) -> None:
+            if msg.headers and msg.headers.get("Status") == "503":
+                enough.set()  # nobody listens
+                return
+            answers.append(msg)
+            if len(answers) == most:
+                enough.set()
+
+        heard = await self.client.subscribe(inbox, cb=take)
+        try:
+            await self.client.publish(subject, data, inbox)
+            async with asyncio.timeout(seconds):
+                await enough.wait()
+        except TimeoutError:
+            pass
+        finally:
+            await heard.unsubscribe()
+        return answers
+
+    def close(self) -> None:
+        """Send what waits to be sent, and end. May be called twice."""
+        if self._closed:
+            return
+        try:
+            self.run(self._disconnect(), CONNECT_SECONDS)
+        except Exception:
+            logger.debug("the connection to %s did not end well", self.address.shown, exc_info=True)
+        self._end()
+
+    async def _connect(self) -> None:
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                self.client = await nats.connect(
+                    servers=list(self.address.servers),
+                    name=f"athena_tuning {self._name}",
+                    allow_reconnect=True,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=RECONNECT_SECONDS,
+                    connect_timeout=2,
+                    ping_interval=10,
+                    pending_size=_PENDING_BYTES,
+                    reconnected_cb=self._note_renewal,
+                    disconnected_cb=self._note_loss,
+                    error_cb=self._note_error,
+                )
+        except (OSError, TimeoutError, nats.errors.Error) as exc:
+            raise BrokerAway(
+                f"no broker answers at {self.address.shown} ({exc or type(exc).__name__}): "
+                "start one with `athena-tuning cluster start`, or `nats-server`"
+            ) from exc
+        self._inbox = self.client.new_inbox()
+        await self.client.subscribe(f"{self._inbox}.*", cb=self._take)
+
+    async def _disconnect(self) -> None:
+        if self.client.is_connected:
+            await self.client.flush(1)
+        await self.client.close()
+
+    async def _take(self, msg: Msg) -> None:
+        answer = self._expected.pop(msg.subject.rpartition(".")[2], None)
+        if answer is not None and not answer.done():
+            answer.set_result(msg)
+
+    async def _note_renewal(self) -> None:
+        self.renewals += 1
+        logger.info("the broker at %s is back", self.address.shown)
+
+    async def _note_loss(self) -> None:
+        if not self._closed:
+            logger.info("the broker at %s is away", self.address.shown)
+
+    async def _note_error(self, error: Exception) -> None:
+        logger.debug("the broker at %s: %r", self.address.shown, error)
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+        left = asyncio.all_tasks(self.loop)
+        for task in left:
+            task.cancel()
+        self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self.loop.close()
+
+    def _end(self) -> None:
+        self._closed = True
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(CONNECT_SECONDS)
