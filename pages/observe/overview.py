@@ -10,7 +10,7 @@ from athena_tuning.ui.config import apply_dialog, verdict_card
 from athena_tuning.ui.frame import components, page_context, zoom
 from athena_tuning.ui.frame.chips import Chip, chips
 from athena_tuning.ui.frame.navigation import page_file
-from athena_tuning.ui.overview import headline, promise_dialog, situation_card, tables
+from athena_tuning.ui.overview import headline, promise_dialog, situation_card, tables, welcome
 
 page = page_context.current()
 service = page.service
@@ -95,6 +95,7 @@ def why(view: View) -> None:
         components.slow_recalls(service.ask(window_reads.slowest, view, 6), view.timezone)
 
 
+welcome.draw(page)
 with st.container(key="overview"):  # on a phone the style sheet puts the verdict before the chart
     page.live(now)
     page.live(why, calmly=True)

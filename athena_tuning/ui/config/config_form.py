@@ -38,6 +38,12 @@ BOUNDS = (
 
 _SHARED = ("limit", "overload", "patience")
 
+_LAYER_SETS = {
+    "skipped_layers": "Layers that selection leaves out",
+    "extra_layers": "Layers asked beside those that selection chooses",
+    "second_round": "Layers of the second round, asked where the others agree on little",
+}
+
 
 class StrategyText(NamedTuple):
     """What a strategy is for, and what it gives up."""
@@ -168,15 +174,16 @@ def form(page: PageContext, at: ConfigVersion, base: int, scope: str) -> None:
                     )
                     if place == 0:
                         _refusal(refused, field)
-        st.multiselect(
-            "Layers that selection leaves out",
-            layers,
-            sorted(config.skipped_layers),
-            key=f"skipped-{key}",
-            disabled=locked,
-            format_func=lambda name: text.plain(name, 40),
-        )
-        _refusal(refused, "skipped_layers")
+        for field, label in _LAYER_SETS.items():
+            st.multiselect(
+                label,
+                layers,
+                sorted(getattr(config, field)),
+                key=f"{field}-{key}",
+                disabled=locked,
+                format_func=lambda name: text.plain(name, 40),
+            )
+            _refusal(refused, field)
         st.caption("Timeouts of single layers, s (0: as above)")
         with st.grid(len(layers), min_column_width=92, gap="small"):
             for i, layer in enumerate(layers):
@@ -252,7 +259,7 @@ def _review(at: ConfigVersion, base: int, scope: str, key: str, layers: Sequence
             "enable_parallel": state[f"parallel-{key}"],
             "enable_cache": state[f"cache-{key}"],
             "layer_selection_enabled": state[f"selection-{key}"],
-            "skipped_layers": list(state[f"skipped-{key}"]),
+            **{field: list(state[f"{field}-{key}"]) for field in _LAYER_SETS},
             "layer_timeouts": {layer: seconds for layer, seconds in timeouts.items() if seconds},
         }
         wanted, refused = edited(at.config, values)
@@ -279,5 +286,6 @@ def _refusal(refused: Mapping[str, str], field: str) -> None:
 
 
 def _layers(page: PageContext, config: TuningConfig) -> list[str]:
-    known = [*LAYERS, *page.service.window.layers(), *config.skipped_layers, *config.layer_timeouts]
+    chosen = [layer for field in _LAYER_SETS for layer in sorted(getattr(config, field))]
+    known = [*LAYERS, *page.service.window.layers(), *chosen, *config.layer_timeouts]
     return list(dict.fromkeys(known))[:12]
