@@ -84,7 +84,7 @@ class Asking:
         self._name = name
         self._timeout = timeout_seconds
         self._numbers = itertools.count(1)
-        self._answered_by: LruCache[tuple[str, str | None, int], str] = LruCache(10_000)
+        self._answered_by: LruCache[tuple[str, str | None], str] = LruCache(10_000)
         self._gave: LruCache[str, str] = LruCache(10_000)
         self._settling: set[asyncio.Task[None]] = set()
 
@@ -116,7 +116,7 @@ class Asking:
             trace=trace,
         )
         asked = _Asked(envelope, wire.encode_request(request), classify(request.query))
-        key = (request.query, request.scope, request.k)
+        key = (request.query, request.scope)
         try:
             await self._send(asked, self._whom(key if request.use_cache else None))
             reply = await self._first_reply(asked, began + self._timeout)
@@ -134,7 +134,7 @@ class Asking:
         answer["_member"] = member
         return answer
 
-    def _whom(self, key: tuple[str, str | None, int] | None) -> str:
+    def _whom(self, key: tuple[str, str | None] | None) -> str:
         """Return who has the answer; else whoever is free, of those that are well."""
         holder = self._answered_by.get(key) if key else None
         if holder and holder not in self._fleet.silent:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 import time
 from collections.abc import Mapping, Set
@@ -15,9 +16,11 @@ from athena_tuning.cluster.connection import Connection
 
 LOOK_SECONDS = 1.0
 """Between two looks at who is there, of a client that is in use."""
-SILENT_SECONDS = 0.1
+SILENT_SECONDS = 0.4
 """A member that does not answer a ping for so long is taken for hung: its recalls are tried elsewhere."""
 _ANSWER_SECONDS = 0.25
+_IDLE_TURNS = 3
+"""A client that nobody uses looks so much less often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +91,15 @@ class Fleet:
 
     async def watch(self) -> None:
         """Look who is there, again and again."""
-        while True:
-            if self._connection.is_up and (self._used or not self.members):
+        for turn in itertools.count():
+            if self._connection.is_up and (self._used or turn % _IDLE_TURNS == 0):
                 self._used = False
                 with contextlib.suppress(Exception):  # it is looked again
                     await self._look()
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _look(self) -> None:
-        found = {member.id: member for member in await look(self._connection, most=len(self.members))}
+        found = {member.id: member for member in await look(self._connection)}
         missing = self.members.keys() - found.keys()
         if found:
             self.seen_at = time.monotonic()

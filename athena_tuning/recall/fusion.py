@@ -93,7 +93,10 @@ def _best(lists: Mapping[str, Sequence[Item]], rule: FusionRule) -> list[_Shown]
         if identity in seen:
             continue
         seen.add(identity)
-        said = (_fingerprint(item.get("text")), scope)
+        text = item.get("text") or ""
+        plain = text if text.isascii() else _comparable(text)
+        # what texts with the same words have in common: it is cheap, and others may have it as well
+        said = (plain.encode("utf-8", "replace").translate(_LOWER, _SILENT), scope)
         known = shown.get(said)
         if known is not None and _same_words(known[2], item):
             known[3].append(item)
@@ -155,13 +158,6 @@ def _scope(item: Item) -> str | None:
 _SILENT = b" \t\r\n.,;:!?\"'()[]{}*_`"
 _SPACED = str.maketrans(dict.fromkeys(_SILENT.decode(), " "))
 _LOWER = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"abcdefghijklmnopqrstuvwxyz")
-
-
-def _fingerprint(text: str | None) -> bytes | None:
-    """Return what texts with the same words have in common; it is cheap, and others may have it as well."""
-    if not text:
-        return None
-    return _comparable(text).encode("utf-8", "replace").translate(_LOWER, _SILENT)
 
 
 def _same_words(one: Item, other: Item) -> bool:

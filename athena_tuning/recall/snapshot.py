@@ -22,6 +22,7 @@ TEXT_FIELDS = ("text", "content", "page_content")
 """Under which names the text of an item is looked for, best first; it is handed on as "text"."""
 
 _ARE_ATOMS = ATOMS.issuperset
+_ARE_PLAIN = ATOMS.union((list, dict)).issuperset
 _ARE_TEXTS = frozenset((str,)).issuperset
 
 
@@ -63,7 +64,9 @@ class Snapshot:
             for name in self.fields:
                 for item in copies:
                     if name in item:
-                        item[name], _ = _own(item[name])
+                        value = item[name]
+                        plain = type(value) is list and _ARE_ATOMS(map(type, value))
+                        item[name] = value.copy() if plain else _own(value)[0]
         return copies
 
 
@@ -96,9 +99,12 @@ def _read(layer: str, items: Iterable[Any], items_are_new: bool, asked: int) -> 
     records: list[dict[str, Any]] = []
     fields: set[str] = set()
     is_whole = True
+    seen: tuple[Any, ...] = ()
     for item in items:
         record = item if items_are_new else item.copy() if type(item) is dict else _record(item)
-        if not _ARE_ATOMS(map(type, record.values())):
+        kinds = (*record, *map(type, record.values())) if items_are_new else ()
+        if (not seen or kinds != seen) and not _ARE_ATOMS(map(type, record.values())):
+            seen = kinds if _ARE_PLAIN(map(type, record.values())) else ()  # of the next like it all is said
             for name, value in record.items():
                 kind = type(value)
                 if name == "scope" and issubclass(kind, str):
