@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from athena_tuning.control import Control
+    from athena_tuning.integrations.athena import adopt
     from athena_tuning.integrations.span_processor import QuerySpanProcessor
     from athena_tuning.model import (
         ConfigVersion,
@@ -51,6 +52,7 @@ _HOMES = {
     "TuningBounds": "model",
     "TuningConfig": "model",
     "TuningStrategy": "model",
+    "adopt": "integrations.athena",
     "open_store": "store",
 }
 
@@ -76,6 +78,7 @@ __all__ = [
     "TuningBounds",
     "TuningConfig",
     "TuningStrategy",
+    "adopt",
     "open_store",
 ]
 

@@ -60,16 +60,18 @@ class LruCache(Generic[K, V]):
 
     def put(self, key: K, value: V) -> None:
         """Keep a value, in place of the key's earlier one."""
-        evicted = []
         with self._lock:
             self._values[key] = value
             self._values.move_to_end(key)
-            while len(self._values) > self._max_entries:
-                evicted.append(self._values.popitem(last=False)[1])
+            evicted = self._excess()
             self._evictions += len(evicted)
         if self._on_evict is not None:
             for gone in evicted:
                 self._on_evict(gone)
+
+    def _excess(self) -> list[V]:
+        """Take out what is too much, the one used longest ago first; called with the lock."""
+        return [self._values.popitem(last=False)[1] for _ in range(len(self._values) - self._max_entries)]
 
     def get_or_compute(self, key: K, compute: Callable[[], V]) -> V:
         """Return the value of a key, computed now if there is none.

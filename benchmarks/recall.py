@@ -7,8 +7,10 @@ plain FTS5 table of the same texts, in turns, so that neither another machine no
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import math
 import re
 import tempfile
 import threading
@@ -18,12 +20,16 @@ from pathlib import Path
 from typing import Any
 
 import apsw
-from harness import Figure, median, options, quantile, report
+from harness import Figure, median, options, progress, quantile, report
 
 from athena_tuning import locations
 from athena_tuning.model import LAYERS, TuningConfig
 from athena_tuning.recall import LayerQuery, MemoryManager
+from athena_tuning.recall.classification import classify
 from athena_tuning.recall.ingest import ingest_file
+from athena_tuning.recall.layers.query_terms import match_any
+from athena_tuning.recall.layers.rows import within
+from athena_tuning.recall.routing import select_layers
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "memory"
 INGEST_TARGET = 0.036
@@ -224,6 +230,153 @@ def overhead(repeats: int) -> list[Figure]:
     return [*figures, Figure("recall answered from the cache, p50", known, "µs", 200)]
 
 
+def over_bare_queries(
+    manager: MemoryManager, questions: Sequence[dict[str, Any]], repeats: int
+) -> list[Figure]:
+    """Whole recalls, beside nothing but the FTS5 queries of the layers that they ask: rows of the best 15."""
+    file = manager.memory.file
+    within_scope = within("rowid", "?2")
+    indexes = {name: (f"{name}_text",) for name in LAYERS} | {"graph": ("graph_text", "entity_text")}
+    queries = {
+        index: f"SELECT rowid FROM {index} WHERE {index} MATCH ?1 AND {within_scope} ORDER BY rank LIMIT 15"
+        for of in indexes.values()
+        for index in of
+    }
+    asked = []
+    for question in questions:
+        layers = select_layers(question["text"], classify(question["text"]), LAYERS)
+        used = [queries[index] for layer in layers for index in indexes[layer]]
+        asked.append((match_any(question["text"]) or '""', question["conv"], used))
+
+    def bare() -> None:
+        for match, scope, used in asked:
+            for sql in used:
+                file.read(sql, (match, scope))
+
+    def whole() -> None:
+        for question in questions:
+            manager.recall(question["text"], scope=question["conv"], use_cache=False, use_parallel=False)
+
+    with_config(manager, exploration_share=0.0)
+    whole()
+    pairs = [(cpu_seconds(whole), cpu_seconds(bare)) for _ in range(repeats)]
+    figures = [median([pair[part] for pair in pairs]) / len(questions) * 1000 for part in (0, 1)]
+    ratio = median([a / b for a, b in pairs])
+    return [
+        Figure("recall over the built-in layers, one after another, CPU", figures[0], "ms"),
+        Figure("bare FTS5 queries of the same layers, CPU", figures[1], "ms"),
+        Figure("recall over the built-in layers, to their bare FTS5 queries", ratio, "x", 2.2),
+    ]
+
+
+class FiveItems:
+    """A layer that gives five short items at once: what is left is the cost of the recall itself."""
+
+    keeps_deadline = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def search(self, query: str, k: int, deadline: float) -> list[dict[str, Any]]:
+        """Find five."""
+        return [{"id": f"{self.name}{n}", "text": f"text {n} of {self.name}"} for n in range(5)]
+
+
+def own_cost(repeats: int) -> list[Figure]:
+    """A recall over four layers of five items, beside the EnsembleRetriever of LangChain over four of five.
+
+    In turns, in one thread, in CPU time. LangChain is there after ``make integrations``:
+    ``.make/integrations/bin/python benchmarks/recall.py``.
+    """
+    with MemoryManager(":memory:", layers=[FiveItems(f"n{n}") for n in range(4)]) as manager:
+
+        def ask() -> None:
+            for number in range(repeats):
+                manager.recall(f"question {number}", use_cache=False, use_parallel=False)
+
+        theirs = langchain_ensemble(repeats)
+        ask()
+        ours, others = [], []
+        for _ in range(9):
+            ours.append(cpu_seconds(ask) / repeats * 1e6)
+            others.append(cpu_seconds(theirs) / repeats * 1e6 if theirs is not None else math.nan)
+    name = "recall of 4 layers of 5 items, CPU"
+    figures = [Figure(name, median(ours), "µs")]
+    if theirs is None:
+        progress(f"langchain-classic is not installed: no row '{name}, to LangChain's EnsembleRetriever'")
+        return figures
+    ratio = median([a / b for a, b in zip(ours, others, strict=True)])
+    return [
+        *figures,
+        Figure("LangChain's EnsembleRetriever over 4 retrievers of 5 documents, CPU", median(others), "µs"),
+        Figure(f"{name}, to LangChain's EnsembleRetriever", ratio, "x", 0.55),
+    ]
+
+
+def langchain_ensemble(repeats: int) -> Callable[[], object] | None:
+    """Return what asks an EnsembleRetriever so often; None without LangChain."""
+    try:
+        from langchain_classic.retrievers import EnsembleRetriever
+        from langchain_core.documents import Document
+        from langchain_core.retrievers import BaseRetriever
+    except ImportError:
+        return None
+
+    class FiveDocuments(BaseRetriever):
+        name: str
+
+        def _get_relevant_documents(self, query: str, *, run_manager: Any) -> list[Any]:
+            return [Document(page_content=f"text {n} of {self.name}") for n in range(5)]
+
+    ensemble = EnsembleRetriever(retrievers=[FiveDocuments(name=f"n{n}") for n in range(4)])
+
+    def ask() -> None:
+        for number in range(repeats):
+            ensemble.invoke(f"question {number}")
+
+    ask()
+    return ask
+
+
+class Waiting:
+    """A remote layer: its coroutine waits 50 ms for nothing."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def search(self, query: str, k: int, deadline: float) -> list[dict[str, Any]]:
+        """Find nothing, 50 ms later."""
+        await asyncio.sleep(0.05)
+        return []
+
+
+def many_at_once(repeats: int) -> list[Figure]:
+    """Awaited recalls of four remote layers; the least that 1,000 can take on 1,024 slots is 0.2 s."""
+
+    async def ask(manager: MemoryManager, recalls: int) -> float:
+        began = time.perf_counter()
+        await asyncio.gather(*(manager.arecall(f"q {n}", use_cache=False) for n in range(recalls)))
+        return time.perf_counter() - began
+
+    async def latest_beat(manager: MemoryManager) -> float:
+        late, asking = [], asyncio.ensure_future(ask(manager, 200))
+        while not asking.done():
+            began = time.perf_counter()
+            await asyncio.sleep(0.002)
+            late.append(time.perf_counter() - began - 0.002)
+        return max(late)
+
+    with MemoryManager(":memory:", layers=[Waiting(f"n{n}") for n in range(4)]) as manager:
+        with_config(manager, max_concurrent=1024, overload_after_seconds=None)
+        asyncio.run(ask(manager, 100))
+        seconds = median([asyncio.run(ask(manager, 1000)) for _ in range(repeats)])
+        late = median([asyncio.run(latest_beat(manager)) for _ in range(repeats)])
+    return [
+        Figure("1,000 recalls of 4 layers that wait 50 ms, at once", seconds, "s", 0.35),
+        Figure("the caller's loop, with 200 such recalls at once, is late by at most", late * 1000, "ms", 20),
+    ]
+
+
 class Pages:
     """A layer whose items hold lists and mappings, so that a copy has to go deep."""
 
@@ -315,8 +468,11 @@ def main() -> int:
         figures += quality(manager, some) if gold else []
         figures += by_layer(manager, some)
         figures += query_ratios(manager, some, items, gold, 3 if asked.quick else 7)
+        figures += over_bare_queries(manager, some, 3 if asked.quick else 7)
         figures += throughput(manager, questions, 0.5 if asked.quick else 4.0)
     figures += overhead(500 if asked.quick else 5000)
+    figures += many_at_once(3 if asked.quick else 9)
+    figures += own_cost(100 if asked.quick else 500)
     figures += repeated_answer(50 if asked.quick else 300)
     return report(figures, asked)
 

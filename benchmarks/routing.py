@@ -29,12 +29,14 @@ from athena_tuning.recall import LayerQuery, MemoryManager, ParallelLayerExecuto
 from athena_tuning.recall.cache import AnswerCache
 from athena_tuning.recall.classification import classify
 from athena_tuning.recall.contribution import ContributionCount
+from athena_tuning.recall.fusion import PLAIN
+from athena_tuning.recall.fusion_fit import FusionCase, fused_list, left_out
 from athena_tuning.recall.ingest import ingest_file
 from athena_tuning.recall.plan import candidates
 from athena_tuning.recall.recaller import Recaller
 from athena_tuning.recall.registered_layer import register
 from athena_tuning.recall.request import RecallRequest
-from athena_tuning.recall.routing import select_layers
+from athena_tuning.recall.routing import own_layer, select_layers
 from athena_tuning.recall.routing.route import route
 from athena_tuning.recall.time_focus import time_focus
 from athena_tuning.samples.sample_workloads import load_records
@@ -293,6 +295,31 @@ def questions_with_a_date(world: World) -> list[Figure]:
     ]
 
 
+def learned_fusion(world: World) -> list[Figure]:
+    """Weights of layers and rank constant, learned on three conversations and tried on the fourth."""
+    progress("fusion weights, a conversation left out")
+    names = ("episodic", "semantic", "graph")
+    layers, cases = world.layers(names), []
+    for question in world.questions:
+        kind = classify(question["text"])
+        when = time_focus(question["text"], 0.0)
+        query = LayerQuery(question["text"], question["conv"], kind, when=when)
+        lists = {layer.name: layer.search(query, 15, math.inf) for layer in layers}
+        if (own := own_layer(kind)) in lists:
+            lists = {own: lists[own], **lists}
+        cases.append(FusionCase(lists, frozenset(question["evidence"]), question["conv"]))
+    plain, learned = (
+        [
+            recall_at_10(fused_list(case, 10, rule), sorted(case.evidence))
+            for case, rule in zip(cases, rules, strict=True)
+        ]
+        for rules in ([PLAIN] * len(cases), left_out(cases, 10))
+    )
+    gained = [after - before for before, after in zip(plain, learned, strict=True)]
+    name = f"{'+'.join(names)}, fusion learned on three conversations, on the fourth"
+    return [mean(f"{name}: recall@10", learned, 0.76), mean(f"{name}: gained", gained, 0.0)]
+
+
 def cold_start(world: World) -> list[Figure]:
     figures = []
     for name, feedback, least, most in (
@@ -503,7 +530,7 @@ def main() -> int:
         figures += cache_by_layer((5,)) + cache_by_layer((3, 5, 10))
         figures += a_strangers_layer(world)
         if not asked.quick:
-            figures += left_out_conversation(world)
+            figures += left_out_conversation(world) + learned_fusion(world)
         figures += the_only_one_that_knows(1_500 if asked.quick else 10_000)
         figures.append(a_layer_becomes_useful(1_000 if asked.quick else 3_000))
         figures.append(cpu_of_routing(world.questions))

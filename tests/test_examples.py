@@ -17,6 +17,9 @@ SAID = {
     "measure_decorated": "asked together: {'procedural': {'semantic': 1.0}, 'semantic': {'procedural': 1.0}}",
     "obey_configs": "now 8, under config version 1",
     "opentelemetry_spans": "billing: keywords, rerank",
+    "ask_over_mcp": "['The lamp burns whale oil']\nrefused: Error executing tool recall: k must be a whole",
+    "serve_metrics": 'athena_tuning_recalls_total{outcome="success",type="factual"} 3.0',
+    "adopt_a_manager": "temporal: episodic, semantic\nnow latency",
     "advise_layers": "leave out: drafts",
     "export_spans": "answer > recall > semantic: Ana owns billing.",
 }

@@ -33,7 +33,7 @@ def report(run_id: str, after_id: str | None, out: Path | None, as_json: bool) -
     names = [run.id for run in (before, after) if run is not None]
     path = out or locations.home() / "reports" / f"{'-'.join(names)}.html"
     if out is None:
-        path.parent.mkdir(exist_ok=True)
+        locations.make_private_folder(path.parent)
     write_report(path, before, after)
     if as_json:
         print_json({"file": str(path), "runs": names, "bytes": path.stat().st_size})

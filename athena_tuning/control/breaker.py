@@ -151,8 +151,7 @@ class Breaker:
                 self._open(now, longer=self._trial_ends is not None)
                 return
             self._window.append((now, True))
-            while self._window[0][0] < now - self._settings.window_seconds:
-                self._window.popleft()
+            self._forget(now - self._settings.window_seconds)
             failures, calls = sum(failed for _, failed in self._window), len(self._window)
             if self._in_a_row >= self._settings.in_a_row:
                 self.reason = f"{self._in_a_row} calls in a row failed, the last: {why}"
@@ -161,6 +160,10 @@ class Breaker:
             else:
                 return
             self._open(now, longer=False)
+
+    def _forget(self, before: float) -> None:
+        while self._window[0][0] < before:
+            self._window.popleft()
 
     def undecided(self) -> None:
         """Note a call that says nothing about the layer; if it was the trial, another one may be made."""

@@ -111,18 +111,31 @@ class RowTable:
         return found[0] if found else None
 
     def below(self, prefix: tuple[str, ...]) -> list[Row]:
-        """Return what is kept below a namespace, the newest first."""
-        rows = self._rows("value IS NOT NULL ORDER BY updated DESC, namespace, key", ())
-        return [row for row in rows if row.namespace[: len(prefix)] == prefix]
+        """Return what is kept in a namespace and below it, the newest first."""
+        where, bindings = _below(prefix)
+        return self._rows(f"{where} ORDER BY updated DESC, namespace, key", bindings)
 
     def places(self, prefix: tuple[str, ...]) -> list[tuple[tuple[str, ...], str]]:
-        """Return the namespaces below one, with the layers that hold their items."""
+        """Return a namespace and those below it, with the layers that hold their items."""
+        where, bindings = _below(prefix)
         rows = self._file.read(
-            "SELECT DISTINCT namespace, layer FROM langgraph_value WHERE value IS NOT NULL"
+            f"SELECT DISTINCT namespace, layer FROM langgraph_value WHERE {where}", bindings
         )
-        found = [(tuple(json.loads(namespace)), layer) for namespace, layer in rows]
-        return [(namespace, layer) for namespace, layer in found if namespace[: len(prefix)] == prefix]
+        return [(tuple(json.loads(namespace)), layer) for namespace, layer in rows]
 
     def _rows(self, where: str, bindings: tuple[Any, ...]) -> list[Row]:
         rows = self._file.read(f"SELECT {_COLUMNS} FROM langgraph_value WHERE {where}", bindings)
         return [Row(tuple(json.loads(namespace)), *rest) for namespace, *rest in rows]
+
+
+def _below(prefix: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Return the condition that a row is in a namespace or below it, as a range of the table's key."""
+    if not prefix:
+        return "value IS NOT NULL", ()
+    own = json.dumps(prefix)
+    begins = own[:-1] + ", "  # of every longer one; the next character after the blank is "!"
+    ends = own[:-1] + ",!"
+    return (
+        "value IS NOT NULL AND (namespace = ? OR (namespace >= ? AND namespace < ?))",
+        (own, begins, ends),
+    )

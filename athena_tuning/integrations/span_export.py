@@ -25,7 +25,7 @@ from athena_tuning.integrations.span_attributes import layer_attributes, recall_
 from athena_tuning.model import QueryMetrics, TaskOutcome
 from athena_tuning.model.source import is_evidence
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.store.text_policy import TextPolicy, without_quotes
+from athena_tuning.store.text_policy import TextPolicy, text_policy, without_quotes
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,8 @@ class SpanExport:
         profiler: whose recalls.
         exporter: where to.
         instance: name of this process among those that send.
-        texts: whether to send what was asked, and the texts of what was found.
+        texts: whether to send what was asked, and the texts of what was found; not where
+            ``ATHENA_TUNING_TEXTS`` keeps texts in the process.
 
     Attributes:
         sent: recalls sent.
@@ -69,7 +70,7 @@ class SpanExport:
         self.missed = 0
         self._profiler = profiler
         self._exporter = exporter
-        self._texts = texts
+        self._texts = texts and text_policy() is TextPolicy.KEEP
         named = {"service.name": "athena_tuning", "service.instance.id": instance}
         self._resource = Resource.create(named).merge(OTELResourceDetector().detect())
         self._cursor = 0

@@ -134,7 +134,10 @@ class _Counted:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a new file beside ``path`` that takes its place in the end, or is gone."""
+    """Give a new file beside ``path`` that takes its place in the end, or is gone.
+
+    It quotes people's questions, so it is for this user alone; one that was there keeps its rights.
+    """
     if not path.parent.is_dir():
         raise NotADirectoryError(f"{path.parent} is not a folder: {path.name} cannot be written there")
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -142,9 +145,8 @@ def replacing(path: Path) -> Iterator[Path]:
     new = Path(name)
     try:
         yield new
-        umask = os.umask(0)
-        os.umask(umask)
-        new.chmod(0o666 & ~umask)
+        if path.exists():
+            new.chmod(path.stat().st_mode & 0o777)
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)

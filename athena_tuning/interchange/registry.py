@@ -20,8 +20,8 @@ BY_COLUMNS = "columns"
 
 _BUILT_IN = (
     "athena", "otlp", "jaeger", "zipkin", "phoenix", "langsmith", "langfuse", "clickhouse", "span_table",
-    "k6", "jmeter", "vegeta", "hey", "oha", "wrk2", "locust", "nginx", "envoy", "structlog",
-    "database_statistics", "prometheus_series", "column_table",
+    "k6", "jmeter", "vegeta", "hey", "oha", "apache_bench", "wrk2", "locust", "nginx", "envoy",
+    "structlog", "database_statistics", "prometheus_series", "column_table",
 )  # fmt: skip
 """Files of ``recognisers``; each has its ``RECOGNISERS``."""
 

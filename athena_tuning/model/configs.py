@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -27,6 +27,10 @@ class Mode(StrEnum):
     PINNED = "pinned"
 
 
+MOST_TUNED = 256
+"""The largest limit that a tuner may be allowed to choose."""
+
+
 @dataclass(frozen=True, slots=True)
 class TuningConfig:
     """How recalls are executed. A value: immutable, validated, equal only if every field is equal.
@@ -47,11 +51,17 @@ class TuningConfig:
         second_round_below: of the first ten pieces of evidence, how many two layers of the first round must
             have found for it to be enough, 1 to 10.
         exploration_share: of recalls, 0 to 0.5: those that ask every layer, to see what each would add.
+        fusion_weights: what a layer's ranks count in the fused list, above 0 and up to 100, by layer; 1 for
+            others.
+        rank_constant: a rank counts weight / (rank_constant + rank), 1 to 1000.
         overload_after_seconds: refuse recalls once some have had to wait for a slot for so long without a
             break (and at least ten typical service times); None: never. Like the limit, the queue is one
             shared resource: only the config for all types decides it.
         overload_wait_seconds: longest wait for the first slot in an overload; at least two typical service
             times.
+        concurrency_bounds: least and most ``max_concurrent`` that the tuner may choose, 1 to 256. A person
+            may set what is outside. Like the limit, only the config for all types decides them.
+        timeout_bounds: likewise, least and most timeout of a layer in seconds.
 
     Raises:
         ValueError: if a value is of the wrong kind or out of range; the message names field and value.
@@ -76,8 +86,12 @@ class TuningConfig:
     second_round: frozenset[str] = frozenset()
     second_round_below: int = 3
     exploration_share: float = 0.03
+    fusion_weights: Mapping[str, float] = field(default_factory=dict)
+    rank_constant: int = 60
     overload_after_seconds: float | None = 0.9
     overload_wait_seconds: float = 0.1
+    concurrency_bounds: tuple[int, int] = field(default=(2, 20))
+    timeout_bounds: tuple[float, float] = field(default=(5.0, 30.0), metadata={"unit": "seconds"})
 
     def __post_init__(self) -> None:
         _check_whole("max_concurrent", self.max_concurrent, 1, 1024)
@@ -87,12 +101,18 @@ class TuningConfig:
         if self.overload_after_seconds is not None:
             _check_seconds("overload_after_seconds", self.overload_after_seconds)
         _check_seconds("overload_wait_seconds", self.overload_wait_seconds)
+        for name in ("concurrency_bounds", "timeout_bounds"):
+            object.__setattr__(self, name, _range(name, getattr(self, name)))
         for name in ("layer_selection_enabled", "enable_cache", "enable_parallel"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, not {getattr(self, name)!r}")
         for layer, seconds in self.layer_timeouts.items():
             _check_seconds(f"layer_timeouts[{layer!r}]", seconds)
+        for layer, weight in self.fusion_weights.items():
+            _check_weight(f"fusion_weights[{layer!r}]", weight)
+        _check_whole("rank_constant", self.rank_constant, 1, 1000)
         object.__setattr__(self, "strategy", TuningStrategy(self.strategy))
+        object.__setattr__(self, "fusion_weights", _FrozenDict(self.fusion_weights))
         object.__setattr__(self, "layer_timeouts", _FrozenDict(self.layer_timeouts))
         for name in _LAYER_SETS:
             object.__setattr__(self, name, _layer_set(name, getattr(self, name)))
@@ -111,11 +131,18 @@ class TuningConfig:
         """Return the service-time limit of ``layer`` in seconds."""
         return self.layer_timeouts.get(layer, self.timeout_seconds)
 
+    @property
+    def bounds(self) -> TuningBounds:
+        """The range that the tuner may choose from."""
+        return TuningBounds(*self.concurrency_bounds, *self.timeout_bounds)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the values as plain JSON types."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values["strategy"] = self.strategy.value
+        values |= {name: list(getattr(self, name)) for name in ("concurrency_bounds", "timeout_bounds")}
         values["layer_timeouts"] = dict(self.layer_timeouts)
+        values["fusion_weights"] = dict(self.fusion_weights)
         values |= {name: sorted(getattr(self, name)) for name in _LAYER_SETS}
         return values
 
@@ -171,6 +198,21 @@ def _layer_set(name: str, layers: Any) -> frozenset[str]:
     return frozenset(layers)
 
 
+def _range(name: str, bounds: Any) -> tuple[Any, Any]:
+    """Return two bounds as a pair, the lower one first."""
+    if isinstance(bounds, str) or not isinstance(bounds, Sequence) or len(bounds) != 2:
+        raise ValueError(f"{name} must be the least and the most, not {bounds!r:.80}")
+    low, high = bounds
+    for value in (low, high):
+        if name == "concurrency_bounds":
+            _check_whole(name, value, 1, MOST_TUNED)
+        else:
+            _check_seconds(name, value)
+    if low > high:
+        raise ValueError(f"{name} must be the least and the most, not {low:g} and {high:g}")
+    return low, high
+
+
 class _FrozenDict(dict[str, Any]):
     """A dict that stays as it was made; unlike a mapping proxy, ``dataclasses.asdict`` can copy it."""
 
@@ -189,6 +231,11 @@ def _check_whole(name: str, value: int, least: int, most: int) -> None:
         raise ValueError(f"{name} must be a whole number, not {value!r}")
     if not least <= value <= most:
         raise ValueError(f"{name} must be {least} to {most}, not {value}")
+
+
+def _check_weight(name: str, weight: float) -> None:
+    if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight <= 100:
+        raise ValueError(f"{name} must be a number above 0 and at most 100, not {weight!r:.80}")
 
 
 def _check_seconds(name: str, value: float) -> None:

@@ -188,20 +188,31 @@ class AnswerCache(Generic[Part, Whole]):
         """
         now = self._clock()
         with self._lock:
-            entry = self._entries.get(key)
-            known = dict(entry.parts) if entry is not None else {}
-            for layer, writes in zip(layers, stamp, strict=True):
-                lifetime = self._lifetimes.get(layer, DEFAULT_LIFETIME)
-                if layer in parts and lifetime > 0 and writes == self._writes[layer]:
-                    kept = known.get(layer)
-                    if kept is None or kept.part is not parts[layer]:
-                        known[layer] = _Kept(parts[layer], writes, now, now + lifetime)
+            stamps = dict(zip(layers, stamp, strict=True))
+            known = self._with_parts(self._entries.get(key), stamps, parts, now)
             if not known:
                 return
             made_of = tuple(known[layer] for layer in layers if layer in known)
             if len(made_of) < len(layers):
                 whole = None
             self._entries.put(key, _Entry(known, layers, made_of, whole, k))
+
+    def _with_parts(
+        self,
+        entry: _Entry[Part, Whole] | None,
+        stamp: Mapping[str, int],
+        parts: Mapping[str, Part],
+        now: float,
+    ) -> dict[str, _Kept[Part]]:
+        """Return what an entry holds with answers of layers that nobody has written to since ``stamp``."""
+        known = dict(entry.parts) if entry is not None else {}
+        for layer, writes in stamp.items():
+            lifetime = self._lifetimes.get(layer, DEFAULT_LIFETIME)
+            if layer in parts and lifetime > 0 and writes == self._writes[layer]:
+                kept = known.get(layer)
+                if kept is None or kept.part is not parts[layer]:
+                    known[layer] = _Kept(parts[layer], writes, now, now + lifetime)
+        return known
 
     def stale(self, key: Hashable, layer: str) -> tuple[Part, float] | None:
         """Return the last answer of a layer although it has expired, and its age in seconds.

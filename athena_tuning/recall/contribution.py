@@ -52,7 +52,7 @@ class ContributionCount:
             depth = candidates(plan.request.k)
             lists = {name: by_layer[name].first(depth) for name in route.certain if name in by_layer}
             selected = [layer for layer in route.certain if layer not in route.explored] or route.certain
-            found = gains(lists, plan.request.k, selected)
+            found = gains(lists, plan.request.k, selected, plan.fusion)
             self._seen.note(
                 plan.query_type,
                 found,

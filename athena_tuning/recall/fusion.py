@@ -5,7 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from athena_tuning.tuning.estimation.contributions import Gain
 
@@ -20,13 +21,29 @@ Item = Mapping[str, Any]
 """An item as plain types."""
 
 
-def fuse(lists: Mapping[str, Sequence[Item]], limit: int) -> list[dict[str, Any]]:
+class FusionRule(NamedTuple):
+    """What a rank in a layer's list counts: weight / (constant + rank).
+
+    Attributes:
+        weights: by layer; 1 for others.
+        constant: the smaller it is, the more the first ranks of one layer count beside several layers.
+    """
+
+    weights: Mapping[str, float] = MappingProxyType({})
+    constant: int = RANK_CONSTANT
+
+
+PLAIN = FusionRule()
+"""Where nothing was learned: all layers alike."""
+
+
+def fuse(lists: Mapping[str, Sequence[Item]], limit: int, rule: FusionRule = PLAIN) -> list[dict[str, Any]]:
     """Return the best of all lists, best first, each with its ``score`` and the number of its ``duplicates``.
 
     What is ranked is the evidence: a turn, an observation and a relation cut from one sentence support each
-    other. Evidence scores Σ over layers of 1 / (60 + r), with r the best rank that the layer gives an item
-    resting on it. Each piece of evidence is then shown by the item that says it most closely: the one with
-    the least evidence, the better ranked of two. An item without evidence stands for itself.
+    other. Evidence scores Σ over layers of weight / (constant + r), with r the best rank that the layer gives
+    an item resting on it. Each piece of evidence is then shown by the item that says it most closely: the one
+    with the least evidence, the better ranked of two. An item without evidence stands for itself.
 
     Items of one scope with the same words, whatever their case, punctuation and spacing, are shown once, by
     the best of them, with the evidence of all; ``duplicates`` tells how many others there are. A layer has
@@ -38,15 +55,16 @@ def fuse(lists: Mapping[str, Sequence[Item]], limit: int) -> list[dict[str, Any]
     Args:
         lists: items as plain types by layer, best first.
         limit: how many at most.
+        rule: what ranks count.
 
     Examples:
         >>> a, b = {"id": "t1", "evidence": ()}, {"id": "o1", "evidence": ("t1",)}
         >>> [(item["id"], round(item["score"], 4)) for item in fuse({"episodic": [a], "semantic": [b]}, 5)]
         [('t1', 0.0328)]
     """
-    best = _best({layer: items[:DEPTH] for layer, items in lists.items()})
+    best = _best({layer: items[:DEPTH] for layer, items in lists.items()}, rule)
     if len(best) < limit and any(len(items) > DEPTH for items in lists.values()):
-        best += _below(best, _best(lists))
+        best += _below(best, _best(lists, rule))
     return [_record(item, score, others) for score, _, item, others in best[:limit]]
 
 
@@ -67,15 +85,18 @@ _Shown = tuple[float, int, Item, list[Item]]
 """What is shown: its score, a bit for each layer that it comes from, the item, others that say the same."""
 
 
-def _best(lists: Mapping[str, Sequence[Item]]) -> list[_Shown]:
+def _best(lists: Mapping[str, Sequence[Item]], rule: FusionRule) -> list[_Shown]:
     shown: dict[Hashable, _Shown] = {}
     seen: set[Hashable] = set()
-    for score, layers, _, _, item, scope in sorted(_pieces(lists), key=_SCORE, reverse=True):
+    for score, layers, _, _, item, scope in sorted(_pieces(lists, rule), key=_SCORE, reverse=True):
         identity = (item.get("layer"), item["id"], scope)
         if identity in seen:
             continue
         seen.add(identity)
-        said = (_fingerprint(item.get("text")), scope)
+        text = item.get("text") or ""
+        plain = text if text.isascii() else _comparable(text)
+        # what texts with the same words have in common: it is cheap, and others may have it as well
+        said = (plain.encode("utf-8", "replace").translate(_LOWER, _SILENT), scope)
         known = shown.get(said)
         if known is not None and _same_words(known[2], item):
             known[3].append(item)
@@ -100,16 +121,16 @@ _Piece = list[Any]
 of pieces that item rests on, its rank, itself, its scope (None if all items are of one)."""
 
 
-def _pieces(lists: Mapping[str, Sequence[Item]]) -> Iterable[_Piece]:
+def _pieces(lists: Mapping[str, Sequence[Item]], rule: FusionRule) -> Iterable[_Piece]:
     several = len({_scope(item) for items in lists.values() for item in items if "scope" in item}) > 1
     pieces: dict[Hashable, _Piece] = {}
     bit = 1
     scope = None
-    for items in lists.values():
-        rank = RANK_CONSTANT
+    for layer, items in lists.items():
+        weight, rank = rule.weights.get(layer, 1.0), rule.constant
         for item in items:
             rank += 1
-            score = 1.0 / rank
+            score = weight / rank
             evidence = item.get("evidence") or (item["id"],)
             closeness = len(evidence)
             if several:
@@ -139,13 +160,6 @@ _SPACED = str.maketrans(dict.fromkeys(_SILENT.decode(), " "))
 _LOWER = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"abcdefghijklmnopqrstuvwxyz")
 
 
-def _fingerprint(text: str | None) -> bytes | None:
-    """Return what texts with the same words have in common; it is cheap, and others may have it as well."""
-    if not text:
-        return None
-    return _comparable(text).encode("utf-8", "replace").translate(_LOWER, _SILENT)
-
-
 def _same_words(one: Item, other: Item) -> bool:
     words, others = (
         _comparable(item.get("text") or "").casefold().translate(_SPACED).split() for item in (one, other)
@@ -169,11 +183,13 @@ def agreement(lists: Mapping[str, Sequence[Item]], first: int = 10) -> int:
         >>> agreement({"episodic": [a], "semantic": [b]})
         1
     """
-    best = sorted(_pieces(lists), key=_SCORE, reverse=True)[:first]
+    best = sorted(_pieces(lists, PLAIN), key=_SCORE, reverse=True)[:first]
     return sum([piece[1] & (piece[1] - 1) != 0 for piece in best])
 
 
-def gains(lists: Mapping[str, Sequence[Item]], k: int, selected: Collection[str]) -> dict[str, Gain]:
+def gains(
+    lists: Mapping[str, Sequence[Item]], k: int, selected: Collection[str], rule: FusionRule = PLAIN
+) -> dict[str, Gain]:
     """Return by layer how much of the best k is there because of it.
 
     A selected layer is measured against the other selected ones, another layer against all of them: as what
@@ -183,6 +199,7 @@ def gains(lists: Mapping[str, Sequence[Item]], k: int, selected: Collection[str]
         lists: items as plain types by layer, best first.
         k: how many of the fused list count.
         selected: layers that make the answer; those beside them were asked to see what they would add.
+        rule: what ranks count.
 
     Examples:
         >>> a, b = {"id": "t1", "evidence": ()}, {"id": "o1", "evidence": ("t1",)}
@@ -191,14 +208,14 @@ def gains(lists: Mapping[str, Sequence[Item]], k: int, selected: Collection[str]
         {'episodic': 1, 'semantic': 0, 'graph': 0}
     """
     chosen = set(selected) & set(lists)
-    present = _shown(lists, chosen, k)
+    present = _shown(lists, chosen, k, rule)
     found = {}
     for layer, items in lists.items():
         rest = chosen - {layer}
         if layer in chosen:
-            whole, without = present, _shown(lists, rest, k)
+            whole, without = present, _shown(lists, rest, k, rule)
         else:
-            whole, without = _shown(lists, rest | {layer}, k), present
+            whole, without = _shown(lists, rest | {layer}, k, rule), present
         added = whole - without
         others = {name: lists[name] for name in lists if name in rest}
         known = {piece for each in others.values() for item in each for piece in _evidence(item)}
@@ -208,9 +225,9 @@ def gains(lists: Mapping[str, Sequence[Item]], k: int, selected: Collection[str]
     return found
 
 
-def _shown(lists: Mapping[str, Sequence[Item]], layers: set[str], k: int) -> set[Hashable]:
+def _shown(lists: Mapping[str, Sequence[Item]], layers: set[str], k: int, rule: FusionRule) -> set[Hashable]:
     """Return the evidence of the best k of some layers, which keep their order: it decides ties."""
-    best = _best({layer: items for layer, items in lists.items() if layer in layers})
+    best = _best({layer: items for layer, items in lists.items() if layer in layers}, rule)
     return {piece for _, _, item, _ in best[:k] for piece in _evidence(item)}
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from athena_tuning.model import Source, TuningConfig
 from athena_tuning.recall.attempt import Attempt
 from athena_tuning.recall.cache import Stamp
-from athena_tuning.recall.fusion import DEPTH
+from athena_tuning.recall.fusion import DEPTH, FusionRule
 from athena_tuning.recall.peak import PeakMemory
 from athena_tuning.recall.request import RecallRequest
 from athena_tuning.recall.routing.route import LaterRound, Route
@@ -65,6 +65,11 @@ class RecallPlan:
         """Monotonic seconds at which to go on with what there is."""
         seconds = self.config.deadline_seconds
         return None if seconds is None else self.request.started + seconds
+
+    @property
+    def fusion(self) -> FusionRule:
+        """What ranks count in its answer."""
+        return FusionRule(self.config.fusion_weights, self.config.rank_constant)
 
     @property
     def patience(self) -> float:

@@ -118,7 +118,7 @@ def combine(
     shown = sum([min(k, len(items)) for items in lists.values()])
     if (own := own_layer(plan.query_type)) in lists:
         lists = {own: lists[own], **lists}  # of equal scores it is first
-    fused = fuse(lists, shown)
+    fused = fuse(lists, shown, plan.fusion)
     fields = _NO_FIELDS.union(*[snapshot.fields for snapshot in by_layer.values()])
     if list in [type(item["evidence"]) for item in fused]:  # fusion joins that of several items
         fields |= {"evidence"}

@@ -18,7 +18,11 @@ ATOMS = frozenset(
 )
 """Types whose values nobody can change."""
 
+TEXT_FIELDS = ("text", "content", "page_content")
+"""Under which names the text of an item is looked for, best first; it is handed on as "text"."""
+
 _ARE_ATOMS = ATOMS.issuperset
+_ARE_PLAIN = ATOMS.union((list, dict)).issuperset
 _ARE_TEXTS = frozenset((str,)).issuperset
 
 
@@ -60,7 +64,9 @@ class Snapshot:
             for name in self.fields:
                 for item in copies:
                     if name in item:
-                        item[name], _ = _own(item[name])
+                        value = item[name]
+                        plain = type(value) is list and _ARE_ATOMS(map(type, value))
+                        item[name] = value.copy() if plain else _own(value)[0]
         return copies
 
 
@@ -93,9 +99,12 @@ def _read(layer: str, items: Iterable[Any], items_are_new: bool, asked: int) -> 
     records: list[dict[str, Any]] = []
     fields: set[str] = set()
     is_whole = True
+    seen: tuple[Any, ...] = ()
     for item in items:
         record = item if items_are_new else item.copy() if type(item) is dict else _record(item)
-        if not _ARE_ATOMS(map(type, record.values())):
+        kinds = (*record, *map(type, record.values())) if items_are_new else ()
+        if (not seen or kinds != seen) and not _ARE_ATOMS(map(type, record.values())):
+            seen = kinds if _ARE_PLAIN(map(type, record.values())) else ()  # of the next like it all is said
             for name, value in record.items():
                 kind = type(value)
                 if name == "scope" and issubclass(kind, str):
@@ -119,18 +128,30 @@ def _read(layer: str, items: Iterable[Any], items_are_new: bool, asked: int) -> 
 
 
 def _record(item: Any) -> dict[str, Any]:
+    """Return an item, a mapping, or an object's own attributes and those that its class gives, as fields."""
     if isinstance(item, Item):
         return item.to_dict()
     if isinstance(item, Mapping):
         return dict(item)
-    raise UnreadableAnswer(f"an item has an id and a text, this is {brief(item)}")
+    fields: Mapping[str, Any] | None = getattr(item, "__dict__", None)
+    if fields is None:  # of slots or a named tuple, or it is none
+        names = getattr(item, "_fields", getattr(type(item), "__slots__", ()))
+        fields = {name: getattr(item, name) for name in names if hasattr(item, name)}
+    record = {name: value for name, value in fields.items() if not name.startswith("_")}
+    for name in ("id", *TEXT_FIELDS):  # a property may stand for them
+        if name not in record and hasattr(item, name):
+            record[name] = getattr(item, name)
+    return record
 
 
 def _complete(record: dict[str, Any], item: Any) -> str:
     """Check what every item has, and make it plain; return its id."""
-    text, identity = record.get("text"), record.get("id", _complete)
-    if not isinstance(text, str) or identity is _complete:
-        raise UnreadableAnswer(f"an item has an id and a text, this is {brief(item)}")
+    text = next((record[name] for name in TEXT_FIELDS if isinstance(record.get(name), str)), None)
+    identity = record.get("id")
+    if text is None or identity is None:
+        raise UnreadableAnswer(
+            f"an item has an id and a text ({', '.join(TEXT_FIELDS)}), this is {brief(item)}"
+        )
     record["text"] = str.__str__(text)
     record["id"] = identity = str.__str__(identity) if isinstance(identity, str) else f"{identity}"
     return identity

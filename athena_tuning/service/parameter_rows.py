@@ -21,8 +21,12 @@ LABELS = {
     "second_round": "layers of the second round",
     "second_round_below": "agreement that is enough",
     "exploration_share": "share of recalls that explore",
+    "fusion_weights": "weights of layers in the fused list",
+    "rank_constant": "rank constant of the fused list",
     "overload_after_seconds": "overload after",
     "overload_wait_seconds": "longest wait in an overload",
+    "concurrency_bounds": "limits that tuning may set",
+    "timeout_bounds": "timeouts that tuning may set",
 }
 """What parameters are called where they are not called by the name of their field."""
 
@@ -34,6 +38,7 @@ _IN_SECONDS = {
     "layer_timeouts",
     "overload_after_seconds",
     "overload_wait_seconds",
+    "timeout_bounds",
 }
 
 

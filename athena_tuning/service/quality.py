@@ -7,14 +7,20 @@ import json
 import math
 import statistics
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from athena_tuning.model import ConfigSet, TuningConfig
 from athena_tuning.recall import MemoryManager
+from athena_tuning.recall.fusion import DEPTH
+from athena_tuning.recall.fusion_fit import FusionCase, fit, left_out, recall_at
+from athena_tuning.recall.routing import own_layer
 from athena_tuning.store import ConfigChange
+
+LEAST_QUESTIONS = 50
+"""Questions from which on weights are learned. Judgement: an interval of recall is ± 0.1 wide then."""
 
 IN_FORCE = "in force"
 """The way of recalls under the configs of a store."""
@@ -182,6 +188,84 @@ def measure(
 
 
 @dataclass(frozen=True, slots=True)
+class FusionAdvice:
+    """Weights of layers and a rank constant that were learned from questions whose answers are known.
+
+    Attributes:
+        questions: how many.
+        weights: by layer; 1 for others.
+        rank_constant: see ``TuningConfig``.
+        recall: of the plain rule: all weights 1, constant 60.
+        left_out: of what is learned without a question's scope (or without every fifth question, if all are
+            of one), on that question.
+        gained: by that, question by question.
+    """
+
+    questions: int
+    weights: Mapping[str, float]
+    rank_constant: int
+    recall: Estimate
+    left_out: Estimate
+    gained: Estimate
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the gain is above 0 with its whole interval."""
+        return self.gained.low > 0
+
+    @property
+    def command(self) -> str:
+        """What puts it in force."""
+        weights = ",".join(f"{layer}={weight:g}" for layer, weight in self.weights.items()) or "none"
+        values = f"--fusion-weights {weights} --rank-constant {self.rank_constant}"
+        return f'athena-tuning config apply {values} --reason "learned from {self.questions} questions"'
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON types."""
+        return {**asdict(self), "weights": dict(self.weights), "is_sure": self.is_sure}
+
+
+def learn_fusion(
+    memory: Path,
+    gold: Sequence[GoldQuestion],
+    in_force: ConfigSet,
+    k: int = 10,
+    progress: Callable[[int], None] = lambda _: None,
+) -> FusionAdvice:
+    """Learn what layers' ranks should count, from what they give under the configs in force.
+
+    Raises:
+        ValueError: if there are fewer than ``LEAST_QUESTIONS``.
+    """
+    if len(gold) < LEAST_QUESTIONS:
+        raise ValueError(f"{len(gold)} questions are too few to learn from: {LEAST_QUESTIONS} are needed")
+    scopes = len({question.scope for question in gold}) > 1
+    cases = []
+    with (
+        MemoryManager(memory) as manager,
+        MemoryManager(":memory:", layers=manager.memory.layers.values()) as asked,
+    ):
+        answers = _answers(asked, gold, in_force, max(k, DEPTH))
+        for number, (question, (answer, _)) in enumerate(zip(gold, answers, strict=True)):
+            lists = {layer: answer[layer] for layer in answer["_layers"] if layer in answer}
+            if (own := own_layer(answer["_query_type"])) in lists:
+                lists = {own: lists[own], **lists}
+            cases.append(FusionCase(lists, question.evidence, question.scope if scopes else number % 5))
+            progress(1)
+    plain = [recall_at(case, k) for case in cases]
+    learned = [recall_at(case, k, rule) for case, rule in zip(cases, left_out(cases, k), strict=True)]
+    rule = fit(cases, k)
+    return FusionAdvice(
+        len(cases),
+        rule.weights,
+        rule.constant,
+        Estimate.of(plain),
+        Estimate.of(learned),
+        Estimate.of([after - before for before, after in zip(plain, learned, strict=True)]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class _Scored:
     recall: float
     reciprocal_rank: float
@@ -197,6 +281,17 @@ def _asked(
     k: int,
     progress: Callable[[int], None],
 ) -> list[_Scored]:
+    scored = []
+    for question, (answer, version) in zip(gold, _answers(manager, gold, configs, k), strict=True):
+        scored.append(_scored(answer, question, k, version))
+        progress(1)
+    return scored
+
+
+def _answers(
+    manager: MemoryManager, gold: Sequence[GoldQuestion], configs: ConfigSet, k: int
+) -> Iterator[tuple[dict[str, Any], int]]:
+    """Ask each question; give its answer and the version of ``configs`` that it ran under."""
     ways = {"all": configs.default, **configs.by_type}
     versions = {}
     changes = [
@@ -211,17 +306,12 @@ def _asked(
     ]
     for scope, made in zip(ways, manager.apply_configs(changes), strict=True):
         versions[made.version] = ways[scope].version
-    scored = []
     for question in gold:
         answer = manager.recall(question.text, k=k, scope=question.scope, use_cache=False)
-        scored.append(_scored(answer, question, k, versions))
-        progress(1)
-    return scored
+        yield answer, versions[answer["_config_version"]]
 
 
-def _scored(
-    answer: Mapping[str, Any], question: GoldQuestion, k: int, versions: Mapping[int, int]
-) -> _Scored:
+def _scored(answer: Mapping[str, Any], question: GoldQuestion, k: int, version: int) -> _Scored:
     pieces = [piece for item in answer["_fused"] for piece in item.get("evidence") or (item["id"],)]
     found = [*dict.fromkeys(pieces)]
     rank = next((n for n, piece in enumerate(found, 1) if piece in question.evidence), math.inf)
@@ -230,7 +320,7 @@ def _scored(
         1 / rank,
         len(answer["_layers"]),
         answer["_partial"] or not answer["_success"],
-        versions[answer["_config_version"]],
+        version,
     )
 
 

@@ -209,6 +209,16 @@ def _load_tests(requests: Sequence[MadeRequest]) -> Iterator[MadeFile]:
     names = ["request-start", "DNS", "DNS+dialup", "Response-delay", "request-duration", "bytes", "status"]
     yield MadeFile("oha.csv", "oha", _csv(names, rows), relative)
 
+    rows = [["starttime", "seconds", "ctime", "dtime", "ttime", "wait"]]
+    for r in sorted(requests, key=lambda r: r.took_us):
+        start, took = r.start_us // 1_000_000, r.took_us // 1000
+        rows.append(
+            [f"{datetime.fromtimestamp(start, UTC):%a %b %d %H:%M:%S %Y}", start, 0, took, took, took]
+        )
+    content = "".join("\t".join(map(str, row)) + "\n" for row in rows).encode()
+    in_seconds = truth_of(requests, failures=False, successes=False, within_ms=1.0, within_s=1.0)
+    yield MadeFile("ab.tsv", "ab", content, in_seconds)
+
 
 def _logs(requests: Sequence[MadeRequest]) -> Iterator[MadeFile]:
     in_ms = truth_of(requests, within_ms=0.51, within_s=1.001)

@@ -46,8 +46,9 @@ class TelemetrySettings:
 class ContentionSettings:
     """How the slowdown by tasks in flight is fitted."""
 
-    most: int = 64
-    """Numbers in flight above this count as this. The largest limit of a search."""
+    most: int = 128
+    """Numbers in flight above this count as this: half of the largest limit that bounds allow, so that the
+    law may be asked for three quarters of it."""
 
     kept: int = 1000
     """Tasks a group remembers: each newer one takes 1/1000 off what the older ones weigh. Judgement."""
@@ -102,6 +103,13 @@ class ServiceTimeSettings:
 
     bins: int = 24
     """Most different times given up at: each is a term of every Newton step. Judgement."""
+
+    disproved: float = 3.0
+    """Standard errors by which more tasks than a law allows must be late for it to be disproved. Arithmetic:
+    one false alarm in 700."""
+
+    tail: float = 0.05
+    """Share of the times that a law of the tail alone rests on. Convention."""
 
     refits: int = 60
     """Resamples of an upper bound. Arithmetic: three of them lie beyond it."""
@@ -159,7 +167,30 @@ class ObjectiveSettings:
 class SearchSettings:
     """How the best config is looked for by simulation."""
 
-    limits: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 50, 64)
+    limits: tuple[int, ...] = (
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+        8,
+        10,
+        13,
+        16,
+        20,
+        25,
+        32,
+        40,
+        50,
+        64,
+        80,
+        100,
+        128,
+        160,
+        200,
+        256,
+    )
     """Tried: about 1.25 apart; between neighbours the objective differs less than it can be measured."""
 
     gain: float = 0.08
@@ -491,6 +522,12 @@ class LoadSettings:
 
     days: int = 7
     """Days that an expectation rests on at most. Judgement: a week."""
+
+    weeks: int = 4
+    """Weeks of which the same weekday is looked at. Judgement: a month."""
+
+    weeks_least: int = 2
+    """Weeks from which a weekday is known. Arithmetic: of one, nothing tells a weekday from a day."""
 
     lead_s: float = 60.0
     """Seconds before a slot at which it is looked at. Arithmetic: longer than a search takes."""

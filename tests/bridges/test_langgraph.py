@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import doctest
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypedDict
 
@@ -15,6 +16,7 @@ from langgraph.store.base import BaseStore, InvalidNamespaceError, PutOp
 from langgraph.store.memory import InMemoryStore
 
 from athena_tuning import MemoryManager
+from athena_tuning.integrations import langgraph
 from athena_tuning.integrations.langgraph import ManagerStore
 
 ANA, BO = ("users", "ana"), ("users", "bo")
@@ -38,6 +40,14 @@ def fill(store):
     store.put(("docs",), "tea", {"text": "Tea is grown in Assam"})
 
 
+def fill_more(store):
+    """Namespaces that begin alike, lie in each other, or have odd names."""
+    fill(store)
+    store.put(("users", "ana", "old"), "tea", {"text": "Ana drank tea of Assam", "since": 2001})
+    store.put(("users2",), "tea", {"text": "Somebody drinks tea", "since": 2020})
+    store.put(("üsers", 'a"na'), "tea", {"text": "Üna drinks tea", "since": 2020})
+
+
 FILTERS: list[Any] = [
     None, {"since": 2019}, {"since": {"$gt": 2019}}, {"since": {"$gte": 2019, "$lt": 2022}},
     {"since": {"$ne": 2019}}, {"of": {"team": "money"}}, {"tags": ["drink"]}, {"none": 1},
@@ -50,7 +60,7 @@ FILTERS: list[Any] = [
 def test_lists_are_those_of_langgraphs_own_store(store, prefix, wanted):
     own = InMemoryStore()
     for each in (own, store):
-        fill(each)
+        fill_more(each)
 
     def seen(of):
         return {(i.namespace, i.key, str(i.value)) for i in of.search(prefix, filter=wanted, limit=50)}
@@ -70,7 +80,7 @@ def test_lists_are_those_of_langgraphs_own_store(store, prefix, wanted):
 def test_namespaces_are_those_of_langgraphs_own_store(store, asked):
     own = InMemoryStore()
     for each in (own, store):
-        fill(each)
+        fill_more(each)
     assert store.list_namespaces(**asked) == own.list_namespaces(**asked)
 
 
@@ -191,6 +201,10 @@ def test_a_batch_does_all_of_it(store):
     done = store.batch([PutOp(ANA, "a", {"text": "tea"}), PutOp(ANA, "b", {"text": "tea"})])
     assert done == [None, None]
     assert len(store.search(ANA)) == 2
+
+
+def test_its_docstring_holds():
+    assert doctest.testmod(langgraph) == (0, 5)
 
 
 def test_a_graph_remembers_by_it(store):

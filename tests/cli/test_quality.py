@@ -156,3 +156,38 @@ def test_layers_of_a_config_are_set_and_emptied_on_the_command_line(memory: Path
         assert (made["second_round_below"], made["exploration_share"]) == (4, 0.1)
         made = apply("--extra", "none", "--skip", "meta")
         assert (made["extra_layers"], made["skipped_layers"]) == ([], ["meta"])
+
+
+def test_fusion_is_learned_from_the_questions_and_can_be_put_in_force(memory: Path, tmp_path: Path) -> None:
+    with MemoryManager(memory) as manager:
+        for n in range(60):
+            right = {"id": f"s-{n}", "layer": "semantic", "text": f"part number{n} belongs to Ana"}
+            seen = [
+                {"id": f"e-{n}-{m}", "layer": "episodic", "text": f"number{n} seen {m}"} for m in range(9)
+            ]
+            manager.remember_many([right, *seen])
+    lines = [{"text": f"which part is number{n}", "evidence": [f"s-{n}"]} for n in range(60)]
+    file = gold(tmp_path, *lines)
+    store = ("--store", f"sqlite:///{tmp_path / 's.db'}")
+    done = run(memory, file, "-k", "1", "--learn-fusion", "--json", *store)
+    assert done.exit_code == 0, done.stderr
+    fusion = json.loads(done.stdout)["fusion"]
+    assert fusion["is_sure"]
+    assert fusion["gained"]["mean"] == pytest.approx(fusion["left_out"]["mean"] - fusion["recall"]["mean"])
+    told = run(memory, file, "-k", "1", "--learn-fusion", *store).stdout
+    command = " ".join(told.split("athena-tuning ")[-1].split('"')[0].split())
+    with open_store(store[1]) as opened, MemoryManager(memory, store=opened):
+        until(opened.workers)
+        applied = CliRunner().invoke(main, [*command.split(), "learned", *store])
+        assert applied.exit_code == 0, applied.output
+        config = opened.config_set().default.config
+        assert dict(config.fusion_weights) == fusion["weights"]
+        assert config.rank_constant == fusion["rank_constant"]
+    after = json.loads(run(memory, file, "-k", "1", "--json", *store).stdout)[0]
+    assert after["recall"]["mean"] > fusion["recall"]["mean"]
+
+
+def test_few_questions_teach_no_weights(memory: Path, tmp_path: Path) -> None:
+    done = run(memory, gold(tmp_path, *QUESTIONS), "--learn-fusion")
+    assert done.exit_code == 1
+    assert "too few to learn from" in done.stderr

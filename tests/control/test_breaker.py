@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from athena_tuning.control.breaker import Admission, Breaker, BreakerSettings
 from athena_tuning.model import BreakerState
 from athena_tuning.testing.clock import Clock
+from tests.support.examples import examples
 
 
 def opened(clock: Clock, **settings: float) -> Breaker:
@@ -179,7 +180,7 @@ class BreakerMachine(RuleBasedStateMachine):
 
 
 TestBreakerMachine = BreakerMachine.TestCase
-TestBreakerMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestBreakerMachine.settings = settings(max_examples=examples(60), stateful_step_count=40, deadline=None)
 
 
 def test_breaker_counts_failures_while_other_threads_note_successes() -> None:

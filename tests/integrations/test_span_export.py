@@ -87,6 +87,16 @@ def test_what_was_asked_is_sent_only_if_that_is_wanted(profiler):
     assert exported(profiler, texts=True)[0].attributes["athena.query.text"] == "who owns billing?"
 
 
+@pytest.mark.parametrize("policy", ["hash", "drop"])
+def test_where_texts_stay_in_the_process_they_are_not_sent_even_if_that_is_wanted(
+    profiler, monkeypatch, policy
+):
+    monkeypatch.setenv("ATHENA_TUNING_TEXTS", policy)
+    profiler.record_query(record())
+    spans = exported(profiler, texts=True)
+    assert not any("billing" in str(value) for span in spans for value in span.attributes.values())
+
+
 def test_the_environment_names_the_service(profiler, monkeypatch):
     monkeypatch.setenv("OTEL_SERVICE_NAME", "shop")
     profiler.record_query(record())

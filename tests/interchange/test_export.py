@@ -132,6 +132,16 @@ def test_an_export_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, suf
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [(path.name, b"old")]
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_new_export_is_for_its_user_alone_and_one_that_is_there_keeps_its_rights(tmp_path, suffix):
+    path = tmp_path / f"m{suffix}"
+    export_records([], path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o640)
+    export_records([], path)
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(NotADirectoryError, match=r"nowhere is not a folder: x\.csv cannot be written there"):
         export_records([], tmp_path / "nowhere" / "x.csv")

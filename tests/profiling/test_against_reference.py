@@ -32,6 +32,7 @@ from tests.profiling.reference import (
     same,
     succeeded,
 )
+from tests.support.examples import examples
 
 histories = st.lists(
     st.one_of(
@@ -360,7 +361,7 @@ def check_classic(profiler, reference):
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(seed=st.integers(0, 2**32), steps=histories, most=st.sampled_from([1, 3, 25, 60, 1000]))
 def test_every_getter_agrees_with_the_reference_whatever_happens(seed, steps, most):
     rig = Rig.make(most)
@@ -389,7 +390,7 @@ def test_getters_agree_over_many_blocks_large_folds_and_expiry(most):
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(seed=st.integers(0, 2**32), n=st.integers(17, 60))
 def test_one_by_one_and_in_bulk_give_the_same_columns(seed, n):
     rng = random.Random(seed)

@@ -22,6 +22,7 @@ from athena_tuning.profiling.histogram import (
     exact,
     exact_sum,
 )
+from tests.support.examples import examples
 
 WIDTH = 1 / SUB_BUCKETS
 FIVE = (0.5, 0.9, 0.95, 0.99, 0.999)
@@ -66,7 +67,7 @@ def test_what_is_too_large_shares_the_last_bucket():
     assert bucket_of_one(1e300) == bucket_of_one(2.0**33) == BUCKETS - 1
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(values=st.lists(latencies, min_size=1, max_size=300), q=st.floats(0, 1))
 def test_a_quantile_is_off_by_a_bucket_at_most(values, q):
     expected = sorted(values)[min(int(q * len(values)), len(values) - 1)]

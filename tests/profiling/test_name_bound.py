@@ -87,6 +87,7 @@ def test_a_bound_that_is_no_number_is_refused_in_words(odd: str) -> None:
         most_names({"ATHENA_TUNING_NAMES": odd})
 
 
+@pytest.mark.slow
 def test_a_manager_delivers_thousands_of_names_whole_and_counts_what_it_called_other() -> None:
     store = MemoryStore()
     with MemoryManager(":memory:", store=store) as manager:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.profiling.questions.groups import Groups
+from tests.support.examples import examples
 
 NOW = 1_750_000_000.0
 
@@ -215,7 +216,9 @@ def slow_figures(records: list[QueryMetrics], layer: str | None):
     return [len(records), outcomes.count(False), sum(ms) / len(ms) if ms else math.nan, *at]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(seed=st.integers(0, 2**32), most=st.sampled_from([5, 30, 400]), layer=st.sampled_from([None, "graph"]))
 def test_single_records_that_come_and_go_move_the_figures_as_counting_again_would(recall, seed, most, layer):
     rng = random.Random(seed)

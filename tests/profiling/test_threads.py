@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from athena_tuning.model import LayerTask, QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.profiling.profiler import _SLACK
+from tests.support.examples import examples
 
 NOW = 1_750_000_000.0
 
@@ -45,7 +46,7 @@ def test_a_late_reader_is_told_of_what_nobody_ever_folded_too(recall, clock):
     assert counters["recorded"] + counters["dropped_unread"] == total
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     steps=st.lists(
         st.one_of(

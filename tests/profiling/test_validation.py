@@ -20,6 +20,7 @@ from athena_tuning.profiling.columns.validation import (
     LONGEST_TEXT,
     MOST_LAYERS,
 )
+from tests.support.examples import examples
 
 NOW = 1_750_000_000.0
 GOOD = QueryMetrics(
@@ -284,7 +285,7 @@ def read_everything(profiler: PerformanceProfiler) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(bad=st.lists(bad_records, max_size=30), good=st.integers(0, 30), at_once=st.booleans())
 def test_no_junk_raises_or_gets_lost_uncounted(bad, good, at_once):
     profiler = PerformanceProfiler(clock=lambda: NOW)
@@ -300,7 +301,7 @@ def test_no_junk_raises_or_gets_lost_uncounted(bad, good, at_once):
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     good=st.lists(st.floats(0, 1e6), min_size=1, max_size=40),
     bad=st.lists(

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from athena_tuning.recall.execution.limiter import SharedLimit
 from athena_tuning.testing.clock import Clock
+from tests.support.examples import examples
 
 
 class Task:
@@ -210,4 +211,4 @@ class BulkheadMachine(RuleBasedStateMachine):
 
 
 TestBulkheadMachine = BulkheadMachine.TestCase
-TestBulkheadMachine.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestBulkheadMachine.settings = settings(max_examples=examples(80), stateful_step_count=40, deadline=None)

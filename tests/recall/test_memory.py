@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from athena_tuning.recall.items import BadItems, Item, LayerQuery
 from athena_tuning.recall.layers.memory_file import MemoryFile
 from athena_tuning.recall.memory import BATCH, Memory
+from tests.support.examples import examples
 
 LATER = time.monotonic() + 3600
 
@@ -344,7 +345,7 @@ WORDS = st.sampled_from(["tea", "ledger", "moon", "auditor", "fish"])
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(
         st.tuples(
@@ -382,7 +383,7 @@ def test_any_history_ends_like_a_fresh_memory_of_what_is_left(
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(
         st.tuples(st.sampled_from(["semantic", "graph"]), WORDS, st.sampled_from([None, "s"])), max_size=8

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import dis
 import random
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import pytest
 
+import athena_tuning
 from athena_tuning.testing.waiting import until
 from tests.support.memory_layers import StubLayer, items, over
 
@@ -159,3 +164,42 @@ def test_signal_exceptions_at_any_moment_lose_no_slot_and_no_thread() -> None:
         answer = manager.recall("at the end", use_cache=False)
         assert answer["_errors"] == {}
         assert len(answer["_layer_ms"]) == 4
+
+
+USED_BY_RECALL = ("control/breaker.py", "lru_cache.py", "single_flight.py")
+NOT_ON_ITS_WAY = {"ingest_file", "forget_many", "repair", "ledger", "holders"}
+
+
+def functions(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from functions(constant)
+
+
+def jumps_out_of_reach(function: CodeType) -> list[int | None]:
+    """Return the lines of jumps back within a ``with`` block from which its end would not be reached.
+
+    A signal's exception may be raised there. Python 3.13 compiles a loop so where it ends in a condition.
+    """
+    steps = list(dis.get_instructions(function))
+    ends = {one.offset for one, other in pairwise(steps) if other.opname == "WITH_EXCEPT_START"}
+    parts = [part for part in dis._parse_exception_table(function) if part.target in ends]  # type: ignore[attr-defined]
+    holes = [(one.end, other.start) for one, other in pairwise(parts) if one.target == other.target]
+    return [
+        step.positions and step.positions.lineno
+        for step in steps
+        if step.opname == "JUMP_BACKWARD" and any(start <= step.offset < end for start, end in holes)
+    ]
+
+
+def test_no_lock_on_the_way_of_a_recall_stays_held_after_a_signals_exception() -> None:
+    root = Path(athena_tuning.__file__).parent
+    files = [root / name for name in USED_BY_RECALL]
+    found = {
+        f"{file.relative_to(root)}: {function.co_name}"
+        for file in (*files, *(root / "recall").rglob("*.py"))
+        for function in functions(compile(file.read_text(), str(file), "exec"))
+        if function.co_name not in NOT_ON_ITS_WAY and jumps_out_of_reach(function)
+    }
+    assert found == set()

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from athena_tuning.recall import ExecutionResult, ParallelLayerExecutor, QueryTask
 from athena_tuning.testing.waiting import until
+from tests.support.examples import examples
 
 KINDS = (
     "returns",
@@ -112,7 +113,7 @@ RECALLS = st.lists(
 
 @pytest.mark.slow
 @given(RECALLS, st.integers(1, 4))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_slots_all_come_back_after_any_mixture_of_recalls_at_once(recalls: Any, limit: int) -> None:
     with ParallelLayerExecutor(limit) as executor:
         mixture = Mixture(executor, 0.0005)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import threading
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -134,3 +135,70 @@ def test_snapshot_in_the_cache_is_not_changed_through_an_answer_or_by_its_layer(
         assert kept == [{"id": "1", "text": "x", "tags": ["a"], "meta": {"page": [1]}}]
         kept[0]["tags"].append("the layer's own change")  # type: ignore[attr-defined]
         assert manager.recall("what is it")["docs"][0]["tags"] == ["a"]
+
+
+class Row:
+    def __init__(self, **fields):
+        self.__dict__.update(fields)
+
+
+class Slotted:
+    __slots__ = ("content", "id")
+
+    def __init__(self):
+        self.id, self.content = 7, "tea"
+
+
+class Derived:
+    id = 7
+
+    @property
+    def content(self):
+        return "tea"
+
+
+class Named(NamedTuple):
+    id: int
+    content: str
+
+
+@dataclass
+class Kept:
+    id: int
+    content: str
+    page: int = 3
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"id": 7, "content": "tea"},
+        {"id": 7, "page_content": "tea"},
+        {"id": 7, "text": "tea", "content": "coffee"},
+        {"id": 7, "text": None, "content": "tea"},
+        Row(id=7, content="tea"),
+        Row(id=7, page_content="tea", _own=object()),
+        Slotted(),
+        Derived(),
+        Named(7, "tea"),
+        Kept(7, "tea"),
+    ],
+)
+def test_rows_of_other_systems_are_items(row):
+    [item] = read_items("semantic", 5, False, [row]).copies()
+    assert (item["id"], item["text"], item["layer"]) == ("7", "tea", "semantic")
+    assert "_own" not in item
+
+
+def test_other_attributes_of_an_object_come_along_as_copies():
+    row = Row(id=7, content="tea", tags=["green"])
+    [item] = read_items("semantic", 5, False, [row]).copies()
+    item["tags"].append("black")
+    assert row.tags == ["green"]
+    assert read_items("semantic", 5, False, [Kept(7, "tea")]).copies()[0]["page"] == 3
+
+
+@pytest.mark.parametrize("row", [{"id": None, "text": "tea"}, Row(content="tea"), Row(id=1), "tea", 7, None])
+def test_a_row_without_an_id_or_a_text_is_refused_in_words(row):
+    with pytest.raises(UnreadableAnswer, match="an id and a text \\(text, content, page_content\\)"):
+        read_items("semantic", 5, False, [row])

@@ -14,6 +14,7 @@ from athena_tuning.recall.items import Item, LayerQuery
 from athena_tuning.recall.layers.analysis import index_words, letters, pairs
 from athena_tuning.recall.layers.query_terms import MAX_TERMS, match_any, terms
 from athena_tuning.recall.memory import Memory
+from tests.support.examples import examples
 
 LATER = time.monotonic() + 3600
 
@@ -252,7 +253,7 @@ def splits_like_a_person(word: str) -> bool:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.lists(WORDS.filter(splits_like_a_person), min_size=1, max_size=5), min_size=1, max_size=6))
 @example([["x²", "½", "№", "ﷺ", "㎒", "Ⅷ"]])
 @example([["A", "a", "I"], ["don't", "it's"]])
@@ -267,7 +268,7 @@ def test_what_is_kept_is_found_by_any_of_its_own_words_in_any_script(texts: list
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.text(st.characters(min_codepoint=0x4E00, max_codepoint=0x9FFF), min_size=1, max_size=12), st.data())
 def test_any_piece_of_a_run_without_spaces_finds_it(text: str, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(text) - 1))

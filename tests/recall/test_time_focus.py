@@ -146,6 +146,7 @@ def test_a_layer_of_ones_own_is_told_the_time(manager: MemoryManager) -> None:
     assert told == [focus("What broke yesterday?"), None]
 
 
+@pytest.mark.slow
 def test_the_library_that_reads_dates_is_imported_by_the_first_question_with_a_date() -> None:
     program = (
         "import sys; from athena_tuning.recall.time_focus import time_focus\n"

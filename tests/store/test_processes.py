@@ -203,6 +203,7 @@ def append_many(kind: str, place: Any, name: str, batches: Callable[[int], Any],
     done.send(True)
 
 
+@pytest.mark.slow
 def test_four_processes_with_retries_store_every_record_once(shared: tuple[str, Any]) -> None:
     kind, place = shared
     open_again(kind, place).close()

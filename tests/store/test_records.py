@@ -16,6 +16,7 @@ from athena_tuning.store.encoding import encode
 from athena_tuning.store.records import StoredRecords, encoded
 from athena_tuning.store.segment import Segment, records_of
 from athena_tuning.testing.made_recalls import made_recalls
+from tests.support.examples import examples
 
 Recalls = Callable[..., list[QueryMetrics]]
 NOW = 1_700_000_000.0 + 3600
@@ -51,7 +52,7 @@ def assert_alike(a: PerformanceProfiler, b: PerformanceProfiler) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=6), st.integers(0, 1000))
 def test_columns_make_the_same_window_as_records(sizes: list[int], seed: int) -> None:
     store = MemoryStore(clock=lambda: NOW)
@@ -131,7 +132,7 @@ def test_what_is_forgotten_leaves_no_names_behind(recalls: Recalls) -> None:
     assert len(profiler._window.names.texts.used()) == 0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=5))
 def test_joined_segments_hold_the_records_of_all(sizes: list[int]) -> None:
     batches = [made_recalls(size, seed=place) for place, size in enumerate(sizes)]
@@ -142,7 +143,7 @@ def test_joined_segments_hold_the_records_of_all(sizes: list[int]) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=5), st.integers(0, 1000), st.integers(1, 80))
 def test_a_window_gives_as_columns_what_it_gives_as_records(sizes: list[int], seed: int, page: int) -> None:
     profiler = window()

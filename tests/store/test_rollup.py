@@ -16,6 +16,7 @@ from athena_tuning.store.retention import Level
 from athena_tuning.store.rollup import COUNTS, Rollups, from_blobs
 from athena_tuning.store.rollup_fold import minutes_of
 from athena_tuning.store.segment import Segment
+from tests.support.examples import examples
 
 Recalls = Callable[..., list[QueryMetrics]]
 LATENCIES = st.lists(st.floats(0, 1e6), min_size=1, max_size=40)
@@ -30,7 +31,7 @@ def rolled(batch: list[QueryMetrics], worker: str = "w") -> Rollups:
     return minutes_of([(worker, Segment(encode(batch).data))])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(LATENCIES, st.sampled_from([0.0, 0.5, 0.95, 0.99, 1.0]))
 def test_quantiles_are_those_of_the_histogram(latencies: list[float], q: float) -> None:
     rounded = [round(ms, 6) for ms in latencies]
@@ -41,7 +42,7 @@ def test_quantiles_are_those_of_the_histogram(latencies: list[float], q: float) 
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(LATENCIES, min_size=1, max_size=5))
 def test_merged_parts_are_the_whole(parts: list[list[float]]) -> None:
     apart = Rollups.joined(rolled([record(ms) for ms in part]) for part in parts).merged()
@@ -55,7 +56,7 @@ def test_merged_parts_are_the_whole(parts: list[list[float]]) -> None:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.integers(1, 200_000), min_size=1, max_size=6))
 def test_blobs_bring_every_count_back(weights: list[int]) -> None:
     n = len(weights)

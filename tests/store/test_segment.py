@@ -13,6 +13,7 @@ from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
 from athena_tuning.store.encoding import encode
 from athena_tuning.store.segment import Segment, records_of
 from athena_tuning.store.text_policy import TextPolicy, text_id
+from tests.support.examples import examples
 
 Recalls = Callable[..., list[QueryMetrics]]
 
@@ -54,7 +55,7 @@ RECORDS = st.builds(
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(RECORDS, min_size=1, max_size=8))
 def test_any_batch_comes_back_as_it_was(batch: list[QueryMetrics]) -> None:
     encoded = encode(batch)
@@ -64,7 +65,7 @@ def test_any_batch_comes_back_as_it_was(batch: list[QueryMetrics]) -> None:
     assert encoded.newest == max(m.timestamp for m in batch)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.lists(RECORDS, min_size=1, max_size=6), st.integers(0, 11))
 def test_the_newer_rows_of_a_segment_are_the_newer_records(batch: list[QueryMetrics], place: int) -> None:
     since = batch[place % len(batch)].timestamp
@@ -73,7 +74,7 @@ def test_the_newer_rows_of_a_segment_are_the_newer_records(batch: list[QueryMetr
     assert rows == [m for m in batch if m.timestamp >= since]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.lists(RECORDS, min_size=1, max_size=4), st.data())
 def test_a_segment_cut_short_is_noticed(batch: list[QueryMetrics], data: st.DataObject) -> None:
     blob = encode(batch).data

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from athena_tuning.tuning.estimation.concurrency_levels import Levels
 from athena_tuning.tuning.estimation.contention import Contention, ContentionLaw, capacity, nonnegative
+from tests.support.examples import examples
 
 
 def met(
@@ -84,7 +85,7 @@ def test_laws_drawn_by_chance_lie_around_the_fitted_one() -> None:
     assert float(np.mean(drawn)) == pytest.approx(truth.factor(8), rel=0.2)
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(st.integers(1, 6), st.integers(0, 10_000))
 def test_nonnegative_least_squares_meets_the_conditions_of_kuhn_and_tucker(columns: int, seed: int) -> None:
     """They hold at the optimum of this convex problem and nowhere else."""

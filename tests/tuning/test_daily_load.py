@@ -55,10 +55,26 @@ def test_it_knows_nothing_of_what_it_has_not_watched_whole() -> None:
     assert math.isnan(load.expected(165.0)[0])
 
 
-def test_it_keeps_a_week() -> None:
-    load = DailyLoad(day=100.0, slot=10.0).after(map(float, range(30 * 100)))
-    assert len(load.counts) <= DAYS * 10 + 1
-    assert load.expected(3045.0) == (1.0, DAYS)
+def test_it_keeps_four_weeks() -> None:
+    load = DailyLoad(day=100.0, slot=10.0).after(map(float, range(40 * 100)))
+    assert len(load.counts) <= 4 * DAYS * 10 + 1
+    assert load.expected(4045.0) == (1.0, 4)
+
+
+@pytest.mark.parametrize(("days", "expected"), [(8, (5 * 100 + 2 * 10) / 7), (14, 100.0), (20, 100.0)])
+def test_weekdays_are_told_apart_once_two_weeks_are_known(days: int, expected: float) -> None:
+    """Five days of 100 recalls a slot, two of 10; the day that is asked about is like the first."""
+    load = DailyLoad(day=100.0, slot=10.0)
+    monday = days + (-days) % 7
+    for day in range(monday):
+        came = 10 if day % 7 in (5, 6) else 100
+        load = load.after(100.0 * day + 40.0 + i * 10.0 / came for i in range(came))
+        load = load.after([100.0 * day + 95.0])
+    if days == 8:
+        load = DailyLoad(100.0, 10.0, {s: n for s, n in load.counts.items() if s >= 70}, 70, load.last)
+    at = 100.0 * monday + 45.0
+    assert load.expected(at)[0] == pytest.approx(expected / 10.0)
+    assert load.knows_weekday(at) is (days >= 14)
 
 
 @given(st.lists(st.floats(0.0, 100.0), min_size=1, max_size=50), st.floats(0.01, 100.0))

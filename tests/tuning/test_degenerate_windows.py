@@ -23,6 +23,7 @@ from athena_tuning.tuning.policies.registry import POLICIES, make_policy
 from athena_tuning.tuning.rerun import rerun
 from athena_tuning.tuning.simulation.what_if import what_if, with_config
 from athena_tuning.tuning.slices import run_through
+from tests.support.examples import examples
 
 ODD_MS = st.sampled_from([0.0, 1e-9, 0.05, 1.0, 20.0, 1e7, math.nan, math.inf, -1.0])
 TASKS = st.lists(
@@ -87,7 +88,7 @@ def tuned(policy: str, strategy: TuningStrategy, records: list[QueryMetrics], ap
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(windows(), st.sampled_from(TuningStrategy), st.sampled_from(sorted(POLICIES)))
 def test_no_window_stops_a_policy_from_deciding_proposing_and_reporting(
     window: tuple[list[QueryMetrics], float], strategy: TuningStrategy, policy: str
@@ -105,7 +106,7 @@ def test_no_window_stops_a_policy_from_deciding_proposing_and_reporting(
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(windows())
 def test_no_window_stops_a_what_if_or_a_deadline_curve_but_for_a_reason(
     window: tuple[list[QueryMetrics], float],

@@ -81,6 +81,7 @@ def test_every_decision_of_thousands_of_recalls_is_made_again_from_its_evidence(
         assert any(same(decision, other) for other in again), decision.summary
 
 
+@pytest.mark.slow
 def test_evidence_of_decisions_before_the_last_step_is_gone() -> None:
     manager = VirtualManager(trace(600), ModelPolicy(), SLOW).run()
     assert manager.tuner.evidence_of(manager.decisions[0].decision_id) is None

@@ -87,6 +87,7 @@ def test_a_layer_that_adds_nothing_is_left_out_for_its_type_alone() -> None:
     assert made.predicted == pytest.approx(-0.405, abs=0.02)  # ln(2/3) of the slot time
 
 
+@pytest.mark.slow
 def test_the_verdict_holds_prediction_beside_observation() -> None:
     world = World()
     world.run(600 + PACE + 200)
@@ -169,6 +170,7 @@ def test_layers_that_say_the_same_do_not_both_go() -> None:
     assert advice(configs).back  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_where_no_layer_adds_anything_none_goes() -> None:
     world = World()
     world.useful = dict.fromkeys(world.useful, 0.0)
@@ -176,6 +178,7 @@ def test_where_no_layer_adds_anything_none_goes() -> None:
     assert world.out == frozenset()
 
 
+@pytest.mark.slow
 def test_a_type_that_asks_everything_by_config_is_left_alone() -> None:
     world = World(TuningConfig(layer_selection_enabled=False))
     world.run(2000)

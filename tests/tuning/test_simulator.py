@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from athena_tuning.model import ConfigSet, ConfigVersion, Mode, TaskOutcome, TuningConfig
 from athena_tuning.tuning.simulation.simulator import Simulation, in_force, simulate
 from athena_tuning.tuning.trace import Arrival, Trace
+from tests.support.examples import examples
 
 LAYERS = ("semantic", "graph", "episodic")
 
@@ -183,7 +184,7 @@ def test_records_say_what_happened_in_the_words_of_a_manager() -> None:
     assert second.parallel_execution
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.integers(1, 8), st.booleans(), st.integers(0, 10_000), st.floats(0, 0.5))
 def test_every_recall_ends_no_sooner_than_its_work_and_slots_are_never_exceeded(
     limit: int, parallel: bool, seed: int, sigma: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from athena_tuning.model import TuningBounds, TuningStrategy
 from athena_tuning.tuning.estimation.censored_lognormal import CensoredTimes, LogNormal
 from athena_tuning.tuning.policies.timeouts import Needed, needed, tail_of, timeouts
 from athena_tuning.tuning.settings import TIMEOUTS
+from tests.support.examples import examples
 
 ORDER = (TuningStrategy.LATENCY, TuningStrategy.BALANCED, TuningStrategy.COST, TuningStrategy.THROUGHPUT)
 TRUE_P99 = 16_900.0
@@ -122,7 +124,7 @@ def need_of(seconds: float) -> Needed:
     return Needed(seconds, 0.005, 1000, 0)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     st.dictionaries(st.sampled_from("abcde"), st.floats(1e-4, 300.0), min_size=1),
     st.floats(0.01, 20.0),
@@ -153,3 +155,44 @@ def test_the_reason_says_when_the_bound_decided() -> None:
     assert (longest.value, own.value, longest.bound) == (11.25, {"semantic": 5.0}, "at least 5 s")
     assert timeouts({"graph": need_of(9.0)}, ORDER[0], bounds)[0].bound is None
     assert timeouts({"graph": need_of(0.1)}, ORDER[1], bounds)[0].value == 6.25
+
+
+def settled(draw: Callable[[np.random.Generator, int], np.ndarray], rounds: int = 5) -> tuple[float, Needed]:
+    """Set a layer's timeout from what its last timeout let through; return it in ms, and the last need."""
+    rng, at = np.random.default_rng(5), 10_000.0
+    for _ in range(rounds):
+        need = needed(cut(draw(rng, 2000), at), tail_of(2), rng)
+        at = 1000 * timeouts({"graph": need}, TuningStrategy.LATENCY, TuningBounds())[0].value
+    return at, need
+
+
+@pytest.mark.parametrize("scale_ms", [10.0, 100.0, 400.0])
+def test_a_pareto_tail_loses_no_more_tasks_than_promised(scale_ms: float) -> None:
+    at, need = settled(lambda rng, n: scale_ms * (1 + rng.pareto(1.5, n)))
+    assert (scale_ms / at) ** 1.5 <= TIMEOUTS.lost
+    if scale_ms > 300:
+        assert need.disproved
+
+
+@pytest.mark.parametrize("hang_ms", [8_000.0, 20_000.0])
+def test_calls_that_hang_and_then_come_are_waited_for(hang_ms: float) -> None:
+    def draw(rng: np.random.Generator, n: int) -> np.ndarray:
+        return np.where(rng.random(n) < 0.02, hang_ms * rng.uniform(0.9, 1.0, n), rng.lognormal(3.0, 0.4, n))
+
+    at, _ = settled(draw)
+    assert at > hang_ms
+
+
+def test_that_a_fit_was_disproved_is_said_and_no_timeout_gets_shorter() -> None:
+    rng = np.random.default_rng(2)
+    hung = np.where(rng.random(2000) < 0.02, 1e9, rng.lognormal(3.0, 0.4, 2000))
+    need = needed(cut(hung, 12_000.0), 0.0025, rng)
+    assert need.disproved
+    reason, _ = timeouts({"graph": need}, TuningStrategy.LATENCY, TuningBounds())
+    assert reason.value >= 12.0
+    assert "more of graph were given up than a lognormal law allows" in reason.rule
+
+
+def test_a_law_that_is_true_is_seldom_disproved() -> None:
+    found = [(times, times.fit()) for times in (cut(drawn(SLOW, 2000, seed), 5000.0) for seed in range(60))]
+    assert sum(law is not None and times.disproves(law) for times, law in found) <= 1

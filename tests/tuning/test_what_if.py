@@ -16,6 +16,7 @@ from athena_tuning.tuning.simulation.simulator import Simulation
 from athena_tuning.tuning.simulation.what_if import WhatIf, what_if, with_config
 from athena_tuning.tuning.slices import run_through
 from athena_tuning.tuning.trace import Arrival, Trace
+from tests.support.examples import examples
 
 
 def in_force(config: TuningConfig, version: int = 1) -> ConfigSet:
@@ -217,6 +218,7 @@ def contended(limit: int, seed: int) -> tuple[Simulation, Trace]:
     return Simulation(trace, TuningConfig(limit), dict.fromkeys(("semantic", "graph"), law)).run(), trace
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_what_was_recorded_under_one_limit_foretells_what_another_brings(seed: int) -> None:
     recorded, _ = contended(6, seed)
@@ -231,7 +233,7 @@ def test_what_was_recorded_under_one_limit_foretells_what_another_brings(seed: i
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     st.lists(st.floats(0.5, 500.0), min_size=50, max_size=90),
     st.integers(1, 8),

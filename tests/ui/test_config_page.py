@@ -179,7 +179,7 @@ def test_config_edit_shows_refused_values_below_their_fields(served: TuningServi
     at.number_input(key="limit-all-0").set_value(0)
     at.number_input(key="timeout-all-0").set_value(-3.0)
     at.number_input(key="layer-0-all-0").set_value(9999.0)
-    at.multiselect(key="skipped-all-0").set_value(
+    at.multiselect(key="skipped_layers-all-0").set_value(
         ["episodic", "semantic", "procedural", "prospective", "graph"]
     )
     press(at, "Look at the change…")
@@ -197,12 +197,23 @@ def test_config_edit_shows_refused_values_below_their_fields(served: TuningServi
     at.number_input(key="limit-all-0").set_value(6)
     at.number_input(key="timeout-all-0").set_value(4.0)
     at.number_input(key="layer-0-all-0").set_value(2.0)
-    at.multiselect(key="skipped-all-0").set_value(["graph"])
+    at.multiselect(key="skipped_layers-all-0").set_value(["graph"])
     apply_with(press(at, "Look at the change…"), "all of it")
     config = served.configs().default.config
     assert (config.max_concurrent, config.timeout_seconds) == (6, 4.0)
     assert (dict(config.layer_timeouts), set(config.skipped_layers)) == ({"episodic": 2.0}, {"graph"})
     assert "must be" not in words(at)
+
+
+def test_config_edit_adds_layers_and_lets_some_wait_for_a_second_round(served: TuningService) -> None:
+    at = visit("config")
+    at.multiselect(key="extra_layers-all-0").set_value(["episodic", "graph"])
+    at.multiselect(key="second_round-all-0").set_value(["graph"])
+    apply_with(press(at, "Look at the change…"), "as measured")
+    config = served.configs().default.config
+    assert (config.extra_layers, config.second_round) == ({"episodic", "graph"}, {"graph"})
+    key = f"extra_layers-all-{served.configs().default.version}"
+    assert at.run().multiselect(key=key).value == ["episodic", "graph"]
 
 
 def test_config_exception_for_a_type_is_made_and_ended(served: TuningService) -> None:

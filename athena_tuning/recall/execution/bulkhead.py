@@ -82,13 +82,15 @@ def may_take(slots: LayerSlots[W], everybody: Collection[LayerSlots[W]], limit: 
 
     Args:
         slots: the layer's.
-        everybody: those of all layers.
+        everybody: those of all layers, its own among them.
         limit: slots that there are.
         now: monotonic seconds.
     """
     held = len(slots.held)
     if held == 0:
         return True
+    if held < limit // len(everybody) + limit // 4 and not slots.is_stuck(now):
+        return True  # its own in any case, however many are in use: the rest need not be looked at
     others = [other for other in everybody if other is not slots and other.in_use(now)]
     if not others:
         return True

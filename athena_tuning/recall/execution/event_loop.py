@@ -7,6 +7,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -15,6 +16,10 @@ from types import CodeType
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 0.05
+MOST_THREADS = 1024
+"""Of the pool behind the loop, to which coroutines hand what blocks. The limit decides how many there are;
+the few that such a pool has by itself would queue what has a slot."""
+
 BLOCKED_SECONDS = 0.25
 """A loop that has not turned for so long is blocked."""
 
@@ -122,6 +127,7 @@ class LoopThread:
                 raise RuntimeError("the event loop of the layers is closed")
             if self._loop is None:
                 loop = asyncio.new_event_loop()
+                loop.set_default_executor(ThreadPoolExecutor(MOST_THREADS, f"{self._name}-pool"))
                 thread = threading.Thread(target=self._serve, args=(loop,), name=self._name, daemon=True)
                 try:
                     thread.start()

@@ -256,6 +256,21 @@ class ParallelLayerExecutor:
             "slots_held": ledger.held,
         }
 
+    @property
+    def total_parallel_queries(self) -> int:
+        """Queries whose tasks ran at the same time."""
+        return self._counts["parallel"]
+
+    @property
+    def total_sequential_queries(self) -> int:
+        """Queries whose tasks ran one after another, or that had one task."""
+        return self._counts["sequential"]
+
+    @property
+    def failed_tasks(self) -> int:
+        """Tasks that failed or were over their time."""
+        return self._counts[TaskOutcome.ERROR] + self._counts[TaskOutcome.TIMEOUT]
+
     def sweep(self) -> None:
         """Take back slots that were lost, replace threads that died, and look whether event loops turn.
 
@@ -331,11 +346,9 @@ class ParallelLayerExecutor:
         if ticket is not None and ticket.refused is None:
             ticket.served(max([r.elapsed_ms for r in results if r.in_flight], default=0.0) / 1000)
         self.latest_layer_latencies = {r.layer_name: r.elapsed_ms for r in results if r.in_flight}
+        counted = ["parallel" if width > 1 else "sequential", *(r.outcome for r in results if not r.success)]
         with self._lock:
-            self._counts["parallel" if width > 1 else "sequential"] += 1
-            for result in results:
-                if not result.success:
-                    self._counts[result.outcome] += 1
+            self._counts.update(counted)
         return results
 
 

@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 from athena_tuning.recall.items import Item, LayerQuery
 
-Found = Sequence[Item | Mapping[str, Any]]
-"""What a search gives, a list, best first: items, or mappings with at least ``id`` and ``text``."""
+Found = Sequence[Item | Mapping[str, Any] | object]
+"""What a search gives, a list, best first: items, or mappings or objects with at least ``id`` (of any type,
+handed on as text) and ``text``, ``content`` or ``page_content``."""
 
 
 class Layer(Protocol):

@@ -87,7 +87,7 @@ class GraphLayer(TextLayer):
 
     def __init__(self, file: MemoryFile) -> None:
         super().__init__(file, "graph", around=False)
-        self._looks = 3  # relations repeat themselves more than texts do
+        self._looks = 2  # relations repeat themselves more than texts do
         self._indexes = ("graph_text", "entity_text")
 
     def _rows(self, match: str, k: int, scope: str | None, deadline: float) -> list[tuple[Any, ...]]:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import apsw
+import msgspec
 
 from athena_tuning.recall.items import Item
 from athena_tuning.recall.layers.analysis import index_words
@@ -87,6 +88,7 @@ def values(row: int, item: Item) -> tuple[Any, ...]:
 
 
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_DETAIL = msgspec.json.Decoder(dict[str, Any])  # a quarter of the time of json, for every item that is found
 
 
 def record(layer: str, row: tuple[Any, ...]) -> dict[str, Any]:
@@ -100,7 +102,7 @@ def record(layer: str, row: tuple[Any, ...]) -> dict[str, Any]:
         "timestamp": timestamp,
         "kind": kind,
         "speaker": speaker,
-        **json.loads(detail),
+        **_DETAIL.decode(detail),
     }
 
 

@@ -73,6 +73,11 @@ class CensoredTimes:
         """Tasks that were given up."""
         return int(self._late_count.sum())
 
+    @property
+    def longest_given_up(self) -> float:
+        """The longest time in ms that a task was given up at; 0 where none was."""
+        return math.exp(float(self._late[-1])) if self.given_up else 0.0
+
     def fit(self) -> LogNormal | None:
         """Return the likeliest law, or None if fewer than 30 tasks ended."""
         if self.ended < SERVICE_TIME.fewest:
@@ -104,6 +109,32 @@ class CensoredTimes:
                 bounds.append(_fitted((row[0], row[1], row[2]), self._late, count, first).quantile(q))
         bounds.sort()
         return bounds[min(int(SERVICE_TIME.sure * len(bounds)), len(bounds) - 1)] if bounds else math.inf
+
+    def disproves(self, law: LogNormal) -> bool:
+        """Whether more tasks were late than the law allows, beyond chance, where tasks were given up."""
+        if not self.given_up:
+            return False
+        earliest = float(self._late[0])
+        n = self.ended + self.given_up
+        late = self.given_up + int((self._ended > earliest).sum())
+        share = law.beyond(math.exp(earliest))
+        return late > n * share + SERVICE_TIME.disproved * math.sqrt(n * share * (1 - share)) + 1
+
+    def tail_upper(self, q: float) -> float:
+        """Return an upper bound of the q-th quantile in ms by the tail alone, whatever the rest is like.
+
+        Beyond the 95 % quantile u times are Pareto, ``P(X > x) = 0.05 · (u/x)^α``; with k that ended beyond u
+        and x of all that lasted beyond it, until they ended or were given up, ``α = k / Σ ln(x/u)`` is the
+        likeliest (Hill's estimate, right-censored), known to ``α/√k``. Infinite if none ended beyond u.
+        """
+        times = np.concatenate((self._ended, np.repeat(self._late, self._late_count)))
+        u = float(np.quantile(times, 1 - SERVICE_TIME.tail))
+        k = int((self._ended > u).sum())
+        if not k:
+            return math.inf
+        alpha = k / float(np.maximum(times - u, 0.0).sum())
+        alpha *= max(1 - 1.64 / math.sqrt(k), 0.1)
+        return math.exp(min(u + math.log(SERVICE_TIME.tail / (1 - q)) / alpha, 100.0))
 
     def seen(self, q: float) -> float:
         """Return the q-th quantile of the times themselves in ms; NaN where tasks were given up before it."""

@@ -1,4 +1,4 @@
-"""How many recalls come at which time of the day."""
+"""How many recalls come at which time of the day, and of the week."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from athena_tuning.tuning.settings import LOAD
 
 @dataclass(frozen=True, slots=True)
 class DailyLoad:
-    """Recalls by slot of the day, of the last seven days. A value: ``after`` returns another one.
+    """Recalls by slot of the day, of the last four weeks. A value: ``after`` returns another one.
 
-    Only slots that were watched from beginning to end count, those in which nothing came included.
+    Once the same weekday of two weeks is known, it is what a slot is expected to be like; until then, the
+    last seven days. Only slots that were watched from beginning to end count, those in which nothing came
+    included.
 
     Attributes:
         day: seconds of a day.
@@ -50,17 +52,29 @@ class DailyLoad:
                 first = slot if time % self.slot == 0 else slot + 1
             counts[slot] += came
             last = max(last, slot)
-        oldest = last - LOAD.days * self._slots
+        oldest = last - LOAD.weeks * LOAD.days * self._slots
         kept = {slot: came for slot, came in counts.items() if slot >= oldest}
         return DailyLoad(self.day, self.slot, kept, first, last)
 
     def expected(self, time: float) -> tuple[float, int]:
         """Return recalls a second in the slot of ``time`` by the days before, and how many days those are."""
-        slot = self.number(time)
-        first = self.last if self.first is None else self.first
-        days = (slot - d * self._slots for d in range(1, LOAD.days + 1))
-        known = [self.counts.get(s, 0) for s in days if first <= s < self.last]
+        known = self._same_weekday(time)
+        if len(known) < LOAD.weeks_least:
+            known = self._known(time, range(1, LOAD.days + 1))
         return (sum(known) / len(known) / self.slot if known else math.nan), len(known)
+
+    def knows_weekday(self, time: float) -> bool:
+        """Whether what is expected at ``time`` rests on the same weekday of weeks before."""
+        return len(self._same_weekday(time)) >= LOAD.weeks_least
+
+    def _same_weekday(self, time: float) -> list[int]:
+        return self._known(time, range(LOAD.days, (LOAD.weeks + 1) * LOAD.days, LOAD.days))
+
+    def _known(self, time: float, days: Iterable[int]) -> list[int]:
+        """Return what came in the slot of ``time`` so many days before, where that was watched whole."""
+        slot, first = self.number(time), self.last if self.first is None else self.first
+        before = (slot - day * self._slots for day in days)
+        return [self.counts.get(s, 0) for s in before if first <= s < self.last]
 
     def number(self, time: float) -> int:
         """Return the slot of a time, numbered from 1970."""

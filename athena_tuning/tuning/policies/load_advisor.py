@@ -56,7 +56,7 @@ class LoadAdvisor(Advisor):
 
     Forecasting by more than the time of day gives nothing here: a limit is changed at once, so whatever
     cannot be known from yesterday is met within some recalls by the step up of a limit that is waited for.
-    Of a Sunday after Saturdays only it knows nothing; one day that was different counts for a seventh.
+    Weekdays are told apart once two weeks are known; until then a day that was different is a seventh.
 
     Args:
         lead: seconds before a slot at which it is looked at.
@@ -96,9 +96,10 @@ class LoadAdvisor(Advisor):
         grid = grid[::2] if len(grid) > 8 else grid  # the load is not known more closely
         result = yield from search(Simulations(trace, telemetry.laws), incumbent, grid, evidence.strategy)
         at = datetime.fromtimestamp(slot * evidence.load.slot, UTC)
+        like = f"{at:%A}s" if evidence.load.knows_weekday(evidence.now + self._lead) else "days"
         why = (
             f"From {at:%H:%M} UTC about {expected:.3g} recalls a second are expected, as on the last "
-            f"{days} days; {present:.3g} come now"
+            f"{days} {like}; {present:.3g} come now"
         )
         return LoadFinding(slot, found.position, result=result, why=why)
 

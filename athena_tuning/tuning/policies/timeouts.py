@@ -25,12 +25,14 @@ class Needed:
         tail: that share.
         samples: tasks it rests on.
         given_up: those of them that were given up.
+        disproved: whether more were late than the fitted law allows: then the law of the tail says.
     """
 
     seconds: float
     tail: float
     samples: int
     given_up: int
+    disproved: bool = False
 
 
 def tail_of(layers: float, lost: float = TIMEOUTS.lost) -> float:
@@ -49,7 +51,8 @@ def needed(times: CensoredTimes, tail: float, rng: np.random.Generator, least: f
     """Return how long a layer needs: the larger of what the fitted law and the tasks themselves say.
 
     The law reaches beyond the timeouts that cut the tasks off; the tasks know of a second hump that no law
-    with one has.
+    with one has. A law that allows fewer late tasks than there were is disproved: then the tail alone is
+    fitted, and no timeout gets shorter than the longest that tasks were given up at.
 
     Args:
         times: service times of the layer's tasks.
@@ -59,6 +62,9 @@ def needed(times: CensoredTimes, tail: float, rng: np.random.Generator, least: f
             would change nothing, and the law's own figure is returned.
     """
     seen, law = times.seen(1.0 - tail), times.fit()
+    if law is not None and times.disproves(law):
+        said = max(times.tail_upper(1.0 - tail), times.longest_given_up / TIMEOUTS.margin)
+        return Needed(said / 1000, tail, times.ended + times.given_up, times.given_up, disproved=True)
     far = law is not None and law.quantile(1.0 - tail) < 100.0 * least
     said = law.quantile(1.0 - tail) if law is not None and far else times.upper(1.0 - tail, rng)
     most = max(said, 0.0 if math.isnan(seen) else seen)
@@ -96,6 +102,11 @@ def timeouts(
         f"{TIMEOUTS.margin:g}"
     )
     rule += f" × {patience:.3g} for {strategy}"
+    disproved = sorted(layer for layer, need in layers.items() if need.disproved)
+    if disproved:
+        rule += (
+            f"; more of {', '.join(disproved)} were given up than a lognormal law allows: by the tail alone"
+        )
     inputs = {
         f"{name}_{layer}": value
         for layer, need in sorted(layers.items())
@@ -164,4 +175,7 @@ class TimeoutAdvisor(Advisor):
         )
         each = ", ".join(f"{layer} {seconds:g} s" for layer, seconds in after.items())
         why = f"; {reasons[0].bound} decided" if reasons[0].bound else ""
+        late = sorted(layer for layer, need in found.layers.items() if need.disproved)
+        if late:
+            why += f"; of {', '.join(late)} more were given up than the fit allowed, so it is not relied on"
         return Advice(reasons, material, f"Timeouts by what layers need: {each}{why}.", reasons[0].samples)

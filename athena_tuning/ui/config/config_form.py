@@ -28,7 +28,21 @@ OVERLOAD_HELP = (
 )
 OVERLOAD_WAIT_HELP = "Longest wait for a slot while recalls are refused."
 
+BOUNDS_HELP = "What the tuner may choose from, 1 to 256 at once. You may set what is outside."
+BOUNDS = (
+    ("Tuning: fewest in flight", "fewest", "concurrency_bounds", 0, BOUNDS_HELP),
+    ("most", "most", "concurrency_bounds", 1, BOUNDS_HELP),
+    ("Tuning: shortest timeout, s", "shortest", "timeout_bounds", 0, BOUNDS_HELP),
+    ("longest, s", "longest", "timeout_bounds", 1, BOUNDS_HELP),
+)
+
 _SHARED = ("limit", "overload", "patience")
+
+_LAYER_SETS = {
+    "skipped_layers": "Layers that selection leaves out",
+    "extra_layers": "Layers asked beside those that selection chooses",
+    "second_round": "Layers of the second round, asked where the others agree on little",
+}
 
 
 class StrategyText(NamedTuple):
@@ -145,15 +159,31 @@ def form(page: PageContext, at: ConfigVersion, base: int, scope: str) -> None:
             st.toggle(
                 "Layer selection", config.layer_selection_enabled, key=f"selection-{key}", disabled=locked
             )
-        st.multiselect(
-            "Layers that selection leaves out",
-            layers,
-            sorted(config.skipped_layers),
-            key=f"skipped-{key}",
-            disabled=locked,
-            format_func=lambda name: text.plain(name, 40),
-        )
-        _refusal(refused, "skipped_layers")
+        with st.grid(4, min_column_width=120, gap="small"):
+            for label, name, field, place, about in BOUNDS:
+                whole = field == "concurrency_bounds"
+                with st.container(gap="xsmall"):
+                    st.number_input(
+                        label,
+                        value=getattr(config, field)[place],
+                        step=1 if whole else 0.5,
+                        format="%d" if whole else "%g",
+                        key=f"{name}-{key}",
+                        disabled=locked or scope != "all",
+                        help=about,
+                    )
+                    if place == 0:
+                        _refusal(refused, field)
+        for field, label in _LAYER_SETS.items():
+            st.multiselect(
+                label,
+                layers,
+                sorted(getattr(config, field)),
+                key=f"{field}-{key}",
+                disabled=locked,
+                format_func=lambda name: text.plain(name, 40),
+            )
+            _refusal(refused, field)
         st.caption("Timeouts of single layers, s (0: as above)")
         with st.grid(len(layers), min_column_width=92, gap="small"):
             for i, layer in enumerate(layers):
@@ -224,10 +254,12 @@ def _review(at: ConfigVersion, base: int, scope: str, key: str, layers: Sequence
             "deadline_seconds": _number(state[f"deadline-{key}"]) or None,
             "overload_after_seconds": _number(state[f"overload-{key}"]) or None,
             "overload_wait_seconds": state[f"patience-{key}"],
+            "concurrency_bounds": (state[f"fewest-{key}"], state[f"most-{key}"]),
+            "timeout_bounds": (float(state[f"shortest-{key}"]), float(state[f"longest-{key}"])),
             "enable_parallel": state[f"parallel-{key}"],
             "enable_cache": state[f"cache-{key}"],
             "layer_selection_enabled": state[f"selection-{key}"],
-            "skipped_layers": list(state[f"skipped-{key}"]),
+            **{field: list(state[f"{field}-{key}"]) for field in _LAYER_SETS},
             "layer_timeouts": {layer: seconds for layer, seconds in timeouts.items() if seconds},
         }
         wanted, refused = edited(at.config, values)
@@ -254,5 +286,6 @@ def _refusal(refused: Mapping[str, str], field: str) -> None:
 
 
 def _layers(page: PageContext, config: TuningConfig) -> list[str]:
-    known = [*LAYERS, *page.service.window.layers(), *config.skipped_layers, *config.layer_timeouts]
+    chosen = [layer for field in _LAYER_SETS for layer in sorted(getattr(config, field))]
+    known = [*LAYERS, *page.service.window.layers(), *chosen, *config.layer_timeouts]
     return list(dict.fromkeys(known))[:12]
