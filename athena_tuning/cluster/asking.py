@@ -26,7 +26,7 @@ MOST_TRIES = 3
 """So often a recall is sent; where that did not help, more of it would not."""
 LONGEST_WAIT_SECONDS = 5.0
 MOST_BUSY = 3
-"""So many members that say "busy" are enough to refuse a recall."""
+"""So many members that say "busy" are enough to refuse a recall; the last one's refusal is final."""
 AWAY_SECONDS = 5.0
 """Longest wait of a recall for a broker that went away."""
 GRACE_SECONDS = 5.0
@@ -207,8 +207,8 @@ class Asking:
         asked.busy.add(headers.get(wire.MEMBER, ""))
         if asked.replies:
             return
-        if len(asked.busy) < MOST_BUSY - 1 and (member := self._fleet.another(asked.busy)):
-            is_last = len(asked.busy) == MOST_BUSY - 2 or self._fleet.another({*asked.busy, member}) is None
+        if len(asked.busy) < MOST_BUSY and (member := self._fleet.another(asked.busy)):
+            is_last = len(asked.busy) == MOST_BUSY - 1 or self._fleet.another({*asked.busy, member}) is None
             await self._send(asked, member, wire.LAST if is_last else wire.FIRST)
         else:
             await self._send(asked, "", wire.LAST)
