@@ -101,6 +101,9 @@ def percent_change(log_ratio: float) -> float | None:
     return round(math.expm1(log_ratio) * 100, 3) if math.isfinite(log_ratio) else None
 
 
+_BEYOND_PERCENT = 9900.0
+
+
 def change_words(estimate: Estimate) -> str:
     """Write a change with its 95 % interval.
 
@@ -119,13 +122,17 @@ def change_words(estimate: Estimate) -> str:
 def percent(log_ratio: float | None) -> str:
     """Write a log ratio as a change in whole percent, with its sign; a large one as a factor.
 
+    A refused recall counts as an hour late, so a factor beyond a hundred says that, and no figure more.
+
     Examples:
-        >>> [percent(value) for value in (math.log(0.8), math.log(1.1), 0.001, math.log(14), None)]
-        ['−20 %', '+10 %', '0 %', '14x', '–']
+        >>> [percent(value) for value in (math.log(0.8), math.log(1.1), 0.001, math.log(14), 9.0, None)]
+        ['−20 %', '+10 %', '0 %', '14x', 'over 100x', '–']
     """
     change = None if log_ratio is None else percent_change(log_ratio)
     if change is None:
         return units.UNKNOWN
+    if change >= _BEYOND_PERCENT:
+        return "over 100x"
     if change >= LARGE_PERCENT:
         return f"{1 + change / 100:,.0f}x"
     sign = "+" if change >= 0.5 else "−" if change <= -0.5 else ""
