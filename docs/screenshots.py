@@ -108,6 +108,9 @@ def shoot(
 def prepare(browser: Browser, address: str) -> str:
     """Do what a person would: load a day, ask for short answers; return what looks at the day alone."""
     page = browser.new_page(timezone_id="UTC")
+    page.goto(address)
+    settled(page)
+    page.locator(".st-key-welcomed button").click()
     page.goto(f"{address}/workloads")
     settled(page)
     page.locator(".st-key-load-day button").click()

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import json
 import pickle
 
 import pytest
@@ -141,3 +142,28 @@ def test_a_decision_survives_json_types() -> None:
         candidates=(Candidate(config, -0.1, -0.2, 0.0),),
     )  # fmt: skip
     assert Decision.from_dict(decision.to_dict()) == decision
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "why"),
+    [
+        ("concurrency_bounds", (0, 20), "concurrency_bounds must be 1 to 256, not 0"),
+        ("concurrency_bounds", (2, 257), "concurrency_bounds must be 1 to 256, not 257"),
+        ("concurrency_bounds", (9, 8), "the least and the most, not 9 and 8"),
+        ("concurrency_bounds", (2,), "the least and the most"),
+        ("concurrency_bounds", "2-9", "the least and the most"),
+        ("timeout_bounds", (0.0, 5.0), "timeout_bounds must be above 0"),
+        ("timeout_bounds", (6.0, 5.0), "the least and the most, not 6 and 5"),
+    ],
+)
+def test_bounds_of_tuning_that_hold_nothing_are_refused(field: str, value: object, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        TuningConfig(**{field: value})  # type: ignore[arg-type]
+
+
+def test_bounds_of_tuning_come_back_from_json_as_they_were() -> None:
+    config = TuningConfig(concurrency_bounds=(3, 200), timeout_bounds=(0.5, 60.0))
+    again = TuningConfig.from_dict(json.loads(json.dumps(config.to_dict())))
+    assert again == config
+    assert again.bounds == TuningBounds(3, 200, 0.5, 60.0)
+    assert TuningConfig().bounds == TuningBounds()

@@ -22,6 +22,7 @@ class _LazyGroup(click.Group):
     """
 
     modules: ClassVar[dict[str, tuple[str, str]]] = {
+        "cluster": ("cluster", "Start managers that answer as one, see how they are, scale and drain them."),
         "config": ("config", "See, change and roll back the config that managers run."),
         "dashboard": (
             "dashboard",
@@ -56,7 +57,10 @@ class _LazyGroup(click.Group):
         ),
         "mcp": ("agents", "Serve a memory to agents over the Model Context Protocol, on stdio or HTTP."),
         "metrics": ("metrics", "Take the records of recalls out of the store."),
-        "objectives": ("objectives", "Show and set what is promised of live recalls, and how it is kept."),
+        "objectives": (
+            "objectives",
+            "Show what is promised of live recalls, and how many times too fast each budget burns.",
+        ),
         "propose": (
             "propose",
             "Show what the tuner would set under the strategy in force and under each other one.",
@@ -81,7 +85,8 @@ class _LazyGroup(click.Group):
         ),
         "status": (
             "status",
-            "Show whether all is well, why not, and what to do; strategy, mode, managers, latency, events.",
+            "Show whether all is well, why not, and what is to be done; "
+            "then strategy, managers, latency and events.",
         ),
         "store": ("store", "Take care of a store."),
         "what-if": (

@@ -71,6 +71,8 @@ def history(limit: int, store: str | None, as_json: bool) -> None:
 @click.option("--deadline", metavar="SECONDS", help="Whole recall, or 'none'.")
 @click.option("--overload-after", metavar="SECONDS", help="Queue without a break, then refuse, or 'none'.")
 @click.option("--overload-wait", "overload_wait_seconds", type=float, help="Seconds to wait in an overload.")
+@click.option("--bounds", "concurrency_bounds", metavar="N-M", help="Limits that the tuner may set, to 256.")
+@click.option("--timeout-bounds", metavar="N-M", help="Timeouts in seconds that the tuner may set.")
 @click.option("--strategy", type=click.Choice([s.value for s in TuningStrategy]), help="What is wanted most.")
 @click.option("--cache", type=_switch, help="Answer repeated recalls from the cache.")
 @click.option("--parallel", type=_switch, help="Run a recall's layers at the same time.")
@@ -195,6 +197,8 @@ def _changed(base: TuningConfig, values: dict[str, Any]) -> TuningConfig:
             given[names[option]] = value == "on"
         elif option in ("skipped_layers", "extra_layers", "second_round"):
             given[option] = frozenset() if value == "none" else _layers(value)
+        elif option in ("concurrency_bounds", "timeout_bounds"):
+            given[option] = _bounds(option, value)
         elif option == "fusion_weights":
             given[option] = {} if value == "none" else _weights(value)
         elif option in ("deadline", "overload_after"):
@@ -212,6 +216,15 @@ def _layers(value: str) -> frozenset[str]:
     if "" in names:
         raise click.UsageError(f"{value!r} names a layer that has no name")
     return names
+
+
+def _bounds(option: str, value: str) -> tuple[float, float]:
+    kind = int if option == "concurrency_bounds" else float
+    try:
+        low, high = map(kind, value.split("-"))
+    except ValueError:
+        raise click.UsageError(f"{value!r} is not the least and the most, such as 2-64") from None
+    return low, high
 
 
 def _weights(value: str) -> dict[str, float]:

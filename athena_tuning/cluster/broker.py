@@ -83,6 +83,11 @@ class Broker:
         self._command = [find_server(), "--config", str(settings)]
         self.start()
 
+    @property
+    def program(self) -> str:
+        """Path of the server's program."""
+        return self._command[0]
+
     def start(self) -> None:
         """Start it, again if it has ended."""
         out = subprocess.DEVNULL

@@ -230,6 +230,7 @@ class ClusterMember:
 
     async def _recall(self, asked: RecallRequest, envelope: Envelope, attempt: Attempt) -> dict[str, Any]:
         task = asyncio.current_task()
+        self._counts["hedges"] += envelope.attempt == wire.HEDGE
         self._attempts.begin(attempt, task, is_hedge=envelope.attempt == wire.HEDGE)
         return await self._manager.arecall(
             asked.query,
@@ -251,6 +252,7 @@ class ClusterMember:
     async def _settle(self, request: Request) -> None:
         told = wire.decode(request.data)
         recorded = self._attempts.settle(told["query_id"], counts=told["counts"])
+        self._counts["hedges_won"] += bool(told["counts"])
         await request.respond(wire.encode({"recorded": recorded}))
 
     async def _hear_settled(self, msg: Any) -> None:
@@ -319,7 +321,7 @@ class ClusterMember:
         of.average_processing_time = self._nanoseconds // max(1, answered)
         of.num_errors = self._counts["failed"]
         return {
-            **dict.fromkeys(("answers", "refused", "busy", "late", "failed"), 0),
+            **dict.fromkeys(("answers", "refused", "busy", "late", "failed", "hedges", "hedges_won"), 0),
             **self._counts,
             **self._metadata(),
             "under_way": self._under_way,

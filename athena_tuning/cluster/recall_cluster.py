@@ -31,6 +31,7 @@ from athena_tuning.model import (
     WorkerStatus,
 )
 from athena_tuning.model.source import current_source
+from athena_tuning.recall.classification import classify
 from athena_tuning.recall.items import BadItems, Item
 from athena_tuning.recall.memory import ANY_SCOPE, AnyScope
 from athena_tuning.recall.request import RecallRequest, takes
@@ -95,6 +96,10 @@ class RecallCluster:
         """Recalls asked here, busy replies, hedges, hedges that won, tries because a member was gone."""
         names = ("recalls", "busy", "hedges", "hedges_won", "retries")
         return {name: self._asking.counts[name] for name in names}
+
+    def delay_seconds(self, query: str) -> float:
+        """Return after how long a recall of this query that got no answer is tried elsewhere."""
+        return self._asking.delays.of(classify(query))
 
     # Remembering
 
@@ -206,7 +211,11 @@ class RecallCluster:
     @property
     def configs(self) -> ConfigSet:
         """The configs in force at a member; at all of them, within moments."""
-        in_force: ConfigSet = self._ask("configs")
+        return self.configs_of("")
+
+    def configs_of(self, member: str) -> ConfigSet:
+        """Return the configs in force at one member, by its id."""
+        in_force: ConfigSet = self._ask("configs", to=member)
         return in_force
 
     @property

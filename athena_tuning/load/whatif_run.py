@@ -20,7 +20,7 @@ from typing import IO, Any
 import numpy as np
 
 from athena_tuning.load.run_handle import RunHandle, State
-from athena_tuning.model import ConfigSet, QueryMetrics, TuningBounds, TuningStrategy
+from athena_tuning.model import ConfigSet, QueryMetrics, TuningStrategy
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.samples import sample_workloads
 from athena_tuning.tuning import AutoTuner
@@ -214,7 +214,7 @@ def _under(
     profiler = PerformanceProfiler(24 * 365, max(1, len(records)), clock=lambda: newest)
     for record in records:
         profiler.record_query(record)
-    tuner = AutoTuner(profiler, strategy, bounds=TuningBounds(), clock=lambda: newest)
+    tuner = AutoTuner(profiler, strategy, clock=lambda: newest)
     wanted = with_config(configs, "all", strategy=strategy)
     tuner.in_force(wanted)
     after = tuner.propose(None if scope == "all" else scope).after

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -25,6 +25,10 @@ class Mode(StrEnum):
     AUTO = "auto"
     ADVISE = "advise"
     PINNED = "pinned"
+
+
+MOST_TUNED = 256
+"""The largest limit that a tuner may be allowed to choose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,9 @@ class TuningConfig:
             shared resource: only the config for all types decides it.
         overload_wait_seconds: longest wait for the first slot in an overload; at least two typical service
             times.
+        concurrency_bounds: least and most ``max_concurrent`` that the tuner may choose, 1 to 256. A person
+            may set what is outside. Like the limit, only the config for all types decides them.
+        timeout_bounds: likewise, least and most timeout of a layer in seconds.
 
     Raises:
         ValueError: if a value is of the wrong kind or out of range; the message names field and value.
@@ -83,6 +90,8 @@ class TuningConfig:
     rank_constant: int = 60
     overload_after_seconds: float | None = 0.9
     overload_wait_seconds: float = 0.1
+    concurrency_bounds: tuple[int, int] = field(default=(2, 20))
+    timeout_bounds: tuple[float, float] = field(default=(5.0, 30.0), metadata={"unit": "seconds"})
 
     def __post_init__(self) -> None:
         _check_whole("max_concurrent", self.max_concurrent, 1, 1024)
@@ -92,6 +101,8 @@ class TuningConfig:
         if self.overload_after_seconds is not None:
             _check_seconds("overload_after_seconds", self.overload_after_seconds)
         _check_seconds("overload_wait_seconds", self.overload_wait_seconds)
+        for name in ("concurrency_bounds", "timeout_bounds"):
+            object.__setattr__(self, name, _range(name, getattr(self, name)))
         for name in ("layer_selection_enabled", "enable_cache", "enable_parallel"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, not {getattr(self, name)!r}")
@@ -120,10 +131,16 @@ class TuningConfig:
         """Return the service-time limit of ``layer`` in seconds."""
         return self.layer_timeouts.get(layer, self.timeout_seconds)
 
+    @property
+    def bounds(self) -> TuningBounds:
+        """The range that the tuner may choose from."""
+        return TuningBounds(*self.concurrency_bounds, *self.timeout_bounds)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the values as plain JSON types."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values["strategy"] = self.strategy.value
+        values |= {name: list(getattr(self, name)) for name in ("concurrency_bounds", "timeout_bounds")}
         values["layer_timeouts"] = dict(self.layer_timeouts)
         values["fusion_weights"] = dict(self.fusion_weights)
         values |= {name: sorted(getattr(self, name)) for name in _LAYER_SETS}
@@ -179,6 +196,21 @@ def _layer_set(name: str, layers: Any) -> frozenset[str]:
     if isinstance(layers, str) or not all(isinstance(layer, str) for layer in layers):
         raise ValueError(f"{name} must be names of layers, not {layers!r:.80}")
     return frozenset(layers)
+
+
+def _range(name: str, bounds: Any) -> tuple[Any, Any]:
+    """Return two bounds as a pair, the lower one first."""
+    if isinstance(bounds, str) or not isinstance(bounds, Sequence) or len(bounds) != 2:
+        raise ValueError(f"{name} must be the least and the most, not {bounds!r:.80}")
+    low, high = bounds
+    for value in (low, high):
+        if name == "concurrency_bounds":
+            _check_whole(name, value, 1, MOST_TUNED)
+        else:
+            _check_seconds(name, value)
+    if low > high:
+        raise ValueError(f"{name} must be the least and the most, not {low:g} and {high:g}")
+    return low, high
 
 
 class _FrozenDict(dict[str, Any]):

@@ -17,7 +17,7 @@ from athena_tuning.model import (
     TuningStrategy,
 )
 from athena_tuning.service import audit, objectives
-from athena_tuning.service.read_service import ReadService
+from athena_tuning.service.read_service import WELCOME, ReadService
 from athena_tuning.service.roles import Actor, NotAllowed
 from athena_tuning.store import ConfigChange, StoreError
 from athena_tuning.tuning.simulation.what_if import WhatIf
@@ -204,6 +204,12 @@ class ConfigService(ReadService):
             expected_version=expected_version,
         )
         return self._write(changes, foretold)[0]
+
+    def put_welcome_away(self, actor: Actor) -> None:
+        """Show newcomers on this store no acts any more. Raises as ``promise`` does."""
+        actor.must_be_operator("put the acts away")
+        self.store.post(WELCOME, "away", actor.name)
+        self._edition += 1
 
     def promise(self, actor: Actor, objective: Objective) -> Objective:
         """Keep what is promised of a scope in the store, in place of what was; charts get a note.

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from athena_tuning import locations
 from athena_tuning.load.remote_run import OrderTaker
@@ -40,13 +40,28 @@ class Embedded:
     """
 
     def __init__(self, memory: Path, store: Store) -> None:
-        self.memory = memory
         marker = memory.with_name(f"{memory.name}.sample")
         if not memory.exists():
             build_memory(memory)
             marker.touch()
-        self.has_sample = marker.exists()
-        self.manager = MemoryManager(memory, store=store)
+        self._serve(MemoryManager(memory, store=store), store, memory, has_sample=marker.exists())
+
+    @classmethod
+    def of(cls, manager: MemoryManager, store: Store) -> Self:
+        """Return a manager that is there already, without a file, as the one of this process.
+
+        Args:
+            manager: closed with it.
+            store: the manager's.
+        """
+        embedded = cls.__new__(cls)
+        embedded._serve(manager, store, Path(":memory:"), has_sample=False)
+        return embedded
+
+    def _serve(self, manager: MemoryManager, store: Store, memory: Path, *, has_sample: bool) -> None:
+        self.memory = memory
+        self.has_sample = has_sample
+        self.manager = manager
         self._store = store
         self._lock = threading.Lock()
         self._demo: LoadRun | None = None
@@ -57,11 +72,11 @@ class Embedded:
         """Whether the demo load runs."""
         return self._demo is not None
 
-    def start_demo(self) -> None:
+    def start_demo(self, spec: LoadSpec = DEMO) -> None:
         """Start the demo load, if it does not run yet."""
         with self._lock:
             if self._demo is None:
-                self._demo = LoadRun(self.manager, DEMO, source=Source.LIVE.value).start()
+                self._demo = LoadRun(self.manager, spec, source=Source.LIVE.value).start()
 
     def stop_demo(self) -> None:
         """Stop the demo load, if it runs."""

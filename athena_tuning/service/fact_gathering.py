@@ -9,12 +9,14 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
+from athena_tuning.control.isolation import POLICY as BREAKER
 from athena_tuning.control.layer_health import posted_health
 from athena_tuning.model import (
     Action,
     BreakerState,
     ConfigSet,
     ConfigVersion,
+    Decision,
     LayerHealth,
     Objective,
     WorkerStatus,
@@ -92,7 +94,7 @@ def facts(
         sick=sick(layers),
         lost=lost(workers, now, alive_seconds),
         events=events,
-        taken_back=[d for d in decisions if d.action is Action.ROLLBACK and now - d.time < 15 * MINUTE],
+        taken_back=[d for d in decisions if is_trial_taken_back(d) and now - d.time < 15 * MINUTE],
         load_alone=not recent.recalls and load_alone(window, now),
     )
 
@@ -252,6 +254,11 @@ def change(
             is_head = version.version == head
             return RecentChange(version.version, version.parent, version.time, what, before, after, is_head)
     return None
+
+
+def is_trial_taken_back(decision: Decision) -> bool:
+    """Whether a decision took a trial back; that a layer is asked again is good news, not that."""
+    return decision.action is Action.ROLLBACK and decision.policy != BREAKER
 
 
 def lost(workers: Sequence[WorkerStatus], now: float, alive_seconds: float) -> float:

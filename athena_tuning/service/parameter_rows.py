@@ -25,6 +25,8 @@ LABELS = {
     "rank_constant": "rank constant of the fused list",
     "overload_after_seconds": "overload after",
     "overload_wait_seconds": "longest wait in an overload",
+    "concurrency_bounds": "limits that tuning may set",
+    "timeout_bounds": "timeouts that tuning may set",
 }
 """What parameters are called where they are not called by the name of their field."""
 
@@ -36,6 +38,7 @@ _IN_SECONDS = {
     "layer_timeouts",
     "overload_after_seconds",
     "overload_wait_seconds",
+    "timeout_bounds",
 }
 
 

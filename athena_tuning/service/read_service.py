@@ -60,6 +60,8 @@ NOW = "what is seen now"
 """The source of a sweep that is no sample workload: the newest recalls."""
 
 OF_MANAGERS_SECONDS = 600.0
+WELCOME = "welcome"
+"""The store's topic that says that newcomers need not be welcomed any more."""
 
 T = TypeVar("T")
 
@@ -187,6 +189,11 @@ class ReadService:
 
         promises = objectives.promised(self.objectives())
         return tuple(fact_gathering.burns(self.window, promises, self.now, timezone, used))
+
+    def is_welcomed(self) -> bool:
+        """Whether somebody has put away what newcomers are shown."""
+        question = ("welcomed", self._edition, self.now // 10)
+        return self._remembered.answer(question, lambda: bool(self.store.posted(WELCOME)))
 
     def data_age(self) -> float | None:
         """Return the seconds since the newest recall that was really asked; None without one."""

@@ -37,6 +37,7 @@ def judge(facts: Facts) -> Situation:
     """Return what there is to say first.
 
     Examples:
+        >>> from athena_tuning.service.facts import Stretch
         >>> judge(Facts(now=0.0, recent=Stretch(900, 3.0, 12.0, 0.0, 0.0, 0.0))).sentence
         'Nothing is promised yet: which p99 do you promise?'
     """

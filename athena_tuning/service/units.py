@@ -185,6 +185,8 @@ def setting(value: object, unit: str = "") -> str:
         return f"{value:g}{unit}"
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {setting(inner, unit)}" for key, inner in value.items()) or "none"
+    if isinstance(value, (list, tuple)) and len(value) == 2 and isinstance(value[0], (int, float)):
+        return f"{value[0]:g} to {value[1]:g}{unit}"
     if isinstance(value, (list, tuple, set, frozenset)):
         return ", ".join(sorted(map(str, value))) or "none"
     return "none" if value is None else str(value)

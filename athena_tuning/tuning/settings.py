@@ -46,8 +46,9 @@ class TelemetrySettings:
 class ContentionSettings:
     """How the slowdown by tasks in flight is fitted."""
 
-    most: int = 64
-    """Numbers in flight above this count as this. The largest limit of a search."""
+    most: int = 128
+    """Numbers in flight above this count as this: half of the largest limit that bounds allow, so that the
+    law may be asked for three quarters of it."""
 
     kept: int = 1000
     """Tasks a group remembers: each newer one takes 1/1000 off what the older ones weigh. Judgement."""
@@ -166,7 +167,30 @@ class ObjectiveSettings:
 class SearchSettings:
     """How the best config is looked for by simulation."""
 
-    limits: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 50, 64)
+    limits: tuple[int, ...] = (
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+        8,
+        10,
+        13,
+        16,
+        20,
+        25,
+        32,
+        40,
+        50,
+        64,
+        80,
+        100,
+        128,
+        160,
+        200,
+        256,
+    )
     """Tried: about 1.25 apart; between neighbours the objective differs less than it can be measured."""
 
     gain: float = 0.08

@@ -47,7 +47,7 @@ class AutoTuner:
         strategy: what the operator wants most.
         adjustment_interval: recalls between two decisions.
         min_samples: recalls below which nothing is concluded.
-        bounds: the range to choose from.
+        bounds: the range to choose from; None: that of the config in force.
         policy: a name ("model", "rules", …) or a policy. The model has the least regret of all in
             ``benchmarks/regret.py``; where records carry no layer tasks, or too few, it does as the rules do.
         clock: Unix seconds.
@@ -76,7 +76,7 @@ class AutoTuner:
         adjustment_interval: int = 100,
         min_samples: int = 10,
         *,
-        bounds: TuningBounds = TuningBounds(),  # noqa: B008  (a frozen value)
+        bounds: TuningBounds | None = None,
         policy: str | Policy = "model",
         clock: Callable[[], float] = time.time,
         daily_load: DailyLoad = DailyLoad(),  # noqa: B008  (a frozen value)
@@ -88,7 +88,7 @@ class AutoTuner:
         self.profiler = profiler
         self.adjustment_interval = adjustment_interval
         self.min_samples = min_samples
-        self.bounds = bounds
+        self._bounds = bounds
         self.policy = make_policy(policy) if isinstance(policy, str) else policy
         self.contributions = Contributions()
         self._clock = clock
@@ -108,6 +108,15 @@ class AutoTuner:
         self._memory = self.policy.memory()
         self._basis: tuple[Evidence, frozenset[str]] = self._evidence(self._configs, 0.0), frozenset()
         self._study: tuple[Evidence, Generator[None, None, Finding]] | None = None
+
+    @property
+    def bounds(self) -> TuningBounds:
+        """The range to choose from."""
+        return self._bounds or self._current.bounds
+
+    @bounds.setter
+    def bounds(self, bounds: TuningBounds | None) -> None:
+        self._bounds = bounds
 
     @property
     def strategy(self) -> TuningStrategy:
@@ -328,7 +337,7 @@ class AutoTuner:
         return Evidence(
             configs,
             self._strategy,
-            self.bounds,
+            self._bounds or configs.default.config.bounds,
             self.min_samples,
             self.adjustment_interval,
             now,

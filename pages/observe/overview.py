@@ -10,37 +10,40 @@ from athena_tuning.ui.config import apply_dialog, verdict_card
 from athena_tuning.ui.frame import components, page_context, zoom
 from athena_tuning.ui.frame.chips import Chip, chips
 from athena_tuning.ui.frame.navigation import page_file
-from athena_tuning.ui.overview import headline, promise_dialog, situation_card, tables
+from athena_tuning.ui.overview import headline, promise_dialog, situation_card, tables, welcome
 
 page = page_context.current()
 service = page.service
 
 
-def now(view: View) -> None:
-    """Draw what people watch: the sentence, the figures and how they move."""
+def head(view: View) -> None:
+    """Draw whether all is well, and the figures; or what fills an empty view."""
     shown = service.ask(window_reads.summary, view)
     if page.explored is None:
         situation_card.draw(page, service.situation(view.timezone))
     elif shown.count:
         state = service.ask(window_reads.health, view, page.slo_ms)
         chips([Chip(state.words, "", state.level.replace("quiet", ""))])
-    if not shown.count:
+    if shown.count:
+        headline.draw(service.ask(headline_figures.headline_figures, view, page.slo_ms, headline.slots(page)))
+    else:
         components.empty_view(page)
+
+
+def over_time_chart(view: View) -> None:
+    """Draw how the figures move, and the recalls of a bucket that was chosen."""
+    shown = service.ask(window_reads.summary, view)
+    if not shown.count:
         return
-    headline.draw(service.ask(headline_figures.headline_figures, view, page.slo_ms, headline.slots(page)))
     seconds = service.ask(headline_figures.now_seconds, view)
     period = (max(view.start, shown.first_timestamp), view.end)
     bucket = window_reads.bucket_for(shown, view)
     series = service.ask(window_reads.over_time, view, bucket)
-    left, right = st.columns([2.5, 1], gap="small")
-    with (
-        left,
-        components.card(
-            "latency",
-            "Latency and recalls over time",
-            f"Large above: the last {units.seconds(seconds)}. Dotted lines are config changes and "
-            "notes. A click on a bar lists its recalls; the sign above lets you drag a range, for all pages.",
-        ),
+    with components.card(
+        "latency",
+        "Latency and recalls over time",
+        f"Large above: the last {units.seconds(seconds)}. Dotted lines are config changes and notes. "
+        "A click on a bar lists its recalls; the sign above lets you drag a range, for all pages.",
     ):
         latency = live_charts.latency_over_time(
             series,
@@ -52,14 +55,15 @@ def now(view: View) -> None:
         recalls = live_charts.throughput_over_time(
             series, bucket_seconds=bucket, timezone=view.timezone, period=period
         )
-        chart = over_time(latency, recalls)
         chosen = zoom.live_chart(
-            chart, zoom.key_of("over-time"), bucket_seconds=bucket, times=series.time.tolist(), height=400
+            over_time(latency, recalls),
+            zoom.key_of("over-time"),
+            bucket_seconds=bucket,
+            times=series.time.tolist(),
+            height=400,
         )
         if chosen is not None:
             bucket_of_recalls(view.only(start=chosen[0], end=chosen[1]))
-    with right, components.card("advice", "What the tuner says"):
-        verdict()
 
 
 def bucket_of_recalls(view: View) -> None:
@@ -70,16 +74,20 @@ def bucket_of_recalls(view: View) -> None:
     components.slow_recalls(service.ask(window_reads.slowest, view, 6), view.timezone)
 
 
-def verdict() -> None:
-    proposal = page.proposal()
-    if proposal is None:
-        components.empty(verdict_card.NOBODY)
+def verdict(view: View) -> None:
+    """Draw what the tuner says."""
+    if not service.ask(window_reads.summary, view).count:
         return
-    said = verdict_card.draw(page, proposal)
-    st.caption(tables.rests_on(page, proposal))
-    st.space("stretch")
-    label = "Why, and apply it" if said.change else "Why, and all parameters"
-    st.page_link(page_file("config"), label=label, icon=":material/arrow_forward:")
+    with components.card("advice", "What the tuner says"):
+        proposal = page.proposal()
+        if proposal is None:
+            components.empty(verdict_card.NOBODY)
+            return
+        said = verdict_card.draw(page, proposal)
+        st.caption(tables.rests_on(page, proposal))
+        st.space("stretch")
+        label = "Why, and apply it" if said.change else "Why, and all parameters"
+        st.page_link(page_file("config"), label=label, icon=":material/arrow_forward:")
 
 
 def why(view: View) -> None:
@@ -95,8 +103,14 @@ def why(view: View) -> None:
         components.slow_recalls(service.ask(window_reads.slowest, view, 6), view.timezone)
 
 
+welcome.draw(page)
 with st.container(key="overview"):  # on a phone the style sheet puts the verdict before the chart
-    page.live(now)
+    page.live(head)
+    left, right = st.columns([2.5, 1], gap="small")
+    with left:
+        page.live(over_time_chart)
+    with right:
+        page.live(verdict, calmly=True)
     page.live(why, calmly=True)
 promise_dialog.dialog(page)
 apply_dialog.dialog(page)

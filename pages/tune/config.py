@@ -56,28 +56,25 @@ with left, components.card("proposal", "What the tuner says"):
         with st.expander("Why", icon=":material/help:", key="why", on_change="rerun") as why:
             if why.open:
                 advice.grounds(page, proposal)
-with right:
-    with components.card("in-force", "In force and proposed"):
-        proposal_table.side_by_side(at, proposal)
-    with components.card("mode", "Who steers"):
-        mode = st.segmented_control(
-            "Mode",
-            list(Mode),
-            default=at.mode,
-            format_func=lambda m: m.value,
-            label_visibility="collapsed",
-            disabled=not page.can_write,
-            required=True,
-            key=f"mode-{scope}-{at.version}",
-        )
-        st.text(page_context.MODES[mode])
-        if mode is not at.mode:
-            st.caption(f"In force is {at.mode.value}, until you apply {mode.value}.")
-            change = PendingChange(
-                f"Mode {mode.value}", base, at.config, scope, f"mode {mode.value}", mode=mode
-            )
-            label = f"Change to {mode.value}"
-            apply_dialog.button(page, label, change, icon=":material/swap_horiz:")
+with left, components.card("mode", "Who steers"):
+    mode = st.segmented_control(
+        "Mode",
+        list(Mode),
+        default=at.mode,
+        format_func=lambda m: m.value,
+        label_visibility="collapsed",
+        disabled=not page.can_write,
+        required=True,
+        key=f"mode-{scope}-{at.version}",
+    )
+    st.text(page_context.MODES[mode])
+    if mode is not at.mode:
+        st.caption(f"In force is {at.mode.value}, until you apply {mode.value}.")
+        change = PendingChange(f"Mode {mode.value}", base, at.config, scope, f"mode {mode.value}", mode=mode)
+        label = f"Change to {mode.value}"
+        apply_dialog.button(page, label, change, icon=":material/swap_horiz:")
+with right, components.card("in-force", "In force and proposed"):
+    proposal_table.side_by_side(at, proposal)
 
 st.header("Strategy", anchor=False)
 shared = page.proposal("all")

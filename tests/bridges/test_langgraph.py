@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import doctest
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypedDict
 
@@ -15,6 +16,7 @@ from langgraph.store.base import BaseStore, InvalidNamespaceError, PutOp
 from langgraph.store.memory import InMemoryStore
 
 from athena_tuning import MemoryManager
+from athena_tuning.integrations import langgraph
 from athena_tuning.integrations.langgraph import ManagerStore
 
 ANA, BO = ("users", "ana"), ("users", "bo")
@@ -199,6 +201,10 @@ def test_a_batch_does_all_of_it(store):
     done = store.batch([PutOp(ANA, "a", {"text": "tea"}), PutOp(ANA, "b", {"text": "tea"})])
     assert done == [None, None]
     assert len(store.search(ANA)) == 2
+
+
+def test_its_docstring_holds():
+    assert doctest.testmod(langgraph) == (0, 5)
 
 
 def test_a_graph_remembers_by_it(store):

@@ -140,6 +140,8 @@ def test_a_missing_memory_is_named_with_the_way_out() -> None:
         ("ingest", "no-such-file.jsonl"),
         ("config", "apply", "--max-concurrent", "many", "--reason", "r"),
         ("config", "apply", "--max-concurrent", "3"),
+        ("config", "apply", "--bounds", "20-2", "--reason", "r"),
+        ("config", "apply", "--bounds", "some", "--reason", "r"),
         ("config", "apply", "--max-concurrent", "0", "--reason", "r"),
         ("config", "apply", "--deadline", "soon", "--reason", "r"),
         ("config", "apply", "--second-below", "0", "--reason", "r"),

@@ -40,6 +40,12 @@ def url(broker: str) -> str:
 
 
 @pytest.fixture
+def free_url() -> str:
+    """Give a URL where nobody listens yet."""
+    return f"nats://127.0.0.1:{free_port()}"
+
+
+@pytest.fixture
 def own_broker(broker: str, tmp_path: Path) -> Iterator[tuple[str, Broker]]:
     """Give a broker that this test may kill, and its URL."""
     url = f"nats://127.0.0.1:{free_port()}"

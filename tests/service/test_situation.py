@@ -214,7 +214,7 @@ def test_layers_that_are_left_out_are_gathered_over_managers_and_waits_added_up(
 
 
 def test_month_budget_used_comes_from_the_roll_ups() -> None:
-    store = open_store(None)
+    store = open_store("memory://")
     window = recorded((3600, 0, 1.0, 1.0, 1))
     store.append_metrics("a", 1, list(window.metrics))
     slow = float(window.percentiles([0.98])[0])

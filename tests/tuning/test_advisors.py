@@ -154,7 +154,7 @@ def test_more_partial_answers_roll_a_change_back_and_ban_it_for_twice_as_long_ea
     world.run(100, partial=True)
     (back,) = [d for d in world.made if d.action is Action.ROLLBACK]
     assert back.after == TuningConfig()
-    assert "failed or partial" in back.summary
+    assert "failed, partial or refused" in back.summary
     assert str(FIRST_BAN) in back.summary
     world.run(FIRST_BAN - 200)
     assert world.configs.default.config == TuningConfig()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_tuning.model import TuningConfig
-from athena_tuning.tuning.estimation.concurrency_levels import Levels, time_beside
+from athena_tuning.tuning.estimation.concurrency_levels import MOST, Levels, time_beside
 from athena_tuning.tuning.estimation.telemetry import Telemetry
 from athena_tuning.tuning.settings import CONTENTION
 from athena_tuning.tuning.simulation.simulator import Simulation
@@ -32,9 +32,9 @@ def test_time_beside_others_adds_up_to_each_tasks_time_and_to_what_all_shared(
 
 
 def test_more_in_flight_than_are_told_apart_count_as_the_most() -> None:
-    beside = time_beside([0.0] * 100, [1.0] * 100)
-    assert beside.shape == (100, 64)
-    assert beside[:, 63].tolist() == pytest.approx([1.0] * 100)
+    beside = time_beside([0.0] * 200, [1.0] * 200)
+    assert beside.shape == (200, MOST)
+    assert beside[:, MOST - 1].tolist() == pytest.approx([1.0] * 200)
 
 
 def test_groups_forget_what_is_old_and_keep_what_is_rare() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+from dataclasses import replace
 
 import pytest
 
@@ -143,3 +145,18 @@ def test_changes_of_the_limit_are_few_in_any_thousand_recalls_however_the_weathe
     begun = sorted(m.timestamp for m in world.profiler.metrics)
     for i in range(0, len(begun) - 1000, 100):
         assert sum(begun[i] <= time < begun[i + 1000] for time in at) <= REVIEW.changes
+
+
+def test_an_operators_bound_that_decided_is_named_with_what_lifting_it_would_bring() -> None:
+    narrow = replace(latency(), concurrency_bounds=(2, 6))
+    world = VirtualManager(trace(2500, 170), ModelPolicy(), start=narrow).run()
+    assert world.configs.default.config.max_concurrent == 6
+    told = [d.bound for d in world.decisions if d.bound and "operator" in d.bound]
+    assert told
+    assert re.fullmatch(r"at most 6, the operator's bound: 8 would make the objective \d+ % better", told[-1])
+
+
+def test_bounds_that_are_lifted_are_used_from_then_on() -> None:
+    wide = replace(latency(), concurrency_bounds=(2, 64))
+    world = VirtualManager(trace(6000, 900), ModelPolicy(), start=wide).run()
+    assert 20 < world.configs.default.config.max_concurrent <= 64

@@ -18,7 +18,7 @@ def test_workloads_query_shows_results_and_where_the_time_went(served: TuningSer
     assert is_sound(at)
     assert "postgres-ledger" in words(at)
     spec = json.loads(at.get("plotly_chart")[0].proto.spec)
-    assert {trace["name"] for trace in spec["data"]} == {"the whole recall", "waits for a slot", "works"}
+    assert {trace["name"] for trace in spec["data"]} == {"the whole recall", "waits for a slot", "served"}
 
 
 def test_workloads_sample_that_is_loaded_fills_the_pages(served: TuningService) -> None:

@@ -18,8 +18,16 @@ from athena_tuning.tuning.policies.canary import Canary, Judge, Judgement, Rates
 from athena_tuning.tuning.settings import ADVISORS, CANARY
 from athena_tuning.tuning.slices import run_through
 
-SHARED = frozenset({"max_concurrent", "overload_after_seconds", "overload_wait_seconds"})
-"""What all types have in common, whatever configs of their own say: slots, and the queue for them."""
+SHARED = frozenset(
+    {
+        "max_concurrent",
+        "overload_after_seconds",
+        "overload_wait_seconds",
+        "concurrency_bounds",
+        "timeout_bounds",
+    }
+)
+"""What all types have in common, whatever configs of their own say: slots, the queue for them, and bounds."""
 
 
 @dataclass(frozen=True, slots=True)

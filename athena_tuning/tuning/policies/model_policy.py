@@ -32,7 +32,7 @@ from athena_tuning.tuning.policies.rules import RulePolicy
 from athena_tuning.tuning.policies.saturation import SaturationMemory, look
 from athena_tuning.tuning.policies.timeouts import TimeoutAdvisor
 from athena_tuning.tuning.settings import ADVISORS, REVIEW, SEARCH
-from athena_tuning.tuning.simulation.objective import p99
+from athena_tuning.tuning.simulation.objective import objective, p99
 from athena_tuning.tuning.simulation.search import SearchResult, Simulations, candidates, search
 from athena_tuning.tuning.slices import paced, run_through
 
@@ -404,8 +404,33 @@ class ModelPolicy(Policy):
                 if most < evidence.bounds.max_concurrent
                 else None,
             )
+        bound = yield from self._lifted(evidence, simulations, incumbent, results[evidence.strategy], most)
+        if bound:
+            results[evidence.strategy] = replace(results[evidence.strategy], bound=bound)
         took = np.array([recall.latency_ms for recall in recalls if not (recall.hit or recall.refused)])
         return Searched(telemetry.position, incumbent, results, p99(took))
+
+    def _lifted(
+        self,
+        evidence: Evidence,
+        simulations: Simulations,
+        incumbent: TuningConfig,
+        result: SearchResult,
+        most: int,
+    ) -> Generator[int, None, str | None]:
+        """Return what the limit beyond the operator's bound would bring, if the bound decided; else None."""
+        upper = evidence.bounds.max_concurrent
+        beyond = next((n for n in SEARCH.limits if upper < n <= most), None)
+        best = result.best.config if result.best else incumbent
+        if beyond is None or best.max_concurrent != upper:
+            return None
+        here = yield from simulations.of(best)
+        there = yield from simulations.of(replace(best, max_concurrent=beyond))
+        gain = objective(evidence.strategy, there, here)
+        if gain > -SEARCH.gain:
+            return None
+        brings = _in_words(math.expm1(gain))
+        return f"at most {upper}, the operator's bound: {beyond} would make the objective {brings}"
 
     def _conclusion(self, evidence: Evidence, result: SearchResult, scope: str) -> Decision:
         incumbent, chosen = evidence.incumbent(scope), result.best

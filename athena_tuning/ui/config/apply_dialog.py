@@ -36,6 +36,7 @@ class PendingChange:
         mode: who steers from then on; None leaves it.
         restores: the version that it brings back.
         caution: what to think of before it is applied, in sentences; "" if there is nothing.
+        is_doubted: whether the caution speaks against it.
     """
 
     title: str
@@ -47,6 +48,7 @@ class PendingChange:
     mode: Mode | None = None
     restores: int | None = None
     caution: str = ""
+    is_doubted: bool = False
 
 
 def button(
@@ -170,7 +172,11 @@ def _change(page: PageContext, change: PendingChange) -> None:
     differences(at, change.config, mode=change.mode)
     whom = "all query types" if change.scope == "all" else f"recalls of type {text.plain(change.scope, 30)}"
     if change.caution:
-        st.warning(text.markdown(change.caution, 400), icon=":material/rule:")
+        said = text.markdown(change.caution, 400)
+        if change.is_doubted:
+            st.warning(said, icon=":material/rule:")
+        else:
+            st.caption(f":material/rule: {said}")
     st.text(f"For {whom}, on top of version {change.base}. The next recall uses it.")
     if change.config != at.config:
         with st.container(key="predicted"):

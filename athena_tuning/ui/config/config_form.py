@@ -28,11 +28,19 @@ OVERLOAD_HELP = (
 )
 OVERLOAD_WAIT_HELP = "Longest wait for a slot while recalls are refused."
 
+BOUNDS_HELP = "What the tuner may choose from, 1 to 256 at once. You may set what is outside."
+BOUNDS = (
+    ("Tuning: fewest in flight", "fewest", "concurrency_bounds", 0, BOUNDS_HELP),
+    ("most", "most", "concurrency_bounds", 1, BOUNDS_HELP),
+    ("Tuning: shortest timeout, s", "shortest", "timeout_bounds", 0, BOUNDS_HELP),
+    ("longest, s", "longest", "timeout_bounds", 1, BOUNDS_HELP),
+)
+
 _SHARED = ("limit", "overload", "patience")
 
 _LAYER_SETS = {
     "skipped_layers": "Layers that selection leaves out",
-    "extra_layers": "Layers that are asked beside those that selection chooses",
+    "extra_layers": "Layers asked beside those that selection chooses",
     "second_round": "Layers of the second round, asked where the others agree on little",
 }
 
@@ -151,6 +159,21 @@ def form(page: PageContext, at: ConfigVersion, base: int, scope: str) -> None:
             st.toggle(
                 "Layer selection", config.layer_selection_enabled, key=f"selection-{key}", disabled=locked
             )
+        with st.grid(4, min_column_width=120, gap="small"):
+            for label, name, field, place, about in BOUNDS:
+                whole = field == "concurrency_bounds"
+                with st.container(gap="xsmall"):
+                    st.number_input(
+                        label,
+                        value=getattr(config, field)[place],
+                        step=1 if whole else 0.5,
+                        format="%d" if whole else "%g",
+                        key=f"{name}-{key}",
+                        disabled=locked or scope != "all",
+                        help=about,
+                    )
+                    if place == 0:
+                        _refusal(refused, field)
         for field, label in _LAYER_SETS.items():
             st.multiselect(
                 label,
@@ -231,6 +254,8 @@ def _review(at: ConfigVersion, base: int, scope: str, key: str, layers: Sequence
             "deadline_seconds": _number(state[f"deadline-{key}"]) or None,
             "overload_after_seconds": _number(state[f"overload-{key}"]) or None,
             "overload_wait_seconds": state[f"patience-{key}"],
+            "concurrency_bounds": (state[f"fewest-{key}"], state[f"most-{key}"]),
+            "timeout_bounds": (float(state[f"shortest-{key}"]), float(state[f"longest-{key}"])),
             "enable_parallel": state[f"parallel-{key}"],
             "enable_cache": state[f"cache-{key}"],
             "layer_selection_enabled": state[f"selection-{key}"],

@@ -40,7 +40,13 @@ def button(page: PageContext, proposal: Proposal, verdict: Verdict, base: int, s
         title, label, stands_out = f"Apply what was found on {found_on}", "Apply what was found", False
         reason = f"found on {text.plain(page.explored.source, 80)} alone: {reason}"
     change = PendingChange(
-        title, base, proposal.current.decision.after, scope, reason, caution=verdict.caution
+        title,
+        base,
+        proposal.current.decision.after,
+        scope,
+        reason,
+        caution=verdict.caution,
+        is_doubted=bool(verdict.doubt),
     )
     kind = "primary" if stands_out else "secondary"
     apply_dialog.button(page, label, change, type=kind, icon=":material/check:")

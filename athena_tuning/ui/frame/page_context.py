@@ -20,7 +20,7 @@ from athena_tuning.service.status import Standing
 from athena_tuning.service.tuning_service import TuningService
 from athena_tuning.service.view import View
 from athena_tuning.store import StoreError
-from athena_tuning.ui.frame import controls, exploring, notices, sharing, zoom
+from athena_tuning.ui.frame import controls, exploring, notices, sharing, stage, zoom
 from athena_tuning.ui.frame.chips import Chip, chips
 from athena_tuning.ui.frame.navigation import PageEntry
 
@@ -54,7 +54,8 @@ def warm_up() -> None:
 
 
 def shut_down() -> None:
-    """Close the service, if it was opened."""
+    """Close the service, if it was opened, and the act, if one is shown."""
+    stage.end_all()
     if (opened := _opened.pop("service", None)) is not None:
         opened.close()
 
@@ -176,7 +177,7 @@ def open_page(entry: PageEntry) -> PageContext:
     opening = nullcontext() if _opened else st.spinner("Opening the memory and the store…")
     try:
         with opening:
-            opened = service()
+            opened = stage.service() or service()
     except (StoreError, OSError, ValueError) as failure:
         st.title(entry.title)
         st.error("The dashboard cannot start: its store or its memory cannot be opened.")
@@ -196,6 +197,7 @@ def open_page(entry: PageEntry) -> PageContext:
         st.fragment(_status, run_every=every)(opened, visitor)
     notices.show()
     _read_only(opened)
+    stage.banner()
     exploring.banner(opened, visitor, can_write=visitor.role is Role.OPERATOR)
     view = controls.view(opened, fresh=entry.live)
     context = PageContext(opened, visitor, view, controls.slo(opened), every, exploring.explored(opened))

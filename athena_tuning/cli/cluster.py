@@ -1,0 +1,180 @@
+"""``athena-tuning cluster``: managers that answer as one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from athena_tuning import locations
+from athena_tuning.cli.output import as_json, memory_option, print_json, print_table, store_option
+
+if TYPE_CHECKING:
+    from athena_tuning.cluster.broker import Broker
+    from athena_tuning.cluster.standing import Standing
+
+DEFAULT_URL = "nats://127.0.0.1:4222"
+
+_workers = click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    help="Managers to keep running. Default: one a core.",
+)
+_url = click.option(
+    "--on", "url", default=DEFAULT_URL, show_default=True, metavar="URL", help="nats://HOST:PORT[/NAME]."
+)
+
+
+@click.group()
+def cluster() -> None:
+    """Start managers that answer as one, see how they are, scale and drain them."""
+
+
+@cluster.command()
+@_workers
+@_url
+@memory_option
+@store_option
+def start(workers: int | None, url: str, memory: str | None, store: str | None) -> None:
+    """Keep managers running, until Ctrl+C; start a nats-server where none answers.
+
+    What dies is started again. Where the memory file is missing it is made from the sample memory.
+    """
+    from athena_tuning.cluster.address import Address
+    from athena_tuning.cluster.broker import Broker, answers
+
+    address = Address.parse(url)
+    with ExitStack() as until_stopped:
+        broker = None
+        if not answers(address):
+            folder = locations.home() / "cluster"
+            broker = until_stopped.enter_context(Broker(address, folder))
+            click.echo(f"started {broker.program} on {address.shown}")
+        _supervise(url, workers, memory, store, broker, until_stopped)
+
+
+@cluster.command()
+@click.argument("url")
+@_workers
+@memory_option
+@store_option
+def join(url: str, workers: int | None, memory: str | None, store: str | None) -> None:
+    """Keep managers running on this machine for the cluster at URL, whose broker runs elsewhere.
+
+    They answer from this machine's memory file. Name a store that all machines share (postgresql://…), so
+    that all obey the same configs.
+    """
+    with ExitStack() as until_stopped:
+        _supervise(url, workers, memory, store, None, until_stopped)
+
+
+@cluster.command()
+@_url
+@as_json
+def status(url: str, as_json: bool) -> None:
+    """Show the members, what they carry, and what one more worker would give."""
+    from athena_tuning.cluster.standing import ClusterDesk
+
+    with ClusterDesk(url) as desk:
+        seen = desk.standing()
+    if as_json:
+        print_json(seen.to_dict())
+    else:
+        _print_standing(seen)
+
+
+@cluster.command()
+@click.argument("workers", type=click.IntRange(0, 256))
+@click.option("--host", help="The machine, where several run `cluster start` or `join`.")
+@_url
+@as_json
+def scale(workers: int, host: str | None, url: str, as_json: bool) -> None:
+    """Have WORKERS managers on a machine from now on."""
+    from athena_tuning.cluster.standing import ClusterDesk
+
+    with ClusterDesk(url) as desk:
+        told = desk.scale(workers, host)
+    if as_json:
+        print_json(told)
+    else:
+        click.echo(f"{told['host']} keeps {told['wanted']} managers from now on")
+
+
+@cluster.command()
+@click.argument("name")
+@_url
+@as_json
+def drain(name: str, url: str, as_json: bool) -> None:
+    """Have the member NAME answer what it has and end; it is not started again."""
+    from athena_tuning.cluster.standing import ClusterDesk
+
+    with ClusterDesk(url) as desk:
+        member = desk.drain(name)
+    if as_json:
+        print_json({"id": member.id, "worker": member.worker, "leaving": True})
+    else:
+        click.echo(f"{member.worker} takes no more recalls and ends with the last that it has")
+
+
+def _supervise(
+    url: str,
+    workers: int | None,
+    memory: str | None,
+    store: str | None,
+    broker: Broker | None,
+    until_stopped: ExitStack,
+) -> None:
+    from athena_tuning.cluster.address import Address
+    from athena_tuning.cluster.supervisor import Supervisor, manager_command
+    from athena_tuning.service.embedded import build_memory
+
+    path = Path(memory) if memory else locations.default_memory()
+    if not path.exists():
+        build_memory(path)
+    address, count = Address.parse(url), workers or _cores()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    command = manager_command(url, memory=str(path), store=store or locations.default_store_url())
+    until_stopped.enter_context(Supervisor(command, address, count, broker))
+    click.echo(f"{count} managers over {path} answer in the cluster {address.shown}  (Ctrl+C stops them)")
+    while not stop.wait(0.5):
+        pass
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _print_standing(seen: Standing) -> None:
+    told = seen.to_dict()
+    columns = ["worker", "recalls/s", "share", "answers", "refused", "busy", "hedges won", "at it", "config"]
+    rows = [
+        [
+            m["worker"] + (" (leaving)" if m["leaving"] else ""),
+            m["rate_per_s"],
+            None if m["share"] is None else f"{m['share']:.0%}",
+            m["answers"],
+            m["refused"],
+            m["busy"],
+            f"{m['hedges_won']}/{m['hedges']}",
+            m["under_way"],
+            f"v{m['config_version']}",
+        ]
+        for m in told["members"]
+    ]
+    print_table(columns, rows)
+    if not rows:
+        click.echo("nobody answers in this cluster")
+    for each in told["supervisors"]:
+        click.echo(f"{each['host']} keeps {each['wanted']} managers; restarts: {each['restarts']}")
+    if len(memories := told["memories"]) > 1:
+        click.echo(f"{len(memories)} memories, which do not follow one another: {', '.join(memories)}")
+    if len(versions := sorted({m["version"] for m in told["members"]})) > 1:
+        click.echo(f"versions {', '.join(versions)} of athena_tuning answer beside each other")
+    click.echo(told["advice"])

@@ -1,0 +1,175 @@
+"""Processes that are killed, stopped and started again under recalls; a real broker that goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from athena_tuning import MemoryManager
+from athena_tuning.cluster import Address, NobodyThere, RecallCluster, serve
+from athena_tuning.cluster.broker import Broker
+from athena_tuning.cluster.standing import ClusterDesk
+from athena_tuning.cluster.supervisor import Supervisor, manager_command
+from athena_tuning.testing.waiting import until
+from tests.support.memory_layers import NOTES, records
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Path:
+    with MemoryManager(tmp_path / "memory.db") as manager:
+        manager.remember_many(NOTES)
+    return tmp_path / "memory.db"
+
+
+@pytest.fixture
+def supervisor(url: str, memory: Path, tmp_path: Path) -> Iterator[Supervisor]:
+    """Give one that keeps two managers, which share memory and store."""
+    command = manager_command(url, memory=str(memory), store=f"sqlite:///{tmp_path / 'store.db'}")
+    with Supervisor(command, Address.parse(url), 2) as keeps:
+        yield keeps
+
+
+@pytest.fixture
+def cluster(url: str, supervisor: Supervisor) -> Iterator[RecallCluster]:
+    with RecallCluster(url) as client:
+        until(lambda: len(client.members()) == 2, 60)
+        until(lambda: len(client._fleet.members) == 2)
+        yield client
+
+
+def ask(cluster: RecallCluster, count: int, under_way: Any) -> list[Any]:
+    """Ask so many at once; ``under_way`` is called once a tenth is answered."""
+
+    async def main() -> list[Any]:
+        asked = [asyncio.ensure_future(cluster.arecall(f"billing deploy {n}", k=2)) for n in range(count)]
+        while sum(task.done() for task in asked) < count // 10:
+            await asyncio.sleep(0.002)
+        under_way()
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    return asyncio.run(main())
+
+
+def test_no_recall_is_lost_when_a_member_is_killed_and_it_comes_back(
+    cluster: RecallCluster, supervisor: Supervisor
+) -> None:
+    victim = supervisor.pids[0]
+    answers = ask(cluster, 200, lambda: os.kill(victim, signal.SIGKILL))
+    assert [answer for answer in answers if isinstance(answer, Exception)] == []
+    assert all(answer["_success"] or answer["_refused"] for answer in answers)
+    until(lambda: supervisor.restarts == 1)
+    until(lambda: len(cluster.members()) == 2, 60)
+    assert victim not in supervisor.pids
+
+
+def test_no_recall_is_lost_when_a_member_hangs(cluster: RecallCluster, supervisor: Supervisor) -> None:
+    victim = supervisor.pids[0]
+    try:
+        answers = ask(cluster, 200, lambda: os.kill(victim, signal.SIGSTOP))
+        later = [cluster.recall(f"when did billing {n} fail?") for n in range(5)]
+    finally:
+        os.kill(victim, signal.SIGCONT)
+    assert [answer for answer in answers if isinstance(answer, Exception)] == []
+    assert all(answer["_success"] for answer in later)
+
+
+def test_drained_member_is_not_started_again(
+    cluster: RecallCluster, supervisor: Supervisor, url: str
+) -> None:
+    with ClusterDesk(url) as desk:
+        gone = desk.drain(cluster.members()[0].worker)
+        until(lambda: supervisor.wanted == 1 and len(supervisor.pids) == 1)
+        until(lambda: gone.id not in {member.id for member in cluster.members()})
+        assert supervisor.restarts == 0
+        with pytest.raises(ValueError, match="there are"):
+            desk.drain("nobody")
+
+
+def test_cluster_is_scaled_from_elsewhere(cluster: RecallCluster, supervisor: Supervisor, url: str) -> None:
+    with ClusterDesk(url) as desk:
+        assert desk.scale(1)["wanted"] == 1
+        until(lambda: len(cluster.members()) == 1)
+        assert desk.scale(2)["wanted"] == 2
+        until(lambda: len(cluster.members()) == 2, 60)
+        standing = desk.standing(0.1).to_dict()
+        with pytest.raises(ValueError, match="workers"):
+            desk.scale(9999)
+        with pytest.raises(ValueError, match="--host"):
+            desk.scale(1, "elsewhere")
+    assert len(standing["members"]) == 2
+    assert standing["supervisors"][0]["wanted"] == 2
+    assert len(standing["memories"]) == 1
+
+
+def test_broker_that_is_killed_and_started_again_is_found_again(
+    own_broker: tuple[str, Broker], memory: Path
+) -> None:
+    url, broker = own_broker
+    with MemoryManager(memory) as manager, serve(manager, url), RecallCluster(url) as cluster:
+        assert cluster.recall("billing")["_success"]
+        broker.process.kill()
+        broker.process.wait()
+        assert manager.recall("billing in this process")["_success"]
+        broker.start()
+        assert cluster.recall("billing once more")["_success"]
+        assert cluster.remember({"id": "x", "layer": "semantic", "text": "kept"}) == "x"
+        assert len({record.query_id for record in records(manager)}) == len(records(manager)) == 3
+
+
+def test_nobody_is_known_to_be_there_at_once_after_a_member_has_left(url: str, memory: Path) -> None:
+    with RecallCluster(url) as cluster:
+        with MemoryManager(memory) as manager, serve(manager, url):
+            cluster.recall("billing")
+        with pytest.raises(NobodyThere):
+            cluster.recall("billing")
+
+
+def test_write_that_two_members_get_is_carried_out_once(url: str, memory: Path) -> None:
+    item = {"id": "n", "layer": "semantic", "text": "first"}
+    with (
+        MemoryManager(memory) as one,
+        MemoryManager(memory) as other,
+        serve(one, url),
+        serve(other, url),
+        RecallCluster(url) as cluster,
+    ):
+        for member in cluster.members():
+            cluster._ask("remember_many", to=member.id, items=[item], idempotency_key="w-0")
+            cluster._ask(
+                "remember_many", to=member.id, items=[{**item, "text": "later"}], idempotency_key="w-1"
+            )
+        assert one.item("n").text == "later"
+
+
+def test_manager_ends_with_its_supervisor(url: str, memory: Path, tmp_path: Path) -> None:
+    command = manager_command(url, memory=str(memory), store=f"sqlite:///{tmp_path / 'store.db'}")
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    try:
+        with RecallCluster(url) as cluster:
+            until(cluster.members, 60)
+        assert process.stdin is not None
+        process.stdin.close()
+        until(lambda: process.poll() is not None)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0
+
+
+def test_supervisor_pauses_before_it_starts_again_what_ends_at_once(url: str) -> None:
+    with Supervisor([sys.executable, "-c", "raise SystemExit(3)"], Address.parse(url), 1) as keeps:
+        until(lambda: keeps.restarts >= 2)
+        began, before = time.monotonic(), keeps.restarts
+        until(lambda: keeps.restarts > before)
+        assert time.monotonic() - began > 0.5
