@@ -47,18 +47,19 @@ def test_a_layer_that_is_not_asked_is_added_when_it_would_surely_be_a_good_part_
 
 def test_a_layer_is_added_to_the_second_round_where_the_others_surely_agree_without_it() -> None:
     of = Type()
-    of.observe({**ASKED, "notes": Gain(4, 10, 1, 6)}, 20, explored=("notes",))
+    of.observe({**ASKED, "notes": Gain(2, 10, 0, 6)}, 20, explored=("notes",))
     made = of.change()
     assert made is not None
     assert made.sets(of.config) == {"extra_layers": {"notes"}, "second_round": {"notes"}}
     assert "notes can wait" in made.why
 
 
-def test_a_layer_is_added_at_once_where_the_others_disagree_or_time_counts_most() -> None:
-    disagreeing, agreeing = Type(), Type()
-    disagreeing.observe({**ASKED, "notes": Gain(4, 10, 1, 1)}, 20, explored=("notes",))
-    agreeing.observe({**ASKED, "notes": Gain(4, 10, 1, 6)}, 20, explored=("notes",))
-    for made in (disagreeing.change(), agreeing.change(TuningStrategy.LATENCY)):
+def test_a_layer_is_added_at_once_where_the_others_disagree_time_counts_most_or_it_is_a_large_part() -> None:
+    disagreeing, agreeing, large = Type(), Type(), Type()
+    disagreeing.observe({**ASKED, "notes": Gain(2, 10, 0, 1)}, 20, explored=("notes",))
+    agreeing.observe({**ASKED, "notes": Gain(2, 10, 0, 6)}, 20, explored=("notes",))
+    large.observe({**ASKED, "notes": Gain(4, 10, 1, 6)}, 20, explored=("notes",))
+    for made in (disagreeing.change(), agreeing.change(TuningStrategy.LATENCY), large.change()):
         assert made is not None
         assert made.sets(TuningConfig()) == {"extra_layers": {"notes"}}
 

@@ -136,7 +136,8 @@ def _lacking(
     """Return layers that are not asked and would be a good part of the answer.
 
     A small part that others hardly confirm, where they agree on enough, is no reason to ask. What is asked
-    where the others surely agree on enough, mostly, is asked where they do not, if the strategy has time.
+    where the others surely agree on enough, mostly, is asked where they do not, if the strategy has time
+    and it is no large part: what copies from each other agrees as well.
     """
     asked = config.extra_layers | config.skipped_layers | config.second_round
     least = LAYERS.worth_a_call[strategy]
@@ -156,7 +157,11 @@ def _lacking(
     rule = f"asked where it would surely be more than {least:.0%} of answers"
     waiting = []
     if strategy in LAYERS.sole_part:
-        waiting = [layer for layer in layers if values[layer].spared.lower > LAYERS.spared]
+        waiting = [
+            layer
+            for layer in layers
+            if values[layer].beside.mean <= LAYERS.large and values[layer].spared.lower > LAYERS.spared
+        ]
     if waiting:
         why += f"; the others mostly agree, so that {' and '.join(waiting)} can wait"
     return Change("extra_layers", tuple(layers), "Add", why, rule, waiting=tuple(waiting))
