@@ -212,7 +212,7 @@ def many(
             while sum(task.done() for task in asked) < count // 10:
                 await asyncio.sleep(0.001)
             await asyncio.to_thread(during)
-        return await asyncio.gather(*asked, return_exceptions=True)
+        return list(await asyncio.gather(*asked, return_exceptions=True))
 
     began = time.perf_counter()
     answers = asyncio.run(ask())

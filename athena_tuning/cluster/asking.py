@@ -22,8 +22,11 @@ from athena_tuning.lru_cache import LruCache
 from athena_tuning.recall.classification import classify
 from athena_tuning.recall.request import RecallRequest
 
+MOST_TRIES = 3
+"""So often a recall is sent; where that did not help, more of it would not."""
+LONGEST_WAIT_SECONDS = 5.0
 MOST_BUSY = 3
-"""So many members that say "busy" are enough to refuse a recall."""
+"""So many members that say "busy" are enough to refuse a recall; the last one's refusal is final."""
 AWAY_SECONDS = 5.0
 """Longest wait of a recall for a broker that went away."""
 GRACE_SECONDS = 5.0
@@ -44,6 +47,7 @@ class _Asked:
         replies: what its tries come to, with the member each was sent to ("": whoever is free), whether it
             is a hedge, when it was sent, and under which connection.
         busy: members that said so.
+        sent: how often it was sent.
     """
 
     envelope: Envelope
@@ -51,7 +55,7 @@ class _Asked:
     query_type: str
     replies: dict[asyncio.Future[Msg], _Try] = field(default_factory=dict)
     busy: set[str] = field(default_factory=set)
-    retry_after: float = 0.0
+    sent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +150,7 @@ class Asking:
         envelope = asked.envelope if attempt == wire.FIRST else replace(asked.envelope, attempt=attempt)
         subject = self._connection.address.of(to, "recall") if to else self._connection.address.recall
         sent = time.monotonic()
+        asked.sent += 1
         reply = await self._connection.send(subject, asked.body, envelope.to_headers())
         asked.replies[reply] = _Try(to, attempt == wire.HEDGE, sent, self._connection.renewals)
 
@@ -157,7 +162,7 @@ class Asking:
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
     async def _first_reply(self, asked: _Asked, until: float) -> Msg:
-        wait = self.delays.of(asked.query_type)
+        delay = wait = self.delays.of(asked.query_type)
         while True:
             left = until - time.monotonic()
             if left <= 0:
@@ -170,13 +175,17 @@ class Asking:
                 if counts is not None:
                     return counts
             if not done:
-                wait = await self._try_elsewhere(asked)
+                if asked.sent < MOST_TRIES:
+                    await self._try_elsewhere(asked)
+                wait = min(max(2 * wait, delay), LONGEST_WAIT_SECONDS)
 
     async def _take(self, asked: _Asked, reply: asyncio.Future[Msg]) -> Msg | None:
         """Return a reply if it is the answer; else ask whoever is next."""
         made = asked.replies.pop(reply)
         msg = reply.result()
         status = wire.status_of(msg)
+        if msg.headers and (member := msg.headers.get(wire.MEMBER)):
+            self._fleet.hear(member)
         if status == "":
             hedges = [other for other in asked.replies.values() if other.is_hedge]
             if made.is_hedge or hedges:
@@ -198,8 +207,8 @@ class Asking:
         asked.busy.add(headers.get(wire.MEMBER, ""))
         if asked.replies:
             return
-        if len(asked.busy) < MOST_BUSY - 1 and (member := self._fleet.another(asked.busy)):
-            is_last = len(asked.busy) == MOST_BUSY - 2 or self._fleet.another({*asked.busy, member}) is None
+        if len(asked.busy) < MOST_BUSY and (member := self._fleet.another(asked.busy)):
+            is_last = len(asked.busy) == MOST_BUSY - 1 or self._fleet.another({*asked.busy, member}) is None
             await self._send(asked, member, wire.LAST if is_last else wire.FIRST)
         else:
             await self._send(asked, "", wire.LAST)
@@ -221,27 +230,18 @@ class Asking:
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
             await self._send(asked, "", wire.HEDGE if made.is_hedge else wire.FIRST)
 
-    async def _try_elsewhere(self, asked: _Asked) -> float:
-        """Ask another member if the silent one is gone, or there is something left of the budget.
-
-        Returns:
-            Seconds after which to look again.
-        """
+    async def _try_elsewhere(self, asked: _Asked) -> None:
+        """Ask another member if the silent one is gone, or there is something left of the budget."""
         newest = max(asked.replies.values(), key=lambda made: made.sent)
-        if not self._connection.is_up:
-            await self._wait_for_broker()
+        await self._wait_for_broker()
         lost = self._connection.renewals > newest.renewals or self._fleet.lost_at > newest.sent
-        if not lost:
-            if self._budget.take():
-                self.counts["hedges"] += 1
-                await self._send(asked, self._fleet.another(asked.busy | {newest.to}) or "", wire.HEDGE)
-                return max(1.0, 4 * self.delays.of(asked.query_type))
-            lost = not await self._fleet.probe()
-        if lost:
+        if not lost and self._budget.take():
+            self.counts["hedges"] += 1
+        elif lost or not await self._fleet.probe(self.delays.of(asked.query_type) / 2):
             self.counts["retries"] += 1
-            await self._send(asked, self._fleet.another(asked.busy | {newest.to}) or "", wire.HEDGE)
-            return max(_LOOK_AGAIN_SECONDS, self.delays.of(asked.query_type))
-        return max(0.1, self.delays.of(asked.query_type))
+        else:
+            return
+        await self._send(asked, self._fleet.another(asked.busy | {newest.to}) or "", wire.HEDGE)
 
     # Which of two answers is recorded
 

@@ -18,6 +18,7 @@ LOOK_SECONDS = 1.0
 """Between two looks at who is there, of a client that is in use."""
 SILENT_SECONDS = 0.4
 """A member that does not answer a ping for so long is taken for hung: its recalls are tried elsewhere."""
+_READ_SECONDS = 0.05
 _ANSWER_SECONDS = 0.25
 _IDLE_TURNS = 3
 """A client that nobody uses looks so much less often."""
@@ -68,6 +69,7 @@ class Fleet:
     def __init__(self, connection: Connection) -> None:
         self.members: dict[str, Member] = {}
         self.silent: set[str] = set()
+        self._heard: dict[str, float] = {}
         self.lost_at = self.seen_at = float("-inf")
         self._connection = connection
         self._used = False
@@ -76,6 +78,10 @@ class Fleet:
     def use(self) -> None:
         """Note that the cluster is in use, so that it is worth looking who is there."""
         self._used = True
+
+    def hear(self, member: str) -> None:
+        """Note that a member has answered something."""
+        self._heard[member] = self._connection.loop.time()
 
     def another(self, tried: Set[str] = frozenset()) -> str | None:
         """Return a member, by chance, that is well and was not tried; None if none is known."""
@@ -87,6 +93,7 @@ class Fleet:
         """Know a member no longer."""
         self.members.pop(member, None)
         self.silent.discard(member)
+        self._heard.pop(member, None)
         self.lost_at = time.monotonic()
 
     async def watch(self) -> None:
@@ -108,26 +115,41 @@ class Fleet:
         if missing:
             await self.probe()
 
-    async def probe(self) -> bool:
-        """Return whether all who are known are well; one that is gone is known no longer."""
+    async def probe(self, patience: float = SILENT_SECONDS) -> bool:
+        """Return whether all who are known are well; one that is gone is known no longer.
+
+        Args:
+            patience: seconds after which a member without an answer is taken for hung, if that is longer than
+                ``SILENT_SECONDS``: where answers take long, so do those to a ping.
+        """
         if self._probe is None or self._probe.done():
-            self._probe = asyncio.ensure_future(self._ping_all())
+            self._probe = asyncio.ensure_future(self._ping_all(max(SILENT_SECONDS, patience)))
         return await asyncio.shield(self._probe)
 
-    async def _ping_all(self) -> bool:
+    async def _ping_all(self, patience: float) -> bool:
         known = list(self.members)
-        well = await asyncio.gather(*[self._ping(member) for member in known])
+        well = await asyncio.gather(*[self._ping(member, patience) for member in known])
         return all(well)
 
-    async def _ping(self, member: str) -> bool:
+    async def _ping(self, member: str, patience: float) -> bool:
+        """Return whether a member is well.
+
+        One that has very much to do may be late with the ping, but gives answers meanwhile; and what waits in
+        our own socket is read before it is judged.
+        """
+        asked = self._connection.loop.time()
         pong = await self._connection.send(f"$SRV.PING.{self._connection.address.service}.{member}", b"")
-        try:
-            async with asyncio.timeout(SILENT_SECONDS):
-                gone = wire.status_of(await pong) == wire.NO_RESPONDERS
-        except TimeoutError:
-            self.silent.add(member)  # it may come back
-            self.lost_at = time.monotonic()
-            return False
-        if gone:
+        await asyncio.wait([pong], timeout=patience)
+        if not pong.done():
+            await asyncio.wait([pong], timeout=_READ_SECONDS)
+        if pong.done():
+            if wire.status_of(pong.result()) != wire.NO_RESPONDERS:
+                return True
             self.lose(member)
-        return not gone
+            return False
+        pong.cancel()
+        if self._heard.get(member, asked) > asked:
+            return True
+        self.silent.add(member)  # it may come back
+        self.lost_at = time.monotonic()
+        return False

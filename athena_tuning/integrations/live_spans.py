@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 
 from athena_tuning.interchange.retrieval_spans import Recall, SpanChoice, is_ours, is_retrieval, recalls
@@ -118,7 +118,7 @@ class LiveSpans:
         """
         with self._lock:
             now = self._timer()
-            over = list(self._over(now))  # before, so that this span is no part of what is let go
+            over = self._over(now)  # before, so that this span is no part of what is let go
             trace = self._open.get(trace_id)
             if trace is None:
                 trace = self._open[trace_id] = _Trace(now, parent_id is None)
@@ -166,8 +166,9 @@ class LiveSpans:
             self.cut += len(over)
         self._decide(over)
 
-    def _over(self, now: float) -> Iterator[_Trace]:
+    def _over(self, now: float) -> list[_Trace]:
         """Take the oldest traces while there are too many, or too many spans, or they are too old."""
+        over: list[_Trace] = []
         while self._open:
             trace_id = next(iter(self._open))
             if (
@@ -175,9 +176,10 @@ class LiveSpans:
                 and self._waiting <= self._most_spans
                 and now - self._open[trace_id].since <= self._most_seconds
             ):
-                return
+                break
             self.cut += 1
-            yield self._taken(trace_id)
+            over.append(self._taken(trace_id))
+        return over
 
     def _taken(self, trace_id: str) -> _Trace:
         trace = self._open.pop(trace_id)

@@ -87,7 +87,8 @@ class QuerySpanProcessor(SpanProcessor):
         """Note a span that begins."""
         own, above = span.context, span.parent
         here = None if above is None or above.is_remote else f"{above.span_id:016x}"
-        is_layer = any(name in (span.attributes or {}) for name in LAYER_ATTRIBUTES)
+        attributes = span.attributes or {}
+        is_layer = bool(attributes) and any(name in attributes for name in LAYER_ATTRIBUTES)
         self.spans.begin(f"{own.trace_id:032x}", f"{own.span_id:016x}", here, span.name, is_layer=is_layer)
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -112,6 +113,7 @@ def _span(span: ReadableSpan) -> Span:
     context, start = span.context, span.start_time or 0
     took = (span.end_time or start) - start
     failed = span.status.status_code is StatusCode.ERROR
+    attributes = span.attributes
     return Span(
         f"{context.trace_id:032x}",
         f"{context.span_id:016x}",
@@ -121,5 +123,5 @@ def _span(span: ReadableSpan) -> Span:
         took if took >= 0 else None,
         not failed,
         (span.status.description or "error") if failed else None,
-        attributes=kept((span.attributes or {}).items(), _KEPT),
+        attributes=kept(attributes.items(), _KEPT) if attributes else {},
     )

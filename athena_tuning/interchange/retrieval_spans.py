@@ -217,7 +217,8 @@ def _layers(tree: _Tree, root: Span, choice: SpanChoice) -> dict[str, list[Span]
     names = (choice.layer_attribute,) if choice.layer_attribute else LAYER_ATTRIBUTES
 
     def layer(span: Span) -> str | None:
-        return next((str(value) for name in names if (value := span.attributes.get(name))), None)
+        known = span.attributes
+        return next((str(value) for name in names if (value := known.get(name))), None) if known else None
 
     if choice.layer_test is not None:
         return _by_position(tree.nearest_below(root, choice.layer_test), layer)

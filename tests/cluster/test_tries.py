@@ -120,6 +120,13 @@ def test_recall_is_refused_as_one_process_does_when_all_are_busy(
     assert all(record.refused for record in members.records())
 
 
+def test_third_member_is_tried_before_a_recall_is_refused(members: Members, cluster: RecallCluster) -> None:
+    members.add(most_under_way=0), members.add(most_under_way=0), members.add()
+    known(cluster, 3)
+    assert not any(cluster.recall(f"billing {n}")["_refused"] for n in range(30))
+    assert [len(records(manager)) for manager in members.managers] == [0, 0, 30]
+
+
 def test_refusal_by_admission_is_tried_elsewhere_and_recorded_once(
     members: Members, cluster: RecallCluster
 ) -> None:
