@@ -318,9 +318,12 @@ class ReadService:
 
         def read() -> Mapping[str, ManagerFigures]:
             start = self.now // 60 * 60 - OF_MANAGERS_SECONDS
+            began = {worker.worker_id: worker.started for worker in self.store.workers()}
             rows = self.store.rollups(start, self.now, layer="", sources=MEASURED).summaries("worker_id")
             return {
-                worker: ManagerFigures(seen.count / (self.now - start), seen.p99_ms)
+                worker: ManagerFigures(
+                    seen.count / max(self.now - max(start, began.get(worker, start)), 1.0), seen.p99_ms
+                )
                 for (worker,), seen in rows.items()
             }
 

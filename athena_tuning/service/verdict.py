@@ -131,8 +131,10 @@ def _why_nothing(chosen: StrategyProposal) -> str:
     rows = parameter_rows.changes(chosen.decision.before, best.config)
     what = ", ".join(f"{row.label} {row.before} → {row.after}" for row in rows if row.name != "strategy")
     by = change_words(Estimate(best.predicted, best.low, best.high))
-    best_other = f"the best other, {what}, changes {_weighed(chosen)} by {by}"
-    return f"nothing surely gains {least} or more; {best_other}"
+    change = (
+        f"leaves {_weighed(chosen)} as it is" if by == "unchanged" else f"changes {_weighed(chosen)} by {by}"
+    )
+    return f"nothing surely gains {least} or more; the best other, {what}, {change}"
 
 
 def _weighed(chosen: StrategyProposal) -> str:
