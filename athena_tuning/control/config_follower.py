@@ -100,6 +100,7 @@ class ConfigFollower:
 
         Raises: as ``apply`` and the operation do.
         """
+        self.watch()  # an exception that another has just made would be passed over: no conflict tells of it
         for _ in range(_CONFLICTS):
             try:
                 return self.apply(operation(self.configs))

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from athena_tuning.control import operations
+from athena_tuning.control.config_follower import ConfigFollower
 from athena_tuning.model import (
     Action,
     ConfigSet,
@@ -353,6 +355,18 @@ def test_a_late_older_read_of_configs_does_not_win() -> None:
     heads = [configs.head for configs in tuner.told]
     assert heads == sorted(heads), "version 1 came back after version 2"
     assert {2, 3} <= set(heads)
+
+
+def test_a_mode_for_all_reaches_an_exception_that_another_has_just_made() -> None:
+    store = MemoryStore()
+    follower = ConfigFollower(store, ConfigSet(), lambda _: None, lambda: 1.0)  # that looks by itself never
+    store.apply_config(
+        ConfigChange(TuningConfig(3), expected_version=0, actor="bo", reason="r", scope="temporal")
+    )
+    written = follower.rewrite(
+        lambda configs: operations.set_mode(configs, Mode.PINNED, actor="ana", reason="r", scope="all")
+    )
+    assert {version.scope for version in written} == {"all", "temporal"}
 
 
 def test_several_scopes_are_applied_together_or_not_at_all_and_obeyed(store: Failing) -> None:
