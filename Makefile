@@ -1,5 +1,5 @@
 # make run: the app on 127.0.0.1:8501 · make test: everything that must hold
-# make quick: what a change most often breaks, in under a minute
+# make quick: what a change most often breaks, in about a minute
 # make integrations: the bridges with the real packages
 # make coverage, make test-python PYTHON=python3.13, make hooks, make bench, make shots, make soak, make soak-files, make docs
 PYTHON ?= python3

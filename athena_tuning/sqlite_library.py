@@ -1,8 +1,9 @@
-"""What this package sets in the SQLite library that ``apsw`` brings: it holds for the whole process."""
+"""What every file of SQLite is opened with here, and what is set in the library for the whole process."""
 
 from __future__ import annotations
 
 import threading
+import time
 
 import apsw
 
@@ -26,3 +27,24 @@ def stop_memory_statistics() -> None:
             apsw.shutdown()
             apsw.config(apsw.SQLITE_CONFIG_MEMSTATUS, False)
             apsw.initialize()
+
+
+def write_beside_readers(connection: apsw.Connection, wait_seconds: float) -> None:
+    """Have a file written beside its readers (WAL) from now on.
+
+    Of several that open a file of another mode at once, SQLite refuses some without a wait, whatever their
+    busy timeout says: they try again.
+
+    Raises:
+        apsw.BusyError: if the file was in use by others for ``wait_seconds``.
+    """
+    until = time.monotonic() + wait_seconds
+    while True:
+        try:
+            connection.pragma("journal_mode", "wal")
+        except apsw.BusyError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.01)
+        else:
+            return

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import apsw
 import pytest
+
+from athena_tuning.sqlite_library import write_beside_readers
 
 
 def run(program: str) -> str:
@@ -47,3 +51,20 @@ held.execute("CREATE TABLE t(x)")
 print(apsw.memory_used() == 0, held.execute("SELECT * FROM t").fetchall())
 """
     assert run(program) == f"{off} []"
+
+
+def test_a_file_that_is_in_use_is_written_beside_its_readers_as_soon_as_it_is_free(tmp_path: Path) -> None:
+    reader, late = (apsw.Connection(str(tmp_path / "f.db")) for _ in range(2))
+    reader.execute("CREATE TABLE t(x); BEGIN; SELECT * FROM t").fetchall()
+    with pytest.raises(apsw.BusyError):
+        write_beside_readers(late, 0.0)
+    asked = threading.Event()
+    late.set_busy_handler(lambda _: bool(asked.set()))  # no patience of SQLite's own
+    waits = threading.Thread(target=write_beside_readers, args=(late, 30.0))
+    waits.start()
+    assert asked.wait(30)
+    reader.execute("COMMIT")
+    waits.join(30)
+    assert late.pragma("journal_mode") == "wal"
+    for connection in (reader, late):
+        connection.close()

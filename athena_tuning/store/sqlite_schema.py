@@ -7,10 +7,12 @@ from typing import Any
 
 import apsw
 
+from athena_tuning.sqlite_library import write_beside_readers
 from athena_tuning.store.database import Row
 from athena_tuning.store.errors import StoreError
 from athena_tuning.store.identity import identify
 from athena_tuning.store.schema import CURRENT, MIGRATIONS
+from athena_tuning.store.sqlite_connection import BUSY_SECONDS
 
 APPLICATION_ID = 0x41545354
 
@@ -54,7 +56,7 @@ def prepare(connection: apsw.Connection, name: str) -> None:
     """
     if _check_mark(connection, name):
         connection.pragma("auto_vacuum", "incremental")
-    connection.pragma("journal_mode", "wal")
+    write_beside_readers(connection, BUSY_SECONDS)
     if connection.pragma("user_version") == CURRENT:
         return
     connection.execute("BEGIN IMMEDIATE")

@@ -18,7 +18,7 @@ import apsw
 
 from athena_tuning import fork
 from athena_tuning.locations import make_private_file
-from athena_tuning.sqlite_library import stop_memory_statistics
+from athena_tuning.sqlite_library import stop_memory_statistics, write_beside_readers
 
 APPLICATION_ID = 0x41544D45
 BUSY_SECONDS = 5.0
@@ -157,7 +157,7 @@ class MemoryFile:
             raise ValueError(f"{self.path} is a database of something else")
         if mark == 0:
             connection.pragma("application_id", APPLICATION_ID)
-        connection.pragma("journal_mode", "wal")
+        write_beside_readers(connection, BUSY_SECONDS)
         connection.pragma("synchronous", "normal")
         connection.pragma("temp_store", "memory")
         return connection
