@@ -40,7 +40,7 @@ pooler:
 	$(call from-apt,pgbouncer,tests behind PgBouncer)
 
 test: check browser pooler
-	$(BIN)/pytest -n 2 --dist worksteal -m 'not soak'
+	$(BIN)/pytest -n 2 --dist worksteal --reruns 1 -m 'not soak' # a second try is told: others share the cores
 
 quick: $(READY)
 	$(BIN)/pytest -q -n 2 --dist worksteal -m quick --hypothesis-profile quick $(CORE)
