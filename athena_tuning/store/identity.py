@@ -73,6 +73,9 @@ def identify(transaction: Transaction) -> None:
 def begin_epoch(transaction: Transaction, after: Position, what: str, now: float) -> Position:
     """Note that the content was replaced, unless somebody else who noticed it was first.
 
+    Who notices that a file was deleted or overwritten puts another one in its place. Others may take that
+    for a replacement, and be first to say so: then it is called by its right name.
+
     Args:
         transaction: under the lock on configs.
         after: where the store was before.
@@ -85,6 +88,12 @@ def begin_epoch(transaction: Transaction, after: Position, what: str, now: float
     [row] = transaction.execute(f"SELECT {POSITION} FROM main.identity")
     here = Position(*row)
     if here.epoch > after.epoch or (what == "restored" and here.follows(after)):
+        if what in {"deleted", "overwritten"}:
+            transaction.run(
+                "UPDATE main.events SET kind = ?, text = ? WHERE kind = 'replaced'"
+                " AND time = (SELECT max(time) FROM main.events)",
+                (what, REPLACED[what]),
+            )
         return here
     return next_epoch(transaction, after.epoch, StoreEvent(now, what, REPLACED[what]))
 

@@ -248,8 +248,9 @@ class SqliteDatabase(Database):
                 what = opened.file.change(opened.writer)
                 if what is None:
                     return opened  # another thread was quicker, or it was put right
-                self._settling.check(what)
-                self._opened, self._left, self.incident = None, opened.file, what
+                if not opened.file.is_taken_over():  # it would not be still while others write to it
+                    self._settling.check(what)
+                self._opened, self._left, self.incident = None, opened.file, self.incident or what
                 opened.close()
             if self._left is not None:
                 self._left.let_go()

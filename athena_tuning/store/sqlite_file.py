@@ -43,10 +43,11 @@ class WatchedFile:
 
     def __init__(self, path: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._path = path
-        self._places = str(path), str(_beside(path, "-wal"))
+        self._places = str(path), str(_beside(path, "-wal")), str(_beside(path, "-shm"))
         self._monotonic = monotonic
         self._inode = _inode(path)
         self._log_inode: tuple[int, int] | None = None
+        self._index_inode: tuple[int, int] | None = None
         self._count = 0
         self._compared = -_COMPARE_SECONDS
 
@@ -64,6 +65,15 @@ class WatchedFile:
         if connection is not None and self._is_overwritten(connection):
             return "overwritten"
         return None
+
+    def is_taken_over(self) -> bool:
+        """Return whether a program works on the file that is there now, so that it is whole.
+
+        The index of its write-ahead log tells: SQLite makes one when it opens a file, and no copy has one.
+        """
+        index = _inode(self._places[2])
+        known = self._index_inode is not None and index not in (None, self._index_inode)
+        return known and _inode(self._places[0]) not in (None, self._inode)
 
     def _is_overwritten(self, connection: apsw.Connection) -> bool:
         """Return whether something was copied over the file.
@@ -125,6 +135,9 @@ class WatchedFile:
             if time.time() - copy.stat().st_mtime > _ABANDONED_SECONDS:
                 copy.unlink(missing_ok=True)
             raise StoreError(f"{self._path}: another process takes over what the file holds now") from None
+        if _inode(self._path) != self._inode:  # the other one has just done it, and may have written since
+            copy.unlink()
+            return
         try:
             shutil.copyfile(self._path, copy)
             shutil.copymode(self._path, copy)
@@ -137,7 +150,7 @@ class WatchedFile:
         """Return whether the log was removed or replaced; it comes into being with the first write."""
         inode = _inode(self._places[1])
         if self._log_inode is None:
-            self._log_inode = inode
+            self._log_inode, self._index_inode = inode, _inode(self._places[2])
         return inode != self._log_inode
 
 

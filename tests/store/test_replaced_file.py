@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -17,7 +18,9 @@ from athena_tuning import locations
 from athena_tuning.model import Annotation, QueryMetrics, TuningConfig
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import ConfigChange, Store, StoreError, open_store
+from athena_tuning.store.identity import Position, begin_epoch
 from athena_tuning.store.sqlite import SqliteStore
+from athena_tuning.store.sqlite_file import Settling, WatchedFile
 from athena_tuning.testing.waiting import until
 
 Recalls = Callable[..., list[QueryMetrics]]
@@ -340,3 +343,52 @@ def test_files_are_for_their_user_alone_and_so_are_folders_that_we_make(
     old.touch(0o644)
     SqliteStore(old).close()
     assert oct(old.stat().st_mode & 0o777) == "0o644", "what somebody else made keeps its rights"
+
+
+def test_who_takes_over_an_overwritten_file_leaves_alone_what_another_has_just_taken_over(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.write_bytes(b"overwritten")
+    watched = WatchedFile(path)
+    taken_over = path.with_name("another's copy")
+    taken_over.write_bytes(b"overwritten, and written to since")
+    its_own = taken_over.stat().st_ino
+
+    def another_is_quicker(*given: Any) -> int:
+        os.replace(taken_over, path)
+        return opened(*given)
+
+    opened = os.open
+    monkeypatch.setattr(os, "open", another_is_quicker)
+    watched.let_go()
+    assert path.stat().st_ino == its_own, "a copy would lack what is written to it meanwhile"
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("done", ["deleted", "overwritten"])
+def test_what_was_done_is_called_so_also_where_another_has_taken_it_for_a_replacement(
+    open_it: Opened, done: str
+) -> None:
+    store = open_it()
+    apply(store, 3, 0)
+    before = Position(*store._database.position())
+    for what in ("replaced", done, "replaced"):
+        with store._database.write(lock="configs") as transaction:
+            assert begin_epoch(transaction, before, what, 1.7e9).epoch == 1
+    assert [event.kind for event in store.events()] == [done]
+
+
+@each_change
+def test_who_comes_later_goes_on_at_once_with_what_another_works_on_however_much_is_written_to_it(
+    path: Path, backup: Path, open_it: Opened, change: Change, kind: str, head: int
+) -> None:
+    first, later = open_it(), open_it()
+    for store in (first, later):
+        store.config_set()
+    later._database._settling = Settling(path, lambda: 0.0)  # a file that is never still
+    change(path, backup)
+    until(lambda: settled(first))
+    apply(first, 9, head)
+    assert settled(later)
+    assert later.config_set().default.config.max_concurrent == 9
+    assert [event.kind for event in later.events()] == [kind]
