@@ -149,8 +149,8 @@ def _records(trace: _Trace, find: Callable[[list[Span]], list[Recall]]) -> Numbe
     except ValueError as exc:
         yield number, exc
         return
-    found = find(spans)
-    if not found:
+    trace_recalls = find(spans)
+    if not trace_recalls:
         circle = all(span.parent_id in trace and span.parent_id != span.span_id for span in spans)
         yield (
             number,
@@ -158,9 +158,12 @@ def _records(trace: _Trace, find: Callable[[list[Span]], list[Recall]]) -> Numbe
             if circle
             else None,
         )
-    for recall in found:
+    for recall in trace_recalls:
         root = recall.root
-        query_id = root.trace_id if len(found) == 1 else f"{root.trace_id}/{root.span_id}"
+        if root.begun_ns <= 0:
+            yield trace[root.span_id][0], ValueError(f"its time is {root.begun_ns / 1e9:,.0f} s after 1970")
+            continue
+        query_id = root.trace_id if len(trace_recalls) == 1 else f"{root.trace_id}/{root.span_id}"
         yield trace[root.span_id][0], record_of_layers(root, recall.layers, query_id)
 
 

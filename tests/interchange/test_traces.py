@@ -193,6 +193,15 @@ def test_a_span_that_ends_before_it_starts_is_left_out_and_told(tmp_path):
     assert "a clock went backwards" in found.report.problems[0].reason
 
 
+def test_a_trace_from_before_1970_is_left_out_and_told(tmp_path):
+    for start in (-790_000_003_785_697, 0):
+        document = jaeger([(ROOT, None, "ask", 0, 5000, None)])
+        document["data"][0]["spans"][0]["startTime"] = start
+        opened = imported(tmp_path, document)
+        assert list(opened.records()) == []
+        assert "s after 1970" in opened.report.problems[0].reason
+
+
 def test_spans_that_are_none_are_left_out_and_told(tmp_path):
     odd = [
         {},
