@@ -111,9 +111,9 @@ def import_file(
         "on_bad": on_error,
         "encoding": encoding,
     }
-    found = _opened(file, corrections, options)
+    opened_file = _opened(file, corrections, options)
     if preview:
-        _print_preview(found, as_json)
+        _print_preview(opened_file, as_json)
         return
     from athena_tuning.interchange import NeedsConfirmation, store_import
     from athena_tuning.store import open_store
@@ -122,12 +122,12 @@ def import_file(
     try:
         with open_store(url) as opened, _progress(f"Importing {file.name}") as progress:
             came = store_import(
-                found, opened, keep_times=keep_times, again=again, confirmed=yes, progress=progress
+                opened_file, opened, keep_times=keep_times, again=again, confirmed=yes, progress=progress
             )
     except NeedsConfirmation as odd:
-        _print_doubts(found, odd.doubts, as_json)
+        _print_doubts(opened_file, odd.doubts, as_json)
         ctx.exit(_IS_ODD)
-    _print_result(found, came, as_json)
+    _print_result(opened_file, came, as_json)
     if came.report.bad:
         ctx.exit(1)
 
@@ -153,16 +153,16 @@ def _opened(file: Path, corrections: Sequence[str], options: dict[str, Any]) -> 
             registry().named(options["format"])
         except ValueError as error:
             raise click.UsageError(f"--format: {error}") from error
-    found = Import(file, **options)
+    opened_file = Import(file, **options)
     if not corrections:
-        return found
-    if found.mapping is None:
-        hint = "; --recall-span and --layer-attribute choose its spans" if found.span_names else ""
+        return opened_file
+    if opened_file.mapping is None:
+        hint = "; --recall-span and --layer-attribute choose its spans" if opened_file.span_names else ""
         raise click.UsageError(
-            f"--map: {file.name} is of the format {found.format}, which needs no mapping{hint}"
+            f"--map: {file.name} is of the format {opened_file.format}, which needs no mapping{hint}"
         )
     try:
-        return Import(file, corrections=found.mapping.changes_in(corrections), **options)
+        return Import(file, corrections=opened_file.mapping.changes_in(corrections), **options)
     except ValueError as error:
         raise click.UsageError(f"--map: {error}") from error
 
@@ -183,24 +183,24 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _print_preview(found: Import, as_json: bool) -> None:
-    records, problems = found.preview(_SHOWN)
-    with _progress(f"Reading {found.path.name}") as progress:
-        seen = found.survey(progress)
-    doubts = found.doubts(seen, time.time())
+def _print_preview(opened_file: Import, as_json: bool) -> None:
+    records, problems = opened_file.preview(_SHOWN)
+    with _progress(f"Reading {opened_file.path.name}") as progress:
+        seen = opened_file.survey(progress)
+    doubts = opened_file.doubts(seen, time.time())
     if as_json:
         print_json(
             {
-                "file": str(found.path),
-                "format": found.format,
-                "title": found.title,
-                "confidence": found.confidence,
-                "reason": found.reason,
-                "columns": found.columns,
-                "mapping": found.mapping.to_dict() if found.mapping else None,
-                "notes": found.notes,
-                "spans": found.span_names,
-                "attributes": found.attribute_names,
+                "file": str(opened_file.path),
+                "format": opened_file.format,
+                "title": opened_file.title,
+                "confidence": opened_file.confidence,
+                "reason": opened_file.reason,
+                "columns": opened_file.columns,
+                "mapping": opened_file.mapping.to_dict() if opened_file.mapping else None,
+                "notes": opened_file.notes,
+                "spans": opened_file.span_names,
+                "attributes": opened_file.attribute_names,
                 "figures": seen.to_dict(),
                 "doubts": [asdict(doubt) for doubt in doubts],
                 "records": [_plain(m) for m in records],
@@ -208,13 +208,15 @@ def _print_preview(found: Import, as_json: bool) -> None:
             }
         )
         return
-    console().print(Text(f"{found.path.name} ({found.shape}): {found.title}"))
-    console().print(Text(f"format {found.format}, {found.confidence:.0%} sure: {found.reason}"))
-    _print_mapping(found)
-    for note in found.notes:
+    console().print(Text(f"{opened_file.path.name} ({opened_file.shape}): {opened_file.title}"))
+    console().print(
+        Text(f"format {opened_file.format}, {opened_file.confidence:.0%} sure: {opened_file.reason}")
+    )
+    _print_mapping(opened_file)
+    for note in opened_file.notes:
         console().print(Text(note))
-    if found.span_names:
-        console().print(Text(f"spans: {_some(found.span_names)}"))
+    if opened_file.span_names:
+        console().print(Text(f"spans: {_some(opened_file.span_names)}"))
     columns = ["time", "type", "query", "latency ms", "success", "cache hit", "layers ms"]
     print_table(columns, [_row(m) for m in records])
     _print_figures(seen)
@@ -225,8 +227,8 @@ def _print_preview(found: Import, as_json: bool) -> None:
         click.echo("It is only brought in with --yes, or once it is corrected.", err=True)
 
 
-def _print_mapping(found: Import) -> None:
-    mapping = found.mapping
+def _print_mapping(opened_file: Import) -> None:
+    mapping = opened_file.mapping
     if mapping is None:
         return
     units = {"start": mapping.time_unit, "end": mapping.time_unit, "latency": mapping.latency_unit}
@@ -235,7 +237,7 @@ def _print_mapping(found: Import) -> None:
         for what, column in mapping.columns.items()
     ]
     print_table(["what", "column", "unit"], rows)
-    unused = [column for column in found.columns if column not in mapping.columns.values()]
+    unused = [column for column in opened_file.columns if column not in mapping.columns.values()]
     if unused:
         console().print(Text(f"not used: {_some(unused)}"))
 
@@ -257,12 +259,12 @@ def _print_figures(seen: Survey) -> None:
     print_table(names, rows)
 
 
-def _print_doubts(found: Import, doubts: Sequence[Doubt], as_json: bool) -> None:
+def _print_doubts(opened_file: Import, doubts: Sequence[Doubt], as_json: bool) -> None:
     if as_json:
         print_json(
             {
-                "file": str(found.path),
-                "format": found.format,
+                "file": str(opened_file.path),
+                "format": opened_file.format,
                 "records": 0,
                 "doubts": [asdict(doubt) for doubt in doubts],
             }
@@ -270,19 +272,19 @@ def _print_doubts(found: Import, doubts: Sequence[Doubt], as_json: bool) -> None
     for doubt in doubts:
         click.echo(f"odd: {doubt}", err=True)
     click.echo(
-        f"Nothing of {found.path.name} was brought in. --preview shows what it is taken for; correct that "
-        "with --map, --format or --recall-span, or bring it in as it is with --yes.",
+        f"Nothing of {opened_file.path.name} was brought in. --preview shows what it is taken for; "
+        "correct that with --map, --format or --recall-span, or bring it in as it is with --yes.",
         err=True,
     )
 
 
-def _print_result(found: Import, came: Stored, as_json: bool) -> None:
-    report, name = came.report, found.path.name
+def _print_result(opened_file: Import, came: Stored, as_json: bool) -> None:
+    report, name = came.report, opened_file.path.name
     if as_json:
         print_json(
             {
-                "file": str(found.path),
-                "format": found.format,
+                "file": str(opened_file.path),
+                "format": opened_file.format,
                 "batch": came.batch,
                 "records": report.records,
                 "bad": report.bad,
@@ -305,7 +307,7 @@ def _print_result(found: Import, came: Stored, as_json: bool) -> None:
     assert report.last is not None  # noqa: S101
     span = f"{moment(report.first + came.moved_s)} to {moment(report.last + came.moved_s)}"
     queries = f"{report.records:,} {'query' if report.records == 1 else 'queries'}"
-    console().print(Text(f"{name} ({found.format}): {queries}, {span}"))
+    console().print(Text(f"{name} ({opened_file.format}): {queries}, {span}"))
     if report.passed:
         console().print(Text(f"{report.passed:,} rows are no requests and were passed over"))
     if came.moved_s:

@@ -331,8 +331,8 @@ def _figures(came: LoadSummary) -> list[tuple[str, str]]:
     return [*rows, ("config versions", versions or "–")]
 
 
-def _tell_comparison(found: Comparison) -> None:
-    for note in found.notes:
+def _tell_comparison(comparison: Comparison) -> None:
+    for note in comparison.notes:
         console().print(Text(note))
     print_table(
         ["measure", "before", "after", "change", "95 % interval", "verdict"],
@@ -345,12 +345,12 @@ def _tell_comparison(found: Comparison) -> None:
                 "–" if math.isnan(d.low) else f"{_signed(d.low)} to {_signed(d.high)}",
                 d.verdict.value,
             ]
-            for d in found.differences
+            for d in comparison.differences
         ],
-        title=f"{found.before} → {found.after}",
+        title=f"{comparison.before} → {comparison.after}",
     )
     reasons: dict[str, list[str]] = {}
-    for d in found.differences:
+    for d in comparison.differences:
         reasons.setdefault(d.why, []).append(d.measure)
     for why in filter(None, reasons):
         console().print(Text(f"{', '.join(reasons[why])}: {why}"))

@@ -41,21 +41,21 @@ def check(ctx: click.Context, store: str | None, as_json: bool) -> None:
     from athena_tuning.store import care
 
     with _progress("Checking") as progress:
-        found = care.check(store, progress)
+        report = care.check(store, progress)
     if as_json:
-        print_json(asdict(found) | {"sound": not found.damage})
+        print_json(asdict(report) | {"sound": not report.damage})
     else:
         print_table(
             ["records", "roll-ups", "config versions", "decisions", "bytes"],
-            [[found.records, found.rollups, found.config_versions, found.decisions, found.bytes]],
+            [[report.records, report.rollups, report.config_versions, report.decisions, report.bytes]],
         )
-        for row in found.unreadable:
+        for row in report.unreadable:
             console().print(Text(f"passed over, because it cannot be read: {row.kind} {row.key}: {row.why}"))
-        for line in found.damage:
+        for line in report.damage:
             console().print(Text(f"damaged: {line}"))
-        told = "damaged: `athena-tuning store repair` saves what can be read" if found.damage else "sound"
-        console().print(Text(f"store {found.store_id}, epoch {found.epoch}: {told}"))
-    if found.damage:
+        told = "damaged: `athena-tuning store repair` saves what can be read" if report.damage else "sound"
+        console().print(Text(f"store {report.store_id}, epoch {report.epoch}: {told}"))
+    if report.damage:
         ctx.exit(1)
 
 

@@ -237,10 +237,10 @@ def _undo_of(version: ConfigVersion) -> str:
 
 
 def _numbered(version: int, history: Sequence[ConfigVersion]) -> ConfigVersion:
-    found = next((known for known in history if known.version == version), None)
-    if found is None:
+    wanted = next((known for known in history if known.version == version), None)
+    if wanted is None:
         raise ValueError(f"there is no version {version}")
-    return found
+    return wanted
 
 
 def _restore(

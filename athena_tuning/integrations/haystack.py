@@ -172,8 +172,8 @@ class RetrieverLayer:
 
     def search(self, query: str, k: int, deadline: float) -> list[dict[str, Any]]:
         """Return the documents that it finds, the best first, as items with their metadata."""
-        found = self._retriever.run(**self._inputs(str(query), k))["documents"]
-        return [item_of(each.id, each.content, each.meta.items()) for each in found[:k] if each.content]
+        documents = self._retriever.run(**self._inputs(str(query), k))["documents"]
+        return [item_of(each.id, each.content, each.meta.items()) for each in documents[:k] if each.content]
 
 
 @component

@@ -112,8 +112,8 @@ class RetrieverLayer:
 
     def search(self, query: str, k: int, deadline: float) -> list[dict[str, Any]]:
         """Return the documents that it finds, the best first, as items with their metadata."""
-        found = self._retriever.invoke(str(query))
-        return [item_of(each.id, each.page_content, each.metadata.items()) for each in found[:k]]
+        documents = self._retriever.invoke(str(query))
+        return [item_of(each.id, each.page_content, each.metadata.items()) for each in documents[:k]]
 
 
 class ManagerRetriever(BaseRetriever):

@@ -53,7 +53,7 @@ class ManagerStore(BaseStore):
         >>> manager = MemoryManager(":memory:")
         >>> store = ManagerStore(manager)
         >>> store.put(("users", "ana"), "tea", {"text": "Ana drinks green tea", "since": 2019})
-        >>> [(found.key, found.value["since"]) for found in store.search(("users",), query="who drinks tea?")]
+        >>> [(item.key, item.value["since"]) for item in store.search(("users",), query="who drinks tea?")]
         [('tea', 2019)]
         >>> manager.close()
     """
@@ -114,8 +114,8 @@ class ManagerStore(BaseStore):
     def _search(self, op: SearchOp) -> list[SearchItem]:
         if not op.query:
             rows = self._rows.below(op.namespace_prefix)
-            found = [_found(row, None) for row in rows if _matches(row.value, op.filter)]
-            return found[op.offset : op.offset + op.limit]
+            matching = [_found(row, None) for row in rows if _matches(row.value, op.filter)]
+            return matching[op.offset : op.offset + op.limit]
         return self._recalled(op, op.query)
 
     def _recalled(self, op: SearchOp, query: str) -> list[SearchItem]:
@@ -132,7 +132,7 @@ class ManagerStore(BaseStore):
             answer = self._manager.recall(query, k=k, scope=only, layers=layers)
             if not answer["_success"]:
                 raise RuntimeError(f"no layer answered: {answer['_errors']}")
-            found = [
+            matching = [
                 _found(row, item["score"])
                 for item in answer["_fused"]
                 if (namespace := scopes.get(item.get("scope") or ""))
@@ -140,18 +140,18 @@ class ManagerStore(BaseStore):
                 and _matches(row.value, op.filter)
             ]
             whole = all(len(answer.get(layer, ())) < k for layer in layers)
-            if len(found) >= wanted or whole or k == MAX_K:
-                return found[op.offset : wanted]
+            if len(matching) >= wanted or whole or k == MAX_K:
+                return matching[op.offset : wanted]
             k = min(MAX_K, k * 4)
 
     def _namespaces(self, op: ListNamespacesOp) -> list[Namespace]:
         conditions = op.match_conditions or ()
-        found = {
+        prefixes = {
             namespace[: op.max_depth]
             for namespace, _ in self._rows.places(())
             if all(_fits(namespace, condition) for condition in conditions)
         }
-        return sorted(found)[op.offset : op.offset + op.limit]
+        return sorted(prefixes)[op.offset : op.offset + op.limit]
 
 
 def _now() -> float:

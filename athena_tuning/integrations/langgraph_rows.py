@@ -107,8 +107,8 @@ class RowTable:
 
     def get(self, namespace: tuple[str, ...], key: str) -> Row | None:
         """Return what is kept under a key."""
-        found = self._rows("namespace = ? AND key = ? AND value IS NOT NULL", (json.dumps(namespace), key))
-        return found[0] if found else None
+        matching = self._rows("namespace = ? AND key = ? AND value IS NOT NULL", (json.dumps(namespace), key))
+        return matching[0] if matching else None
 
     def below(self, prefix: tuple[str, ...]) -> list[Row]:
         """Return what is kept in a namespace and below it, the newest first."""

@@ -112,10 +112,10 @@ class RetrieverLayer:
 
     def search(self, query: str, k: int, deadline: float) -> list[dict[str, Any]]:
         """Return the nodes that it finds, the best first, as items with their metadata."""
-        found = self._retriever.retrieve(str(query))
+        nodes = self._retriever.retrieve(str(query))
         return [
             item_of(each.node.node_id, each.node.get_content(), each.node.metadata.items())
-            for each in found[:k]
+            for each in nodes[:k]
         ]
 
 

@@ -174,12 +174,12 @@ def _losses(measured: Worker, counted: Counted) -> Iterator[Metric]:
     }
     yield _counter("records_dropped", "Records that did not get there.", ("to",), dropped)
     for what, told in (("rejected", "refused as impossible"), ("normalised", "made normal")):
-        found = {
+        samples = {
             (name.removeprefix(f"{what}_"), ""): n
             for name, n in counters.items()
             if name.startswith(f"{what}_")
         }
-        yield _counter(f"records_{what}", f"Records {told}.", ("reason",), found)
+        yield _counter(f"records_{what}", f"Records {told}.", ("reason",), samples)
     failures = {(duty, ""): n for duty, n in measured.housekeeping_failures.items()}
     yield _counter("housekeeping_failures", "Background duties that failed.", ("duty",), failures)
     yield InfoMetricFamily(

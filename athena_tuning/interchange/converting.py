@@ -88,7 +88,7 @@ def to_span(mapping: ColumnMapping, keep: Collection[str] = KEPT_ATTRIBUTES) -> 
             raise ValueError("a span without the ids of its trace and itself")
         timestamp, latency = begun_and_took(row)
         failure, succeeded = error(row), success(row)
-        found = ((attributes[name], row[name]) for name in attributes.keys() & row.keys())
+        pairs = ((attributes[name], row[name]) for name in attributes.keys() & row.keys())
         return Span(
             trace,
             own,
@@ -98,7 +98,7 @@ def to_span(mapping: ColumnMapping, keep: Collection[str] = KEPT_ATTRIBUTES) -> 
             None if latency is None else round(latency * 1e6),
             False if succeeded is None and failure else succeeded,
             failure,
-            attributes=kept(((name, value) for name, value in found if value not in (None, "")), keep),
+            attributes=kept(((name, value) for name, value in pairs if value not in (None, "")), keep),
         )
 
     return make
@@ -163,10 +163,10 @@ def _failure(value: Any) -> str | None:
 
 
 def _not_negative(value: Any) -> float | int | None:
-    found = units.number(value)
-    if found is not None and found < 0:
+    amount = units.number(value)
+    if amount is not None and amount < 0:
         raise ValueError(f"below 0: {value!r:.80}")
-    return found
+    return amount
 
 
 def _times(mapping: ColumnMapping) -> Callable[[Row], tuple[float, float | None]]:

@@ -123,9 +123,11 @@ class _Text:
         Raises:
             ValueError: if something else is there.
         """
-        found = self.peek()
-        if found != sign:
-            raise self._wrong(f"{sign!r} was expected, {found!r} is there") if found else self._torn()
+        sign_there = self.peek()
+        if sign_there != sign:
+            raise (
+                self._wrong(f"{sign!r} was expected, {sign_there!r} is there") if sign_there else self._torn()
+            )
         self._at += 1
 
     def value(self) -> Any:

@@ -54,8 +54,8 @@ def guess(columns: Sequence[str], rows: Rows, known: Mapping[str, str] | None = 
 
     Examples:
         >>> rows = [{"StartTimeUnixNano": "1661141965391007814", "Duration": "191530", "op": "read"}]
-        >>> found = guess(list(rows[0]), rows, {"Duration": "us"})
-        >>> found.mapping.start, found.mapping.time_unit, found.mapping.latency, found.mapping.latency_unit
+        >>> guessed = guess(list(rows[0]), rows, {"Duration": "us"}).mapping
+        >>> guessed.start, guessed.time_unit, guessed.latency, guessed.latency_unit
         ('StartTimeUnixNano', 'ns', 'Duration', 'us')
     """
     return _Guesser(columns, rows[:_EVIDENCE], known or {}).guess()
@@ -74,17 +74,19 @@ class _Guesser:
         self._doubts: list[Doubt] = []
 
     def guess(self) -> Guess:
-        found = self._by_name()
-        if not found.keys() >= set(_IDS):
-            found = {what: column for what, column in found.items() if what not in _IDS}
-        self._check_id(found)
-        self._check_time(found)
-        layer_columns = {} if "layers" in found else self._layer_columns(found)
-        time_unit, relative = self._time_unit(found)
-        latency_unit = self._latency_unit(found, time_unit, relative)
+        guessed = self._by_name()
+        if not guessed.keys() >= set(_IDS):
+            guessed = {what: column for what, column in guessed.items() if what not in _IDS}
+        self._check_id(guessed)
+        self._check_time(guessed)
+        layer_columns = {} if "layers" in guessed else self._layer_columns(guessed)
+        time_unit, relative = self._time_unit(guessed)
+        latency_unit = self._latency_unit(guessed, time_unit, relative)
         named = next((unit for column in layer_columns.values() if (unit := self._named(column))), None)
-        layer_unit = named or (self._named(found["layers"]) if "layers" in found else None) or latency_unit
-        columns_of: dict[str, Any] = {**found}
+        layer_unit = (
+            named or (self._named(guessed["layers"]) if "layers" in guessed else None) or latency_unit
+        )
+        columns_of: dict[str, Any] = {**guessed}
         mapping = ColumnMapping(
             **columns_of,
             layer_columns=layer_columns,
@@ -112,7 +114,7 @@ class _Guesser:
             known_as(c[dot + 1 :]): c for c in self._columns for dot, sign in enumerate(c) if sign == "."
         }
         objects = {c for c in self._columns if any(isinstance(value, Mapping) for value in self._values[c])}
-        found: dict[str, str] = {}
+        columns_by_meaning: dict[str, str] = {}
         for what, names in NAMES.items():
             known = {**plain, **timed} if what in TIMED else plain
             fitting = [known[name] for name in names if name in known]
@@ -120,45 +122,47 @@ class _Guesser:
                 fitting += [timed[name] for name in TIMED_NAMES if name in timed]
             if what in TIMED:
                 fitting += [inner[name] for name in names if name in inner]
-            taken = set(found.values()) | (objects if what != "layers" else set())
+            taken = set(columns_by_meaning.values()) | (objects if what != "layers" else set())
             free = [column for column in fitting if column not in taken]
             if what in ("start", "end"):
                 free.sort(key=lambda column: not self._is_moment(column))  # a "request time" may be none
             if what == "start" and free and not self._is_moment(free[0]):
                 free = [*self._written_times(taken), *free]
             if free:
-                found[what] = free[0]
-        return found
+                columns_by_meaning[what] = free[0]
+        return columns_by_meaning
 
     def _written_times(self, taken: Collection[str]) -> list[str]:
         """Return the columns that hold nothing but times in writing, whatever they are called."""
-        found = []
+        times = []
         for column in self._columns:
             values = [value for value in self._values[column] if value not in (None, "")]
             if column not in taken and values and all(map(units.is_written_time, values)):
-                found.append(column)
-        return found
+                times.append(column)
+        return times
 
-    def _check_id(self, found: dict[str, str]) -> None:
+    def _check_id(self, columns_by_meaning: dict[str, str]) -> None:
         """Leave out an id that most rows share with others: it names a kind of event, not an event."""
-        column = found.get("query_id")
+        column = columns_by_meaning.get("query_id")
         values = [value for value in self._values.get(column or "", ()) if value not in (None, "")]
         if len(values) > 1 and len(set(map(str, values))) < len(values) / 2:
-            del found["query_id"]
+            del columns_by_meaning["query_id"]
             self._notes.append(f"{column!r} comes again and again: it is not taken for an id")
 
-    def _check_time(self, found: dict[str, str]) -> None:
+    def _check_time(self, columns_by_meaning: dict[str, str]) -> None:
         """Leave out a time that holds none, and look for one by the values where no name says so."""
-        start = found.get("start")
+        start = columns_by_meaning.get("start")
         values = [value for value in self._values.get(start or "", ()) if value not in (None, "")]
         if values and not any(units.is_written_time(value) or _numbers([value]) for value in values):
-            del found["start"]
+            del columns_by_meaning["start"]
             self._notes.append(
                 f"{start!r} is a time by its name, but {values[0]!r:.60} is none: Unix times and "
                 "ISO 8601 are understood"
             )
-        if not {"start", "end"} & found.keys() and (first := self._first_with_times(found)):
-            found["start"] = first
+        if not {"start", "end"} & columns_by_meaning.keys() and (
+            first := self._first_with_times(columns_by_meaning)
+        ):
+            columns_by_meaning["start"] = first
 
     def _is_moment(self, column: str) -> bool:
         """Whether a column holds times that have a place in the calendar."""
@@ -171,12 +175,12 @@ class _Guesser:
         size = units.SECONDS[self._named(column) or units.time_unit_of(numbers)]
         return bool(numbers) and units.EARLIEST < statistics.median(numbers) * size < units.LATEST
 
-    def _first_with_times(self, found: Mapping[str, str]) -> str | None:
+    def _first_with_times(self, columns_by_meaning: Mapping[str, str]) -> str | None:
         """Return the first column without a meaning that holds nothing but times of the last decades.
 
         Numbers count only where no column has a name: a number of a name of its own is no time.
         """
-        if written := self._written_times(set(found.values())):
+        if written := self._written_times(set(columns_by_meaning.values())):
             return written[0]
 
         def holds(column: str) -> bool:
@@ -188,10 +192,10 @@ class _Guesser:
             plausible = sum(units.EARLIEST < n * size < units.LATEST for n in numbers)
             return bool(values) and plausible == len(values)
 
-        free = (column for column in self._columns if column not in found.values())
+        free = (column for column in self._columns if column not in columns_by_meaning.values())
         return next((column for column in free if holds(column)), None)
 
-    def _layer_columns(self, found: Mapping[str, str]) -> dict[str, str]:
+    def _layer_columns(self, columns_by_meaning: Mapping[str, str]) -> dict[str, str]:
         """Find columns like ``semantic_ms`` and ``layer_search_latency``."""
         timing = {"latency", "duration", "time", "took", "elapsed"}
         layers: dict[str, str] = {}
@@ -201,14 +205,19 @@ class _Guesser:
             name = "_".join(
                 w for w in parts if w not in timing and units.named_unit(w) is None and w != "layer"
             )
-            if column not in found.values() and timed and name and (name in LAYERS or parts[0] == "layer"):
+            if (
+                column not in columns_by_meaning.values()
+                and timed
+                and name
+                and (name in LAYERS or parts[0] == "layer")
+            ):
                 layers[name] = column
         return layers
 
-    def _time_unit(self, found: Mapping[str, str]) -> tuple[str, bool]:
+    def _time_unit(self, columns_by_meaning: Mapping[str, str]) -> tuple[str, bool]:
         """Return the unit of times, and whether they count from an unknown beginning."""
-        what = "start" if "start" in found else "end"
-        column = found.get(what)
+        what = "start" if "start" in columns_by_meaning else "end"
+        column = columns_by_meaning.get(what)
         if column is None:
             return "s", False
         values = self._values[column]
@@ -226,10 +235,10 @@ class _Guesser:
         times = [time for time in self._moments(column, unit) if time is not None]
         return unit, bool(times) and max(times) < units.EARLIEST
 
-    def _latency_unit(self, found: Mapping[str, str], time_unit: str, relative: bool) -> str:
-        column = found.get("latency")
+    def _latency_unit(self, columns_by_meaning: Mapping[str, str], time_unit: str, relative: bool) -> str:
+        column = columns_by_meaning.get("latency")
         if column is None:
-            both = "start" in found and "end" in found
+            both = "start" in columns_by_meaning and "end" in columns_by_meaning
             self._notes.append(
                 "latency is end − start" if both else "no column is a latency: it stays unknown"
             )
@@ -238,17 +247,17 @@ class _Guesser:
         if named is not None:
             unit, why = named, self._why_named(column)
         else:
-            unit, why = self._unit_by_values(found, column, time_unit, relative)
+            unit, why = self._unit_by_values(columns_by_meaning, column, time_unit, relative)
         self._notes.append(f"latencies are in {unit}: {why}")
         return unit
 
     def _unit_by_values(
-        self, found: Mapping[str, str], column: str, time_unit: str, relative: bool
+        self, columns_by_meaning: Mapping[str, str], column: str, time_unit: str, relative: bool
     ) -> tuple[str, str]:
         values = self._values[column]
         if values and all(isinstance(v, str) and units.brings_unit(v) for v in values if v not in (None, "")):
             return "ms", f"{column!r}: the values bring their units"
-        starts, ends = (self._moments(found.get(what), time_unit) for what in ("start", "end"))
+        starts, ends = (self._moments(columns_by_meaning.get(what), time_unit) for what in ("start", "end"))
         pairs = [
             (taken[0], end - start)
             for value, start, end in zip(values, starts, ends, strict=False)
@@ -305,11 +314,11 @@ def _numbers(values: Sequence[Any]) -> list[float]:
     kept = []
     for value in values:
         try:
-            found = units.number(value)
+            amount = units.number(value)
         except ValueError:
             continue
-        if found is not None:
-            kept.append(found)
+        if amount is not None:
+            kept.append(amount)
     return kept
 
 

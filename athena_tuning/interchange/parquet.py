@@ -103,8 +103,8 @@ def _plain(column: Any) -> Any:
 def own_records(path: Path) -> Iterator[tuple[tuple[int, QueryMetrics | ValueError], float]]:
     """Give the records of an export, and which share of the file has been read."""
     for first, batch, share in _batches(path, record_json.FIELDS):
-        for number, found in enumerate(record_parquet.from_batch(batch), first):
-            yield (number, found), share
+        for number, record in enumerate(record_parquet.from_batch(batch), first):
+            yield (number, record), share
 
 
 def _batches(path: Path, wanted: Sequence[str], at_once: int = BATCH) -> Iterator[tuple[int, Any, float]]:

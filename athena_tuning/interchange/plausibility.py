@@ -49,64 +49,64 @@ def doubts(
         relative: whether times count from the file's own beginning, as its format has them.
         without_latency: whether its format has no latency.
     """
-    found = [Doubt("unit", str(question), f"say which, as {question.answer}") for question in questions]
-    found += _of_latencies(seen, without_latency)
-    found += _of_times(seen, now, relative)
-    return found + _of_outcomes(seen)
+    all_doubts = [Doubt("unit", str(question), f"say which, as {question.answer}") for question in questions]
+    all_doubts += _of_latencies(seen, without_latency)
+    all_doubts += _of_times(seen, now, relative)
+    return all_doubts + _of_outcomes(seen)
 
 
 def _of_latencies(seen: Survey, without_latency: bool) -> list[Doubt]:
-    found = []
+    doubts = []
     if seen.at_once is not None and seen.count >= LEAST:
         median = (seen.quantile_ms(0.5) or 0.0) / 1e3
         if seen.at_once > MOST_AT_ONCE:
             words = f"{seen.at_once:,.0f} requests at once are implied (their rate times their mean latency)"
-            found.append(Doubt("at once", words, "is the unit of latencies or times right?"))
+            doubts.append(Doubt("at once", words, "is the unit of latencies or times right?"))
         elif median > max(seen.length_s, 1.0):
             words = (
                 f"half of the requests take {median:,.1f} s or more; all begin within {seen.length_s:,.1f} s"
             )
-            found.append(Doubt("at once", words, "is the unit of latencies or times right?"))
+            doubts.append(Doubt("at once", words, "is the unit of latencies or times right?"))
     unknown = seen.count - seen.known
     if seen.count and not without_latency and unknown > UNKNOWN_SHARE * seen.count:
         words = f"{unknown:,} of {seen.count:,} requests have no latency"
-        found.append(Doubt("latency unknown", words, "is another column their latency?"))
-    return found
+        doubts.append(Doubt("latency unknown", words, "is another column their latency?"))
+    return doubts
 
 
 def _of_times(seen: Survey, now: float, relative: bool) -> list[Doubt]:
-    report, found = seen.report, []
+    report, doubts = seen.report, []
     if report.first is None or report.last is None:
         return []
     if report.first < EARLIEST and not relative:
         words = f"the first request is of {_moment(report.first)}"
-        found.append(
+        doubts.append(
             Doubt(
                 "before 2000", words, "is their unit right, or is an origin to be set (origin=UNIX_SECONDS)?"
             )
         )
     if report.last > now + AHEAD_S:
         words = f"the last request is of {_moment(report.last)}, which is ahead of now"
-        found.append(Doubt("ahead of now", words, "is the unit of times right, and their zone?"))
+        doubts.append(Doubt("ahead of now", words, "is the unit of times right, and their zone?"))
     if seen.length_s > LONGEST_S:
         words = f"the requests span {seen.length_s / 86_400:,.0f} days"
-        found.append(Doubt("length", words, "is the unit of times right?"))
+        doubts.append(Doubt("length", words, "is the unit of times right?"))
     if seen.count >= LEAST and seen.length_s == 0:
         words = f"all {seen.count:,} requests begin at the same moment"
-        found.append(Doubt("length", words, "is another column the time?"))
-    return found
+        doubts.append(Doubt("length", words, "is another column the time?"))
+    return doubts
 
 
 def _of_outcomes(seen: Survey) -> list[Doubt]:
-    found = []
+    doubts = []
     if seen.failed and not seen.succeeded and seen.failed < seen.count:
         words = f"{seen.failed:,} of {seen.count:,} requests failed, and none is known to have succeeded"
-        found.append(Doubt("one-sided success", words, "which column tells of success?"))
+        doubts.append(Doubt("one-sided success", words, "which column tells of success?"))
     repeated = seen.report.repeated
     if repeated > REPEATED_SHARE * (seen.count + repeated):
         words = f"{repeated:,} of {seen.count + repeated:,} rows have an id that was there before"
-        found.append(Doubt("repeated ids", words, "is the column of ids one?"))
-    return found
+        doubts.append(Doubt("repeated ids", words, "is the column of ids one?"))
+    return doubts
 
 
 def _moment(timestamp: float) -> str:

@@ -75,10 +75,10 @@ class Import:
         >>> import tempfile, pathlib
         >>> file = pathlib.Path(tempfile.mkdtemp(), "log.csv")
         >>> _ = file.write_text("ts,took_us,endpoint\n1700000000,1500,/search\n1700000001,,/search\n")
-        >>> found = Import(file)
-        >>> found.format, found.mapping.latency, found.mapping.latency_unit
+        >>> opened = Import(file)
+        >>> opened.format, opened.mapping.latency, opened.mapping.latency_unit
         ('columns', 'took_us', 'us')
-        >>> [(m.query_type, m.latency_ms, m.success) for m in found.records()]
+        >>> [(m.query_type, m.latency_ms, m.success) for m in opened.records()]
         [('/search', 1.5, None), ('/search', None, None)]
     """
 
@@ -187,18 +187,18 @@ class Import:
         if isinstance(self._reading, OwnReading):
             return []
         table = self._reading if isinstance(self._reading, TableReading) else None
-        found = plausibility.doubts(
+        opened = plausibility.doubts(
             seen,
             now,
             questions=self.questions,
             relative=table is not None and table.relative,
             without_latency=table is not None and table.without_latency,
         )
-        return [*found, *(table.doubts if table is not None else ())]
+        return [*opened, *(table.doubts if table is not None else ())]
 
     def _recognise(self, sample: Sample, name: str | None, trouble: str) -> None:
         try:
-            recogniser, found = recognise(sample, name, self._formats)
+            recogniser, recognition = recognise(sample, name, self._formats)
         except ValueError as exc:
             if self.shape is Shape.BINARY:
                 raise ValueError(f"{self.path.name} is no text, no Parquet and no gzip of text") from None
@@ -206,12 +206,14 @@ class Import:
                 why = f": {trouble}" if trouble else ""
                 raise ValueError(f"{self.path.name} has no rows that can be read{why}") from None
             raise ValueError(f"{self.path.name}: {exc}") from None
-        if isinstance(found.reading, Refusal):
-            raise ValueError(f"{self.path.name} is of the format {recogniser.name}: {found.reading.words}")
+        if isinstance(recognition.reading, Refusal):
+            raise ValueError(
+                f"{self.path.name} is of the format {recogniser.name}: {recognition.reading.words}"
+            )
         self.format, self.title = recogniser.name, recogniser.title
-        self.confidence, self.reason = found.confidence, found.reason
-        self.notes = found.notes
-        self._reading = found.reading
+        self.confidence, self.reason = recognition.confidence, recognition.reason
+        self.notes = recognition.notes
+        self._reading = recognition.reading
 
     def _map(
         self,
@@ -268,19 +270,19 @@ class Import:
         own = isinstance(self._reading, OwnReading)
         ids = own or (self.mapping is not None and self.mapping.query_id is not None)
         try:
-            for number, found in self._stream.numbered(progress):
-                if found is None:
+            for number, record in self._stream.numbered(progress):
+                if record is None:
                     report.passed += 1
                     continue
-                if isinstance(found, ValueError):
-                    report.wrong(number, str(found))
+                if isinstance(record, ValueError):
+                    report.wrong(number, str(record))
                     continue
-                if ids and (first := seen.first(found.query_id, number)) != number:
+                if ids and (first := seen.first(record.query_id, number)) != number:
                     report.repeated += 1
-                    report.wrong(number, f"id {found.query_id!r:.80} is there twice, first in row {first:,}")
+                    report.wrong(number, f"id {record.query_id!r:.80} is there twice, first in row {first:,}")
                     continue
-                report.good(found.timestamp)
-                yield found
+                report.good(record.timestamp)
+                yield record
         except ValueError as exc:
             report.wrong(number + 1, f"{exc}; the file is not read further")
 
@@ -299,7 +301,7 @@ def _stated(
     Raises:
         ValueError: if the file's own schema says another.
     """
-    found = {}
+    units = {}
     for setting, names in (("time_unit", ("start", "end")), ("latency_unit", ("latency",))):
         unit = corrections.get(setting)
         columns = [corrections.get(name, getattr(mapping, name)) for name in names]
@@ -307,5 +309,5 @@ def _stated(
             if schema.get(column, unit) != unit:
                 raise ValueError(f"{column!r} brings its unit in the file's schema: {unit} cannot be it")
             if column:
-                found[column] = str(unit)
-    return found
+                units[column] = str(unit)
+    return units

@@ -84,10 +84,10 @@ def recognise(
     known = known or registry()
     if name is not None:
         recogniser = known.named(name)
-        if (found := _look(recogniser, sample)) is None:
+        if (recognition := _look(recogniser, sample)) is None:
             raise ValueError(f"it has not the marks of {recogniser.title}: {_seen(sample)}")
-        return recogniser, found
-    sure = [(r, found) for r in known.recognisers if (found := _look(r, sample)) is not None]
+        return recogniser, recognition
+    sure = [(r, recognition) for r in known.recognisers if (recognition := _look(r, sample)) is not None]
     if not sure:
         raise ValueError(f"it is of no format that is known: {_seen(sample)}")
     best = max(sure, key=lambda pair: (pair[1].confidence >= LEAST, pair[1].confidence))

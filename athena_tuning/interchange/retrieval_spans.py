@@ -123,10 +123,10 @@ def recalls(
         >>> kind = {"openinference.span.kind": "RETRIEVER"}
         >>> def span(own, parent, name, start, took, attributes=kind):
         ...     return Span("t", own, parent, name, start, took, attributes=attributes)
-        >>> [found] = recalls([
+        >>> [recall] = recalls([
         ...     span("1", None, "GET /ask", 0, 900, {}), span("2", "1", "Fusion.retrieve", 10, 500),
         ...     span("3", "2", "Bm25.retrieve", 20, 300), span("4", "2", "Bm25.retrieve", 30, 400)])
-        >>> found.root.name, list(found.layers)
+        >>> recall.root.name, list(recall.layers)
         ('Fusion.retrieve', ['Bm25 1', 'Bm25 2'])
     """
     choice = choice or SpanChoice()
@@ -195,22 +195,22 @@ class _Tree:
 
     def above(self, span: Span) -> list[Span]:
         """Return the spans above, the nearest first."""
-        found: dict[str, Span] = {}
+        reached: dict[str, Span] = {}
         parent = self.spans.get(span.parent_id or "")
-        while parent is not None and parent.span_id not in found and parent is not span:
-            found[parent.span_id] = parent
+        while parent is not None and parent.span_id not in reached and parent is not span:
+            reached[parent.span_id] = parent
             parent = self.spans.get(parent.parent_id or "")
-        return list(found.values())
+        return list(reached.values())
 
     def _first(self, entries: Sequence[Span], test: Test) -> list[Span]:
-        found, waiting = [], list(reversed(entries))
+        reached, waiting = [], list(reversed(entries))
         while waiting:
             span = waiting.pop()
             if test(span):
-                found.append(span)
+                reached.append(span)
             else:
                 waiting += reversed(self.children[span.span_id])
-        return found
+        return reached
 
 
 def _layers(tree: _Tree, root: Span, choice: SpanChoice) -> dict[str, list[Span]]:
@@ -236,13 +236,13 @@ def _layers(tree: _Tree, root: Span, choice: SpanChoice) -> dict[str, list[Span]
 
 def _retrievers_below(tree: _Tree, root: Span) -> list[Span]:
     """Return the nearest retrievers; a method of the same retriever that is below it is no other one."""
-    found = tree.nearest_below(root, is_retrieval)
-    while len(found) == 1 and is_retrieval(root) and found[0].name != root.name:
-        if _name(found[0]) != _name(root):
+    reached = tree.nearest_below(root, is_retrieval)
+    while len(reached) == 1 and is_retrieval(root) and reached[0].name != root.name:
+        if _name(reached[0]) != _name(root):
             break
-        root = found[0]
-        found = tree.nearest_below(root, is_retrieval)
-    return found
+        root = reached[0]
+        reached = tree.nearest_below(root, is_retrieval)
+    return reached
 
 
 def _by_position(

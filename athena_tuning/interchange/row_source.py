@@ -105,8 +105,8 @@ class RowSource:
     def text_lines(self, progress: Progress | None = None) -> Iterator[tuple[int, str | ValueError]]:
         """Give the lines of a text with their numbers; empty ones are passed over."""
         with open_bytes(self.path, self._limits) as (stream, raw):
-            found = lines.lines(stream, self.layout.head, self._encoding, self._limits)
-            for number, line in self._by_bytes(found, raw, progress):
+            texts = lines.lines(stream, self.layout.head, self._encoding, self._limits)
+            for number, line in self._by_bytes(texts, raw, progress):
                 if isinstance(line, ValueError) or line.strip():
                     yield number, line
 
@@ -132,21 +132,21 @@ class RowSource:
             return lines.json_rows(stream, head, encoding, limits)
         return enumerate(documents.elements(stream, head, self.layout.path, encoding, limits), 1)
 
-    def _by_bytes(self, found: Iterable[Any], raw: BinaryIO, progress: Progress | None) -> Iterator[Any]:
+    def _by_bytes(self, values: Iterable[Any], raw: BinaryIO, progress: Progress | None) -> Iterator[Any]:
         if progress is None:
-            yield from found
+            yield from values
             return
         size = self.path.stat().st_size
-        for n, value in enumerate(found):
+        for n, value in enumerate(values):
             if n % _TOLD_EVERY == 0:
                 progress(min(raw.tell(), size), size)
             yield value
         progress(size, size)
 
-    def _by_share(self, found: Iterable[tuple[Any, float]], progress: Progress | None) -> Iterator[Any]:
+    def _by_share(self, values: Iterable[tuple[Any, float]], progress: Progress | None) -> Iterator[Any]:
         size = self.path.stat().st_size
         told = -1.0
-        for value, share in found:
+        for value, share in values:
             if progress is not None and share != told:
                 progress(int(share * size), size)
                 told = share

@@ -117,20 +117,20 @@ def kept(pairs: Iterable[tuple[str, Any]], keep: Container[str] = KEPT_ATTRIBUTE
         >>> kept([("input.value", '{"query": "tea?"}'), ("other", 1), *documents])
         {'input.value': 'tea?', 'retrieval.documents': 3}
     """
-    found: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
     documents = set()
     for name, value in pairs:
         if name in DOCUMENT_ATTRIBUTES:
-            found[intern(name)] = _how_many(value)
+            attributes[intern(name)] = _how_many(value)
         elif name in TEXT_ATTRIBUTES:
-            found[intern(name)] = question_in(value) if name == "input.value" else value
+            attributes[intern(name)] = question_in(value) if name == "input.value" else value
         elif name in keep:  # names and kinds come with every span: each is held once
-            found[intern(name)] = intern(value) if type(value) is str else value
+            attributes[intern(name)] = intern(value) if type(value) is str else value
         elif numbered := _DOCUMENT.match(name):
             documents.add(numbered[1])
     if documents:
-        found[DOCUMENT_ATTRIBUTES[0]] = len(documents)
-    return found
+        attributes[DOCUMENT_ATTRIBUTES[0]] = len(documents)
+    return attributes
 
 
 def question_in(value: Any, depth: int = 3) -> str | None:

@@ -54,7 +54,7 @@ class Stored:
 
 
 def store_import(
-    found: Import,
+    opened: Import,
     store: Store,
     *,
     keep_times: bool = False,
@@ -69,7 +69,7 @@ def store_import(
     than what a store keeps, or lies ahead, all times are moved so that it is now.
 
     Args:
-        found: the file, with its mapping; if it was opened to be refused, one bad row refuses it.
+        opened: the file, with its mapping; if it was opened to be refused, one bad row refuses it.
         store: takes the records.
         keep_times: move nothing.
         again: import a file once more that has been imported.
@@ -83,30 +83,30 @@ def store_import(
         ValueError: if there is no query in it.
         StoreError: if the store did not take it all; the same call goes on where it ended.
     """
-    key = _key(found, store)
+    key = _key(opened, store)
     note = _Note.of(key)
     if note.done is not None and not again:
-        return Stored(found.report, note.moved_s, note.batch(found.path, key), note.done)
-    seen = found.survey(_half(progress, 0))
+        return Stored(opened.report, note.moved_s, note.batch(opened.path, key), note.done)
+    seen = opened.survey(_half(progress, 0))
     report = seen.report
-    if report.bad and found.on_bad == "refuse":
-        raise ImportRefused(found.path.name, report)
+    if report.bad and opened.on_bad == "refuse":
+        raise ImportRefused(opened.path.name, report)
     if not report.records:
         worst = f": row {report.problems[0].row:,}: {report.problems[0].reason}" if report.problems else ""
-        raise ValueError(f"{found.path.name} holds no query that can be read{worst}")
-    if not confirmed and (doubts := found.doubts(seen, clock())):
-        raise NeedsConfirmation(found.path.name, doubts)
+        raise ValueError(f"{opened.path.name} holds no query that can be read{worst}")
+    if not confirmed and (doubts := opened.doubts(seen, clock())):
+        raise NeedsConfirmation(opened.path.name, doubts)
     if note.round == 0 or note.done is not None:
         note = _Note(note.round + 1, 0.0 if keep_times else _move(report, clock()), size=BATCH)
         note.write(key)
-    records = found.stream(_half(progress, 1), shift=note.moved_s)
-    number, batch_id = 0, note.batch(found.path, key)
+    records = opened.stream(_half(progress, 1), shift=note.moved_s)
+    number, batch_id = 0, note.batch(opened.path, key)
     worker = f"import-{key[:_KEY_SHOWN]}-{note.round}"
     while batch := list(islice(records, note.size)):
         number += 1
         store.append_metrics(worker, number, [_of_batch(m, batch_id) for m in batch])
     replace(note, done=clock()).write(key)
-    return Stored(found.report, note.moved_s, batch_id)
+    return Stored(opened.report, note.moved_s, batch_id)
 
 
 def forget_import(source: str) -> None:
@@ -154,14 +154,14 @@ def _place(key: str) -> Path:
     return locations.home() / "imports" / f"{key}.json"
 
 
-def _key(found: Import, store: Store) -> str:
+def _key(opened: Import, store: Store) -> str:
     """Return a name for the same content, read in the same way, into the same store."""
-    mapping = found.mapping.to_dict() if found.mapping else None
+    mapping = opened.mapping.to_dict() if opened.mapping else None
     place = store.url or f"{os.getpid()} {id(store)}"  # a store of this process is gone with it
-    chosen = [part for part in (found.choice.recall, found.choice.layer_attribute) if part]
-    reading = [place, mapping, found.on_bad, *chosen]
+    chosen = [part for part in (opened.choice.recall, opened.choice.layer_attribute) if part]
+    reading = [place, mapping, opened.on_bad, *chosen]
     digest = hashlib.sha256(json.dumps(reading).encode())
-    with found.path.open("rb") as file:
+    with opened.path.open("rb") as file:
         digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:32]
 

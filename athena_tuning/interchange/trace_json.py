@@ -106,8 +106,8 @@ def first_of(values: Mapping[str, Any], *names: str) -> Any:
 
 def list_in(values: Any, *names: str) -> list[Any]:
     """Return the list under the first name that is there; an empty one if there is none."""
-    found = first_of(values, *names) if isinstance(values, Mapping) else None
-    return found if isinstance(found, list) else []
+    listed = first_of(values, *names) if isinstance(values, Mapping) else None
+    return listed if isinstance(listed, list) else []
 
 
 def written_ns(value: Any, name: str) -> int | None:

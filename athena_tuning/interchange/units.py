@@ -225,12 +225,12 @@ def duration_ms(value: Any, unit: str) -> float | None:
         value, unit = parts[1], _NAMED[parts[2]]
     elif isinstance(value, str) and (parts := _WRITTEN_DURATION.match(value)):
         return _written_ms(parts)
-    found = number(value)
-    if found is None:
+    amount = number(value)
+    if amount is None:
         return None
-    if found < 0:
+    if amount < 0:
         raise ValueError(f"a duration below 0: {value!r:.80}")
-    return found / _PER_MS[unit]
+    return amount / _PER_MS[unit]
 
 
 def _written_ms(parts: re.Match[str]) -> float:
@@ -260,10 +260,10 @@ def moment(value: Any, unit: str) -> float | None:
         return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
     if unit == "text" and isinstance(value, str):
         return _written_moment(value)
-    found = number(value)
-    if found is not None and unit == "text":
+    amount = number(value)
+    if amount is not None and unit == "text":
         raise ValueError(f"no time in writing: {value!r:.80}")
-    return None if found is None else found / _PER_SECOND[unit]
+    return None if amount is None else amount / _PER_SECOND[unit]
 
 
 def flag(value: Any) -> bool | None:
@@ -320,10 +320,10 @@ def _written_moment(text: str) -> float | None:
         return int(day[1]) * 3600 + int(day[2]) * 60 + float(day[3].replace(",", "."))
     if text.endswith(" UTC"):
         text = f"{text[:-4]}+00:00"
-    found = _parsed(_six_digits(text))
-    if found is None:
+    amount = _parsed(_six_digits(text))
+    if amount is None:
         raise ValueError(f"no time: {text!r:.80}")
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    return (amount if amount.tzinfo else amount.replace(tzinfo=UTC)).timestamp()
 
 
 def _parsed(text: str) -> datetime | None:

@@ -50,11 +50,11 @@ def questions_from(lines: Iterable[str]) -> dict[str, list[str]]:
         >>> questions_from(["How do I deploy?", "", "Who owns billing?", "How do I deploy?"])
         {'procedural': ['How do I deploy?'], 'factual': ['Who owns billing?']}
     """
-    found: dict[str, list[str]] = {}
+    by_type: dict[str, list[str]] = {}
     for text in dict.fromkeys(line.strip() for line in lines):
         if text:
-            found.setdefault(classify(text), []).append(text)
-    return found
+            by_type.setdefault(classify(text), []).append(text)
+    return by_type
 
 
 def _of_type(rng: Random, told: History, query_type: str, each: int) -> tuple[Query, ...]:

@@ -116,7 +116,7 @@ class UploadPreview:
     """What a file looks like under a reading.
 
     Attributes:
-        found: the file.
+        opened: the file.
         records: its first records.
         problems: the bad rows among them.
         seen: its figures; None where it cannot be read yet.
@@ -124,7 +124,7 @@ class UploadPreview:
         trouble: why it cannot be read yet.
     """
 
-    found: Import
+    opened: Import
     records: list[QueryMetrics]
     problems: list[Problem]
     seen: Survey | None = None
@@ -151,13 +151,13 @@ def preview(
     return upload.previewed[1]
 
 
-def _previewed(found: Import, now: float) -> UploadPreview:
+def _previewed(opened: Import, now: float) -> UploadPreview:
     try:
-        records, problems = found.preview(SHOWN)
-        seen = found.survey(limit=MOST_ROWS)
+        records, problems = opened.preview(SHOWN)
+        seen = opened.survey(limit=MOST_ROWS)
     except ValueError as trouble:
-        return UploadPreview(found, [], [], trouble=str(trouble))
-    return UploadPreview(found, records, problems, seen, tuple(found.doubts(seen, now)))
+        return UploadPreview(opened, [], [], trouble=str(trouble))
+    return UploadPreview(opened, records, problems, seen, tuple(opened.doubts(seen, now)))
 
 
 def formats() -> dict[str, str]:
@@ -169,7 +169,7 @@ def import_upload(
     service: TuningService,
     actor: Actor,
     upload: Upload,
-    found: Import,
+    opened: Import,
     *,
     keep_times: bool = False,
     confirmed: bool = False,
@@ -182,12 +182,14 @@ def import_upload(
     """
 
     def bounded(_: int, __: int) -> None:
-        report = found.report
+        report = opened.report
         if report.records + report.bad + report.passed > MOST_ROWS:
             raise _TooManyRows
 
     try:
-        return service.import_file(actor, found, keep_times=keep_times, confirmed=confirmed, progress=bounded)
+        return service.import_file(
+            actor, opened, keep_times=keep_times, confirmed=confirmed, progress=bounded
+        )
     except _TooManyRows:
         raise ValueError(
             f"{upload.name} has more than {MOST_ROWS:,} rows, which is the most that is taken here. "

@@ -24,22 +24,22 @@ _UPSERT = (
 )
 
 
-def newest_first(found: Iterable[SourceBatch]) -> list[SourceBatch]:
+def newest_first(batches: Iterable[SourceBatch]) -> list[SourceBatch]:
     """Return batches in the order in which they are listed."""
-    return sorted(found, key=lambda batch: (-batch.newest, batch.source))
+    return sorted(batches, key=lambda batch: (-batch.newest, batch.source))
 
 
-def known_batch(found: SourceBatch | None, source: str) -> SourceBatch:
+def known_batch(batch: SourceBatch | None, source: str) -> SourceBatch:
     """Return a batch that there is.
 
     Raises:
         ValueError: if there is none.
     """
-    if found is None:
+    if batch is None:
         raise ValueError(
             f"there is no batch {source!r:.80}: `athena-tuning sources` lists those that are there"
         )
-    return found
+    return batch
 
 
 def without_source(batch: Encoded, source: str) -> Encoded | None:

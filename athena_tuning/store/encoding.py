@@ -170,12 +170,12 @@ def _batches(columns: _Columns) -> list[SourceBatch]:
     if all(source == Source.LIVE for source in distinct):
         return []
     which, times = np.array(list(places)), np.array(list(columns.time), float)
-    found = []
+    values = []
     for number, source in enumerate(distinct):
         own = times[which == number]
         if source != Source.LIVE and len(own):
-            found.append(SourceBatch(source, len(own), float(own.min()), float(own.max())))
-    return found
+            values.append(SourceBatch(source, len(own), float(own.min()), float(own.max())))
+    return values
 
 
 def _shown(errors: Sequence[str | None], places: Wholes, policy: TextPolicy) -> Places:

@@ -252,8 +252,8 @@ class MemoryStore(Store):
     def decisions(self, *, limit: int = 200) -> Records[Decision]:
         """See ``Store``."""
         with self._open():
-            found = list(self._decisions.values())
-        newest_first = sorted(found, key=lambda d: (d.time, d.decision_id), reverse=True)
+            decisions = list(self._decisions.values())
+        newest_first = sorted(decisions, key=lambda d: (d.time, d.decision_id), reverse=True)
         return Records(Decision, newest_first[:limit])
 
     def report_worker(self, status: WorkerStatus) -> None:
@@ -264,8 +264,8 @@ class MemoryStore(Store):
     def workers(self) -> Records[WorkerStatus]:
         """See ``Store``."""
         with self._open():
-            found = list(self._workers.values())
-        last_seen_first = sorted(found, key=lambda status: (-status.last_seen, status.worker_id))
+            workers = list(self._workers.values())
+        last_seen_first = sorted(workers, key=lambda status: (-status.last_seen, status.worker_id))
         return Records(WorkerStatus, last_seen_first)
 
     def annotate(self, annotation: Annotation) -> None:
@@ -276,8 +276,8 @@ class MemoryStore(Store):
     def annotations(self, *, since: float = 0.0) -> list[Annotation]:
         """See ``Store``."""
         with self._open():
-            found = [note for note in self._annotations if note.time >= since]
-        return sorted(found, key=lambda note: note.time)
+            notes = [note for note in self._annotations if note.time >= since]
+        return sorted(notes, key=lambda note: note.time)
 
     def append_feedback(self, given: Sequence[Feedback]) -> None:
         """See ``Store``."""
@@ -287,8 +287,8 @@ class MemoryStore(Store):
     def feedback(self, *, since: float = 0.0) -> list[Feedback]:
         """See ``Store``."""
         with self._open():
-            found = [feedback for feedback in self._feedback.values() if feedback.time >= since]
-        return sorted(found, key=lambda feedback: (feedback.time, feedback.query_id))
+            scores = [feedback for feedback in self._feedback.values() if feedback.time >= since]
+        return sorted(scores, key=lambda feedback: (feedback.time, feedback.query_id))
 
     def post(self, topic: str, key: str, text: str) -> None:
         """See ``Store``."""
@@ -337,8 +337,8 @@ class MemoryStore(Store):
     def events(self, *, since: float = 0.0) -> list[StoreEvent]:
         """See ``Store``."""
         with self._open():
-            found = [event for event in self._events.values() if event.time >= since]
-        return sorted(found, key=lambda event: event.time)
+            events = [event for event in self._events.values() if event.time >= since]
+        return sorted(events, key=lambda event: event.time)
 
     def health(self) -> StoreHealth:
         """See ``Store``."""

@@ -47,8 +47,8 @@ def open_store(
     """
     url = (url or default_store_url()).strip()
     text = TextPolicy(text) if text is not None else text_policy()
-    scheme, found, _ = url.partition("://")
-    if found and scheme == "memory":
+    scheme, separator, _ = url.partition("://")
+    if separator and scheme == "memory":
         from athena_tuning.store.memory_store import MemoryStore
 
         return MemoryStore(text=text, retention=retention, clock=clock or time_module.time)
@@ -58,14 +58,14 @@ def open_store(
         if not create and not path.exists():
             raise StoreError(f"{path}: there is no such file; a manager that is given this store makes it")
         return SqliteStore(path, text=text, retention=retention, clock=clock or time_module.time)
-    if found and scheme in ("postgresql", "postgres"):
+    if separator and scheme in ("postgresql", "postgres"):
         try:
             from athena_tuning.store.postgres import PostgresStore
         except MissingExtra as exc:
             raise StoreError(str(exc)) from exc
 
         return PostgresStore(url, text=text, retention=retention, clock=clock)
-    if found and scheme in (added := plugins(STORES).by_name):
+    if separator and scheme in (added := plugins(STORES).by_name):
         return _opened_by(added[scheme], url, text=text, retention=retention, clock=clock, create=create)
     others = "".join(f", {name}://…" for name in sorted(plugins(STORES).by_name))
     troubles = "".join(f"; {trouble}" for trouble in plugins(STORES).troubles)
@@ -106,5 +106,5 @@ def _shown(url: str) -> str:
     """
     if not set("@?:") & set(url.partition("://")[2] or url):
         return url
-    scheme, found, _ = url.partition("://")
-    return f"{scheme}://…" if found and scheme.isalnum() else "…"
+    scheme, separator, _ = url.partition("://")
+    return f"{scheme}://…" if separator and scheme.isalnum() else "…"

@@ -30,14 +30,14 @@ def page(batches: Sequence[Extent], since: float, limit: int, newest: int | None
     """
     left = sum(batch.records for batch in batches if batch.newest >= since)
     wanted: list[int] = []
-    found = 0
+    count = 0
     for place, batch in enumerate(batches):
-        if found >= limit:
+        if count >= limit:
             return wanted, place
         if batch.newest < since:
             continue
         left -= batch.records
         if newest is None or left < newest:
             wanted.append(place)
-            found += batch.records
+            count += batch.records
     return wanted, len(batches)

@@ -13,8 +13,8 @@ _APART_SECONDS, _FAR_APART_SECONDS = 1.0, 60.0
 
 def pooler(pooled: bool, config_watch: str) -> Finding:
     """Say whether a pooler stands before the server, and how new configs are noticed."""
-    found = "a pooler stands before the server" if pooled else "no pooler stands before the server"
-    return good("pooler", f"{found}; new configs are {config_watch}")
+    answer = "a pooler stands before the server" if pooled else "no pooler stands before the server"
+    return good("pooler", f"{answer}; new configs are {config_watch}")
 
 
 def privileges(schema: str, tables: Sequence[Row]) -> Finding:

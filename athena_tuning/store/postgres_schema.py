@@ -73,14 +73,14 @@ def prepare(connection: psycopg.Connection[Any], schema: str, name: str) -> None
 
 def _version(connection: psycopg.Connection[Any], schema: str, name: str) -> int:
     """Return the version of the tables in a schema; 0 if there are none, -1 if there is no schema."""
-    found = connection.execute(
+    rows = connection.execute(
         "SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = %s", (schema,)
     ).fetchall()
-    if not found:
+    if not rows:
         return -1
     tables = connection.execute(
         "SELECT relname FROM pg_catalog.pg_class WHERE relnamespace = %s AND relkind IN ('r', 'p', 'v', 'm')",
-        found[0],
+        rows[0],
     ).fetchall()
     if not tables:
         return 0

@@ -192,21 +192,21 @@ class Rollups:
 
         The value of rank ``int(q · n)``, as in ``LatencyHistogram.quantiles``.
         """
-        found = np.full((len(self), len(qs)), np.nan)
+        figures = np.full((len(self), len(qs)), np.nan)
         cumulated = np.concatenate([[0], np.cumsum(self.weights)])
         before = cumulated[self.at[:-1]]
         totals = cumulated[self.at[1:]] - before
         some = np.flatnonzero(totals)
         if not len(some):
-            return found
+            return figures
         n = totals[some, None]
         ranks = np.minimum((np.asarray(qs) * n).astype(np.int64), n - 1) + before[some, None]
         entry = np.searchsorted(cumulated[1:], ranks, side="right")
         inside = self.weights[entry]
         share = (ranks - (cumulated[1:][entry] - inside) + 0.5) / inside
         low, high = bucket_bounds(self.buckets[entry])
-        found[some] = low + share * (high - low)
-        return found
+        figures[some] = low + share * (high - low)
+        return figures
 
     def summaries(self, *by: str) -> dict[Key, Summary]:
         """Return what the rows say together, by some of ``KEYS``.

@@ -130,10 +130,10 @@ class SqlStore(SqlConfigs):
         """See ``Store``."""
         spans = spans_of(start, end, level, self._clock(), self._retention)
         chosen = chosen_keys(layer, query_type, config_version, worker_id)
-        found, fresh = sql_rollups.read(self._database, self._unreadable, spans, chosen)
+        folded, fresh = sql_rollups.read(self._database, self._unreadable, spans, chosen)
         if fresh >= _READER_ROLLS_UP:
             self._in_passing(sql_rollups.roll_up, self._database, self._unreadable)
-        return found.of_sources(sources)
+        return folded.of_sources(sources)
 
     def batches(self) -> list[SourceBatch]:
         """See ``Store``."""

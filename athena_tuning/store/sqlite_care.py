@@ -37,10 +37,10 @@ def damage(path: Path, progress: Progress) -> list[str]:
     with in_our_words(str(path)), closing(connect(str(path))) as connection:
         connection.set_progress_handler(_goes_on(progress), _STEPS)
         try:
-            found = SqliteTransaction(connection).execute(f"PRAGMA integrity_check({_DAMAGES})")
+            damages = SqliteTransaction(connection).execute(f"PRAGMA integrity_check({_DAMAGES})")
         except apsw.CorruptError as exc:
             return [str(exc)]
-    return [line for (line,) in found if line != "ok"]
+    return [line for (line,) in damages if line != "ok"]
 
 
 def backup(path: Path, file: Path, progress: Progress) -> None:
@@ -57,8 +57,8 @@ def backup(path: Path, file: Path, progress: Progress) -> None:
     try:
         with in_our_words(str(path)), closing(connect(str(path))) as source:
             _copy(source, part, progress)
-        if found := damage(part, lambda *_: None):
-            raise StoreError(f"{path}: the copy is damaged, as the store is ({found[0]}); repair the store")
+        if damages := damage(part, lambda *_: None):
+            raise StoreError(f"{path}: the copy is damaged, as the store is ({damages[0]}); repair the store")
         os.link(part, file)  # unlike a renaming it never takes the place of another file
     except OSError as exc:
         raise StoreError(f"{file}: the copy could not be written ({exc})") from exc
@@ -195,8 +195,8 @@ def _as_it_is_today(file: Path) -> Iterator[Path]:
         with in_our_words(str(file)), closing(connect(str(file))) as source:
             _check_ours(source, file)
             _copy(source, ready, lambda *_: None)
-        if found := damage(ready, lambda *_: None):
-            raise StoreError(f"{file}: the copy is damaged ({found[0]})")
+        if damages := damage(ready, lambda *_: None):
+            raise StoreError(f"{file}: the copy is damaged ({damages[0]})")
         SqliteStore(ready).close()
         yield ready
     finally:

@@ -178,8 +178,8 @@ class Settling:
             StoreError: if it has not.
         """
         try:
-            found = self._path.stat()
-            looks: object = (found.st_ino, found.st_size, found.st_mtime_ns)
+            status = self._path.stat()
+            looks: object = (status.st_ino, status.st_size, status.st_mtime_ns)
         except FileNotFoundError:
             looks = what
         now = self._monotonic()
@@ -212,10 +212,10 @@ def _number(four: bytes) -> int:
 
 def _inode(path: Path | str) -> tuple[int, int] | None:
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except FileNotFoundError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _beside(path: Path, ending: str) -> Path:

@@ -73,7 +73,7 @@ def mutated(content: bytes, rng: random.Random) -> bytes:
 @cache
 def _samples() -> tuple[tuple[MadeFile, Sample, float], ...]:
     """Return a sample of each file that is built in, and how sure its own recogniser is of it."""
-    found = []
+    surest = []
     for file in made_files():
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, file.name)
@@ -81,8 +81,8 @@ def _samples() -> tuple[tuple[MadeFile, Sample, float], ...]:
             sample = sample_of(path)
         recognised = registry().named(file.format).recognise(sample)
         assert recognised is not None, file.name
-        found.append((file, sample, recognised.confidence))
-    return tuple(found)
+        surest.append((file, sample, recognised.confidence))
+    return tuple(surest)
 
 
 class FormatSuite:
@@ -112,25 +112,25 @@ class FormatSuite:
         for file in self.files:
             if file.truth is None:
                 continue
-            with self._opened(file) as found:
-                assert found.format == self.recogniser.name, (file.name, found.format, found.reason)
-                assert found.reason, file.name
-                assert 0.0 < found.confidence <= 1.0, file.name
+            with self._opened(file) as opened:
+                assert opened.format == self.recogniser.name, (file.name, opened.format, opened.reason)
+                assert opened.reason, file.name
+                assert 0.0 < opened.confidence <= 1.0, file.name
 
     def test_it_takes_no_files_of_others(self) -> None:
         """The files of the other formats that are known stay theirs."""
         for file, sample, confidence in _samples():
             if file.format == self.recogniser.name:
                 continue
-            found = self.recogniser.recognise(sample)
-            assert found is None or found.confidence < confidence, (file.name, found.reason)
+            recognised = self.recogniser.recognise(sample)
+            assert recognised is None or recognised.confidence < confidence, (file.name, recognised.reason)
 
     def test_files_say_what_is_true(self) -> None:
         """Count, percentiles, outcomes, layers and times are those of the truth, and no row is bad."""
         for file in self.files:
             if file.truth is not None:
-                with self._opened(file) as found:
-                    _agrees(file.name, found, file.truth)
+                with self._opened(file) as opened:
+                    _agrees(file.name, opened, file.truth)
 
     def test_what_is_refused_is_refused_in_words(self) -> None:
         """A file that is only known to be refused says what it is, and what would do instead."""
@@ -152,8 +152,8 @@ class FormatSuite:
         for file in self.files:
             if file.truth is None:
                 continue
-            with self._opened(file) as found:
-                once, again = list(found.records()), list(found.records())
+            with self._opened(file) as opened:
+                once, again = list(opened.records()), list(opened.records())
             assert once == again or _texts(once) == _texts(again), file.name
             if file.content.startswith(b"PAR1"):
                 continue  # it is packed inside
@@ -166,8 +166,8 @@ class FormatSuite:
             if file.truth is None:
                 continue
             try:
-                with self._opened(file, file.content[: len(file.content) * 3 // 4]) as found:
-                    count = len(list(found.records()))
+                with self._opened(file, file.content[: len(file.content) * 3 // 4]) as opened:
+                    count = len(list(opened.records()))
             except ValueError:
                 continue  # a file that needs its end, like Parquet
             assert 0 < count <= file.truth.count, (file.name, count)
@@ -179,8 +179,8 @@ class FormatSuite:
             for _ in range(_MUTATIONS):
                 content = mutated(file.content, rng)
                 try:
-                    with self._opened(file, content) as found:
-                        for record in found.records():
+                    with self._opened(file, content) as opened:
+                        for record in opened.records():
                             assert record.latency_ms is None or record.latency_ms >= 0, file.name
                 except ValueError:
                     continue
@@ -196,9 +196,9 @@ class FormatSuite:
             yield Import(path, formats=known)
 
 
-def _agrees(name: str, found: Import, truth: Truth) -> None:
-    records = list(found.records())
-    assert found.report.bad == 0, (name, found.report.problems[:3])
+def _agrees(name: str, opened: Import, truth: Truth) -> None:
+    records = list(opened.records())
+    assert opened.report.bad == 0, (name, opened.report.problems[:3])
     assert len(records) == truth.count, (name, len(records), truth.count)
     took = sorted(m.latency_ms for m in records if m.latency_ms is not None)
     if truth.p50_ms is None or truth.p99_ms is None:

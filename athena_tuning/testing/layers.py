@@ -81,13 +81,13 @@ class LayerSuite:
 
     def test_layer_answers_items_with_id_and_text(self, layer: Layer, question: str) -> None:
         """What is found has an id and a text, and is told apart by its id."""
-        found = [as_mapping(item) for item in search(layer, question)]
-        assert found, f"nothing is found for {question!r}"
-        for item in found:
+        items = [as_mapping(item) for item in search(layer, question)]
+        assert items, f"nothing is found for {question!r}"
+        for item in items:
             assert isinstance(item["id"], str)
             assert item["id"]
             assert isinstance(item["text"], str)
-        ids = [item["id"] for item in found]
+        ids = [item["id"] for item in items]
         assert len(set(ids)) == len(ids), "an id comes twice in one answer"
 
     @pytest.mark.parametrize("k", [1, 2, 50])
@@ -110,7 +110,7 @@ class LayerSuite:
         alone = [as_mapping(item)["id"] for item in search(layer, question)]
         with ThreadPoolExecutor(8) as pool:
             together = list(pool.map(lambda _: search(layer, question), range(32)))
-        assert [[as_mapping(item)["id"] for item in found] for found in together] == [alone] * 32
+        assert [[as_mapping(item)["id"] for item in items] for items in together] == [alone] * 32
 
     def test_layer_keeps_its_own_when_a_caller_changes_an_answer(self, layer: Layer, question: str) -> None:
         """An answer belongs to who asked."""

@@ -62,12 +62,12 @@ class TablesOfStore:
         of_type = replace(whole, scope="meta", in_force=None)
         store.publish([replace(whole, scope="temporal")])
         store.publish([whole, of_type])
-        found = open_it().proposals()
-        assert list(found) == ["all", "meta"]
-        assert found["meta"] == of_type
-        assert found["all"].by_strategy == strategies
-        assert found["all"].in_force is not None
-        assert math.isnan(found["all"].in_force.per_second), "no number: it is unknown"
+        proposals = open_it().proposals()
+        assert list(proposals) == ["all", "meta"]
+        assert proposals["meta"] == of_type
+        assert proposals["all"].by_strategy == strategies
+        assert proposals["all"].in_force is not None
+        assert math.isnan(proposals["all"].in_force.per_second), "no number: it is unknown"
         store.post("proposals", "leader", "{ damaged")
         assert store.proposals() == {}
 

@@ -73,13 +73,13 @@ def test_a_name_cannot_leave_its_folder() -> None:
 
 def test_an_operator_imports_a_file_once_and_sees_it_marked(service: TuningService) -> None:
     upload = Upload("log.csv", table(40, bad=2))
-    came = import_upload(service, OPERATOR, upload, preview(upload).found)
+    came = import_upload(service, OPERATOR, upload, preview(upload).opened)
     assert (came.report.records, came.report.bad, came.earlier) == (40, 2, None)
     alone = frozenset({f"imported:{came.batch}"})
     view = View(service.now - 3600, service.now + 5, sources=alone)
     assert window_reads.sources(service.window, view) == {"imported": 40}
     assert window_reads.summary(service.window, view).cache_known == 0
-    again = import_upload(service, OPERATOR, upload, preview(upload).found)
+    again = import_upload(service, OPERATOR, upload, preview(upload).opened)
     assert again.earlier is not None
     assert window_reads.summary(service.window, view).count == 40
     assert "40 queries imported from log.csv" in [note.text for note in service.store.annotations()]
@@ -90,15 +90,15 @@ def test_a_file_with_a_bad_row_or_too_many_rows_leaves_nothing_behind(
 ) -> None:
     bad, long = Upload("log.csv", table(9, bad=1)), Upload("log.csv", table(9000))
     with pytest.raises(ImportRefused):
-        import_upload(service, OPERATOR, bad, preview(bad, UploadReading(whole=True)).found)
+        import_upload(service, OPERATOR, bad, preview(bad, UploadReading(whole=True)).opened)
     monkeypatch.setattr(upload_file, "MOST_ROWS", 3000)
     with pytest.raises(ValueError, match="more than 3,000 rows"):
-        import_upload(service, OPERATOR, long, preview(long).found)
+        import_upload(service, OPERATOR, long, preview(long).opened)
     assert not service.store.tail_metrics().records
 
 
 def test_a_viewer_imports_nothing(service: TuningService) -> None:
     upload = Upload("log.csv", table(9))
     with pytest.raises(NotAllowed):
-        import_upload(service, VIEWER, upload, preview(upload).found)
+        import_upload(service, VIEWER, upload, preview(upload).opened)
     assert not service.store.tail_metrics().records

@@ -94,10 +94,10 @@ def comments(text: str, suffix: str) -> Iterator[tuple[str, str]]:
         [('int add(int a, int b)', 'Adds two numbers.')]
     """
     for pattern in COMMENTS[suffix]:
-        for found in pattern.finditer(text):
-            following = found[2].strip().splitlines()
+        for match in pattern.finditer(text):
+            following = match[2].strip().splitlines()
             named = following[-1].strip().rstrip("{ ;") if following else ""
-            yield named[:200] or "file", plain(found[1])
+            yield named[:200] or "file", plain(match[1])
 
 
 def python_imports(tree: ast.Module, path: str, paths: Collection[str]) -> Iterator[str]:
@@ -122,17 +122,17 @@ def python_imports(tree: ast.Module, path: str, paths: Collection[str]) -> Itera
 def other_imports(text: str, suffix: str, path: str, paths: Collection[str]) -> Iterator[str]:
     """Give what a file in another language imports."""
     if suffix in _SCRIPTS:
-        for found in _QUOTED.finditer(text):
-            yield _near(found[1], path, paths) if found[1].startswith(".") else found[1]
+        for match in _QUOTED.finditer(text):
+            yield _near(match[1], path, paths) if match[1].startswith(".") else match[1]
     elif suffix == ".go":
         for block in _GO_BLOCK.finditer(text):
             yield from re.findall(r'"([^"\n]+)"', block[1] or block[2] or "")
     elif suffix in (".c", ".h", ".cc", ".cpp", ".hpp"):
-        for found in _INCLUDE.finditer(text):
-            yield _near(found[1], path, paths)
+        for match in _INCLUDE.finditer(text):
+            yield _near(match[1], path, paths)
     else:
-        for found in _DOTTED.finditer(text):
-            yield found[1].rstrip(":.\\")
+        for match in _DOTTED.finditer(text):
+            yield match[1].rstrip(":.\\")
 
 
 def _parsed(text: str) -> ast.Module | None:
@@ -150,10 +150,10 @@ def _python_path(module: str, paths: Collection[str]) -> str | None:
 
 
 def _python_module(module: str, paths: Collection[str]) -> Iterator[str]:
-    found = _python_path(module, paths)
+    match = _python_path(module, paths)
     package = module.split(".", maxsplit=1)[0]
-    if found is not None:
-        yield found
+    if match is not None:
+        yield match
     elif package and package not in sys.stdlib_module_names:
         yield package
 

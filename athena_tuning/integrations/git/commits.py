@@ -48,10 +48,10 @@ def pairs(commit: Commit) -> Counter[Pair]:
         [('a', 'a'), ('a', 'b'), ('b', 'b')]
     """
     paths = sorted(set(commit.paths))
-    found: Counter[Pair] = Counter((path, path) for path in paths)
+    counted: Counter[Pair] = Counter((path, path) for path in paths)
     if len(paths) <= MOST_PATHS:
-        found.update(combinations(paths, 2))
-    return found
+        counted.update(combinations(paths, 2))
+    return counted
 
 
 def companions(scope: str, together: Mapping[Pair, tuple[int, int]]) -> list[Item]:

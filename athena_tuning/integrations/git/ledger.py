@@ -92,10 +92,10 @@ class Ledger:
         """
         rows = [(self.scope, *pair, commits) for pair, commits in touched.items()]
         with self._file.write() as db:
-            found = db.execute(
+            cursor = db.execute(
                 "SELECT path, head, boundary FROM git_repository WHERE scope = ?", (self.scope,)
             )
-            row = found.fetchone()
+            row = cursor.fetchone()
             if (Read(*row) if row else None) != before:
                 raise GitError(f"{self.scope} was read by somebody else at the same time: run it again")
             if anew:

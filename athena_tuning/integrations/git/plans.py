@@ -32,9 +32,9 @@ def marks(text: str, begins: re.Pattern[str] = _COMMENT) -> Iterator[tuple[int, 
     for at, line in enumerate(lines):
         if "TODO" not in line and "FIXME" not in line and "XXX" not in line and "HACK" not in line:
             continue
-        if (found := begins.search(line[:2000])) is None:
+        if (match := begins.search(line[:2000])) is None:
             continue
-        words = [found[3].strip().removesuffix("*/").removesuffix("-->").strip()]
+        words = [match[3].strip().removesuffix("*/").removesuffix("-->").strip()]
         for following in lines[at + 1 : at + _MOST_LINES]:
             more = _GOES_ON.match(following)
             if more is None or begins.search(following[:2000]):
@@ -42,4 +42,4 @@ def marks(text: str, begins: re.Pattern[str] = _COMMENT) -> Iterator[tuple[int, 
             words.append(more[1].strip())
         said = " ".join(filter(None, words))
         if said:
-            yield at + 1, found[1], found[2] or "", said
+            yield at + 1, match[1], match[2] or "", said

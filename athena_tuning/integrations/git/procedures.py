@@ -67,19 +67,19 @@ def targets(text: str) -> Iterator[tuple[str, str]]:
         if line.startswith(("\t", "    ")) and target:
             lines.append(line.strip())
             continue
-        found = _TARGET.match(line)
-        if found or not line.strip():
+        match = _TARGET.match(line)
+        if match or not line.strip():
             if target:
                 yield target, "\n".join(filter(None, lines))
             target, lines = "", []
-        if found:
-            target, lines = found[1], [*comment, (found[2] or "").strip()]
+        if match:
+            target, lines = match[1], [*comment, (match[2] or "").strip()]
         comment = [*comment, line.strip("# ")] if line.startswith("#") else []
 
 
-def _commands(writer: FileWriter, found: Any, how: str) -> None:
-    if isinstance(found, dict):
-        for name, command in found.items():
+def _commands(writer: FileWriter, commands: Any, how: str) -> None:
+    if isinstance(commands, dict):
+        for name, command in commands.items():
             writer.add("procedural", "command", f"{writer.path}: {how}{name} runs {command}", (str(name),))
 
 

@@ -15,10 +15,10 @@ _SURE = 0.1
 def _recognise(sample: Sample) -> Recognition | None:
     if not sample.rows:
         return None
-    found = guess(sample.columns, [flat(row) for row in sample.rows], sample.units)
-    mapping = replace(found.mapping, trace_id=None, span_id=None, parent_id=None)
-    reading = TableReading(mapping, questions=found.questions, doubts=found.doubts)
-    return Recognition(_SURE, "by the names and values of its columns", reading, found.notes)
+    guessed = guess(sample.columns, [flat(row) for row in sample.rows], sample.units)
+    mapping = replace(guessed.mapping, trace_id=None, span_id=None, parent_id=None)
+    reading = TableReading(mapping, questions=guessed.questions, doubts=guessed.doubts)
+    return Recognition(_SURE, "by the names and values of its columns", reading, guessed.notes)
 
 
 RECOGNISERS = (Recogniser(BY_COLUMNS, "Any table, by the names of its columns", _recognise),)

@@ -72,8 +72,8 @@ def _recognise_text(sample: Sample) -> Recognition | None:
 
 
 def _row(line: str) -> Row | None:
-    found = _LINE.match(line)
-    return None if found is None else {**found.groupdict(), "response_code": found["code"]}
+    match = _LINE.match(line)
+    return None if match is None else {**match.groupdict(), "response_code": match["code"]}
 
 
 def _selected(row: Row) -> Row:

@@ -138,11 +138,11 @@ def _trace(row: Row, keep: Container[str]) -> Span:
 
 def _attributes(row: Row) -> Iterator[tuple[str, Any]]:
     yield "input.value", row.get("input")
-    found = row.get("output")
-    if isinstance(found, Mapping):
-        found = found.get("documents")
-    if isinstance(found, list) and row.get("type") == "RETRIEVER":
-        yield DOCUMENT_ATTRIBUTES[0], found
+    documents = row.get("output")
+    if isinstance(documents, Mapping):
+        documents = documents.get("documents")
+    if isinstance(documents, list) and row.get("type") == "RETRIEVER":
+        yield DOCUMENT_ATTRIBUTES[0], documents
     if isinstance(metadata := row.get("metadata"), Mapping):
         yield from flat(metadata).items()
 

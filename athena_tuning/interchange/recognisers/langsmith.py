@@ -61,9 +61,9 @@ def _attributes(run: Row) -> Iterator[tuple[str, Any]]:
     yield "input.value", run.get("inputs")
     outputs = _loaded(run.get("outputs"))
     if isinstance(outputs, Mapping):
-        found = outputs.get("documents", outputs.get("output"))
-        if isinstance(found, list):
-            yield DOCUMENT_ATTRIBUTES[0], found
+        documents = outputs.get("documents", outputs.get("output"))
+        if isinstance(documents, list):
+            yield DOCUMENT_ATTRIBUTES[0], documents
     extra = _loaded(run.get("extra"))
     if isinstance(extra, Mapping) and isinstance(extra.get("metadata"), Mapping):
         yield from flat(extra["metadata"]).items()

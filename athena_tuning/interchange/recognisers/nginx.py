@@ -81,13 +81,13 @@ def _recognise_combined(sample: Sample) -> Recognition | None:
 
 
 def _row(line: str) -> Row | None:
-    found = _LINE.match(line.rstrip("\r\n"))
-    if found is None:
+    match = _LINE.match(line.rstrip("\r\n"))
+    if match is None:
         return None
-    row: dict[str, Any] = {name: found[name] for name in ("host", "time", "request", "status", "size")}
-    method, _, path = found["request"].partition(" ")
+    row: dict[str, Any] = {name: match[name] for name in ("host", "time", "request", "status", "size")}
+    method, _, path = match["request"].partition(" ")
     row["method"], row["request"] = method, path.rpartition(" ")[0] or path
-    if (took := _time_in(found["rest"])) is not None:
+    if (took := _time_in(match["rest"])) is not None:
         row["latency"] = took
     return row
 

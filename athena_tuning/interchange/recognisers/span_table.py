@@ -12,13 +12,16 @@ _SURE = 0.6
 def _recognise(sample: Sample) -> Recognition | None:
     if not sample.rows:
         return None
-    found = guess(sample.columns, [flat(row) for row in sample.rows], sample.units)
-    mapping = found.mapping
+    guessed = guess(sample.columns, [flat(row) for row in sample.rows], sample.units)
+    mapping = guessed.mapping
     if not mapping.is_spans:
         return None
     reason = f"ids of spans in {mapping.trace_id!r}, {mapping.span_id!r} and {mapping.parent_id!r}"
     return Recognition(
-        _SURE, reason, TableReading(mapping, questions=found.questions, doubts=found.doubts), found.notes
+        _SURE,
+        reason,
+        TableReading(mapping, questions=guessed.questions, doubts=guessed.doubts),
+        guessed.notes,
     )
 
 

@@ -18,21 +18,21 @@ def _recognise(sample: Sample) -> Recognition | None:
     if sample.share(_is_line) < 0.9:
         return None
     timed = [flat(row) for row in sample.rows]
-    found = guess(sample.columns, timed, sample.units)
-    if found.mapping.latency is None:
+    guessed = guess(sample.columns, timed, sample.units)
+    if guessed.mapping.latency is None:
         return None
     mapping = replace(
-        found.mapping, start=None, end="timestamp", query_type="event", time_unit=found.mapping.time_unit
+        guessed.mapping, start=None, end="timestamp", query_type="event", time_unit=guessed.mapping.time_unit
     )
-    took = getter(found.mapping.latency)
+    took = getter(guessed.mapping.latency)
     reading = TableReading(
         mapping,
         lambda row: row if took(row) not in (None, "") else None,
-        questions=found.questions,
-        doubts=found.doubts,
+        questions=guessed.questions,
+        doubts=guessed.doubts,
     )
     notes = (
-        *found.notes,
+        *guessed.notes,
         "lines without a duration are passed over; a line is written when what it tells ended",
     )
     return Recognition(

@@ -25,7 +25,7 @@ def say(rng: Random, template: str, /, **facts: object) -> str:
     """
     text = template
     while _CHOICE.search(text):
-        text = _CHOICE.sub(lambda found: rng.choice(found[1].split("|")), text)
+        text = _CHOICE.sub(lambda choice: rng.choice(choice[1].split("|")), text)
     return " ".join(text.format(**facts).split())
 
 
@@ -36,7 +36,7 @@ def sentences(text: str) -> str:
         >>> sentences("restarted it. tracker is back. all good.")
         'Restarted it. tracker is back. All good.'
     """
-    return _OPENING.sub(lambda found: found[1] + _opened(found[2]), text)
+    return _OPENING.sub(lambda choice: choice[1] + _opened(choice[2]), text)
 
 
 def _opened(word: str) -> str:

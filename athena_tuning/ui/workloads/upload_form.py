@@ -88,7 +88,7 @@ def _reading() -> upload_file.UploadReading:
 
 
 def _shown(page: PageContext, upload: upload_file.Upload, preview: upload_file.UploadPreview) -> None:
-    found = preview.found
+    found = preview.opened
     chips(
         [
             Chip(found.title, "read as", "accent", found.reason),
@@ -273,7 +273,7 @@ def _import(
 ) -> None:
     state = st.session_state
     keep = bool(state.get("upload-times"))
-    found = preview.found
+    found = preview.opened
     stored = upload_file.import_upload(
         page.service, page.actor, upload, found, keep_times=keep, confirmed=confirmed
     )
