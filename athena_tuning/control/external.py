@@ -12,7 +12,7 @@ from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
 from athena_tuning.control.used_results import note_used
 from athena_tuning.control.worker import Worker
 from athena_tuning.model import ConfigSet, Mode, QueryMetrics, TuningConfig, TuningStrategy
-from athena_tuning.profiling import Found, PerformanceProfiler
+from athena_tuning.profiling import FoundItems, PerformanceProfiler
 from athena_tuning.profiling.measure import MeasuredQuery
 from athena_tuning.store import Store, open_store
 
@@ -27,7 +27,7 @@ class _Listening:
 
     listener: Listener
     query_type: str | None
-    told: TuningConfig
+    config_told: TuningConfig
 
 
 class Control(Worker):
@@ -142,16 +142,16 @@ class Control(Worker):
     def _obey(self, configs: ConfigSet) -> None:
         self.measure.configs = configs
 
-    def _note_used(self, query: QueryMetrics | MeasuredQuery, found: Found | None) -> None:
+    def _note_used(self, query: QueryMetrics | MeasuredQuery, found: FoundItems | None) -> None:
         if isinstance(query, MeasuredQuery) and query.uses is not None:
             note_used(self.tuner.contributions, query, self.current_config(query.query_type))
 
     def _tell(self) -> None:
         for listening in list(self._listeners):
             config = self.current_config(listening.query_type)
-            if config == listening.told:
+            if config == listening.config_told:
                 continue
-            listening.told = config
+            listening.config_told = config
             try:
                 listening.listener(config)
             except Exception:

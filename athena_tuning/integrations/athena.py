@@ -10,7 +10,7 @@ from typing import Any
 
 from athena_tuning.control import Control
 from athena_tuning.model import LayerTask, Mode, QueryMetrics, TuningConfig, TuningStrategy
-from athena_tuning.profiling import Found, PerformanceProfiler
+from athena_tuning.profiling import FoundItems, PerformanceProfiler
 from athena_tuning.profiling.measure import MeasuredQuery
 from athena_tuning.recall import ExecutionResult, ParallelLayerExecutor, QueryTask
 from athena_tuning.store import Store
@@ -177,7 +177,7 @@ class AdoptedProfiler(PerformanceProfiler):
         self._executor = executor
         super().__init__()
 
-    def record_query(self, metrics: Any, found: Found | None = None) -> None:
+    def record_query(self, metrics: Any, found: FoundItems | None = None) -> None:
         """Take a record of Athena's, or of ours. Never raises and never waits."""
         if not isinstance(metrics, (QueryMetrics, MeasuredQuery)):
             metrics = _record(metrics, self._executor.take_results())

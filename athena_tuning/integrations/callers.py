@@ -11,7 +11,7 @@ with needs_extra("otel", "OpenTelemetry"):
     from opentelemetry.trace import SpanContext, get_current_span
 
 from athena_tuning.model import QueryMetrics
-from athena_tuning.profiling import Found, PerformanceProfiler
+from athena_tuning.profiling import FoundItems, PerformanceProfiler
 from athena_tuning.profiling.measure import MeasuredQuery
 
 
@@ -24,7 +24,7 @@ class Caller(NamedTuple):
     """
 
     span: SpanContext | None
-    found: Found | None
+    found: FoundItems | None
 
     @property
     def wants_spans(self) -> bool:
@@ -58,7 +58,7 @@ class Callers:
         """Note no more; what is noted can still be taken."""
         self._profiler.remove_listener(self._note)
 
-    def _note(self, metrics: QueryMetrics | MeasuredQuery, found: Found | None) -> None:
+    def _note(self, metrics: QueryMetrics | MeasuredQuery, found: FoundItems | None) -> None:
         span = get_current_span().get_span_context()
         if not span.is_valid and found is None:
             return

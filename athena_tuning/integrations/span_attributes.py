@@ -22,7 +22,7 @@ from athena_tuning.interchange.spans import (
     TYPE_ATTRIBUTE,
 )
 from athena_tuning.model import LayerTask, QueryMetrics
-from athena_tuning.profiling import Found
+from athena_tuning.profiling import FoundItems
 
 MOST_DOCUMENTS = 20
 """Documents that a span tells of; ``athena.result_count`` says how many there were."""
@@ -37,7 +37,7 @@ _FLAT, _PACKED, _ = DOCUMENT_ATTRIBUTES
 _QUESTIONS = (*TEXT_ATTRIBUTES[:2], "input.value")
 
 
-def recall_attributes(m: QueryMetrics, found: Found | None, *, texts: bool) -> dict[str, Value]:
+def recall_attributes(m: QueryMetrics, found: FoundItems | None, *, texts: bool) -> dict[str, Value]:
     """Return the attributes of a recall's span.
 
     Args:
@@ -62,7 +62,7 @@ def recall_attributes(m: QueryMetrics, found: Found | None, *, texts: bool) -> d
 
 
 def layer_attributes(
-    m: QueryMetrics, task: LayerTask, found: Found | None, *, texts: bool
+    m: QueryMetrics, task: LayerTask, found: FoundItems | None, *, texts: bool
 ) -> dict[str, Value]:
     """Return the attributes of a layer's span; for the arguments see ``recall_attributes``."""
     items = () if found is None else found(task.layer)[: task.result_count]

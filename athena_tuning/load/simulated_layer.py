@@ -9,7 +9,7 @@ from random import Random
 from typing import Protocol
 
 from athena_tuning.recall.items import LayerQuery
-from athena_tuning.recall.layers.base import Found
+from athena_tuning.recall.layers.base import SearchResult
 
 
 class LocalLayer(Protocol):
@@ -19,7 +19,7 @@ class LocalLayer(Protocol):
     def name(self) -> str:
         """Unique among a manager's layers."""
 
-    def search(self, query: LayerQuery, k: int, deadline: float) -> Found:
+    def search(self, query: LayerQuery, k: int, deadline: float) -> SearchResult:
         """Return what fits best."""
 
 
@@ -71,7 +71,7 @@ class RemoteLayer:
         self._drawing = threading.Lock()
         self._monotonic, self._sleep = monotonic, sleep
 
-    def search(self, query: LayerQuery, k: int, deadline: float) -> Found:
+    def search(self, query: LayerQuery, k: int, deadline: float) -> SearchResult:
         """Wait, then search.
 
         Raises:

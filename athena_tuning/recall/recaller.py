@@ -15,7 +15,7 @@ from athena_tuning.control.breaker import Admission
 from athena_tuning.control.layer_health import HealthMonitor
 from athena_tuning.model import ConfigSet, QueryMetrics
 from athena_tuning.model.source import current_source
-from athena_tuning.profiling import Found, PerformanceProfiler
+from athena_tuning.profiling import FoundItems, PerformanceProfiler
 from athena_tuning.recall import result
 from athena_tuning.recall.attempt import current_attempt
 from athena_tuning.recall.cache import AnswerCache
@@ -405,13 +405,13 @@ class Recaller:
         self._record(plan, result.metrics(plan, answer, latency_ms, memory_mb, shared=shared), answer.found)
         return result.response(plan, answer, latency_ms, shared=shared)
 
-    def _record(self, plan: RecallPlan, metrics: QueryMetrics, found: Found | None = None) -> None:
+    def _record(self, plan: RecallPlan, metrics: QueryMetrics, found: FoundItems | None = None) -> None:
         if plan.attempt is None:
             self._record_now(metrics, found)
         else:
             plan.attempt.hold(lambda: self._record_now(metrics, found))
 
-    def _record_now(self, metrics: QueryMetrics, found: Found | None) -> None:
+    def _record_now(self, metrics: QueryMetrics, found: FoundItems | None) -> None:
         self._profiler.record_query(metrics, found)
         with self._counting:
             self.count += 1

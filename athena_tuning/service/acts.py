@@ -16,7 +16,7 @@ from athena_tuning.load.spec import LoadSpec
 from athena_tuning.model import LAYERS, Mode, TuningConfig
 from athena_tuning.recall import MemoryManager
 from athena_tuning.recall.items import LayerQuery
-from athena_tuning.recall.layers.base import Found
+from athena_tuning.recall.layers.base import SearchResult
 from athena_tuning.service.embedded import Embedded
 from athena_tuning.service.store_follower import Tail
 from athena_tuning.service.tuning_service import TuningService
@@ -142,7 +142,7 @@ class ActLayer:
         self._backend = backend
         self._ill = act.ill if act.ill and act.ill[0] == name else None
 
-    def search(self, query: LayerQuery, k: int, deadline: float) -> Found:
+    def search(self, query: LayerQuery, k: int, deadline: float) -> SearchResult:
         """Wait, then find one thing.
 
         Raises:

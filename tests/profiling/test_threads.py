@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from athena_tuning.model import LayerTask, QueryMetrics
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.profiling.profiler import _SLACK
+from athena_tuning.profiling.recording import _SLACK
 from tests.support.examples import examples
 
 NOW = 1_750_000_000.0
@@ -101,7 +101,7 @@ def test_memory_stays_bounded_without_a_reader(recall, clock):
 
 def test_memory_stays_bounded_while_a_fold_runs(recall, clock, monkeypatch):
     """Records that come while a fold holds the lock wait; the fold sheds what the window cannot hold."""
-    from athena_tuning.profiling import profiler as module
+    from athena_tuning.profiling import recording as module
 
     profiler = PerformanceProfiler(max_metrics=1_000, clock=clock)
     record, folded, longest = recall(), [0], [0]

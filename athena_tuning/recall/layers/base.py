@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from athena_tuning.recall.items import Item, LayerQuery
 
-Found = Sequence[Item | Mapping[str, Any] | object]
+SearchResult = Sequence[Item | Mapping[str, Any] | object]
 """What a search gives, a list, best first: items, or mappings or objects with at least ``id`` (of any type,
 handed on as text) and ``text``, ``content`` or ``page_content``."""
 
@@ -62,7 +62,7 @@ class Layer(Protocol):
     def name(self) -> str:
         """Unique among a manager's layers."""
 
-    def search(self, query: LayerQuery, k: int, deadline: float) -> Found | Awaitable[Found]:
+    def search(self, query: LayerQuery, k: int, deadline: float) -> SearchResult | Awaitable[SearchResult]:
         """Return what fits best. May be a coroutine function.
 
         Args:
