@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from athena_tuning.model import LayerTask, QueryMetrics
-from athena_tuning.recall.execution.task import ExecutionResult
+from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
+from athena_tuning.model.metrics import SECOND_CALL
+from athena_tuning.recall.execution.task import ExecutionResult, SecondCall
 from athena_tuning.recall.fusion import fuse
 from athena_tuning.recall.plan import RecallPlan, candidates
 from athena_tuning.recall.routing import own_layer
@@ -107,9 +108,11 @@ def combine(
                     result.elapsed_ms,
                     result.in_flight,
                     result.outcome,
-                    count,
+                    0 if result.second is not None and result.second.won else count,
                 )
             )
+            if result.second is not None:
+                tasks.append(_second_call(layer, result.second, count))
     for layer in plan.route.explored & errors.keys():
         del errors[layer]  # the recall did not need it
     by_layer = {layer: snapshots[layer] for layer in plan.layer_names if layer in snapshots}
@@ -131,6 +134,18 @@ def combine(
         {layer: age for layer, (_, age) in stale.items()},
         not results,
         shown,
+    )
+
+
+def _second_call(layer: str, of: SecondCall, count: int) -> LayerTask:
+    return LayerTask(
+        layer + SECOND_CALL,
+        of.offset_ms,
+        0.0,
+        of.elapsed_ms,
+        of.in_flight,
+        TaskOutcome.OK,
+        count if of.won else 0,
     )
 
 

@@ -25,6 +25,8 @@ LABELS = {
     "rank_constant": "rank constant of the fused list",
     "overload_after_seconds": "overload after",
     "overload_wait_seconds": "longest wait in an overload",
+    "hedged_layers": "layers called again when slow",
+    "hedging_quantile": "quantile from which a call is slow",
     "concurrency_bounds": "limits that tuning may set",
     "timeout_bounds": "timeouts that tuning may set",
 }

@@ -14,15 +14,21 @@ from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import Any
 
+from athena_tuning.hedging import has_room
 from athena_tuning.model import TaskOutcome
 from athena_tuning.recall.execution.admission import Ticket
 from athena_tuning.recall.execution.carrier import Carrier
 from athena_tuning.recall.execution.event_loop import LoopBlock
 from athena_tuning.recall.execution.layer_run import LayerRun, current_run
+from athena_tuning.recall.execution.second_calls import SecondCalls
 from athena_tuning.recall.execution.slots import Slots
-from athena_tuning.recall.execution.task import ExecutionResult, QueryTask
+from athena_tuning.recall.execution.task import ExecutionResult, QueryTask, SecondCall
 
 __all__ = ["ExecutionResult", "FanOut", "QueryTask"]
+
+
+_NO_RUN: LayerRun | None = None
+_NO_CALL: SecondCall | None = None
 
 
 class FanOut:
@@ -46,6 +52,11 @@ class FanOut:
         loop: the caller's event loop, for tasks that run there; None: it has none.
         purpose: what the recall is for; for those who ask within which recall they run.
         ticket: the recall's admission; None: it waits as long as its patience lasts.
+        second_calls: what may be spent on calling slow layers a second time. A recall within a recall has one
+            slot, and no second calls.
+
+    Attributes:
+        may_call_twice: whether layers of it may be called a second time.
     """
 
     def __init__(
@@ -60,9 +71,10 @@ class FanOut:
         local: int,
         wake: Callable[[], None],
         clock: Callable[[], float],
-        loop: asyncio.AbstractEventLoop | None = None,
-        purpose: object = None,
-        ticket: Ticket | None = None,
+        loop: asyncio.AbstractEventLoop | None,
+        purpose: object,
+        ticket: Ticket | None,
+        second_calls: SecondCalls,
     ) -> None:
         self._ticket = ticket
         self.slots = slots
@@ -82,8 +94,12 @@ class FanOut:
         self.closed_at: float | None = None
         self.orphaned = False
         self.runs: list[LayerRun] = []
+        self._second_calls = second_calls
+        self.may_call_twice = False
         for task in tasks:
             mine = local > 0 and task.keeps_deadline
+            if task.second_after is not None and self.parent is None:
+                mine, self.may_call_twice = False, True
             local -= mine
             self.runs.append(LayerRun(self, task, mine))
         self._width = width
@@ -108,6 +124,12 @@ class FanOut:
     def results(self) -> list[ExecutionResult]:
         """The results, in the order of the tasks; complete once ``done``."""
         return [run.result for run in self.runs if run.result is not None]
+
+    @property
+    def results_of_hedged(self) -> list[ExecutionResult]:
+        """The results of layers that may be called a second time."""
+        hedged = (run for run in self.runs if run.task.second_after is not None)
+        return [run.result for run in hedged if run.result is not None]
 
     def _launch_next(self) -> None:
         with self._lock:
@@ -134,6 +156,8 @@ class FanOut:
         with self._lock:
             if run.result is not None or run.started is not None:
                 return False
+            if run.first is not None and run.first.result is not None:
+                return False
             if not run.local:
                 run.thread = threading.current_thread()
             run.started = self.clock()
@@ -154,7 +178,14 @@ class FanOut:
         if outcome is TaskOutcome.OK and run.started is not None and ended > run.deadline:
             value, outcome = None, TaskOutcome.TIMEOUT
             error, of_layer, at_deadline = self._overdue(run)
+        answered, loser, second = run, _NO_RUN, _NO_CALL
         with self._lock:
+            if run.first is not None or run.second is not None:
+                run = run.first or run
+                loser = run.second if answered is run else run
+                if run.result is not None or not _counts(answered, loser, outcome):
+                    return False
+                second = self._second_call(run, answered, ended, outcome)
             if run.result is not None:
                 return False
             asked = self._start if run.asked is None else run.asked
@@ -171,9 +202,12 @@ class FanOut:
                 outcome,
                 of_layer,
                 at_deadline,
+                second,
             )
             self._unsettled -= 1
             last = self._unsettled == 0
+        if loser is not None:
+            self._end_loser(loser)
         if last:
             self.wake()
         elif self._pending:
@@ -204,6 +238,8 @@ class FanOut:
             if due <= now:
                 self._give_up(run, now)
             else:
+                if self.may_call_twice and run.task.second_after is not None:
+                    soonest = min(soonest, self._call_again(run, now, run.task.second_after))
                 soonest = min(soonest, due if run.started else min(due, now + self.timeout_of(run)))
         return soonest - now
 
@@ -253,6 +289,44 @@ class FanOut:
         elif run.asked is not None:
             self.slots.drop(run)
 
+    def _call_again(self, run: LayerRun, now: float, after: float) -> float:
+        """Call a slow layer a second time if it is time and there is room; return when to look again."""
+        if run.second is not None:
+            return math.inf
+        if run.started is None or now < run.started + after:
+            return (now if run.started is None else run.started) + after
+        limit, calls = self.slots.limit, self._second_calls
+        second = LayerRun(self, run.task, local=False)
+        second.asked, second.first, second.limit = now, run, limit
+        with self._lock:
+            if run.result is not None:
+                return math.inf
+            run.second = second
+        if not limit.acquire_idle(second, lambda *slots: has_room(*slots) and calls.take()):
+            with self._lock:
+                run.second = None
+            return now + after
+        return math.inf
+
+    def _second_call(
+        self, run: LayerRun, answered: LayerRun, ended: float, outcome: TaskOutcome
+    ) -> SecondCall | None:
+        """Note that a second call is over, by whichever answer; None if it never began. The lock is held."""
+        second = run.second
+        if second is None or second.started is None:
+            return None
+        won = answered is second and outcome is TaskOutcome.OK
+        return SecondCall(
+            won, (second.started - self._start) * 1000, (ended - second.started) * 1000, second.granted_at
+        )
+
+    def _end_loser(self, loser: LayerRun) -> None:
+        """Cancel the slower call of a layer; a function goes on, and holds its slot until it ends."""
+        if loser.started is not None:
+            self.carrier.cancel(loser)
+        elif loser.first is not None:
+            self.slots.drop(loser)
+
     def _overdue(self, run: LayerRun) -> tuple[str, bool, bool]:
         """Return why a run is given up, whether that tells of its layer, and whether the whole was over."""
         block = self.carrier.block(run)
@@ -268,6 +342,15 @@ class FanOut:
         if run.deadline == self.deadline:
             return "not ready by the recall's deadline", True, True
         return f"timed out after {self.timeout_of(run):g} s", True, False
+
+
+def _counts(answered: LayerRun, other: LayerRun | None, outcome: TaskOutcome) -> bool:
+    """Whether an end of one of two calls settles both: not a failure while the other may still answer."""
+    if other is None or outcome is TaskOutcome.OK:
+        return True
+    if answered.first is not None and outcome is TaskOutcome.TIMEOUT:
+        return False
+    return outcome is TaskOutcome.TIMEOUT or other.over or other.started is None
 
 
 def _blocks(block: LoopBlock) -> str:

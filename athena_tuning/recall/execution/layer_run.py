@@ -104,12 +104,15 @@ class LayerRun:
         loop: the event loop that it is on or waits for, if it has become a coroutine.
         limit: where it has its slot from.
         nested: slots for the recalls that the layer itself makes: one, its own.
+        first: of a second call, the run that it is to be faster than.
+        second: the second call, once there is one.
     """
 
     __slots__ = (
         "_variables",
         "asked",
         "fan",
+        "first",
         "granted_at",
         "handle",
         "limit",
@@ -119,6 +122,7 @@ class LayerRun:
         "over",
         "result",
         "resumed",
+        "second",
         "started",
         "task",
         "thread",
@@ -139,6 +143,8 @@ class LayerRun:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.limit: SharedLimit | None = None
         self.nested: SharedLimit | None = None
+        self.first: LayerRun | None = None
+        self.second: LayerRun | None = None
         self._variables: Context | None = None
 
     @property
@@ -156,6 +162,8 @@ class LayerRun:
     @property
     def deadline(self) -> float:
         """Monotonic seconds at which a started run is to be over."""
+        if self.first is not None:
+            return self.first.deadline
         assert self.started is not None  # noqa: S101
         own = self.started + self.fan.timeout_of(self)
         return own if self.fan.deadline is None else min(own, self.fan.deadline)

@@ -36,12 +36,13 @@ BOUNDS = (
     ("longest, s", "longest", "timeout_bounds", 1, BOUNDS_HELP),
 )
 
-_SHARED = ("limit", "overload", "patience")
+_SHARED = ("limit", "overload", "patience", "quantile")
 
 _LAYER_SETS = {
     "skipped_layers": "Layers that selection leaves out",
     "extra_layers": "Layers asked beside those that selection chooses",
     "second_round": "Layers of the second round, asked where the others agree on little",
+    "hedged_layers": "Layers called a second time where the first call is slow, if they are idempotent",
 }
 
 
@@ -140,6 +141,7 @@ def form(page: PageContext, at: ConfigVersion, base: int, scope: str) -> None:
                 ("Deadline of a recall, s", "deadline", "deadline_seconds", 0.5, DEADLINE_HELP),
                 ("Overload after, s", "overload", "overload_after_seconds", 0.1, OVERLOAD_HELP),
                 ("Wait in an overload, s", "patience", "overload_wait_seconds", 0.05, OVERLOAD_WAIT_HELP),
+                ("Slow from quantile", "quantile", "hedging_quantile", 0.01, HEDGING_HELP),
             ):
                 own = getattr(config, field) or 0
                 with st.container(gap="xsmall"):
@@ -254,6 +256,7 @@ def _review(at: ConfigVersion, base: int, scope: str, key: str, layers: Sequence
             "deadline_seconds": _number(state[f"deadline-{key}"]) or None,
             "overload_after_seconds": _number(state[f"overload-{key}"]) or None,
             "overload_wait_seconds": state[f"patience-{key}"],
+            "hedging_quantile": state[f"quantile-{key}"],
             "concurrency_bounds": (state[f"fewest-{key}"], state[f"most-{key}"]),
             "timeout_bounds": (float(state[f"shortest-{key}"]), float(state[f"longest-{key}"])),
             "enable_parallel": state[f"parallel-{key}"],
@@ -287,5 +290,6 @@ def _refusal(refused: Mapping[str, str], field: str) -> None:
 
 def _layers(page: PageContext, config: TuningConfig) -> list[str]:
     chosen = [layer for field in _LAYER_SETS for layer in sorted(getattr(config, field))]
-    known = [*LAYERS, *page.service.window.layers(), *chosen, *config.layer_timeouts]
+    measured = [name for name in page.service.window.layers() if not name.endswith(SECOND_CALL)]
+    known = [*LAYERS, *measured, *chosen, *config.layer_timeouts]
     return list(dict.fromkeys(known))[:12]
