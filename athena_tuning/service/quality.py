@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import math
-import statistics
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +16,7 @@ from athena_tuning.recall import MemoryManager
 from athena_tuning.recall.fusion import DEPTH
 from athena_tuning.recall.fusion_fit import FusionCase, fit, left_out, recall_at
 from athena_tuning.recall.routing import own_layer
+from athena_tuning.service.estimate import Estimate
 from athena_tuning.store import ConfigChange
 
 LEAST_QUESTIONS = 50
@@ -37,27 +37,6 @@ class GoldQuestion:
     text: str
     evidence: frozenset[str]
     scope: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A mean over questions with its 95 % interval; the interval is NaN where there is one question."""
-
-    mean: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Estimate:
-        """Return the mean of at least one value: ± 1.96 standard errors.
-
-        Examples:
-            >>> Estimate.of([0.0, 1.0, 1.0, 0.0]).mean
-            0.5
-        """
-        mean = statistics.fmean(values)
-        error = 1.96 * statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-        return cls(mean, mean - error, mean + error)
 
 
 @dataclass(frozen=True, slots=True)
