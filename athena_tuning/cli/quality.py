@@ -205,11 +205,11 @@ def _interval(part: Estimate, digits: int = 3) -> str:
 def _told(advice: FusionAdvice, k: int) -> str:
     weights = ", ".join(f"{layer} {weight:g}" for layer, weight in advice.weights.items()) or "1 for all"
     gained = advice.gained
-    said = (
+    line = (
         f"Fusion: weights {weights}; rank constant {advice.rank_constant}. Learned without a question's own "
         f"scope it has recall@{k} {advice.left_out.mean:.3f}, the plain one {advice.recall.mean:.3f}: "
         f"{gained.mean:+.3f} ({gained.low:+.3f} to {gained.high:+.3f})."
     )
     if not advice.is_sure:
-        return f"{said} That is not surely a gain: keep what is in force."
-    return f"{said} To put it in force:\n  {advice.command}"
+        return f"{line} That is not surely a gain: keep what is in force."
+    return f"{line} To put it in force:\n  {advice.command}"

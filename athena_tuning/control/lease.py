@@ -46,14 +46,14 @@ class TuningLease:
         Raises:
             StoreError: if the store cannot be asked; what was held runs out.
         """
-        asked = self._monotonic()  # from before the answer: it ends here before another can have it
+        before = self._monotonic()  # from before the answer: it ends here before another can have it
         lease = self._store.acquire_lease(LEASE, self._worker_id, LEASE_SECONDS)
         if lease is None:
             self.lost()
             return
         if self._lease != lease:
             logger.info("%s leads tuning (lease number %d)", self._worker_id, lease.number)
-        self._lease, self._ends = lease, asked + LEASE_SECONDS
+        self._lease, self._ends = lease, before + LEASE_SECONDS
 
     def lost(self) -> None:
         """Note that somebody else leads."""

@@ -230,8 +230,8 @@ class ReadService:
             scope: "all", or a query type; for one that the tuner has not met, what it says of all.
             source: a batch; then what the tuner would set if it had met that alone, worked out here.
         """
-        told = self.proposals() if source is None else self._on_alone(source)
-        return told.get(scope) or told.get("all")
+        proposals = self.proposals() if source is None else self._on_alone(source)
+        return proposals.get(scope) or proposals.get("all")
 
     def under_strategy(self, strategy: TuningStrategy, at: ConfigVersion) -> TuningConfig:
         """Return the values of a scope under a strategy, as the tuner proposes; pinned values stay.
@@ -404,8 +404,8 @@ class ReadService:
 
         def work_out() -> Mapping[str, Proposal]:
             records = self._newest(source, MOST_ALONE)
-            told = proposals_on(records, configs, self.now) if records else ()
-            return {proposal.scope: proposal for proposal in told}
+            proposals = proposals_on(records, configs, self.now) if records else ()
+            return {proposal.scope: proposal for proposal in proposals}
 
         size = self.window.summary(sources=chosen).count
         return self._alone.get_or_compute((source, configs.head, size), work_out)

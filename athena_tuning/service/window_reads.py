@@ -155,9 +155,9 @@ def calls_saved(profiler: PerformanceProfiler, view: View) -> list[Saved]:
     for layer in profiler.layers():
         saved = 0.0
         for kind, row in by_type.items():
-            asked = profiler.summary(**view.only(layer=layer, query_type=kind).where).count
+            count = profiler.summary(**view.only(layer=layer, query_type=kind).where).count
             misses = row.n - row.hits
-            saved += row.hits * asked / misses if misses else 0.0
+            saved += row.hits * count / misses if misses else 0.0
         rows.append(Saved(layer, profiler.summary(**view.only(layer=layer).where).count, saved))
     return [row for row in rows if row.ran or row.saved]
 
