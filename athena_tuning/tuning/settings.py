@@ -28,10 +28,36 @@ class TelemetrySettings:
     """Newest recalls kept. Arithmetic: four times the longest trial."""
 
     tasks: int = 10_000
-    """Layer tasks kept at most. Arithmetic: a decision's evidence then packs into less than 300 kB."""
+    """Layer tasks kept at most, stretches included. Arithmetic: a decision's evidence then packs into less
+    than 300 kB."""
 
     remembered: int = 20_000
-    """Recalls after which what a number in flight cost is forgotten. Judgement."""
+    """Recalls after which what a number in flight cost is forgotten, if ``remembered_s`` are over too.
+    Judgement."""
+
+    remembered_s: float = 300.0
+    """Seconds for which it is remembered at least. Judgement: at 4,000 recalls a second, 20,000 are five."""
+
+    stretch: int = 200
+    """Recalls of a stretch. Judgement: ten times what is in flight under the usual bounds."""
+
+    stretch_tasks: int = 400
+    """Layer tasks of a stretch, if that is fewer recalls. Arithmetic: two a recall."""
+
+    stretches: int = 10
+    """Stretches kept. Arithmetic: with all their tasks 4,000 of ``tasks``, and ages twice apart."""
+
+    stretches_s: float = 21_600.0
+    """Seconds after which a stretch is forgotten. Judgement: what was six hours ago is another load."""
+
+    settles_s: float = 5.0
+    """Seconds until recalls of other workers have come through the store. Arithmetic: several deliveries."""
+
+    enough_s: float = 300.0
+    """Seconds of consecutive recalls that need no older stretch beside them. Judgement: minutes."""
+
+    lead_in: float = 0.2
+    """Share of a stretch that is simulated and not counted: until the queue is what it was. Judgement."""
 
     together_ms: float = 0.3
     """Tasks of a recall that start within so long of each other started together. Judgement: what a pool
@@ -51,7 +77,11 @@ class ContentionSettings:
     law may be asked for three quarters of it."""
 
     kept: int = 1000
-    """Tasks a group remembers: each newer one takes 1/1000 off what the older ones weigh. Judgement."""
+    """Tasks a group remembers at least: each newer one takes 1/1000 off what the older ones weigh.
+    Judgement."""
+
+    kept_s: float = 30.0
+    """Seconds for which it remembers at least as many as come in that time. Judgement."""
 
     group: float = 4
     """Tasks that a group needs to say something. Judgement: a mean of fewer is one task's noise."""
@@ -268,6 +298,10 @@ class CanarySettings:
 
     looks: tuple[int, ...] = (10, 16, 24, 40)
     """Blocks after which a trial is looked at. Prototype: fewer than 10 blocks have no honest interval."""
+
+    seconds: float = 10.0
+    """Seconds before which nothing is confirmed, however many recalls came. Judgement: a backend's mood
+    lasts for seconds."""
 
     t_look: float = 2.9
     """Student's t for one look of four at 5 % in all, 10 blocks or more (Bonferroni: 1.25 % two-sided)."""
