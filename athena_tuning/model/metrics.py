@@ -34,7 +34,7 @@ class LayerTask(NamedTuple):
     included. A timed-out task's ``service_ms`` is what had passed when it was given up: a lower bound.
 
     A call that was slow and made a second time has two: its layer's, up to the first answer, and one for the
-    second call, named after it. Which of them answered first, ``result_count`` says: the other one has 0.
+    second call, named after it, which is OK if it answered first and else was given up.
     """
 
     layer: str

@@ -108,7 +108,7 @@ def combine(
                     result.elapsed_ms,
                     result.in_flight,
                     result.outcome,
-                    0 if result.second is not None and result.second.won else count,
+                    count,
                 )
             )
             if result.second is not None:
@@ -144,7 +144,7 @@ def _second_call(layer: str, of: SecondCall, count: int) -> LayerTask:
         0.0,
         of.elapsed_ms,
         of.in_flight,
-        TaskOutcome.OK,
+        TaskOutcome.OK if of.won else TaskOutcome.TIMEOUT,
         count if of.won else 0,
     )
 

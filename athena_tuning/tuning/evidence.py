@@ -46,6 +46,7 @@ class Evidence:
         load: recalls by the time of day.
         values: what each layer adds to the answers of each type.
         figures: of the window, "all" and by type; empty where the policy does not read them.
+        idempotent: layers that say that they may be asked twice.
         memory: what the policy remembers.
         policy: the name of the policy that is asked.
     """
@@ -62,6 +63,7 @@ class Evidence:
     load: DailyLoad = field(default_factory=DailyLoad)
     values: Mapping[str, Mapping[str, LayerValue]] = field(default_factory=dict)
     figures: Mapping[str, WindowFigures] = field(default_factory=dict)
+    idempotent: frozenset[str] = frozenset()
     memory: Any = None
     policy: str = ""
 

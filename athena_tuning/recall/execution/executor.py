@@ -71,7 +71,6 @@ class ParallelLayerExecutor:
         self._counts: Counter[str] = Counter()
         self._closed = False
         self._config: TuningConfig | None = None
-        self.second_calls = SecondCalls()
         self._begin(max_concurrent)
         fork.register(self)
 
@@ -88,6 +87,7 @@ class ParallelLayerExecutor:
         limit = SharedLimit(max_concurrent, self._clock)
         self._slots = Slots(limit, self._clock, self._carrier.forget)
         self._admission = Admission(limit, self._clock)
+        self.second_calls = SecondCalls()
 
     @property
     def max_concurrent(self) -> int:

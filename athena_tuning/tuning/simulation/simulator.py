@@ -22,7 +22,7 @@ Slowdown = Callable[[int], float]
 
 HIT_SECONDS = 5e-5
 _WAITING, _RUNNING, _OVER = 0, 1, 2
-_ARRIVAL, _END, _TIMEOUT, _DEADLINE = 0, 1, 2, 3
+_ARRIVAL, _END, _TIMEOUT, _DEADLINE, AGAIN = 0, 1, 2, 3, 4
 _OUTCOMES = (TaskOutcome.OK, TaskOutcome.TIMEOUT)
 
 
@@ -38,6 +38,7 @@ class SimulatedRun:
         refused: whether it was refused.
         hits: whether the cache answered.
         held_ms: time for which the recall's tasks held slots, together.
+        again: calls that were made a second time.
     """
 
     latency_ms: npt.NDArray[np.float64]
@@ -47,6 +48,7 @@ class SimulatedRun:
     refused: npt.NDArray[np.bool_]
     hits: npt.NDArray[np.bool_]
     held_ms: npt.NDArray[np.float64]
+    again: npt.NDArray[np.intp]
 
 
 class Simulation:
@@ -239,6 +241,8 @@ class Simulation:
                 _, kind, which = heappop(events)
                 if kind == _DEADLINE:
                     self._abandon(which)
+                elif kind == AGAIN:
+                    self._call_again(which)
                 elif kind == _ARRIVAL:
                     if self._next < len(times):
                         self._begin(self._next)
@@ -262,8 +266,17 @@ class Simulation:
             ((lost > 0) & (lost >= tasks)) | refused,
             refused,
             np.frombuffer(bytes(self._hit), np.uint8).astype(bool),
-            np.bincount(self.trace.columns.recalls, held, len(begun)).astype(np.float64),
+            np.bincount(self._held_for, held, len(begun)).astype(np.float64),
+            np.bincount(self._held_for[len(self.trace.columns.recalls) :], minlength=len(begun)),
         )
+
+    @property
+    def _held_for(self) -> npt.NDArray[np.intp]:
+        """The recall of every call: of its tasks, and then of those that were made a second time."""
+        return self.trace.columns.recalls
+
+    def _call_again(self, t: int) -> None:
+        """Make a call a second time, if it is still under way; here nothing is called again."""
 
     def record(self, recall: int, epoch: float = 0.0) -> QueryMetrics:
         """Return a finished recall as a manager would record it.
@@ -281,6 +294,7 @@ class Simulation:
         )
         lost, hit, refused = self._lost[recall], bool(self._hit[recall]), bool(self._refused[recall])
         config = self._config[recall]
+        tasks = (*tasks, *self._second_tasks(recall, begun))
         return QueryMetrics(
             f"s{recall}",
             arrival.text or f"question {recall}",
@@ -301,6 +315,9 @@ class Simulation:
             config_version=self._version[recall],
             source="simulated",
         )
+
+    def _second_tasks(self, recall: int, begun: float) -> tuple[LayerTask, ...]:
+        return ()
 
     def _task(self, t: int, begun: float) -> LayerTask:
         started = self._started[t] if self._started[t] == self._started[t] else self._over[t]

@@ -78,11 +78,12 @@ def _words(task: LayerTask) -> str:
         'no answer after 500 ms: given up'
     """
     waited = f"waited {units.ms(task.queue_ms)}, " if task.queue_ms >= 0.05 else ""
+    if task.is_second_call:
+        won = task.outcome == TaskOutcome.OK
+        return f"{'answered first,' if won else 'given up'} after {units.ms(task.service_ms)}"
     if task.outcome == TaskOutcome.TIMEOUT:
         return f"{waited}no answer after {units.ms(task.service_ms)}: given up"
     if task.outcome == TaskOutcome.ERROR:
         return f"{waited}failed after {units.ms(task.service_ms)}"
-    if task.is_second_call:
-        return f"{waited}second call, {'answered first' if task.result_count else 'not needed'}"
     results = "1 result" if task.result_count == 1 else f"{units.count(task.result_count)} results"
     return f"{waited}served {units.ms(task.service_ms)}, {results}"

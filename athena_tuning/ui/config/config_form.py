@@ -9,6 +9,7 @@ from typing import NamedTuple
 import streamlit as st
 
 from athena_tuning.model import LAYERS, ConfigSet, ConfigVersion, Proposal, TuningConfig, TuningStrategy
+from athena_tuning.model.metrics import SECOND_CALL
 from athena_tuning.service import parameter_rows, text, units
 from athena_tuning.ui.config import advice, apply_dialog
 from athena_tuning.ui.config.apply_dialog import PendingChange
@@ -27,6 +28,8 @@ OVERLOAD_HELP = (
     "served; 0 is never. Like the limit, only the config for all types decides it."
 )
 OVERLOAD_WAIT_HELP = "Longest wait for a slot while recalls are refused."
+
+HEDGING_HELP = "A call that takes longer than this share of its layer's calls is made a second time."
 
 BOUNDS_HELP = "What the tuner may choose from, 1 to 256 at once. You may set what is outside."
 BOUNDS = (

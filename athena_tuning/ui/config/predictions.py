@@ -35,6 +35,7 @@ def before_and_after(result: WhatIf, outcome: Outcome) -> tuple[list[Cell], list
             ("slot time per answer", "slot_ms", units.ms, slots),
             ("full answers", "full_rate", units.percent, ""),
             ("refused", "refused_rate", units.percent, ""),
+            ("second calls", "second_calls", units.percent, ""),
         )
     ]
     return heads, rows
