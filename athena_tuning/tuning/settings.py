@@ -504,7 +504,7 @@ class LayerSettings:
     spared: float = 0.5
     """Share of recalls that a second round must surely spare. Judgement."""
 
-    second_least: int = 60
+    second_least: int = 30
     """Recalls below which no layer waits for a second round. Judgement: the error of a part is 0.005 then."""
 
     backed_least: float = 0.25
@@ -518,6 +518,10 @@ class QuestionSettings:
 
     observed: int = 10_000
     """Newest questions that are kept, of all types together. Arithmetic: about 10 MB, learned from in 1 s."""
+
+    settled: int = 500
+    """Questions of a type under its present set of layers before anything is learned by question. Arithmetic:
+    by then enough of them have explored for what holds for all of the type to be changed first."""
 
     least: int = 60
     """Observations of a layer below which nothing is learned of it. Judgement."""

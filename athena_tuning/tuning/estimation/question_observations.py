@@ -61,7 +61,7 @@ class QuestionObservations:
             due = [
                 query_type
                 for query_type, n in counts.items()
-                if n >= QUESTIONS.least and self._fresh[query_type] >= max(QUESTIONS.least / 2, n / 4)
+                if n >= QUESTIONS.settled and self._fresh[query_type] >= n / 4
             ]
             seen = {name: [o for o in self._seen if o.query_type == name] for name in due}
             since = {query_type: self._since[query_type] for query_type in due}
