@@ -538,12 +538,64 @@ class LayerSettings:
     spared: float = 0.5
     """Share of recalls that a second round must surely spare. Judgement."""
 
-    second_least: int = 60
+    second_least: int = 30
     """Recalls below which no layer waits for a second round. Judgement: the error of a part is 0.005 then."""
 
     backed_least: float = 0.25
     """Of what a layer adds, the share that others must find too, at whatever rank, if most of what they add
     is found by others; else it is suspected of adding noise, which scores then decide. Judgement."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionSettings:
+    """How it is learned which questions are worth a layer."""
+
+    observed: int = 10_000
+    """Newest questions that are kept, of all types together. Arithmetic: about 10 MB, learned from in 1 s."""
+
+    settled: int = 500
+    """Questions of a type under its present set of layers before anything is learned by question. Arithmetic:
+    by then enough of them have explored for what holds for all of the type to be changed first."""
+
+    least: int = 60
+    """Observations of a layer below which nothing is learned of it. Judgement."""
+
+    shown_least: int = 8
+    """Questions that must show a feature, and that must not, for it to count. Judgement; it also keeps what
+    only one person would write out of configs."""
+
+    features: int = 128
+    """Features that are looked at, the most frequent ones. Arithmetic: a solution of so many takes 1 ms."""
+
+    kept: int = 32
+    """Features of a layer that are kept, so that a person can read them. Judgement."""
+
+    shrinkage: tuple[float, ...] = (3.0, 10.0, 30.0, 100.0)
+    """Questions that must show a feature for its effect to be half believed; what errs least on questions
+    that were left out is taken. Judgement: steps of about 3."""
+
+    folds: int = 5
+    """Parts of the questions that are left out in turn. Convention."""
+
+    prices: tuple[float, ...] = (0.0025, 0.005, 0.01, 0.025, 0.04, 0.08)
+    """What a call may cost, in parts of an answer: those that strategies ask for, and less where a layer is
+    not the slowest. Arithmetic: steps of about 2."""
+
+    typical_price: float = 0.025
+    """By which it is told what matters. That of BALANCED."""
+
+    changed_least: int = 10
+    """Observed questions for which a model must say something else to be taken for more than chance.
+    Judgement: what counts them all has a bound of its own."""
+
+    worth_calls: float = 0.1
+    """What a model must gain, in calls a recall, to be worth a config. Judgement."""
+
+    wakes_every: int = 50
+    """Recalls after which it is looked whether there is something new. Judgement."""
+
+    trial: int = 60
+    """Recalls of its type for which a change is on trial, as other changes of layers are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -621,5 +673,6 @@ ADVISORS = AdvisorSettings()
 ADMISSION = AdmissionSettings()
 TIMEOUTS = TimeoutSettings()
 LAYERS = LayerSettings()
+QUESTIONS = QuestionSettings()
 LOAD = LoadSettings()
 RULES = RuleSettings()

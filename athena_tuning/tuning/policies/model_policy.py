@@ -28,6 +28,7 @@ from athena_tuning.tuning.policies.canary import Canary, Judgement, Rates, Trial
 from athena_tuning.tuning.policies.layer_advisor import LayerAdvisor
 from athena_tuning.tuning.policies.load_advisor import LoadAdvisor
 from athena_tuning.tuning.policies.paired_comparison import PairedComparison
+from athena_tuning.tuning.policies.question_advisor import QuestionAdvisor
 from athena_tuning.tuning.policies.rules import RulePolicy
 from athena_tuning.tuning.policies.saturation import SaturationMemory, look
 from athena_tuning.tuning.policies.timeouts import TimeoutAdvisor
@@ -131,7 +132,8 @@ class ModelPolicy(Policy):
     memory = ModelMemory
 
     def __init__(self, *, seed: int = 0, advisors: Sequence[Advisor] | None = None) -> None:
-        everyone = (TimeoutAdvisor(seed=seed), LayerAdvisor(), LoadAdvisor(), AdmissionAdvisor())
+        layers = LayerAdvisor(), QuestionAdvisor()
+        everyone = (TimeoutAdvisor(seed=seed), *layers, LoadAdvisor(), AdmissionAdvisor())
         self._advisors = AdvisorScheduler(self, everyone if advisors is None else advisors)
         self._paired = PairedComparison()
         self._rules = RulePolicy()
