@@ -34,9 +34,10 @@ from athena_tuning.model.source import MEASURED
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall.cache import CacheLosses
 from athena_tuning.samples import sample_workloads
-from athena_tuning.service import doctor, fact_gathering, objectives
+from athena_tuning.service import doctor, fact_gathering, layer_quality, objectives
 from athena_tuning.service.capacity import Curve, curve
 from athena_tuning.service.embedded import Embedded
+from athena_tuning.service.estimate import Estimate
 from athena_tuning.service.facts import Burn, Facts, Situation
 from athena_tuning.service.forecasts import Forecasts
 from athena_tuning.service.loads import Loads
@@ -253,6 +254,29 @@ class ReadService:
     def cache_losses(self) -> CacheLosses | None:
         """Return what ended answers cost since the start; None where the managers are in other processes."""
         return self.embedded.manager.cache_losses if self.embedded else None
+
+    def scored_ways(self, view: View, by: layer_quality.By = "layers") -> list[layer_quality.ScoredWay]:
+        """Return how good the scored answers of a view were, by what was asked for them."""
+        history = self.history(1000) if by == "plan" else []
+        return self._remembered.answer(
+            ("scored ways", view, by), lambda: layer_quality.scored_ways(self.window, view, by, history)
+        )
+
+    def layer_costs(self, view: View) -> list[layer_quality.LayerCost]:
+        """Return what leaving each layer out costs beside what it saves, by type; "all" first.
+
+        What part of the answers a layer is, only a manager of this process can say.
+        """
+        values = self.embedded.manager.tuner.contributions.values() if self.embedded else {}
+        parts = {
+            kind: {
+                layer: Estimate.by_error(value.part.mean, value.part.error) for layer, value in layers.items()
+            }
+            for kind, layers in values.items()
+        }
+        return self._remembered.answer(
+            ("layer costs", view), lambda: layer_quality.layer_costs(self.window, view, parts)
+        )
 
     def forecast(self, cases: Mapping[str, TuningConfig], scope: str = "all") -> WhatIfRun:
         """Return the run that tells what configs would bring on the newest recalls; started if need be.
