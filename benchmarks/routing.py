@@ -44,6 +44,7 @@ from athena_tuning.testing.clock import Clock
 from athena_tuning.testing.virtual_manager import TunedConfigs
 from athena_tuning.tuning.policies.layer_advisor import LayerAdvisor
 from athena_tuning.tuning.policies.model_policy import ModelPolicy
+from athena_tuning.tuning.policies.question_advisor import QuestionAdvisor
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "memory"
 STEP = 25
@@ -144,7 +145,7 @@ class Learner(TunedConfigs):
         seed: int = 0,
         learns: bool = True,
     ) -> None:
-        super().__init__(ModelPolicy(advisors=(LayerAdvisor(),)), start)
+        super().__init__(ModelPolicy(advisors=(LayerAdvisor(), QuestionAdvisor())), start)
         self.tuner.bounds = TuningBounds(5, 5)  # what is repeated takes no time: nothing to learn for a limit
         self._executor = ParallelLayerExecutor(timeout_seconds=60.0)
         self._gains = ContributionCount(self.tuner.contributions)
@@ -193,6 +194,7 @@ class Learner(TunedConfigs):
                 self.tuner.contributions.rate_record(record)
         if self.learns and self._asked % STEP == 0:
             self._gains.count()
+            self.tuner.contributions.learn()
             for _ in range(3):  # a search or a review takes several
                 self.step()
         return scored

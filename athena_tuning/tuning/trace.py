@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -104,8 +104,15 @@ class Trace:
     @cached_property
     def mean_work(self) -> Mapping[str, float]:
         """Own work of the mean recall in seconds, by layer."""
-        total = dict.fromkeys(self.layers, 0.0)
-        for recall in self.arrivals:
+        return mean_work((self,))
+
+
+def mean_work(traces: Sequence[Trace]) -> Mapping[str, float]:
+    """Return the own work of the mean recall of several traces in seconds, by layer."""
+    total = dict.fromkeys(sorted({layer for trace in traces for layer in trace.layers}), 0.0)
+    for trace in traces:
+        for recall in trace.arrivals:
             for layer, work in recall.tasks:
                 total[layer] += work
-        return {layer: work / len(self) for layer, work in total.items()}
+    recalls = sum(map(len, traces))
+    return {layer: work / recalls for layer, work in total.items()}

@@ -8,6 +8,7 @@ from typing import Any
 
 from athena_tuning.model import TuningConfig
 from athena_tuning.recall.fusion import Item, agreement
+from athena_tuning.recall.routing.by_question import by_question
 from athena_tuning.recall.routing.dependencies import DependencyGraph
 from athena_tuning.recall.routing.table import select_layers
 
@@ -88,11 +89,13 @@ def route(
     *,
     context: Mapping[str, Any] | None = None,
     explores: bool = False,
+    learned: bool = True,
 ) -> Route:
     """Return the way of a query through the layers.
 
     The layers that the query calls for are asked at once, those of the config's second round after them
-    where the others agree on little. What was not called for is asked at last where nothing was found.
+    where the others agree on little. What was learned of questions like it adds layers to the first round,
+    and lets others wait. What was not called for is asked at last where nothing was found.
 
     Args:
         text: the query.
@@ -101,6 +104,7 @@ def route(
         config: in force for this type.
         context: what the caller gave beside the text.
         explores: ask every layer.
+        learned: obey what was learned by question; else only what holds for the type.
 
     Examples:
         >>> config = TuningConfig(second_round=frozenset({"graph"}))
@@ -119,6 +123,11 @@ def route(
         extra=config.extra_layers,
     )
     second = config.second_round
+    if config.question_model and learned:
+        said = by_question(text, config.question_model)
+        asked = said.asked - config.skipped_layers
+        second = (second | said.waiting) - asked
+        chosen = tuple([name for name in registered if name in chosen or name in asked])
     first = chosen
     if second:
         first = tuple([name for name in chosen if name not in second]) or chosen
@@ -131,8 +140,8 @@ def route(
         if len(first) == 1:  # nobody could agree with it
             first = chosen
         else:
-            asked = tuple([name for name in chosen if name in second])
-            later.append(LaterRound(asked, config.second_round_below))
+            waiting = tuple([name for name in chosen if name in second])
+            later.append(LaterRound(waiting, config.second_round_below))
     if len(chosen) < len(registered):
         later.append(LaterRound(tuple([name for name in registered if name not in chosen])))
     return Route(first, tuple(later))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from athena_tuning.recall.classification import what_tells, whole_words
+from athena_tuning.recall.classification import Phrases, what_tells, words_of
 
 DEFAULTS: Mapping[str, tuple[str, ...]] = {
     "temporal": ("episodic", "semantic"),
@@ -20,20 +20,20 @@ DEFAULTS: Mapping[str, tuple[str, ...]] = {
 """Layers that have served each type of query well; those that are not registered are passed over."""
 
 _SIGNALS = {
-    "episodic": whole_words(
+    "episodic": Phrases(
         (
             *("when", "last", "recent", "error", "errors", "failed", "failure", "failures", "happened"),
             *("who", "why", "what changed", "what has changed"),
         )
     ),
-    "procedural": whole_words(("how", "do", "build", "implement", "create", "make")),
-    "prospective": whole_words(
+    "procedural": Phrases(("how", "do", "build", "implement", "create", "make")),
+    "prospective": Phrases(
         (
             *("task", "tasks", "goal", "goals", "todo", "todos", "should"),
             *("remind", "reminder", "reminders", "schedule", "schedules"),
         )
     ),
-    "graph": whole_words(
+    "graph": Phrases(
         (
             *("relate", "relates", "related", "relating", "relation", "relations"),
             *("depend", "depends", "depended", "depending", "dependent", "dependency", "dependencies"),
@@ -102,5 +102,6 @@ _KNOWN = frozenset(_SIGNALS) | frozenset(name for names in DEFAULTS.values() for
 
 @lru_cache(maxsize=4096)
 def _wanted(text: str, query_type: str) -> frozenset[str]:
-    called = {name for name, words in _SIGNALS.items() if words.search(text)}
+    words = words_of(text)
+    called = {name for name, phrases in _SIGNALS.items() if phrases.are_in(words)}
     return frozenset({"semantic", *DEFAULTS.get(query_type, ()), *called})

@@ -6,7 +6,7 @@ import math
 from array import array
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from heapq import heappop, heappush
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from athena_tuning.admission import Place, QueueLaw
 from athena_tuning.model import ConfigSet, LayerTask, QueryMetrics, TaskOutcome, TuningConfig
+from athena_tuning.tuning.settings import TELEMETRY
 from athena_tuning.tuning.trace import Trace
 
 Slowdown = Callable[[int], float]
@@ -525,6 +526,22 @@ class Simulation:
             self._cached[arrival.text] = when + self._cache_seconds
         if self._clients is not None:
             heappush(self._events, (when, _ARRIVAL, -1))
+
+
+def joined(pieces: Sequence[SimulatedRun]) -> SimulatedRun:
+    """Return what the recalls of several pieces met; of more than one, without the first fifth of each.
+
+    Each began with an empty queue, which it did not really have. Times of the end are each piece's own.
+    """
+    if len(pieces) == 1:
+        return pieces[0]
+    counted = [slice(int(TELEMETRY.lead_in * len(run.ended)), None) for run in pieces]
+    return SimulatedRun(
+        *(
+            np.concatenate([getattr(run, f.name)[part] for run, part in zip(pieces, counted, strict=True)])
+            for f in fields(SimulatedRun)
+        )
+    )
 
 
 def _grouped(
