@@ -138,6 +138,8 @@ class LayerValue:
         sole: of an answer that no other layer found at all.
         beside: of an answer that it would be, in recalls that asked it only to see that; the newest of them.
         spared: recalls in which the other layers agree on enough without it.
+        waiting: of an answer that would be lost if it waited for the second round: what is there because of
+            it where the others agree on enough.
     """
 
     share: Share = Share(0, 0)
@@ -146,6 +148,7 @@ class LayerValue:
     sole: Mean = Mean()
     beside: Mean = Mean()
     spared: Share = Share(0, 0)
+    waiting: Mean = Mean()
 
     @property
     def spared_share(self) -> float:
@@ -167,27 +170,29 @@ class _Observed:
     def __init__(self) -> None:
         self.seen: deque[tuple[float, tuple[float, ...]]] = deque()
         self.beside: deque[float] = deque(maxlen=CONTRIBUTION.explored)
-        self._sums = [0.0] * 6
+        self._sums = [0.0] * 8
 
     def note(self, time: float, gain: Gain, below: int, *, explored: bool) -> None:
         part, sole = gain.added / max(gain.of, 1), gain.sole / max(gain.of, 1)
         if explored:
             self.beside.append(part)
-        self._count(time, (gain.added > 0, part, part * part, sole, sole * sole, gain.agreed >= below))
+        spared = gain.agreed >= below
+        lost = part if spared else 0.0
+        self._count(time, (gain.added > 0, part, part * part, sole, sole * sole, spared, lost, lost * lost))
         if len(self.seen) > CONTRIBUTION.kept:
             _, figures = self.seen.popleft()
             self._sums = [a - b for a, b in zip(self._sums, figures, strict=True)]
 
     def begin(self, since: float) -> None:
         kept = [entry for entry in self.seen if entry[0] >= since]
-        self.seen, self._sums = deque(), [0.0] * 6
+        self.seen, self._sums = deque(), [0.0] * 8
         self.beside.clear()
         for time, figures in kept:
             self._count(time, figures)
 
     def value(self, quality: Quality) -> LayerValue:
         n = len(self.seen)
-        added, part, parts, sole, soles, spared = self._sums
+        added, part, parts, sole, soles, spared, lost, losses = self._sums
         return LayerValue(
             Share(round(added), n),
             quality,
@@ -195,6 +200,7 @@ class _Observed:
             Mean.of_sums(sole, soles, n, _PIECE),
             Mean.of(self.beside, _PIECE),
             Share(round(spared), n),
+            Mean.of_sums(lost, losses, n, _PIECE),
         )
 
     def _count(self, time: float, figures: tuple[float, ...]) -> None:
