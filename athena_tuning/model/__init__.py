@@ -9,6 +9,7 @@ from __future__ import annotations
 from athena_tuning.model.configs import (
     ConfigSet,
     ConfigVersion,
+    LimitScope,
     Mode,
     TuningBounds,
     TuningConfig,
@@ -54,6 +55,7 @@ __all__ = [
     "LayerHealth",
     "LayerMetrics",
     "LayerTask",
+    "LimitScope",
     "Mode",
     "Objective",
     "Proposal",

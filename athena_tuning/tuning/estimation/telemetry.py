@@ -12,6 +12,7 @@ import numpy as np
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
 from athena_tuning.tuning.estimation.concurrency_levels import Levels, time_beside
 from athena_tuning.tuning.estimation.contention import Contention, ContentionLaw, PossibleLaw
+from athena_tuning.tuning.estimation.fleet_concurrency import running_at_start
 from athena_tuning.tuning.settings import TELEMETRY
 from athena_tuning.tuning.trace import Arrival, Trace
 
@@ -56,6 +57,8 @@ class Telemetry:
         contention: learned from the tasks of all but the newest.
         learned: recalls that it was learned from.
         tasks: of the recalls that are kept.
+        together: whether the limit is one for all managers, so that tasks in flight are counted over all of
+            them; else as each manager counted its own.
     """
 
     recalls: tuple[MeasuredRecall, ...] = ()
@@ -63,6 +66,7 @@ class Telemetry:
     contention: Contention = field(default_factory=Contention)
     learned: int = 0
     tasks: int = 0
+    together: bool = False
 
     def after(self, records: Iterable[QueryMetrics]) -> Telemetry:
         """Return the telemetry after more recalls, in the order in which they ended."""
@@ -77,7 +81,17 @@ class Telemetry:
             tasks -= len(recalls[first].tasks)
             first += 1
         position = self.position + len(came)
-        return _learned(Telemetry(recalls[first:], position, self.contention, self.learned, tasks))
+        return _learned(replace(self, recalls=recalls[first:], position=position, tasks=tasks))
+
+    def counted(self, *, together: bool) -> Telemetry:
+        """Return the telemetry with tasks in flight counted over all managers, or for each by itself.
+
+        What was learned the other way is forgotten, and learned anew from the recalls that are kept.
+        """
+        if together is self.together:
+            return self
+        learned = self.position - len(self.recalls)
+        return _learned(replace(self, together=together, contention=Contention(), learned=learned))
 
     def newest(self, count: int) -> list[MeasuredRecall]:
         """Return up to ``count`` of the newest recalls, oldest first."""
@@ -173,6 +187,7 @@ def _learned(telemetry: Telemetry) -> Telemetry:
     places = [first + i for i, recall in enumerate(around) for _ in recall.tasks]
     tasks = [(recall, task) for recall in around for task in recall.tasks]
     beside = time_beside(*_spans(tasks))
+    started = _running(tasks) if telemetry.together else [_started_with(*each) for each in tasks]
     rows: dict[str, list[int]] = {}
     for i, (_, task) in enumerate(tasks):
         settled = telemetry.learned <= places[i] < telemetry.learned + fresh
@@ -182,7 +197,7 @@ def _learned(telemetry: Telemetry) -> Telemetry:
     levels = dict(known)
     for layer, which in rows.items():
         levels[layer] = levels.get(layer, Levels()).after(
-            [_started_with(*tasks[i]) for i in which], beside[which] * 1000, [places[i] for i in which]
+            [started[i] for i in which], beside[which] * 1000, [places[i] for i in which]
         )
     levels = {layer: met.without(position - TELEMETRY.remembered) for layer, met in levels.items()}
     changed = any(met is not known.get(layer) for layer, met in levels.items())
@@ -194,6 +209,12 @@ def _started_with(recall: MeasuredRecall, task: LayerTask) -> int:
     """Return the number in flight once the tasks that start together with this one have started."""
     by = task.offset_ms + task.queue_ms + TELEMETRY.together_ms
     return max(t.in_flight for t in recall.tasks if t.offset_ms + t.queue_ms <= by)
+
+
+def _running(tasks: Sequence[tuple[MeasuredRecall, LayerTask]]) -> list[int]:
+    """Return the number in flight over all managers as each task started."""
+    start, end = map(np.array, _spans(tasks))
+    return list(running_at_start(start, end, TELEMETRY.together_ms / 1000))
 
 
 def _spans(tasks: Sequence[tuple[MeasuredRecall, LayerTask]]) -> tuple[list[float], list[float]]:
