@@ -16,6 +16,7 @@ from typing import Self
 from athena_tuning import fork
 from athena_tuning.control import process_end
 from athena_tuning.control.config_follower import first_configs
+from athena_tuning.control.limit_shares import Load
 from athena_tuning.control.membership import Membership
 from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
 from athena_tuning.control.shared_window import SharedWindow
@@ -108,6 +109,7 @@ class Worker(Steerable):
             self._start,
             self._come_into_force,
             self._clock,
+            self._load,
             begin_at=self._position,
         )
         self._follower = self._membership.follower
@@ -187,6 +189,14 @@ class Worker(Steerable):
     @abstractmethod
     def _recalls(self) -> int:
         """Return how many recalls there were here."""
+
+    def _load(self) -> Load:
+        """Return the layer tasks that hold a slot here, and those that wait for one; None: not known."""
+        return None
+
+    def slots(self) -> int:
+        """Return the layer tasks that may be in flight here: the limit, or this worker's share of it."""
+        return self._membership.limit_share.slots(self.config)
 
     def _propose(self, at: ConfigVersion) -> TuningConfig:
         proposal = self.proposals.get(at.scope)
