@@ -143,8 +143,8 @@ class Worker(Steerable):
                 of the same answer replaces an earlier one.
 
         Returns:
-            False if no such answer was given here or by another worker of the store, or so long ago that its
-            record has left the window: then the score is noted nowhere.
+            False if no such answer was given here or by another worker of the store: then the score is noted
+            nowhere. Of an answer that has left the window by now it is kept in the store alone.
 
         Raises:
             ValueError: if the score is no number from 0 to 1.
