@@ -31,6 +31,7 @@ from athena_tuning.model.source import recorded_as
 from athena_tuning.recall import MemoryManager
 from athena_tuning.recall.attempt import Attempt, attempted
 from athena_tuning.recall.request import RecallRequest
+from athena_tuning.store import StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -156,6 +157,7 @@ class ClusterMember:
         ):
             await service.add_endpoint(name=name, subject=subject, handler=handler, queue_group="members")
         await self._connection.client.subscribe(address.settle, cb=self._hear_settled)
+        await self._connection.client.subscribe(address.configs, cb=self._hear_of_configs)
         await self._connection.client.flush()
         return service
 
@@ -274,9 +276,23 @@ class ClusterMember:
         method = METHODS.get(told["method"])
         if method is None:
             raise ValueError(f"there is no method {told['method']!r:.80}; there are {', '.join(METHODS)}")
+        before = self._manager.configs.head
         run = functools.partial(method.carry_out, self._manager, told.get("arguments") or {})
         value = await self._connection.loop.run_in_executor(self._threads, run)
+        if self._manager.configs.head != before:
+            await self._connection.client.publish(self.address.configs, self.id.encode())
         return wire.encode({"value": value}), {wire.MEMBER: self.id}
+
+    async def _hear_of_configs(self, msg: Any) -> None:
+        """Look at once what another member has put in force, not only at the next turn."""
+        if msg.data != self.id.encode():
+            self._begin(self._follow_configs())
+
+    async def _follow_configs(self) -> None:
+        try:
+            await self._connection.loop.run_in_executor(self._threads, self._manager.follow_configs)
+        except StoreError as exc:  # it looks again by itself
+            logger.debug("%s could not look at the store: %s", self._manager.worker_id, exc)
 
     async def _take_drain(self, request: Request) -> None:
         await request.respond(b"{}")

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from athena_tuning import MemoryManager
+from athena_tuning import MemoryManager, TuningConfig, open_store
 from athena_tuning.cluster import Address, NobodyThere, RecallCluster, serve
 from athena_tuning.cluster.broker import Broker
 from athena_tuning.cluster.standing import ClusterDesk
@@ -150,6 +150,31 @@ def test_write_that_two_members_get_is_carried_out_once(url: str, memory: Path) 
                 "remember_many", to=member.id, items=[{**item, "text": "later"}], idempotency_key="w-1"
             )
         assert one.item("n").text == "later"
+
+
+def test_other_members_are_told_at_once_of_a_config_that_one_put_in_force(
+    url: str, memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    with (
+        open_store(f"sqlite:///{tmp_path / 'store.db'}") as store,
+        MemoryManager(memory, store=store) as one,
+        MemoryManager(memory, store=store) as other,
+        serve(one, url),
+        serve(other, url),
+        RecallCluster(url) as cluster,
+    ):
+        for manager in (one, other):
+            follow = manager.follow_configs
+            monkeypatch.setattr(
+                manager, "follow_configs", lambda name=manager.worker_id, f=follow: (f(), told.append(name))
+            )
+        cluster.apply_config(TuningConfig(max_concurrent=7), expected_version=0, actor="ana", reason="test")
+        until(lambda: len(told) == 1)
+        assert one.config.max_concurrent == other.config.max_concurrent == 7
+        cluster.recall("billing")
+        assert cluster.configs.head == 1
+        assert len(told) == 1, "whoever wrote it need not look, and a recall changes nothing"
 
 
 def test_managers_end_with_a_supervisor_that_is_killed(url: str, memory: Path, tmp_path: Path) -> None:
