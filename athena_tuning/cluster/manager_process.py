@@ -8,33 +8,33 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 
 LOADED = (
-    "athena_tuning.cli.manager",
     "athena_tuning.cluster",
     "athena_tuning.load.recordings",
     "athena_tuning.load.run",
     "athena_tuning.service.embedded",
     "athena_tuning.store.sqlite",
 )
-"""What managers have loaded as they begin."""
+"""What managers have loaded as they begin, beside what runs them."""
 
 _forks = multiprocessing.get_context("forkserver")
 
 
 class ManagerProcess:
-    """``athena-tuning manager`` with some arguments, which ends with the process that made it.
+    """A manager, which ends with the process that made it.
 
     Args:
-        arguments: of the command.
+        run: runs one, with ``arguments``, until standard input ends; a function of a module.
+        arguments: of ``athena-tuning manager``.
     """
 
-    def __init__(self, arguments: Sequence[str]) -> None:
-        _forks.set_forkserver_preload([*LOADED])
+    def __init__(self, run: Callable[[Sequence[str]], object], arguments: Sequence[str]) -> None:
+        _forks.set_forkserver_preload([run.__module__, *LOADED])
         theirs, self._ours = _forks.Pipe(duplex=False)
-        self._process = _forks.Process(target=_be_manager, args=(tuple(arguments), theirs), daemon=True)
+        self._process = _forks.Process(target=_run, args=(run, tuple(arguments), theirs), daemon=True)
         self._process.start()
         theirs.close()
 
@@ -65,12 +65,11 @@ class ManagerProcess:
         self._ours.close()
 
 
-def _be_manager(arguments: Sequence[str], lifeline: Connection) -> None:
-    """Run the command in this process; standard input is what ends with whoever started it."""
-    from athena_tuning.cli.manager import manager
-
+def _run(
+    run: Callable[[Sequence[str]], object], arguments: Sequence[str], lifeline: Connection
+) -> None:  # in the process itself
     os.setsid()  # Ctrl+C in the terminal is for who started it
     os.dup2(lifeline.fileno(), 0)
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)
-    manager.main(["--with-parent", *arguments], prog_name="athena-tuning manager")
+    run(arguments)

@@ -25,7 +25,7 @@ from athena_tuning.cluster import tracing, wire
 from athena_tuning.cluster.address import Address
 from athena_tuning.cluster.attempts import Attempts
 from athena_tuning.cluster.connection import Connection
-from athena_tuning.cluster.methods import METHODS
+from athena_tuning.cluster.methods import METHODS, refuse
 from athena_tuning.cluster.wire import Envelope
 from athena_tuning.model.source import recorded_as
 from athena_tuning.recall import MemoryManager
@@ -217,9 +217,7 @@ class ClusterMember:
             if not final:
                 return self._not_now(wire.BUSY, BUSY_SECONDS)
             why = "leaves" if self.is_leaving else f"has {self._most:,} recalls under way"
-            with attempted(attempt), recorded_as(envelope.source):
-                answer = self._manager.refuse(asked, f"the cluster's member {why}", BUSY_SECONDS)
-            attempt.record()
+            answer = refuse(self._manager, asked, envelope, f"the cluster's member {why}", BUSY_SECONDS)
         else:
             with attempted(attempt), recorded_as(envelope.source), tracing.within(envelope.trace):
                 answer = await self._recall(asked, envelope, attempt)

@@ -65,6 +65,7 @@ class Supervisor:
     is started again: at once, or after a pause that doubles, up to 30 s, where it ends soon after its start.
 
     Args:
+        run: runs a manager in this process, see ``ManagerProcess``.
         arguments: of ``athena-tuning manager``.
         address: of the cluster.
         workers: how many managers.
@@ -77,6 +78,7 @@ class Supervisor:
 
     def __init__(
         self,
+        run: Callable[[Sequence[str]], object],
         arguments: Sequence[str],
         address: Address,
         workers: int,
@@ -85,6 +87,7 @@ class Supervisor:
     ) -> None:
         _check(workers)
         self.id = ""
+        self._run = run
         self._arguments = list(arguments)
         self._address = address
         self._broker = broker
@@ -139,7 +142,7 @@ class Supervisor:
             del plan.slots[plan.wanted :]
             for slot in plan.slots:
                 if slot.process is None and now >= slot.not_before:
-                    slot.process, slot.started = ManagerProcess(self._arguments), now
+                    slot.process, slot.started = ManagerProcess(self._run, self._arguments), now
 
     def _note_end(self, plan: _Plan, slot: _Slot, now: float) -> None:
         if slot.process is None or (code := slot.process.poll()) is None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from athena_tuning import MemoryManager, TuningConfig, open_store
+from athena_tuning.cli.manager import run_until_input_ends
 from athena_tuning.cluster import Address, NobodyThere, RecallCluster, serve
 from athena_tuning.cluster.broker import Broker
 from athena_tuning.cluster.standing import ClusterDesk
@@ -36,7 +37,7 @@ def memory(tmp_path: Path) -> Path:
 def supervisor(url: str, memory: Path, tmp_path: Path) -> Iterator[Supervisor]:
     """Give one that keeps two managers, which share memory and store."""
     arguments = manager_arguments(url, memory=str(memory), store=f"sqlite:///{tmp_path / 'store.db'}")
-    with Supervisor(arguments, Address.parse(url), 2) as keeps:
+    with Supervisor(run_until_input_ends, arguments, Address.parse(url), 2) as keeps:
         yield keeps
 
 
@@ -203,7 +204,7 @@ def _runs(pid: int) -> bool:
 
 
 def test_supervisor_pauses_before_it_starts_again_what_ends_at_once(url: str) -> None:
-    with Supervisor(["--store", "nonsense://"], Address.parse(url), 1) as keeps:
+    with Supervisor(run_until_input_ends, ["--store", "nonsense://"], Address.parse(url), 1) as keeps:
         until(lambda: keeps.restarts >= 2)
         began, before = time.monotonic(), keeps.restarts
         until(lambda: keeps.restarts > before)
