@@ -151,6 +151,14 @@ class Worker(Steerable):
         """
         return self._membership.feedback.record(query_id, score)
 
+    def follow_configs(self) -> None:
+        """Obey now what others have put in force; without this it takes until the next look, some 25 ms.
+
+        Raises:
+            StoreError: if the store cannot be read; the configs stay.
+        """
+        self._follower.watch()
+
     def status(self) -> WorkerStatus:
         """Return what this worker tells the store about itself."""
         rejected = (n for name, n in self.profiler.counters.items() if name.startswith("rejected"))
