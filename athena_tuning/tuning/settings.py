@@ -574,8 +574,9 @@ class QuestionSettings:
     """Questions that must show a feature, and that must not, for it to count. Judgement; it also keeps what
     only one person would write out of configs."""
 
-    features: int = 128
-    """Features that are looked at, the most frequent ones. Arithmetic: a solution of so many takes 1 ms."""
+    features: int = 96
+    """Features that are looked at, the most frequent ones. Arithmetic: a solution of so many takes 0.1 ms on
+    one core; larger ones are shared among all cores, which recalls need."""
 
     kept: int = 32
     """Features of a layer that are kept, so that a person can read them. Judgement."""

@@ -246,7 +246,7 @@ def _left_out(
     """Return what is told of each question by what was learned without its fold."""
     told = np.empty((len(x), 2))
     for fold, (weights, base) in enumerate(solved):
-        told[folds == fold] = x[folds == fold] @ weights + base
+        told[folds == fold] = x[folds == fold] @ weights.astype(x.dtype) + base
     return told
 
 
