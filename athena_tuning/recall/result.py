@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
 from athena_tuning.model.metrics import SECOND_CALL
-from athena_tuning.recall.execution.task import ExecutionResult, SecondCall
+from athena_tuning.recall.execution.task import ExecutionResult
 from athena_tuning.recall.fusion import fuse
 from athena_tuning.recall.plan import RecallPlan, candidates
 from athena_tuning.recall.routing import own_layer
 from athena_tuning.recall.snapshot import Snapshot
 
+_DUPLICATES = itemgetter("duplicates")
 _NO_FIELDS: frozenset[str] = frozenset()
 
 
@@ -91,45 +93,32 @@ def combine(
     for layer, (old, _) in stale.items():
         snapshots[layer] = old
     errors = dict(left_out)
-    tasks = []
     for result in results:
-        layer = result.layer_name
         if result.success:
-            snapshots[layer] = result.result
+            snapshots[result.layer_name] = result.result
         else:
-            errors[layer] = result.error or "failed"
-        if result.in_flight:
-            count = min(k, len(result.result)) if result.success else 0
-            tasks.append(
-                LayerTask(
-                    layer,
-                    result.offset_ms,
-                    result.queue_ms,
-                    result.elapsed_ms,
-                    result.in_flight,
-                    result.outcome,
-                    count,
-                )
-            )
-            if result.second is not None:
-                tasks.append(_second_call(layer, result.second, count))
-    for layer in plan.route.explored & errors.keys():
-        del errors[layer]  # the recall did not need it
-    by_layer = {layer: snapshots[layer] for layer in plan.layer_names if layer in snapshots}
-    depth = candidates(k)
-    lists = {layer: snapshot.first(depth) for layer, snapshot in by_layer.items()}
-    shown = sum([min(k, len(items)) for items in lists.values()])
+            errors[result.layer_name] = result.error or "failed"
+    if errors:
+        for layer in plan.route.explored & errors.keys():
+            del errors[layer]  # the recall did not need it
+    by_layer, lists = {}, {}
+    depth, shown, fields = candidates(k), 0, _NO_FIELDS
+    for layer in plan.layer_names:
+        if layer in snapshots:
+            by_layer[layer] = snapshot = snapshots[layer]
+            lists[layer] = items = snapshot.first(depth)
+            shown += min(k, len(items))
+            fields |= snapshot.fields
     if (own := own_layer(plan.query_type)) in lists:
         lists = {own: lists[own], **lists}  # of equal scores it is first
     fused = fuse(lists, shown, plan.fusion)
-    fields = _NO_FIELDS.union(*[snapshot.fields for snapshot in by_layer.values()])
-    if list in [type(item["evidence"]) for item in fused]:  # fusion joins that of several items
+    if any(map(_DUPLICATES, fused)):  # fusion made a list of the evidence of several items
         fields |= {"evidence"}
     return RecallResult(
         by_layer,
         Snapshot(fused, fields, True),
         errors,
-        tuple(tasks),
+        tuple([_task(result, k) for result in results if result.in_flight] + _second_calls(results, k)),
         plan.parallel and plan.widest > 1,
         {layer: age for layer, (_, age) in stale.items()},
         not results,
@@ -137,16 +126,34 @@ def combine(
     )
 
 
-def _second_call(layer: str, of: SecondCall, count: int) -> LayerTask:
-    return LayerTask(
-        layer + SECOND_CALL,
-        of.offset_ms,
-        0.0,
-        of.elapsed_ms,
-        of.in_flight,
-        TaskOutcome.OK if of.won else TaskOutcome.TIMEOUT,
-        count if of.won else 0,
+def _second_calls(results: Sequence[ExecutionResult], k: int) -> list[LayerTask]:
+    """Return the second calls among the results, if there were any."""
+    return [
+        LayerTask(
+            of.layer_name + SECOND_CALL,
+            of.second.offset_ms,
+            0.0,
+            of.second.elapsed_ms,
+            of.second.in_flight,
+            TaskOutcome.OK if of.second.won else TaskOutcome.TIMEOUT,
+            min(k, len(of.result.items)) if of.second.won else 0,
+        )
+        for of in results
+        if of.second is not None
+    ]
+
+
+def _task(result: ExecutionResult, k: int) -> LayerTask:
+    task = (
+        result.layer_name,
+        result.offset_ms,
+        result.queue_ms,
+        result.elapsed_ms,
+        result.in_flight,
+        result.outcome,
+        min(k, len(result.result.items)) if result.success else 0,
     )
+    return tuple.__new__(LayerTask, task)  # its own constructor costs as much again
 
 
 def refused(plan: RecallPlan, why: str, retry_after: float) -> RecallResult:
@@ -206,9 +213,11 @@ def metrics(
 
 
 def _error(result: RecallResult) -> str | None:
+    if not result.errors:
+        return None
     if result.is_refused:
         return next(iter(result.errors.values()), "refused")
-    return "; ".join([f"{layer}: {why}" for layer, why in result.errors.items()]) or None
+    return "; ".join([f"{layer}: {why}" for layer, why in result.errors.items()])
 
 
 def _is_hit(result: RecallResult, shared: bool) -> bool:

@@ -26,9 +26,10 @@ from athena_tuning.recall.execution.task import ExecutionResult, QueryTask, Seco
 
 __all__ = ["ExecutionResult", "FanOut", "QueryTask"]
 
+_Result = tuple[Any, ...]
+"""The fields of an ``ExecutionResult``."""
 
-_NO_RUN: LayerRun | None = None
-_NO_CALL: SecondCall | None = None
+_new = tuple.__new__  # a named tuple's own constructor costs as much again
 
 
 class FanOut:
@@ -101,10 +102,9 @@ class FanOut:
             if task.second_after is not None and self.parent is None:
                 mine, self.may_call_twice = False, True
             local -= mine
-            self.runs.append(LayerRun(self, task, mine))
+            self.runs.append(LayerRun(self, task, mine, min(task.timeout_seconds, timeout)))
         self._width = width
         self._patience = patience
-        self._timeout = timeout
         self._lock = threading.Lock()
         self._pending = deque(self.runs)
         self._unsettled = len(self.runs)
@@ -132,21 +132,17 @@ class FanOut:
         return [run.result for run in hedged if run.result is not None]
 
     def _launch_next(self) -> None:
-        with self._lock:
-            if not self._pending:
-                return
+        try:
             run = self._pending.popleft()
-            run.asked = self.clock()
-        self.slots.acquire(run)
-
-    def timeout_of(self, run: LayerRun) -> float:
-        """Longest service time of ``run`` in seconds."""
-        return min(run.task.timeout_seconds, self._timeout)
+        except IndexError:  # they were given up, or another thread was quicker
+            return
+        run.asked = now = self.clock()
+        self.slots.acquire(run, now)
 
     def may_start(self) -> bool:
         """Decide whether the recall may take a slot that it is offered; one that may not is refused."""
         ticket = self._ticket
-        if ticket is None or ticket.may_start():
+        if ticket is None or ticket.place.started or ticket.may_start():
             return True
         self._refuse(ticket)
         return False
@@ -156,11 +152,18 @@ class FanOut:
         with self._lock:
             if run.result is not None or run.started is not None:
                 return False
-            if run.first is not None and run.first.result is not None:
+            first = run.first
+            if first is not None and first.result is not None:
                 return False
             if not run.local:
                 run.thread = threading.current_thread()
-            run.started = self.clock()
+            now = self.clock()
+            run.deadline = due = now + run.timeout
+            if self.deadline is not None and self.deadline < due:
+                run.deadline = self.deadline
+            if first is not None:
+                run.deadline = first.deadline
+            run.started = now
             return True
 
     def settle(
@@ -175,40 +178,44 @@ class FanOut:
         at_deadline: bool = False,
     ) -> bool:
         """Note how a run ended; False if it was given up before. An answer after the deadline is late."""
-        if outcome is TaskOutcome.OK and run.started is not None and ended > run.deadline:
-            value, outcome = None, TaskOutcome.TIMEOUT
+        began, started, asked, in_flight = self._start, run.started, run.asked, run.granted_at
+        success = outcome is TaskOutcome.OK
+        if success and ended > run.deadline:
+            success, value, outcome = False, None, TaskOutcome.TIMEOUT
             error, of_layer, at_deadline = self._overdue(run)
-        answered, loser, second = run, _NO_RUN, _NO_CALL
+        if asked is None:
+            asked = began
+        if started is None:
+            started, in_flight = ended, 0
+        result: _Result = (
+            run.layer_name,
+            success,
+            value,
+            error,
+            (ended - started) * 1000,
+            (started - asked) * 1000,
+            (asked - began) * 1000,
+            in_flight,
+            outcome,
+            of_layer,
+            at_deadline,
+            None,
+        )
+        loser = None
         with self._lock:
             if run.first is not None or run.second is not None:
-                run = run.first or run
+                answered, run = run, run.first or run
                 loser = run.second if answered is run else run
-                if run.result is not None or not _counts(answered, loser, outcome):
+                if not _counts(answered, loser, outcome):
                     return False
-                second = self._second_call(run, answered, ended, outcome)
+                result = self._first_answer(run, answered, ended, result)
             if run.result is not None:
                 return False
-            asked = self._start if run.asked is None else run.asked
-            started = ended if run.started is None else run.started
-            run.result = ExecutionResult(
-                run.task.layer_name,
-                outcome is TaskOutcome.OK,
-                value,
-                error,
-                (ended - started) * 1000,
-                (started - asked) * 1000,
-                (asked - self._start) * 1000,
-                run.granted_at if run.started is not None else 0,
-                outcome,
-                of_layer,
-                at_deadline,
-                second,
-            )
-            self._unsettled -= 1
-            last = self._unsettled == 0
+            run.result = _new(ExecutionResult, result)
+            self._unsettled = left = self._unsettled - 1
         if loser is not None:
             self._end_loser(loser)
-        if last:
+        if left == 0:
             self.wake()
         elif self._pending:
             self._launch_next()
@@ -240,7 +247,7 @@ class FanOut:
             else:
                 if self.may_call_twice and run.task.second_after is not None:
                     soonest = min(soonest, self._call_again(run, now, run.task.second_after))
-                soonest = min(soonest, due if run.started else min(due, now + self.timeout_of(run)))
+                soonest = min(soonest, due if run.started else min(due, now + run.timeout))
         return soonest - now
 
     def close(self) -> None:
@@ -296,7 +303,7 @@ class FanOut:
         if run.started is None or now < run.started + after:
             return (now if run.started is None else run.started) + after
         limit, calls = self.slots.limit, self._second_calls
-        second = LayerRun(self, run.task, local=False)
+        second = LayerRun(self, run.task, False, run.timeout)
         second.asked, second.first, second.limit = now, run, limit
         with self._lock:
             if run.result is not None:
@@ -308,17 +315,20 @@ class FanOut:
             return now + after
         return math.inf
 
-    def _second_call(
-        self, run: LayerRun, answered: LayerRun, ended: float, outcome: TaskOutcome
-    ) -> SecondCall | None:
-        """Note that a second call is over, by whichever answer; None if it never began. The lock is held."""
-        second = run.second
-        if second is None or second.started is None:
-            return None
-        won = answered is second and outcome is TaskOutcome.OK
-        return SecondCall(
-            won, (second.started - self._start) * 1000, (ended - second.started) * 1000, second.granted_at
+    def _first_answer(self, run: LayerRun, answered: LayerRun, ended: float, result: _Result) -> _Result:
+        """Return the result of a run that was called twice, by whichever call answered. The lock is held."""
+        second, started = run.second, run.started
+        if second is None or started is None or second.started is None:
+            return result
+        called = SecondCall(
+            answered is second and result[1],
+            (second.started - self._start) * 1000,
+            (ended - second.started) * 1000,
+            second.granted_at,
         )
+        asked = self._start if run.asked is None else run.asked
+        times = (ended - started) * 1000, (started - asked) * 1000, (asked - self._start) * 1000
+        return (*result[:4], *times, run.granted_at, *result[8:11], called)
 
     def _end_loser(self, loser: LayerRun) -> None:
         """Cancel the slower call of a layer; a function goes on, and holds its slot until it ends."""
@@ -341,7 +351,7 @@ class FanOut:
             return "given up by its caller", False, False
         if run.deadline == self.deadline:
             return "not ready by the recall's deadline", True, True
-        return f"timed out after {self.timeout_of(run):g} s", True, False
+        return f"timed out after {run.timeout:g} s", True, False
 
 
 def _counts(answered: LayerRun, other: LayerRun | None, outcome: TaskOutcome) -> bool:

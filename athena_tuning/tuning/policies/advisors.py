@@ -26,6 +26,7 @@ SHARED = frozenset(
         "hedging_quantile",
         "concurrency_bounds",
         "timeout_bounds",
+        "limit_scope",
     }
 )
 """What all types have in common, whatever configs of their own say: slots, the queue for them, and bounds."""
