@@ -231,7 +231,8 @@ class Asking:
         self.counts["busy"] += 1
         headers = msg.headers or {}
         asked.busy.add(headers.get(wire.MEMBER, ""))
-        if asked.replies:
+        if not all(map(self._is_lost, asked.replies.values())):
+            asked.sent -= 1  # it was no try: if the others stay silent, it is made later
             return
         if len(asked.busy) < MOST_BUSY and (member := self._fleet.another(asked.busy)):
             is_last = len(asked.busy) == MOST_BUSY - 1 or self._fleet.another({*asked.busy, member}) is None
@@ -242,6 +243,7 @@ class Asking:
     async def _note_here(self, asked: _Asked, msg: Msg) -> None:
         """Send to another one what went to the member that is at it already."""
         asked.busy.add((msg.headers or {}).get(wire.MEMBER, ""))
+        asked.sent -= 1
         if member := self._fleet.another(asked.busy):
             await self._send(asked, member, wire.HEDGE)
 
@@ -260,7 +262,7 @@ class Asking:
         """Ask another member if the silent one is gone, or there is something left of the budget."""
         newest = max(asked.replies.values(), key=lambda made: made.sent)
         await self._wait_for_broker()
-        lost = self._connection.renewals > newest.renewals or self._fleet.lost_at > newest.sent
+        lost = self._is_lost(newest)
         if not lost and self._budget.take():
             self.counts["hedges"] += 1
         elif lost or not await self._fleet.probe(self.delays.of(asked.query_type) / 2):
@@ -268,6 +270,10 @@ class Asking:
         else:
             return
         await self._send(asked, self._fleet.another(asked.busy | {newest.to}) or "", wire.HEDGE)
+
+    def _is_lost(self, made: _Try) -> bool:
+        """Whether the broker, or some member, went away after this try was made."""
+        return self._connection.renewals > made.renewals or self._fleet.lost_at > made.sent
 
     # Which of two answers is recorded
 
