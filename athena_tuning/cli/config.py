@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,7 +14,7 @@ from rich.text import Text
 
 from athena_tuning.cli.access import attached, moment, operator
 from athena_tuning.cli.output import as_json, console, print_json, print_table, store_option
-from athena_tuning.model import ConfigVersion, Mode, TuningConfig, TuningStrategy
+from athena_tuning.model import ConfigVersion, LimitScope, Mode, TuningConfig, TuningStrategy
 from athena_tuning.service import units
 
 _scope = click.option("--scope", default="all", show_default=True, help="'all', or a query type.")
@@ -72,6 +74,11 @@ def history(limit: int, store: str | None, as_json: bool) -> None:
 @click.option("--overload-after", metavar="SECONDS", help="Queue without a break, then refuse, or 'none'.")
 @click.option("--overload-wait", "overload_wait_seconds", type=float, help="Seconds to wait in an overload.")
 @click.option("--bounds", "concurrency_bounds", metavar="N-M", help="Limits that the tuner may set, to 256.")
+@click.option(
+    "--limit-scope",
+    type=click.Choice([s.value for s in LimitScope]),
+    help="The limit is each manager's own, or one budget that all share.",
+)
 @click.option("--timeout-bounds", metavar="N-M", help="Timeouts in seconds that the tuner may set.")
 @click.option("--strategy", type=click.Choice([s.value for s in TuningStrategy]), help="What is wanted most.")
 @click.option("--cache", type=_switch, help="Answer repeated recalls from the cache.")
@@ -84,6 +91,11 @@ def history(limit: int, store: str | None, as_json: bool) -> None:
 @click.option("--explore", "exploration_share", type=float, help="Share of recalls that ask every layer.")
 @click.option(
     "--fusion-weights", metavar="LAYER=WEIGHT,…", help="What a layer's ranks count, or 'none': 1 for each."
+)
+@click.option(
+    "--question-model",
+    metavar="FILE",
+    help="JSON with weights by layer and feature, or 'none': by type alone.",
 )
 @click.option("--rank-constant", type=int, help="A rank counts weight / (constant + rank), 1 to 1000.")
 @click.option("--mode", type=click.Choice([m.value for m in Mode]), help="Who steers from now on.")
@@ -201,6 +213,8 @@ def _changed(base: TuningConfig, values: dict[str, Any]) -> TuningConfig:
             given[option] = _bounds(option, value)
         elif option == "fusion_weights":
             given[option] = {} if value == "none" else _weights(value)
+        elif option == "question_model":
+            given[option] = {} if value == "none" else _question_model(value)
         elif option in ("deadline", "overload_after"):
             given[f"{option}_seconds"] = None if value == "none" else _seconds(option, value)
         else:
@@ -225,6 +239,15 @@ def _bounds(option: str, value: str) -> tuple[float, float]:
     except ValueError:
         raise click.UsageError(f"{value!r} is not the least and the most, such as 2-64") from None
     return low, high
+
+
+def _question_model(value: str) -> Any:
+    try:
+        return json.loads(Path(value).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise click.UsageError(
+            f"--question-model: {value!r} is no JSON file that can be read: {error}"
+        ) from error
 
 
 def _weights(value: str) -> dict[str, float]:

@@ -183,8 +183,8 @@ class HealthMonitor:
         if outcome is TaskOutcome.OK:
             with self._lock:
                 layer.calls += 1
-                typical = seconds if layer.typical is None else layer.typical
-                layer.typical = typical + _WEIGHT * (seconds - typical)
+                typical = layer.typical
+                layer.typical = seconds if typical is None else typical + _WEIGHT * (seconds - typical)
             breaker.succeeded()
         elif not of_layer:
             breaker.undecided()

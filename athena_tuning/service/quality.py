@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from athena_tuning.model import ConfigSet, ConfigVersion, TuningConfig
+from athena_tuning.model import LAYERS, ConfigSet, ConfigVersion, TuningConfig
 from athena_tuning.recall import MemoryManager
 from athena_tuning.recall.fusion import DEPTH
 from athena_tuning.recall.fusion_fit import FusionCase, fit, left_out, recall_at
@@ -125,6 +125,24 @@ def way(words: str) -> TuningConfig:
         raise ValueError(f"the first round of {words!r} needs two layers that can agree")
     second = frozenset(rounds[1] if len(rounds) == 2 else ())
     return TuningConfig(extra_layers=frozenset(names), second_round=second)
+
+
+def only_layers(words: str) -> dict[str, frozenset[str]]:
+    """Return the fields of a config that asks what ``words`` say, and no other of the built-in layers.
+
+    Raises:
+        ValueError: as ``way`` does.
+
+    Examples:
+        >>> sorted(only_layers("episodic+semantic>graph")["skipped_layers"])
+        ['procedural', 'prospective']
+    """
+    config = way(words)
+    return {
+        "extra_layers": config.extra_layers,
+        "second_round": config.second_round,
+        "skipped_layers": frozenset(LAYERS) - config.extra_layers,
+    }
 
 
 def measure(

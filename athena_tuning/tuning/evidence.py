@@ -12,7 +12,7 @@ import msgspec
 
 from athena_tuning.model import ConfigSet, TuningBounds, TuningConfig, TuningStrategy
 from athena_tuning.tuning.estimation.contention import Contention
-from athena_tuning.tuning.estimation.contributions import LayerValue
+from athena_tuning.tuning.estimation.contributions import LayerValue, QuestionEvidence
 from athena_tuning.tuning.estimation.daily_load import DailyLoad
 from athena_tuning.tuning.estimation.packed_telemetry import (
     CurveColumns,
@@ -45,9 +45,11 @@ class Evidence:
         telemetry: the newest recalls, stretches of the last hours, and what is known of contention.
         load: recalls by the time of day.
         values: what each layer adds to the answers of each type.
+        questions: what is known of the questions of each type.
         figures: of the window, "all" and by type; empty where the policy does not read them.
         memory: what the policy remembers.
         policy: the name of the policy that is asked.
+        held: why the limit must not go up now, in words; "" if it may. ``bounds`` say so, too.
     """
 
     configs: ConfigSet
@@ -61,9 +63,11 @@ class Evidence:
     telemetry: Telemetry = field(default_factory=Telemetry)
     load: DailyLoad = field(default_factory=DailyLoad)
     values: Mapping[str, Mapping[str, LayerValue]] = field(default_factory=dict)
+    questions: Mapping[str, QuestionEvidence] = field(default_factory=dict)
     figures: Mapping[str, WindowFigures] = field(default_factory=dict)
     memory: Any = None
     policy: str = ""
+    held: str = ""
 
     def incumbent(self, scope: str) -> TuningConfig:
         """Return the config in force for "all" or for a query type."""
@@ -71,7 +75,9 @@ class Evidence:
 
 
 def pack(evidence: Evidence) -> bytes:
-    """Return the evidence in at most 300 kB, without texts: MessagePack and columns, compressed.
+    """Return the evidence in at most 300 kB: MessagePack and columns, compressed.
+
+    It holds no texts, but words that many questions have, where the store keeps texts.
 
     What ``unpack`` makes of it leads to the same decision, to the last digit.
     """

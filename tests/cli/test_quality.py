@@ -196,12 +196,12 @@ def test_few_questions_teach_no_weights(memory: Path, tmp_path: Path) -> None:
 def test_each_layer_left_out_is_measured_beside_what_it_saves(memory: Path, tmp_path: Path) -> None:
     done = run(memory, gold(tmp_path, *QUESTIONS), "--leave-out-each", "--json")
     assert done.exit_code == 0, done.stderr
-    found = {one["way"]: one for one in json.loads(done.stdout)}
-    assert [*found] == ["in force", *(f"without {layer}" for layer in LAYERS)]
-    assert found["without episodic"]["lost"]["mean"] == 0.5
-    assert found["without episodic"]["saved"]["mean"] > 0
-    assert found["without prospective"]["lost"]["mean"] == 0.0
-    assert all(one["latency_ms"]["mean"] > 0 for one in found.values())
+    ways = {one["way"]: one for one in json.loads(done.stdout)}
+    assert [*ways] == ["in force", *(f"without {layer}" for layer in LAYERS)]
+    assert ways["without episodic"]["lost"]["mean"] == 0.5
+    assert ways["without episodic"]["saved"]["mean"] > 0
+    assert ways["without prospective"]["lost"]["mean"] == 0.0
+    assert all(one["latency_ms"]["mean"] > 0 for one in ways.values())
     assert "ms saved" in run(memory, gold(tmp_path, *QUESTIONS), "--leave-out-each").stdout
 
 

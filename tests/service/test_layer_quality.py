@@ -61,15 +61,15 @@ def test_scored_answers_are_told_apart_by_the_layers_that_were_asked() -> None:
         (recall(4, {}), 1.0),
         (recall(5, one), None),
     )
-    found = {way.way: way for way in layer_quality.scored_ways(profiler, VIEW)}
-    assert {way: (of.scores, of.score.mean, of.calls.mean) for way, of in found.items()} == {
+    by_way = {way.way: way for way in layer_quality.scored_ways(profiler, VIEW)}
+    assert {way: (of.scores, of.score.mean, of.calls.mean) for way, of in by_way.items()} == {
         "episodic+graph": (2, 0.75, 2.0),
         "episodic": (1, 0.0, 1.0),
         "from the cache": (1, 1.0, 0.0),
     }
-    assert (found["episodic+graph"].p50_ms, found["episodic+graph"].p99_ms) == (9.0, 9.0)
-    assert found["episodic+graph"].score.low < 0.75 < found["episodic+graph"].score.high
-    assert found["episodic"].to_dict()["score"] == {"mean": 0.0, "low": None, "high": None}
+    assert (by_way["episodic+graph"].p50_ms, by_way["episodic+graph"].p99_ms) == (9.0, 9.0)
+    assert by_way["episodic+graph"].score.low < 0.75 < by_way["episodic+graph"].score.high
+    assert by_way["episodic"].to_dict()["score"] == {"mean": 0.0, "low": None, "high": None}
 
 
 def test_versions_with_the_same_plan_are_one_plan() -> None:
