@@ -87,3 +87,28 @@ def test_a_mark_in_the_lane_tells_what_was_before_and_after_it(
     told = seen.page.get_by_text(re.compile("Compared are stretches of equal load|Cannot be compared"))
     expect(told.first).to_be_visible(timeout=SLOW)
     seen.sound()
+
+
+def test_a_deep_link_keeps_its_view_through_clicks_reload_and_back(
+    look: Look, at: tuple[str, float, float]
+) -> None:
+    seen = look(at[0])
+    kept = re.compile(r"(?=.*range=24h)(?=.*type=temporal)(?=.*slo=20)")
+
+    def holds(title: str) -> None:
+        expect(seen.page.locator("h1")).to_have_text(title, timeout=SLOW)
+        seen.settle()
+        expect(seen.page).to_have_url(kept, timeout=SLOW)
+        expect(seen.page.locator(".st-key-filters summary")).to_contain_text("temporal", timeout=SLOW)
+
+    seen.go("latency?range=24h&type=temporal&slo=20")
+    holds("Latency")
+    seen.page.get_by_text("query type", exact=True).first.click()
+    holds("Latency")
+    seen.page.get_by_role("link", name="Recalls", exact=True).click()
+    holds("Recalls")
+    seen.page.reload()
+    holds("Recalls")
+    seen.page.go_back()
+    holds("Latency")
+    seen.sound()
