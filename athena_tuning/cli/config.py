@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -89,6 +91,11 @@ def history(limit: int, store: str | None, as_json: bool) -> None:
 @click.option("--explore", "exploration_share", type=float, help="Share of recalls that ask every layer.")
 @click.option(
     "--fusion-weights", metavar="LAYER=WEIGHT,…", help="What a layer's ranks count, or 'none': 1 for each."
+)
+@click.option(
+    "--question-model",
+    metavar="FILE",
+    help="JSON with weights by layer and feature, or 'none': by type alone.",
 )
 @click.option("--rank-constant", type=int, help="A rank counts weight / (constant + rank), 1 to 1000.")
 @click.option("--mode", type=click.Choice([m.value for m in Mode]), help="Who steers from now on.")
@@ -206,6 +213,8 @@ def _changed(base: TuningConfig, values: dict[str, Any]) -> TuningConfig:
             given[option] = _bounds(option, value)
         elif option == "fusion_weights":
             given[option] = {} if value == "none" else _weights(value)
+        elif option == "question_model":
+            given[option] = {} if value == "none" else _question_model(value)
         elif option in ("deadline", "overload_after"):
             given[f"{option}_seconds"] = None if value == "none" else _seconds(option, value)
         else:
@@ -230,6 +239,15 @@ def _bounds(option: str, value: str) -> tuple[float, float]:
     except ValueError:
         raise click.UsageError(f"{value!r} is not the least and the most, such as 2-64") from None
     return low, high
+
+
+def _question_model(value: str) -> Any:
+    try:
+        return json.loads(Path(value).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise click.UsageError(
+            f"--question-model: {value!r} is no JSON file that can be read: {error}"
+        ) from error
 
 
 def _weights(value: str) -> dict[str, float]:

@@ -27,7 +27,7 @@ class _Listening:
 
     listener: Listener
     query_type: str | None
-    told: TuningConfig
+    config_told: TuningConfig
 
 
 class Control(Worker):
@@ -156,9 +156,9 @@ class Control(Worker):
     def _tell(self) -> None:
         for listening in list(self._listeners):
             config = self.current_config(listening.query_type)
-            if config == listening.told:
+            if config == listening.config_told:
                 continue
-            listening.told = config
+            listening.config_told = config
             try:
                 listening.listener(config)
             except Exception:

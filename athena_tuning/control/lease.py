@@ -57,14 +57,14 @@ class Leadership:
         Raises:
             StoreError: if the store cannot be asked; what was held runs out.
         """
-        asked = self._monotonic()  # from before the answer: it ends here before another can have it
+        before = self._monotonic()  # from before the answer: it ends here before another can have it
         lease = self._store.acquire_lease(self._name, self._worker_id, LEASE_SECONDS)
         if lease is None:
             self.lost()
             return
         if self._lease != lease:
             logger.info("%s leads %s (lease number %d)", self._worker_id, self._what, lease.number)
-        self._lease, self._ends = lease, asked + LEASE_SECONDS
+        self._lease, self._ends = lease, before + LEASE_SECONDS
 
     def lost(self) -> None:
         """Note that somebody else leads."""

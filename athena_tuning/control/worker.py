@@ -199,8 +199,8 @@ class Worker(Steerable):
         return self._membership.limit_share.slots(self.config)
 
     def _propose(self, at: ConfigVersion) -> TuningConfig:
-        told = self.proposals.get(at.scope)
-        values = told.under(self.tuner.strategy, at.config) if told and not told.missing else None
+        proposal = self.proposals.get(at.scope)
+        values = proposal.under(self.tuner.strategy, at.config) if proposal and not proposal.missing else None
         if values is not None:
             return values
         if self._shared is not None:

@@ -173,13 +173,13 @@ def _losses(measured: Worker, counted: Counted) -> Iterator[Metric]:
         ("endpoint", ""): counted.missed,
     }
     yield _counter("records_dropped", "Records that did not get there.", ("to",), dropped)
-    for what, told in (("rejected", "refused as impossible"), ("normalised", "made normal")):
+    for what, words in (("rejected", "refused as impossible"), ("normalised", "made normal")):
         samples = {
             (name.removeprefix(f"{what}_"), ""): n
             for name, n in counters.items()
             if name.startswith(f"{what}_")
         }
-        yield _counter(f"records_{what}", f"Records {told}.", ("reason",), samples)
+        yield _counter(f"records_{what}", f"Records {words}.", ("reason",), samples)
     failures = {(duty, ""): n for duty, n in measured.housekeeping_failures.items()}
     yield _counter("housekeeping_failures", "Background duties that failed.", ("duty",), failures)
     yield InfoMetricFamily(
@@ -191,7 +191,7 @@ def _losses(measured: Worker, counted: Counted) -> Iterator[Metric]:
 
 def _configs(configs: ConfigSet) -> Iterator[Metric]:
     at = {"all": configs.default, **configs.by_type}
-    told: dict[str, tuple[str, Mapping[str, float]]] = {
+    families: dict[str, tuple[str, Mapping[str, float]]] = {
         "config_version": ("Config version in force.", {s: v.version for s, v in at.items()}),
         "config_max_concurrent": (
             "Layer tasks that may run at once.",
@@ -230,7 +230,7 @@ def _configs(configs: ConfigSet) -> Iterator[Metric]:
             {s: v.config.layer_selection_enabled for s, v in at.items()},
         ),
     }
-    for name, (words, values) in told.items():
+    for name, (words, values) in families.items():
         gauge = GaugeMetricFamily(f"{PREFIX}{name}", words, labels=("scope",))
         for scope, value in values.items():
             gauge.add_metric((scope,), float(value))
@@ -243,12 +243,12 @@ def _configs(configs: ConfigSet) -> Iterator[Metric]:
 
 def _slots(measured: Worker) -> Iterator[Metric]:
     """Give the slots for layer tasks, where the manager is ours and has them."""
-    told = {
+    families = {
         "limit": "Layer tasks that may hold a slot.",
         "in_flight": "Layer tasks that hold a slot.",
         "waiting": "Layer tasks that wait for a slot.",
     }
-    for name, words in told.items():
+    for name, words in families.items():
         if (value := getattr(measured, name, None)) is not None:
             yield GaugeMetricFamily(f"{PREFIX}layer_tasks_{name}", words, value)
     words = "Layer tasks that may be in flight here: the limit, or this worker's share of it."

@@ -7,6 +7,8 @@ by a person, becomes a ``ConfigVersion`` in the store, and is obeyed by a manage
 from __future__ import annotations
 
 from athena_tuning.model.configs import (
+    EVERY,
+    EVERY_HASHED,
     ConfigSet,
     ConfigVersion,
     LimitScope,
@@ -41,6 +43,8 @@ from athena_tuning.model.worker import (
 )
 
 __all__ = [
+    "EVERY",
+    "EVERY_HASHED",
     "LAYERS",
     "QUERY_TYPES",
     "Action",

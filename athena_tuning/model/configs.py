@@ -37,6 +37,15 @@ class LimitScope(StrEnum):
 MOST_TUNED = 256
 """The largest limit that a tuner may be allowed to choose."""
 
+EVERY = "every question"
+"""The feature of all questions in a ``question_model``."""
+
+EVERY_HASHED = "every question, words hashed"
+"""The same, where words are not to be readable."""
+
+MOST_FEATURES = 64
+"""Layers of a ``question_model``, and features of each of its layers: a config stays a page to read."""
+
 
 @dataclass(frozen=True, slots=True)
 class TuningConfig:
@@ -62,6 +71,9 @@ class TuningConfig:
         fusion_weights: what a layer's ranks count in the fused list, above 0 and up to 100, by layer; 1 for
             others.
         rank_constant: a rank counts weight / (rank_constant + rank), 1 to 1000.
+        question_model: by layer, what each feature of a question speaks for asking it at once: where the
+            weights of the features that a question shows add up to more than 0, it is asked, whatever the
+            other parts but ``skipped_layers`` say; else it waits. At most 64 layers with 64 features each.
         overload_after_seconds: refuse recalls once some have had to wait for a slot for so long without a
             break (and at least ten typical service times); None: never. Like the limit, the queue is one
             shared resource: only the config for all types decides it.
@@ -99,6 +111,7 @@ class TuningConfig:
     exploration_share: float = 0.03
     fusion_weights: Mapping[str, float] = field(default_factory=dict)
     rank_constant: int = 60
+    question_model: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     overload_after_seconds: float | None = 0.9
     overload_wait_seconds: float = 0.1
     concurrency_bounds: tuple[int, int] = field(default=(2, 20))
@@ -123,6 +136,7 @@ class TuningConfig:
         for layer, weight in self.fusion_weights.items():
             _check_weight(f"fusion_weights[{layer!r}]", weight)
         _check_whole("rank_constant", self.rank_constant, 1, 1000)
+        object.__setattr__(self, "question_model", _question_model(self.question_model))
         object.__setattr__(self, "strategy", TuningStrategy(self.strategy))
         object.__setattr__(self, "limit_scope", _limit_scope(self.limit_scope))
         object.__setattr__(self, "fusion_weights", _FrozenDict(self.fusion_weights))
@@ -157,6 +171,7 @@ class TuningConfig:
         values |= {name: list(getattr(self, name)) for name in ("concurrency_bounds", "timeout_bounds")}
         values["layer_timeouts"] = dict(self.layer_timeouts)
         values["fusion_weights"] = dict(self.fusion_weights)
+        values["question_model"] = {layer: dict(weights) for layer, weights in self.question_model.items()}
         values |= {name: sorted(getattr(self, name)) for name in _LAYER_SETS}
         return values
 
@@ -217,6 +232,25 @@ def _limit_scope(scope: Any) -> LimitScope:
         return LimitScope(scope)
     except ValueError as exc:
         raise ValueError(f"limit_scope must be 'manager' or 'fleet', not {scope!r:.80}") from exc
+
+
+def _question_model(model: Any) -> _FrozenDict:
+    """Return weights by layer and feature, frozen."""
+    if not isinstance(model, Mapping) or len(model) > MOST_FEATURES:
+        raise ValueError(f"question_model must have weights by layer, of at most {MOST_FEATURES} layers")
+    for layer, weights in model.items():
+        if not isinstance(layer, str) or not isinstance(weights, Mapping) or len(weights) > MOST_FEATURES:
+            raise ValueError(
+                f"question_model[{layer!r:.80}] must have weights by feature, at most {MOST_FEATURES}"
+            )
+        for feature, weight in weights.items():
+            fits = isinstance(weight, (int, float)) and not isinstance(weight, bool) and abs(weight) <= 100
+            if not isinstance(feature, str) or not fits:
+                raise ValueError(
+                    f"question_model[{layer!r:.80}][{feature!r:.80}] must be a number from -100 to 100, "
+                    f"not {weight!r:.80}"
+                )
+    return _FrozenDict({layer: _FrozenDict(weights) for layer, weights in model.items()})
 
 
 def _range(name: str, bounds: Any) -> tuple[Any, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import NamedTuple
 
 _PHRASES: dict[str, tuple[str, ...]] = {
     "temporal": (
@@ -59,18 +60,51 @@ _PHRASES: dict[str, tuple[str, ...]] = {
 }
 
 
-def whole_words(phrases: tuple[str, ...]) -> re.Pattern[str]:
-    """Return a pattern that finds any of the phrases as whole words, in any case and spacing.
+class Words(NamedTuple):
+    """The words of a query, in small letters.
+
+    Attributes:
+        text: all of what tells its type.
+        each: the first ``MOST_WORDS`` words, in their order.
+        all: every word, once.
+    """
+
+    text: str
+    each: tuple[str, ...]
+    all: frozenset[str]
+
+
+MOST_WORDS = 48
+"""Words that are kept in their order, so that a long query costs no more than a sentence."""
+
+
+class Phrases:
+    """Finds phrases as whole words, in any case and spacing.
 
     Examples:
-        >>> bool(whole_words(("plan",)).search("planet")), bool(whole_words(("how to",)).search("How  to?"))
+        >>> Phrases(("plan",)).are_in(words_of("planet")), Phrases(("how to",)).are_in(words_of("How  to?"))
         (False, True)
     """
-    spaced = "|".join(r"\s+".join(map(re.escape, phrase.split())) for phrase in phrases)
-    return re.compile(rf"\b(?:{spaced})\b", re.IGNORECASE)
+
+    def __init__(self, phrases: tuple[str, ...]) -> None:
+        several = [phrase.split() for phrase in phrases if " " in phrase]
+        self._single = frozenset(phrases).difference(map(" ".join, several))
+        self._heads = frozenset(words[0] for words in several)
+        self._several = tuple(
+            (frozenset(words), re.compile(r"\b" + r"\s+".join(map(re.escape, words)) + r"\b"))
+            for words in several
+        )
+
+    def are_in(self, query: Words) -> bool:
+        """Whether a query has any of the phrases."""
+        if not self._single.isdisjoint(query.all):
+            return True
+        return not self._heads.isdisjoint(query.all) and any(
+            words <= query.all and pattern.search(query.text) for words, pattern in self._several
+        )
 
 
-_PATTERNS = tuple((query_type, whole_words(phrases)) for query_type, phrases in _PHRASES.items())
+_PHRASES_OF_TYPES = tuple((query_type, Phrases(phrases)) for query_type, phrases in _PHRASES.items())
 
 
 LONG = 1000
@@ -112,9 +146,21 @@ def what_tells(text: str) -> str:
     return text if len(text) <= LONG else question_in(text)
 
 
+_WORD = re.compile(r"\w+")
+
+
+@lru_cache(maxsize=256)
+def words_of(text: str) -> Words:
+    """Return the words of a query's part that tells; kept for those that look at them in one recall."""
+    small = what_tells(text).lower()
+    found = _WORD.findall(small)
+    return Words(small, tuple(found[:MOST_WORDS]), frozenset(found))
+
+
 @lru_cache(maxsize=4096)
 def _classify(text: str) -> str:
-    for query_type, pattern in _PATTERNS:
-        if pattern.search(text):
+    words = words_of(text)
+    for query_type, phrases in _PHRASES_OF_TYPES:
+        if phrases.are_in(words):
             return query_type
     return "factual"

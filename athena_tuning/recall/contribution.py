@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from athena_tuning.model.source import is_evidence
-from athena_tuning.recall.fusion import gains
+from athena_tuning.recall.fusion import Item, gains
 from athena_tuning.recall.plan import RecallPlan, candidates
+from athena_tuning.recall.routing.features import features
+from athena_tuning.recall.routing.route import route
 from athena_tuning.recall.snapshot import Snapshot
 from athena_tuning.tuning import Contributions
+from athena_tuning.tuning.estimation.contributions import Gain
+from athena_tuning.tuning.estimation.question_fit import LayerObservation, QuestionObservation
 
 WAITING = 32
 """Answers that wait to be counted; of more only the newest are, so that counting takes its small share."""
@@ -23,9 +28,11 @@ class ContributionCount:
 
     Args:
         seen: takes the counts.
+        hashed: whether words of questions are kept as hashes only.
     """
 
-    def __init__(self, seen: Contributions) -> None:
+    def __init__(self, seen: Contributions, *, hashed: bool = False) -> None:
+        self._hashed = hashed
         self._seen = seen
         self._waiting: deque[tuple[RecallPlan, Mapping[str, Snapshot]]] = deque(maxlen=WAITING)
 
@@ -42,14 +49,13 @@ class ContributionCount:
     def count(self) -> int:
         """Count what waits, at most ``WAITING``; return how many recalls that were.
 
-        What a later round gave is not counted: it is asked where the others have little, so that it would
-        seem to be worth more than it is. Recalls that explore tell of it.
+        What a later round gave does not count for its type: it is asked where the others have little, so that
+        it would seem to be worth more than it is. Recalls that explore tell of it.
         """
         counted = 0
         while self._waiting and counted < WAITING:
             plan, by_layer = self._waiting.popleft()
-            route, config = plan.route, plan.config
-            depth = candidates(plan.request.k)
+            route, depth = plan.route, candidates(plan.request.k)
             lists = {name: by_layer[name].first(depth) for name in route.certain if name in by_layer}
             selected = [layer for layer in route.certain if layer not in route.explored] or route.certain
             found = gains(lists, plan.request.k, selected, plan.fusion)
@@ -58,7 +64,43 @@ class ContributionCount:
                 found,
                 plan.timestamp,
                 explored=route.explored,
-                below=config.second_round_below,
+                below=plan.config.second_round_below,
             )
+            later = {name: part.first(depth) for name, part in by_layer.items() if name not in lists}
+            if later:
+                found = gains({**lists, **later}, plan.request.k, selected, plan.fusion)
+            self._seen.note_question(self._observation(plan, selected, found, {**lists, **later}))
             counted += 1
         return counted
+
+    def _observation(
+        self,
+        plan: RecallPlan,
+        selected: Sequence[str],
+        found: Mapping[str, Gain],
+        lists: Mapping[str, Sequence[Item]],
+    ) -> QuestionObservation:
+        """Return what the layers were worth to a question, whichever round they were asked in.
+
+        A layer that is asked whenever it is called for stands for one recall where it is, and where it is
+        not, for as many as come for each that explores.
+        """
+        config, request = plan.config, plan.request
+        without = route(
+            *(request.query, plan.query_type, tuple(lists), config),
+            context=request.context,
+            learned=False,
+        ).first
+        can_wait = {*without, *config.extra_layers, *config.second_round}
+        observed = {}
+        for layer, gain in found.items():
+            asked = layer in selected
+            nothing = not any(lists[name] for name in selected if name in lists and name != layer)
+            called_for = nothing or (layer in can_wait and gain.agreed < config.second_round_below)
+            if not (asked or called_for or layer in plan.route.explored):
+                continue  # another layer had to be asked before it
+            weight = 1.0 if asked or called_for else 1.0 / max(config.exploration_share, 0.001)
+            alone = gain.sole / max(gain.of, 1)
+            observed[layer] = LayerObservation(alone, called_for, asked, layer in without, weight)
+        names = sorted(map(sys.intern, features(request.query, hashed=self._hashed)))
+        return QuestionObservation(plan.query_id, plan.query_type, plan.timestamp, tuple(names), observed)

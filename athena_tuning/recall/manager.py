@@ -12,7 +12,7 @@ from typing import Any
 from athena_tuning.control.breaker import BreakerSettings
 from athena_tuning.control.layer_health import HealthMonitor, HealthPost
 from athena_tuning.control.limit_shares import Load
-from athena_tuning.control.periodic import PeriodicTask
+from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
 from athena_tuning.control.worker import Worker
 from athena_tuning.model import ConfigSet, LayerHealth, Mode, TuningStrategy
 from athena_tuning.profiling import PerformanceProfiler
@@ -31,7 +31,7 @@ from athena_tuning.recall.request import RecallRequest, takes
 from athena_tuning.recall.result import RecallResult
 from athena_tuning.recall.snapshot import Snapshot
 from athena_tuning.store import Store
-from athena_tuning.store.text_policy import text_policy
+from athena_tuning.store.text_policy import TextPolicy, text_policy
 from athena_tuning.tuning import AutoTuner
 
 LONGEST_TIMEOUT_SECONDS = 3600.0
@@ -114,7 +114,9 @@ class MemoryManager(Worker):
         self._event_loop = event_loop
         self.memory = Memory(memory)
         self._writes = self.memory.writes()
-        self._contributions = ContributionCount(self.tuner.contributions)
+        self._contributions = ContributionCount(
+            self.tuner.contributions, hashed=self.store.texts is not TextPolicy.KEEP
+        )
         self._recaller = Recaller(
             self.worker_id,
             self._executor,
@@ -375,6 +377,10 @@ class MemoryManager(Worker):
             PeriodicTask("contribution count", 0.25, self._contributions.count),
             PeriodicTask("layer watch", 0.25, self._watch_layers),
         )
+
+    def _more_threads(self) -> Sequence[PeriodicThread]:
+        learn = self.tuner.contributions.learn
+        return (PeriodicThread("question learning", [PeriodicTask("question learning", 2.0, learn)]),)
 
     def _reports(self) -> Sequence[PeriodicTask]:
         post = HealthPost(self.store, self.worker_id).post

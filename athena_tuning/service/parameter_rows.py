@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from athena_tuning.model import Decision, TuningConfig
@@ -23,6 +24,7 @@ LABELS = {
     "exploration_share": "share of recalls that explore",
     "fusion_weights": "weights of layers in the fused list",
     "rank_constant": "rank constant of the fused list",
+    "question_model": "layers asked by question",
     "overload_after_seconds": "overload after",
     "overload_wait_seconds": "longest wait in an overload",
     "concurrency_bounds": "limits that tuning may set",
@@ -79,6 +81,8 @@ def written(name: str, value: object) -> str:
         >>> written("timeout_seconds", 2.5), written("max_concurrent", 8), written("enable_cache", False)
         ('2.5 s', '8', 'off')
     """
+    if name == "question_model" and isinstance(value, Mapping):
+        return ", ".join(f"{layer} by {len(weights)} features" for layer, weights in value.items()) or "none"
     return units.setting(value, " s" if name in _IN_SECONDS else "")
 
 

@@ -28,10 +28,36 @@ class TelemetrySettings:
     """Newest recalls kept. Arithmetic: four times the longest trial."""
 
     tasks: int = 10_000
-    """Layer tasks kept at most. Arithmetic: a decision's evidence then packs into less than 300 kB."""
+    """Layer tasks kept at most, stretches included. Arithmetic: a decision's evidence then packs into less
+    than 300 kB."""
 
     remembered: int = 20_000
-    """Recalls after which what a number in flight cost is forgotten. Judgement."""
+    """Recalls after which what a number in flight cost is forgotten, if ``remembered_s`` are over too.
+    Judgement."""
+
+    remembered_s: float = 300.0
+    """Seconds for which it is remembered at least. Judgement: at 4,000 recalls a second, 20,000 are five."""
+
+    stretch: int = 200
+    """Recalls of a stretch. Judgement: ten times what is in flight under the usual bounds."""
+
+    stretch_tasks: int = 400
+    """Layer tasks of a stretch, if that is fewer recalls. Arithmetic: two a recall."""
+
+    stretches: int = 10
+    """Stretches kept. Arithmetic: with all their tasks 4,000 of ``tasks``, and ages twice apart."""
+
+    stretches_s: float = 21_600.0
+    """Seconds after which a stretch is forgotten. Judgement: what was six hours ago is another load."""
+
+    settles_s: float = 5.0
+    """Seconds until recalls of other workers have come through the store. Arithmetic: several deliveries."""
+
+    enough_s: float = 300.0
+    """Seconds of consecutive recalls that need no older stretch beside them. Judgement: minutes."""
+
+    lead_in: float = 0.2
+    """Share of a stretch that is simulated and not counted: until the queue is what it was. Judgement."""
 
     together_ms: float = 0.3
     """Tasks of a recall that start within so long of each other started together. Judgement: what a pool
@@ -51,7 +77,11 @@ class ContentionSettings:
     law may be asked for three quarters of it."""
 
     kept: int = 1000
-    """Tasks a group remembers: each newer one takes 1/1000 off what the older ones weigh. Judgement."""
+    """Tasks a group remembers at least: each newer one takes 1/1000 off what the older ones weigh.
+    Judgement."""
+
+    kept_s: float = 30.0
+    """Seconds for which it remembers at least as many as come in that time. Judgement."""
 
     group: float = 4
     """Tasks that a group needs to say something. Judgement: a mean of fewer is one task's noise."""
@@ -268,6 +298,10 @@ class CanarySettings:
 
     looks: tuple[int, ...] = (10, 16, 24, 40)
     """Blocks after which a trial is looked at. Prototype: fewer than 10 blocks have no honest interval."""
+
+    seconds: float = 10.0
+    """Seconds before which nothing is confirmed, however many recalls came. Judgement: a backend's mood
+    lasts for seconds."""
 
     t_look: float = 2.9
     """Student's t for one look of four at 5 % in all, 10 blocks or more (Bonferroni: 1.25 % two-sided)."""
@@ -504,12 +538,65 @@ class LayerSettings:
     spared: float = 0.5
     """Share of recalls that a second round must surely spare. Judgement."""
 
-    second_least: int = 60
+    second_least: int = 30
     """Recalls below which no layer waits for a second round. Judgement: the error of a part is 0.005 then."""
 
     backed_least: float = 0.25
     """Of what a layer adds, the share that others must find too, at whatever rank, if most of what they add
     is found by others; else it is suspected of adding noise, which scores then decide. Judgement."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionSettings:
+    """How it is learned which questions are worth a layer."""
+
+    observed: int = 10_000
+    """Newest questions that are kept, of all types together. Arithmetic: about 10 MB, learned from in 1 s."""
+
+    settled: int = 500
+    """Questions of a type under its present set of layers before anything is learned by question. Arithmetic:
+    by then enough of them have explored for what holds for all of the type to be changed first."""
+
+    least: int = 60
+    """Observations of a layer below which nothing is learned of it. Judgement."""
+
+    shown_least: int = 8
+    """Questions that must show a feature, and that must not, for it to count. Judgement; it also keeps what
+    only one person would write out of configs."""
+
+    features: int = 96
+    """Features that are looked at, the most frequent ones. Arithmetic: a solution of so many takes 0.1 ms on
+    one core; larger ones are shared among all cores, which recalls need."""
+
+    kept: int = 32
+    """Features of a layer that are kept, so that a person can read them. Judgement."""
+
+    shrinkage: tuple[float, ...] = (3.0, 10.0, 30.0, 100.0)
+    """Questions that must show a feature for its effect to be half believed; what errs least on questions
+    that were left out is taken. Judgement: steps of about 3."""
+
+    folds: int = 5
+    """Parts of the questions that are left out in turn. Convention."""
+
+    prices: tuple[float, ...] = (0.0025, 0.005, 0.01, 0.025, 0.04, 0.08)
+    """What a call may cost, in parts of an answer: those that strategies ask for, and less where a layer is
+    not the slowest. Arithmetic: steps of about 2."""
+
+    typical_price: float = 0.025
+    """By which it is told what matters. That of BALANCED."""
+
+    changed_least: int = 10
+    """Observed questions for which a model must say something else to be taken for more than chance.
+    Judgement: what counts them all has a bound of its own."""
+
+    worth_calls: float = 0.1
+    """What a model must gain, in calls a recall, to be worth a config. Judgement."""
+
+    wakes_every: int = 50
+    """Recalls after which it is looked whether there is something new. Judgement."""
+
+    trial: int = 60
+    """Recalls of its type for which a change is on trial, as other changes of layers are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -622,5 +709,6 @@ ADVISORS = AdvisorSettings()
 ADMISSION = AdmissionSettings()
 TIMEOUTS = TimeoutSettings()
 LAYERS = LayerSettings()
+QUESTIONS = QuestionSettings()
 LOAD = LoadSettings()
 RULES = RuleSettings()

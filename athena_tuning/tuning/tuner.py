@@ -23,7 +23,7 @@ from athena_tuning.model import (
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.tuning.estimation.contributions import Contributions
 from athena_tuning.tuning.estimation.daily_load import DailyLoad
-from athena_tuning.tuning.estimation.telemetry import MeasuredRecall
+from athena_tuning.tuning.estimation.measured_recall import MeasuredRecall
 from athena_tuning.tuning.estimation.window_figures import window_figures
 from athena_tuning.tuning.evidence import Evidence, pack
 from athena_tuning.tuning.observer import Observer
@@ -236,7 +236,9 @@ class AutoTuner:
             if news == self._told[0] and recalls - self._told[1] < max(third, 1):
                 return ()
             self._told = news, recalls
-            evidence = replace(evidence, values=self.contributions.values())
+            evidence = replace(
+                evidence, values=self.contributions.values(), questions=self.contributions.questions()
+            )
             if self.policy.reads_figures(evidence):
                 evidence = replace(evidence, figures=window_figures(self.profiler))
             scopes = dict.fromkeys(("all", *self.profiler.query_types(), *in_force.by_type))
@@ -388,6 +390,7 @@ class AutoTuner:
             telemetry=self._observer.telemetry,
             load=self._observer.load,
             values=self.contributions.values(),
+            questions=self.contributions.questions(),
         )
         if not self.policy.reads_figures(evidence):
             return evidence
@@ -421,6 +424,6 @@ def _layers_since(configs: ConfigSet, query_type: str) -> float:
     version = configs.by_type.get(query_type)
     if version is None:
         config = configs.default.config
-        chosen = config.skipped_layers or config.extra_layers or config.second_round
+        chosen = config.skipped_layers or config.extra_layers or config.second_round or config.question_model
         return configs.default.time if chosen else 0.0
     return version.time

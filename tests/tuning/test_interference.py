@@ -13,7 +13,7 @@ from athena_tuning.control.scope_watch import ceiling, finding
 from athena_tuning.model import LayerTask, LimitScope, TuningConfig
 from athena_tuning.tuning.estimation.fleet_concurrency import running_at_start
 from athena_tuning.tuning.estimation.interference import Interference, Relation, interference
-from athena_tuning.tuning.estimation.telemetry import MeasuredRecall
+from athena_tuning.tuning.estimation.measured_recall import MeasuredRecall
 
 MANAGERS = 3
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from athena_tuning.admission import Place, QueueLaw
+from athena_tuning.admission import UNNOTICED_SECONDS, Place, QueueLaw
 from athena_tuning.model import TuningConfig
 from athena_tuning.recall.execution.limiter import SharedLimit
 
@@ -59,14 +59,19 @@ class Admission:
         """
         now, limit = self._clock(), self._limit
         ticket = Ticket(self, Place(self._law, kind, now, deadline, background))
-        with self._lock:
-            ticket.place.may_queue(now, limit.waiting, limit.returned, limit.is_full)
+        if limit.waiting or limit.is_full or not self._law.is_calm:
+            with self._lock:
+                ticket.place.may_queue(now, limit.waiting, limit.returned, limit.is_full)
         return ticket
 
     def may_start(self, place: Place) -> bool:
         """Decide as a slot is offered to a recall."""
+        now, waiting = self._clock(), self._limit.waiting
+        if not waiting and self._law.is_calm and now - place.came < UNNOTICED_SECONDS:
+            place.started = place.refused is None
+            return place.started
         with self._lock:
-            return place.may_start(self._clock(), self._limit.waiting)
+            return place.may_start(now, waiting)
 
     def may_wait(self, place: Place) -> bool:
         """Decide whether a recall may go on waiting."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from athena_tuning.model import TuningConfig
 from athena_tuning.recall.fusion import Item, agreement
+from athena_tuning.recall.routing.by_question import worth_asking
 from athena_tuning.recall.routing.dependencies import DependencyGraph
 from athena_tuning.recall.routing.table import select_layers
 
@@ -88,11 +90,13 @@ def route(
     *,
     context: Mapping[str, Any] | None = None,
     explores: bool = False,
+    learned: bool = True,
 ) -> Route:
     """Return the way of a query through the layers.
 
     The layers that the query calls for are asked at once, those of the config's second round after them
-    where the others agree on little. What was not called for is asked at last where nothing was found.
+    where the others agree on little. What was learned of questions like it adds layers to the first round,
+    and lets others wait. What was not called for is asked at last where nothing was found.
 
     Args:
         text: the query.
@@ -101,6 +105,7 @@ def route(
         config: in force for this type.
         context: what the caller gave beside the text.
         explores: ask every layer.
+        learned: obey what was learned by question; else only what holds for the type.
 
     Examples:
         >>> config = TuningConfig(second_round=frozenset({"graph"}))
@@ -118,21 +123,54 @@ def route(
         skipped=config.skipped_layers,
         extra=config.extra_layers,
     )
-    second = config.second_round
-    first = chosen
-    if second:
-        first = tuple([name for name in chosen if name not in second]) or chosen
+    second, below = config.second_round, config.second_round_below
+    model = config.question_model
+    if not (model and learned):
+        return _way(registered, chosen, second, below, explores)
+    asked = worth_asking(text, model)
+    return _learned_way(
+        registered, chosen, second, below, explores, asked, tuple(model), config.skipped_layers
+    )
+
+
+@lru_cache(maxsize=1024)
+def _learned_way(
+    registered: tuple[str, ...],
+    chosen: tuple[str, ...],
+    second: frozenset[str],
+    below: int,
+    explores: bool,
+    asked: frozenset[str],
+    known: tuple[str, ...],
+    skipped: frozenset[str],
+) -> Route:
+    """Return the way through chosen layers and those that are worth asking; others that are known wait."""
+    asked -= skipped
+    chosen = tuple(name for name in registered if name in chosen or name in asked)
+    return _way(registered, chosen, second.union(known) - asked, below, explores)
+
+
+@lru_cache(maxsize=1024)
+def _way(
+    registered: tuple[str, ...],
+    chosen: tuple[str, ...],
+    second: frozenset[str],
+    below: int,
+    explores: bool,
+) -> Route:
+    """Return the way through chosen layers, of which some are asked in a second round.
+
+    There are few ways, so that nearly every one is known.
+    """
+    first = tuple(name for name in chosen if name not in second) or chosen
     if explores:
         return Route(registered, explored=frozenset(registered).difference(first))
-    if len(first) == len(registered):
-        return Route(first)
     later = []
     if len(first) < len(chosen):
         if len(first) == 1:  # nobody could agree with it
             first = chosen
         else:
-            asked = tuple([name for name in chosen if name in second])
-            later.append(LaterRound(asked, config.second_round_below))
+            later.append(LaterRound(tuple(name for name in chosen if name in second), below))
     if len(chosen) < len(registered):
-        later.append(LaterRound(tuple([name for name in registered if name not in chosen])))
+        later.append(LaterRound(tuple(name for name in registered if name not in chosen)))
     return Route(first, tuple(later))

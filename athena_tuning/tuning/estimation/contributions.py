@@ -6,12 +6,14 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from athena_tuning import fork
 from athena_tuning.model import QueryMetrics
 from athena_tuning.model.source import is_evidence
+from athena_tuning.tuning.estimation.question_fit import QuestionFit, QuestionObservation
+from athena_tuning.tuning.estimation.question_observations import QuestionObservations
 from athena_tuning.tuning.settings import CONTRIBUTION
 
 
@@ -136,6 +138,8 @@ class LayerValue:
         sole: of an answer that no other layer found at all.
         beside: of an answer that it would be, in recalls that asked it only to see that; the newest of them.
         spared: recalls in which the other layers agree on enough without it.
+        waiting: of an answer that would be lost if it waited for the second round: what is there because of
+            it where the others agree on enough.
     """
 
     share: Share = Share(0, 0)
@@ -144,6 +148,7 @@ class LayerValue:
     sole: Mean = Mean()
     beside: Mean = Mean()
     spared: Share = Share(0, 0)
+    waiting: Mean = Mean()
 
     @property
     def spared_share(self) -> float:
@@ -165,27 +170,29 @@ class _Observed:
     def __init__(self) -> None:
         self.seen: deque[tuple[float, tuple[float, ...]]] = deque()
         self.beside: deque[float] = deque(maxlen=CONTRIBUTION.explored)
-        self._sums = [0.0] * 6
+        self._sums = [0.0] * 8
 
     def note(self, time: float, gain: Gain, below: int, *, explored: bool) -> None:
         part, sole = gain.added / max(gain.of, 1), gain.sole / max(gain.of, 1)
         if explored:
             self.beside.append(part)
-        self._count(time, (gain.added > 0, part, part * part, sole, sole * sole, gain.agreed >= below))
+        spared = gain.agreed >= below
+        lost = part if spared else 0.0
+        self._count(time, (gain.added > 0, part, part * part, sole, sole * sole, spared, lost, lost * lost))
         if len(self.seen) > CONTRIBUTION.kept:
             _, figures = self.seen.popleft()
             self._sums = [a - b for a, b in zip(self._sums, figures, strict=True)]
 
     def begin(self, since: float) -> None:
         kept = [entry for entry in self.seen if entry[0] >= since]
-        self.seen, self._sums = deque(), [0.0] * 6
+        self.seen, self._sums = deque(), [0.0] * 8
         self.beside.clear()
         for time, figures in kept:
             self._count(time, figures)
 
     def value(self, quality: Quality) -> LayerValue:
         n = len(self.seen)
-        added, part, parts, sole, soles, spared = self._sums
+        added, part, parts, sole, soles, spared, lost, losses = self._sums
         return LayerValue(
             Share(round(added), n),
             quality,
@@ -193,6 +200,7 @@ class _Observed:
             Mean.of_sums(sole, soles, n, _PIECE),
             Mean.of(self.beside, _PIECE),
             Share(round(spared), n),
+            Mean.of_sums(lost, losses, n, _PIECE),
         )
 
     def _count(self, time: float, figures: tuple[float, ...]) -> None:
@@ -206,15 +214,15 @@ class _Type:
     def __init__(self) -> None:
         self.since = 0.0
         self.layers: dict[str, _Observed] = {}
-        self.scores: dict[object, tuple[frozenset[str], float]] = {}
+        self.scores: dict[object, tuple[frozenset[str], float, float]] = {}
         self._quality: dict[str, Quality] | None = None
 
     def note(self, layer: str, time: float, gain: Gain, below: int, *, explored: bool) -> None:
         if time >= self.since:
             self.layers.setdefault(layer, _Observed()).note(time, gain, below, explored=explored)
 
-    def rate(self, key: object, layers: frozenset[str], score: float) -> None:
-        self.scores[key] = layers, score
+    def rate(self, key: object, layers: frozenset[str], score: float, time: float) -> None:
+        self.scores[key] = layers, score, time
         if len(self.scores) > CONTRIBUTION.kept:
             del self.scores[next(iter(self.scores))]
         self._quality = None
@@ -229,11 +237,11 @@ class _Type:
     def values(self) -> dict[str, LayerValue]:
         if self._quality is None:
             fresh = list(self.scores.values())
-            every = {*self.layers, *(layer for layers, _ in fresh for layer in layers)}
+            every = {*self.layers, *(layer for layers, _, _ in fresh for layer in layers)}
             self._quality = {
                 layer: Quality(
-                    Mean.of([score for layers, score in fresh if layer in layers]),
-                    Mean.of([score for layers, score in fresh if layer not in layers]),
+                    Mean.of([score for layers, score, _ in fresh if layer in layers]),
+                    Mean.of([score for layers, score, _ in fresh if layer not in layers]),
                 )
                 for layer in every
             }
@@ -242,6 +250,27 @@ class _Type:
             layer: self.layers.get(layer, nothing).value(self._quality.get(layer, Quality()))
             for layer in {**self.layers, **self._quality}
         }
+
+    def since_present(self) -> Quality:
+        """Return the scores since the present set of layers is in force, and those from before."""
+        times = [(time, score) for _, score, time in self.scores.values()]
+        return Quality(
+            Mean.of([score for time, score in times if time >= self.since]),
+            Mean.of([score for time, score in times if time < self.since]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionEvidence:
+    """What is known of the questions of one type.
+
+    Attributes:
+        fits: what was learned of each layer.
+        quality: scores since the present set of layers is in force, as "asked", and those from before.
+    """
+
+    fits: Mapping[str, QuestionFit] = field(default_factory=dict)
+    quality: Quality = Quality()
 
 
 class Contributions:
@@ -260,6 +289,7 @@ class Contributions:
         self._lock = threading.Lock()
         self._at_forks = fork.HeldLock(self._lock)
         self._types: dict[str, _Type] = {}
+        self._questions = QuestionObservations()
 
     def note(
         self,
@@ -285,21 +315,55 @@ class Contributions:
                 for layer, gain in gains.items():
                     kept.note(layer, time, gain, below, explored=layer in explored)
 
-    def rate(self, query_type: str, layers: Iterable[str], score: float, query_id: str | None = None) -> None:
-        """Note how good the answer of a recall that asked ``layers`` was found to be, 0 to 1.
+    def note_question(self, observation: QuestionObservation) -> None:
+        """Keep what the layers were worth to one question, to learn from its features."""
+        self._questions.note(observation)
+
+    def learn(self) -> list[str]:
+        """Learn from features of questions where there is enough that is new; return those types.
+
+        It takes up to a second, so it belongs to a thread of its own.
+        """
+        return self._questions.learn(self._scores)
+
+    def questions(self) -> Mapping[str, QuestionEvidence]:
+        """Return what is known of the questions of each type."""
+        fits = self._questions.fits()
+        with self._lock:
+            return {
+                query_type: QuestionEvidence(fits.get(query_type, {}), kept.since_present())
+                for query_type, kept in sorted(self._types.items())
+            }
+
+    def rate(
+        self,
+        query_type: str,
+        layers: Iterable[str],
+        score: float,
+        query_id: str | None = None,
+        time: float = math.inf,
+    ) -> None:
+        """Note how good the answer of a recall was found to be.
 
         A later score of the same ``query_id`` replaces the earlier one.
+
+        Args:
+            query_type: its type.
+            layers: that it asked.
+            score: 0 to 1.
+            query_id: of the recall, if it is known.
+            time: Unix seconds of its start; without one it counts as new.
         """
         with self._lock:
             kept = self._kept(query_type)
             if kept is not None:
-                kept.rate(query_id or object(), frozenset(layers), score)
+                kept.rate(query_id or object(), frozenset(layers), score, time)
 
     def rate_record(self, scored: QueryMetrics) -> None:
         """Note the score of a recall that is evidence; one that the cache answered asked no layer."""
         if is_evidence(scored.source) and scored.layers_queried and scored.user_satisfaction is not None:
             score = scored.user_satisfaction
-            self.rate(scored.query_type, scored.layers_queried, score, scored.query_id)
+            self.rate(scored.query_type, scored.layers_queried, score, scored.query_id, scored.timestamp)
 
     def begin(self, since: Callable[[str], float]) -> None:
         """Let go what was observed under other sets of layers.
@@ -310,6 +374,7 @@ class Contributions:
         with self._lock:
             for query_type, kept in self._types.items():
                 kept.begin(since(query_type))
+        self._questions.begin(since)
 
     def values(self) -> Values:
         """Return what each layer does for the answers of each type, as far as it is known now."""
@@ -324,6 +389,12 @@ class Contributions:
             for layer, value in layers.items()
             if value.share.recalls
         }
+
+    def _scores(self, query_type: str) -> dict[str, float]:
+        with self._lock:
+            kept = self._types.get(query_type)
+            scores = kept.scores if kept else {}
+            return {key: score for key, (_, score, _) in scores.items() if isinstance(key, str)}
 
     def _kept(self, query_type: str) -> _Type | None:
         if query_type not in self._types and len(self._types) < CONTRIBUTION.types:

@@ -162,7 +162,14 @@ def with_shared_limit(made: Decision, limit: int) -> Decision:
 
 def changes_in_words(before: TuningConfig, after: TuningConfig) -> str:
     """Return what differs, for a sentence: "max_concurrent 5 → 8, timeout_seconds 10.0 → 6.25"."""
-    return ", ".join(f"{name} {was} → {then}" for name, (was, then) in before.changes_to(after).items())
+    changes = before.changes_to(after)
+    return ", ".join(f"{name} {_short(was)} → {_short(then)}" for name, (was, then) in changes.items())
+
+
+def _short(value: Any) -> Any:
+    """Return a value for a sentence: of layers with weights of their own, the names."""
+    nested = isinstance(value, dict) and value and all(isinstance(inner, dict) for inner in value.values())
+    return sorted(value) if nested else value
 
 
 def within(wanted: float, low: float, high: float, unit: str = "") -> tuple[float, str | None]:

@@ -97,6 +97,7 @@ class LayerAdvisor(Advisor):
         values = evidence.values.get(scope)
         if scope == "all" or not values or not config.layer_selection_enabled:
             return None
+        values = {layer: value for layer, value in values.items() if layer not in config.question_model}
         held = found.slot_ms.get(scope, {})
         change = layer_evidence.change(
             values, config, scope, evidence.strategy, held, found.returns.get(scope, {})

@@ -147,7 +147,7 @@ def _lacking(
         if layer not in asked
         and value.beside.n >= LAYERS.explored_least
         and value.beside.lower > least
-        and (value.beside.mean > LAYERS.large or _backed_share(value) > 0.5 or not _spared(value))
+        and (value.beside.lower > LAYERS.large or _backed_share(value) > 0.5 or not _spared(value))
         and value.quality.lost_with() is None
     ]
     if not layers:
@@ -206,10 +206,10 @@ def _can_wait(
     waiting = config.second_round | config.skipped_layers
     recalls = max((value.share.recalls for value in values.values()), default=0)
     regular = {layer for layer, value in values.items() if value.share.recalls >= recalls / 2} - waiting
-    for layer in sorted(values, key=lambda name: values[name].sole.mean):
+    for layer in sorted(values, key=lambda name: (-values[name].spared.added, values[name].sole.mean)):
         value = values[layer]
         if (
-            layer in regular
+            layer not in waiting
             and value.share.recalls >= LAYERS.second_least
             and value.sole.upper < most
             and value.spared.lower > LAYERS.spared

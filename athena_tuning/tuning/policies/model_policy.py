@@ -28,6 +28,7 @@ from athena_tuning.tuning.policies.canary import Canary, Judgement, Rates, Trial
 from athena_tuning.tuning.policies.layer_advisor import LayerAdvisor
 from athena_tuning.tuning.policies.load_advisor import LoadAdvisor
 from athena_tuning.tuning.policies.paired_comparison import PairedComparison
+from athena_tuning.tuning.policies.question_advisor import QuestionAdvisor
 from athena_tuning.tuning.policies.rules import RulePolicy
 from athena_tuning.tuning.policies.saturation import SaturationMemory, look
 from athena_tuning.tuning.policies.timeouts import TimeoutAdvisor
@@ -131,7 +132,8 @@ class ModelPolicy(Policy):
     memory = ModelMemory
 
     def __init__(self, *, seed: int = 0, advisors: Sequence[Advisor] | None = None) -> None:
-        everyone = (TimeoutAdvisor(seed=seed), LayerAdvisor(), LoadAdvisor(), AdmissionAdvisor())
+        layers = LayerAdvisor(), QuestionAdvisor()
+        everyone = (TimeoutAdvisor(seed=seed), *layers, LoadAdvisor(), AdmissionAdvisor())
         self._advisors = AdvisorScheduler(self, everyone if advisors is None else advisors)
         self._paired = PairedComparison()
         self._rules = RulePolicy()
@@ -349,8 +351,8 @@ class ModelPolicy(Policy):
 
     def _review(self, evidence: Evidence, memory: ModelMemory) -> Generator[None, None, Finding]:
         telemetry = evidence.telemetry
-        recalls = telemetry.newest(min(SEARCH.longest, max(SEARCH.at_once, telemetry.position // 4)))
-        searched = yield from paced(self._search(evidence, recalls, TuningStrategy), SEARCH.per_step)
+        pieces = telemetry.spread(min(SEARCH.longest, max(SEARCH.at_once, telemetry.position // 4)))
+        searched = yield from paced(self._search(evidence, pieces, TuningStrategy), SEARCH.per_step)
         made = self._conclusion(evidence, searched.results[evidence.strategy], "all")
         if _known(evidence, memory, made):
             return Finding(remember=lambda now: replace(now, searched=searched))
@@ -379,18 +381,21 @@ class ModelPolicy(Policy):
             if at <= position < at + max(REVIEW.first, at // 2):
                 return latest
         recalls = evidence.telemetry.newest(SEARCH.at_once)
-        self._latest = run_through(self._search(evidence, recalls, (evidence.strategy,)))
+        self._latest = run_through(self._search(evidence, [recalls], (evidence.strategy,)))
         return self._latest
 
     def _search(
-        self, evidence: Evidence, recalls: Sequence[MeasuredRecall], strategies: Iterable[TuningStrategy]
+        self,
+        evidence: Evidence,
+        pieces: Sequence[Sequence[MeasuredRecall]],
+        strategies: Iterable[TuningStrategy],
     ) -> Generator[int, None, Searched]:
         telemetry, canary = evidence.telemetry, evidence.memory.canary
         rng = np.random.default_rng([self._seed, telemetry.position])
         incumbent = replace(evidence.incumbent("all"), strategy=evidence.strategy)
         most, laws = telemetry.contention.trusted, telemetry.laws
         refits = [telemetry.contention.drawn(rng) for _ in range(SEARCH.refits)]
-        simulations = Simulations(trace_of(recalls, laws), laws, refits)
+        simulations = Simulations([trace_of(recalls, laws) for recalls in pieces], laws, refits)
         results = {}
         for strategy in sorted(strategies, key=lambda wanted: wanted is not evidence.strategy):
             results[strategy] = yield from search(
@@ -407,7 +412,8 @@ class ModelPolicy(Policy):
         bound = yield from self._lifted(evidence, simulations, incumbent, results[evidence.strategy], most)
         if bound:
             results[evidence.strategy] = replace(results[evidence.strategy], bound=bound)
-        took = np.array([recall.latency_ms for recall in recalls if not (recall.hit or recall.refused)])
+        answered = (r for recalls in pieces for r in recalls if not (r.hit or r.refused))
+        took = np.array([recall.latency_ms for recall in answered])
         return Searched(telemetry.position, incumbent, results, p99(took))
 
     def _lifted(

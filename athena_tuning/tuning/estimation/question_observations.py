@@ -1,0 +1,80 @@
+"""Keeps what was observed of questions, and learns from it when there is enough that is new."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+
+from athena_tuning import fork
+from athena_tuning.tuning.estimation.question_fit import QuestionFit, QuestionObservation, fit_questions
+from athena_tuning.tuning.settings import QUESTIONS
+
+
+class QuestionObservations:
+    """The newest observations of questions, of all types together, and what was learned from them by type.
+
+    Nothing is kept by the text of a question: only its features, each of which many questions share. May be
+    used from any thread; ``learn`` belongs to a thread of its own.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._at_forks = fork.HeldLock(self._lock)
+        self._seen: deque[QuestionObservation] = deque(maxlen=QUESTIONS.observed)
+        self._fresh: Counter[str] = Counter()
+        self._since: dict[str, float] = {}
+        self._fits: dict[str, Mapping[str, QuestionFit]] = {}
+
+    def note(self, observation: QuestionObservation) -> None:
+        """Keep an observation, unless it was made under another set of layers."""
+        with self._lock:
+            if observation.time >= self._since.setdefault(observation.query_type, 0.0):
+                self._seen.append(observation)
+                self._fresh[observation.query_type] += 1
+
+    def begin(self, since: Callable[[str], float]) -> None:
+        """Let go what was observed and learned under other sets of layers.
+
+        Args:
+            since: Unix seconds from which a type's present set is in force.
+        """
+        with self._lock:
+            now = {query_type: since(query_type) for query_type in self._since}
+            others = {query_type for query_type, time in now.items() if time != self._since[query_type]}
+            if others:
+                self._since = now
+                kept = [o for o in self._seen if o.time >= now[o.query_type]]
+                self._seen = deque(kept, QUESTIONS.observed)
+            for query_type in others:
+                self._fresh[query_type] = 0
+                self._fits.pop(query_type, None)
+
+    def learn(self, scores: Callable[[str], Mapping[str, float]]) -> list[str]:
+        """Learn anew from each type of which a quarter is new; return those types.
+
+        Args:
+            scores: gives those of a type by query id.
+        """
+        with self._lock:
+            counts = Counter(observation.query_type for observation in self._seen)
+            due = [
+                query_type
+                for query_type, n in counts.items()
+                if n >= QUESTIONS.settled and self._fresh[query_type] >= n / 4
+            ]
+            seen = {name: [o for o in self._seen if o.query_type == name] for name in due}
+            since = {query_type: self._since[query_type] for query_type in due}
+            for query_type in due:
+                self._fresh[query_type] = 0
+        for query_type, observations in seen.items():
+            fits = fit_questions(observations, scores(query_type))
+            with self._lock:
+                if self._since[query_type] == since[query_type]:  # else it is about what was
+                    self._fits[query_type] = fits
+        return due
+
+    def fits(self) -> Mapping[str, Mapping[str, QuestionFit]]:
+        """Return what was learned last, by type and layer."""
+        with self._lock:
+            return dict(self._fits)

@@ -1,0 +1,157 @@
+"""Which questions of a type are worth a layer: what was learned from their features, put into the config."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import nlargest
+
+from athena_tuning.model import Decision, Reason, TuningConfig, TuningStrategy
+from athena_tuning.tuning.estimation.contributions import QuestionEvidence
+from athena_tuning.tuning.estimation.question_fit import PricedModel, QuestionFit, plain
+from athena_tuning.tuning.estimation.telemetry import MeasuredRecall
+from athena_tuning.tuning.evidence import Evidence
+from athena_tuning.tuning.policies.advisors import Advice, Advisor
+from athena_tuning.tuning.settings import CONTRIBUTION, LAYERS, QUESTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionFinding:
+    """What a call of each layer weighs beside that of a typical one, by type and strategy."""
+
+    weight: Mapping[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
+
+
+class QuestionAdvisor(Advisor):
+    """Lets the features of a question decide whether a layer is asked at once.
+
+    *By question.* A linear model of what the layer alone finds, tried on questions that it was not learned
+    from, is surely worth more than what is in force, than what holds for the type, than asking the layer
+    always and than never: then it is put into ``question_model``. So a type whose questions are all alike
+    gets none. One layer at a time, because each is measured beside the others.
+
+    *Back.* What holds for the type is surely worth more by now, or scores are surely lower than before.
+
+    A call costs the part of an answer that a layer must find alone to be asked (``LAYERS.sole_part``), times
+    what it weighs: under COST and BALANCED all calls weigh 1, under THROUGHPUT by their slot time, under
+    LATENCY by how much longer recalls take because of that layer. A second round costs as much where time
+    matters.
+
+    Where it misleads: what no other layer finds is not always right; where there are scores, it counts by
+    them, and elsewhere noise looks like knowledge.
+    """
+
+    name = "questions"
+    parameters = frozenset({"question_model", "skipped_layers"})
+    finding = QuestionFinding
+    trial = QUESTIONS.trial
+
+    def wakes(self, evidence: Evidence, found: QuestionFinding) -> QuestionFinding | None:
+        """Ask for a turn where a type has something to change."""
+        position, every = evidence.telemetry.position, QUESTIONS.wakes_every
+        if position // every == (position - evidence.fresh) // every:
+            return None
+        wanted = any(self.advise(evidence, found, scope) for scope in self.scopes(evidence))
+        return found if wanted else None
+
+    def review(self, evidence: Evidence, found: QuestionFinding) -> Generator[object, None, QuestionFinding]:
+        """Take in what a call of each layer weighs."""
+        by_type: dict[str, list[MeasuredRecall]] = defaultdict(list)
+        for recall in evidence.telemetry.newest(LAYERS.looked_at):
+            if recall.tasks:
+                by_type[recall.query_type].append(recall)
+        yield from ()
+        return QuestionFinding({query_type: _weights(recalls) for query_type, recalls in by_type.items()})
+
+    def scopes(self, evidence: Evidence) -> tuple[str, ...]:
+        """Return the types of which something was learned."""
+        return tuple(query_type for query_type, known in evidence.questions.items() if known.fits)
+
+    def advise(self, evidence: Evidence, found: QuestionFinding, scope: str) -> Advice | None:
+        """Return the model of one more layer, or of one layer less."""
+        config, known = evidence.incumbent(scope), evidence.questions.get(scope)
+        if scope == "all" or known is None or not config.layer_selection_enabled:
+            return None
+        weight = found.weight.get(scope, {}).get(evidence.strategy, {})
+        best: tuple[float, Advice] | None = None
+        for layer, fit in known.fits.items():
+            priced = _at(fit, evidence.strategy, weight.get(layer, 1.0))
+            if layer in config.question_model and priced.undone > 0:
+                return _undone(scope, config, layer, fit, priced)
+            sure = priced.surely > 0 and priced.gain > QUESTIONS.worth_calls * priced.call
+            if sure and (best is None or priced.gain > best[0]):
+                best = priced.gain, _learned(scope, config, layer, fit, priced)
+        return None if best is None else best[1]
+
+    def harm(self, evidence: Evidence, made: Decision) -> str | None:
+        """Return that scores have become lower, if that is sure."""
+        lost = evidence.questions.get(made.scope, QuestionEvidence()).quality.lost_with()
+        return None if lost is None else f"{made.scope} answers score {lost:.2f} lower than before"
+
+
+def _at(fit: QuestionFit, strategy: TuningStrategy, weight: float) -> PricedModel:
+    price = LAYERS.sole_part.get(strategy, QUESTIONS.typical_price)
+    wait = strategy in (TuningStrategy.LATENCY, TuningStrategy.BALANCED)
+    return fit.at(max(price * weight, QUESTIONS.prices[0]), wait=wait)
+
+
+def _learned(scope: str, config: TuningConfig, layer: str, fit: QuestionFit, priced: PricedModel) -> Advice:
+    weights = fit.weights(priced)
+    margin = CONTRIBUTION.score_errors * priced.error
+    told = plain(weights)
+    inputs = {
+        "layer": layer,
+        "gain": priced.gain,
+        "lower": priced.gain - margin,
+        "upper": priced.gain + margin,
+        "calls_a_recall": priced.calls,
+        "changed_share": priced.changed,
+        "call_costs": priced.call,
+        **told,
+    }
+    rule = "by question where that is surely worth more than what is in force, always and never"
+    reasons = [Reason("question_model", {**config.question_model, layer: weights}, rule, inputs, fit.recalls)]
+    if layer in config.skipped_layers:
+        left = sorted(config.skipped_layers - {layer})
+        reasons.append(Reason("skipped_layers", left, "follows", {}, fit.recalls))
+    words = f"{told['for'] or 'nothing'} for it, {told['against'] or 'nothing'} against it"
+    return Advice(
+        tuple(reasons),
+        True,
+        f"Ask {layer} by question for {scope}: {words}; {priced.calls:+.2f} calls a recall, and "
+        f"{priced.gain:+.4f} of an answer (± {margin:.4f}) after their price.",
+        fit.recalls,
+    )
+
+
+def _undone(scope: str, config: TuningConfig, layer: str, fit: QuestionFit, priced: PricedModel) -> Advice:
+    left = {name: weights for name, weights in config.question_model.items() if name != layer}
+    inputs = {"layer": layer, "lower": priced.undone, "call_costs": priced.call}
+    reason = Reason(
+        "question_model", left, "what holds for the type is surely worth more", inputs, fit.recalls
+    )
+    summary = f"No longer ask {layer} by question for {scope}: what holds for the type is worth more by now."
+    return Advice((reason,), True, summary, fit.recalls, back=True)
+
+
+def _weights(recalls: Sequence[MeasuredRecall]) -> dict[str, dict[str, float]]:
+    """Return what a call of each layer weighs, by strategy."""
+    slot: dict[str, list[float]] = defaultdict(list)
+    longer: dict[str, float] = defaultdict(float)
+    whole = 0.0
+    for recall in recalls:
+        slowest = nlargest(2, [(task.service_ms, task.layer) for task in recall.tasks])
+        for task in recall.tasks:
+            slot[task.layer].append(task.service_ms)
+        second = slowest[1][0] if len(slowest) > 1 else 0.0
+        longer[slowest[0][1]] += slowest[0][0] - second
+        whole += slowest[0][0]
+    means = {layer: sum(times) / len(times) for layer, times in slot.items()}
+    mean = sum(means.values()) / len(means) if means else 0.0
+    return {
+        TuningStrategy.THROUGHPUT: {layer: took / mean if mean else 1.0 for layer, took in means.items()},
+        TuningStrategy.LATENCY: {
+            layer: longer[layer] / whole * len(recalls) / len(slot[layer]) if whole else 1.0 for layer in slot
+        },
+    }
