@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from athena_tuning.model.source import is_evidence
-from athena_tuning.recall.fusion import Item, gains
+from athena_tuning.recall.fusion import Item, carried, gains
 from athena_tuning.recall.plan import RecallPlan, candidates
 from athena_tuning.recall.routing.features import features
 from athena_tuning.recall.routing.route import route
@@ -103,4 +103,7 @@ class ContributionCount:
             alone = gain.sole / max(gain.of, 1)
             observed[layer] = LayerObservation(alone, called_for, asked, layer in without, weight)
         names = sorted(map(sys.intern, features(request.query, hashed=self._hashed)))
-        return QuestionObservation(plan.query_id, plan.query_type, plan.timestamp, tuple(names), observed)
+        shares = carried(lists, request.k, selected, plan.fusion)
+        return QuestionObservation(
+            plan.query_id, plan.query_type, plan.timestamp, tuple(names), observed, shares
+        )

@@ -566,6 +566,24 @@ class QuestionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class FusionSettings:
+    """How it is learned from scores what the ranks of a layer count."""
+
+    scores: int = 200
+    """Scores for a hint, and under a change, to judge it. Arithmetic: a difference of 0.1 of scores that
+    spread by 0.4 is 2.5 of its standard errors then."""
+
+    step: float = 2.0
+    """By what a weight is multiplied or divided at a time. Judgement."""
+
+    least: float = 0.25
+    """The smallest weight; its inverse is the largest. As ``quality --learn-fusion`` tries."""
+
+    trial: int = 400
+    """Recalls of its type for which a change is on trial at least. Judgement: twice the scores."""
+
+
+@dataclass(frozen=True, slots=True)
 class LoadSettings:
     """How load by the time of day is expected and met."""
 
@@ -641,5 +659,6 @@ ADMISSION = AdmissionSettings()
 TIMEOUTS = TimeoutSettings()
 LAYERS = LayerSettings()
 QUESTIONS = QuestionSettings()
+FUSION = FusionSettings()
 LOAD = LoadSettings()
 RULES = RuleSettings()

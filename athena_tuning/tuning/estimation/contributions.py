@@ -13,7 +13,8 @@ from athena_tuning import fork
 from athena_tuning.model import QueryMetrics
 from athena_tuning.model.source import is_evidence
 from athena_tuning.tuning.estimation.question_fit import QuestionFit, QuestionObservation
-from athena_tuning.tuning.estimation.question_observations import QuestionObservations
+from athena_tuning.tuning.estimation.question_observations import Learned, QuestionObservations
+from athena_tuning.tuning.estimation.rank_evidence import RankHint
 from athena_tuning.tuning.settings import CONTRIBUTION
 
 
@@ -259,11 +260,13 @@ class QuestionEvidence:
     """What is known of the questions of one type.
 
     Attributes:
-        fits: what was learned of each layer.
+        fits: by layer, which questions it is worth asking for.
+        hints: by layer, whether its ranks should count more, or less.
         quality: scores since the present set of layers is in force, as "asked", and those from before.
     """
 
     fits: Mapping[str, QuestionFit] = field(default_factory=dict)
+    hints: Mapping[str, RankHint] = field(default_factory=dict)
     quality: Quality = Quality()
 
 
@@ -322,10 +325,10 @@ class Contributions:
 
     def questions(self) -> Mapping[str, QuestionEvidence]:
         """Return what is known of the questions of each type."""
-        fits = self._questions.fits()
+        learned = self._questions.learned()
         with self._lock:
             return {
-                query_type: QuestionEvidence(fits.get(query_type, {}), kept.since_present())
+                query_type: QuestionEvidence(*learned.get(query_type, Learned()), kept.since_present())
                 for query_type, kept in sorted(self._types.items())
             }
 

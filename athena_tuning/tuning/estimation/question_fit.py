@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,6 +46,7 @@ class QuestionObservation(NamedTuple):
         time: Unix seconds.
         features: what it shows.
         layers: by layer that answered.
+        carried: by layer that made the answer, the share of it that the layer has found.
     """
 
     query_id: str
@@ -52,6 +54,7 @@ class QuestionObservation(NamedTuple):
     time: float
     features: tuple[str, ...]
     layers: Mapping[str, LayerObservation]
+    carried: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
