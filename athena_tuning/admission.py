@@ -93,6 +93,11 @@ class QueueLaw:
         self._typical: float | None = None
         self._services: dict[str, float] = {}
 
+    @property
+    def is_calm(self) -> bool:
+        """Whether no queue stands, so that somebody who does not have to wait changes nothing."""
+        return self._standing_since is None and self.overloaded_since is None and not self._strained
+
     def served(self, kind: str, seconds: float) -> None:
         """Learn what a recall of a kind takes once it has its slots."""
         known = self._services.get(kind, seconds)

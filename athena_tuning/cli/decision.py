@@ -66,7 +66,7 @@ def show(decision_id: str, replay: bool, store: str | None, as_json: bool) -> No
     with attached(store) as service:
         made = _found(service.decisions(_LOOKED_THROUGH), decision_id)
         evidence = service.store.decision_evidence(made.decision_id) if replay else None
-    told: dict[str, Any] = made.to_dict()
+    printed: dict[str, Any] = made.to_dict()
     differing: list[str] = []
     if replay:
         if evidence is None:
@@ -76,16 +76,16 @@ def show(decision_id: str, replay: bool, store: str | None, as_json: bool) -> No
             )
         again = _made_again(made, evidence)
         differing = _differing(made, again)
-        told["replay"] = {
+        printed["replay"] = {
             "same": not differing,
             "differing": differing,
             "evidence_bytes": len(evidence),
             "decision": again.to_dict() if again else None,
         }
     if as_json:
-        print_json(told)
+        print_json(printed)
     else:
-        _tell(made, told.get("replay"))
+        _tell(made, printed.get("replay"))
     if differing:
         raise click.exceptions.Exit(1)
 
@@ -125,5 +125,5 @@ def _tell(made: Decision, replay: dict[str, Any] | None) -> None:
     )
     if replay is not None:
         size = f"{units.count(replay['evidence_bytes'])} bytes of evidence"
-        said = "the same answer" if replay["same"] else f"another answer: {', '.join(replay['differing'])}"
-        console().print(Text(f"made again from {size}: {said}"))
+        outcome = "the same answer" if replay["same"] else f"another answer: {', '.join(replay['differing'])}"
+        console().print(Text(f"made again from {size}: {outcome}"))

@@ -29,8 +29,8 @@ def doctor(ctx: click.Context, store: str | None, as_json: bool) -> None:
         print_json([asdict(finding) for finding in findings])
     else:
         for finding in findings:
-            told = f"{_MARKS[finding.verdict]} {finding.subject}: {finding.found}"
-            console().print(Text(told), soft_wrap=True)
+            line = f"{_MARKS[finding.verdict]} {finding.subject}: {finding.found}"
+            console().print(Text(line), soft_wrap=True)
             if finding.remedy:
                 console().print(Text(f"    → {finding.remedy}"), soft_wrap=True)
     if any(finding.verdict is Verdict.ACT for finding in findings):

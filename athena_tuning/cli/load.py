@@ -302,8 +302,8 @@ def _print_result(came: LoadSummary, before: LoadSummary | None, as_json: bool) 
 
     comparison = compared(before, came) if before is not None else None
     if as_json:
-        told = _without_blocks(came)
-        print_json(told | {"comparison": comparison.to_dict()} if comparison else told)
+        printed = _without_blocks(came)
+        print_json(printed | {"comparison": comparison.to_dict()} if comparison else printed)
         return
     console().print(Text(f"run {came.id}: {_load_of(came)}, {came.state} after {came.elapsed_s:,.1f} s"))
     print_table(["", ""], [[name, value] for name, value in _figures(came)])

@@ -48,8 +48,8 @@ def _tell(proposal: Proposal, now: float) -> None:
 
     console().print(Text(verdict_of(proposal).sentence, style="bold"), soft_wrap=True)
     console().print(Text(parameter_rows.summary_of(proposal.current.decision)), soft_wrap=True)
-    told = f"rests on {proposal.recalls} recalls; told {units.ago(now - proposal.time)} by {proposal.author}"
-    console().print(Text(told), soft_wrap=True)
+    line = f"rests on {proposal.recalls} recalls; told {units.ago(now - proposal.time)} by {proposal.author}"
+    console().print(Text(line), soft_wrap=True)
     rows = []
     for strategy, proposed in proposal.by_strategy.items():
         after, forecast = proposed.decision.after, proposed.forecast

@@ -1,7 +1,8 @@
-"""``athena-tuning quality``: what each set of layers finds of the right answers, and what it costs."""
+"""``athena-tuning quality``: how good answers are by what is asked for them, and what that costs."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,13 +21,14 @@ from athena_tuning.cli.output import (
 )
 
 if TYPE_CHECKING:
+    from athena_tuning.service.estimate import Estimate
+    from athena_tuning.service.layer_quality import By
     from athena_tuning.service.quality import FusionAdvice
 
 
 @click.command()
 @click.option(
     "--gold",
-    required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Questions with their evidence, JSON lines: text, evidence (ids), scope.",
 )
@@ -37,16 +39,36 @@ if TYPE_CHECKING:
     metavar="LAYERS",
     help='Layers joined by "+", after ">" those of a second round: "episodic+semantic>graph". Repeatable.',
 )
+@click.option("--leave-out-each", is_flag=True, help="Measure each layer left out, too.")
 @click.option("-k", default=10, show_default=True, type=click.IntRange(1, 1000), help="Pieces that count.")
 @click.option("--learn-fusion", is_flag=True, help="Learn what the ranks of each layer should count, too.")
+@click.option("--feedback", is_flag=True, help="In place of --gold: the scores that answers were given.")
+@click.option(
+    "--by",
+    default="layers",
+    show_default=True,
+    type=click.Choice(("layers", "plan", "version")),
+    help="With --feedback: what answers are told apart by.",
+)
+@click.option(
+    "--days",
+    default=7.0,
+    show_default=True,
+    type=click.FloatRange(0, 3650, min_open=True),
+    help="With --feedback: how far back.",
+)
 @memory_option
 @store_option
 @as_json
 def quality(
-    gold: Path,
+    gold: Path | None,
     ways: tuple[str, ...],
+    leave_out_each: bool,
     k: int,
     learn_fusion: bool,
+    feedback: bool,
+    by: By,
+    days: float,
     memory: str | None,
     store: str | None,
     as_json: bool,
@@ -58,23 +80,49 @@ def quality(
 
     --learn-fusion finds weights of layers and the rank constant on these questions, tries them on questions
     of scopes that were left out, and says how to put them in force.
+
+    --feedback reads from the store how good answers were found to be, by the layers that were asked, the
+    plan or the config version, and for each layer what leaving it out would cost and save.
     """
+    if (gold is None) is not feedback:
+        raise click.UsageError("give --gold FILE, whose answers are known, or --feedback, one of the two")
+    if gold is None:
+        if ways or learn_fusion or leave_out_each:
+            raise click.UsageError("--layers, --leave-out-each and --learn-fusion ask questions of --gold")
+        _show_scores(store, by, days, as_json)
+    else:
+        _measure(gold, ways, leave_out_each, k, learn_fusion, memory, store, as_json)
+
+
+def _measure(
+    gold: Path,
+    ways: tuple[str, ...],
+    leave_out_each: bool,
+    k: int,
+    learn_fusion: bool,
+    memory: str | None,
+    store: str | None,
+    as_json: bool,
+) -> None:
+    from athena_tuning.model import LAYERS
     from athena_tuning.service import quality as measuring
     from athena_tuning.store import open_store
 
     path = Path(memory) if memory else locations.default_memory()
     if not path.is_file():
         raise click.ClickException(f"there is no memory at {path}: load one with `athena-tuning ingest FILE`")
+    left_out = LAYERS if leave_out_each else ()
     try:
         questions = measuring.read_gold(gold)
         with open_store(store) as opened, progress_bar("Asking") as bar:
-            task = bar.add_task("", total=len(questions) * (1 + len(set(ways)) + learn_fusion))
+            asked = 1 + len(left_out) + len(set(ways)) + learn_fusion
+            task = bar.add_task("", total=len(questions) * asked)
             in_force = opened.config_set()
 
             def advance(done: int) -> None:
                 bar.advance(task, done)
 
-            found = measuring.measure(path, questions, ways, in_force, k, advance)
+            found = measuring.measure(path, questions, ways, in_force, k, advance, left_out)
             advice = None
             if learn_fusion:
                 advice = measuring.learn_fusion(path, questions, in_force, k, advance)
@@ -87,28 +135,81 @@ def quality(
     rows = [
         [
             one.way,
-            *(f"{part.mean:.3f} ({part.low:.3f} to {part.high:.3f})" for part in (one.recall, one.lost)),
+            _interval(one.recall),
+            _interval(one.lost),
             f"{one.reciprocal_rank.mean:.3f}",
             f"{one.calls.mean:.2f}",
             f"{one.saved.mean:.2f}",
+            f"{one.saved_ms.mean:.2f}",
             one.partial,
         ]
         for one in found
     ]
-    print_table(["layers", f"recall@{k}", "lost", "MRR", "calls", "saved", "partial"], rows)
+    columns = ["layers", f"recall@{k}", "lost", "MRR", "calls", "saved", "ms saved", "partial"]
+    print_table(columns, rows)
     console().print(Text(f"{len(questions)} questions of {gold.name}; lost and saved beside {found[0].way}"))
     if advice is not None:
         console().print(Text(_told(advice, k)))
 
 
+def _show_scores(store: str | None, by: By, days: float, as_json: bool) -> None:
+    """Print how good the answers of a store were found to be, and what layers cost."""
+    from athena_tuning.service import layer_quality
+    from athena_tuning.service.store_follower import Tail
+    from athena_tuning.service.view import View
+    from athena_tuning.store import open_store
+
+    with open_store(store) as opened:
+        tail = Tail(opened, hours=days * 24)
+        tail.look()
+        if tail.problem is not None:
+            raise click.ClickException(tail.problem)
+        history = opened.config_history(limit=1000)
+    now = time.time()
+    view = View(now - days * 86_400, now + 60)
+    ways = layer_quality.scored_ways(tail.profiler, view, by, history)
+    costs = layer_quality.layer_costs(tail.profiler, view)
+    if as_json:
+        print_json({"ways": [way.to_dict() for way in ways], "layers": [cost.to_dict() for cost in costs]})
+        return
+    print_table(
+        [by, "scores", "score", "calls", "p50 ms", "p99 ms"],
+        [[w.way, w.scores, _interval(w.score), f"{w.calls.mean:.2f}", w.p50_ms, w.p99_ms] for w in ways],
+    )
+    if not ways:
+        console().print(Text(f"Nobody has scored an answer in {days:g} days: see record_feedback."))
+    print_table(
+        ["without", "type", "score lost", "scores with, without", "calls saved", "ms saved", "slot ms saved"],
+        [
+            [
+                cost.layer,
+                cost.query_type,
+                _interval(cost.score_lost),
+                "{}, {}".format(*cost.scores),
+                f"{cost.calls.mean:.2f}",
+                _interval(cost.latency_ms, 1),
+                _interval(cost.slot_ms, 1),
+            ]
+            for cost in costs
+        ],
+        title="What leaving a layer out would cost and save, a recall",
+    )
+
+
+def _interval(part: Estimate, digits: int = 3) -> str:
+    if not part.is_known:
+        return "–"
+    return f"{part.mean:.{digits}f} ({part.low:.{digits}f} to {part.high:.{digits}f})"
+
+
 def _told(advice: FusionAdvice, k: int) -> str:
     weights = ", ".join(f"{layer} {weight:g}" for layer, weight in advice.weights.items()) or "1 for all"
     gained = advice.gained
-    said = (
+    line = (
         f"Fusion: weights {weights}; rank constant {advice.rank_constant}. Learned without a question's own "
         f"scope it has recall@{k} {advice.left_out.mean:.3f}, the plain one {advice.recall.mean:.3f}: "
         f"{gained.mean:+.3f} ({gained.low:+.3f} to {gained.high:+.3f})."
     )
     if not advice.is_sure:
-        return f"{said} That is not surely a gain: keep what is in force."
-    return f"{said} To put it in force:\n  {advice.command}"
+        return f"{line} That is not surely a gain: keep what is in force."
+    return f"{line} To put it in force:\n  {advice.command}"

@@ -66,14 +66,14 @@ def status(minutes: float, sources: frozenset[str] | None, store: str | None, as
         console().print(Text(reason), soft_wrap=True)
     if situation.ways_out:
         console().print(Text(f"way out: {' · '.join(_way_out(way) for way in situation.ways_out)}\n"))
-    told = f"{standing.strategy} · {standing.mode} · config version {standing.version}"
-    console().print(Text(f"{told} · managers alive: {standing.workers_alive}"))
+    line = f"{standing.strategy} · {standing.mode} · config version {standing.version}"
+    console().print(Text(f"{line} · managers alive: {standing.workers_alive}"))
     if standing.blocked:
         console().print(Text(f"read-only: {standing.blocked}"))
     console().print(Text(f"\nrecalls in the last {minutes:g} minutes: {recent.count}"))
     if len(by_source) > 1:
-        told = ", ".join(f"{units.count(n)} {source}" for source, n in by_source.items())
-        console().print(Text(f"by source: {told}"))
+        line = ", ".join(f"{units.count(n)} {source}" for source, n in by_source.items())
+        console().print(Text(f"by source: {line}"))
     if recent.count:
         row = [
             recent.p50_latency_ms,
@@ -123,9 +123,9 @@ def workers(store: str | None, as_json: bool) -> None:
         return
     rows = []
     for worker, alive in known:
-        told = worker.to_dict() | {
+        values = worker.to_dict() | {
             "alive": "alive" if alive else "gone",
             "last_seen": units.ago(now - worker.last_seen),
         }
-        rows.append([told[name] for name in _COLUMNS])
+        rows.append([values[name] for name in _COLUMNS])
     print_table(list(_COLUMNS.values()), rows)

@@ -53,8 +53,8 @@ def check(ctx: click.Context, store: str | None, as_json: bool) -> None:
             console().print(Text(f"passed over, because it cannot be read: {row.kind} {row.key}: {row.why}"))
         for line in report.damage:
             console().print(Text(f"damaged: {line}"))
-        told = "damaged: `athena-tuning store repair` saves what can be read" if report.damage else "sound"
-        console().print(Text(f"store {report.store_id}, epoch {report.epoch}: {told}"))
+        state = "damaged: `athena-tuning store repair` saves what can be read" if report.damage else "sound"
+        console().print(Text(f"store {report.store_id}, epoch {report.epoch}: {state}"))
     if report.damage:
         ctx.exit(1)
 
@@ -137,13 +137,13 @@ def _progress(what: str) -> Iterator[Progress]:
     """Show how far it is, at most ten times a second; where the end is not known, that it goes on."""
     with progress_bar(what) as bar:
         task = bar.add_task(what, total=None)
-        told = 0.0
+        printed_at = 0.0
 
         def tell(done: int, total: int) -> None:
-            nonlocal told
+            nonlocal printed_at
             now = time.monotonic()
-            if now - told >= 0.1 or done == total > 0:
-                told = now
+            if now - printed_at >= 0.1 or done == total > 0:
+                printed_at = now
                 bar.update(task, completed=done, total=total or None)
 
         yield tell

@@ -127,6 +127,9 @@ class Breaker:
 
     def succeeded(self) -> None:
         """Note a call that was well."""
+        if self.state is BreakerState.CLOSED and not self._in_a_row:
+            self._window.append((self._clock(), False))  # in one step, so it needs no lock
+            return
         with self._lock:
             self._in_a_row = 0
             if self.is_closed:
@@ -152,7 +155,8 @@ class Breaker:
                 return
             self._window.append((now, True))
             self._forget(now - self._settings.window_seconds)
-            failures, calls = sum(failed for _, failed in self._window), len(self._window)
+            window = self._window.copy()  # others append to it meanwhile
+            failures, calls = sum(failed for _, failed in window), len(window)
             if self._in_a_row >= self._settings.in_a_row:
                 self.reason = f"{self._in_a_row} calls in a row failed, the last: {why}"
             elif calls >= self._settings.least_calls and failures >= self._settings.share * calls:

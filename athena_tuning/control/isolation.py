@@ -110,17 +110,17 @@ class IsolationLog:
         layer: str,
         summary: str,
         rule: str,
-        told: list[LayerHealth],
+        healths: list[LayerHealth],
         verdict_on: str | None = None,
     ) -> Decision:
         config = self._config()
-        calls = sum(of.calls for of in told)
+        calls = sum(of.calls for of in healths)
         inputs = {
             "layer": layer,
-            "failures": sum(of.failures for of in told),
-            "timeouts": sum(of.timeouts for of in told),
-            "left_out": sum(of.left_out for of in told),
-            "lost_seconds": round(sum(of.lost_seconds for of in told), 3),
+            "failures": sum(of.failures for of in healths),
+            "timeouts": sum(of.timeouts for of in healths),
+            "left_out": sum(of.left_out for of in healths),
+            "lost_seconds": round(sum(of.lost_seconds for of in healths), 3),
         }
         left_out = [layer] if action is Action.ISOLATE else []
         return Decision(

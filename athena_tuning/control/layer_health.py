@@ -68,11 +68,11 @@ class HealthPost:
             StoreError: if the store does not take it; call again later.
         """
         now, all_of_them = self._clock(), list(layers)
-        told = [(layer.layer, layer.state, layer.blocks_loop) for layer in all_of_them]
-        if told != self._posted or now - self._posted_at >= POST_SECONDS:
+        health = [(layer.layer, layer.state, layer.blocks_loop) for layer in all_of_them]
+        if health != self._posted or now - self._posted_at >= POST_SECONDS:
             text = json.dumps([layer.to_dict() for layer in all_of_them])
             self._store.post(_TOPIC, self._worker_id, text)
-            self._posted, self._posted_at = told, now
+            self._posted, self._posted_at = health, now
 
 
 class _Layer:
@@ -183,8 +183,8 @@ class HealthMonitor:
         if outcome is TaskOutcome.OK:
             with self._lock:
                 layer.calls += 1
-                typical = seconds if layer.typical is None else layer.typical
-                layer.typical = typical + _WEIGHT * (seconds - typical)
+                typical = layer.typical
+                layer.typical = seconds if typical is None else typical + _WEIGHT * (seconds - typical)
             breaker.succeeded()
         elif not of_layer:
             breaker.undecided()

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from athena_tuning.control.config_follower import ConfigFollower
 from athena_tuning.control.lease import TuningLease
+from athena_tuning.control.posted_evidence import EvidencePost
 from athena_tuning.control.shared_window import SharedWindow
 from athena_tuning.model import Decision, Mode, Proposal
 from athena_tuning.store import ConfigChange, Lease, LeaseLost, Store, StoreError
@@ -61,6 +62,7 @@ class TunerLoop:
         self._clock = clock
         self._worker_id = worker_id
         self._monotonic = monotonic
+        self._evidence = EvidencePost(store, tuner, monotonic)
         self._proposals: tuple[Proposal, ...] = ()
         self._published = -math.inf
         self._unrecorded: deque[tuple[Decision, bytes | None]] = deque(maxlen=MAX_UNRECORDED)
@@ -99,7 +101,7 @@ class TunerLoop:
             self._unrecorded.popleft()
 
     def publish(self) -> None:
-        """Tell everybody what the tuner would set, if this worker leads and there is news.
+        """Tell everybody what the tuner would set, and what it has seen of layers, if this worker leads.
 
         Raises:
             StoreError: if the store does not take it; call again later.
@@ -115,6 +117,7 @@ class TunerLoop:
         if self._proposals and now - self._published >= TOLD_AGAIN_SECONDS:
             self._store.publish(self._proposals)
             self._published = now
+        self._evidence.post()
 
     def _evidence_of(self, made: Decision) -> bytes | None:
         """Return what a decision rests on; None where a policy's memory cannot be packed: it stands."""

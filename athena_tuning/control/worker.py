@@ -16,6 +16,7 @@ from typing import Self
 from athena_tuning import fork
 from athena_tuning.control import process_end
 from athena_tuning.control.config_follower import first_configs
+from athena_tuning.control.limit_shares import Load
 from athena_tuning.control.membership import Membership
 from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
 from athena_tuning.control.shared_window import SharedWindow
@@ -108,6 +109,7 @@ class Worker(Steerable):
             self._start,
             self._come_into_force,
             self._clock,
+            self._load,
             begin_at=self._position,
         )
         self._follower = self._membership.follower
@@ -149,6 +151,14 @@ class Worker(Steerable):
         """
         return self._membership.feedback.record(query_id, score)
 
+    def follow_configs(self) -> None:
+        """Obey now what others have put in force; without this it takes until the next look, some 25 ms.
+
+        Raises:
+            StoreError: if the store cannot be read; the configs stay.
+        """
+        self._follower.watch()
+
     def status(self) -> WorkerStatus:
         """Return what this worker tells the store about itself."""
         rejected = (n for name, n in self.profiler.counters.items() if name.startswith("rejected"))
@@ -188,9 +198,17 @@ class Worker(Steerable):
     def _recalls(self) -> int:
         """Return how many recalls there were here."""
 
+    def _load(self) -> Load:
+        """Return the layer tasks that hold a slot here, and those that wait for one; None: not known."""
+        return None
+
+    def slots(self) -> int:
+        """Return the layer tasks that may be in flight here: the limit, or this worker's share of it."""
+        return self._membership.limit_share.slots(self.config)
+
     def _propose(self, at: ConfigVersion) -> TuningConfig:
-        told = self.proposals.get(at.scope)
-        values = told.under(self.tuner.strategy, at.config) if told and not told.missing else None
+        proposal = self.proposals.get(at.scope)
+        values = proposal.under(self.tuner.strategy, at.config) if proposal and not proposal.missing else None
         if values is not None:
             return values
         if self._shared is not None:

@@ -95,5 +95,5 @@ def layer(name: str) -> Iterator[MeasuredLayer]:
 
 
 def _question(scope: Scope) -> str:
-    asked = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1")))
-    return next((asked[name] for name in _QUESTIONS if name in asked), str(scope["path"]))
+    parameters = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1")))
+    return next((parameters[name] for name in _QUESTIONS if name in parameters), str(scope["path"]))

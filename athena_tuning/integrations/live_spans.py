@@ -203,12 +203,12 @@ class LiveSpans:
         root, layers = recall.root, recall.layers
         query_id = root.trace_id if root.parent_id is None else f"{root.trace_id}/{root.span_id}"
         m = record_of_layers(root, layers, query_id, "live")
-        asked = [(layer, span) for layer, spans in layers.items() for span in spans]
+        layer_spans = [(layer, span) for layer, spans in layers.items() for span in spans]
         with self._lock:
-            self._layer_names.update((span.name, None) for _, span in asked)
+            self._layer_names.update((span.name, None) for _, span in layer_spans)
             while len(self._layer_names) > _MOST_NAMES:
                 del self._layer_names[next(iter(self._layer_names))]
-        known = [(layer, span) for layer, span in asked if span.duration_ns is not None]
+        known = [(layer, span) for layer, span in layer_spans if span.duration_ns is not None]
         at_once = _at_once([span for _, span in known])
         tasks, _ = settled(
             [

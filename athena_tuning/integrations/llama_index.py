@@ -159,8 +159,8 @@ def _nodes(answer: dict[str, Any], k: int) -> list[NodeWithScore]:
 
 
 def _question(bound_args: BoundArguments) -> str | None:
-    asked = bound_args.arguments.get("str_or_query_bundle")
-    return asked.query_str if isinstance(asked, QueryBundle) else asked
+    question = bound_args.arguments.get("str_or_query_bundle")
+    return question.query_str if isinstance(question, QueryBundle) else question
 
 
 def _name(id_: str, instance: Any) -> str:

@@ -34,7 +34,7 @@ with needs_extra("prometheus", "The endpoint for Prometheus"):
 from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
 from athena_tuning.control.worker import Worker
 from athena_tuning.integrations.totals import BOUNDS_SECONDS, MOST_NAMES, Counted, Durations, Labels, Totals
-from athena_tuning.model import BreakerState, ConfigSet, LayerHealth
+from athena_tuning.model import BreakerState, ConfigSet, LayerHealth, LimitScope
 
 PREFIX = "athena_tuning_"
 FOLLOW_SECONDS = 1.0
@@ -173,13 +173,13 @@ def _losses(measured: Worker, counted: Counted) -> Iterator[Metric]:
         ("endpoint", ""): counted.missed,
     }
     yield _counter("records_dropped", "Records that did not get there.", ("to",), dropped)
-    for what, told in (("rejected", "refused as impossible"), ("normalised", "made normal")):
+    for what, words in (("rejected", "refused as impossible"), ("normalised", "made normal")):
         samples = {
             (name.removeprefix(f"{what}_"), ""): n
             for name, n in counters.items()
             if name.startswith(f"{what}_")
         }
-        yield _counter(f"records_{what}", f"Records {told}.", ("reason",), samples)
+        yield _counter(f"records_{what}", f"Records {words}.", ("reason",), samples)
     failures = {(duty, ""): n for duty, n in measured.housekeeping_failures.items()}
     yield _counter("housekeeping_failures", "Background duties that failed.", ("duty",), failures)
     yield InfoMetricFamily(
@@ -191,7 +191,7 @@ def _losses(measured: Worker, counted: Counted) -> Iterator[Metric]:
 
 def _configs(configs: ConfigSet) -> Iterator[Metric]:
     at = {"all": configs.default, **configs.by_type}
-    told: dict[str, tuple[str, Mapping[str, float]]] = {
+    families: dict[str, tuple[str, Mapping[str, float]]] = {
         "config_version": ("Config version in force.", {s: v.version for s, v in at.items()}),
         "config_max_concurrent": (
             "Layer tasks that may run at once.",
@@ -213,6 +213,10 @@ def _configs(configs: ConfigSet) -> Iterator[Metric]:
             "Longest wait for a slot in an overload.",
             {"all": configs.default.config.overload_wait_seconds},
         ),
+        "config_limit_shared": (
+            "1 if all managers share the limit, 0 if each has it.",
+            {"all": float(configs.default.config.limit_scope is LimitScope.FLEET)},
+        ),
         "config_cache_enabled": (
             "1 if the cache may answer.",
             {s: v.config.enable_cache for s, v in at.items()},
@@ -226,7 +230,7 @@ def _configs(configs: ConfigSet) -> Iterator[Metric]:
             {s: v.config.layer_selection_enabled for s, v in at.items()},
         ),
     }
-    for name, (words, values) in told.items():
+    for name, (words, values) in families.items():
         gauge = GaugeMetricFamily(f"{PREFIX}{name}", words, labels=("scope",))
         for scope, value in values.items():
             gauge.add_metric((scope,), float(value))
@@ -239,14 +243,16 @@ def _configs(configs: ConfigSet) -> Iterator[Metric]:
 
 def _slots(measured: Worker) -> Iterator[Metric]:
     """Give the slots for layer tasks, where the manager is ours and has them."""
-    told = {
+    families = {
         "limit": "Layer tasks that may hold a slot.",
         "in_flight": "Layer tasks that hold a slot.",
         "waiting": "Layer tasks that wait for a slot.",
     }
-    for name, words in told.items():
+    for name, words in families.items():
         if (value := getattr(measured, name, None)) is not None:
             yield GaugeMetricFamily(f"{PREFIX}layer_tasks_{name}", words, value)
+    words = "Layer tasks that may be in flight here: the limit, or this worker's share of it."
+    yield GaugeMetricFamily(f"{PREFIX}limit_share", words, measured.slots())
     if (seconds := getattr(measured, "overloaded_seconds", None)) is not None:
         words = (
             "For how long recalls have been refused because more come than can be served; 0: they are not."

@@ -120,8 +120,8 @@ class SpanExport:
             self.missed += missed
             if not records:
                 return False
-            asked = [(m, self._callers.take(m.query_id)) for m in records]
-            live = [(m, of) for m, of in asked if is_evidence(m.source) and m.latency_ms is not None]
+            exported = [(m, self._callers.take(m.query_id)) for m in records]
+            live = [(m, of) for m, of in exported if is_evidence(m.source) and m.latency_ms is not None]
             self._batch = [(m, of) for m, of in live if of.wants_spans]
             self.unsampled += len(live) - len(self._batch)
         return True

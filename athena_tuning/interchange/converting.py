@@ -46,7 +46,7 @@ def to_record(mapping: ColumnMapping) -> Callable[[int, Row], QueryMetrics]:
     def make(number: int, row: Row) -> QueryMetrics:
         timestamp, latency = begun_and_took(row)
         failure, succeeded, count = error(row), success(row), result_count(row)
-        asked, timed = layers(row)
+        layers_queried, timed = layers(row)
         return QueryMetrics(
             query_id(row) or f"row {number}",
             text(row) or "",
@@ -56,7 +56,7 @@ def to_record(mapping: ColumnMapping) -> Callable[[int, Row], QueryMetrics]:
             memory(row),
             cache_hit(row),
             None if count is None else int(count),
-            asked,
+            layers_queried,
             timed,
             failure is None if told_by_error else False if succeeded is None and failure else succeeded,
             failure,

@@ -45,9 +45,9 @@ class Question:
         return f"{self.what}={self.column}:{next(iter(self.readings))}"
 
     def __str__(self) -> str:
-        said = " or ".join(f"{unit} ({why})" for unit, why in self.readings.items())
+        choices = " or ".join(f"{unit} ({why})" for unit, why in self.readings.items())
         what = "durations" if self.what == "latency" else "times"
-        return f"{what} in {self.column!r} could be in {said}"
+        return f"{what} in {self.column!r} could be in {choices}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -250,11 +250,11 @@ def _by_position(
 ) -> dict[str, list[Span]]:
     """Name retrievers; of those with one name that are asked the same, each is a layer of its own."""
     places: list[tuple[str, int, Span]] = []
-    asked: dict[tuple[str, str | None], int] = defaultdict(int)
+    count: dict[tuple[str, str | None], int] = defaultdict(int)
     for span in retrievers:
         name = named(span) or _name(span)
-        asked[name, span.text] += 1
-        places.append((name, asked[name, span.text], span))
+        count[name, span.text] += 1
+        places.append((name, count[name, span.text], span))
     several = {name for name, place, _ in places if place > 1}
     return _grouped((f"{name} {place}" if name in several else name, span) for name, place, span in places)
 

@@ -176,8 +176,8 @@ def record_of_layers(
     timed = {
         layer: time_covered(_intervals(spans)) / 1e6 for layer, spans in by_layer.items() if _known(spans)
     }
-    asked = [span for spans in by_layer.values() for span in spans]
-    at_once = max(1, most_at_once(_intervals(span for span in asked if span.duration_ns is not None)))
+    layer_spans = [span for spans in by_layer.values() for span in spans]
+    at_once = max(1, most_at_once(_intervals(span for span in layer_spans if span.duration_ns is not None)))
     failed = [layer for layer, spans in by_layer.items() if any(span.success is False for span in spans)]
     cache_hit = root.attributes.get(CACHE_ATTRIBUTE)
     return QueryMetrics(

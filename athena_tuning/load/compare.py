@@ -114,14 +114,14 @@ def compare(before: LoadSummary, after: LoadSummary, *, seed: int = 0) -> Compar
     """
     runs = (_Blocks(before), _Blocks(after))
     known = all(block.missed is not None for block in before.blocks + after.blocks)
-    asked = (_Blocks(before, missed=True), _Blocks(after, missed=True)) if known else runs
-    shared = _type_means([block for run in asked for block in run.timed])
+    sides = (_Blocks(before, missed=True), _Blocks(after, missed=True)) if known else runs
+    shared = _type_means([block for run in sides for block in run.timed])
     rng = np.random.default_rng(seed)
     samples = tuple(run.resamples(rng) for run in runs)
-    differences = [_relative("typical latency", asked, samples, partial(_Blocks.typical, means=shared), 30)]
+    differences = [_relative("typical latency", sides, samples, partial(_Blocks.typical, means=shared), 30)]
     for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
         least = math.ceil(LEAST_BEYOND / (1 - q))
-        differences.append(_relative(name, asked, samples, partial(_Blocks.quantile, q=q), least))
+        differences.append(_relative(name, sides, samples, partial(_Blocks.quantile, q=q), least))
     differences.append(_relative("throughput", runs, samples, _Blocks.throughput, 30))
     for name, count, of in (
         ("errors", "errors", "finished"),
@@ -274,10 +274,10 @@ def _warmth(before: LoadSummary, after: LoadSummary, *, known: bool) -> tuple[st
     if not (before.cache_hits or after.cache_hits):
         return ()
     shares = (f"{run.cache_hits / max(run.cache_known, 1):.1%}" for run in (before, after))
-    told = "the cache answered {} of the one and {} of the other".format(*shares)
+    warmth = "the cache answered {} of the one and {} of the other".format(*shares)
     if known:
-        return (f"{told}: latencies are of the recalls that it did not answer",)
-    return (f"{told}, and a run does not tell their latencies apart: a warmer cache looks like a faster run",)
+        return (f"{warmth}: latencies are of the recalls that it did not answer",)
+    return (f"{warmth}, and a run does not tell latencies apart: a warmer cache looks like a faster run",)
 
 
 def _notes(before: LoadSummary, after: LoadSummary) -> tuple[str, ...]:

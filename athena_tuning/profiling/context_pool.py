@@ -24,8 +24,8 @@ class ContextPool(ThreadPoolExecutor):
         >>> with ContextPool(2) as pool:
         ...     @query("factual")
         ...     def search(text):
-        ...         asked = [pool.submit(layer(name)(str.split), text) for name in ("semantic", "graph")]
-        ...         return [future.result() for future in asked]
+        ...         futures = [pool.submit(layer(name)(str.split), text) for name in ("semantic", "graph")]
+        ...         return [future.result() for future in futures]
         ...     found = search("who owns billing?")
         >>> sorted(profiler.metrics[0].layers_queried), profiler.metrics[0].result_count
         (['graph', 'semantic'], 6)

@@ -129,11 +129,11 @@ class Measure:
             (['TEA'], 'tea', ['semantic'])
         """
 
-        def asked(args: Any, kwargs: Any) -> _Current:
+        def open_query(args: Any, kwargs: Any) -> _Current:
             label = text(*args, **kwargs) if text else next(iter((*args, *kwargs.values())), "")
             return _Current(self(str(label), query_type))
 
-        return _around(asked)
+        return _around(open_query)
 
     @contextmanager
     def around(self, query_text: str, query_type: str = "unknown") -> Iterator[MeasuredQuery]:
@@ -155,11 +155,11 @@ class Measure:
         ``ContextPool`` carries the query into its threads.
         """
 
-        def asked(*_: Any) -> MeasuredLayer | None:
+        def open_layer(*_: Any) -> MeasuredLayer | None:
             query = _current.get()
             return None if query is None else query.layer(name)
 
-        return _around(asked)
+        return _around(open_layer)
 
 
 def current_query() -> MeasuredQuery | None:

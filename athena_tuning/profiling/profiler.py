@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from athena_tuning.frames import frame
 from athena_tuning.model import LayerMetrics, QueryMetrics, QueryTypeMetrics
-from athena_tuning.profiling.columns.records import newest_of
+from athena_tuning.profiling.columns.records import newest_of, records_of
 from athena_tuning.profiling.columns.selection import Filter, Selection
 from athena_tuning.profiling.questions import (
     cache_effectiveness,
@@ -203,6 +203,13 @@ class PerformanceProfiler(WindowRecorder):
         """Return the last recalls that arrived, oldest first."""
         with self._lock:
             return newest_of(Selection(**chosen).parts(self._refresh()), limit)
+
+    def scored(self, **chosen: Unpack[Filter]) -> list[QueryMetrics]:
+        """Return the recalls of a selection whose answers somebody scored, in the order of their arrival."""
+        with self._lock:
+            parts = Selection(**chosen).parts(self._refresh())
+            rated = [rows.where(~np.isnan(rows["satisfaction"])) for rows in parts]
+            return [record for rows in rated if len(rows) for record in records_of(rows)]
 
     def trending(
         self, hours: float = 1, limit: int = 10, *, sources: Collection[str] | None = None

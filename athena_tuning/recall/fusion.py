@@ -65,7 +65,10 @@ def fuse(lists: Mapping[str, Sequence[Item]], limit: int, rule: FusionRule = PLA
     best = _best({layer: items[:DEPTH] for layer, items in lists.items()}, rule)
     if len(best) < limit and any(len(items) > DEPTH for items in lists.values()):
         best += _below(best, _best(lists, rule))
-    return [_record(item, score, others) for score, _, item, others in best[:limit]]
+    return [
+        _joined(item, score, others) if others else {**item, "score": score, "duplicates": 0}
+        for score, _, item, others in best[:limit]
+    ]
 
 
 def _below(best: list[_Shown], deeper: list[_Shown]) -> list[_Shown]:
@@ -81,35 +84,44 @@ def _below(best: list[_Shown], deeper: list[_Shown]) -> list[_Shown]:
     ]
 
 
-_Shown = tuple[float, int, Item, list[Item]]
+_Shown = tuple[float, int, Item, Sequence[Item]]
 """What is shown: its score, a bit for each layer that it comes from, the item, others that say the same."""
 
 
 def _best(lists: Mapping[str, Sequence[Item]], rule: FusionRule) -> list[_Shown]:
     shown: dict[Hashable, _Shown] = {}
     seen: set[Hashable] = set()
+    in_order = True
     for score, layers, _, _, item, scope in sorted(_pieces(lists, rule), key=_SCORE, reverse=True):
         identity = (item.get("layer"), item["id"], scope)
         if identity in seen:
             continue
         seen.add(identity)
         text = item.get("text") or ""
-        plain = text if text.isascii() else _comparable(text)
+        plain = text.encode() if text.isascii() else _comparable(text).encode("utf-8", "replace")
         # what texts with the same words have in common: it is cheap, and others may have it as well
-        said = (plain.encode("utf-8", "replace").translate(_LOWER, _SILENT), scope)
+        said: Hashable = plain.translate(_LOWER, _SILENT)
+        if scope is not None:
+            said = (said, scope)
         known = shown.get(said)
-        if known is not None and _same_words(known[2], item):
-            known[3].append(item)
-            if not known[1] & layers:
-                shown[said] = (known[0] + score, known[1] | layers, *known[2:])
+        if known is None:
+            shown[said] = (score, layers, item, ())
+        elif _same_words(known[2], item):
+            others = (*known[3], item)
+            if known[1] & layers:
+                shown[said] = (*known[:3], others)
+            else:
+                shown[said] = (known[0] + score, known[1] | layers, known[2], others)
+                in_order = False
         else:
-            shown[said if known is None else identity] = (score, layers, item, [])
-    return sorted(shown.values(), key=_SCORE, reverse=True)
+            shown[identity] = (score, layers, item, ())
+    found = list(shown.values())
+    if not in_order:
+        found.sort(key=_SCORE, reverse=True)
+    return found
 
 
-def _record(item: Item, score: float, others: list[Item]) -> dict[str, Any]:
-    if not others:
-        return {**item, "score": score, "duplicates": 0}
+def _joined(item: Item, score: float, others: Sequence[Item]) -> dict[str, Any]:
     evidence = (piece for each in (item, *others) for piece in each.get("evidence") or ())
     return {**item, "evidence": [*dict.fromkeys(evidence)], "score": score, "duplicates": len(others)}
 
@@ -127,9 +139,8 @@ def _pieces(lists: Mapping[str, Sequence[Item]], rule: FusionRule) -> Iterable[_
     bit = 1
     scope = None
     for layer, items in lists.items():
-        weight, rank = rule.weights.get(layer, 1.0), rule.constant
-        for item in items:
-            rank += 1
+        weight = rule.weights.get(layer, 1.0)
+        for rank, item in enumerate(items, rule.constant + 1):
             score = weight / rank
             evidence = item.get("evidence") or (item["id"],)
             closeness = len(evidence)

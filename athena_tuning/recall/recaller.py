@@ -265,7 +265,7 @@ class Recaller:
 
         A recall within a recall runs in the slot of the layer that asks it.
         """
-        if recalls_above() or all(name in known for name in plan.layer_names):
+        if recalls_above() or known.keys() >= {*plan.layer_names}:
             return None
         return self._executor.ask_admission(plan.query_type, plan.deadline, plan.request.is_background)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Literal
 
 from athena_tuning.recall.execution.failure import brief, describe
@@ -16,6 +17,8 @@ from athena_tuning.recall.layers.base import Layer
 from athena_tuning.recall.snapshot import read_items
 
 EventLoopChoice = Literal["caller", "manager"]
+
+_NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +68,19 @@ class RegisteredLayer:
             same = getattr(search, "__func__", search) is self.function
         except BaseException as exc:  # noqa: BLE001  (a stranger's attribute)
             search, same = _failing(exc), False
-        return QueryTask(
+        task = (
             self.name,
             search,
             (query, limit),
-            timeout_seconds=timeout_seconds,
-            takes_deadline=True,
-            keeps_deadline=self.keeps_deadline,
-            on_caller_loop=self.on_caller_loop,
-            read=partial(read_items, self.name, limit, self.items_are_new),
-            coroutine=self.is_coroutine if same else None,
+            _NO_ARGUMENTS,
+            timeout_seconds,
+            True,
+            self.keeps_deadline,
+            self.on_caller_loop,
+            partial(read_items, self.name, limit, self.items_are_new),
+            self.is_coroutine if same else None,
         )
+        return tuple.__new__(QueryTask, task)  # its own constructor costs as much again
 
 
 def register(layer: Any, event_loop: EventLoopChoice = "caller") -> RegisteredLayer:

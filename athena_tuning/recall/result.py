@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from athena_tuning.model import LayerTask, QueryMetrics
@@ -13,6 +14,7 @@ from athena_tuning.recall.plan import RecallPlan, candidates
 from athena_tuning.recall.routing import own_layer
 from athena_tuning.recall.snapshot import Snapshot
 
+_DUPLICATES = itemgetter("duplicates")
 _NO_FIELDS: frozenset[str] = frozenset()
 
 
@@ -90,48 +92,50 @@ def combine(
     for layer, (old, _) in stale.items():
         snapshots[layer] = old
     errors = dict(left_out)
-    tasks = []
     for result in results:
-        layer = result.layer_name
         if result.success:
-            snapshots[layer] = result.result
+            snapshots[result.layer_name] = result.result
         else:
-            errors[layer] = result.error or "failed"
-        if result.in_flight:
-            count = min(k, len(result.result)) if result.success else 0
-            tasks.append(
-                LayerTask(
-                    layer,
-                    result.offset_ms,
-                    result.queue_ms,
-                    result.elapsed_ms,
-                    result.in_flight,
-                    result.outcome,
-                    count,
-                )
-            )
-    for layer in plan.route.explored & errors.keys():
-        del errors[layer]  # the recall did not need it
-    by_layer = {layer: snapshots[layer] for layer in plan.layer_names if layer in snapshots}
-    depth = candidates(k)
-    lists = {layer: snapshot.first(depth) for layer, snapshot in by_layer.items()}
-    shown = sum([min(k, len(items)) for items in lists.values()])
+            errors[result.layer_name] = result.error or "failed"
+    if errors:
+        for layer in plan.route.explored & errors.keys():
+            del errors[layer]  # the recall did not need it
+    by_layer, lists = {}, {}
+    depth, shown, fields = candidates(k), 0, _NO_FIELDS
+    for layer in plan.layer_names:
+        if layer in snapshots:
+            by_layer[layer] = snapshot = snapshots[layer]
+            lists[layer] = items = snapshot.first(depth)
+            shown += min(k, len(items))
+            fields |= snapshot.fields
     if (own := own_layer(plan.query_type)) in lists:
         lists = {own: lists[own], **lists}  # of equal scores it is first
     fused = fuse(lists, shown, plan.fusion)
-    fields = _NO_FIELDS.union(*[snapshot.fields for snapshot in by_layer.values()])
-    if list in [type(item["evidence"]) for item in fused]:  # fusion joins that of several items
+    if any(map(_DUPLICATES, fused)):  # fusion made a list of the evidence of several items
         fields |= {"evidence"}
     return RecallResult(
         by_layer,
         Snapshot(fused, fields, True),
         errors,
-        tuple(tasks),
+        tuple([_task(result, k) for result in results if result.in_flight]),
         plan.parallel and plan.widest > 1,
         {layer: age for layer, (_, age) in stale.items()},
         not results,
         shown,
     )
+
+
+def _task(result: ExecutionResult, k: int) -> LayerTask:
+    task = (
+        result.layer_name,
+        result.offset_ms,
+        result.queue_ms,
+        result.elapsed_ms,
+        result.in_flight,
+        result.outcome,
+        min(k, len(result.result.items)) if result.success else 0,
+    )
+    return tuple.__new__(LayerTask, task)  # its own constructor costs as much again
 
 
 def refused(plan: RecallPlan, why: str, retry_after: float) -> RecallResult:
@@ -191,9 +195,11 @@ def metrics(
 
 
 def _error(result: RecallResult) -> str | None:
+    if not result.errors:
+        return None
     if result.is_refused:
         return next(iter(result.errors.values()), "refused")
-    return "; ".join([f"{layer}: {why}" for layer, why in result.errors.items()]) or None
+    return "; ".join([f"{layer}: {why}" for layer, why in result.errors.items()])
 
 
 def _is_hit(result: RecallResult, shared: bool) -> bool:

@@ -23,6 +23,7 @@ TEXT_FIELDS = ("text", "content", "page_content")
 
 _ARE_ATOMS = ATOMS.issuperset
 _ARE_PLAIN = ATOMS.union((list, dict)).issuperset
+_LISTS = (list, tuple)
 _ARE_TEXTS = frozenset((str,)).issuperset
 
 
@@ -100,6 +101,7 @@ def _read(layer: str, items: Iterable[Any], items_are_new: bool, asked: int) -> 
     fields: set[str] = set()
     is_whole = True
     seen: tuple[Any, ...] = ()
+    prefix = layer + "/"
     for item in items:
         record = item if items_are_new else item.copy() if type(item) is dict else _record(item)
         kinds = (*record, *map(type, record.values())) if items_are_new else ()
@@ -115,13 +117,12 @@ def _read(layer: str, items: Iterable[Any], items_are_new: bool, asked: int) -> 
                         record[name], copied = _own(value)
                         is_whole &= copied
         identity: Any = record.get("id")
-        evidence: Any = record.get("evidence")
         if type(identity) is not str or type(record.get("text")) is not str:
             identity = _complete(record, item)
-        if evidence is None and "evidence" not in record:
-            record["evidence"] = (f"{layer}/{identity}",)
-        elif type(evidence) not in {list, tuple} or not _ARE_TEXTS(map(type, evidence)):
-            record["evidence"] = _evidence(evidence)
+        if "evidence" not in record:
+            record["evidence"] = (prefix + identity,)
+        elif not _is_plain_evidence(record["evidence"]):
+            record["evidence"] = _evidence(record["evidence"])
         record["layer"] = layer
         records.append(record)
     return Snapshot(records, frozenset(fields), is_whole, asked)
@@ -155,6 +156,10 @@ def _complete(record: dict[str, Any], item: Any) -> str:
     record["text"] = str.__str__(text)
     record["id"] = identity = str.__str__(identity) if isinstance(identity, str) else f"{identity}"
     return identity
+
+
+def _is_plain_evidence(evidence: Any) -> bool:
+    return type(evidence) in _LISTS and _ARE_TEXTS(map(type, evidence))
 
 
 def _evidence(evidence: Any) -> Any:

@@ -38,9 +38,9 @@ def sample_queries(seed: int = SEED, each: int = EACH) -> Mapping[str, tuple[Que
         >>> [len(queries) for queries in sample_queries(each=5).values()]
         [5, 5, 5, 5, 5, 5, 5]
     """
-    told = sample_history(seed)
+    history = sample_history(seed)
     rng = Random(f"queries {seed}")
-    return {query_type: _of_type(rng, told, query_type, each) for query_type in QUERY_TYPES}
+    return {query_type: _of_type(rng, history, query_type, each) for query_type in QUERY_TYPES}
 
 
 def questions_from(lines: Iterable[str]) -> dict[str, list[str]]:
@@ -57,26 +57,26 @@ def questions_from(lines: Iterable[str]) -> dict[str, list[str]]:
     return by_type
 
 
-def _of_type(rng: Random, told: History, query_type: str, each: int) -> tuple[Query, ...]:
+def _of_type(rng: Random, history: History, query_type: str, each: int) -> tuple[Query, ...]:
     texts: dict[str, None] = {}
     for _ in range(each * _TRIES):
         if len(texts) == each:
             return tuple(Query(text, query_type) for text in texts)
-        text = say(rng, rng.choice(PHRASES["query"][query_type]), **_facts(rng, told))
+        text = say(rng, rng.choice(PHRASES["query"][query_type]), **_facts(rng, history))
         if classify(text) == query_type:  # a name or a title can hold a word of another type
             texts[text] = None
     raise ValueError(f"the sample memory gives rise to {len(texts)} {query_type} queries, not to {each}")
 
 
-def _facts(rng: Random, told: History) -> dict[str, object]:
+def _facts(rng: Random, history: History) -> dict[str, object]:
     """Return facts about an incident, and about other events at the same service where there are any."""
-    incident = rng.choice(told.incidents)
+    incident = rng.choice(history.incidents)
     facts: dict[str, object] = {}
-    for events in (told.decisions, told.works, told.howtos):
+    for events in (history.decisions, history.works, history.howtos):
         near = [event for event in events if event.service is incident.service]
         facts |= rng.choice(near or events).facts
     howto = facts["title"]
-    work: Event = rng.choice([w for w in told.works if w.service is incident.service] or told.works)
+    work: Event = rng.choice([w for w in history.works if w.service is incident.service] or history.works)
     facts |= {"title": work.texts["title"], "howto": howto, **incident.facts}
     person = PERSON[somebody(rng, incident.service.project)]
     facts |= {"first": person.first, "knows": rng.choice(person.knows), "topic": rng.choice(TOPICS).name}

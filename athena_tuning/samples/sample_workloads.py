@@ -87,7 +87,7 @@ def load_records(name: str, *, ending_at: float | None = None) -> list[QueryMetr
 
 
 def _described(path: Path) -> SampleWorkload:
-    told = json.loads(path.read_text("utf-8"))
+    row = json.loads(path.read_text("utf-8"))
     shown = ("name", "title", "teaches", "recalls", "seconds", "stretch")
-    made = {key: value for key, value in told.items() if key not in shown}
-    return SampleWorkload(path=path.with_suffix(".jsonl.gz"), made=made, **{key: told[key] for key in shown})
+    made = {key: value for key, value in row.items() if key not in shown}
+    return SampleWorkload(path=path.with_suffix(".jsonl.gz"), made=made, **{key: row[key] for key in shown})

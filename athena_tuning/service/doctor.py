@@ -53,23 +53,23 @@ def machine() -> Iterator[Finding]:
 
 
 def _python(version: tuple[int, ...]) -> Finding:
-    told = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    seen = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
     if version < OLDEST_PYTHON:
-        return act("Python", told, "use Python 3.11 or newer")
-    return good("Python", told)
+        return act("Python", seen, "use Python 3.11 or newer")
+    return good("Python", seen)
 
 
 def _sqlite(version: str, options: tuple[str, ...]) -> Finding:
-    told = f"SQLite {version} (in apsw {apsw.apsw_version()})"
+    seen = f"SQLite {version} (in apsw {apsw.apsw_version()})"
     if "ENABLE_FTS5" not in options:
-        return act("SQLite", f"{told} has no full-text search (FTS5)", "pip install --force-reinstall apsw")
+        return act("SQLite", f"{seen} has no full-text search (FTS5)", "pip install --force-reinstall apsw")
     if tuple(map(int, version.split("."))) < SOUND_SQLITE:
         return act(
             "SQLite",
-            f"{told} may damage a file that several connections use",
+            f"{seen} may damage a file that several connections use",
             "pip install --upgrade apsw",
         )
-    return good("SQLite", f"{told}, with full-text search")
+    return good("SQLite", f"{seen}, with full-text search")
 
 
 def _processes(forks: bool, method: str | None) -> Finding:
@@ -99,8 +99,8 @@ def _store(store: Store) -> Iterator[Finding]:
     except StoreError as exc:
         yield act("store", f"it cannot be used: {exc}", "see docs/stores.md; `athena-tuning store check`")
         return
-    told = f"{type(store).__name__} {health.store_id[:8]}, epoch {health.epoch}"
-    yield good("store", f"{told}: reached")
+    seen = f"{type(store).__name__} {health.store_id[:8]}, epoch {health.epoch}"
+    yield good("store", f"{seen}: reached")
     if health.unreadable:
         yield advice(
             "store",
@@ -121,9 +121,9 @@ def _disks(url: str) -> Iterator[Finding]:
 
 
 def _disk(folder: Path, free: float, store_bytes: float) -> Finding:
-    told = f"{free / 1e6:,.0f} MB free for {folder}"
+    seen = f"{free / 1e6:,.0f} MB free for {folder}"
     if free < _LEAST_FREE:
-        return act("disk", told, "make room; what is measured waits in memory, and is lost when that is full")
+        return act("disk", seen, "make room; what is measured waits in memory, and is lost when that is full")
     if free < max(_LITTLE_FREE, 2 * store_bytes):
-        return advice("disk", told, "make room: a backup or a first compact needs twice the store's size")
-    return good("disk", told)
+        return advice("disk", seen, "make room: a backup or a first compact needs twice the store's size")
+    return good("disk", seen)

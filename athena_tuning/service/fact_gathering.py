@@ -70,7 +70,7 @@ def facts(
     if tail.problem:
         return unreachable
     try:
-        workers, layers, told = store.workers(), posted_health(store), objectives.objectives(store)
+        workers, layers, promised = store.workers(), posted_health(store), objectives.objectives(store)
         versions, decisions, kept = store.config_history(limit=50), store.decisions(limit=50), burns()
         version, events = store.config_set().default.version, store.events(since=now - HOUR)
     except StoreError as failure:
@@ -89,7 +89,7 @@ def facts(
         usual_when=when,
         waiting=here.waiting if here else waiting(layers),
         burns=kept,
-        is_asked="all" in told,
+        is_asked="all" in promised,
         change=change(window, versions, version, now),
         sick=sick(layers),
         lost=lost(workers, now, alive_seconds),

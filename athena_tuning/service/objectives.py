@@ -25,22 +25,22 @@ def objectives(store: Store) -> dict[str, Objective]:
     Raises:
         StoreError: if the store cannot be read.
     """
-    told = {}
+    promises = {}
     for scope, text in store.posted(_TOPIC).items():
         try:
-            told[scope] = Objective.from_dict(json.loads(text))
+            promises[scope] = Objective.from_dict(json.loads(text))
         except (ValueError, TypeError, AttributeError) as exc:
             logger.warning("the objective of %s cannot be read: %s", scope, exc)
     named = settings.current.get(_SETTING, "")
-    if "all" not in told and named.isdigit() and int(named):
-        told["all"] = Objective(p99_ms=float(named), author=_SETTING)
-    return told
+    if "all" not in promises and named.isdigit() and int(named):
+        promises["all"] = Objective(p99_ms=float(named), author=_SETTING)
+    return promises
 
 
-def promised(told: Mapping[str, Objective]) -> list[Objective]:
+def promised(promises: Mapping[str, Objective]) -> list[Objective]:
     """Return the objectives that promise something, that of all recalls first."""
     return sorted(
-        (each for each in told.values() if not each.is_none), key=lambda o: (o.scope != "all", o.scope)
+        (each for each in promises.values() if not each.is_none), key=lambda o: (o.scope != "all", o.scope)
     )
 
 

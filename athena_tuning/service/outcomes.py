@@ -56,8 +56,8 @@ def observed_change(
     sides = [_asked(profiler, view, version) for version in (before, after)]
     kinds = {m.query_type for m in sides[0]} & {m.query_type for m in sides[1]}
     logs = [{kind: _logs(side, kind) for kind in kinds} for side in sides]
-    told = sorted(kind for kind in kinds if min(len(side[kind]) for side in logs) >= LEAST)
-    if not told:
+    comparable = sorted(kind for kind in kinds if min(len(side[kind]) for side in logs) >= LEAST)
+    if not comparable:
         return f"no type has {LEAST} recalls under v{before} and under v{after} that the cache did not answer"
     rates = [len(side) / max(side[-1].timestamp - side[0].timestamp, 1e-3) for side in sides]
     if max(rates) > LOAD * min(rates):
@@ -65,9 +65,9 @@ def observed_change(
     longest = max(m.latency_ms or 0.0 for side in sides for m in side)
     if configs and (why := _without_effect(*configs, longest)):
         return why
-    weights = np.array([len(logs[1][kind]) for kind in told])
-    shifts = np.array([logs[1][kind].mean() - logs[0][kind].mean() for kind in told])
-    doubts = np.array([sum(side[kind].var() / len(side[kind]) for side in logs) for kind in told])
+    weights = np.array([len(logs[1][kind]) for kind in comparable])
+    shifts = np.array([logs[1][kind].mean() - logs[0][kind].mean() for kind in comparable])
+    doubts = np.array([sum(side[kind].var() / len(side[kind]) for side in logs) for kind in comparable])
     share = weights / weights.sum()
     shift, error = float(share @ shifts), 1.96 * math.sqrt(float(share**2 @ doubts))
     return Estimate(shift, shift - error, shift + error), int(weights.sum())
@@ -193,8 +193,8 @@ def trail(
 def _asked(profiler: PerformanceProfiler, view: View, version: int) -> list[QueryMetrics]:
     """Return the newest recalls under a version that asked layers, oldest first."""
     newest = profiler.newest(NEWEST, query_type=view.query_type, config_version=version, sources=MEASURED)
-    asked = (m for m in newest if not m.cache_hit and m.latency_ms is not None)
-    return sorted(asked, key=lambda m: m.timestamp)
+    misses = (m for m in newest if not m.cache_hit and m.latency_ms is not None)
+    return sorted(misses, key=lambda m: m.timestamp)
 
 
 def _logs(recalls: Sequence[QueryMetrics], kind: str) -> npt.NDArray[np.float64]:

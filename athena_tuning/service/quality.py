@@ -5,18 +5,19 @@ from __future__ import annotations
 import gzip
 import json
 import math
-import statistics
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from athena_tuning.model import ConfigSet, TuningConfig
+from athena_tuning.model import LAYERS, ConfigSet, ConfigVersion, TuningConfig
 from athena_tuning.recall import MemoryManager
 from athena_tuning.recall.fusion import DEPTH
 from athena_tuning.recall.fusion_fit import FusionCase, fit, left_out, recall_at
 from athena_tuning.recall.routing import own_layer
+from athena_tuning.service.estimate import Estimate
+from athena_tuning.service.plain_json import without_nan
 from athena_tuning.store import ConfigChange
 
 LEAST_QUESTIONS = 50
@@ -40,39 +41,20 @@ class GoldQuestion:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """A mean over questions with its 95 % interval; the interval is NaN where there is one question."""
-
-    mean: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Estimate:
-        """Return the mean of at least one value: ± 1.96 standard errors.
-
-        Examples:
-            >>> Estimate.of([0.0, 1.0, 1.0, 0.0]).mean
-            0.5
-        """
-        mean = statistics.fmean(values)
-        error = 1.96 * statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-        return cls(mean, mean - error, mean + error)
-
-
-@dataclass(frozen=True, slots=True)
 class Quality:
     """What one way of asking gives and costs.
 
     Attributes:
-        way: which layers were asked: "in force", or as ``TuningConfig`` would be told.
+        way: which layers were asked: "in force", that "without" a layer, or as ``way`` takes them.
         versions: config versions under which its recalls ran; 0 for what is not from a store.
         questions: how many.
         recall: share of the evidence among the first k pieces that were found.
         reciprocal_rank: 1 / rank of the first right piece, 0 where there is none; its mean is the MRR.
         calls: layers a question.
+        latency_ms: a question, one after another and alone.
         lost: recall that the first way has and this one has not, question by question.
         saved: layers that this way asks less than the first, question by question.
+        saved_ms: likewise, by how much it is faster.
         partial: questions to which a layer did not answer.
     """
 
@@ -82,17 +64,16 @@ class Quality:
     recall: Estimate
     reciprocal_rank: Estimate
     calls: Estimate
+    latency_ms: Estimate
     lost: Estimate
     saved: Estimate
+    saved_ms: Estimate
     partial: int
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain JSON types; what is unknown is null."""
-        values = asdict(self)
-        for part in values.values():
-            if isinstance(part, dict):
-                part |= {name: None if math.isnan(value) else value for name, value in part.items()}
-        return {**values, "versions": list(self.versions)}
+        values: dict[str, Any] = without_nan(asdict(self))
+        return values
 
 
 def read_gold(path: Path) -> list[GoldQuestion]:
@@ -146,6 +127,24 @@ def way(words: str) -> TuningConfig:
     return TuningConfig(extra_layers=frozenset(names), second_round=second)
 
 
+def only_layers(words: str) -> dict[str, frozenset[str]]:
+    """Return the fields of a config that asks what ``words`` say, and no other of the built-in layers.
+
+    Raises:
+        ValueError: as ``way`` does.
+
+    Examples:
+        >>> sorted(only_layers("episodic+semantic>graph")["skipped_layers"])
+        ['procedural', 'prospective']
+    """
+    config = way(words)
+    return {
+        "extra_layers": config.extra_layers,
+        "second_round": config.second_round,
+        "skipped_layers": frozenset(LAYERS) - config.extra_layers,
+    }
+
+
 def measure(
     memory: Path,
     gold: Sequence[GoldQuestion],
@@ -153,6 +152,7 @@ def measure(
     in_force: ConfigSet | None,
     k: int = 10,
     progress: Callable[[int], None] = lambda _: None,
+    left_out: Iterable[str] = (),
 ) -> list[Quality]:
     """Ask the questions in each way; nothing is explored, cached or recorded anywhere.
 
@@ -163,28 +163,46 @@ def measure(
         in_force: configs that are measured first; None: the ways alone.
         k: pieces of evidence that count.
         progress: told how many more questions were asked.
+        left_out: layers, each of which is left out of what is in force, by itself.
 
     Raises:
         ValueError: if a way makes no sense or names a layer that the memory does not have.
     """
-    configs = {words: ConfigSet(default=replace(ConfigSet().default, config=way(words))) for words in ways}
-    if in_force is not None:
-        configs = {IN_FORCE: in_force, **configs}
     measured: list[Quality] = []
     first: list[_Scored] = []
     with MemoryManager(memory) as manager:
         layers = manager.memory.layers
-        for words, config in configs.items():
-            names = config.default.config.extra_layers if words != IN_FORCE else layers
+        configs: list[tuple[str, ConfigSet, Collection[str]]] = []
+        if in_force is not None:
+            configs = [(IN_FORCE, in_force, layers)]
+            configs += [
+                (f"without {layer}", _without(in_force, layer), {*layers, layer}) for layer in left_out
+            ]
+        for words in dict.fromkeys(ways):
+            config = way(words)
+            by_words = ConfigSet(default=replace(ConfigSet().default, config=config))
+            configs.append((words, by_words, config.extra_layers))
+        for words, config_set, names in configs:
             if unknown := sorted(set(names) - set(layers)):
                 raise ValueError(f"the memory has no layer {unknown[0]!r}; it has {', '.join(layers)}")
             with MemoryManager(
                 ":memory:", layers=[layers[name] for name in layers if name in names]
             ) as asked:
-                scored = _asked(asked, gold, config, k, progress)
+                scored = _asked(asked, gold, config_set, k, progress)
             first = first or scored
             measured.append(_quality(words, scored, first))
     return measured
+
+
+def _without(configs: ConfigSet, layer: str) -> ConfigSet:
+    """Return configs that leave a layer out of every type, besides."""
+
+    def less(version: ConfigVersion) -> ConfigVersion:
+        config = version.config
+        return replace(version, config=replace(config, skipped_layers=config.skipped_layers | {layer}))
+
+    by_type = {scope: less(version) for scope, version in configs.by_type.items()}
+    return replace(configs, default=less(configs.default), by_type=by_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +288,7 @@ class _Scored:
     recall: float
     reciprocal_rank: float
     calls: int
+    latency_ms: float
     partial: bool
     version: int
 
@@ -319,12 +338,14 @@ def _scored(answer: Mapping[str, Any], question: GoldQuestion, k: int, version: 
         len(question.evidence.intersection(found[:k])) / len(question.evidence),
         1 / rank,
         len(answer["_layers"]),
+        answer["_latency_ms"],
         answer["_partial"] or not answer["_success"],
         version,
     )
 
 
 def _quality(words: str, scored: Sequence[_Scored], first: Sequence[_Scored]) -> Quality:
+    pairs = list(zip(first, scored, strict=True))
     return Quality(
         words,
         tuple(sorted({one.version for one in scored})),
@@ -332,8 +353,10 @@ def _quality(words: str, scored: Sequence[_Scored], first: Sequence[_Scored]) ->
         Estimate.of([one.recall for one in scored]),
         Estimate.of([one.reciprocal_rank for one in scored]),
         Estimate.of([float(one.calls) for one in scored]),
-        Estimate.of([was.recall - one.recall for was, one in zip(first, scored, strict=True)]),
-        Estimate.of([float(was.calls - one.calls) for was, one in zip(first, scored, strict=True)]),
+        Estimate.of([one.latency_ms for one in scored]),
+        Estimate.of([was.recall - one.recall for was, one in pairs]),
+        Estimate.of([float(was.calls - one.calls) for was, one in pairs]),
+        Estimate.of([was.latency_ms - one.latency_ms for was, one in pairs]),
         sum(one.partial for one in scored),
     )
 

@@ -41,10 +41,10 @@ def judge(facts: Facts) -> Situation:
         >>> judge(Facts(now=0.0, recent=Stretch(900, 3.0, 12.0, 0.0, 0.0, 0.0))).sentence
         'Nothing is promised yet: which p99 do you promise?'
     """
-    told = list(_applying(facts))
-    if not told:
+    findings = list(_applying(facts))
+    if not findings:
         return _fine(facts)
-    first, others = told[0], told[1:]
+    first, others = findings[0], findings[1:]
     reasons = first.reasons
     if others and first.level != "quiet":
         reasons += tuple(other.sentence for other in others if other.level != "quiet")
@@ -71,8 +71,8 @@ def _applying(facts: Facts) -> Iterator[Situation]:
         if facts.load_alone or not facts.alive:
             return
     for rule in (_refused, _failing, _slower, _sick, _gone, _lost, _events, _taken_back):
-        if (said := rule(facts)) is not None:
-            yield said
+        if (finding := rule(facts)) is not None:
+            yield finding
     if not facts.is_asked and facts.recent.recalls:
         yield Situation(
             "quiet",

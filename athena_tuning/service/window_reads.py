@@ -155,9 +155,9 @@ def calls_saved(profiler: PerformanceProfiler, view: View) -> list[Saved]:
     for layer in profiler.layers():
         saved = 0.0
         for kind, row in by_type.items():
-            asked = profiler.summary(**view.only(layer=layer, query_type=kind).where).count
+            count = profiler.summary(**view.only(layer=layer, query_type=kind).where).count
             misses = row.n - row.hits
-            saved += row.hits * asked / misses if misses else 0.0
+            saved += row.hits * count / misses if misses else 0.0
         rows.append(Saved(layer, profiler.summary(**view.only(layer=layer).where).count, saved))
     return [row for row in rows if row.ran or row.saved]
 
@@ -248,11 +248,8 @@ def record_row(record: QueryMetrics, timezone: str) -> dict[str, Any]:
     """Return a recall as a table shows it."""
     return {
         "Latency": record.latency_ms,
-        "Type": text.plain(record.query_type, 24),
         "Query": text.plain(record.query_text, 200) or units.UNKNOWN,
-        "Layers": ", ".join(text.plain(layer, 24) for layer in record.layers_queried),
-        "When": units.moment(record.timestamp, timezone),
-        "Config": record.config_version,
+        "Type": text.plain(record.query_type, 24),
         "Answer": "refused"
         if record.refused
         else "cache"
@@ -262,6 +259,9 @@ def record_row(record: QueryMetrics, timezone: str) -> dict[str, Any]:
         else "failed"
         if record.success is False
         else "full",
+        "When": units.moment(record.timestamp, timezone),
+        "Config": record.config_version,
+        "Layers": ", ".join(text.plain(layer, 24) for layer in record.layers_queried),
     }
 
 

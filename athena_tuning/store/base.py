@@ -286,8 +286,8 @@ class Store(ABC):
 
     def publish(self, proposals: Sequence[Proposal]) -> None:
         """Tell everybody what the tuner that leads would set, in place of what was told before."""
-        told = [proposal.to_dict() for proposal in proposals]
-        self.post(_PROPOSALS, "leader", json.dumps(told, default=lambda number: number.item()))
+        rows = [proposal.to_dict() for proposal in proposals]
+        self.post(_PROPOSALS, "leader", json.dumps(rows, default=lambda number: number.item()))
 
     def proposals(self) -> dict[str, Proposal]:
         """Return by scope what the tuner that leads would set; {} where none has told, or it is damaged."""

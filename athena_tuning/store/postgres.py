@@ -172,9 +172,9 @@ class PostgresDatabase(Database):
     def examine(self) -> list[Finding]:
         """See ``Database``."""
         [(version,)] = self.read("SELECT current_setting('server_version')")
-        asked = time_module.time()
+        before = time_module.time()
         [(there,)] = self.read("SELECT CAST(extract(epoch FROM clock_timestamp()) AS DOUBLE PRECISION)")
-        here = (asked + time_module.time()) / 2
+        here = (before + time_module.time()) / 2
         tables = self.read(
             "SELECT c.relname, has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid, 'INSERT')"
             " AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE')"

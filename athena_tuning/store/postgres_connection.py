@@ -204,13 +204,13 @@ _MEANINGS: tuple[tuple[type[Exception], str], ...] = (
 
 
 def _meaning(error: Exception) -> str:
-    said = " ".join(str(error).split())
-    if "unsupported startup parameter" in said:
+    message = " ".join(str(error).split())
+    if "unsupported startup parameter" in message:
         return (
             "the pooler before the server (PgBouncer) refuses a setting; take it out of the URL, or name it"
-            f" in the pooler's ignore_startup_parameters ({said})"
+            f" in the pooler's ignore_startup_parameters ({message})"
         )
     for kind, words in _MEANINGS:
         if isinstance(error, kind):
-            return f"{words} ({said})" if said else words
-    return said
+            return f"{words} ({message})" if message else words
+    return message

@@ -50,6 +50,6 @@ def clock(ahead: float) -> Finding:
     """
     if abs(ahead) < _APART_SECONDS:
         return good("clock", "the server's clock agrees with this machine's")
-    told = f"the server's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this machine's"
+    words = f"the server's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this machine's"
     remedy = "let both follow the same time service (NTP)"
-    return act("clock", told, remedy) if abs(ahead) >= _FAR_APART_SECONDS else advice("clock", told, remedy)
+    return act("clock", words, remedy) if abs(ahead) >= _FAR_APART_SECONDS else advice("clock", words, remedy)

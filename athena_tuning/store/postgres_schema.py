@@ -63,11 +63,11 @@ def prepare(connection: psycopg.Connection[Any], schema: str, name: str) -> None
         try:
             _migrate(connection, at, schema)
         except errors.InsufficientPrivilege as exc:
-            said = " ".join(str(exc).split())
+            message = " ".join(str(exc).split())
             raise StoreError(
                 f"{name}: its tables are of schema version {at} and become {CURRENT}, but this user may not"
                 f" make or change them: open the store once as their owner, or let this user own the schema"
-                f" {schema} (docs/stores.md; {said})"
+                f" {schema} (docs/stores.md; {message})"
             ) from exc
 
 

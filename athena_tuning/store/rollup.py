@@ -261,13 +261,13 @@ def chosen_keys(
         >>> chosen_keys(RECALLS, None, 7, None)
         {'layer': '', 'config_version': 7}
     """
-    asked = {
+    conditions = {
         "layer": layer,
         "query_type": query_type,
         "config_version": config_version,
         "worker_id": worker_id,
     }
-    return {name: value for name, value in asked.items() if value is not None}
+    return {name: value for name, value in conditions.items() if value is not None}
 
 
 def selected(minutes: Rollups, spans: Sequence[Span], chosen: Mapping[str, str | int]) -> Rollups:

@@ -134,15 +134,15 @@ def _recall_rows(batches: _Joined) -> tuple[Ints, Ints, Ints, Floats, Floats]:
 def _layer_rows(batches: _Joined) -> tuple[Ints, Ints, Ints, Floats, Floats]:
     record, layer = batches.asked_record, batches.asked_layer
     flags = batches.flags[record]
-    asked = _pair(record, layer)
+    pairs = _pair(record, layer)
     tasks = _pair(batches.task_record, batches.task_layer)
-    latency = _looked_up(asked, tasks, batches.service, batches.latency[record])
+    latency = _looked_up(pairs, tasks, batches.service, batches.latency[record])
     latency = _measured(
-        _looked_up(asked, _pair(batches.timed_record, batches.timed_layer), batches.timed, latency)
+        _looked_up(pairs, _pair(batches.timed_record, batches.timed_layer), batches.timed, latency)
     )
     failed = (flags & (SUCCESS_KNOWN | SUCCESS)) == SUCCESS_KNOWN
     outcome = _looked_up(
-        asked,
+        pairs,
         tasks,
         (batches.outcome != OUTCOME_ID[TaskOutcome.OK]).astype(np.float64),
         failed.astype(np.float64),
@@ -157,7 +157,7 @@ def _layer_rows(batches: _Joined) -> tuple[Ints, Ints, Ints, Floats, Floats]:
         flags & CACHE_KNOWN,
         np.zeros(len(record)),
     )
-    queue = np.nan_to_num(_looked_up(asked, tasks, batches.queue, np.zeros(len(record))))
+    queue = np.nan_to_num(_looked_up(pairs, tasks, batches.queue, np.zeros(len(record))))
     sums = np.stack([np.nan_to_num(latency), queue], axis=1)
     return record, layer, _lines(counts), sums, latency
 

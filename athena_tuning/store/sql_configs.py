@@ -108,15 +108,15 @@ class SqlConfigs(SqlTables):
         at = self._followed(Position(*self._database.position()))
         return StoreHealth(at.store_id, at.epoch, self._database.config_watch, self._unreadable.found())
 
-    def begin_epoch(self, kind: str, told: str) -> None:
+    def begin_epoch(self, kind: str, text: str) -> None:
         """Begin a new epoch after the content was replaced on purpose, also if that does not show.
 
         Args:
             kind: of the event.
-            told: the event's text: who did what.
+            text: the event's text: who did what.
         """
         with self._database.write(lock="configs") as transaction:
-            self._known = next_epoch(transaction, self._known.epoch, StoreEvent(self._clock(), kind, told))
+            self._known = next_epoch(transaction, self._known.epoch, StoreEvent(self._clock(), kind, text))
         self._forget_what_was_stored()
 
     def _forget_what_was_stored(self) -> None:

@@ -203,7 +203,7 @@ def _as_it_is_today(file: Path) -> Iterator[Path]:
         _remove(ready)
 
 
-def _put_in(path: Path, content: Path, told: str, progress: Progress) -> None:
+def _put_in(path: Path, content: Path, text: str, progress: Progress) -> None:
     try:
         store = SqliteStore(path)
     except StoreError:
@@ -212,7 +212,7 @@ def _put_in(path: Path, content: Path, told: str, progress: Progress) -> None:
     with store, in_our_words(str(path)):
         with closing(connect(str(content))) as source:
             _copy(source, path, progress)
-        store.begin_epoch("restored", told)
+        store.begin_epoch("restored", text)
 
 
 def _copy(source: apsw.Connection, to: Path, progress: Progress) -> None:

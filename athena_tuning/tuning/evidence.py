@@ -22,10 +22,11 @@ from athena_tuning.tuning.estimation.packed_telemetry import (
     unpacked_curve,
     unpacked_recalls,
 )
+from athena_tuning.tuning.estimation.stretches import Stretches
 from athena_tuning.tuning.estimation.telemetry import Telemetry
 from athena_tuning.tuning.estimation.window_figures import WindowFigures
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,14 @@ class Evidence:
         now: Unix seconds.
         fresh: recalls recorded since the policy was last asked to decide.
         urgent: whether the strategy has changed since then.
-        telemetry: the newest recalls, and what is known of contention.
+        telemetry: the newest recalls, stretches of the last hours, and what is known of contention.
         load: recalls by the time of day.
         values: what each layer adds to the answers of each type.
         questions: what is known of the questions of each type.
         figures: of the window, "all" and by type; empty where the policy does not read them.
         memory: what the policy remembers.
         policy: the name of the policy that is asked.
+        held: why the limit must not go up now, in words; "" if it may. ``bounds`` say so, too.
     """
 
     configs: ConfigSet
@@ -65,6 +67,7 @@ class Evidence:
     figures: Mapping[str, WindowFigures] = field(default_factory=dict)
     memory: Any = None
     policy: str = ""
+    held: str = ""
 
     def incumbent(self, scope: str) -> TuningConfig:
         """Return the config in force for "all" or for a query type."""
@@ -85,6 +88,7 @@ def pack(evidence: Evidence) -> bytes:
         packed_recalls(telemetry.recalls),
         packed_curve(telemetry.contention.curve),
         (telemetry.position, telemetry.learned, telemetry.tasks),
+        tuple(packed_recalls(stretch) for stretch in telemetry.stretches.whole),
     )
     return zlib.compress(msgspec.msgpack.encode(packed, enc_hook=_plain))
 
@@ -99,12 +103,14 @@ def unpack(data: bytes) -> Evidence:
         packed = msgspec.msgpack.decode(zlib.decompress(data), type=_Packed, dec_hook=_refused)
     except (zlib.error, msgspec.MsgspecError) as exc:
         raise ValueError(f"this is no evidence that can be read: {exc}") from exc
-    if packed.format != FORMAT:
+    if packed.format > FORMAT:
         raise ValueError(f"evidence of format {packed.format}; this program reads {FORMAT}: update it")
     position, learned, tasks = packed.counts
     contention = Contention(fitted=unpacked_curve(packed.curve))
     recalls = unpacked_recalls(packed.recalls)
-    telemetry = Telemetry(recalls, position, contention, learned, tasks)
+    whole = tuple(map(unpacked_recalls, packed.stretches))
+    stretches = Stretches(whole, whole_tasks=sum(len(recall.tasks) for s in whole for recall in s))
+    telemetry = Telemetry(recalls, position, contention, learned, tasks, stretches)
     return replace(packed.evidence, telemetry=telemetry)
 
 
@@ -115,6 +121,7 @@ class _Packed:
     recalls: RecallColumns
     curve: CurveColumns | None
     counts: tuple[int, int, int]
+    stretches: tuple[RecallColumns, ...] = ()
 
 
 def _plain(value: Any) -> Any:

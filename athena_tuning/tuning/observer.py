@@ -31,16 +31,25 @@ class Observer:
         self._profiler = profiler
         self._cursor = -1
 
-    def observe(self) -> None:
-        """Read what is new; at first, what the window holds."""
+    def observe(self, *, together: bool = False) -> None:
+        """Read what is new; at first, what the window holds.
+
+        Args:
+            together: whether the limit is one for all managers; see ``Telemetry``.
+        """
+        self.telemetry = self.telemetry.counted(together=together)
         _, end, _ = self._profiler.read_since(_NEWEST, 0)
-        first, self._cursor = self._cursor < 0, max(self._cursor, end - TELEMETRY.recalls)
+        first, known = self._cursor < 0, self._cursor
+        self._cursor = max(known, end - TELEMETRY.recalls)
         if first:
             self.load = self._load_of_window()
         while True:
-            records, self._cursor, _ = self._profiler.read_since(self._cursor, _PAGE)
+            passed_over = self._cursor - known
+            records, self._cursor, lost = self._profiler.read_since(self._cursor, _PAGE)
             if records:
-                self.telemetry = self.telemetry.after(records)
+                missed = not first and passed_over + lost > 0
+                self.telemetry = self.telemetry.after(records, missed=missed)
+            known = self._cursor
             if records and not first:
                 self.load = self.load.after(m.timestamp for m in records if not m.cache_hit)
             if len(records) < _PAGE:

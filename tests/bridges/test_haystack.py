@@ -128,11 +128,11 @@ def test_a_retriever_is_a_layer_and_the_manager_a_component(tmp_path):
         manager.remember({"id": "ana", "layer": "semantic", "text": TEXTS[0]})
         manager.register_layer(RetrieverLayer("papers", InMemoryBM25Retriever(store())))
         made, given = pipeline(memory=ManagerRetriever(manager, top_k=4))
-        found = made.run(given(QUESTION))["joiner"]["documents"]
-        by_layer = {each.meta["layer"]: each for each in found}
+        joined = made.run(given(QUESTION))["joiner"]["documents"]
+        by_layer = {each.meta["layer"]: each for each in joined}
         assert by_layer["papers"].meta["page"] in range(4)
         assert by_layer["semantic"].content == TEXTS[0]
-        assert manager.record_feedback(found[0].meta["query_id"], 1.0)
+        assert manager.record_feedback(joined[0].meta["query_id"], 1.0)
         awaited = asyncio.run(made.run_async(given("who owns search?")))
         assert {each.meta["layer"] for each in awaited["joiner"]["documents"]} >= {"papers"}
 

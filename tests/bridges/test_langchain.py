@@ -25,11 +25,12 @@ from athena_tuning.integrations.langchain import (
 
 
 class Facts(BaseRetriever):
-    found: int = 2
+    documents: int = 2
 
     def _get_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
         return [
-            Document(id=str(n), page_content=f"{query} {n}", metadata={"page": n}) for n in range(self.found)
+            Document(id=str(n), page_content=f"{query} {n}", metadata={"page": n})
+            for n in range(self.documents)
         ]
 
 
@@ -72,7 +73,9 @@ def given(callback):
 
 def test_retrievers_below_one_are_its_layers(profiler, callback, given):
     chain = (
-        Both(parts=[Facts(), Events(found=3)]) | RunnableLambda(str) | FakeListChatModel(responses=["tea"])
+        Both(parts=[Facts(), Events(documents=3)])
+        | RunnableLambda(str)
+        | FakeListChatModel(responses=["tea"])
     )
     chain.invoke("what now?", given)
     [m] = profiler.metrics

@@ -99,9 +99,9 @@ def test_what_is_put_is_got_as_it_was_with_its_times(store):
 def test_a_search_is_a_recall_over_what_is_below_the_prefix(store, manager):
     fill(store)
     assert {i.namespace for i in store.search(("users",), query="who drinks tea?")} == {ANA, BO}
-    [found] = store.search(ANA, query="who drinks tea?", filter={"since": 2019})
-    assert (found.key, found.value["since"]) == ("tea", 2019)
-    assert found.score > 0
+    [item] = store.search(ANA, query="who drinks tea?", filter={"since": 2019})
+    assert (item.key, item.value["since"]) == ("tea", 2019)
+    assert item.score > 0
     assert manager.profiler.metrics[-1].query_text == "who drinks tea?"
     assert store.search(("nobody",), query="tea") == []
 
@@ -142,8 +142,8 @@ def test_what_is_deleted_is_gone_everywhere(store, manager):
 
 def test_other_agents_on_the_memory_find_it(store, manager):
     fill(store)
-    found = manager.recall("who drinks green tea?", scope="users.ana")["_fused"]
-    assert found[0]["text"].startswith("Ana drinks green tea")
+    items = manager.recall("who drinks green tea?", scope="users.ana")["_fused"]
+    assert items[0]["text"].startswith("Ana drinks green tea")
 
 
 def test_a_store_opened_anew_has_all_of_it(manager, tmp_path):
@@ -193,8 +193,8 @@ def test_it_works_from_many_threads_and_awaited(store):
         await store.aput(BO, "tea", {"text": "Bo drinks tea"})
         return await store.aget(BO, "tea"), await store.asearch(("users", "bo"), query="tea")
 
-    got, found = asyncio.run(ask())
-    assert got.value == found[0].value == {"text": "Bo drinks tea"}
+    got, items = asyncio.run(ask())
+    assert got.value == items[0].value == {"text": "Bo drinks tea"}
 
 
 def test_a_batch_does_all_of_it(store):

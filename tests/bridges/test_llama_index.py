@@ -60,14 +60,14 @@ def nothing_is_left(handler):
 @pytest.mark.parametrize("how", ["in order", "at once", "awaited"])
 def test_a_fusion_is_a_recall_and_its_retrievers_are_layers(profiler, handler, how):
     asked = fusion(use_async=how == "at once")
-    found = asyncio.run(asked.aretrieve(QUESTION)) if how == "awaited" else asked.retrieve(QUESTION)
+    nodes = asyncio.run(asked.aretrieve(QUESTION)) if how == "awaited" else asked.retrieve(QUESTION)
     [m] = profiler.metrics
     assert (m.query_text, m.query_type, m.success) == (QUESTION, "QueryFusionRetriever", True)
     assert {task.layer: task.result_count for task in m.tasks} == {
         "VectorIndexRetriever": 2,
         "SummaryIndexRetriever": 4,
     }
-    assert m.result_count == len(found) == 3
+    assert m.result_count == len(nodes) == 3
     assert nothing_is_left(handler)
 
 
@@ -99,12 +99,12 @@ def test_a_retriever_is_a_layer_and_the_manager_a_retriever(tmp_path):
         manager.remember({"id": "ana", "layer": "semantic", "text": TEXTS[0]})
         manager.register_layer(RetrieverLayer("papers", everything.as_retriever()))
         retriever = ManagerRetriever(manager, k=4)
-        found = retriever.retrieve(QUESTION)
-        by_layer = {each.metadata["layer"]: each for each in found}
+        nodes = retriever.retrieve(QUESTION)
+        by_layer = {each.metadata["layer"]: each for each in nodes}
         assert by_layer["papers"].metadata["page"] == 7
         assert by_layer["semantic"].node.get_content() == TEXTS[0]
         assert by_layer["semantic"].score > 0
-        assert manager.record_feedback(found[0].metadata["query_id"], 1.0)
+        assert manager.record_feedback(nodes[0].metadata["query_id"], 1.0)
         awaited = asyncio.run(retriever.aretrieve("who owns search?"))
         assert {each.metadata["layer"] for each in awaited} >= {"papers"}
 
@@ -112,10 +112,10 @@ def test_a_retriever_is_a_layer_and_the_manager_a_retriever(tmp_path):
 def test_a_manager_beside_others_in_a_fusion_is_a_layer_of_it(tmp_path, profiler, handler):
     with MemoryManager(tmp_path / "memory.db") as manager:
         manager.remember({"id": "ana", "layer": "semantic", "text": TEXTS[0]})
-        found = fusion(more=[ManagerRetriever(manager)]).retrieve(QUESTION)
+        nodes = fusion(more=[ManagerRetriever(manager)]).retrieve(QUESTION)
     [m] = profiler.metrics
     assert set(m.layers_queried) == {"VectorIndexRetriever", "SummaryIndexRetriever", "ManagerRetriever"}
-    assert any(each.node.get_content() == TEXTS[0] for each in found)
+    assert any(each.node.get_content() == TEXTS[0] for each in nodes)
 
 
 def test_where_no_layer_answers_the_retriever_says_so(tmp_path):

@@ -60,7 +60,7 @@ class TestLangChain:
         return ensembles.EnsembleRetriever(retrievers=parts, weights=[0.5, 0.5])
 
     def test_an_ensemble_is_a_recall_and_its_retrievers_are_layers(self, profiler, processor):
-        found = self.ensemble().invoke(QUESTION)
+        results = self.ensemble().invoke(QUESTION)
         [m] = profiler.metrics
         assert (m.query_text, m.query_type, m.success) == (QUESTION, "EnsembleRetriever", True)
         assert set(m.layers_queried) == {"BM25Retriever", "VectorStoreRetriever"}
@@ -68,7 +68,7 @@ class TestLangChain:
             "BM25Retriever": 2,
             "VectorStoreRetriever": 3,
         }
-        assert m.result_count == len(found)
+        assert m.result_count == len(results)
         assert nothing_is_left(processor)
 
     def test_in_a_chain_the_retrieval_is_the_recall(self, profiler, processor):
@@ -159,7 +159,7 @@ class TestLlamaIndex:
     def test_a_fusion_is_a_recall_and_its_retrievers_are_layers(self, profiler, processor, how):
         fusion = self.fusion(use_async=how == "at once")
         before = len(profiler.metrics)
-        found = asyncio.run(fusion.aretrieve(QUESTION)) if how == "awaited" else fusion.retrieve(QUESTION)
+        results = asyncio.run(fusion.aretrieve(QUESTION)) if how == "awaited" else fusion.retrieve(QUESTION)
         [m] = profiler.metrics[before:]
         assert (m.query_text, m.query_type.split(".")[0]) == (QUESTION, "QueryFusionRetriever")
         assert set(m.layers_queried) == {"VectorIndexRetriever", "SummaryIndexRetriever"}
@@ -167,7 +167,7 @@ class TestLlamaIndex:
             "VectorIndexRetriever": 2,
             "SummaryIndexRetriever": 4,
         }
-        assert m.result_count == len(found) == 3
+        assert m.result_count == len(results) == 3
         assert nothing_is_left(processor)
 
 

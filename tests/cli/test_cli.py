@@ -96,10 +96,10 @@ def test_items_are_loaded_and_found(tmp_path: Path, name: str) -> None:
     loaded = run("ingest", str(items_file(tmp_path, name=name)))
     assert loaded.exit_code == 0
     assert "3 items" in loaded.stdout
-    found = run("recall", "when did the billing deploy fail?")
-    assert found.exit_code == 0
-    assert "The billing deploy failed on Friday." in found.stdout
-    assert "service ms" in found.stdout
+    answer = run("recall", "when did the billing deploy fail?")
+    assert answer.exit_code == 0
+    assert "The billing deploy failed on Friday." in answer.stdout
+    assert "service ms" in answer.stdout
 
 
 def test_bad_lines_are_named_the_rest_is_loaded_and_the_exit_code_says_so(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from athena_tuning.cli import main
-from athena_tuning.model import TuningConfig
+from athena_tuning.model import LAYERS, TuningConfig
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import ConfigChange, open_store
 from athena_tuning.testing.waiting import until
@@ -191,3 +191,57 @@ def test_few_questions_teach_no_weights(memory: Path, tmp_path: Path) -> None:
     done = run(memory, gold(tmp_path, *QUESTIONS), "--learn-fusion")
     assert done.exit_code == 1
     assert "too few to learn from" in done.stderr
+
+
+def test_each_layer_left_out_is_measured_beside_what_it_saves(memory: Path, tmp_path: Path) -> None:
+    done = run(memory, gold(tmp_path, *QUESTIONS), "--leave-out-each", "--json")
+    assert done.exit_code == 0, done.stderr
+    ways = {one["way"]: one for one in json.loads(done.stdout)}
+    assert [*ways] == ["in force", *(f"without {layer}" for layer in LAYERS)]
+    assert ways["without episodic"]["lost"]["mean"] == 0.5
+    assert ways["without episodic"]["saved"]["mean"] > 0
+    assert ways["without prospective"]["lost"]["mean"] == 0.0
+    assert all(one["latency_ms"]["mean"] > 0 for one in ways.values())
+    assert "ms saved" in run(memory, gold(tmp_path, *QUESTIONS), "--leave-out-each").stdout
+
+
+def scored(*args: str) -> Result:
+    return CliRunner().invoke(main, ["quality", "--feedback", *args], terminal_width=200)
+
+
+def test_feedback_is_read_from_the_store_whichever_worker_took_it(memory: Path, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    with (
+        open_store(url) as store,
+        MemoryManager(memory, store=store) as one,
+        MemoryManager(memory, store=store) as other,
+    ):
+        ids = [one.recall("who owns billing", use_cache=False)["_query_id"] for _ in range(3)]
+        until(lambda: len(store.workers()) == 2)
+        assert [other.record_feedback(query_id, 1.0) for query_id in ids] == [True] * 3
+        assert one.record_feedback(ids[0], 0.25)
+    done = scored("--store", url, "--by", "plan", "--json")
+    assert done.exit_code == 0, done.stderr
+    told = json.loads(done.stdout)
+    [way] = told["ways"]
+    assert (way["way"], way["scores"], way["score"]["mean"]) == ("by words", 3, 0.75)
+    assert {cost["layer"] for cost in told["layers"]} >= {"episodic", "semantic"}
+    assert all(cost["score_lost"]["mean"] is None for cost in told["layers"])  # three scores say nothing
+    text = scored("--store", url)
+    assert "What leaving a layer out would cost and save" in text.stdout
+    assert "0.750" in text.stdout
+
+
+def test_a_store_without_scores_says_where_they_come_from(memory: Path, tmp_path: Path) -> None:
+    done = scored("--store", f"sqlite:///{tmp_path / 's.db'}")
+    assert done.exit_code == 0, done.stderr
+    assert "Nobody has scored an answer" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "args", [[], ["--feedback", "--layers", "episodic"], ["--feedback", "--learn-fusion"]]
+)
+def test_gold_and_feedback_are_one_of_two(memory: Path, args: list[str]) -> None:
+    done = CliRunner().invoke(main, ["quality", *args])
+    assert done.exit_code == 2
+    assert "--gold" in done.stderr

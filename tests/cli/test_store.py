@@ -18,8 +18,8 @@ def run(*args: str) -> Result:
 
 
 def known(*args: str) -> dict[str, object]:
-    found: dict[str, object] = json.loads(run(*args, "--json").stdout)
-    return found
+    report: dict[str, object] = json.loads(run(*args, "--json").stdout)
+    return report
 
 
 def apply(url: str, limit: int, expected: int) -> None:
@@ -39,8 +39,8 @@ def test_check_says_what_a_sound_store_holds(url: str) -> None:
     told = run("check", "--store", f" {url}\n")
     assert told.exit_code == 0
     assert "sound" in told.stdout
-    found = known("check", "--store", url)
-    assert (found["sound"], found["config_versions"], found["records"]) == (True, 1, 0)
+    report = known("check", "--store", url)
+    assert (report["sound"], report["config_versions"], report["records"]) == (True, 1, 0)
 
 
 def test_check_of_a_damaged_store_ends_with_1_and_names_the_way_out(url: str, tmp_path: Path) -> None:

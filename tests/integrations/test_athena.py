@@ -65,8 +65,8 @@ def control(manager, store):
 
 
 def test_recalls_are_records_of_what_the_layers_really_did(manager, control):
-    found = manager.recall("when did the deploy fail?")
-    assert {name: len(items) for name, items in found.items()} == {"semantic": 2, "episodic": 1}
+    answer = manager.recall("when did the deploy fail?")
+    assert {name: len(items) for name, items in answer.items()} == {"semantic": 2, "episodic": 1}
     [m] = control.profiler.metrics
     assert (m.query_text, m.query_type, m.success, m.result_count) == (
         "when did the deploy fail?",
@@ -131,8 +131,8 @@ def test_layers_handed_to_the_loops_pool_run_as_wide_as_the_limit(methods, store
     with adopt(manager, store=store) as control:
         apply(control, TuningConfig(max_concurrent=18))
         methods.together = threading.Barrier(18)
-        found = manager.recall("all")
-    assert {len(items) for items in found.values()} == {2}
+        answer = manager.recall("all")
+    assert {len(items) for items in answer.values()} == {2}
 
 
 def test_the_strategy_is_switched_by_its_own_name_for_all_on_the_store(manager, control, store):
@@ -187,8 +187,8 @@ def test_a_manager_of_ours_takes_the_rows_of_its_layers(manager):
             return manager.parallel_tier1_executor.query_methods["semantic"](query, {}, k)
 
     with MemoryManager(":memory:", layers=[Semantic()]) as ours:
-        found = ours.recall("who owns billing?")["semantic"]
-    assert [(item["id"], item["text"]) for item in found] == [
+        answer = ours.recall("who owns billing?")["semantic"]
+    assert [(item["id"], item["text"]) for item in answer] == [
         ("1", "Ana owns billing."),
         ("2", "Bo owns search."),
     ]

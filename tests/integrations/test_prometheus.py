@@ -43,8 +43,8 @@ def samples(server):
     }
 
 
-def at(found, name, **labels):
-    return found[f"athena_tuning_{name}", tuple(sorted(labels.items()))]
+def at(values, name, **labels):
+    return values[f"athena_tuning_{name}", tuple(sorted(labels.items()))]
 
 
 @pytest.fixture
@@ -63,23 +63,23 @@ def test_recalls_and_layers_are_counted_with_their_durations_in_seconds(manager)
         manager.profiler.record_query(recall(6, success=False, partial=True, ms=None))
         manager.profiler.record_query(recall(4, partial=True))
         manager.profiler.record_query(recall(5, ms=None, success=None, hit=None))
-        found = samples(server)
+        values = samples(server)
     by_outcome = {"success": 1, "failure": 1, "partial": 1, "refused": 1, "unknown": 1}
     for outcome, n in by_outcome.items():
-        assert at(found, "recalls_total", type="factual", outcome=outcome) == n
-    assert at(found, "recall_duration_seconds_sum", type="factual", outcome="success") == pytest.approx(0.02)
-    assert at(found, "recall_duration_seconds_bucket", type="factual", outcome="success", le="0.01") == 0
-    assert at(found, "recall_duration_seconds_bucket", type="factual", outcome="success", le="0.025") == 1
-    assert at(found, "recall_duration_seconds_bucket", type="factual", outcome="success", le="+Inf") == 1
-    assert at(found, "recall_duration_seconds_count", type="meta", outcome="success") == 1
+        assert at(values, "recalls_total", type="factual", outcome=outcome) == n
+    assert at(values, "recall_duration_seconds_sum", type="factual", outcome="success") == pytest.approx(0.02)
+    assert at(values, "recall_duration_seconds_bucket", type="factual", outcome="success", le="0.01") == 0
+    assert at(values, "recall_duration_seconds_bucket", type="factual", outcome="success", le="0.025") == 1
+    assert at(values, "recall_duration_seconds_bucket", type="factual", outcome="success", le="+Inf") == 1
+    assert at(values, "recall_duration_seconds_count", type="meta", outcome="success") == 1
     assert (
         "athena_tuning_recall_duration_seconds_count",
         (("outcome", "unknown"), ("type", "factual")),
-    ) not in found
-    assert at(found, "layer_duration_seconds_sum", layer="graph", outcome="timeout") == pytest.approx(0.7)
-    assert at(found, "layer_queue_duration_seconds_sum", layer="semantic") == pytest.approx(0.001)
-    assert at(found, "cache_lookups_total", type="meta", result="hit") == 1
-    assert at(found, "cache_lookups_total", type="factual", result="miss") == 4
+    ) not in values
+    assert at(values, "layer_duration_seconds_sum", layer="graph", outcome="timeout") == pytest.approx(0.7)
+    assert at(values, "layer_queue_duration_seconds_sum", layer="semantic") == pytest.approx(0.001)
+    assert at(values, "cache_lookups_total", type="meta", result="hit") == 1
+    assert at(values, "cache_lookups_total", type="factual", result="miss") == 4
 
 
 def test_counters_only_grow_though_the_window_forgets(manager):
@@ -89,7 +89,7 @@ def test_counters_only_grow_though_the_window_forgets(manager):
             for n in range(40):
                 manager.profiler.record_query(recall(batch * 40 + n, tasks=[task()]))
             seen.append(samples(server))
-    counts = [at(found, "recalls_total", type="factual", outcome="success") for found in seen]
+    counts = [at(values, "recalls_total", type="factual", outcome="success") for values in seen]
     assert counts == [40, 80, 120, 160, 200]
     assert len(manager.profiler.metrics) == 50
     for before, after in pairwise(seen):
@@ -134,19 +134,19 @@ def test_configs_slots_and_losses_are_told(manager):
     )
     manager.profiler.record_query("no record")
     with MetricsServer(manager, 0) as server:
-        found = samples(server)
-    assert at(found, "config_version", scope="all") == 1
-    assert at(found, "config_max_concurrent", scope="all") == at(found, "layer_tasks_limit") == 7
-    assert at(found, "config_timeout_seconds", scope="all") == 6.5
-    assert at(found, "config_timeout_seconds", scope="meta") == 9
-    assert at(found, "config_deadline_seconds", scope="all") == 0.5
-    assert ("athena_tuning_config_deadline_seconds", (("scope", "meta"),)) not in found
-    assert at(found, "config_cache_enabled", scope="all") == 0
-    assert at(found, "config_info", scope="all", strategy="balanced", mode="advise") == 1
-    assert at(found, "layer_tasks_in_flight") == at(found, "layer_tasks_waiting") == 0
-    assert at(found, "records_rejected_total", reason="not_a_record") == 1
-    assert at(found, "records_dropped_total", to="store") == 0
-    assert any(name == "process_resident_memory_bytes" for name, _ in found)
+        values = samples(server)
+    assert at(values, "config_version", scope="all") == 1
+    assert at(values, "config_max_concurrent", scope="all") == at(values, "layer_tasks_limit") == 7
+    assert at(values, "config_timeout_seconds", scope="all") == 6.5
+    assert at(values, "config_timeout_seconds", scope="meta") == 9
+    assert at(values, "config_deadline_seconds", scope="all") == 0.5
+    assert ("athena_tuning_config_deadline_seconds", (("scope", "meta"),)) not in values
+    assert at(values, "config_cache_enabled", scope="all") == 0
+    assert at(values, "config_info", scope="all", strategy="balanced", mode="advise") == 1
+    assert at(values, "layer_tasks_in_flight") == at(values, "layer_tasks_waiting") == 0
+    assert at(values, "records_rejected_total", reason="not_a_record") == 1
+    assert at(values, "records_dropped_total", to="store") == 0
+    assert any(name == "process_resident_memory_bytes" for name, _ in values)
 
 
 def test_real_recalls_are_seen(manager):
@@ -154,19 +154,19 @@ def test_real_recalls_are_seen(manager):
     with MetricsServer(manager, 0) as server:
         for _ in range(3):
             manager.recall("who owns billing?")
-        found = samples(server)
-    assert at(found, "recalls_total", type="factual", outcome="success") == 3
-    assert at(found, "cache_lookups_total", type="factual", result="hit") == 2
-    assert at(found, "layer_duration_seconds_count", layer="semantic", outcome="ok") == 1
+        values = samples(server)
+    assert at(values, "recalls_total", type="factual", outcome="success") == 3
+    assert at(values, "cache_lookups_total", type="factual", result="hit") == 2
+    assert at(values, "layer_duration_seconds_count", layer="semantic", outcome="ok") == 1
 
 
 def test_a_system_of_ones_own_is_watched_likewise():
     with Control("memory://") as control, MetricsServer(control, 0) as server:
         with control.measure("q", "factual") as query, query.layer("semantic"):
             pass
-        found = samples(server)
-    assert at(found, "recalls_total", type="factual", outcome="success") == 1
-    assert ("athena_tuning_layer_tasks_limit", ()) not in found
+        values = samples(server)
+    assert at(values, "recalls_total", type="factual", outcome="success") == 1
+    assert ("athena_tuning_layer_tasks_limit", ()) not in values
 
 
 def test_hostile_names_stay_labels(manager):
@@ -199,13 +199,13 @@ def test_layer_health_is_exported_by_layer_and_state():
     with MemoryManager(":memory:", layers=layers) as manager, MetricsServer(manager, 0) as server:
         for turn in range(20):
             manager.recall(f"q {turn}", use_cache=False)
-        found = samples(server)
-        assert at(found, "layer_breaker", layer="dead", state="open") == 1
-        assert at(found, "layer_breaker", layer="dead", state="closed") == 0
-        assert at(found, "layer_breaker", layer="good", state="closed") == 1
-        assert at(found, "layer_left_out_total", layer="dead") == 15
-        assert at(found, "layer_lost_seconds_total", layer="dead") > 0
-        assert at(found, "layer_stale_answers_total", layer="dead") == 0
+        values = samples(server)
+        assert at(values, "layer_breaker", layer="dead", state="open") == 1
+        assert at(values, "layer_breaker", layer="dead", state="closed") == 0
+        assert at(values, "layer_breaker", layer="good", state="closed") == 1
+        assert at(values, "layer_left_out_total", layer="dead") == 15
+        assert at(values, "layer_lost_seconds_total", layer="dead") > 0
+        assert at(values, "layer_stale_answers_total", layer="dead") == 0
 
 
 def test_a_scrape_has_a_bounded_number_of_series_and_all_recalls_whatever_they_are_called():

@@ -29,16 +29,16 @@ def lines(*rows):
     ],
 )
 def test_comments_are_passed_over_and_columns_without_names_numbered(tmp_path, head, column):
-    found = opened(tmp_path, f"{head}1700000000,12.5\n1700000001,5\n")
-    assert found.mapping.start == column
-    assert [m.timestamp for m in found.records()] == [1.7e9, 1.7e9 + 1]
+    file = opened(tmp_path, f"{head}1700000000,12.5\n1700000001,5\n")
+    assert file.mapping.start == column
+    assert [m.timestamp for m in file.records()] == [1.7e9, 1.7e9 + 1]
 
 
 def test_a_column_is_the_time_by_its_values_where_no_name_says_so(tmp_path):
-    found = opened(tmp_path, "7,2024-01-01T00:00:00Z,a\n8,2024-01-01T00:00:01Z,b\n")
-    assert (found.mapping.start, found.mapping.time_unit) == ("column 2", "text")
-    changes = found.mapping.changes_in(["latency=column 1:us", "query_text=column 3"])
-    records = Import(found.path, corrections=changes).records()
+    file = opened(tmp_path, "7,2024-01-01T00:00:00Z,a\n8,2024-01-01T00:00:01Z,b\n")
+    assert (file.mapping.start, file.mapping.time_unit) == ("column 2", "text")
+    changes = file.mapping.changes_in(["latency=column 1:us", "query_text=column 3"])
+    records = Import(file.path, corrections=changes).records()
     assert [(m.latency_ms, m.query_text) for m in records] == [(0.007, "a"), (0.008, "b")]
 
 
@@ -54,15 +54,15 @@ def test_a_column_is_the_time_by_its_values_where_no_name_says_so(tmp_path):
     ],
 )
 def test_durations_are_read_however_they_are_written(tmp_path, cell, ms):
-    found = opened(tmp_path, f"ts;latency_ms\n1700000000;{cell}\n")
-    assert next(found.records()).latency_ms == ms
+    file = opened(tmp_path, f"ts;latency_ms\n1700000000;{cell}\n")
+    assert next(file.records()).latency_ms == ms
 
 
 @pytest.mark.parametrize("cell", ["127.0.0.1", "1,2,3", "1.2.3", "12 potatoes"])
 def test_what_is_no_number_is_not_made_one(tmp_path, cell):
-    found = opened(tmp_path, f"ts;latency_ms\n1700000000;{cell}\n")
-    assert list(found.records()) == []
-    assert "no number" in found.report.problems[0].reason
+    file = opened(tmp_path, f"ts;latency_ms\n1700000000;{cell}\n")
+    assert list(file.records()) == []
+    assert "no number" in file.report.problems[0].reason
 
 
 @pytest.mark.parametrize(
@@ -76,25 +76,25 @@ def test_what_is_no_number_is_not_made_one(tmp_path, cell):
     ],
 )
 def test_written_times_are_read_in_the_forms_that_logs_have(tmp_path, written):
-    found = opened(tmp_path, lines({"@timestamp": written}))
-    assert found.mapping.time_unit == "text"
-    assert int(next(found.records()).timestamp) == 1709283600
+    file = opened(tmp_path, lines({"@timestamp": written}))
+    assert file.mapping.time_unit == "text"
+    assert int(next(file.records()).timestamp) == 1709283600
 
 
 def test_a_time_that_could_be_of_two_months_is_not_guessed_and_the_message_shows_it(tmp_path):
-    found = opened(tmp_path, "Date,Took (ms)\n03/01/2024 10:00:00 AM,5\n")
+    file = opened(tmp_path, "Date,Took (ms)\n03/01/2024 10:00:00 AM,5\n")
     with pytest.raises(
         ValueError, match=r"'Date' is a time by its name, but '03/01/2024 10:00:00 AM' is none"
     ):
-        next(found.records())
+        next(file.records())
 
 
 def test_nanoseconds_as_whole_numbers_and_milliseconds_as_texts_lose_nothing(tmp_path):
-    found = opened(tmp_path, lines({"time": 1700000000123456789, "dur": 1_500_000, "op": "get"}))
-    assert found.mapping.time_unit == "ns"
-    assert next(found.records())[2:4] == ("get", pytest.approx(1700000000.1234567, abs=1e-6))
-    found = opened(tmp_path, lines({"timestamp": "1700000000500", "elapsed": "7.5 ms"}))
-    assert next(found.records())[3:5] == (1700000000.5, 7.5)
+    file = opened(tmp_path, lines({"time": 1700000000123456789, "dur": 1_500_000, "op": "get"}))
+    assert file.mapping.time_unit == "ns"
+    assert next(file.records())[2:4] == ("get", pytest.approx(1700000000.1234567, abs=1e-6))
+    file = opened(tmp_path, lines({"timestamp": "1700000000500", "elapsed": "7.5 ms"}))
+    assert next(file.records())[3:5] == (1700000000.5, 7.5)
 
 
 def test_times_inside_objects_are_found_and_objects_are_no_values(tmp_path):
@@ -103,8 +103,8 @@ def test_times_inside_objects_are_found_and_objects_are_no_values(tmp_path):
         "user": {"id": 7},
         "hits": {"total": {"value": 3}},
     }
-    found = opened(tmp_path, lines(row, row))
-    records = list(found.records())
+    file = opened(tmp_path, lines(row, row))
+    records = list(file.records())
     assert [(m.latency_ms, m.result_count, m.success) for m in records] == [(5.0, 3, None)] * 2
 
 
@@ -136,9 +136,9 @@ OTLP = {
     ],
 )
 def test_traces_are_known_alone_in_a_list_and_on_lines(tmp_path, text, format):
-    found = opened(tmp_path, text)
-    assert found.format == format
-    assert [(m.query_type, m.timestamp, m.latency_ms, m.success) for m in found.records()] == [
+    file = opened(tmp_path, text)
+    assert file.format == format
+    assert [(m.query_type, m.timestamp, m.latency_ms, m.success) for m in file.records()] == [
         ("ask", 1.7e9, None, None)
     ]
 
@@ -163,6 +163,6 @@ def test_a_file_whose_rows_are_all_unreadable_says_why(tmp_path):
 
 @pytest.mark.parametrize("word", ["latency", "colour=red", "latency=took:parsecs"])
 def test_a_correction_that_is_none_is_refused(tmp_path, word):
-    found = opened(tmp_path, "ts,took\n1700000000,5\n")
+    file = opened(tmp_path, "ts,took\n1700000000,5\n")
     with pytest.raises(ValueError, match=r"no WHAT=COLUMN|has no colour|'took:parsecs', which is none of"):
-        found.mapping.corrected(**found.mapping.changes_in([word])).check(found.columns)
+        file.mapping.corrected(**file.mapping.changes_in([word])).check(file.columns)

@@ -56,10 +56,10 @@ def comparable(m):
 def test_what_is_exported_is_imported_again(tmp_path, suffix, given_records):
     path = tmp_path / f"m{suffix}"
     assert export_records(given_records, path) == len(given_records)
-    found = Import(path)
-    read = list(found.records())
-    assert found.report.problems == []
-    assert found.format == "athena"
+    opened = Import(path)
+    read = list(opened.records())
+    assert opened.report.problems == []
+    assert opened.format == "athena"
     assert list(map(comparable, read)) == list(map(comparable, given_records))
 
 
@@ -105,9 +105,9 @@ def test_a_row_of_an_export_that_was_changed_by_hand_is_told(tmp_path):
     export_records([record(0), record(1)], tmp_path / "m.csv")
     path = tmp_path / "m.csv"
     path.write_text(path.read_text().replace("5.0", "fast", 1))
-    found = Import(path)
-    assert [m.query_id for m in found.records()] == ["q1"]
-    assert "latency_ms must be a number" in found.report.problems[0].reason
+    opened = Import(path)
+    assert [m.query_id for m in opened.records()] == ["q1"]
+    assert "latency_ms must be a number" in opened.report.problems[0].reason
 
 
 def test_the_same_records_give_the_same_bytes(tmp_path):

@@ -37,6 +37,6 @@ def test_the_example_of_a_format_reads_a_file(tmp_path):
     exec(PAGE.split("```python\n", 1)[1].split("```", 1)[0], example)
     path = tmp_path / "loans.csv"
     path.write_text("when,took_ms,shelf\n1790000000,12.5,poetry\n")
-    found = Import(path, formats=Registry((example["LIBRARY"], *registry().recognisers)))
-    [loan] = found.records()
-    assert (found.format, loan.query_type, loan.latency_ms) == ("library", "poetry", 12.5)
+    opened = Import(path, formats=Registry((example["LIBRARY"], *registry().recognisers)))
+    [loan] = opened.records()
+    assert (opened.format, loan.query_type, loan.latency_ms) == ("library", "poetry", 12.5)

@@ -29,13 +29,13 @@ def table(tmp_path, head, rows, **options):
     return Import(path, **options)
 
 
-def doubts(found, now=NOW):
-    return {doubt.about: str(doubt) for doubt in found.doubts(found.survey(), now)}
+def doubts(opened, now=NOW):
+    return {doubt.about: str(doubt) for doubt in opened.doubts(opened.survey(), now)}
 
 
 def test_a_sound_table_is_not_doubted(tmp_path):
-    found = table(tmp_path, "ts,latency_ms,success", [(BEGIN + n, 50 + n % 9, "true") for n in range(100)])
-    assert doubts(found) == {}
+    opened = table(tmp_path, "ts,latency_ms,success", [(BEGIN + n, 50 + n % 9, "true") for n in range(100)])
+    assert doubts(opened) == {}
 
 
 @pytest.mark.parametrize(
@@ -56,32 +56,32 @@ def test_a_sound_table_is_not_doubted(tmp_path):
     ],
 )  # fmt: skip
 def test_what_cannot_well_be_true_is_doubted(tmp_path, head, row, about, said):
-    found = table(tmp_path, head, map(row, range(100)))
-    seen = doubts(found)
+    opened = table(tmp_path, head, map(row, range(100)))
+    seen = doubts(opened)
     assert about in seen
     assert re.search(said, seen[about]), seen[about]
 
 
 def test_what_is_odd_is_stored_only_when_somebody_says_that_it_is_right(tmp_path):
-    found = table(tmp_path, "ts,latency_s", [(BEGIN + n / 20, 51) for n in range(300)])
+    opened = table(tmp_path, "ts,latency_s", [(BEGIN + n / 20, 51) for n in range(300)])
     with MemoryStore(clock=lambda: NOW) as store:
         with pytest.raises(NeedsConfirmation, match="requests at once") as asked:
-            store_import(found, store, clock=lambda: NOW)
+            store_import(opened, store, clock=lambda: NOW)
         assert [doubt.about for doubt in asked.value.doubts] == ["at once"]
         assert list(store.tail_metrics().records) == []
-        came = store_import(found, store, clock=lambda: NOW, confirmed=True)
+        came = store_import(opened, store, clock=lambda: NOW, confirmed=True)
         assert came.report.records == len(store.tail_metrics().records) == 300
         assert came.batch.startswith("log-csv-")
 
 
 def test_a_duration_whose_unit_two_readings_fit_is_asked_and_the_answer_is_taken(tmp_path):
-    found = table(tmp_path, "ts,took", [(BEGIN + n, 1500 + n % 5) for n in range(100)])
-    [question] = found.questions
+    opened = table(tmp_path, "ts,took", [(BEGIN + n, 1500 + n % 5) for n in range(100)])
+    [question] = opened.questions
     assert (question.setting, question.column) == ("latency_unit", "took")
     assert list(question.readings) == ["ms", "us"]
-    assert "unit" in doubts(found)
+    assert "unit" in doubts(opened)
     for unit, ms in (("ms", 1500.0), ("us", 1.5)):
-        answered = Import(found.path, corrections={"latency": "took", "latency_unit": unit})
+        answered = Import(opened.path, corrections={"latency": "took", "latency_unit": unit})
         assert answered.questions == ()
         assert "unit" not in doubts(answered)
         assert next(answered.records()).latency_ms == ms
@@ -89,22 +89,22 @@ def test_a_duration_whose_unit_two_readings_fit_is_asked_and_the_answer_is_taken
 
 def test_a_unit_that_only_one_reading_fits_is_not_asked(tmp_path):
     rows = [(BEGIN + n / 21, 51_000_000 + n) for n in range(300)]
-    found = table(tmp_path, "ts,took", rows)
-    assert (found.mapping.latency_unit, found.questions) == ("ns", ())
-    assert any("only that fits their median and 21 rows a second" in note for note in found.notes)
+    opened = table(tmp_path, "ts,took", rows)
+    assert (opened.mapping.latency_unit, opened.questions) == ("ns", ())
+    assert any("only that fits their median and 21 rows a second" in note for note in opened.notes)
 
 
 def test_milliseconds_from_an_unknown_beginning_are_asked_not_taken_for_seconds(tmp_path):
     rows = [(n * 295, 5 + n % 3) for n in range(500)]
-    found = table(tmp_path, "time,latency_ms", rows)
-    [question] = found.questions
+    opened = table(tmp_path, "time,latency_ms", rows)
+    [question] = opened.questions
     assert question.setting == "time_unit"
     assert {"s", "ms"} <= question.readings.keys()
-    answered = Import(found.path, corrections={"start": "time", "time_unit": "ms"})
+    answered = Import(opened.path, corrections={"start": "time", "time_unit": "ms"})
     seen = doubts(answered)
     assert "unit" not in seen
     assert "before 2000" in seen
-    placed = Import(found.path, corrections={"start": "time", "time_unit": "ms", "origin": BEGIN})
+    placed = Import(opened.path, corrections={"start": "time", "time_unit": "ms", "origin": BEGIN})
     assert doubts(placed) == {}
     assert next(placed.records()).timestamp == BEGIN
 
@@ -116,12 +116,12 @@ def test_durations_of_parquet_bring_their_unit(tmp_path):
         start = pa.array([(BEGIN + n) * 10**9 for n in range(100)], pa.timestamp("ns", "UTC"))
         values = took if unit in ("us", "ns") else [timedelta(seconds=2)] * 100
         pq.write_table(pa.table({"at": start, "elapsed": pa.array(values, pa.duration(unit))}), path)
-        found = Import(path)
-        assert (found.mapping.latency, found.questions) == ("elapsed", ())
-        assert any("has it as its type" in note for note in found.notes)
-        first = next(found.records())
+        opened = Import(path)
+        assert (opened.mapping.latency, opened.questions) == ("elapsed", ())
+        assert any("has it as its type" in note for note in opened.notes)
+        first = next(opened.records())
         assert (first.timestamp, first.latency_ms) == (BEGIN, 51.0 if unit in ("us", "ns") else 2000.0)
-        assert doubts(found) == {}
+        assert doubts(opened) == {}
 
 
 def test_a_unit_against_the_schema_is_refused(tmp_path):
@@ -138,17 +138,17 @@ def test_dates_decimals_and_times_of_day_of_parquet_are_read(tmp_path):
     pq.write_table(pa.table(columns), path)
     record = next(Import(path).records())
     assert (record.timestamp, record.latency_ms) == (1_789_948_800.0, 51.5)
-    found = Import(path, corrections={"start": "clock"})
-    assert next(found.records()).timestamp == 3 * 3600 + 6 * 60 + 37
+    opened = Import(path, corrections={"start": "clock"})
+    assert next(opened.records()).timestamp == 3 * 3600 + 6 * 60 + 37
 
 
 def test_an_error_column_alone_tells_of_successes_too(tmp_path):
     rows = [(BEGIN + n, 5, "boom" if n < 14 else "") for n in range(300)]
-    found = table(tmp_path, "ts,latency_ms,error", rows)
-    records = list(found.records())
+    opened = table(tmp_path, "ts,latency_ms,error", rows)
+    records = list(opened.records())
     assert sum(m.success is True for m in records) == 286
     assert sum(m.success is False for m in records) == 14
-    assert doubts(found) == {}
+    assert doubts(opened) == {}
 
 
 @pytest.mark.parametrize("cell", ["false", "0", "None", "null", "-", "no"])
@@ -158,26 +158,26 @@ def test_an_error_that_says_that_there_is_none_is_no_failure(tmp_path, cell):
 
 
 def test_an_id_of_a_kind_of_event_is_not_taken_for_an_id(tmp_path):
-    found = table(tmp_path, "ts,latency_ms,EventId", [(BEGIN + n, 5, f"E{n % 43}") for n in range(2000)])
-    assert found.mapping.query_id is None
-    assert len(list(found.records())) == 2000
-    assert any("comes again and again" in note for note in found.notes)
+    opened = table(tmp_path, "ts,latency_ms,EventId", [(BEGIN + n, 5, f"E{n % 43}") for n in range(2000)])
+    assert opened.mapping.query_id is None
+    assert len(list(opened.records())) == 2000
+    assert any("comes again and again" in note for note in opened.notes)
 
 
 def test_large_ids_and_counts_are_no_times(tmp_path):
     rows = [(1_790_000_000_000_000_000 + n, 5) for n in range(10)]
-    found = table(tmp_path, "statement_key,latency_ms", rows)
+    opened = table(tmp_path, "statement_key,latency_ms", rows)
     with pytest.raises(ValueError, match="no column says when a query began"):
-        next(found.records())
+        next(opened.records())
 
 
 def test_a_request_time_that_is_a_duration_is_no_start(tmp_path):
     path = tmp_path / "log.jsonl"
     row = {"logged": "2026-09-21T10:00:00Z", "request_time": "0.125"}
     path.write_text("".join(f"{json.dumps(row)}\n" for _ in range(5)))
-    found = Import(path)
-    assert found.mapping.start != "request_time"
-    assert found.mapping.latency == "request_time"
+    opened = Import(path)
+    assert opened.mapping.start != "request_time"
+    assert opened.mapping.latency == "request_time"
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the real files of ../
 
 
 def read(name, **options):
-    found = Import(DATA / name, **options)
-    records = list(found.records())
-    assert found.report.bad == 0, found.report.problems[:3]
+    opened = Import(DATA / name, **options)
+    records = list(opened.records())
+    assert opened.report.bad == 0, opened.report.problems[:3]
     assert all(m.source == "imported" and math.isnan(m.accuracy_score) for m in records)
-    return found, records
+    return opened, records
 
 
 def by_id(records):
@@ -57,23 +57,23 @@ def test_their_layers_run_one_after_the_other():
 
 
 def test_tempo_is_otlp_with_ids_in_base64():
-    found, [m] = read("formats/tempo_otlp_bookinfo.json.gz")
-    assert found.format == "otlp"
+    opened, [m] = read("formats/tempo_otlp_bookinfo.json.gz")
+    assert opened.format == "otlp"
     assert (m.query_id, m.latency_ms, m.success) == ("3ba55609c3cde49649cd77d1f9dcd936", 11.932, True)
     assert list(m.layer_latencies.values()) == [11.439]
 
 
 def test_zipkin_spans_without_a_duration_stay_unknown():
-    found, records = read("formats/zipkin_smartthings_oauth.json.gz")
-    assert found.format == "zipkin"
+    opened, records = read("formats/zipkin_smartthings_oauth.json.gz")
+    assert opened.format == "zipkin"
     assert records
     assert all(0 not in m.layer_latencies.values() for m in records)
     assert any(set(m.layers_queried) - m.layer_latencies.keys() for m in records)
 
 
 def test_a_function_log_with_end_and_duration_counts_from_its_own_beginning():
-    found, records = read("formats/azure_functions_2021_sample.csv")
-    assert (found.mapping.end, found.mapping.latency, found.mapping.latency_unit) == (
+    opened, records = read("formats/azure_functions_2021_sample.csv")
+    assert (opened.mapping.end, opened.mapping.latency, opened.mapping.latency_unit) == (
         "end_timestamp",
         "duration",
         "s",
@@ -92,8 +92,8 @@ def test_arrivals_without_latency_stay_without():
 
 @pytest.mark.slow
 def test_requests_with_times_by_layer():
-    found, records = read("traces/nezha_onlineboutique.parquet")
-    assert found.mapping.layers == "layers"
+    opened, records = read("traces/nezha_onlineboutique.parquet")
+    assert opened.mapping.layers == "layers"
     assert len(records) == 47_084
     assert {m.success for m in records} == {None}
     assert records[0].layer_latencies["currency"] == 263.449
@@ -107,5 +107,5 @@ def test_sessions_with_success():
 
 def test_summaries_are_told_to_be_summaries():
     for name in ("pgbouncer_stats.csv", "servegen_rates.csv"):
-        found, _ = read(f"traces/{name}")
-        assert any("summaries" in note for note in found.notes)
+        opened, _ = read(f"traces/{name}")
+        assert any("summaries" in note for note in opened.notes)

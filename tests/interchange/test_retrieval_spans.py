@@ -20,7 +20,7 @@ def text(kind, asked):
 
 
 def seen(spans, choice=None, **rules):
-    return [(found.root.name, list(found.layers)) for found in recalls(spans, choice, **rules)]
+    return [(recall.root.name, list(recall.layers)) for recall in recalls(spans, choice, **rules)]
 
 
 ENSEMBLE = [
@@ -64,9 +64,9 @@ def test_the_layers_are_those_that_a_person_would_name(spans, expected, order):
 
 
 def test_where_a_model_is_called_after_them_two_retrievers_are_timed_by_themselves():
-    [found] = recalls([*JOINED, span("5", "1", "Generator.run", 300, 150, LLM)])
-    assert (found.root.begun_ns, found.root.duration_ns) == (1, 209)
-    assert found.root.name == "Pipeline.run"
+    [recall] = recalls([*JOINED, span("5", "1", "Generator.run", 300, 150, LLM)])
+    assert (recall.root.begun_ns, recall.root.duration_ns) == (1, 209)
+    assert recall.root.name == "Pipeline.run"
 
 
 def test_an_agent_that_retrieves_again_after_a_model_call_has_made_two_recalls():
@@ -88,8 +88,8 @@ def test_a_loop_of_questions_is_a_recall_each():
 def test_queries_that_were_made_of_one_are_one_layer_asked_again():
     spans = [span("1", None, "MultiQueryRetriever", 0, 900, text(RETRIEVER, "tea?"))]
     spans += [span(f"q{n}", "1", "Vector", n * 20, 10, text(RETRIEVER, f"tea {n}?")) for n in range(3)]
-    [found] = recalls(spans)
-    assert [(name, len(asked)) for name, asked in found.layers.items()] == [("Vector", 3)]
+    [recall] = recalls(spans)
+    assert [(name, len(asked)) for name, asked in recall.layers.items()] == [("Vector", 3)]
 
 
 def test_the_operations_of_gen_ai_are_retrievals_and_a_data_source_names_the_layer():
@@ -99,8 +99,8 @@ def test_the_operations_of_gen_ai_are_retrievals_and_a_data_source_names_the_lay
         span("3", "2", "retrieval", 20, 100, {**GEN_AI, "gen_ai.data_source.id": "kb-1"}),
         span("4", "2", "retrieval", 20, 200, {**GEN_AI, "gen_ai.data_source.id": "kb-2"}),
     ]
-    [found] = recalls(spans)
-    assert (found.root.text, list(found.layers)) == ("tea?", ["kb-1", "kb-2"])
+    [recall] = recalls(spans)
+    assert (recall.root.text, list(recall.layers)) == ("tea?", ["kb-1", "kb-2"])
 
 
 def test_our_recall_inside_a_web_request_is_the_recall_and_a_grandchild_can_be_a_layer():
@@ -153,5 +153,9 @@ def test_retrievers_that_ask_the_same_below_a_span_that_does_not_say_what_tell_w
         span("2", "1", "facts", 1, attributes=asked),
         span("3", "1", "events", 2, attributes=asked),
     ]
-    [found] = recalls(spans)
-    assert (found.root.name, found.root.text, list(found.layers)) == ("Pipeline", "tea?", ["facts", "events"])
+    [recall] = recalls(spans)
+    assert (recall.root.name, recall.root.text, list(recall.layers)) == (
+        "Pipeline",
+        "tea?",
+        ["facts", "events"],
+    )

@@ -39,14 +39,14 @@ def test_ten_thousand_broken_files_raise_nothing_but_refusals(tmp_path):
         path = tmp_path / f"file.{file.name.rpartition('.')[2]}"
         path.write_bytes(content)
         try:
-            found = Import(path)
-            for record in found.records():
+            opened = Import(path)
+            for record in opened.records():
                 assert record.latency_ms is None or record.latency_ms >= 0, (n, file.name)
                 assert record.timestamp > 0, (n, file.name)
         except ValueError:
             seen["refused"] += 1
         else:
-            seen["bad rows" if found.report.bad else "read"] += 1
+            seen["bad rows" if opened.report.bad else "read"] += 1
     assert sum(seen.values()) == MUTATIONS
     assert min(seen.values()) > 100, seen
 

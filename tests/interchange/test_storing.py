@@ -31,8 +31,8 @@ def log(tmp_path, *extra, rows=ROWS):
     return path
 
 
-def brought(found, store, **options):
-    return store_import(found, store, clock=lambda: NOW, **options)
+def brought(file, store, **options):
+    return store_import(file, store, clock=lambda: NOW, **options)
 
 
 def stored(store):
@@ -66,12 +66,12 @@ def test_the_same_file_comes_once_unless_it_is_asked_for_again(tmp_path, store):
 
 
 def test_another_mapping_or_another_store_is_another_import(tmp_path, store):
-    found = Import(log(tmp_path, rows=10))
-    brought(found, store)
-    corrected = Import(found.path, found.mapping.corrected(latency_unit="us"))
+    file = Import(log(tmp_path, rows=10))
+    brought(file, store)
+    corrected = Import(file.path, file.mapping.corrected(latency_unit="us"))
     assert brought(corrected, store).earlier is None
     with MemoryStore(clock=lambda: NOW) as other:
-        assert brought(found, other).earlier is None
+        assert brought(file, other).earlier is None
 
 
 class Breaks(MemoryStore):

@@ -20,8 +20,8 @@ def table(tmp_path, text, name="log.csv", **options):
     return Import(path, **options)
 
 
-def read(found):
-    return list(found.records())
+def read(opened):
+    return list(opened.records())
 
 
 @pytest.mark.parametrize(
@@ -35,9 +35,9 @@ def read(found):
     ],
 )
 def test_the_size_of_a_time_tells_its_unit(tmp_path, start, unit):
-    found = table(tmp_path, f"timestamp,latency_ms\n{start},5\n")
-    assert found.mapping.time_unit == unit
-    assert read(found)[0].timestamp == pytest.approx(1.7e9, abs=1)
+    opened = table(tmp_path, f"timestamp,latency_ms\n{start},5\n")
+    assert opened.mapping.time_unit == unit
+    assert read(opened)[0].timestamp == pytest.approx(1.7e9, abs=1)
 
 
 @pytest.mark.parametrize(
@@ -59,10 +59,10 @@ def test_the_name_or_the_value_tells_the_unit_of_a_duration(tmp_path, name, valu
 
 
 def test_end_minus_start_tells_the_unit_of_a_duration(tmp_path):
-    found = table(tmp_path, "start,end,duration\n1700000000.0,1700000000.2,200000\n")
-    assert found.mapping.latency_unit == "us"
-    assert any("end − start agrees" in note for note in found.notes)
-    assert read(found)[0].latency_ms == 200.0
+    opened = table(tmp_path, "start,end,duration\n1700000000.0,1700000000.2,200000\n")
+    assert opened.mapping.latency_unit == "us"
+    assert any("end − start agrees" in note for note in opened.notes)
+    assert read(opened)[0].latency_ms == 200.0
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_the_size_of_durations_tells_their_unit_where_nothing_else_does(tmp_path
 
 
 def test_start_and_end_give_the_latency_without_rounding(tmp_path):
-    found = table(tmp_path, "startTimeUnixNano,endTimeUnixNano\n1661141965391007814,1661141965391007815\n")
-    assert read(found)[0].latency_ms == pytest.approx(1e-6)
+    opened = table(tmp_path, "startTimeUnixNano,endTimeUnixNano\n1661141965391007814,1661141965391007815\n")
+    assert read(opened)[0].latency_ms == pytest.approx(1e-6)
 
 
 def test_end_and_duration_give_the_start(tmp_path):
@@ -91,9 +91,9 @@ def test_written_times_are_read_and_without_a_zone_are_utc(tmp_path):
 
 
 def test_times_of_a_day_count_from_an_origin_that_can_be_set(tmp_path):
-    found = table(tmp_path, "time,query_us\n03:06:37.241,820\n")
-    assert any("origin" in note for note in found.notes)
-    path, mapping = found.path, found.mapping.corrected(origin=1700006400)
+    opened = table(tmp_path, "time,query_us\n03:06:37.241,820\n")
+    assert any("origin" in note for note in opened.notes)
+    path, mapping = opened.path, opened.mapping.corrected(origin=1700006400)
     record = read(Import(path, mapping))[0]
     assert record.timestamp == pytest.approx(1700006400 + 3 * 3600 + 6 * 60 + 37.241)
     assert record.latency_ms == 0.82
@@ -119,8 +119,8 @@ def test_what_the_file_does_not_hold_is_unknown_never_zero(tmp_path):
 
 @pytest.mark.parametrize("empty", ["", "NULL", "n/a", "NaN", "-"])
 def test_an_empty_cell_is_unknown(tmp_path, empty):
-    found = table(tmp_path, f"ts,latency_ms,success\n1700000000,{empty},{empty}\n1700000001,5,true\n")
-    assert [(m.latency_ms, m.success) for m in read(found)] == [(None, None), (5.0, True)]
+    opened = table(tmp_path, f"ts,latency_ms,success\n1700000000,{empty},{empty}\n1700000001,5,true\n")
+    assert [(m.latency_ms, m.success) for m in read(opened)] == [(None, None), (5.0, True)]
 
 
 @pytest.mark.parametrize(
@@ -139,23 +139,23 @@ def test_success_is_read_from_flags_and_status_codes(tmp_path, column, cell, suc
 
 
 def test_a_correction_replaces_the_guess(tmp_path):
-    found = table(tmp_path, "ts,a,b\n1700000000,7,search\n")
-    assert found.mapping.latency is None
-    mapping = found.mapping.corrected(latency="a", latency_unit="us", query_type="b")
-    assert [(m.latency_ms, m.query_type) for m in read(Import(found.path, mapping))] == [(0.007, "search")]
+    opened = table(tmp_path, "ts,a,b\n1700000000,7,search\n")
+    assert opened.mapping.latency is None
+    mapping = opened.mapping.corrected(latency="a", latency_unit="us", query_type="b")
+    assert [(m.latency_ms, m.query_type) for m in read(Import(opened.path, mapping))] == [(0.007, "search")]
     assert mapping.corrected(latency="").latency is None
 
 
 def test_a_mapping_that_does_not_fit_is_refused_by_name(tmp_path):
-    found = table(tmp_path, "ts,a\n1700000000,7\n")
+    opened = table(tmp_path, "ts,a\n1700000000,7\n")
     with pytest.raises(ValueError, match="latency is mapped to 'nope'"):
-        read(Import(found.path, ColumnMapping(start="ts", latency="nope")))
+        read(Import(opened.path, ColumnMapping(start="ts", latency="nope")))
     with pytest.raises(ValueError, match="no column says when a query began"):
         read(table(tmp_path, "a,b\n1,2\n"))
     with pytest.raises(ValueError, match="a mapping has no colour"):
-        found.mapping.corrected(colour="a")
+        opened.mapping.corrected(colour="a")
     with pytest.raises(ValueError, match="latency_unit must be one of s, ms, us, ns"):
-        found.mapping.corrected(latency_unit="hours")
+        opened.mapping.corrected(latency_unit="hours")
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
@@ -165,15 +165,15 @@ def test_any_usual_delimiter_is_told(tmp_path, delimiter):
 
 
 def test_quoted_cells_may_hold_lines_and_delimiters(tmp_path):
-    found = table(tmp_path, 'ts,query\n1700000000,"one,\ntwo"\n1700000001,three\n')
-    assert [m.query_text for m in read(found)] == ["one,\ntwo", "three"]
+    opened = table(tmp_path, 'ts,query\n1700000000,"one,\ntwo"\n1700000001,three\n')
+    assert [m.query_text for m in read(opened)] == ["one,\ntwo", "three"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_a_byte_order_mark_tells_the_encoding(tmp_path, encoding):
-    found = table(tmp_path, "ts,query\n1700000000,Zürich\n".encode(encoding))
-    assert found.columns == ("ts", "query")
-    assert read(found)[0].query_text == "Zürich"
+    opened = table(tmp_path, "ts,query\n1700000000,Zürich\n".encode(encoding))
+    assert opened.columns == ("ts", "query")
+    assert read(opened)[0].query_text == "Zürich"
 
 
 def test_another_encoding_can_be_named(tmp_path):
@@ -192,10 +192,10 @@ def test_json_lines_with_values_inside_objects_are_mapped_with_dots(tmp_path):
         "timing": {"duration_us": 1500},
         "query": "tea?",
     }
-    found = table(tmp_path, json.dumps(line) + "\n\n" + json.dumps(line), "a.jsonl")
-    assert found.shape is Shape.JSONL
-    mapping = found.mapping.corrected(success="http.status", latency="timing.duration_us", latency_unit="us")
-    assert [(m.latency_ms, m.success) for m in read(Import(found.path, mapping))] == [(1.5, False)] * 2
+    opened = table(tmp_path, json.dumps(line) + "\n\n" + json.dumps(line), "a.jsonl")
+    assert opened.shape is Shape.JSONL
+    mapping = opened.mapping.corrected(success="http.status", latency="timing.duration_us", latency_unit="us")
+    assert [(m.latency_ms, m.success) for m in read(Import(opened.path, mapping))] == [(1.5, False)] * 2
 
 
 def test_layers_are_read_from_an_object_a_list_or_columns_of_their_own(tmp_path):
@@ -204,39 +204,41 @@ def test_layers_are_read_from_an_object_a_list_or_columns_of_their_own(tmp_path)
         {"ts": 1.7e9, "layers": ["semantic", "graph"]},
         {"ts": 1.7e9, "layers": '{"semantic": 2}'},
     ]
-    found = table(tmp_path, "\n".join(map(json.dumps, rows)), "a.jsonl")
+    opened = table(tmp_path, "\n".join(map(json.dumps, rows)), "a.jsonl")
     expected = [
         (["semantic", "graph"], {"semantic": 1.5}),
         (["semantic", "graph"], {}),
         (["semantic"], {"semantic": 2.0}),
     ]
-    assert [(m.layers_queried, m.layer_latencies) for m in read(found)] == expected
-    found = table(tmp_path, "ts,latency_ms,semantic_us,graph_us\n1700000000,5,1500,\n")
-    assert [(m.layers_queried, m.layer_latencies) for m in read(found)] == [(["semantic"], {"semantic": 1.5})]
+    assert [(m.layers_queried, m.layer_latencies) for m in read(opened)] == expected
+    opened = table(tmp_path, "ts,latency_ms,semantic_us,graph_us\n1700000000,5,1500,\n")
+    assert [(m.layers_queried, m.layer_latencies) for m in read(opened)] == [
+        (["semantic"], {"semantic": 1.5})
+    ]
 
 
 def test_rows_with_other_columns_are_read_as_far_as_they_go(tmp_path):
     rows = [{"ts": 1.7e9, "latency_ms": 5}, {"ts": 1.7e9, "other": 1}, {"when": 1.7e9}]
-    found = table(tmp_path, "\n".join(map(json.dumps, rows)), "a.jsonl")
-    assert [m.latency_ms for m in read(found)] == [5.0, None]
-    assert [(p.row, p.reason) for p in found.report.problems] == [(3, "no time: when it began is unknown")]
+    opened = table(tmp_path, "\n".join(map(json.dumps, rows)), "a.jsonl")
+    assert [m.latency_ms for m in read(opened)] == [5.0, None]
+    assert [(p.row, p.reason) for p in opened.report.problems] == [(3, "no time: when it began is unknown")]
 
 
 @pytest.mark.parametrize("wrap", [lambda rows: rows, lambda rows: {"took": 3, "items": rows}])
 def test_a_json_list_is_a_table_wherever_it_is(tmp_path, wrap):
     rows = [{"ts": 1.7e9, "latency_ms": 5}, {"ts": 1.7e9 + 1, "latency_ms": 6}]
-    found = table(tmp_path, json.dumps(wrap(rows)), "a.json")
-    assert found.shape is Shape.JSON
-    assert [m.latency_ms for m in read(found)] == [5.0, 6.0]
+    opened = table(tmp_path, json.dumps(wrap(rows)), "a.json")
+    assert opened.shape is Shape.JSON
+    assert [m.latency_ms for m in read(opened)] == [5.0, 6.0]
 
 
 def test_parquet_brings_its_own_types(tmp_path):
     path = tmp_path / "a.parquet"
     start = pa.array([1_700_000_000_250_000], pa.timestamp("us", tz="UTC"))
     pq.write_table(pa.table({"start": start, "latency": [7.5], "success": [True], "unused": [[1, 2]]}), path)
-    found = Import(path)
-    assert [(m.timestamp, m.latency_ms, m.success) for m in read(found)] == [(1700000000.25, 7500.0, True)]
-    corrected = Import(path, found.mapping.corrected(latency_unit="ms"))
+    opened = Import(path)
+    assert [(m.timestamp, m.latency_ms, m.success) for m in read(opened)] == [(1700000000.25, 7500.0, True)]
+    corrected = Import(path, opened.mapping.corrected(latency_unit="ms"))
     assert read(corrected)[0].latency_ms == 7.5
 
 
@@ -254,9 +256,9 @@ def test_parquet_map_whose_keys_are_no_names_is_left_out_with_its_rows_in_words(
     kind = pa.map_(pa.struct([("a", pa.int64())]), pa.float64())
     layers = pa.array([[({"a": 1}, 4.0)]], kind)
     pq.write_table(pa.table({"ts": [1.7e9], "latency_ms": [5.0], "layer_latencies": layers}), path)
-    found = Import(path)
-    assert list(found.records()) == []
-    assert "layers are times by name" in found.report.problems[0].reason
+    opened = Import(path)
+    assert list(opened.records()) == []
+    assert "layers are times by name" in opened.report.problems[0].reason
 
 
 def test_gzip_is_unpacked_whatever_the_name(tmp_path):
@@ -274,15 +276,15 @@ def test_rows_that_are_spans_become_queries_with_layers(tmp_path):
 
 
 def test_a_preview_shows_the_first_records_and_reads_no_more(tmp_path):
-    found = table(tmp_path, "ts\n" + "1700000000\n" * 5 + "never\n")
-    records, problems = found.preview(3)
+    opened = table(tmp_path, "ts\n" + "1700000000\n" * 5 + "never\n")
+    records, problems = opened.preview(3)
     assert (len(records), problems) == (3, [])
-    assert found.report.records == 0
+    assert opened.report.records == 0
 
 
 def test_progress_grows_to_the_size_of_the_file(tmp_path):
-    found = table(tmp_path, "ts\n" + "1700000000\n" * 10_000)
+    opened = table(tmp_path, "ts\n" + "1700000000\n" * 10_000)
     told = []
-    list(found.records(lambda done, size: told.append((done, size))))
+    list(opened.records(lambda done, size: told.append((done, size))))
     assert [done for done, _ in told] == sorted(done for done, _ in told)
-    assert told[-1] == (found.path.stat().st_size,) * 2
+    assert told[-1] == (opened.path.stat().st_size,) * 2

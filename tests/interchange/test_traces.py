@@ -101,9 +101,9 @@ def imported(tmp_path, document, **options):
 @pytest.mark.parametrize("order", [1, -1])
 def test_every_dialect_tells_the_same_query(tmp_path, dialect, order):
     expected, write = DIALECTS[dialect]
-    found = imported(tmp_path, write(SPANS[::order]))
-    [record] = found.records()
-    assert found.format == expected
+    file = imported(tmp_path, write(SPANS[::order]))
+    [record] = file.records()
+    assert file.format == expected
     assert (record.query_id, record.query_type, record.timestamp) == (TRACE, "ask", 1.7e9)
     assert (record.latency_ms, record.layer_latencies) == (5.0, {"semantic": 2.0, "graph": 2.5})
     assert (record.parallel_execution, record.concurrency_level) == (True, 2)
@@ -186,11 +186,11 @@ def test_caller_and_called_under_one_id_are_one_call(tmp_path):
 
 def test_a_span_that_ends_before_it_starts_is_left_out_and_told(tmp_path):
     backwards = otlp_span(SPANS[1]) | {"endTimeUnixNano": str(T0)}
-    found = imported(tmp_path, {"resourceSpans": resources([otlp_span(SPANS[0]), backwards])})
-    [record] = found.records()
+    file = imported(tmp_path, {"resourceSpans": resources([otlp_span(SPANS[0]), backwards])})
+    [record] = file.records()
     assert record.layers_queried == []
-    assert [p.row for p in found.report.problems] == [2]
-    assert "a clock went backwards" in found.report.problems[0].reason
+    assert [p.row for p in file.report.problems] == [2]
+    assert "a clock went backwards" in file.report.problems[0].reason
 
 
 def test_a_trace_from_before_1970_is_left_out_and_told(tmp_path):
@@ -209,29 +209,29 @@ def test_spans_that_are_none_are_left_out_and_told(tmp_path):
         {"traceId": "t", "spanId": "s", "startTimeUnixNano": [1]},
         {"traceId": "t", "startTimeUnixNano": "5"},
     ]
-    found = imported(tmp_path, {"resourceSpans": resources([*odd, otlp_span(SPANS[0])])})
-    assert len(list(found.records())) == 1
-    assert [p.row for p in found.report.problems] == [1, 2, 3, 4]
+    file = imported(tmp_path, {"resourceSpans": resources([*odd, otlp_span(SPANS[0])])})
+    assert len(list(file.records())) == 1
+    assert [p.row for p in file.report.problems] == [1, 2, 3, 4]
 
 
 def test_a_span_that_comes_twice_is_told(tmp_path):
-    found = imported(tmp_path, {"resourceSpans": resources([otlp_span(SPANS[0])] * 2)})
-    assert len(list(found.records())) == 1
-    assert "there twice, first as 1" in found.report.problems[0].reason
+    file = imported(tmp_path, {"resourceSpans": resources([otlp_span(SPANS[0])] * 2)})
+    assert len(list(file.records())) == 1
+    assert "there twice, first as 1" in file.report.problems[0].reason
 
 
 def test_a_trace_that_goes_round_in_a_circle_is_told(tmp_path):
     spans = [(ONE, TWO, "a", 0, 1, None), (TWO, ONE, "b", 0, 1, None)]
-    found = imported(tmp_path, jaeger(spans))
-    assert list(found.records()) == []
-    assert "circle" in found.report.problems[0].reason
+    file = imported(tmp_path, jaeger(spans))
+    assert list(file.records()) == []
+    assert "circle" in file.report.problems[0].reason
 
 
 def test_open_traces_are_bounded_and_late_spans_are_told(tmp_path):
     spans = [otlp_span((ROOT, None, "ask", n, 5, None), f"{n:032x}") for n in range(1, 20)]
     late = otlp_span(SPANS[1], f"{1:032x}")
     document = {"resourceSpans": resources([*spans, late])}
-    found = imported(tmp_path, document, limits=Limits(open_spans=10))
-    assert len(list(found.records())) == 19
-    assert [p.row for p in found.report.problems] == [20]
-    assert "was complete" in found.report.problems[0].reason
+    file = imported(tmp_path, document, limits=Limits(open_spans=10))
+    assert len(list(file.records())) == 19
+    assert [p.row for p in file.report.problems] == [20]
+    assert "was complete" in file.report.problems[0].reason

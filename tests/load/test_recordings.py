@@ -16,14 +16,14 @@ def record(n, source="live"):
     )
 
 
-def asked(found):
-    return [(m.timestamp, m.query_type, m.query_text) for m in found]
+def asked(recording):
+    return [(m.timestamp, m.query_type, m.query_text) for m in recording]
 
 
 def test_a_sample_is_found_by_its_name():
-    found = recordings.recorded("fast")
-    assert asked(found) == asked(sample_workloads.load_records("fast"))
-    assert {m.latency_ms for m in found} == {None}
+    recording = recordings.recorded("fast")
+    assert asked(recording) == asked(sample_workloads.load_records("fast"))
+    assert {m.latency_ms for m in recording} == {None}
 
 
 def test_a_file_is_found_by_its_path(tmp_path):

@@ -30,8 +30,8 @@ TABLE = {
 
 @pytest.mark.parametrize("degrees", TABLE)
 def test_quantiles_of_students_t_are_those_of_the_table(degrees: int) -> None:
-    found = [two_sided(confidence, degrees) for confidence in CONFIDENCES]
-    assert found == pytest.approx(TABLE[degrees], abs=0.00051)
+    quantiles = [two_sided(confidence, degrees) for confidence in CONFIDENCES]
+    assert quantiles == pytest.approx(TABLE[degrees], abs=0.00051)
 
 
 @pytest.mark.parametrize("confidence", [0.01, 0.5, 0.95, 0.999, 0.999999])
@@ -42,10 +42,10 @@ def test_quantiles_of_one_and_two_degrees_are_their_closed_forms(confidence: flo
 
 
 def test_quantiles_of_students_t_fall_to_those_of_the_normal_law() -> None:
-    found = [two_sided(0.95, degrees) for degrees in range(1, 2000)]
-    assert found == sorted(found, reverse=True)
-    assert found[-1] == pytest.approx(1.959964, abs=2e-3)
-    assert found[-1] > 1.959964
+    quantiles = [two_sided(0.95, degrees) for degrees in range(1, 2000)]
+    assert quantiles == sorted(quantiles, reverse=True)
+    assert quantiles[-1] == pytest.approx(1.959964, abs=2e-3)
+    assert quantiles[-1] > 1.959964
 
 
 @pytest.mark.parametrize(("confidence", "degrees"), [(1.0, 5), (-0.1, 5), (math.nan, 5), (0.95, 0)])

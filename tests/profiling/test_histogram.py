@@ -71,8 +71,8 @@ def test_what_is_too_large_shares_the_last_bucket():
 @given(values=st.lists(latencies, min_size=1, max_size=300), q=st.floats(0, 1))
 def test_a_quantile_is_off_by_a_bucket_at_most(values, q):
     expected = sorted(values)[min(int(q * len(values)), len(values) - 1)]
-    found = histogram_of(values).quantile(q)
-    assert found == pytest.approx(expected, rel=WIDTH, abs=2.0**-20)
+    quantiles = histogram_of(values).quantile(q)
+    assert quantiles == pytest.approx(expected, rel=WIDTH, abs=2.0**-20)
 
 
 @given(a=samples, b=samples)
@@ -187,8 +187,8 @@ def test_a_merged_percentile_is_within_the_buckets_error_of_the_exact_one(name):
     parts = [histogram_of(part) for part in np.array_split(np.random.default_rng(1).permutation(values), 8)]
     ordered = np.sort(values)
     exact_ones = np.array([ordered[int(q * len(ordered))] for q in FIVE])
-    found = LatencyHistogram.merged(parts).quantiles(FIVE)
-    assert np.abs(found / exact_ones - 1).max() <= WIDTH
+    quantiles = LatencyHistogram.merged(parts).quantiles(FIVE)
+    assert np.abs(quantiles / exact_ones - 1).max() <= WIDTH
     assert LatencyHistogram.merged(parts).mean == pytest.approx(values.mean())
 
 

@@ -56,13 +56,13 @@ def test_search_finds_what_a_look_at_every_record_finds(
     recorded: PerformanceProfiler, wanted: RecallQuery, fits: Callable[[QueryMetrics], bool]
 ) -> None:
     expected = [m for m in recorded.metrics if fits(m)]
-    found = recorded.search(wanted, limit=40)
-    assert found.count == len(expected)
-    assert found.searched == len(recorded.metrics)
+    matches = recorded.search(wanted, limit=40)
+    assert matches.count == len(expected)
+    assert matches.searched == len(recorded.metrics)
     slowest = sorted((m.latency_ms or -1.0 for m in expected), reverse=True)[:40]
-    assert [m.latency_ms or -1.0 for m in found.records] == slowest
-    assert all(fits(m) for m in found.records)
-    assert sum(found.by_type.values()) == sum(found.by_version.values()) == len(expected)
+    assert [m.latency_ms or -1.0 for m in matches.records] == slowest
+    assert all(fits(m) for m in matches.records)
+    assert sum(matches.by_type.values()) == sum(matches.by_version.values()) == len(expected)
 
 
 def _within(m: QueryMetrics, *words: str) -> list[str]:
@@ -72,21 +72,21 @@ def _within(m: QueryMetrics, *words: str) -> list[str]:
 def test_search_by_newest_gives_the_newest_first_and_a_filter_narrows_it(
     recorded: PerformanceProfiler,
 ) -> None:
-    found = recorded.search(RecallQuery(), order="newest", limit=5, query_type="temporal", config_version=1)
+    matches = recorded.search(RecallQuery(), order="newest", limit=5, query_type="temporal", config_version=1)
     expected = [m for m in recorded.metrics if m.query_type == "temporal" and m.config_version == 1]
-    assert [m.timestamp for m in found.records] == sorted((m.timestamp for m in expected), reverse=True)[:5]
-    assert found.by_type == {"temporal": len(expected)}
-    assert found.by_version == {1: len(expected)}
+    assert [m.timestamp for m in matches.records] == sorted((m.timestamp for m in expected), reverse=True)[:5]
+    assert matches.by_type == {"temporal": len(expected)}
+    assert matches.by_version == {1: len(expected)}
 
 
 def test_search_counts_answers_beside_those_asked_for_and_bands_beside_the_one_asked_for(
     recorded: PerformanceProfiler,
 ) -> None:
-    found = recorded.search(RecallQuery(answers=frozenset({Answer.PARTIAL}), least_ms=10.0))
+    matches = recorded.search(RecallQuery(answers=frozenset({Answer.PARTIAL}), least_ms=10.0))
     everything = [became(m) for m in recorded.metrics]
-    assert found.by_answer == {answer: everything.count(answer) for answer in Answer}
+    assert matches.by_answer == {answer: everything.count(answer) for answer in Answer}
     partial = [m for m in recorded.metrics if became(m) is Answer.PARTIAL and m.latency_ms is not None]
-    assert sum(found.bands) == sum(BANDS_MS[0] <= (m.latency_ms or 0) < BANDS_MS[-1] for m in partial)
+    assert sum(matches.bands) == sum(BANDS_MS[0] <= (m.latency_ms or 0) < BANDS_MS[-1] for m in partial)
 
 
 def test_a_recall_is_found_by_its_id_and_what_took_longer_than_a_promise_is_counted(
@@ -96,3 +96,21 @@ def test_a_recall_is_found_by_its_id_and_what_took_longer_than_a_promise_is_coun
     assert recorded.find(wanted.query_id) == wanted
     assert recorded.find("no such recall") is None
     assert recorded.slower_than(20.0) == sum((m.latency_ms or 0.0) > 20 for m in recorded.metrics)
+
+
+def test_search_finds_what_one_manager_served_in_blocks_that_grow_and_that_are_sealed() -> None:
+    profiler = PerformanceProfiler(clock=lambda: NOW, max_metrics=40_000)
+    recorded = load_records("mixed", ending_at=NOW - 1)
+    many = [
+        m._replace(query_id=f"{'node-1' if i % 3 else 'node-10'}-{i}", timestamp=NOW - 1 - i % 3600)
+        for i, m in enumerate(recorded * 6)
+    ]
+    for m in many:
+        profiler.record_query(m)
+    own = [m for m in many if m.query_id.startswith("node-1-")]
+    for manager, count in (("node-1", len(own)), ("node-10", len(many) - len(own)), ("node", 0)):
+        found = profiler.search(RecallQuery(manager=manager), limit=5)
+        assert found.count == sum(found.by_source.values()) == count
+        assert all(m.query_id.startswith(f"{manager}-") for m in found.records)
+    profiler.record_query(many[1]._replace(query_id="node-1-new"))
+    assert profiler.search(RecallQuery(manager="node-1"), limit=5).count == len(own) + 1

@@ -24,14 +24,14 @@ NOW = 1_750_000_000.0
 @pytest.fixture
 def computed(monkeypatch) -> list[int]:
     """How many groups were computed from their rows, each time that some were."""
-    found = []
+    means = []
     really = Groups._compute
     monkeypatch.setattr(
         Groups,
         "_compute",
-        lambda self, wanted, *rest: (found.append(len(wanted)), really(self, wanted, *rest)),
+        lambda self, wanted, *rest: (means.append(len(wanted)), really(self, wanted, *rest)),
     )
-    return found
+    return means
 
 
 def quarters_of_day(zone: str, year: int, month: int, day: int) -> list[float]:
@@ -250,7 +250,7 @@ def test_single_records_that_come_and_go_move_the_figures_as_counting_again_woul
                 buckets[math.floor(m.timestamp / 300) * 300].append(m)
         series = profiler.time_series(300, **({} if layer is None else {"layer": layer}))
         columns = (series.count, series.errors, series.mean, series.p50, series.p95, series.p99)
-        for at, *found in zip(series.time.tolist(), *columns, strict=True):
+        for at, *means in zip(series.time.tolist(), *columns, strict=True):
             expected = slow_figures(buckets.pop(int(at), []), layer)
-            assert np.allclose(found, expected, rtol=1e-9, atol=1e-9, equal_nan=True)
+            assert np.allclose(means, expected, rtol=1e-9, atol=1e-9, equal_nan=True)
         assert not buckets

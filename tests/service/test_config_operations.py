@@ -258,9 +258,9 @@ def test_a_strategy_brings_its_values_whoever_switches_to_it_and_is_undone_as_a_
 
 def test_all_see_the_same_values_under_a_strategy(world: World) -> None:
     """The figures, not only their bounds: two askers in turn on one store, with an undo between."""
-    found = []
+    versions = []
     for by in BY.values():
         by(world).switch_strategy(TuningStrategy.THROUGHPUT)
-        found.append({scope: config for _, scope, config, *_ in written(world)[-3:]})
+        versions.append({scope: config for _, scope, config, *_ in written(world)[-3:]})
         by(world).undo("all")
-    assert found[1:] == found[:-1]
+    assert versions[1:] == versions[:-1]

@@ -147,9 +147,9 @@ def test_rows_that_cannot_be_read_are_told(tmp_path: Path) -> None:
                 ("d", 1.0, "all", "keep", "{half"),
             )
         assert store.decisions() == []
-        found = of(doctor.examine_open(store), "store")
-    assert [f.verdict for f in found] == [Verdict.GOOD, Verdict.ADVICE]
-    assert "1 rows" in found[1].found
+        about_store = of(doctor.examine_open(store), "store")
+    assert [f.verdict for f in about_store] == [Verdict.GOOD, Verdict.ADVICE]
+    assert "1 rows" in about_store[1].found
 
 
 def test_a_store_in_memory_is_examined_too() -> None:

@@ -52,10 +52,10 @@ def store(path: Path, recalls: Recalls) -> Iterator[SqliteStore]:
 def spoil(path: Path, table: str) -> None:
     """Overwrite a page in the middle of a table, as a bad disk does."""
     connection = apsw.Connection(str(path))
-    found = connection.execute(
+    rows = connection.execute(
         "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf' ORDER BY path", (table,)
     )
-    pages = [page for (page,) in found]
+    pages = [page for (page,) in rows]
     connection.pragma("journal_mode", "delete")
     connection.close()
     assert len(pages) > 2
@@ -65,16 +65,16 @@ def spoil(path: Path, table: str) -> None:
 
 
 def test_check_counts_what_can_be_read_and_names_what_cannot(url: str, store: SqliteStore) -> None:
-    found = care.check(url, silent)
-    assert (found.records, found.config_versions, found.damage, found.unreadable) == (4000, 1, (), ())
-    assert found.store_id == store.health().store_id
-    assert found.rollups > 100
-    assert found.bytes is not None
-    assert found.bytes > 100_000
+    report = care.check(url, silent)
+    assert (report.records, report.config_versions, report.damage, report.unreadable) == (4000, 1, (), ())
+    assert report.store_id == store.health().store_id
+    assert report.rollups > 100
+    assert report.bytes is not None
+    assert report.bytes > 100_000
     with store._database.write() as transaction:
         transaction.run("UPDATE main.segments SET data = ? WHERE sequence = 3", (b"cut",))
-    found = care.check(url, silent)
-    assert (found.records, [row.key for row in found.unreadable]) == (3800, ["3 of w"])
+    report = care.check(url, silent)
+    assert (report.records, [row.key for row in report.unreadable]) == (3800, ["3 of w"])
 
 
 def test_a_backup_is_one_moment_of_a_store_that_is_written_meanwhile(
@@ -144,8 +144,8 @@ def test_a_text_that_a_restore_took_away_is_stored_again(
     care.restore(url, tmp_path / "backup.db", "ann", silent)
     store.change_token()
     store.append_metrics("w", 101, [late])
-    [found] = [r for r in store.tail_metrics(limit=10**6).records if r.query_id == late.query_id]
-    assert found.query_text == late.query_text
+    [record] = [r for r in store.tail_metrics(limit=10**6).records if r.query_id == late.query_id]
+    assert record.query_text == late.query_text
 
 
 @pytest.mark.parametrize("table", ["segments", "rollups", "config_versions"])
@@ -157,9 +157,9 @@ def test_repair_saves_all_but_what_is_damaged_and_keeps_the_damaged_file(
     store.close()
     before = care.check(url, silent)
     spoil(path, table)
-    found = care.check(url, silent)
-    assert found.damage
-    assert None in (found.records, found.rollups, found.config_versions)
+    report = care.check(url, silent)
+    assert report.damage
+    assert None in (report.records, report.rollups, report.config_versions)
     lost = care.repair(url, "ann", silent)
     assert set(lost) == {table}
     after = care.check(url, silent)

@@ -85,12 +85,12 @@ def test_whatever_search_path_the_role_has_the_tables_are_in_the_schema(
     for _ in range(2):
         pgbouncer()
     with psycopg.connect(old_postgres_url) as connection:
-        found = connection.execute(
+        rows = connection.execute(
             "SELECT nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
             " WHERE relname = 'config_versions' AND nspname IN (%s, 'public')",
             (pgbouncer.schema,),
         ).fetchall()
-    assert found == [(pgbouncer.schema,)]
+    assert rows == [(pgbouncer.schema,)]
 
 
 def test_a_setting_that_the_pooler_refuses_is_named_with_the_way_out(pgbouncer_url: str) -> None:

@@ -176,12 +176,12 @@ def test_columns_that_are_dense_already_are_not_compressed(
     server: str, request: pytest.FixtureRequest
 ) -> None:
     opened = request.getfixturevalue(server)
-    found = opened()._database.read(
+    rows = opened()._database.read(
         "SELECT a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
         " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ? AND a.attstorage = 'e'",
         (opened.schema,),
     )
-    assert sorted(found) == [("data",), ("data",), ("histogram",)], "segments, evidence, roll-ups"
+    assert sorted(rows) == [("data",), ("data",), ("histogram",)], "segments, evidence, roll-ups"
 
 
 def test_a_schema_with_signs_in_its_name_is_used_as_it_is(postgres_url: str, recalls: Recalls) -> None:
@@ -352,10 +352,10 @@ def test_a_config_watch_says_how_it_hears(postgres: Any) -> None:
 def test_the_store_keeps_to_its_schema(postgres: Any, postgres_url: str) -> None:
     postgres()
     with psycopg.connect(postgres_url) as connection:
-        found = connection.execute(
+        rows = connection.execute(
             "SELECT table_name FROM information_schema.tables WHERE table_schema = %s", (postgres.schema,)
         ).fetchall()
-    assert {"rollups", "segments", "config_versions", "schema_version"} <= {name for (name,) in found}
+    assert {"rollups", "segments", "config_versions", "schema_version"} <= {name for (name,) in rows}
 
 
 def test_a_database_that_was_restored_from_a_dump_is_noticed_and_obeyed(

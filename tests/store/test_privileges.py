@@ -41,7 +41,7 @@ class Granted:
         blocks = re.findall(r"```sql\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
         [block] = [block for block in blocks if f"CREATE ROLE athena_{role} " in block]
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(re.sub(r"athena_\w+", lambda found: f"{found[0]}_{self.name}", block))
+            connection.execute(re.sub(r"athena_\w+", lambda rows: f"{rows[0]}_{self.name}", block))
 
     @property
     def schema(self) -> str:
@@ -92,8 +92,8 @@ def read_everything(store: Store) -> None:
     assert store.change_token() == "0.1"
     assert len(store.tail_metrics().records) == 20
     assert store.rollups(START - 60, START + 60, layer="").total().count == 20
-    for found in (store.decisions(), store.workers(), store.annotations(), store.feedback()):
-        assert len(found) == 1
+    for rows in (store.decisions(), store.workers(), store.annotations(), store.feedback()):
+        assert len(rows) == 1
     assert store.posted("topic") == {"key": "text"}
 
 

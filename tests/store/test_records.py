@@ -154,9 +154,9 @@ def test_a_window_gives_as_columns_what_it_gives_as_records(sizes: list[int], se
     cursor = other = 0
     while True:
         records, other, _ = profiler.read_since(other, page)
-        found, cursor, missed = profiler.columns_since(cursor, page)
+        columns, cursor, missed = profiler.columns_since(cursor, page)
         assert (cursor, missed) == (other, 0)
-        given = StoredRecords.of(found)
+        given = StoredRecords.of(columns)
         assert list(given) == records
         if not records:
             return
@@ -174,15 +174,15 @@ def test_columns_of_a_window_cross_its_blocks_and_outlive_it(recalls: Recalls) -
     batch = recalls(20_000, start=NOW - 1800, step=0.01)
     for record in batch:
         profiler.record_query(record)
-    found, _, missed = profiler.columns_since(0, 30_000)
-    assert (len(found), missed) == (2, 0)
+    columns, _, missed = profiler.columns_since(0, 30_000)
+    assert (len(columns), missed) == (2, 0)
     now[0] += 2 * 3600
     assert len(profiler.metrics) == 0
     for record in recalls(50, seed=5, start=now[0] - 30, step=0.1):
         profiler.record_query(record._replace(query_text="a later text"))
     profiler.fold()
     expected = [m._replace(tasks=tuple(map(_to_the_us, m.tasks))) for m in batch]
-    assert list(StoredRecords.of(found)) == expected
+    assert list(StoredRecords.of(columns)) == expected
 
 
 def _to_the_us(task: LayerTask) -> LayerTask:

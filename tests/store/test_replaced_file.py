@@ -144,8 +144,8 @@ def test_what_is_measured_goes_on_into_what_is_there_with_its_texts(
     again = [m._replace(query_id=f"{m.query_id}-later") for m in batch]
     store.append_metrics("w", 2, again)
     store.close()
-    found = list(SqliteStore(path).tail_metrics().records)
-    assert found == [*(recalls(5, seed=1) if head else []), *again]
+    records = list(SqliteStore(path).tail_metrics().records)
+    assert records == [*(recalls(5, seed=1) if head else []), *again]
     connection = apsw.Connection(str(path))
     assert connection.pragma("integrity_check") == "ok"
     connection.close()

@@ -137,8 +137,8 @@ def test_refused_recalls_are_counted_apart_from_failed_and_partial_ones() -> Non
     ]
     table = rolled(batch)
     (row,) = table.merged().counts.tolist()
-    found = dict(zip(COUNTS, row, strict=True))
-    assert found == {
+    counts = dict(zip(COUNTS, row, strict=True))
+    assert counts == {
         "count": 5,
         "known": 2,
         "errors": 1,

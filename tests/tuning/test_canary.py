@@ -1,13 +1,25 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athena_tuning.model import TuningConfig
-from athena_tuning.tuning.policies.canary import Canary, Rates, Verdict
+from athena_tuning.model import (
+    Action,
+    ConfigSet,
+    Decision,
+    LayerTask,
+    QueryMetrics,
+    TuningBounds,
+    TuningConfig,
+    TuningStrategy,
+)
+from athena_tuning.tuning.estimation.telemetry import Telemetry
+from athena_tuning.tuning.evidence import Evidence
+from athena_tuning.tuning.policies.canary import Canary, Judgement, Rates, Trial, Verdict
 from athena_tuning.tuning.policies.paired_comparison import PairedComparison, judge, look_due
 from athena_tuning.tuning.settings import CANARY
 
@@ -28,6 +40,11 @@ def banned(canary: Canary, config: TuningConfig, position: int) -> Canary:
 
 def holds_back(canary: Canary, config: TuningConfig, position: int) -> bool:
     return canary.holds_back(PairedComparison().key(config, "all"), position)
+
+
+def quick(at: float, ms: float) -> QueryMetrics:
+    tasks = (LayerTask("semantic", 0.0, 0.0, 0.5, 1),)
+    return QueryMetrics(f"{at}", "?", "meta", at, ms, None, False, 1, [], {}, True, tasks=tasks)
 
 
 def rates_fell(bad_before: int, before: int, bad_since: int, since: int) -> bool:
@@ -119,3 +136,31 @@ def test_a_ban_ends_and_is_for_one_limit_and_way_only() -> None:
     assert holds_back(canary, TuningConfig(max_concurrent=9, timeout_seconds=20), 100)
     assert not holds_back(canary, TuningConfig(max_concurrent=8), 100)
     assert not holds_back(canary, TuningConfig(max_concurrent=9, enable_parallel=False), 100)
+
+
+def test_nothing_is_confirmed_within_the_first_ten_seconds_and_then_on_what_passed_before() -> None:
+    rate, began = 500.0, 100.0
+    configs = ConfigSet()
+    before = configs.default.config
+    made = Decision(
+        "d", began, "model", "all", Action.CANARY, before, replace(before, max_concurrent=8), "", 0
+    )
+    telemetry = Telemetry()
+    for tick in range(1000):
+        at = began - 40 + tick * 0.05
+        ms = 20.0 if at < began else 10.0
+        telemetry = telemetry.after(quick(at + i / rate, ms) for i in range(int(rate * 0.05)))
+        if tick == 818:
+            soon = telemetry
+    judge, trial = PairedComparison(), Trial(made, "paired comparison", began, 0, Rates(), since=0.0)
+
+    def judged(seen: Telemetry, now: float, trial: Trial) -> tuple[Judgement, Trial]:
+        evidence = Evidence(configs, TuningStrategy.LATENCY, TuningBounds(), 10, 100, now, telemetry=seen)
+        return judge.judge(evidence, trial)
+
+    early, looked = judged(soon, began + 0.9, trial)
+    assert (early.verdict, looked.looks) == (Verdict.OPEN, 1)
+    late, _ = judged(telemetry, began + 10.0, looked)
+    assert late.verdict is Verdict.GOOD
+    assert late.observed == pytest.approx(math.log(0.5), abs=0.05)  # the newest 4,000 alone know no before
+    assert late.high - late.low < 0.05

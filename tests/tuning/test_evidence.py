@@ -26,6 +26,7 @@ from athena_tuning.tuning.estimation.telemetry import Telemetry
 from athena_tuning.tuning.evidence import Evidence, pack, unpack
 from athena_tuning.tuning.policies.model_policy import ModelPolicy
 from athena_tuning.tuning.rerun import rerun
+from athena_tuning.tuning.settings import TELEMETRY
 from athena_tuning.tuning.simulation.simulator import Slowdown
 from athena_tuning.tuning.trace import Arrival, Trace
 
@@ -113,6 +114,9 @@ def test_recalls_and_laws_come_back_to_the_last_digit_and_texts_stay_out() -> No
     assert b"secret" not in data
     assert (back.position, back.learned) == (700, telemetry.learned)
     assert back.laws == telemetry.laws
+    assert [[r.began for r in s] for s in back.stretches.whole] == [
+        [r.began for r in s] for s in telemetry.stretches.whole
+    ]
     rngs = [np.random.default_rng(3), np.random.default_rng(3)]
     assert back.contention.drawn(rngs[0]) == telemetry.contention.drawn(rngs[1])
 
@@ -136,7 +140,8 @@ def test_the_largest_evidence_is_small_enough() -> None:
     telemetry = Telemetry()
     for at in range(0, 6000, 200):
         telemetry = telemetry.after(map(recall, range(at, at + 200)))
-    assert telemetry.tasks > 9_900
+    assert telemetry.tasks + telemetry.stretches.tasks > 9_900
+    assert len(telemetry.stretches.whole) == TELEMETRY.stretches
     assert telemetry.contention.curve is not None
     assert len(telemetry.contention.curve.n) > 50
     assert len(pack(evidence(telemetry))) < MOST_BYTES

@@ -37,7 +37,7 @@ def found(
 ) -> SearchResult:
     incumbent = TuningConfig(max_concurrent=limit, strategy=strategy)
     grid = candidates(incumbent, TuningBounds(), 20)
-    return run_through(search(Simulations(asked, laws, [laws]), incumbent, grid, strategy, **more))  # type: ignore[arg-type]
+    return run_through(search(Simulations([asked], laws, [laws]), incumbent, grid, strategy, **more))  # type: ignore[arg-type]
 
 
 def test_a_limit_that_queues_is_raised_as_far_as_it_helps() -> None:
@@ -66,7 +66,9 @@ def test_a_gain_that_a_refit_denies_is_not_taken() -> None:
     grid = candidates(incumbent, TuningBounds(), 20)
     doubt = {"semantic": ContentionLaw(sigma=1.0, known=(5,))}
     asked = trace(400, 480)
-    assert run_through(search(Simulations(asked, FREE, [FREE, doubt]), incumbent, grid, LATENCY)).best is None
+    assert (
+        run_through(search(Simulations([asked], FREE, [FREE, doubt]), incumbent, grid, LATENCY)).best is None
+    )
 
 
 def test_what_is_banned_is_neither_taken_nor_told() -> None:
@@ -125,16 +127,16 @@ def test_the_other_way_is_the_other_of_two() -> None:
 def test_limits_that_no_recall_reaches_are_simulated_once_and_score_as_by_themselves(parallel: bool) -> None:
     asked, laws = trace(300, 20), {"semantic": ContentionLaw(sigma=0.1), "graph": ContentionLaw(sigma=0.2)}
     limits = [20, 16, 13, 10, 8]
-    shared = Simulations(asked, laws)
+    shared = Simulations([asked], laws)
     simulated: list[int] = []
     for limit in limits:
         config = TuningConfig(max_concurrent=limit, enable_parallel=parallel)
-        alone = run_through(Simulations(asked, laws).of(config))
+        alone = run_through(Simulations([asked], laws).of(config))
         assert run_through(shared.of(config), simulated.append) == alone
     assert sum(simulated) == len(asked)
 
 
 def test_a_limit_that_recalls_wait_for_says_nothing_of_another() -> None:
-    shared = Simulations(trace(300, 480), FREE)
+    shared = Simulations([trace(300, 480)], FREE)
     p99 = [run_through(shared.of(TuningConfig(max_concurrent=limit))).p99_ms for limit in (3, 4, 5)]
     assert p99[0] > p99[1] > p99[2]

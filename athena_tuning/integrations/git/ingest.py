@@ -198,10 +198,10 @@ class _Ingest:
     def _relate(self) -> None:
         """Say anew what changes together; what is said already stays as it is."""
         together = self._ledger.together(commits.LEAST_TOGETHER, commits.MOST_PAIRS)
-        said = self._ledger.items("graph", "together")
+        stored = self._ledger.items("graph", "together")
         wanted = commits.companions(self._scope, together)
-        self._forget(said.keys() - {item.id for item in wanted})
-        self._remember([item for item in wanted if said.get(item.id) != item.text])
+        self._forget(stored.keys() - {item.id for item in wanted})
+        self._remember([item for item in wanted if stored.get(item.id) != item.text])
 
     def _remember(self, items: Sequence[Item]) -> None:
         if items:

@@ -40,6 +40,6 @@ def marks(text: str, begins: re.Pattern[str] = _COMMENT) -> Iterator[tuple[int, 
             if more is None or begins.search(following[:2000]):
                 break
             words.append(more[1].strip())
-        said = " ".join(filter(None, words))
-        if said:
-            yield at + 1, match[1], match[2] or "", said
+        plan = " ".join(filter(None, words))
+        if plan:
+            yield at + 1, match[1], match[2] or "", plan

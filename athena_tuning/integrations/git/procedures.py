@@ -49,9 +49,9 @@ def write(writer: FileWriter, text: str) -> None:
     elif path.endswith("pyproject.toml"):
         _commands(writer, _of(text, tomllib.loads, "project", "scripts"), "")
     else:
-        kind, said = ("CI", "What runs on each change") if _CI.search(path) else ("script", "Script")
+        kind, title = ("CI", "What runs on each change") if _CI.search(path) else ("script", "Script")
         for part in parts(text):
-            writer.add("procedural", kind, f"{said}: {path}\n\n{part}")
+            writer.add("procedural", kind, f"{title}: {path}\n\n{part}")
 
 
 def targets(text: str) -> Iterator[tuple[str, str]]:

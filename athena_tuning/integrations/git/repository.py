@@ -162,12 +162,12 @@ class Repository:
     @contextmanager
     def _stream(self, *args: str, names: IO[bytes] | None = None) -> Iterator[IO[bytes]]:
         """Run git and give its output; if it fails on its own account, that is told in the end."""
-        with tempfile.TemporaryFile() as said:
+        with tempfile.TemporaryFile() as errors:
             process = subprocess.Popen(
                 self._command(args),
                 stdin=names or subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=said,
+                stderr=errors,
                 env=_environment(),
             )
             output = cast("IO[bytes]", process.stdout)
@@ -180,8 +180,8 @@ class Repository:
                 output.close()
                 code = process.wait()
             if code > 0:
-                said.seek(0)
-                raise GitError(_error_in_words(self.path, said.read()))
+                errors.seek(0)
+                raise GitError(_error_in_words(self.path, errors.read()))
 
     def _command(self, args: tuple[str, ...]) -> list[str]:
         fixed = [part for name, value in _FIXED.items() for part in ("-c", f"{name}={value}")]
@@ -193,8 +193,8 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in _ELSEWHERE} | _ENVIRONMENT
 
 
-def _error_in_words(path: Path, said: bytes) -> str:
-    words = said.decode("utf-8", "replace").strip()
+def _error_in_words(path: Path, errors: bytes) -> str:
+    words = errors.decode("utf-8", "replace").strip()
     if "not a git repository" in words:
         return f"{path} is not in a git repository"
     return f"{path} cannot be read: {words.removeprefix('fatal: ') or 'git failed without a word'}"

@@ -34,12 +34,12 @@ def _recognise_json(sample: Sample) -> Recognition | None:
     time = next(((name, unit) for name, unit in _TIMES if sample.has(name)), None)
     if time is None or len(known) < 4 or not known & {"request", "request_uri", "uri", "request_time"}:
         return None
-    asked = next((name for name in ("request_uri", "uri", "request") if sample.has(name)), None)
+    question = next((name for name in ("request_uri", "uri", "request") if sample.has(name)), None)
     mapping = ColumnMapping(
         end=time[0],
         latency="request_time" if sample.has("request_time") else None,
         query_id=_unique(sample, "request_id"),
-        query_text=asked,
+        query_text=question,
         query_type="request_method" if sample.has("request_method") else None,
         success="status" if sample.has("status") else None,
         time_unit=time[1],

@@ -167,13 +167,13 @@ def columns_of(rows: Rows) -> RecallColumns[str]:
     tasks = {name: np.zeros(len(measured.layer)) for name in TASK}
     times = np.zeros(len(timed.layer))
     for layer, place in layers.items():
-        asked = rows.of_layer(layer)
-        recall = np.searchsorted(rows.places(), asked.places())
+        of_layer = rows.of_layer(layer)
+        recall = np.searchsorted(rows.places(), of_layer.places())
         there, at = measured.where(place, recall)
         for name, column in tasks.items():
-            column[at] = asked.task(name)[there]
+            column[at] = of_layer.task(name)[there]
         there, at = timed.where(place, recall)
-        times[at] = asked.task("service")[there]
+        times[at] = of_layer.task("service")[there]
     results = _reals(rows["results"])
     return RecallColumns(
         prefix="",

@@ -22,8 +22,8 @@ class Dictionary(Generic[T]):
 
     Examples:
         >>> texts = Dictionary[str]()
-        >>> asked = ["a", "b", "a"]
-        >>> ids = texts.enter(asked, texts.look_up(asked))
+        >>> wanted = ["a", "b", "a"]
+        >>> ids = texts.enter(wanted, texts.look_up(wanted))
         >>> texts.count_in(ids)
         >>> texts.forget(texts.count_out(ids[1:2]))
         >>> texts.used()

@@ -191,11 +191,11 @@ class RecordBatch:
             none = np.zeros(0, np.int64)
             return [], none, none, none, []
         table = np.array([row + [(-1, -1, -1)] * (widest - len(row)) for row in rows])[which].reshape(-1, 3)
-        asked = np.flatnonzero(table[:, 0] >= 0)
-        layer, task, timed = table[asked].T
+        used = np.flatnonzero(table[:, 0] >= 0)
+        layer, task, timed = table[used].T
         order = np.argsort(layer.astype(np.min_scalar_type(len(numbers))), kind="stable")
         ends = np.cumsum(np.bincount(layer)).tolist()
-        return list(numbers), (asked // widest)[order], task[order], timed[order], ends
+        return list(numbers), (used // widest)[order], task[order], timed[order], ends
 
     def _contention(self) -> tuple[Floats, Floats, Ints]:
         """Return work, span and level of each record; ``rows.work_and_span`` says what they are."""

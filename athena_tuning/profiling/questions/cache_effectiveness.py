@@ -94,16 +94,16 @@ class CacheCounts:
             name = rows.block.names.types[number]
             self.by_type[name].count(rows.where(types == number), sign)
         for layer in rows.block.tasks if rows.layer is None else (rows.layer,):
-            asked = rows.of_layer(layer)
-            if len(asked):
-                self.by_layer[layer].count(asked, sign)
+            of_layer = rows.of_layer(layer)
+            if len(of_layer):
+                self.by_layer[layer].count(of_layer, sign)
 
     def apply_one(self, one: One, layer: str | None, sign: int) -> None:
         """Count a record (+1) or take it away (−1)."""
         flags = one.record.flags
         self.by_type[one.query_type].count_one(flags, time_of(one, layer), sign)
-        for asked in one.tasks if layer is None else (layer,):
-            self.by_layer[asked].count_one(flags, one.tasks[asked].service, sign)
+        for name in one.tasks if layer is None else (layer,):
+            self.by_layer[name].count_one(flags, one.tasks[name].service, sign)
 
 
 def cache_report(summaries: IncrementalSummaries, view: View, selection: Selection) -> CacheReport:

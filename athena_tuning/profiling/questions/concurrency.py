@@ -95,8 +95,8 @@ class Levels:
             self.recalls[level] += sign
             if not math.isnan(ms):
                 self.latency[level].add(ms, sign)
-        for asked in one.tasks if layer is None else (layer,):
-            task = one.tasks[asked]
+        for name in one.tasks if layer is None else (layer,):
+            task = one.tasks[name]
             if task.in_flight:
                 self.service[task.in_flight].add(task.service, sign)
 
@@ -155,10 +155,10 @@ class Together:
         numbers = np.flatnonzero(self.by_shape).tolist()
         shapes = [(names.shapes[number], int(self.by_shape[number])) for number in numbers]
         layers = sorted({layer for shape, _ in shapes for layer in shape.layers})
-        asked = np.array([[layer in shape.layers for layer in layers] for shape, _ in shapes])
-        asked = asked.reshape(len(shapes), len(layers)).astype(np.int64)
+        used = np.array([[layer in shape.layers for layer in layers] for shape, _ in shapes])
+        used = used.reshape(len(shapes), len(layers)).astype(np.int64)
         counts = np.array([n for _, n in shapes], np.int64)
-        return layers, (asked.T * counts) @ asked, int(counts.sum())
+        return layers, (used.T * counts) @ used, int(counts.sum())
 
 
 def co_occurrence(

@@ -83,8 +83,8 @@ def _service(parts: Sequence[Rows], names: Names, layer: str) -> Floats:
     times = []
     for rows in parts:
         ms = np.full(len(rows), np.nan)
-        asked = rows.of_layer(layer)
-        asked = asked.where(timed[asked["shape"]])
-        ms[np.searchsorted(rows.places(), asked.places())] = asked.task("service")
+        of_layer = rows.of_layer(layer)
+        of_layer = of_layer.where(timed[of_layer["shape"]])
+        ms[np.searchsorted(rows.places(), of_layer.places())] = of_layer.task("service")
         times.append(ms)
     return np.concatenate(times)

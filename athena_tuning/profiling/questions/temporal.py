@@ -53,14 +53,14 @@ def time_series(
     whole = replace(selection, start=None, end=None)
     make = _series_groups(bucket_seconds)
     groups = summaries.summary(make, whole, view)
-    asked = _cut(groups.span(), selection, bucket_seconds)
-    if len(asked) > _MOST_BUCKETS:
+    pieces = _cut(groups.span(), selection, bucket_seconds)
+    if len(pieces) > _MOST_BUCKETS:
         raise ValueError(
-            f"{len(asked):,} buckets of {bucket_seconds:g} s are more than {_MOST_BUCKETS:,}: "
+            f"{len(pieces):,} buckets of {bucket_seconds:g} s are more than {_MOST_BUCKETS:,}: "
             "ask for longer buckets or a shorter range"
         )
-    groups.settle(view, whole, asked)
-    figures_by_slice = {piece: groups.figures[piece] for piece in asked if piece in groups.figures}
+    groups.settle(view, whole, pieces)
+    figures_by_slice = {piece: groups.figures[piece] for piece in pieces if piece in groups.figures}
     first, last = (min(figures_by_slice), max(figures_by_slice)) if figures_by_slice else (0, -1)
     n = last - first + 1
     table = np.zeros((len(Figures._fields), n))

@@ -102,13 +102,13 @@ def trending(
         raise ValueError(f"hours must be above 0, not {hours}")
     trend = summaries.summary(_trend(hours), selection, view.since(now - hours * 3600))
     scores = trend.scores(now)
-    asked = np.flatnonzero(trend.counts)
-    if len(asked) > limit:
-        lowest = np.partition(scores[asked], -limit)[-limit] if limit > 0 else math.inf
-        asked = asked[scores[asked] >= lowest]
+    candidates = np.flatnonzero(trend.counts)
+    if len(candidates) > limit:
+        lowest = np.partition(scores[candidates], -limit)[-limit] if limit > 0 else math.inf
+        candidates = candidates[scores[candidates] >= lowest]
     queries = [
         TrendingQuery(names.texts[number], int(trend.counts[number]), float(scores[number]))
-        for number in asked.tolist()
+        for number in candidates.tolist()
     ]
     return sorted(queries, key=lambda query: (-query.score, -query.count, query.text))[:limit]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from athena_tuning.admission import Place, QueueLaw
+from athena_tuning.admission import UNNOTICED_SECONDS, Place, QueueLaw
 from athena_tuning.model import TuningConfig
 from athena_tuning.recall.execution.limiter import SharedLimit
 
@@ -22,20 +22,23 @@ class Admission:
         defaults = TuningConfig()
         self._limit = limit
         self._clock = clock
+        self._configured = limit.limit
         self._law = QueueLaw(None, defaults.overload_wait_seconds)
         self._lock = threading.Lock()
 
-    def obey(self, config: TuningConfig) -> None:
-        """Take limit and patience from a config.
+    def obey(self, config: TuningConfig, slots: int) -> None:
+        """Take patience from a config, and the slots of its limit that are to be had here.
 
-        What waits as the limit falls came about under one that was too high: it is treated as an overload.
+        What waits as the limit falls came about under one that was too high: it is treated as an overload. A
+        share that gets smaller is no such thing.
         """
-        falls = config.max_concurrent < self._limit.limit
+        falls = config.max_concurrent < self._configured
         with self._lock:
+            self._configured = config.max_concurrent
             self._law.after, self._law.wait = config.overload_after_seconds, config.overload_wait_seconds
             if falls and self._limit.waiting:
                 self._law.shed(self._clock())
-        self._limit.resize(config.max_concurrent)
+        self._limit.resize(slots)
 
     @property
     def overloaded_seconds(self) -> float:
@@ -56,14 +59,19 @@ class Admission:
         """
         now, limit = self._clock(), self._limit
         ticket = Ticket(self, Place(self._law, kind, now, deadline, background))
-        with self._lock:
-            ticket.place.may_queue(now, limit.waiting, limit.returned, limit.is_full)
+        if limit.waiting or limit.is_full or not self._law.is_calm:
+            with self._lock:
+                ticket.place.may_queue(now, limit.waiting, limit.returned, limit.is_full)
         return ticket
 
     def may_start(self, place: Place) -> bool:
         """Decide as a slot is offered to a recall."""
+        now, waiting = self._clock(), self._limit.waiting
+        if not waiting and self._law.is_calm and now - place.came < UNNOTICED_SECONDS:
+            place.started = place.refused is None
+            return place.started
         with self._lock:
-            return place.may_start(self._clock(), self._limit.waiting)
+            return place.may_start(now, waiting)
 
     def may_wait(self, place: Place) -> bool:
         """Decide whether a recall may go on waiting."""

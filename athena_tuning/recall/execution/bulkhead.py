@@ -68,8 +68,12 @@ class LayerSlots(Generic[W]):
             return False
         if self.mean_seconds is None:
             return True
-        middle = next(islice(self.held.values(), len(self.held) // 2, None))
-        return now - middle > max(OVERDUE_TIMES * self.mean_seconds, OVERDUE_SECONDS)
+        overdue = max(OVERDUE_TIMES * self.mean_seconds, OVERDUE_SECONDS)
+        oldest = next(iter(self.held.values()))
+        return now - oldest > overdue and now - self._middle() > overdue
+
+    def _middle(self) -> float:
+        return next(islice(self.held.values(), len(self.held) // 2, None))
 
 
 def may_take(slots: LayerSlots[W], everybody: Collection[LayerSlots[W]], limit: int, now: float) -> bool:

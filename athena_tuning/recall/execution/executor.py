@@ -64,10 +64,10 @@ class ParallelLayerExecutor:
     ) -> None:
         self.timeout_seconds = timeout_seconds
         self.enable_parallel = enable_parallel
-        self.latest_layer_latencies: dict[str, float] = {}
         self._patience = patience_seconds
         self._clock = clock
         self._counts: Counter[str] = Counter()
+        self.latest_layer_latencies: dict[str, float] = {}
         self._closed = False
         self._config: TuningConfig | None = None
         self._begin(max_concurrent)
@@ -96,10 +96,15 @@ class ParallelLayerExecutor:
     def max_concurrent(self, limit: int) -> None:
         self._slots.limit.resize(limit)
 
-    def obey(self, config: TuningConfig) -> None:
-        """Take from a config the limit, and when recalls with a ticket are refused."""
+    def obey(self, config: TuningConfig, slots: int | None = None) -> None:
+        """Take from a config the limit, and when recalls with a ticket are refused.
+
+        Args:
+            config: what to obey.
+            slots: of the limit, where others have a share of it, too; None: all of it.
+        """
         self._config = config
-        self._admission.obey(config)
+        self._admission.obey(config, config.max_concurrent if slots is None else slots)
 
     def ask_admission(self, kind: str, deadline: float | None, background: bool) -> Ticket:
         """Ask for a recall whether it may wait for slots now; see ``Admission.ask``."""
@@ -165,11 +170,8 @@ class ParallelLayerExecutor:
         """
         if self._carrier.is_own_loop:
             raise RuntimeError("this thread runs the coroutine layers: await the asynchronous call here")
-        gate, thread = (
-            threading.Lock(),
-            threading.get_ident(),
-        )  # locked: wait; an Event costs ten times as much
-        gate.acquire()
+        gate, thread = threading.Lock(), threading.get_ident()  # an Event costs ten times as much
+        gate.acquire()  # whoever wants in waits
 
         def wake() -> None:
             if threading.get_ident() != thread:  # this one looks before it waits
@@ -346,9 +348,11 @@ class ParallelLayerExecutor:
         if ticket is not None and ticket.refused is None:
             ticket.served(max([r.elapsed_ms for r in results if r.in_flight], default=0.0) / 1000)
         self.latest_layer_latencies = {r.layer_name: r.elapsed_ms for r in results if r.in_flight}
-        counted = ["parallel" if width > 1 else "sequential", *(r.outcome for r in results if not r.success)]
         with self._lock:
-            self._counts.update(counted)
+            self._counts["parallel" if width > 1 else "sequential"] += 1
+            for result in results:
+                if not result.success:
+                    self._counts[result.outcome] += 1
         return results
 
 

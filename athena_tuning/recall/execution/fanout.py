@@ -24,6 +24,8 @@ from athena_tuning.recall.execution.task import ExecutionResult, QueryTask
 
 __all__ = ["ExecutionResult", "FanOut", "QueryTask"]
 
+_new = tuple.__new__  # a named tuple's own constructor costs as much again
+
 
 class FanOut:
     """Runs of one recall, ``width`` of them at once.
@@ -85,10 +87,9 @@ class FanOut:
         for task in tasks:
             mine = local > 0 and task.keeps_deadline
             local -= mine
-            self.runs.append(LayerRun(self, task, mine))
+            self.runs.append(LayerRun(self, task, mine, min(task.timeout_seconds, timeout)))
         self._width = width
         self._patience = patience
-        self._timeout = timeout
         self._lock = threading.Lock()
         self._pending = deque(self.runs)
         self._unsettled = len(self.runs)
@@ -110,21 +111,17 @@ class FanOut:
         return [run.result for run in self.runs if run.result is not None]
 
     def _launch_next(self) -> None:
-        with self._lock:
-            if not self._pending:
-                return
+        try:
             run = self._pending.popleft()
-            run.asked = self.clock()
-        self.slots.acquire(run)
-
-    def timeout_of(self, run: LayerRun) -> float:
-        """Longest service time of ``run`` in seconds."""
-        return min(run.task.timeout_seconds, self._timeout)
+        except IndexError:  # they were given up, or another thread was quicker
+            return
+        run.asked = now = self.clock()
+        self.slots.acquire(run, now)
 
     def may_start(self) -> bool:
         """Decide whether the recall may take a slot that it is offered; one that may not is refused."""
         ticket = self._ticket
-        if ticket is None or ticket.may_start():
+        if ticket is None or ticket.place.started or ticket.may_start():
             return True
         self._refuse(ticket)
         return False
@@ -136,7 +133,11 @@ class FanOut:
                 return False
             if not run.local:
                 run.thread = threading.current_thread()
-            run.started = self.clock()
+            now = self.clock()
+            run.deadline = due = now + run.timeout
+            if self.deadline is not None and self.deadline < due:
+                run.deadline = self.deadline
+            run.started = now
             return True
 
     def settle(
@@ -151,30 +152,34 @@ class FanOut:
         at_deadline: bool = False,
     ) -> bool:
         """Note how a run ended; False if it was given up before. An answer after the deadline is late."""
-        if outcome is TaskOutcome.OK and run.started is not None and ended > run.deadline:
-            value, outcome = None, TaskOutcome.TIMEOUT
+        began, started, asked, in_flight = self._start, run.started, run.asked, run.granted_at
+        success = outcome is TaskOutcome.OK
+        if success and ended > run.deadline:
+            success, value, outcome = False, None, TaskOutcome.TIMEOUT
             error, of_layer, at_deadline = self._overdue(run)
+        if asked is None:
+            asked = began
+        if started is None:
+            started, in_flight = ended, 0
+        result = (
+            run.layer_name,
+            success,
+            value,
+            error,
+            (ended - started) * 1000,
+            (started - asked) * 1000,
+            (asked - began) * 1000,
+            in_flight,
+            outcome,
+            of_layer,
+            at_deadline,
+        )
         with self._lock:
             if run.result is not None:
                 return False
-            asked = self._start if run.asked is None else run.asked
-            started = ended if run.started is None else run.started
-            run.result = ExecutionResult(
-                run.task.layer_name,
-                outcome is TaskOutcome.OK,
-                value,
-                error,
-                (ended - started) * 1000,
-                (started - asked) * 1000,
-                (asked - self._start) * 1000,
-                run.granted_at if run.started is not None else 0,
-                outcome,
-                of_layer,
-                at_deadline,
-            )
-            self._unsettled -= 1
-            last = self._unsettled == 0
-        if last:
+            run.result = _new(ExecutionResult, result)
+            self._unsettled = left = self._unsettled - 1
+        if left == 0:
             self.wake()
         elif self._pending:
             self._launch_next()
@@ -204,7 +209,7 @@ class FanOut:
             if due <= now:
                 self._give_up(run, now)
             else:
-                soonest = min(soonest, due if run.started else min(due, now + self.timeout_of(run)))
+                soonest = min(soonest, due if run.started else min(due, now + run.timeout))
         return soonest - now
 
     def close(self) -> None:
@@ -267,7 +272,7 @@ class FanOut:
             return "given up by its caller", False, False
         if run.deadline == self.deadline:
             return "not ready by the recall's deadline", True, True
-        return f"timed out after {self.timeout_of(run):g} s", True, False
+        return f"timed out after {run.timeout:g} s", True, False
 
 
 def _blocks(block: LoopBlock) -> str:

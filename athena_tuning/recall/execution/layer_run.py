@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -25,7 +26,7 @@ class RunSlots(Protocol):
 
     limit: SharedLimit
 
-    def release(self, run: LayerRun) -> None:
+    def release(self, run: LayerRun, ended: float) -> None:
         """Take the slot of a run back that has ended."""
 
 
@@ -47,7 +48,6 @@ class RunOwner(Protocol):
     loop: asyncio.AbstractEventLoop | None
     loop_thread: int
     purpose: object
-    deadline: float | None
     closed_at: float | None
     orphaned: bool
     ready: deque[LayerRun]
@@ -61,9 +61,6 @@ class RunOwner(Protocol):
     @property
     def carrier(self) -> RunCarrier:
         """Who carries its runs out."""
-
-    def timeout_of(self, run: LayerRun) -> float:
-        """Return the longest service time of a run in seconds."""
 
     def may_start(self) -> bool:
         """Decide whether a run that is offered a slot may take it."""
@@ -94,9 +91,12 @@ class LayerRun:
     Attributes:
         fan: whose task it is.
         task: what to do.
+        layer_name: whose share of the query it is.
         local: the thread that waits for the recall carries it out itself.
+        timeout: longest service time in seconds.
         asked: when it asked for a slot; None: not yet.
         started: when it began; None: not yet.
+        deadline: monotonic seconds at which it is to be over, once it has started.
         result: how it went, or that it was given up.
         over: its call has ended.
         thread: in which it began.
@@ -109,9 +109,11 @@ class LayerRun:
     __slots__ = (
         "_variables",
         "asked",
+        "deadline",
         "fan",
         "granted_at",
         "handle",
+        "layer_name",
         "limit",
         "local",
         "loop",
@@ -122,15 +124,19 @@ class LayerRun:
         "started",
         "task",
         "thread",
+        "timeout",
     )
 
-    def __init__(self, fan: RunOwner, task: QueryTask, local: bool) -> None:
+    def __init__(self, fan: RunOwner, task: QueryTask, local: bool, timeout: float) -> None:
         self.fan = fan
         self.task = task
+        self.layer_name = task.layer_name
         self.local = local
+        self.timeout = timeout
         self.asked: float | None = None
         self.granted_at = 0
         self.started: float | None = None
+        self.deadline = math.inf
         self.result: ExecutionResult | None = None
         self.over = False
         self.resumed = False
@@ -142,36 +148,23 @@ class LayerRun:
         self._variables: Context | None = None
 
     @property
-    def layer_name(self) -> str:
-        """Whose share of the query it is."""
-        return self.task.layer_name
-
-    @property
     def variables(self) -> Context:
         """The context variables of the caller, as they were when it asked: a copy of this run's own."""
         if self._variables is None:
             self._variables = self.fan.variables.copy()
         return self._variables
 
-    @property
-    def deadline(self) -> float:
-        """Monotonic seconds at which a started run is to be over."""
-        assert self.started is not None  # noqa: S101
-        own = self.started + self.fan.timeout_of(self)
-        return own if self.fan.deadline is None else min(own, self.fan.deadline)
-
     def granted(self, in_flight: int) -> bool:
         """Take the slot and start; a local run waits for its caller's thread."""
-        self.granted_at = (
-            in_flight if self.fan.parent is None else max(in_flight, self.fan.slots.limit.in_flight)
-        )
-        if self.result is not None or not self.fan.may_start():
+        fan = self.fan
+        self.granted_at = in_flight if fan.parent is None else max(in_flight, fan.slots.limit.in_flight)
+        if self.result is not None or not fan.may_start():
             return False
         if self.local:
-            self.fan.ready.append(self)
-            self.fan.wake()
+            fan.ready.append(self)
+            fan.wake()
             return True
-        return self.fan.carrier.carry_out(self)
+        return fan.carrier.carry_out(self)
 
     def call(self) -> Callable[[], object] | None:
         """Run the task in this thread.
@@ -208,7 +201,9 @@ class LayerRun:
                 again, given = self._invoke()
                 awaitable, value = (given, None) if again else (None, given)
             if awaitable is not None:
-                value = self._read(await awaitable)
+                value = await awaitable
+                if self.task.read is not None:
+                    value = self.task.read(value)
             error, outcome = None, TaskOutcome.OK
         except BaseException as exc:
             error, outcome = describe(exc)
@@ -220,10 +215,11 @@ class LayerRun:
     def end(self, value: Any, error: str | None, outcome: TaskOutcome, ended: float | None = None) -> None:
         """Give the slot back and report how the call ended; when: now, or at ``ended``."""
         self.over = True
+        fan = self.fan
         if ended is None:
-            ended = self.fan.clock()
-        self.fan.slots.release(self)
-        self.fan.settle(self, ended, value, error, outcome)
+            ended = fan.clock()
+        fan.slots.release(self, ended)
+        fan.settle(self, ended, value, error, outcome)
 
     def is_lost(self, before: float) -> bool:
         """Whether nobody carries it out, or ever will.
@@ -244,13 +240,10 @@ class LayerRun:
         CURRENT_RUN.set(self)
         task = self.task
         arguments = (*task.args, self.deadline) if task.takes_deadline else task.args
-        value = task.query_fn(*arguments, **task.kwargs)
+        value = task.query_fn(*arguments, **task.kwargs) if task.kwargs else task.query_fn(*arguments)
         if type(value) is not list and inspect.isawaitable(value):
             return True, value
-        return False, self._read(value)
-
-    def _read(self, value: Any) -> Any:
-        return value if self.task.read is None else self.task.read(value)
+        return False, value if task.read is None else task.read(value)
 
 
 def current_run() -> LayerRun | None:

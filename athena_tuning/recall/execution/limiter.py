@@ -137,9 +137,10 @@ class SharedLimit:
             self._waiting = sum(len(slots.queue) for slots in self._layers.values())
             return holders
 
-    def acquire(self, waiter: Waiter) -> None:
-        """Give ``waiter`` a slot now, or queue it."""
-        now = self._clock()
+    def acquire(self, waiter: Waiter, now: float | None = None) -> None:
+        """Give ``waiter`` a slot now, or queue it. ``now``: the clock's time, if it was just read."""
+        if now is None:
+            now = self._clock()
         with self._lock:
             slots = self._layers.get(waiter.layer_name)
             if slots is None:
@@ -154,18 +155,20 @@ class SharedLimit:
         if not waiter.granted(in_flight):
             self.release(waiter)
 
-    def release(self, waiter: Waiter, *, in_time: bool = False) -> bool:
+    def release(self, waiter: Waiter, *, in_time: bool = False, now: float | None = None) -> bool:
         """Take a slot back, for the next in the queue if there is one.
 
         Args:
             waiter: who had it.
             in_time: whether its call returned before anybody lost patience; then it tells how long calls of
                 its layer take.
+            now: the clock's time, if it was just read.
 
         Returns:
             False if it has none.
         """
-        now = self._clock()
+        if now is None:
+            now = self._clock()
         with self._lock:
             if not self._take_back(waiter, now, in_time):
                 return False
@@ -219,14 +222,10 @@ class SharedLimit:
         waiting = [slots for slots in self._layers.values() if slots.queue]
         if not waiting:
             return None
-        active = sum(1 for slots in self._layers.values() if slots.queue or slots.held)
+        active = sum([1 for slots in self._layers.values() if slots.queue or slots.held])
         share = max(1, self._limit // active)
-        allowed = (slots for slots in waiting if self._may_take(slots, now))
-        return min(
-            allowed,
-            key=lambda slots: (len(slots.held) >= share, next(iter(slots.queue.values()))),
-            default=None,
-        )
+        waiting.sort(key=lambda slots: (len(slots.held) >= share, next(iter(slots.queue.values()))))
+        return next((slots for slots in waiting if self._may_take(slots, now)), None)
 
     def _may_take(self, slots: LayerSlots[Waiter], now: float) -> bool:
         return may_take(slots, self._layers.values(), self._limit, now)

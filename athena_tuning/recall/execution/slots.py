@@ -38,19 +38,19 @@ class Slots:
         self._nesting = threading.RLock()
         self._swept_at = clock()
 
-    def acquire(self, run: LayerRun) -> None:
+    def acquire(self, run: LayerRun, now: float) -> None:
         """Queue a run for a slot: of the limit, or of the layer task within which its recall was asked."""
         parent = None if run.fan.parent is None else self._holder_above(run)
         if parent is not None:
             with self._nesting:
                 if not parent.over:
                     run.limit = parent.nested = parent.nested or SharedLimit(1, self._clock)
-                    run.limit.acquire(run)
+                    run.limit.acquire(run, now)
                     return
-        if self.limit.is_full and self._clock() - self._swept_at > LOST_SECONDS:
+        run.limit = limit = self.limit
+        if limit.is_full and now - self._swept_at > LOST_SECONDS:
             self.sweep()
-        run.limit = self.limit
-        self.limit.acquire(run)
+        limit.acquire(run, now)
 
     def drop(self, run: LayerRun) -> None:
         """Take a run out of the queue, or give back the slot that it did not use."""
@@ -59,15 +59,16 @@ class Slots:
         if run.limit is not None and run.limit is not self.limit:
             self._release_above(run)
 
-    def release(self, run: LayerRun) -> None:
+    def release(self, run: LayerRun, ended: float) -> None:
         """Give back the slot of a run that has ended, once nothing runs in that slot any more."""
         if run.nested is not None:
             with self._nesting:
                 if run.nested.in_flight or run.nested.waiting:
                     return
-        if run.limit is not None:
-            run.limit.release(run, in_time=run.result is None)
-            if run.limit is not self.limit:
+        limit = run.limit
+        if limit is not None:
+            limit.release(run, in_time=run.result is None, now=ended)
+            if limit is not self.limit:
                 self._release_above(run)
 
     def sweep(self) -> None:
@@ -93,14 +94,14 @@ class Slots:
         """Let the slot go that a run used, if the layer that had it has ended before."""
         parent = self._holder_above(run)
         if parent is not None and parent.over:
-            self.release(parent)
+            self.release(parent, self._clock())
 
     def _recover(self, run: LayerRun, now: float) -> None:
         if run.over and run.nested is not None:
             for waiter, since in run.nested.holders():
                 if isinstance(waiter, LayerRun) and now - since > LOST_SECONDS:
                     self._recover(waiter, now)
-            self.release(run)
+            self.release(run, now)
         elif run.over or run.is_lost(now - LOST_SECONDS):
             self.reclaimed += 1
             run.over = True

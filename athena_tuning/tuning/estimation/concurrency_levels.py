@@ -67,18 +67,27 @@ class Levels:
     squares: Floats = field(default_factory=lambda: np.zeros(MOST))
     newest: Ints = field(default_factory=lambda: np.zeros(MOST, np.int64))
 
-    def after(self, started_with: npt.ArrayLike, beside: Floats, position: npt.ArrayLike) -> Levels:
+    def after(
+        self,
+        started_with: npt.ArrayLike,
+        beside: Floats,
+        position: npt.ArrayLike,
+        seconds: float = math.inf,
+    ) -> Levels:
         """Return the levels after more tasks.
 
         Args:
             started_with: number in flight at each one's start.
             beside: ms that each ran beside each number.
             position: the number of each one's recall.
+            seconds: in which they came. The more a second, the more a group remembers: at least what came
+                in half a minute.
         """
         group = np.clip(np.asarray(started_with, np.int64), 1, MOST) - 1
         came = np.bincount(group, minlength=MOST)
-        kept = (1 - 1 / CONTENTION.kept) ** came
-        weight = CONTENTION.kept * (1 - kept) / np.maximum(came, 1)  # of one task: about 1 if few came
+        most = np.maximum(CONTENTION.kept, came * (CONTENTION.kept_s / max(seconds, 1e-3)))
+        kept = (1 - 1 / most) ** came
+        weight = most * (1 - kept) / np.maximum(came, 1)  # of one task: about 1 if few came
         beside = beside * weight[group, None]
         total, newest = self.beside * kept[:, None], self.newest.copy()
         np.add.at(total[:, : beside.shape[1]], group, beside)

@@ -41,9 +41,14 @@ class Share:
         missed = Share(self.recalls - self.added, self.recalls)
         return 1.0 - missed.upper if self.added else 0.0
 
-    def surely_below(self, share: float) -> bool:
-        """Whether the upper 95 % bound is below ``share``."""
-        return self.added < self.recalls and at_most(self.added, self.recalls, share) < CONTRIBUTION.chance
+    def stays_below(self, share: float) -> bool:
+        """Whether it is below ``share``, so surely that it may be asked again and again, every 50 recalls.
+
+        The chance that ever an answer is wrong is spent in two halves: on early looks, and on all later ones.
+        """
+        early = self.recalls < CONTRIBUTION.early
+        chance = CONTRIBUTION.early_chance if early else CONTRIBUTION.later_chance
+        return self.added < self.recalls and at_most(self.added, self.recalls, share) < chance
 
     def surely_above(self, share: float) -> bool:
         """Whether the lower 95 % bound is above ``share``."""
@@ -139,6 +144,8 @@ class LayerValue:
         sole: of an answer that no other layer found at all.
         beside: of an answer that it would be, in recalls that asked it only to see that; the newest of them.
         spared: recalls in which the other layers agree on enough without it.
+        waiting: of an answer that would be lost if it waited for the second round: what is there because of
+            it where the others agree on enough.
     """
 
     share: Share = Share(0, 0)
@@ -147,6 +154,7 @@ class LayerValue:
     sole: Mean = Mean()
     beside: Mean = Mean()
     spared: Share = Share(0, 0)
+    waiting: Mean = Mean()
 
     @property
     def spared_share(self) -> float:
@@ -168,27 +176,29 @@ class _Observed:
     def __init__(self) -> None:
         self.seen: deque[tuple[float, tuple[float, ...]]] = deque()
         self.beside: deque[float] = deque(maxlen=CONTRIBUTION.explored)
-        self._sums = [0.0] * 6
+        self._sums = [0.0] * 8
 
     def note(self, time: float, gain: Gain, below: int, *, explored: bool) -> None:
         part, sole = gain.added / max(gain.of, 1), gain.sole / max(gain.of, 1)
         if explored:
             self.beside.append(part)
-        self._count(time, (gain.added > 0, part, part * part, sole, sole * sole, gain.agreed >= below))
+        spared = gain.agreed >= below
+        lost = part if spared else 0.0
+        self._count(time, (gain.added > 0, part, part * part, sole, sole * sole, spared, lost, lost * lost))
         if len(self.seen) > CONTRIBUTION.kept:
             _, figures = self.seen.popleft()
             self._sums = [a - b for a, b in zip(self._sums, figures, strict=True)]
 
     def begin(self, since: float) -> None:
         kept = [entry for entry in self.seen if entry[0] >= since]
-        self.seen, self._sums = deque(), [0.0] * 6
+        self.seen, self._sums = deque(), [0.0] * 8
         self.beside.clear()
         for time, figures in kept:
             self._count(time, figures)
 
     def value(self, quality: Quality) -> LayerValue:
         n = len(self.seen)
-        added, part, parts, sole, soles, spared = self._sums
+        added, part, parts, sole, soles, spared, lost, losses = self._sums
         return LayerValue(
             Share(round(added), n),
             quality,
@@ -196,6 +206,7 @@ class _Observed:
             Mean.of_sums(sole, soles, n, _PIECE),
             Mean.of(self.beside, _PIECE),
             Share(round(spared), n),
+            Mean.of_sums(lost, losses, n, _PIECE),
         )
 
     def _count(self, time: float, figures: tuple[float, ...]) -> None:

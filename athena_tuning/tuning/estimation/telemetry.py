@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 import numpy as np
 
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
 from athena_tuning.tuning.estimation.concurrency_levels import Levels, time_beside
 from athena_tuning.tuning.estimation.contention import Contention, ContentionLaw, PossibleLaw
+from athena_tuning.tuning.estimation.fleet_concurrency import running_at_start
+from athena_tuning.tuning.estimation.measured_recall import MeasuredRecall, measured
+from athena_tuning.tuning.estimation.stretches import Stretches
 from athena_tuning.tuning.settings import TELEMETRY
 from athena_tuning.tuning.trace import Arrival, Trace
 
-
-class MeasuredRecall(NamedTuple):
-    """One recall that was measured. Times are Unix seconds, ``latency_ms`` includes queue waits.
-
-    One that was refused has no tasks, an infinite latency, and ended as it began.
-    """
-
-    began: float
-    ended: float
-    query_type: str
-    text: str
-    hit: bool
-    success: bool
-    partial: bool
-    latency_ms: float
-    tasks: tuple[LayerTask, ...]
-
-    @property
-    def bad(self) -> bool:
-        """Whether it failed, its answer was partial, or it was refused."""
-        return self.partial or not self.success
-
-    @property
-    def refused(self) -> bool:
-        """Whether it was turned away unserved."""
-        return self.partial and not self.success
+__all__ = ["MeasuredRecall", "Telemetry", "measured", "trace_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +27,15 @@ class Telemetry:
     must not push out those that do.
 
     Attributes:
-        recalls: in the order in which they were read, up to 4,000 of them and 10,000 tasks.
+        recalls: in the order in which they were read, up to 4,000 of them and, with the stretches, 10,000
+            tasks.
         position: of such recalls, ever.
         contention: learned from the tasks of all but the newest.
         learned: recalls that it was learned from.
-        tasks: of the recalls that are kept.
+        tasks: of ``recalls``.
+        stretches: of the last hours, for what must not be judged by seconds.
+        together: whether the limit is one for all managers, so that tasks in flight are counted over all of
+            them; else as each manager counted its own.
     """
 
     recalls: tuple[MeasuredRecall, ...] = ()
@@ -63,25 +43,72 @@ class Telemetry:
     contention: Contention = field(default_factory=Contention)
     learned: int = 0
     tasks: int = 0
+    stretches: Stretches = field(default_factory=Stretches)
+    together: bool = False
 
-    def after(self, records: Iterable[QueryMetrics]) -> Telemetry:
-        """Return the telemetry after more recalls, in the order in which they ended."""
+    def after(self, records: Iterable[QueryMetrics], *, missed: bool = False) -> Telemetry:
+        """Return the telemetry after more recalls, in the order in which they ended.
+
+        Args:
+            records: recalls.
+            missed: whether there were others before them that were not read.
+        """
         read = [recall for recall in map(measured, records) if recall is not None]
         came = [recall for recall in read if recall.tasks or recall.refused]
         if not came:
             return self
+        now = max(recall.ended for recall in came)
+        stretches = self.stretches.without_gathered(now) if missed else self.stretches.after(came, now)
         recalls = (*self.recalls, *came)
         tasks = self.tasks + sum(len(recall.tasks) for recall in came)
-        first = 0
-        while len(recalls) - first > TELEMETRY.recalls or tasks > TELEMETRY.tasks:
+        first, most = 0, TELEMETRY.tasks - stretches.tasks
+        while len(recalls) - first > TELEMETRY.recalls or tasks > most:
             tasks -= len(recalls[first].tasks)
             first += 1
         position = self.position + len(came)
-        return _learned(Telemetry(recalls[first:], position, self.contention, self.learned, tasks))
+        return _learned(
+            replace(self, recalls=recalls[first:], position=position, tasks=tasks, stretches=stretches)
+        )
+
+    def counted(self, *, together: bool) -> Telemetry:
+        """Return the telemetry with tasks in flight counted over all managers, or for each by itself.
+
+        What was learned the other way is forgotten, and learned anew from the recalls that are kept.
+        """
+        if together is self.together:
+            return self
+        learned = self.position - len(self.recalls)
+        return _learned(replace(self, together=together, contention=Contention(), learned=learned))
 
     def newest(self, count: int) -> list[MeasuredRecall]:
         """Return up to ``count`` of the newest recalls, oldest first."""
         return list(self.recalls[-count:]) if count > 0 else []
+
+    def spread(self, count: int) -> list[list[MeasuredRecall]]:
+        """Return about ``count`` recalls that speak for more than seconds, in pieces, oldest first.
+
+        The newest in one piece where they span five minutes. Else fewer of the newest, and before them
+        stretches of the last hours, as evenly apart as they are there. No piece is to be joined to another:
+        what was between them is not known.
+        """
+        newest = self.newest(count)
+        pieces = count // TELEMETRY.stretch
+        if pieces < 2 or not newest or newest[-1].ended - newest[0].began >= TELEMETRY.enough_s:
+            return [newest]
+        newest = newest[-TELEMETRY.stretch :]
+        older = self.stretches.before(min(recall.began for recall in newest))
+        if not older:
+            return [self.newest(count)]
+        chosen = np.linspace(0, len(older) - 1, min(pieces - 1, len(older))).round().astype(int)
+        return [*(list(older[i]) for i in chosen), newest]
+
+    @property
+    def per_second(self) -> float:
+        """Recalls a second of late: of those that are kept."""
+        if len(self.recalls) < 2:
+            return 0.0
+        passed = self.recalls[-1].ended - self.recalls[0].ended
+        return (len(self.recalls) - 1) / max(passed, 1e-3)
 
     def since(self, time: float) -> list[MeasuredRecall]:
         """Return the recalls that began at ``time`` or later, in the order in which they ended."""
@@ -137,31 +164,6 @@ def _works(
         yield latest.get(recall.query_type, ()) if recall.refused else tasks
 
 
-def measured(m: QueryMetrics) -> MeasuredRecall | None:
-    """Return a recall that was refused, or says what it took and whether it succeeded; else None."""
-    if m.refused and math.isfinite(m.timestamp):
-        return MeasuredRecall(
-            m.timestamp, m.timestamp, m.query_type, m.query_text, False, False, True, math.inf, ()
-        )
-    if m.latency_ms is None or m.success is None or not math.isfinite(m.timestamp + m.latency_ms):
-        return None
-    return MeasuredRecall(
-        m.timestamp,
-        m.timestamp + m.latency_ms / 1000,
-        m.query_type,
-        m.query_text,
-        bool(m.cache_hit),
-        m.success,
-        m.partial,
-        m.latency_ms,
-        m.tasks if all(map(_timed, m.tasks)) else tuple(filter(_timed, m.tasks)),
-    )
-
-
-def _timed(task: LayerTask) -> bool:
-    return task.service_ms >= 0 and math.isfinite(task.offset_ms + task.queue_ms + task.service_ms)
-
-
 def _learned(telemetry: Telemetry) -> Telemetry:
     """Note the tasks of recalls that have settled under the number in flight that they met."""
     position, settling = telemetry.position, TELEMETRY.settling
@@ -173,6 +175,7 @@ def _learned(telemetry: Telemetry) -> Telemetry:
     places = [first + i for i, recall in enumerate(around) for _ in recall.tasks]
     tasks = [(recall, task) for recall in around for task in recall.tasks]
     beside = time_beside(*_spans(tasks))
+    started = _running(tasks) if telemetry.together else [_started_with(*each) for each in tasks]
     rows: dict[str, list[int]] = {}
     for i, (_, task) in enumerate(tasks):
         settled = telemetry.learned <= places[i] < telemetry.learned + fresh
@@ -180,11 +183,13 @@ def _learned(telemetry: Telemetry) -> Telemetry:
             rows.setdefault(task.layer, []).append(i)
     known = telemetry.contention.levels
     levels = dict(known)
+    passed = fresh / max(telemetry.per_second, 1e-9)
     for layer, which in rows.items():
         levels[layer] = levels.get(layer, Levels()).after(
-            [_started_with(*tasks[i]) for i in which], beside[which] * 1000, [places[i] for i in which]
+            [started[i] for i in which], beside[which] * 1000, [places[i] for i in which], passed
         )
-    levels = {layer: met.without(position - TELEMETRY.remembered) for layer, met in levels.items()}
+    remembered = max(TELEMETRY.remembered, telemetry.per_second * TELEMETRY.remembered_s)
+    levels = {layer: met.without(position - int(remembered)) for layer, met in levels.items()}
     changed = any(met is not known.get(layer) for layer, met in levels.items())
     contention = Contention(levels) if changed else telemetry.contention
     return replace(telemetry, contention=contention, learned=telemetry.learned + fresh)
@@ -194,6 +199,12 @@ def _started_with(recall: MeasuredRecall, task: LayerTask) -> int:
     """Return the number in flight once the tasks that start together with this one have started."""
     by = task.offset_ms + task.queue_ms + TELEMETRY.together_ms
     return max(t.in_flight for t in recall.tasks if t.offset_ms + t.queue_ms <= by)
+
+
+def _running(tasks: Sequence[tuple[MeasuredRecall, LayerTask]]) -> list[int]:
+    """Return the number in flight over all managers as each task started."""
+    start, end = map(np.array, _spans(tasks))
+    return list(running_at_start(start, end, TELEMETRY.together_ms / 1000))
 
 
 def _spans(tasks: Sequence[tuple[MeasuredRecall, LayerTask]]) -> tuple[list[float], list[float]]:

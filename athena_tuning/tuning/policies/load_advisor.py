@@ -94,7 +94,7 @@ class LoadAdvisor(Advisor):
         incumbent = replace(evidence.incumbent("all"), strategy=evidence.strategy)
         grid = candidates(incumbent, evidence.bounds, telemetry.contention.trusted)
         grid = grid[::2] if len(grid) > 8 else grid  # the load is not known more closely
-        result = yield from search(Simulations(trace, telemetry.laws), incumbent, grid, evidence.strategy)
+        result = yield from search(Simulations([trace], telemetry.laws), incumbent, grid, evidence.strategy)
         at = datetime.fromtimestamp(slot * evidence.load.slot, UTC)
         like = f"{at:%A}s" if evidence.load.knows_weekday(evidence.now + self._lead) else "days"
         why = (

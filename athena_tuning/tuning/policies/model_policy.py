@@ -352,8 +352,8 @@ class ModelPolicy(Policy):
 
     def _review(self, evidence: Evidence, memory: ModelMemory) -> Generator[None, None, Finding]:
         telemetry = evidence.telemetry
-        recalls = telemetry.newest(min(SEARCH.longest, max(SEARCH.at_once, telemetry.position // 4)))
-        searched = yield from paced(self._search(evidence, recalls, TuningStrategy), SEARCH.per_step)
+        pieces = telemetry.spread(min(SEARCH.longest, max(SEARCH.at_once, telemetry.position // 4)))
+        searched = yield from paced(self._search(evidence, pieces, TuningStrategy), SEARCH.per_step)
         made = self._conclusion(evidence, searched.results[evidence.strategy], "all")
         if _known(evidence, memory, made):
             return Finding(remember=lambda now: replace(now, searched=searched))
@@ -382,18 +382,21 @@ class ModelPolicy(Policy):
             if at <= position < at + max(REVIEW.first, at // 2):
                 return latest
         recalls = evidence.telemetry.newest(SEARCH.at_once)
-        self._latest = run_through(self._search(evidence, recalls, (evidence.strategy,)))
+        self._latest = run_through(self._search(evidence, [recalls], (evidence.strategy,)))
         return self._latest
 
     def _search(
-        self, evidence: Evidence, recalls: Sequence[MeasuredRecall], strategies: Iterable[TuningStrategy]
+        self,
+        evidence: Evidence,
+        pieces: Sequence[Sequence[MeasuredRecall]],
+        strategies: Iterable[TuningStrategy],
     ) -> Generator[int, None, Searched]:
         telemetry, canary = evidence.telemetry, evidence.memory.canary
         rng = np.random.default_rng([self._seed, telemetry.position])
         incumbent = replace(evidence.incumbent("all"), strategy=evidence.strategy)
         most, laws = telemetry.contention.trusted, telemetry.laws
         refits = [telemetry.contention.drawn(rng) for _ in range(SEARCH.refits)]
-        simulations = Simulations(trace_of(recalls, laws), laws, refits)
+        simulations = Simulations([trace_of(recalls, laws) for recalls in pieces], laws, refits)
         results = {}
         for strategy in sorted(strategies, key=lambda wanted: wanted is not evidence.strategy):
             results[strategy] = yield from search(
@@ -410,7 +413,8 @@ class ModelPolicy(Policy):
         bound = yield from self._lifted(evidence, simulations, incumbent, results[evidence.strategy], most)
         if bound:
             results[evidence.strategy] = replace(results[evidence.strategy], bound=bound)
-        took = np.array([recall.latency_ms for recall in recalls if not (recall.hit or recall.refused)])
+        answered = (r for recalls in pieces for r in recalls if not (r.hit or r.refused))
+        took = np.array([recall.latency_ms for recall in answered])
         return Searched(telemetry.position, incumbent, results, p99(took))
 
     def _lifted(
@@ -433,7 +437,8 @@ class ModelPolicy(Policy):
         if gain > -SEARCH.gain:
             return None
         brings = _in_words(math.expm1(gain))
-        return f"at most {upper}, the operator's bound: {beyond} would make the objective {brings}"
+        why = evidence.held or "the operator's bound"
+        return f"at most {upper}, {why}: {beyond} would make the objective {brings}"
 
     def _conclusion(self, evidence: Evidence, result: SearchResult, scope: str) -> Decision:
         incumbent, chosen = evidence.incumbent(scope), result.best
@@ -443,6 +448,7 @@ class ModelPolicy(Policy):
             summary = (
                 f"No change: nothing else is surely better for {evidence.strategy} "
                 f"on {result.recalls} recalls{_nearest(incumbent, result)}."
+                f"{f' {evidence.held}' if evidence.held else ''}"
             )
             return decision(self, evidence, scope, after, summary, result.recalls, **explained)
         limit, parallel = chosen.config.max_concurrent, chosen.config.enable_parallel

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from athena_tuning.model import TuningConfig, TuningStrategy
-from athena_tuning.tuning.estimation.telemetry import MeasuredRecall, trace_of
+from athena_tuning.tuning.estimation.telemetry import MeasuredRecall, Telemetry, trace_of
 from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.policies.canary import Judge, Judgement, Rates, Trial, Verdict
-from athena_tuning.tuning.settings import CANARY, OBJECTIVE, SATURATION
+from athena_tuning.tuning.settings import CANARY, OBJECTIVE, SATURATION, TELEMETRY
 from athena_tuning.tuning.simulation.search import slowdowns
 from athena_tuning.tuning.simulation.simulator import Simulation
 
@@ -21,7 +22,9 @@ from athena_tuning.tuning.simulation.simulator import Simulation
 class PairedComparison(Judge):
     """Judges a limit by block means of ``ln(with the change / without it)``, at four looks.
 
-    More failures or partial answers than before end a trial at once.
+    More failures or partial answers than before end a trial at once. Nothing is confirmed within the first
+    ten seconds, and what has passed out of the newest recalls by then is judged by the stretches of it that
+    were kept.
     """
 
     name = "paired comparison"
@@ -34,7 +37,8 @@ class PairedComparison(Judge):
             why = f"{rates.bad} of {rates.recalls} recalls failed, were partial or refused, "
             why += f"{trial.before.bad} of {trial.before.recalls} before"
             return Judgement(Verdict.BAD, why, alarm=True), trial
-        if not look_due(len(begun), trial.looks):
+        soon = evidence.now - trial.began < CANARY.seconds
+        if not look_due(len(begun), trial.looks) or (soon and trial.looks == len(CANARY.looks) - 1):
             return Judgement(Verdict.OPEN), trial
         wanted, *kept = compared(evidence, trial)
         judged = wanted.judged(trial.looks)
@@ -42,6 +46,8 @@ class PairedComparison(Judge):
             broken = promise.judged(trial.looks)
             if broken.verdict is Verdict.BAD and judged.verdict is not Verdict.BAD:
                 judged = broken
+        if soon and judged.verdict is Verdict.GOOD:
+            judged = Judgement(Verdict.OPEN)
         return judged, replace(trial, looks=trial.looks + 1)
 
     def key(self, config: TuningConfig, scope: str) -> str:
@@ -140,21 +146,47 @@ def compared(evidence: Evidence, trial: Trial) -> list[Compared]:
     less often under a slower limit, and on those arrivals the incumbent would look as if it had time to
     spare; the law's own error is tolerated there.
     """
-    order = sorted(evidence.telemetry.recalls, key=lambda recall: recall.began)  # refused ones as well
-    since = [recall for recall in order if recall.began >= trial.began]
-    before = [recall for recall in order if trial.since <= recall.began < trial.began][-CANARY.compared :]
-    if evidence.strategy is TuningStrategy.THROUGHPUT and _saturated(since):
+    pieces = _pieces(evidence.telemetry, trial)
+    by_capacity = evidence.strategy is TuningStrategy.THROUGHPUT and _saturated(
+        [recall for recall in pieces[-1] if recall.began >= trial.began]
+    )
+    if by_capacity:
         slots = math.log(trial.made.before.max_concurrent / trial.made.after.max_concurrent)
-        ratios = [slots + ratio for ratio in _by_capacity(evidence, trial, since)]
-        return [Compared("capacity", _by_capacity(evidence, trial, before), ratios, CANARY.law_error)]
-    latency, slot_time = _by_simulation(evidence, trial, [*before, *since])
-    n = len(before)
-    by_latency = Compared("latency", _finite(latency[:n]), _finite(latency[n:]), CANARY.tolerated)
+        before, since = _sides(trial, pieces, (_by_capacity(evidence, trial, piece) for piece in pieces))
+        return [Compared("capacity", before, [slots + ratio for ratio in since], CANARY.law_error)]
+    latency, slot_time = zip(*(_by_simulation(evidence, trial, piece) for piece in pieces), strict=True)
+    by_latency = Compared("latency", *_sides(trial, pieces, latency), CANARY.tolerated)
     if evidence.strategy is not TuningStrategy.COST:
         return [by_latency]
     may_grow = math.log(OBJECTIVE.p99_may_grow[TuningStrategy.COST])
-    by_slots = Compared("slot time", _finite(slot_time[:n]), _finite(slot_time[n:]), CANARY.tolerated)
+    by_slots = Compared("slot time", *_sides(trial, pieces, slot_time), CANARY.tolerated)
     return [by_slots, by_latency._replace(tolerated=may_grow)]
+
+
+def _pieces(telemetry: Telemetry, trial: Trial) -> list[Sequence[MeasuredRecall]]:
+    """Return what there is of a trial and of up to 1,000 recalls before it, refused ones as well.
+
+    The newest in one piece; before it, where that has passed out of the newest, stretches that were kept.
+    """
+    order = sorted(telemetry.recalls, key=lambda recall: recall.began)
+    newest = [recall for recall in order if recall.began >= trial.since]
+    began = bisect_left(newest, trial.began, key=lambda recall: recall.began)
+    stretches: list[Sequence[MeasuredRecall]] = []
+    if began < CANARY.compared and order:
+        stretches += (s for s in telemetry.stretches.before(order[0].began) if s[0].began >= trial.since)
+    return [*stretches, newest[max(0, began - CANARY.compared) :]]
+
+
+def _sides(
+    trial: Trial, pieces: Sequence[Sequence[MeasuredRecall]], ratios: Iterable[Sequence[float]]
+) -> tuple[list[float], list[float]]:
+    """Return the ratios of recalls before and since the change; of stretches without what led them in."""
+    sides: tuple[list[float], list[float]] = [], []
+    for piece, each in zip(pieces, ratios, strict=True):
+        lead_in = 0 if piece is pieces[-1] else int(TELEMETRY.lead_in * len(piece))
+        for recall, ratio in zip(piece[lead_in:], each[lead_in:], strict=True):
+            sides[recall.began >= trial.began].append(ratio)
+    return _finite(sides[0]), _finite(sides[1])
 
 
 def _finite(ratios: Sequence[float]) -> list[float]:
@@ -166,12 +198,13 @@ def _by_capacity(evidence: Evidence, trial: Trial, recalls: Sequence[MeasuredRec
     laws, before = evidence.telemetry.laws, trial.made.before.max_concurrent
     slow = {layer: law.factor(before) for layer, law in laws.items()}
     return [
-        math.log(
+        math.inf
+        if recall.refused
+        else math.log(
             max(sum(task.service_ms for task in recall.tasks) / 1000, 1e-6)
             / max(sum(work * slow.get(layer, 1.0) for layer, work in arrival.tasks), 1e-6)
         )
         for recall, arrival in zip(recalls, trace_of(recalls, laws).arrivals, strict=True)
-        if not recall.refused
     ]
 
 

@@ -144,7 +144,7 @@ class TimeoutAdvisor(Advisor):
 
     def review(self, evidence: Evidence, found: TimeoutFinding) -> Generator[object, None, TimeoutFinding]:
         """Fit every layer anew, one a slice."""
-        recalls = evidence.telemetry.newest(TIMEOUTS.looked_at)
+        recalls = [recall for piece in evidence.telemetry.spread(TIMEOUTS.looked_at) for recall in piece]
         ended: dict[str, list[float]] = {}
         late: dict[str, list[float]] = {}
         for recall in recalls:

@@ -11,8 +11,8 @@ from athena_tuning.model import Candidate, TuningBounds, TuningConfig, TuningStr
 from athena_tuning.tuning.estimation.contention import ContentionLaw, capacity
 from athena_tuning.tuning.settings import SEARCH
 from athena_tuning.tuning.simulation.objective import Score, objective, score
-from athena_tuning.tuning.simulation.simulator import SimulatedRun, Simulation, Slowdown
-from athena_tuning.tuning.trace import Trace
+from athena_tuning.tuning.simulation.simulator import SimulatedRun, Simulation, Slowdown, joined
+from athena_tuning.tuning.trace import Trace, mean_work
 
 Laws = Mapping[str, ContentionLaw]
 Steps = Generator[int, None, "SearchResult"]
@@ -47,23 +47,32 @@ class SearchResult:
 class Simulations:
     """What configs achieve on some recalls. Each is simulated once, however many objectives judge it.
 
+    Of several pieces, each runs by itself, from an empty queue: what was between them is not known, and idle
+    it was hardly ever. What its first fifth meets does not count.
+
     Args:
-        trace: recalls with their own works.
+        traces: recalls with their own works: one piece, or several, the newest last.
         laws: fitted contention.
         refits: the same, refitted on what could have been seen.
 
     Attributes:
-        trace: see above.
-        rough: the newest third of it, for a first look at many configs; where that is most of it, all.
+        recalls: in all pieces.
+        traces: see above.
+        rough: for a first look at many configs, the newest third of it; where that is most of it, all. Of
+            several pieces, the newest, and of those before it every fourth.
         refits: numbers of the refits, for ``of``.
     """
 
-    def __init__(self, trace: Trace, laws: Laws, refits: Sequence[Laws] = ()) -> None:
-        self.trace = trace
-        few = max(SEARCH.rough, len(trace) // 3)
-        self.rough = trace if len(trace) <= 1.5 * few else Trace(trace.arrivals[-few:])
+    def __init__(self, traces: Sequence[Trace], laws: Laws, refits: Sequence[Laws] = ()) -> None:
+        self.traces = traces
+        self.recalls = sum(map(len, traces))
+        self.rough = traces[::-4][::-1]
+        if len(traces) == 1:
+            few = max(SEARCH.rough, self.recalls // 3)
+            self.rough = traces if self.recalls <= 1.5 * few else (Trace(traces[0].arrivals[-few:]),)
         self.refits = range(1, len(refits) + 1)
         self._laws = (laws, *refits)
+        self._work = {id(some): mean_work(some) for some in (self.traces, self.rough)}
         self._known: dict[tuple[TuningConfig, int, int], Score] = {}
         self._unlimited: dict[tuple[Any, ...], tuple[int, SimulatedRun]] = {}
 
@@ -75,28 +84,36 @@ class Simulations:
             law: 0, or one of ``refits``.
             rough: on ``rough`` in place of the whole trace.
         """
-        trace = self.rough if rough else self.trace
-        key = replace(config, strategy=TuningStrategy.BALANCED), law, len(trace)
+        traces = self.rough if rough else self.traces
+        key = replace(config, strategy=TuningStrategy.BALANCED), law, id(traces)
         if key not in self._known:
-            run = yield from self._run(trace, key[0], law)
-            self._known[key] = score(run, capacity(config.max_concurrent, trace.mean_work, self._laws[law]))
+            run = yield from self._run(traces, key[0], law)
+            work = self._work[id(traces)]
+            self._known[key] = score(run, capacity(config.max_concurrent, work, self._laws[law]))
         return self._known[key]
 
-    def _run(self, trace: Trace, config: TuningConfig, law: int) -> Generator[int, None, SimulatedRun]:
+    def _run(
+        self, traces: Sequence[Trace], config: TuningConfig, law: int
+    ) -> Generator[int, None, SimulatedRun]:
         """Simulate in slices, but for a limit that is not reached: the run under another such one is its."""
         slow = slowdowns(self._laws[law], config.max_concurrent)
-        key = replace(config, max_concurrent=1), law, len(trace), frozenset(slow)
+        key = replace(config, max_concurrent=1), law, id(traces), frozenset(slow)
         ample, run = self._unlimited.get(key, (math.inf, None))
         if run is not None and config.max_concurrent >= ample:
             return run
-        simulation = Simulation(trace, config, slow, admission=True)
-        for i in range(SEARCH.slice, len(trace), SEARCH.slice):
-            simulation.run(trace.arrivals[i].time)
-            yield SEARCH.slice
-        run = simulation.run().result()
-        yield len(trace) % SEARCH.slice or SEARCH.slice
-        if simulation.ample is not None:
-            self._unlimited[key] = simulation.ample, run
+        runs, amples = [], []
+        for trace in traces:
+            simulation = Simulation(trace, config, slow, admission=True)
+            for i in range(SEARCH.slice, len(trace), SEARCH.slice):
+                simulation.run(trace.arrivals[i].time)
+                yield SEARCH.slice
+            runs.append(simulation.run().result())
+            amples.append(simulation.ample)
+            yield len(trace) % SEARCH.slice or SEARCH.slice
+        run = joined(runs)
+        reached = [ample for ample in amples if ample is not None]
+        if len(reached) == len(amples):
+            self._unlimited[key] = max(reached), run
         return run
 
 
@@ -140,7 +157,7 @@ def search(
             half of the refits.
         bound: what limits the grid, for the explanation.
     """
-    recalls = len(simulations.trace)
+    recalls = simulations.recalls
     refits = simulations.refits[: SEARCH.refits if thorough else SEARCH.refits // 2]
     finalists = yield from _finalists(simulations, incumbent, grid, strategy)
     finalists = finalists if thorough else finalists[:1]
@@ -149,7 +166,7 @@ def search(
     for config in finalists:
         achieved = yield from simulations.of(config)
         values.append((objective(strategy, achieved, base), config))
-    if any(len(recall.tasks) > 1 for recall in simulations.trace.arrivals):
+    if any(len(recall.tasks) > 1 for trace in simulations.traces for recall in trace.arrivals):
         for config in {min(values, key=lambda v: v[0])[1], incumbent}:
             achieved = yield from simulations.of(other_way(config))
             values.append((objective(strategy, achieved, base), other_way(config)))

@@ -6,7 +6,7 @@ import math
 from array import array
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from heapq import heappop, heappush
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from athena_tuning.admission import Place, QueueLaw
 from athena_tuning.model import ConfigSet, LayerTask, QueryMetrics, TaskOutcome, TuningConfig
+from athena_tuning.tuning.settings import TELEMETRY
 from athena_tuning.tuning.trace import Trace
 
 Slowdown = Callable[[int], float]
@@ -21,6 +22,7 @@ Slowdown = Callable[[int], float]
 
 HIT_SECONDS = 5e-5
 _WAITING, _RUNNING, _OVER = 0, 1, 2
+_LEFT_OUT, _LATER = 1, 2
 _ARRIVAL, _END, _TIMEOUT, _DEADLINE = 0, 1, 2, 3
 _OUTCOMES = (TaskOutcome.OK, TaskOutcome.TIMEOUT)
 
@@ -37,6 +39,7 @@ class SimulatedRun:
         refused: whether it was refused.
         hits: whether the cache answered.
         held_ms: time for which the recall's tasks held slots, together.
+        calls: layers that it asked.
     """
 
     latency_ms: npt.NDArray[np.float64]
@@ -46,6 +49,7 @@ class SimulatedRun:
     refused: npt.NDArray[np.bool_]
     hits: npt.NDArray[np.bool_]
     held_ms: npt.NDArray[np.float64]
+    calls: npt.NDArray[np.float64]
 
 
 class Simulation:
@@ -254,6 +258,7 @@ class Simulation:
         lost = np.array(self._lost)
         tasks = self.trace.columns.tasks
         held = np.nan_to_num(np.array(self._over) - np.array(self._started)) * 1000
+        asked = ~np.isnan(np.array(self._queued))
         return SimulatedRun(
             np.where(refused, np.inf, (ended - begun) * 1000),
             ended,
@@ -262,6 +267,7 @@ class Simulation:
             refused,
             np.frombuffer(bytes(self._hit), np.uint8).astype(bool),
             np.bincount(self.trace.columns.recalls, held, len(begun)).astype(np.float64),
+            np.bincount(self.trace.columns.recalls, asked, len(begun)).astype(np.float64),
         )
 
     def record(self, recall: int, epoch: float = 0.0) -> QueryMetrics:
@@ -339,13 +345,7 @@ class Simulation:
             self._hit[recall] = 1
             self._over_recall(recall, self.now + HIT_SECONDS)
             return
-        first, end = self._first[recall], self._first[recall + 1]
-        ready: Sequence[int] = range(first, end)
-        if config.skipped_layers and config.layer_selection_enabled:
-            skipped = config.skipped_layers
-            for t in ready:
-                self._skipped[t] = self._layers[self._layer[t]] in skipped
-            ready = [t for t in ready if not self._skipped[t]] or self._unskip(first, end)
+        ready = self._asked_first(recall, config)
         self._left[recall] = len(ready)
         if not ready:
             self._over_recall(recall, self.now)
@@ -361,6 +361,23 @@ class Simulation:
             self._wait(t)
         if self._queue:
             self._give_out()
+
+    def _asked_first(self, recall: int, config: TuningConfig) -> Sequence[int]:
+        """Return the tasks of a recall's first round; those of later ones wait for theirs."""
+        first, end = self._first[recall], self._first[recall + 1]
+        ready: Sequence[int] = range(first, end)
+        if config.skipped_layers and config.layer_selection_enabled:
+            skipped = config.skipped_layers
+            for t in ready:
+                self._skipped[t] = _LEFT_OUT if self._layers[self._layer[t]] in skipped else 0
+            ready = [t for t in ready if not self._skipped[t]] or self._unskip(first, end)
+        if rounds := self.trace.arrivals[recall].rounds:
+            earliest = min(rounds[t - first] for t in ready)
+            for t in ready:
+                if rounds[t - first] > earliest:
+                    self._skipped[t] = _LATER
+            ready = [t for t in ready if not self._skipped[t]]
+        return ready
 
     def _is_admitted(self, law: QueueLaw, recall: int, config: TuningConfig, tasks: int) -> bool:
         """Whether a recall may queue; if it starts at once, it has nothing to ask the law for later."""
@@ -447,7 +464,8 @@ class Simulation:
             self._given_up += self._group_of[self._layer[t]] is not None
         self._left[recall] -= 1
         if not self._left[recall]:
-            self._over_recall(recall, self.now)
+            if not (self.trace.arrivals[recall].rounds and self._begin_next_round(recall)):
+                self._over_recall(recall, self.now)
         elif not self._config[recall].enable_parallel and self._ended[recall] != self._ended[recall]:
             self._ask_next(recall)
         if self._queue:
@@ -458,6 +476,22 @@ class Simulation:
             if self._queued[t] != self._queued[t] and not self._skipped[t]:
                 self._wait(t)
                 return
+
+    def _begin_next_round(self, recall: int) -> bool:
+        """Ask the next round of a recall whose tasks are over; return whether there is one."""
+        first, end = self._first[recall], self._first[recall + 1]
+        later = [t for t in range(first, end) if self._skipped[t] == _LATER]
+        if not later:
+            return False
+        rounds = self.trace.arrivals[recall].rounds
+        following = min(rounds[t - first] for t in later)
+        ready = [t for t in later if rounds[t - first] == following]
+        for t in ready:
+            self._skipped[t] = 0
+        self._left[recall] = len(ready)
+        for t in ready if self._config[recall].enable_parallel else ready[:1]:
+            self._wait(t)
+        return True
 
     def _abandon(self, recall: int) -> None:
         if self._ended[recall] == self._ended[recall]:
@@ -492,6 +526,22 @@ class Simulation:
             self._cached[arrival.text] = when + self._cache_seconds
         if self._clients is not None:
             heappush(self._events, (when, _ARRIVAL, -1))
+
+
+def joined(pieces: Sequence[SimulatedRun]) -> SimulatedRun:
+    """Return what the recalls of several pieces met; of more than one, without the first fifth of each.
+
+    Each began with an empty queue, which it did not really have. Times of the end are each piece's own.
+    """
+    if len(pieces) == 1:
+        return pieces[0]
+    counted = [slice(int(TELEMETRY.lead_in * len(run.ended)), None) for run in pieces]
+    return SimulatedRun(
+        *(
+            np.concatenate([getattr(run, f.name)[part] for run, part in zip(pieces, counted, strict=True)])
+            for f in fields(SimulatedRun)
+        )
+    )
 
 
 def _grouped(

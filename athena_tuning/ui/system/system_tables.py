@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import metadata
 
 import streamlit as st
 
 from athena_tuning.model import BreakerState
 from athena_tuning.service import text, units
+from athena_tuning.service.estimate import Estimate
 from athena_tuning.store.findings import Verdict
 from athena_tuning.ui.frame import components, notices
 from athena_tuning.ui.frame.chips import Chip, chips
@@ -115,6 +116,42 @@ def layers(page: PageContext) -> None:
             st.text(
                 text.plain(f"{of.layer} on {worker} kept its event loop from turning {of.blocks_loop}", 300)
             )
+
+
+def layer_costs(page: PageContext) -> None:
+    """Draw for each layer what leaving it out would cost beside what it would save."""
+    costs = [cost for cost in page.service.layer_costs(page.view) if cost.query_type == "all"]
+    if not costs:
+        components.empty("No recall of this period asked a layer.")
+        return
+    components.static_table(
+        [
+            "Without",
+            *heads("n", "Answer lost", "Score lost"),
+            *heads("n wide", "Scores"),
+            *heads("n", "Calls saved", "Ends earlier"),
+            *heads("n wide", "Slot time saved"),
+        ],
+        [
+            (
+                cost.layer,
+                _with_interval(cost.part_lost, units.percent),
+                _with_interval(cost.score_lost, lambda lost: f"{lost:.3f}"),
+                f"{units.count(cost.scores[0])} with, {units.count(cost.scores[1])} without",
+                units.percent(cost.calls.mean),
+                _with_interval(cost.latency_ms, units.ms),
+                units.ms(cost.slot_ms.mean),
+            )
+            for cost in sorted(costs, key=lambda cost: -cost.slot_ms.mean)
+        ],
+        limit=60,
+    )
+
+
+def _with_interval(estimate: Estimate, said: Callable[[float], str]) -> str:
+    if not estimate.is_known:
+        return units.UNKNOWN
+    return f"{said(estimate.mean)} ({said(estimate.low)} to {said(estimate.high)})"
 
 
 def arrival(page: PageContext) -> None:

@@ -97,7 +97,7 @@ def manager():
 
 def items(manager, layer=None):
     rows = manager.memory.file.read("SELECT layer, kind, text FROM item WHERE scope = 'shop' ORDER BY row")
-    return [(kind, text) for found, kind, text in rows if layer in (None, found)]
+    return [(kind, text) for answer, kind, text in rows if layer in (None, answer)]
 
 
 def everything(manager):
@@ -138,8 +138,8 @@ def test_each_layer_holds_what_belongs_there(repo, manager):
 
 def test_recalls_answer_from_it(repo, manager):
     ingest_git(manager, repo.path)
-    found = manager.recall("how do I deploy the shop?", scope="shop")
-    assert "Push it" in found["procedural"][0]["text"]
+    answer = manager.recall("how do I deploy the shop?", scope="shop")
+    assert "Push it" in answer["procedural"][0]["text"]
     opened = manager.recall("when did the shop open?", scope="shop")["episodic"][0]
     assert (opened["speaker"], opened["timestamp"]) == ("Ana", 1_790_003_600.0)
     assert manager.recall("shop", scope="another")["_fused"] == []

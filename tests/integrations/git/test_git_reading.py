@@ -53,12 +53,12 @@ def written(path: str, text: str, *paths: str) -> list[tuple[str, str, str]]:
     ],
 )
 def test_headings_of_each_markup_part_a_document(path: str, text: str) -> None:
-    found = written(path, text)
-    assert found[0] == ("semantic", "doc", f"{path} › Guide\n\nWords.")
-    layer, kind, told = found[1]
+    items = written(path, text)
+    assert items[0] == ("semantic", "doc", f"{path} › Guide\n\nWords.")
+    layer, kind, told = items[1]
     assert (layer, kind) == ("procedural", "how-to")
     assert told.startswith(f"{path} › Guide › Deploy\n\nPush it.")
-    assert len(found) == 2
+    assert len(items) == 2
 
 
 @pytest.mark.parametrize("path", ["CHANGELOG.md", "changes.rst", "notes.adoc", "NEWS"])
@@ -67,8 +67,8 @@ def test_a_star_begins_a_bullet_of_the_section_above_it(path: str) -> None:
     text = f"{mark} Changes\n\n{mark * 2} 1.2\n\n* Fixed the till.\n* Faster shelves.\n\n** not here\n"
     if path.endswith(".rst"):
         text = "Changes\n=======\n\n1.2\n---\n\n* Fixed the till.\n* Faster shelves.\n"
-    (found,) = written(path, text)
-    title, _, body = found[2].partition("\n\n")
+    (items,) = written(path, text)
+    title, _, body = items[2].partition("\n\n")
     assert title == f"{path} › Changes › 1.2"
     assert body.startswith("* Fixed the till.\n* Faster shelves.")
 
@@ -77,12 +77,12 @@ def test_a_section_with_steps_or_commands_tells_how() -> None:
     steps = written("a.md", "# Soup\n\n1. Boil.\n2. Stir.\n3. Eat.\n")
     commands = written("a.md", "# Soup\n\n```sh\nmake soup\n```\n")
     facts = written("a.md", "# Soup\n\nIt is hot.\n\n```python\nsoup()\n```\n")
-    assert [found[0][1] for found in (steps, commands, facts)] == ["how-to", "how-to", "doc"]
+    assert [items[0][1] for items in (steps, commands, facts)] == ["how-to", "how-to", "doc"]
 
 
 def test_rules_and_tables_are_no_headings() -> None:
     text = "# A\n\nWords.\n\n---\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n- item\n---\n"
-    assert [found[2].split("\n")[0] for found in written("a.md", text)] == ["a.md › A"]
+    assert [items[2].split("\n")[0] for items in written("a.md", text)] == ["a.md › A"]
 
 
 def test_licences_and_lists_of_packages_are_no_documentation() -> None:
@@ -103,10 +103,10 @@ class Shelf:
         """Take something down from it."""
     def _quiet(self): pass
 '''
-    found = written(
+    items = written(
         "shop/sales.py", text, "shop/stock.py", "shop/till.py", "shop/prices/__init__.py", "shop/__init__.py"
     )
-    assert found == [
+    assert items == [
         ("semantic", "docstring", "shop/sales.py: module\n\nWhat the shop sells."),
         ("semantic", "docstring", "shop/sales.py: Shelf\n\nHolds what is for sale."),
         (
@@ -160,9 +160,9 @@ class Shelf:
     ],
 )
 def test_other_languages_are_read_by_their_comments(path: str, text: str, said: str, imported: str) -> None:
-    found = written(path, text, "web/util.ts")
-    assert [told for _, kind, told in found if kind == "imports"] == [f"{path} imports {imported}."]
-    [docs] = [told for _, kind, told in found if kind == "docstring"]
+    items = written(path, text, "web/util.ts")
+    assert [told for _, kind, told in items if kind == "imports"] == [f"{path} imports {imported}."]
+    [docs] = [told for _, kind, told in items if kind == "docstring"]
     assert docs.startswith(f"{path}: {said}")
 
 
@@ -239,9 +239,9 @@ def test_any_text_is_read_without_harm(text: str, path: str) -> None:
 @settings(deadline=None)
 @given(st.text(max_size=300), st.integers(10, 60))
 def test_parts_hold_everything_but_space_and_none_is_too_long(text: str, longest: int) -> None:
-    found = list(parts(text, longest))
-    assert all(0 < len(part) <= longest for part in found)
-    assert "".join("".join(found).split()) == "".join(text.split())
+    items = list(parts(text, longest))
+    assert all(0 < len(part) <= longest for part in items)
+    assert "".join("".join(items).split()) == "".join(text.split())
 
 
 def test_an_id_is_never_too_long_and_its_own() -> None:
