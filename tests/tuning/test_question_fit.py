@@ -179,3 +179,14 @@ def test_every_strategy_has_a_price_at_which_a_fit_can_be_asked(strategy: Tuning
     fit = fit_questions(observations(600, by_words), {})["graph"]
     for call in (1e-6, 0.025, 10.0):
         assert fit.at(call, wait=strategy is TuningStrategy.LATENCY).call in QUESTIONS.prices
+
+
+def test_a_layer_whose_absence_surely_costs_score_is_no_longer_asked_by_question() -> None:
+    world = World(TuningConfig(question_model={"graph": {EVERY: -1.0}}))
+    for number in range(60):
+        asked = ["semantic", "graph"] if number % 2 else ["semantic"]
+        world.tuner.contributions.rate("factual", asked, 0.9 if number % 2 else 0.5 + number % 3 / 10)
+    world.run(200, by_chance)
+    [made] = [d for d in world.decisions if d.action is Action.CHANGE]
+    assert made.summary.startswith("No longer ask graph by question for factual: factual answers score 0.3")
+    assert made.after.question_model == {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from heapq import nlargest
 
 from athena_tuning.model import Decision, Reason, TuningConfig, TuningStrategy
-from athena_tuning.tuning.estimation.contributions import QuestionEvidence
+from athena_tuning.tuning.estimation.contributions import LayerValue, QuestionEvidence
 from athena_tuning.tuning.estimation.question_fit import PricedModel, QuestionFit, plain
 from athena_tuning.tuning.estimation.telemetry import MeasuredRecall
 from athena_tuning.tuning.evidence import Evidence
@@ -31,7 +31,8 @@ class QuestionAdvisor(Advisor):
     always and than never: then it is put into ``question_model``. So a type whose questions are all alike
     gets none. One layer at a time, because each is measured beside the others.
 
-    *Back.* What holds for the type is surely worth more by now, or scores are surely lower than before.
+    *Back.* What holds for the type is surely worth more by now, scores are surely lower than before, or they
+    are where the layer is not asked, or where it is.
 
     A call costs the part of an answer that a layer must find alone to be asked (``LAYERS.sole_part``), times
     what it weighs: under COST and BALANCED all calls weigh 1, under THROUGHPUT by their slot time, under
@@ -66,20 +67,31 @@ class QuestionAdvisor(Advisor):
 
     def scopes(self, evidence: Evidence) -> tuple[str, ...]:
         """Return the types of which something was learned."""
-        return tuple(query_type for query_type, known in evidence.questions.items() if known.fits)
+        return tuple(
+            query_type
+            for query_type, known in evidence.questions.items()
+            if known.fits or evidence.incumbent(query_type).question_model
+        )
 
     def advise(self, evidence: Evidence, found: QuestionFinding, scope: str) -> Advice | None:
         """Return the model of one more layer, or of one layer less."""
         config, known = evidence.incumbent(scope), evidence.questions.get(scope)
         if scope == "all" or known is None or not config.layer_selection_enabled:
             return None
+        scored = evidence.values.get(scope, {})
+        for layer in sorted(config.question_model):
+            if why := _costs_score(scored.get(layer, LayerValue()), scope, layer):
+                return _undone(scope, config, layer, why, {}, scored[layer].quality.asked.n)
         weight = found.weight.get(scope, {}).get(evidence.strategy, {})
         best: tuple[float, Advice] | None = None
         for layer, fit in known.fits.items():
             priced = _at(fit, evidence.strategy, weight.get(layer, 1.0))
             if layer in config.question_model and priced.undone > 0:
-                return _undone(scope, config, layer, fit, priced)
+                inputs = {"lower": priced.undone, "call_costs": priced.call}
+                why = "what holds for the type is surely worth more by now"
+                return _undone(scope, config, layer, why, inputs, fit.recalls)
             sure = priced.surely > 0 and priced.gain > QUESTIONS.worth_calls * priced.call
+            sure = sure and not _costs_score(scored.get(layer, LayerValue()), scope, layer)
             if sure and (best is None or priced.gain > best[0]):
                 best = priced.gain, _learned(scope, config, layer, fit, priced)
         return None if best is None else best[1]
@@ -125,14 +137,21 @@ def _learned(scope: str, config: TuningConfig, layer: str, fit: QuestionFit, pri
     )
 
 
-def _undone(scope: str, config: TuningConfig, layer: str, fit: QuestionFit, priced: PricedModel) -> Advice:
+def _undone(
+    scope: str, config: TuningConfig, layer: str, why: str, inputs: Mapping[str, float], samples: int
+) -> Advice:
     left = {name: weights for name, weights in config.question_model.items() if name != layer}
-    inputs = {"layer": layer, "lower": priced.undone, "call_costs": priced.call}
-    reason = Reason(
-        "question_model", left, "what holds for the type is surely worth more", inputs, fit.recalls
-    )
-    summary = f"No longer ask {layer} by question for {scope}: what holds for the type is worth more by now."
-    return Advice((reason,), True, summary, fit.recalls, back=True)
+    reason = Reason("question_model", left, why, {"layer": layer, **inputs}, samples)
+    summary = f"No longer ask {layer} by question for {scope}: {why}."
+    return Advice((reason,), True, summary, samples, back=True)
+
+
+def _costs_score(value: LayerValue, scope: str, layer: str) -> str:
+    """Return that scores are surely lower without the layer, or with it; "" if neither is sure."""
+    for word, lost in (("without", value.quality.lost_without()), ("with", value.quality.lost_with())):
+        if lost is not None:
+            return f"{scope} answers score {lost:.2f} lower {word} {layer}"
+    return ""
 
 
 def _weights(recalls: Sequence[MeasuredRecall]) -> dict[str, dict[str, float]]:
