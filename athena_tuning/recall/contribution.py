@@ -13,7 +13,7 @@ from athena_tuning.recall.routing.features import features
 from athena_tuning.recall.routing.route import route
 from athena_tuning.recall.snapshot import Snapshot
 from athena_tuning.tuning import Contributions
-from athena_tuning.tuning.estimation.contributions import Gain
+from athena_tuning.tuning.estimation.layer_value import Gain
 from athena_tuning.tuning.estimation.question_fit import LayerObservation, QuestionObservation
 
 WAITING = 32

@@ -8,7 +8,7 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from athena_tuning.tuning.estimation.contributions import Gain
+from athena_tuning.tuning.estimation.layer_value import Gain
 
 RANK_CONSTANT = 60
 """Cormack, Clarke and Büttcher 2009: large enough that one layer's first rank does not outvote two layers."""

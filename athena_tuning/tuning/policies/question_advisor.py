@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from heapq import nlargest
 
 from athena_tuning.model import Decision, Reason, TuningConfig, TuningStrategy
-from athena_tuning.tuning.estimation.contributions import LayerValue, QuestionEvidence
+from athena_tuning.tuning.estimation.contributions import QuestionEvidence
+from athena_tuning.tuning.estimation.layer_value import LayerValue
 from athena_tuning.tuning.estimation.question_fit import PricedModel, QuestionFit, plain
 from athena_tuning.tuning.estimation.telemetry import MeasuredRecall
 from athena_tuning.tuning.evidence import Evidence
