@@ -561,7 +561,8 @@ class QuestionSettings:
     """How it is learned which questions are worth a layer."""
 
     observed: int = 10_000
-    """Newest questions that are kept, of all types together. Arithmetic: about 10 MB, learned from in 1 s."""
+    """Newest questions that are kept, of all types together. Arithmetic: 13 MB, learned from
+    in 0.3 s."""
 
     settled: int = 500
     """Questions of a type under its present set of layers before anything is learned by question. Arithmetic:

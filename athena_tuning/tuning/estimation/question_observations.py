@@ -72,6 +72,8 @@ class QuestionObservations:
             scores: gives those of a type by query id.
         """
         with self._lock:
+            if max(self._fresh.values(), default=0) < QUESTIONS.settled / 4:
+                return []
             counts = Counter(observation.query_type for observation in self._seen)
             due = [
                 query_type
