@@ -600,6 +600,10 @@ class QuestionSettings:
     """Observed questions for which a model must say something else to be taken for more than chance.
     Judgement: what counts them all has a bound of its own."""
 
+    most_added: float = 0.5
+    """Calls a recall that a model may add: what most questions seem to want is a matter of their type, whose
+    rules tell noise from knowledge better. Arithmetic: most."""
+
     worth_calls: float = 0.1
     """What a model must gain, in calls a recall, to be worth a config. Judgement."""
 

@@ -123,3 +123,10 @@ def test_a_weight_with_which_scores_fall_is_taken_back_at_once() -> None:
     [why] = told(world, Action.ROLLBACK)
     assert "lower than before" in why
     assert world.weight == 1.0
+
+
+def test_scores_that_are_all_the_same_hint_at_nothing() -> None:
+    random = Random(4)
+    seen = [observation(n, {name: random.random() for name in LAYERS}) for n in range(600)]
+    hints = rank_hints(seen, {o.query_id: 1.0 for o in seen})
+    assert {hint.step for hint in hints.values()} == {1.0}

@@ -111,6 +111,11 @@ class QuestionFit:
         fitting = [priced for priced in self.priced if (priced.wait > 0) == wait]
         return min(fitting, key=lambda priced: abs(math.log(priced.call / call)))
 
+    def dearer(self, priced: PricedModel) -> list[PricedModel]:
+        """Return what it is worth at that price and at those above, where it asks for fewer questions."""
+        both = [(one.wait > 0) == (priced.wait > 0) for one in self.priced]
+        return [one for one, same in zip(self.priced, both, strict=True) if same and one.call >= priced.call]
+
     def weights(self, priced: PricedModel) -> dict[str, float]:
         """Return by feature what speaks for asking it at once: above 0 in all, it is worth its price."""
         both = priced.call + priced.wait

@@ -29,7 +29,7 @@ class RankHint:
     @property
     def step(self) -> float:
         """What the weight of the layer's ranks should be multiplied by, as a try."""
-        doubt = CONTRIBUTION.score_errors * self.error
+        doubt = CONTRIBUTION.score_errors * self.error + CONTRIBUTION.score_loss
         return FUSION.step if self.more > doubt else 1 / FUSION.step if self.more < -doubt else 1.0
 
 

@@ -30,7 +30,8 @@ class QuestionAdvisor(Advisor):
     *By question.* A linear model of what the layer alone finds, tried on questions that it was not learned
     from, is surely worth more than what is in force, than what holds for the type, than asking the layer
     always and than never: then it is put into ``question_model``. So a type whose questions are all alike
-    gets none. One layer at a time, because each is measured beside the others.
+    gets none. Nor may it add the layer to most of them, for that is a matter of the type: then it is tried at
+    a dearer price. One layer at a time, because each is measured beside the others.
 
     *Back.* What holds for the type is surely worth more by now, scores are surely lower than before, or they
     are where the layer is not asked, or where it is.
@@ -91,10 +92,13 @@ class QuestionAdvisor(Advisor):
                 inputs = {"lower": priced.undone, "call_costs": priced.call}
                 why = "what holds for the type is surely worth more by now"
                 return _undone(scope, config, layer, why, inputs, fit.recalls)
-            sure = priced.surely > 0 and priced.gain > QUESTIONS.worth_calls * priced.call
-            sure = sure and not _costs_score(scored.get(layer, LayerValue()), scope, layer)
-            if sure and (best is None or priced.gain > best[0]):
-                best = priced.gain, _learned(scope, config, layer, fit, priced)
+            chosen = next(filter(_is_sure, fit.dearer(priced)), None)
+            if (
+                chosen is not None
+                and not _costs_score(scored.get(layer, LayerValue()), scope, layer)
+                and (best is None or chosen.gain > best[0])
+            ):
+                best = chosen.gain, _learned(scope, config, layer, fit, chosen)
         return None if best is None else best[1]
 
     def harm(self, evidence: Evidence, made: Decision) -> str | None:
@@ -107,6 +111,12 @@ def _at(fit: QuestionFit, strategy: TuningStrategy, weight: float) -> PricedMode
     price = LAYERS.sole_part.get(strategy, QUESTIONS.typical_price)
     wait = strategy in (TuningStrategy.LATENCY, TuningStrategy.BALANCED)
     return fit.at(max(price * weight, QUESTIONS.prices[0]), wait=wait)
+
+
+def _is_sure(priced: PricedModel) -> bool:
+    """Whether a model is surely worth a config at a price, and asks for a part of the questions only."""
+    worth = priced.gain > QUESTIONS.worth_calls * priced.call
+    return priced.surely > 0 and worth and priced.calls <= QUESTIONS.most_added
 
 
 def _learned(scope: str, config: TuningConfig, layer: str, fit: QuestionFit, priced: PricedModel) -> Advice:
