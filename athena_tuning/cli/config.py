@@ -84,6 +84,7 @@ def history(limit: int, store: str | None, as_json: bool) -> None:
 @click.option("--second", "second_round", metavar=_LAYERS, help="Layers of the second round, or 'none'.")
 @click.option("--second-below", "second_round_below", type=int, help="Agreement that is enough, 1 to 10.")
 @click.option("--explore", "exploration_share", type=float, help="Share of recalls that ask every layer.")
+@click.option("--memory-share", type=float, help="Share of recalls whose layers' memory is measured.")
 @click.option(
     "--fusion-weights", metavar="LAYER=WEIGHT,…", help="What a layer's ranks count, or 'none': 1 for each."
 )

@@ -60,6 +60,8 @@ class TuningConfig:
         second_round_below: of the first ten pieces of evidence, how many two layers of the first round must
             have found for it to be enough, 1 to 10.
         exploration_share: of recalls, 0 to 0.5: those that ask every layer, to see what each would add.
+        memory_share: of recalls, 0 to 0.5: those whose layers' memory is measured. They run one layer after
+            another, and slower while Python's memory is traced.
         fusion_weights: what a layer's ranks count in the fused list, above 0 and up to 100, by layer; 1 for
             others.
         rank_constant: a rank counts weight / (rank_constant + rank), 1 to 1000.
@@ -98,6 +100,7 @@ class TuningConfig:
     second_round: frozenset[str] = frozenset()
     second_round_below: int = 3
     exploration_share: float = 0.03
+    memory_share: float = 0.0
     fusion_weights: Mapping[str, float] = field(default_factory=dict)
     rank_constant: int = 60
     question_model: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -131,9 +134,8 @@ class TuningConfig:
         for name in _LAYER_SETS:
             object.__setattr__(self, name, _layer_set(name, getattr(self, name)))
         _check_whole("second_round_below", self.second_round_below, 1, 10)
-        share = self.exploration_share
-        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 0.5:
-            raise ValueError(f"exploration_share must be 0 to 0.5, not {share!r}")
+        for name in ("exploration_share", "memory_share"):
+            _check_share(name, getattr(self, name))
 
     def __hash__(self) -> int:
         return hash((self.max_concurrent, self.timeout_seconds, self.strategy))
@@ -270,6 +272,11 @@ def _check_whole(name: str, value: int, least: int, most: int) -> None:
 def _check_weight(name: str, weight: float) -> None:
     if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight <= 100:
         raise ValueError(f"{name} must be a number above 0 and at most 100, not {weight!r:.80}")
+
+
+def _check_share(name: str, share: float) -> None:
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 0.5:
+        raise ValueError(f"{name} must be 0 to 0.5, not {share!r}")
 
 
 def _check_seconds(name: str, value: float) -> None:
