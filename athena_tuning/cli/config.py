@@ -14,7 +14,7 @@ from rich.text import Text
 
 from athena_tuning.cli.access import attached, moment, operator
 from athena_tuning.cli.output import as_json, console, print_json, print_table, store_option
-from athena_tuning.model import ConfigVersion, Mode, TuningConfig, TuningStrategy
+from athena_tuning.model import ConfigVersion, LimitScope, Mode, TuningConfig, TuningStrategy
 from athena_tuning.service import units
 
 _scope = click.option("--scope", default="all", show_default=True, help="'all', or a query type.")
@@ -74,6 +74,11 @@ def history(limit: int, store: str | None, as_json: bool) -> None:
 @click.option("--overload-after", metavar="SECONDS", help="Queue without a break, then refuse, or 'none'.")
 @click.option("--overload-wait", "overload_wait_seconds", type=float, help="Seconds to wait in an overload.")
 @click.option("--bounds", "concurrency_bounds", metavar="N-M", help="Limits that the tuner may set, to 256.")
+@click.option(
+    "--limit-scope",
+    type=click.Choice([s.value for s in LimitScope]),
+    help="The limit is each manager's own, or one budget that all share.",
+)
 @click.option("--timeout-bounds", metavar="N-M", help="Timeouts in seconds that the tuner may set.")
 @click.option("--strategy", type=click.Choice([s.value for s in TuningStrategy]), help="What is wanted most.")
 @click.option("--cache", type=_switch, help="Answer repeated recalls from the cache.")

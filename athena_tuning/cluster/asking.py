@@ -17,7 +17,9 @@ from athena_tuning.cluster import wire
 from athena_tuning.cluster.connection import BrokerAway, Connection
 from athena_tuning.cluster.fleet import Fleet
 from athena_tuning.cluster.hedging import HedgingBudget, HedgingDelays
-from athena_tuning.cluster.wire import Envelope, NobodyThere
+from athena_tuning.cluster.refusing import Refusing
+from athena_tuning.cluster.waiting_line import WaitingLine
+from athena_tuning.cluster.wire import Envelope
 from athena_tuning.lru_cache import LruCache
 from athena_tuning.recall.classification import classify
 from athena_tuning.recall.request import RecallRequest
@@ -27,6 +29,8 @@ MOST_TRIES = 3
 LONGEST_WAIT_SECONDS = 5.0
 MOST_BUSY = 3
 """So many members that say "busy" are enough to refuse a recall; the last one's refusal is final."""
+MOST_A_MEMBER = 500
+"""Recalls of one client that are with the members at once, for each of them; more wait in the client."""
 AWAY_SECONDS = 5.0
 """Longest wait of a recall for a broker that went away."""
 GRACE_SECONDS = 5.0
@@ -90,6 +94,8 @@ class Asking:
         self._numbers = itertools.count(1)
         self._answered_by: LruCache[tuple[str, str | None], str] = LruCache(10_000)
         self._gave: LruCache[str, str] = LruCache(10_000)
+        self._refusing = Refusing(connection)
+        self._line = WaitingLine(connection.loop, lambda: MOST_A_MEMBER * max(1, len(fleet.members)))
         self._settling: set[asyncio.Task[None]] = set()
 
     def who_gave(self, query_id: str) -> str | None:
@@ -101,6 +107,8 @@ class Asking:
     ) -> dict[str, Any]:
         """Ask, and return the answer.
 
+        One for which the members have no room within a second is refused.
+
         Raises:
             NobodyThere: if no member listens.
             BrokerAway: if the broker cannot be reached for five seconds.
@@ -110,7 +118,6 @@ class Asking:
         self.counts["recalls"] += 1
         self._budget.earn()
         self._fleet.use()
-        began = time.monotonic()
         envelope = Envelope(
             f"{self._name}-{next(self._numbers)}",
             time.time() + self._timeout,
@@ -119,6 +126,18 @@ class Asking:
             background=request.is_background,
             trace=trace,
         )
+        if await self._line.enter(request.started):
+            try:
+                return await self._ask(request, envelope)
+            finally:
+                self._line.leave()
+        why = f"the cluster is busy: {self._line.waiting:,} more recalls wait"
+        answer = await self._refusing.refuse(request, envelope, why)
+        answer["_latency_ms"] = (time.monotonic() - request.started) * 1000
+        return answer
+
+    async def _ask(self, request: RecallRequest, envelope: Envelope) -> dict[str, Any]:
+        began = time.monotonic()
         asked = _Asked(envelope, wire.encode_request(request), classify(request.query))
         key = (request.query, request.scope)
         try:
@@ -226,7 +245,7 @@ class Asking:
             await self._send(asked, "", wire.HEDGE if made.is_hedge else wire.FIRST)
         elif not asked.replies:
             if time.monotonic() - self._fleet.seen_at > GRACE_SECONDS:
-                raise nobody_there(self._connection)
+                raise wire.nobody_there(self._connection.address)
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
             await self._send(asked, "", wire.HEDGE if made.is_hedge else wire.FIRST)
 
@@ -272,12 +291,3 @@ class Asking:
                 recorded = False  # it is gone, or hangs: what it finds when it wakes is out of date
             counts = wire.encode({"query_id": query_id, "counts": not recorded})
             await self._connection.send(address.of(member, "settle"), counts)
-
-
-def nobody_there(connection: Connection) -> NobodyThere:
-    """Return the error that says so, and the way out."""
-    where = connection.address.shown
-    return NobodyThere(
-        f"no manager answers in the cluster {where}: start some with `athena-tuning cluster start`, or "
-        f"`athena-tuning manager --serve {where}`"
-    )

@@ -27,6 +27,13 @@ class Mode(StrEnum):
     PINNED = "pinned"
 
 
+class LimitScope(StrEnum):
+    """What a limit speaks of: each manager has its own backend, or all of them ask the same one."""
+
+    MANAGER = "manager"
+    FLEET = "fleet"
+
+
 MOST_TUNED = 256
 """The largest limit that a tuner may be allowed to choose."""
 
@@ -45,8 +52,9 @@ class TuningConfig:
     """How recalls are executed. A value: immutable, validated, equal only if every field is equal.
 
     Attributes:
-        max_concurrent: layer tasks in flight over all recalls of a manager, 1 to 1024. It is one shared
-            resource: only the config for all types decides it.
+        max_concurrent: layer tasks in flight over all recalls of a manager, 1 to 1024; with ``limit_scope``
+            "fleet" over all managers that share the store. It is one shared resource: only the config for
+            all types decides it.
         timeout_seconds: longest service time of a layer task; queue wait does not count.
         layer_selection_enabled: ask the layers that the query calls for; else every layer.
         strategy: what the values were chosen for.
@@ -76,6 +84,9 @@ class TuningConfig:
         concurrency_bounds: least and most ``max_concurrent`` that the tuner may choose, 1 to 256. A person
             may set what is outside. Like the limit, only the config for all types decides them.
         timeout_bounds: likewise, least and most timeout of a layer in seconds.
+        limit_scope: what ``max_concurrent`` and its bounds speak of: each manager has so many slots
+            ("manager"), or all managers on the store have them together and each has a share ("fleet"), of
+            at least one slot. Only the config for all types decides it, and only a person.
 
     Raises:
         ValueError: if a value is of the wrong kind or out of range; the message names field and value.
@@ -108,6 +119,7 @@ class TuningConfig:
     overload_wait_seconds: float = 0.1
     concurrency_bounds: tuple[int, int] = field(default=(2, 20))
     timeout_bounds: tuple[float, float] = field(default=(5.0, 30.0), metadata={"unit": "seconds"})
+    limit_scope: LimitScope = LimitScope.MANAGER
 
     def __post_init__(self) -> None:
         _check_whole("max_concurrent", self.max_concurrent, 1, 1024)
@@ -129,6 +141,7 @@ class TuningConfig:
         _check_whole("rank_constant", self.rank_constant, 1, 1000)
         object.__setattr__(self, "question_model", _question_model(self.question_model))
         object.__setattr__(self, "strategy", TuningStrategy(self.strategy))
+        object.__setattr__(self, "limit_scope", _limit_scope(self.limit_scope))
         object.__setattr__(self, "fusion_weights", _FrozenDict(self.fusion_weights))
         object.__setattr__(self, "layer_timeouts", _FrozenDict(self.layer_timeouts))
         for name in _LAYER_SETS:
@@ -156,6 +169,7 @@ class TuningConfig:
         """Return the values as plain JSON types."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values["strategy"] = self.strategy.value
+        values["limit_scope"] = self.limit_scope.value
         values |= {name: list(getattr(self, name)) for name in ("concurrency_bounds", "timeout_bounds")}
         values["layer_timeouts"] = dict(self.layer_timeouts)
         values["fusion_weights"] = dict(self.fusion_weights)
@@ -232,6 +246,13 @@ def _question_model(model: Any) -> _FrozenDict:
                     f"not {weight!r:.80}"
                 )
     return _FrozenDict({layer: _FrozenDict(weights) for layer, weights in model.items()})
+
+
+def _limit_scope(scope: Any) -> LimitScope:
+    try:
+        return LimitScope(scope)
+    except ValueError as exc:
+        raise ValueError(f"limit_scope must be 'manager' or 'fleet', not {scope!r:.80}") from exc
 
 
 def _range(name: str, bounds: Any) -> tuple[Any, Any]:

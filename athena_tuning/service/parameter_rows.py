@@ -30,6 +30,7 @@ LABELS = {
     "overload_wait_seconds": "longest wait in an overload",
     "concurrency_bounds": "limits that tuning may set",
     "timeout_bounds": "timeouts that tuning may set",
+    "limit_scope": "what the limit speaks of",
 }
 """What parameters are called where they are not called by the name of their field."""
 

@@ -35,7 +35,7 @@ from athena_tuning.model.source import MEASURED
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall.cache import CacheLosses
 from athena_tuning.samples import sample_workloads
-from athena_tuning.service import doctor, fact_gathering, layer_quality, objectives
+from athena_tuning.service import doctor, fact_gathering, layer_quality, objectives, timeline
 from athena_tuning.service.capacity import Curve, curve
 from athena_tuning.service.embedded import Embedded
 from athena_tuning.service.estimate import Estimate
@@ -47,6 +47,7 @@ from athena_tuning.service.read_cache import Remembered
 from athena_tuning.service.situation import judge
 from athena_tuning.service.status import Standing
 from athena_tuning.service.store_follower import Tail
+from athena_tuning.service.timeline import Happening
 from athena_tuning.service.view import View
 from athena_tuning.store import Store, StoreEvent, StoreHealth
 from athena_tuning.store.findings import Finding
@@ -395,6 +396,22 @@ class ReadService:
     def events(self, hours: float = EVENT_HOURS) -> list[StoreEvent]:
         """Return what happened to the store and around it lately, newest first."""
         return self.store.events(since=self.now - hours * 3600)[::-1]
+
+    def happenings(self, view: View) -> list[Happening]:
+        """Return what happened within a view: configs, load runs, notes, what the tuner took back."""
+
+        def read() -> list[Happening]:
+            return timeline.happenings(
+                view.start,
+                view.end,
+                history=self.history(50),
+                batches=self.sources(),
+                notes=self.store.annotations(since=view.start),
+                decisions=self.decisions(100),
+            )
+
+        question = ("happenings", view.start // 10, view.end // 10, self._edition, self.now // 5)
+        return self._remembered.answer(question, read)
 
     def notes(self) -> list[Annotation]:
         """Return what people noted and did beside configs, oldest first."""

@@ -49,6 +49,7 @@ class Evidence:
         figures: of the window, "all" and by type; empty where the policy does not read them.
         memory: what the policy remembers.
         policy: the name of the policy that is asked.
+        held: why the limit must not go up now, in words; "" if it may. ``bounds`` say so, too.
     """
 
     configs: ConfigSet
@@ -66,6 +67,7 @@ class Evidence:
     figures: Mapping[str, WindowFigures] = field(default_factory=dict)
     memory: Any = None
     policy: str = ""
+    held: str = ""
 
     def incumbent(self, scope: str) -> TuningConfig:
         """Return the config in force for "all" or for a query type."""

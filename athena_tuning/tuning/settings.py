@@ -669,7 +669,42 @@ class RuleSettings:
     """Times the limit of the band."""
 
 
+@dataclass(frozen=True, slots=True)
+class InterferenceSettings:
+    """When managers on one store are said to slow each other down, or not to."""
+
+    tasks: int = 1000
+    """Tasks needed. Judgement."""
+
+    level: int = 40
+    """Tasks that started at a number in flight for it to have been met. Judgement."""
+
+    settles_s: float = 1.0
+    """Newest tasks left out: recalls of others come through the store. Arithmetic: twice the time for which
+    workers and the leader gather them."""
+
+    stretches: int = 20
+    """Stretches of time that its interval is drawn from. Judgement."""
+
+    t: float = 2.86
+    """Student's quantile for 99 % and 19 degrees of freedom. Arithmetic."""
+
+    shared: float = 0.05
+    """Log ratio above which they surely slow each other down. Judgement."""
+
+    apart: float = 0.10
+    """Log ratio below which they do not. Judgement: about what a change has to gain to be made."""
+
+    range: float = 0.6931
+    """How far what others add must range to say that they do not. Arithmetic: doubling what is in flight."""
+
+    step: float = 1.5
+    """Times the most tasks in flight that were met, up to which managers that do not slow each other down
+    may go together. Judgement: as far as a fitted law is asked."""
+
+
 TELEMETRY = TelemetrySettings()
+INTERFERENCE = InterferenceSettings()
 CONTENTION = ContentionSettings()
 SERVICE_TIME = ServiceTimeSettings()
 CONTRIBUTION = ContributionSettings()

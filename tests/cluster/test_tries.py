@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from athena_tuning import MemoryManager
-from athena_tuning.cluster import NobodyThere, RecallCluster, serve, wire
+from athena_tuning.cluster import NobodyThere, RecallCluster, asking, serve, wire
 from athena_tuning.cluster.address import Address
 from athena_tuning.cluster.connection import Connection
 from athena_tuning.cluster.member import ClusterMember
@@ -118,6 +118,33 @@ def test_recall_is_refused_as_one_process_does_when_all_are_busy(
     assert all(a["_errors"]["own"].startswith("refused: ") for a in answers)
     assert len(members.records()) == 10
     assert all(record.refused for record in members.records())
+
+
+def test_more_recalls_than_there_is_room_for_are_refused_in_time_and_recorded_once(
+    members: Members, cluster: RecallCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "MOST_A_MEMBER", 4)
+    ends = threading.Event()
+    members.add(lambda query, k, deadline: ends.wait(WAIT) and [])
+    set_config(members.managers[0], max_concurrent=4, overload_after_seconds=None)
+    known(cluster, 1)
+
+    async def main() -> list[dict[str, Any]]:
+        with recorded_as("load"):
+            asked = [asyncio.ensure_future(cluster.arecall(f"billing {n}", scope="s")) for n in range(300)]
+        while sum(task.done() for task in asked) < 296:
+            await asyncio.sleep(0.01)
+        ends.set()
+        return await asyncio.gather(*asked)
+
+    answers = asyncio.run(main())
+    refused = [answer for answer in answers if answer["_refused"]]
+    assert len(refused) == 296
+    assert all("the cluster is busy" in a["_errors"]["own"] and a["_retry_after_s"] > 0 for a in refused)
+    records = members.records()
+    assert len({record.query_id for record in records}) == len(records) == 300
+    assert {a["_query_id"] for a in refused} == {r.query_id for r in records if r.refused}
+    assert {record.source for record in records} == {"load"}
 
 
 def test_third_member_is_tried_before_a_recall_is_refused(members: Members, cluster: RecallCluster) -> None:

@@ -96,10 +96,15 @@ class ParallelLayerExecutor:
     def max_concurrent(self, limit: int) -> None:
         self._slots.limit.resize(limit)
 
-    def obey(self, config: TuningConfig) -> None:
-        """Take from a config the limit, and when recalls with a ticket are refused."""
+    def obey(self, config: TuningConfig, slots: int | None = None) -> None:
+        """Take from a config the limit, and when recalls with a ticket are refused.
+
+        Args:
+            config: what to obey.
+            slots: of the limit, where others have a share of it, too; None: all of it.
+        """
         self._config = config
-        self._admission.obey(config)
+        self._admission.obey(config, config.max_concurrent if slots is None else slots)
 
     def ask_admission(self, kind: str, deadline: float | None, background: bool) -> Ticket:
         """Ask for a recall whether it may wait for slots now; see ``Admission.ask``."""

@@ -25,6 +25,7 @@ SHARED = frozenset(
         "overload_wait_seconds",
         "concurrency_bounds",
         "timeout_bounds",
+        "limit_scope",
     }
 )
 """What all types have in common, whatever configs of their own say: slots, the queue for them, and bounds."""

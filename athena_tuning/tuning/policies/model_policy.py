@@ -436,7 +436,8 @@ class ModelPolicy(Policy):
         if gain > -SEARCH.gain:
             return None
         brings = _in_words(math.expm1(gain))
-        return f"at most {upper}, the operator's bound: {beyond} would make the objective {brings}"
+        why = evidence.held or "the operator's bound"
+        return f"at most {upper}, {why}: {beyond} would make the objective {brings}"
 
     def _conclusion(self, evidence: Evidence, result: SearchResult, scope: str) -> Decision:
         incumbent, chosen = evidence.incumbent(scope), result.best
@@ -446,6 +447,7 @@ class ModelPolicy(Policy):
             summary = (
                 f"No change: nothing else is surely better for {evidence.strategy} "
                 f"on {result.recalls} recalls{_nearest(incumbent, result)}."
+                f"{f' {evidence.held}' if evidence.held else ''}"
             )
             return decision(self, evidence, scope, after, summary, result.recalls, **explained)
         limit, parallel = chosen.config.max_concurrent, chosen.config.enable_parallel

@@ -8,7 +8,15 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from athena_tuning.model import LAYERS, ConfigSet, ConfigVersion, Proposal, TuningConfig, TuningStrategy
+from athena_tuning.model import (
+    LAYERS,
+    ConfigSet,
+    ConfigVersion,
+    LimitScope,
+    Proposal,
+    TuningConfig,
+    TuningStrategy,
+)
 from athena_tuning.service import parameter_rows, text, units
 from athena_tuning.ui.config import advice, apply_dialog
 from athena_tuning.ui.config.apply_dialog import PendingChange
@@ -17,8 +25,12 @@ from athena_tuning.ui.frame.chips import Chip, chips
 from athena_tuning.ui.frame.page_context import PageContext
 
 LIMIT_HELP = (
-    "Layer tasks running at once, over all recalls of a manager: 1 to 1024. It is shared, so only the config "
-    "for all types decides it."
+    "Layer tasks running at once, over all recalls of a manager, or of all managers: 1 to 1024. It is "
+    "shared, so only the config for all types decides it."
+)
+SCOPE_HELP = (
+    "On: all managers on this store have these tasks in flight together, and each a share by its demand, for "
+    "one backend behind all of them. Off: each manager has so many of its own."
 )
 TIMEOUT_HELP = "Longest service time of a layer task; the wait for a slot does not count."
 DEADLINE_HELP = "Then the answer is partial; 0 is none."
@@ -159,6 +171,13 @@ def form(page: PageContext, at: ConfigVersion, base: int, scope: str) -> None:
             st.toggle(
                 "Layer selection", config.layer_selection_enabled, key=f"selection-{key}", disabled=locked
             )
+            st.toggle(
+                "One limit for all managers",
+                config.limit_scope is LimitScope.FLEET,
+                key=f"fleet-{key}",
+                disabled=locked or scope != "all",
+                help=SCOPE_HELP,
+            )
         with st.grid(4, min_column_width=120, gap="small"):
             for label, name, field, place, about in BOUNDS:
                 whole = field == "concurrency_bounds"
@@ -255,6 +274,7 @@ def _review(at: ConfigVersion, base: int, scope: str, key: str, layers: Sequence
             "overload_after_seconds": _number(state[f"overload-{key}"]) or None,
             "overload_wait_seconds": state[f"patience-{key}"],
             "concurrency_bounds": (state[f"fewest-{key}"], state[f"most-{key}"]),
+            "limit_scope": LimitScope.FLEET if state[f"fleet-{key}"] else LimitScope.MANAGER,
             "timeout_bounds": (float(state[f"shortest-{key}"]), float(state[f"longest-{key}"])),
             "enable_parallel": state[f"parallel-{key}"],
             "enable_cache": state[f"cache-{key}"],
