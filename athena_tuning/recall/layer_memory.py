@@ -63,7 +63,7 @@ class LayerMemoryMonitor:
         return share > 0 and self._sampling.explores(share)
 
     def watched(self, task: QueryTask) -> QueryTask:
-        """Return a task that tells its peak."""
+        """Return a task that tells its peak; it is not called a second time beside itself."""
         if task.is_coroutine:
             return task
         search = task.query_fn
@@ -83,7 +83,7 @@ class LayerMemoryMonitor:
                     kept.append(round(found * 1e6))
             return answer
 
-        return task._replace(query_fn=measured, coroutine=False)
+        return task._replace(query_fn=measured, coroutine=False, second_after=None)
 
     def offer(self, by_layer: Mapping[str, Snapshot], k: int) -> None:
         """Take what layers gave a recall that is measured; ``count`` measures it later."""

@@ -334,7 +334,7 @@ class Recaller:
         request = plan.request
         when = time_focus(request.query, plan.timestamp)
         query = LayerQuery(request.query, request.scope, plan.query_type, request.context or {}, when=when)
-        limit = candidates(request.k)
+        limit, hedged = candidates(request.k), plan.config.hedged_layers
         above = recalls_above()
         for name in names:
             if name in todo.known:
@@ -351,7 +351,10 @@ class Recaller:
                 if layer.after:
                     found = {name: parts[name].copies(limit) for name in layer.after if name in parts}
                     asked = LayerQuery(query, query.scope, query.query_type, query.context, found, when)
-                task = layer.task(asked, limit, timeout)
+                again = None
+                if hedged and name in hedged and layer.idempotent:
+                    again = self._executor.second_calls.delay(name)
+                task = layer.task(asked, limit, timeout, again)
                 todo.tasks.append(task if plan.layer_memory is None else plan.layer_memory.watched(task))
         if todo.left_out:
             self._try_layers()

@@ -66,7 +66,7 @@ NOW = "what is seen now"
 
 OF_MANAGERS_SECONDS = 600.0
 WELCOME = "welcome"
-"""The store's topic that says that newcomers need not be welcomed any more."""
+"""The store's topic that says what newcomers need not be shown any more."""
 
 T = TypeVar("T")
 
@@ -197,8 +197,15 @@ class ReadService:
 
     def is_welcomed(self) -> bool:
         """Whether somebody has put away what newcomers are shown."""
-        question = ("welcomed", self._edition, self.now // 10)
-        return self._remembered.answer(question, lambda: bool(self.store.posted(WELCOME)))
+        return "away" in self._newcomers()
+
+    def is_toured(self) -> bool:
+        """Whether somebody has been through the tour, or has skipped it."""
+        return "tour" in self._newcomers()
+
+    def _newcomers(self) -> Mapping[str, str]:
+        question = ("newcomers", self._edition, self.now // 10)
+        return self._remembered.answer(question, lambda: self.store.posted(WELCOME))
 
     def data_age(self) -> float | None:
         """Return the seconds since the newest recall that was really asked; None without one."""

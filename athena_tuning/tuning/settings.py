@@ -487,6 +487,28 @@ class AdmissionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HedgingSettings:
+    """When layers are called a second time, and when no longer."""
+
+    looked_at: int = 1000
+    """Recalls that are simulated. Arithmetic: ten of them lie beyond p99."""
+
+    gain: float = 0.2
+    """Least gain in the strategy's objective (log ratio), under the fitted law and under a refit. Judgement:
+    what makes a call slow may be its question, which no simulation knows; so little is not worth it."""
+
+    expected: float = 10.0
+    """Second calls that would answer first, if they were like the layer's calls, from which they are judged.
+    Arithmetic: by chance fewer than half of so many come in one case of thirty."""
+
+    won: float = 0.5
+    """Times what was expected that must answer first. Judgement: where questions are slow, hardly any do."""
+
+    newest: int = 2000
+    """Recalls whose second calls are looked at. Judgement."""
+
+
+@dataclass(frozen=True, slots=True)
 class TimeoutSettings:
     """How long to wait for a layer."""
 
@@ -723,6 +745,7 @@ REVIEW = ReviewSettings()
 ADVICE = AdviceSettings()
 ADVISORS = AdvisorSettings()
 ADMISSION = AdmissionSettings()
+HEDGING = HedgingSettings()
 TIMEOUTS = TimeoutSettings()
 LAYERS = LayerSettings()
 QUESTIONS = QuestionSettings()

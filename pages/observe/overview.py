@@ -17,6 +17,7 @@ from athena_tuning.ui.overview import (
     promise_dialog,
     situation_card,
     tables,
+    tour,
     welcome,
 )
 
@@ -116,6 +117,7 @@ def why(view: View) -> None:
 
 
 welcome.draw(page)
+tour.draw(page)
 with st.container(key="overview"):  # on a phone the style sheet puts the verdict before the chart
     page.live(head)
     left, right = st.columns([2.5, 1], gap="small")

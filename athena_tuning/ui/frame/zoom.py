@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import streamlit as st
@@ -11,6 +12,7 @@ from athena_tuning.service import units
 from athena_tuning.service.view import DEFAULT_RANGE
 from athena_tuning.ui.charts.echarts_option import HAPPENINGS
 from athena_tuning.ui.charts.panel import Chart
+from athena_tuning.ui.charts.plotly_figure import CONFIG
 from athena_tuning.ui.frame import controls
 
 
@@ -60,6 +62,19 @@ def live_chart(
     return Chosen()
 
 
+def analysis_chart(chart: Chart, key: str) -> None:
+    """Draw a Plotly chart over time; a drag along it sets the range."""
+    key = key_of(key)
+    st.plotly_chart(
+        chart.spec,
+        key=key,
+        config=CONFIG,
+        alt=chart.alt,
+        on_select=lambda: _take_box(key),
+        selection_mode="box",
+    )
+
+
 def key_of(chart: str) -> str:
     """Return the key of a chart for the chosen range: after a drag it is drawn anew, without the stretch."""
     chosen = str(st.session_state.get("range"))
@@ -92,6 +107,20 @@ def _take(key: str) -> None:
     if spans and spans[0][1] > spans[0][0]:
         take(*(units.from_wall_ms(ms, controls.zone()) for ms in spans[0]))
         st.session_state[_ZOOMED] = True
+
+
+def _take_box(key: str) -> None:
+    """Take a stretch that was dragged on a Plotly chart, whose axis is the wall clock; for a callback."""
+    event: Any = st.session_state.get(key)
+    boxes = event.selection.box if event else []
+    if not boxes:
+        return
+    clock = units.zone(controls.zone())
+    ends = sorted(
+        datetime.fromisoformat(str(at)[:26]).replace(tzinfo=clock).timestamp() for at in boxes[0]["x"]
+    )
+    if ends[1] > ends[0]:
+        take(*ends)
 
 
 def _back() -> None:
