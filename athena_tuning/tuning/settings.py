@@ -567,6 +567,12 @@ class LayerSettings:
     strategy; a second round takes time, so latency has none. Judgement: a quarter of a piece of the best
     ten, and more where calls cost money."""
 
+    may_slow: Mapping[str, float] = field(
+        default_factory=lambda: {"cost": 1.25, "balanced": 1.25, "throughput": 1.5}
+    )
+    """Times as long as recalls may take, in the mean, so that a layer may wait for the second round, by
+    strategy. Judgement: as ``OBJECTIVE.p99_may_grow``; balanced pays what cost does."""
+
     spared: float = 0.5
     """Share of recalls that a second round must surely spare. Judgement."""
 
