@@ -16,10 +16,10 @@ from nats.errors import Error as NatsError
 from athena_tuning.cluster import wire
 from athena_tuning.cluster.connection import BrokerAway, Connection
 from athena_tuning.cluster.fleet import Fleet
-from athena_tuning.cluster.hedging import HedgingBudget, HedgingDelays
 from athena_tuning.cluster.refusing import Refusing
 from athena_tuning.cluster.waiting_line import WaitingLine
 from athena_tuning.cluster.wire import Envelope
+from athena_tuning.hedging import HedgingBudget, HedgingDelays
 from athena_tuning.lru_cache import LruCache
 from athena_tuning.recall.classification import classify
 from athena_tuning.recall.request import RecallRequest
@@ -36,6 +36,11 @@ AWAY_SECONDS = 5.0
 GRACE_SECONDS = 5.0
 """Members that were there so lately are waited for: a broker or a process may be starting again."""
 
+_HEDGE_FIRST_SECONDS = 1.0
+"""A recall is tried elsewhere after so long, as long as little is known of its type."""
+_HEDGE_LEAST_SECONDS = 0.05
+"""Less says more of the scheduler than of a member."""
+_HEDGE_MOST_SECONDS = 5.0
 _SETTLE_SECONDS = 1.0
 _LOOK_AGAIN_SECONDS = 0.05
 
@@ -85,7 +90,9 @@ class Asking:
 
     def __init__(self, connection: Connection, fleet: Fleet, name: str, timeout_seconds: float) -> None:
         self.counts: Counter[str] = Counter()
-        self.delays = HedgingDelays()
+        self.delays = HedgingDelays(
+            0.99, first=_HEDGE_FIRST_SECONDS, least=_HEDGE_LEAST_SECONDS, most=_HEDGE_MOST_SECONDS
+        )
         self._budget = HedgingBudget()
         self._connection = connection
         self._fleet = fleet

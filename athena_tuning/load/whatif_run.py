@@ -24,6 +24,7 @@ from athena_tuning.model import ConfigSet, QueryMetrics, TuningStrategy
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.samples import sample_workloads
 from athena_tuning.tuning import AutoTuner
+from athena_tuning.tuning.estimation.plan_evidence import PlanEvidence
 from athena_tuning.tuning.settings import SEARCH
 from athena_tuning.tuning.simulation.what_if import WhatIf, what_if, with_config
 from athena_tuning.tuning.slices import run_through
@@ -31,7 +32,7 @@ from athena_tuning.tuning.slices import run_through
 log = logging.getLogger(__name__)
 
 MOST_RECALLS = 1500
-OVER = ("limit", "timeout", "strategy", "switches")
+OVER = ("limit", "timeout", "strategy", "switches", "plans")
 """What can be swept: each is a set of cases that differ from what is in force in one thing."""
 
 
@@ -47,6 +48,7 @@ class Question:
         cases: further configs, by name.
         scope: "all", or the query type whose config changes and whose recalls are counted.
         speed: run the arrivals so many times as fast, 0.1 to 100.
+        evidence: what layers are worth, for plans.
 
     Raises:
         ValueError: if ``over`` is unknown or the speed out of range.
@@ -59,6 +61,7 @@ class Question:
     cases: Mapping[str, ConfigSet] = field(default_factory=dict)
     scope: str = "all"
     speed: float = 1.0
+    evidence: PlanEvidence = field(default_factory=PlanEvidence)
 
     def __post_init__(self) -> None:
         if self.over and self.over not in OVER:
@@ -76,7 +79,12 @@ def answer(question: Question, progress: Callable[[float], object] | None = None
     records = sample_workloads.load_records(question.sample) if question.sample else list(question.records)
     records = records[-MOST_RECALLS:]
     cases = {**sweep(question, records), **question.cases}
-    steps = what_if(records, question.configs, cases, scope=question.scope, speed=question.speed)
+    steps = what_if(
+        *(records, question.configs, cases),
+        scope=question.scope,
+        speed=question.speed,
+        evidence=question.evidence,
+    )
     return run_through(steps, progress)
 
 
@@ -84,7 +92,8 @@ def sweep(question: Question, records: Sequence[QueryMetrics]) -> dict[str, Conf
     """Return the cases that a question's ``over`` means, what is in force left out.
 
     A limit is all types' business whatever the scope. Timeouts lie between what nine in ten layer tasks
-    take and half a minute. Strategies are what the tuner would set under each on these recalls.
+    take and half a minute. Strategies are what the tuner would set under each on these recalls. Plans are
+    those that place one layer elsewhere.
 
     Examples:
         >>> list(sweep(Question(ConfigSet(), over="limit"), []))[:4]
@@ -101,6 +110,9 @@ def sweep(question: Question, records: Sequence[QueryMetrics]) -> dict[str, Conf
         }
     if question.over == "strategy":
         return {s.value: _under(at, scope, s, records) for s in TuningStrategy}
+    if question.over == "plans":
+        layers = sorted({task.layer for m in records for task in m.tasks} | config.second_round)
+        return plans(at, scope, layers)
     if question.over == "switches":
         parallel, cache = not config.enable_parallel, not config.enable_cache
         return {
@@ -110,6 +122,34 @@ def sweep(question: Question, records: Sequence[QueryMetrics]) -> dict[str, Conf
             "cache on" if cache else "cache off": with_config(at, scope, enable_cache=cache),
         }
     return {}
+
+
+def plans(at: ConfigSet, scope: str, layers: Sequence[str]) -> dict[str, ConfigSet]:
+    """Return the plans that place one layer elsewhere than the plan in force does.
+
+    Args:
+        at: in force.
+        scope: "all", or the query type whose plan changes.
+        layers: that recalls asked.
+
+    Examples:
+        >>> list(plans(ConfigSet(), "all", ["graph", "semantic"]))
+        ['graph later', 'without graph', 'semantic later', 'without semantic']
+    """
+    config = (at.in_scope(scope) or at.default).config
+    found = {}
+    for layer in layers:
+        later, without = config.second_round | {layer}, config.skipped_layers | {layer}
+        second, skipped = config.second_round - {layer}, config.skipped_layers - {layer}
+        places = {
+            f"{layer} at once": {"second_round": second, "skipped_layers": skipped},
+            f"{layer} later": {"second_round": later, "skipped_layers": skipped},
+            f"without {layer}": {"second_round": second, "skipped_layers": without},
+        }
+        for name, place in places.items():
+            if any(place[part] != getattr(config, part) for part in place):
+                found[name] = with_config(at, scope, **place)
+    return found
 
 
 class WhatIfRun(RunHandle):
@@ -169,7 +209,10 @@ class WhatIfRun(RunHandle):
             self._process = child
             if self.state is not State.RUNNING:
                 child.kill()
-        with child:
+        with (
+            contextlib.suppress(BrokenPipeError),
+            child,
+        ):  # closing tries again to send
             assert child.stdin is not None and child.stdout is not None  # noqa: S101, PT018 (pipes, both)
             with contextlib.suppress(BrokenPipeError):
                 pickle.dump(question, child.stdin)

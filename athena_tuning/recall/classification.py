@@ -89,6 +89,7 @@ class Phrases:
     def __init__(self, phrases: tuple[str, ...]) -> None:
         several = [phrase.split() for phrase in phrases if " " in phrase]
         self._single = frozenset(phrases).difference(map(" ".join, several))
+        self._heads = frozenset(words[0] for words in several)
         self._several = tuple(
             (frozenset(words), re.compile(r"\b" + r"\s+".join(map(re.escape, words)) + r"\b"))
             for words in several
@@ -98,7 +99,9 @@ class Phrases:
         """Whether a query has any of the phrases."""
         if not self._single.isdisjoint(query.all):
             return True
-        return any(words <= query.all and pattern.search(query.text) for words, pattern in self._several)
+        return not self._heads.isdisjoint(query.all) and any(
+            words <= query.all and pattern.search(query.text) for words, pattern in self._several
+        )
 
 
 _PHRASES_OF_TYPES = tuple((query_type, Phrases(phrases)) for query_type, phrases in _PHRASES.items())

@@ -11,6 +11,7 @@ from typing import Any
 
 from athena_tuning.control.breaker import BreakerSettings
 from athena_tuning.control.layer_health import HealthMonitor, HealthPost
+from athena_tuning.control.limit_shares import Load
 from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
 from athena_tuning.control.worker import Worker
 from athena_tuning.model import ConfigSet, LayerHealth, Mode, TuningStrategy
@@ -242,6 +243,8 @@ class MemoryManager(Worker):
         self._recaller.check(registered)
         self._lifecycle.add(registered)
         self._recaller.register(registered)
+        others = self.tuner.idempotent - {registered.name}
+        self.tuner.idempotent = others | {registered.name} if registered.idempotent else others
 
     def layer_health(self) -> dict[str, LayerHealth]:
         """Return how each layer is: what its breaker lets through, since when, why and what that costs."""
@@ -386,7 +389,11 @@ class MemoryManager(Worker):
         return (PeriodicTask("layer report", 1.0, lambda: post(self.layer_health().values())),)
 
     def _obey(self, configs: ConfigSet) -> None:
-        self._executor.obey(configs.default.config)
+        config = configs.default.config
+        self._executor.obey(config, self._membership.limit_share.slots(config))
+
+    def _load(self) -> Load:
+        return self._executor.in_flight, self._executor.waiting
 
     def _recalls(self) -> int:
         return self._recaller.count

@@ -119,6 +119,21 @@ def change_words(estimate: Estimate) -> str:
     return f"{percent(estimate.value)} ({low} to {high})"
 
 
+def share_words(estimate: tuple[float, float, float]) -> str:
+    """Write a difference of shares with its 95 % interval, in percent of the whole.
+
+    Examples:
+        >>> share_words((0.021, 0.004, 0.038)), share_words((0.0, 0.0, 0.0))
+        ('2.1 % (0.4 to 3.8)', 'nothing')
+    """
+    mean, low, high = estimate
+    if math.isnan(mean):
+        return units.UNKNOWN
+    if estimate == (0.0, 0.0, 0.0):
+        return "nothing"
+    return f"{mean:.1%} ({low * 100:.1f} to {high * 100:.1f})".replace("%", " %").replace("-", "−")
+
+
 def percent(log_ratio: float | None) -> str:
     """Write a log ratio as a change in whole percent, with its sign; a large one as a factor.
 

@@ -27,8 +27,11 @@ LABELS = {
     "question_model": "layers asked by question",
     "overload_after_seconds": "overload after",
     "overload_wait_seconds": "longest wait in an overload",
+    "hedged_layers": "layers called again when slow",
+    "hedging_quantile": "quantile from which a call is slow",
     "concurrency_bounds": "limits that tuning may set",
     "timeout_bounds": "timeouts that tuning may set",
+    "limit_scope": "what the limit speaks of",
 }
 """What parameters are called where they are not called by the name of their field."""
 

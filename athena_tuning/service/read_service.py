@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from athena_tuning.control import operations
 from athena_tuning.control.layer_health import posted_health
+from athena_tuning.control.posted_evidence import posted_evidence
 from athena_tuning.frames import Records
 from athena_tuning.load.whatif_run import MOST_RECALLS, Question, WhatIfRun
 from athena_tuning.lru_cache import LruCache
@@ -34,20 +35,24 @@ from athena_tuning.model.source import MEASURED
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall.cache import CacheLosses
 from athena_tuning.samples import sample_workloads
-from athena_tuning.service import doctor, fact_gathering, layer_quality, objectives
+from athena_tuning.service import doctor, fact_gathering, layer_quality, objectives, timeline
 from athena_tuning.service.capacity import Curve, curve
 from athena_tuning.service.embedded import Embedded
 from athena_tuning.service.estimate import Estimate
 from athena_tuning.service.facts import Burn, Facts, Situation
+from athena_tuning.service.fleet_limit import FleetLimit, fleet_limit
 from athena_tuning.service.forecasts import Forecasts
 from athena_tuning.service.loads import Loads
+from athena_tuning.service.quality import only_layers
 from athena_tuning.service.read_cache import Remembered
 from athena_tuning.service.situation import judge
 from athena_tuning.service.status import Standing
 from athena_tuning.service.store_follower import Tail
+from athena_tuning.service.timeline import Happening
 from athena_tuning.service.view import View
 from athena_tuning.store import Store, StoreEvent, StoreHealth
 from athena_tuning.store.findings import Finding
+from athena_tuning.tuning.estimation.plan_evidence import PlanEvidence
 from athena_tuning.tuning.recorded import proposals_on
 from athena_tuning.tuning.simulation.what_if import with_config
 
@@ -62,7 +67,7 @@ NOW = "what is seen now"
 
 OF_MANAGERS_SECONDS = 600.0
 WELCOME = "welcome"
-"""The store's topic that says that newcomers need not be welcomed any more."""
+"""The store's topic that says what newcomers need not be shown any more."""
 
 T = TypeVar("T")
 
@@ -193,8 +198,15 @@ class ReadService:
 
     def is_welcomed(self) -> bool:
         """Whether somebody has put away what newcomers are shown."""
-        question = ("welcomed", self._edition, self.now // 10)
-        return self._remembered.answer(question, lambda: bool(self.store.posted(WELCOME)))
+        return "away" in self._newcomers()
+
+    def is_toured(self) -> bool:
+        """Whether somebody has been through the tour, or has skipped it."""
+        return "tour" in self._newcomers()
+
+    def _newcomers(self) -> Mapping[str, str]:
+        question = ("newcomers", self._edition, self.now // 10)
+        return self._remembered.answer(question, lambda: self.store.posted(WELCOME))
 
     def data_age(self) -> float | None:
         """Return the seconds since the newest recall that was really asked; None without one."""
@@ -262,6 +274,10 @@ class ReadService:
             ("scored ways", view, by), lambda: layer_quality.scored_ways(self.window, view, by, history)
         )
 
+    def plan_evidence(self) -> PlanEvidence:
+        """Return what the tuner that leads has seen of layers."""
+        return self._remembered.answer(("plan evidence", self.now // 10), lambda: posted_evidence(self.store))
+
     def layer_costs(self, view: View) -> list[layer_quality.LayerCost]:
         """Return what leaving each layer out costs beside what it saves, by type; "all" first.
 
@@ -299,28 +315,40 @@ class ReadService:
         key = ("forecast", scope, configs.head, tuple((n, repr(c.to_dict())) for n, c in cases.items()))
         return self._forecasts.ask(
             key,
-            lambda: Question(configs, self._newest(), cases=told, scope=scope),
+            lambda: Question(configs, self._newest(), cases=told, scope=scope, evidence=self.plan_evidence()),
             stale_after=FORECAST_IS_STALE_SECONDS,
         )
 
-    def sweep(self, source: str, over: str, *, scope: str = "all", speed: float = 1.0) -> WhatIfRun:
+    def sweep(
+        self, source: str, over: str, *, scope: str = "all", speed: float = 1.0, plans: Sequence[str] = ()
+    ) -> WhatIfRun:
         """Return the run that sweeps one thing over recorded recalls; started if need be.
 
         Args:
             source: a sample workload, a batch, or ``NOW``.
-            over: see ``load.whatif_run.OVER``.
+            over: see ``load.whatif_run.OVER``; "" for ``plans`` alone.
             scope: "all" or a query type.
             speed: arrivals so many times as fast.
+            plans: plans to try beside: layers joined by "+", after ">" those of a second round.
 
         Raises:
             ValueError: if a value does not fit, or too many simulations are waiting.
         """
-        configs = self.configs()
+        configs, tried = self.configs(), {words: only_layers(words) for words in plans}
         batch = source if ":" in source else None
         sample = "" if batch or source == NOW else source
-        asked = Question(configs, sample=sample, over=over, scope=scope, speed=speed)
+        asked = Question(
+            configs,
+            sample=sample,
+            over=over,
+            cases={words: with_config(configs, scope, **fields) for words, fields in tried.items()},
+            scope=scope,
+            speed=speed,
+            evidence=self.plan_evidence(),
+        )
+        now = self.now // 10 if source == NOW else 0
         return self._forecasts.ask(
-            ("sweep", source, over, scope, speed, configs.head, self.now // 10 if source == NOW else 0),
+            ("sweep", source, over, scope, speed, tuple(plans), configs.head, now),
             lambda: asked if sample else replace(asked, records=self._newest(batch)),
             stale_after=float("inf"),
         )
@@ -336,6 +364,11 @@ class ReadService:
     def workers(self) -> Records[WorkerStatus]:
         """Return all known managers, last seen first."""
         return self.store.workers()
+
+    def fleet_limit(self) -> FleetLimit:
+        """Return what the limit speaks of, and each manager's share of it."""
+        alive = sum(self.is_alive(worker) for worker in self.store.workers())
+        return fleet_limit(self.store, self.configs().default.config, alive)
 
     def by_manager(self) -> Mapping[str, ManagerFigures]:
         """Return what each manager that shares the store measured in the last ten minutes, by its name."""
@@ -376,6 +409,22 @@ class ReadService:
     def events(self, hours: float = EVENT_HOURS) -> list[StoreEvent]:
         """Return what happened to the store and around it lately, newest first."""
         return self.store.events(since=self.now - hours * 3600)[::-1]
+
+    def happenings(self, view: View) -> list[Happening]:
+        """Return what happened within a view: configs, load runs, notes, what the tuner took back."""
+
+        def read() -> list[Happening]:
+            return timeline.happenings(
+                view.start,
+                view.end,
+                history=self.history(50),
+                batches=self.sources(),
+                notes=self.store.annotations(since=view.start),
+                decisions=self.decisions(100),
+            )
+
+        question = ("happenings", view.start // 10, view.end // 10, self._edition, self.now // 5)
+        return self._remembered.answer(question, read)
 
     def notes(self) -> list[Annotation]:
         """Return what people noted and did beside configs, oldest first."""

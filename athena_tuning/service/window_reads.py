@@ -248,11 +248,8 @@ def record_row(record: QueryMetrics, timezone: str) -> dict[str, Any]:
     """Return a recall as a table shows it."""
     return {
         "Latency": record.latency_ms,
-        "Type": text.plain(record.query_type, 24),
         "Query": text.plain(record.query_text, 200) or units.UNKNOWN,
-        "Layers": ", ".join(text.plain(layer, 24) for layer in record.layers_queried),
-        "When": units.moment(record.timestamp, timezone),
-        "Config": record.config_version,
+        "Type": text.plain(record.query_type, 24),
         "Answer": "refused"
         if record.refused
         else "cache"
@@ -262,6 +259,9 @@ def record_row(record: QueryMetrics, timezone: str) -> dict[str, Any]:
         else "failed"
         if record.success is False
         else "full",
+        "When": units.moment(record.timestamp, timezone),
+        "Config": record.config_version,
+        "Layers": ", ".join(text.plain(layer, 24) for layer in record.layers_queried),
     }
 
 

@@ -17,7 +17,9 @@ class Arrival(NamedTuple):
 
     ``time`` is seconds from the trace's start; ``tasks`` are the layers it asks, each with its own work in
     seconds: the service time it would have if nothing else ran. ``text`` tells repeated questions, which
-    the cache may answer; "" is never repeated. ``background`` ones have the low priority.
+    the cache may answer; "" is never repeated. ``background`` ones have the low priority. ``rounds`` has for
+    each task the round that it is asked in, from 0 on: one begins when those before it are over. Without
+    rounds all are asked at once.
     """
 
     time: float
@@ -25,6 +27,7 @@ class Arrival(NamedTuple):
     tasks: tuple[tuple[str, float], ...]
     text: str = ""
     background: bool = False
+    rounds: tuple[int, ...] = ()
 
 
 class TraceColumns(NamedTuple):
@@ -48,7 +51,8 @@ class Trace:
     """Recalls in the order of their times.
 
     Raises:
-        ValueError: if times go back or a work is negative; the message says where.
+        ValueError: if times go back, a work is negative, or rounds are not of the tasks; the message says
+            where.
 
     Examples:
         >>> Trace((Arrival(0.0, "factual", (("semantic", 0.01),)), Arrival(0.5, "meta", ()))).seconds
@@ -62,6 +66,8 @@ class Trace:
         for i, recall in enumerate(self.arrivals):
             if recall.time < before:
                 raise ValueError(f"recall {i} comes at {recall.time} s, before the one ahead of it")
+            if recall.rounds and (len(recall.rounds) != len(recall.tasks) or 0 not in recall.rounds):
+                raise ValueError(f"recall {i} has {len(recall.tasks)} tasks in rounds {recall.rounds}")
             if any(not work >= 0 for _, work in recall.tasks):
                 raise ValueError(f"recall {i} has a work that is not a time: {recall.tasks}")
             before = recall.time

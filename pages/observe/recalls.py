@@ -17,28 +17,22 @@ if not page.ask(window_reads.summary).count and not linked:
     st.stop()
 
 left, right = st.columns([1, 3.1], gap="small")
-with left, components.card("recalls-choices"):
+with left, components.card("recalls-choices", stacked=True):
     picture = st.container()
-    search_form.choices()
+    search_form.choices(sorted({worker.worker_id for worker in page.service.workers()}), view)
     figures = st.container()
-with right, components.card("recalls-found"):
+with right, components.card("recalls-found", stacked=True):
     search_form.text_and_order()
+    order = st.session_state.get("order", "slowest")
     found: FoundRecalls = page.service.ask(
-        window_reads.search,
-        view.only(config_version=search_form.version()),
-        search_form.wanted(),
-        st.session_state.get("order", "slowest"),
-        LISTED,
+        window_reads.search, search_form.narrowed(view), search_form.wanted(), order, LISTED
     )
     recalls = list(found.records)
     one_recall.listed(recalls)
+    more = f", the {order} {LISTED} are listed" if found.count > LISTED else ""
     st.caption(
-        f"{units.count(found.count)} of {units.count(found.searched)} recalls"
-        + (
-            f", the {st.session_state.get('order', 'slowest')} {LISTED} are listed"
-            if found.count > LISTED
-            else ""
-        )
+        f"{units.count(found.count)} of {units.count(found.searched)} recalls{more}. "
+        "Tick one to see where its time went, two to compare them."
     )
     if recalls:
         components.records(
@@ -53,8 +47,11 @@ with right, components.card("recalls-found"):
         components.empty(
             "No recall fits. Remove a word or a choice, or take a longer period.", icon="search_off"
         )
-with right, components.card("recall", "Where the time went"):
-    one_recall.draw(page, linked)
+if shown := linked or recalls[:1]:
+    with right, components.card("recall", "Where the time went", stacked=True):
+        if not linked:
+            st.caption(f"The {order} of them; tick another.")
+        one_recall.draw(page, shown)
 with picture:
     search_form.bands(found)
 with figures:

@@ -96,3 +96,21 @@ def test_a_recall_is_found_by_its_id_and_what_took_longer_than_a_promise_is_coun
     assert recorded.find(wanted.query_id) == wanted
     assert recorded.find("no such recall") is None
     assert recorded.slower_than(20.0) == sum((m.latency_ms or 0.0) > 20 for m in recorded.metrics)
+
+
+def test_search_finds_what_one_manager_served_in_blocks_that_grow_and_that_are_sealed() -> None:
+    profiler = PerformanceProfiler(clock=lambda: NOW, max_metrics=40_000)
+    recorded = load_records("mixed", ending_at=NOW - 1)
+    many = [
+        m._replace(query_id=f"{'node-1' if i % 3 else 'node-10'}-{i}", timestamp=NOW - 1 - i % 3600)
+        for i, m in enumerate(recorded * 6)
+    ]
+    for m in many:
+        profiler.record_query(m)
+    own = [m for m in many if m.query_id.startswith("node-1-")]
+    for manager, count in (("node-1", len(own)), ("node-10", len(many) - len(own)), ("node", 0)):
+        found = profiler.search(RecallQuery(manager=manager), limit=5)
+        assert found.count == sum(found.by_source.values()) == count
+        assert all(m.query_id.startswith(f"{manager}-") for m in found.records)
+    profiler.record_query(many[1]._replace(query_id="node-1-new"))
+    assert profiler.search(RecallQuery(manager="node-1"), limit=5).count == len(own) + 1

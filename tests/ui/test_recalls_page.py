@@ -8,6 +8,7 @@ import pytest
 
 from athena_tuning.profiling.questions.recall_search import Answer
 from athena_tuning.service.tuning_service import TuningService
+from athena_tuning.testing.waiting import until
 from tests.support.dashboard import fill
 from tests.support.pages import is_sound, press, visit, words
 
@@ -83,3 +84,19 @@ def test_overview_lists_recalls_that_lead_to_where_their_time_went(served: Tunin
     assert f"recall={slowest.query_id}" in words(at)
     chart = json.loads(at.get("echarts_chart")[0].proto.spec)
     assert chart["brush"]["brushType"] == "lineX"
+
+
+def test_recalls_page_finds_one_managers_recalls_and_those_of_agents_alone(served: TuningService) -> None:
+    fill(served, at_most=300)
+    own = served.embedded
+    assert own is not None
+    own.manager.recall("what failed last week?")
+    until(lambda: served.tail.look() > 0)
+    manager = own.manager.worker_id
+    at = visit("recalls", range="24h", manager=manager)
+    assert is_sound(at)
+    assert "1 of 301 recalls" in words(at)
+    assert "what failed last week?" in words(at)  # its waterfall is drawn without a click
+    at = visit("recalls", range="24h", kind="load")
+    assert is_sound(at)
+    assert "0 of 0 recalls" in words(at)

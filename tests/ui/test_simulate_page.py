@@ -120,7 +120,9 @@ def test_simulate_runs_are_listed_and_two_are_compared(
     assert "inconclusive" in shown
 
 
-@pytest.mark.parametrize(("over", "chart"), [("limit", "20 tasks"), ("switches", "cache off")])
+@pytest.mark.parametrize(
+    ("over", "chart"), [("limit", "20 tasks"), ("switches", "cache off"), ("plans", "graph later")]
+)
 def test_simulate_what_if_is_shown_and_applied(served: TuningService, over: str, chart: str) -> None:
     at = simulated(what_if(over, "bursty"))
     assert is_sound(at)

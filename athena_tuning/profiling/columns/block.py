@@ -50,6 +50,7 @@ class Block:
         "_ones",
         "_packed_ids",
         "_ranks",
+        "_served",
         "_shapes",
         "base",
         "names",
@@ -73,6 +74,7 @@ class Block:
         self._ones: dict[int, One] = {}
         self._ranks: dict[str, tuple[int, int]] = {}
         self._shapes: frozenset[int] = frozenset()
+        self._served: tuple[str, npt.NDArray[np.bool_]] | None = None
 
     def __len__(self) -> int:
         return self.records.n
@@ -121,6 +123,14 @@ class Block:
         for page in {place // _ID_PAGE for place in places}:
             pages[page] = marshal.loads(zlib.decompress(self._packed_ids[page]))  # noqa: S302  # from ``seal``
         return [pages[place // _ID_PAGE][place % _ID_PAGE] for place in places]
+
+    def served_by(self, manager: str) -> npt.NDArray[np.bool_]:
+        """Return of each row whether a manager served it: its id is the manager's name and a number."""
+        if self._served is None or self._served[0] != manager or not self.sealed:
+            ids = self.ids(range(len(self)))
+            served = (each.rpartition("-")[0] == manager for each in ids)
+            self._served = manager, np.fromiter(served, np.bool_, len(ids))
+        return self._served[1]
 
     def find(self, query_id: str) -> int | None:
         """Return the newest row with a query id, or None."""

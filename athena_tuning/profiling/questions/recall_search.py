@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from athena_tuning.model import QueryMetrics
+from athena_tuning.model.source import kind_of
 from athena_tuning.profiling.columns.block import Block, Rows
 from athena_tuning.profiling.columns.names import Names
 from athena_tuning.profiling.columns.records import records_of
@@ -33,6 +34,7 @@ class Answer(StrEnum):
     CACHED = "from the cache"
 
 
+_EDGES_MS = np.array(BANDS_MS)
 _ANSWERS = tuple(Answer)
 Order = Literal["slowest", "newest"]
 T = TypeVar("T")
@@ -47,12 +49,14 @@ class RecallQuery:
         answers: what may have become of them; empty: anything.
         least_ms: latency from which on; None: any.
         most_ms: latency below which; None: any.
+        manager: who served them, by the name that begins their ids; None: anybody.
     """
 
     text: str = ""
     answers: frozenset[Answer] = frozenset()
     least_ms: float | None = None
     most_ms: float | None = None
+    manager: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class FoundRecalls:
         by_answer: recalls with the text by what became of them, whichever answers were asked for.
         by_type: recalls that fit, by query type.
         by_version: recalls that fit, by config version.
+        by_source: recalls that fit, by kind of source.
         bands: recalls with the text and one of the answers, by band of ``BANDS_MS``.
     """
 
@@ -75,6 +80,7 @@ class FoundRecalls:
     by_answer: Mapping[Answer, int]
     by_type: Mapping[str, int]
     by_version: Mapping[int, int]
+    by_source: Mapping[str, int]
     bands: Sequence[int]
 
 
@@ -88,20 +94,25 @@ def search(
     bands = np.zeros(len(BANDS_MS) - 1, np.int64)
     by_type: Counter[str] = Counter()
     by_version: Counter[int] = Counter()
+    by_source: Counter[str] = Counter()
     found: list[Rows] = []
     searched = 0
     for rows in selection.parts(view):
         searched += len(rows)
         named = rows if with_text is None else rows.where(with_text[rows["text"]])
+        if wanted.manager is not None and len(named):
+            named = named.where(named.block.served_by(wanted.manager)[named.at])
         became = answers_of(named)
         by_answer += np.bincount(became, minlength=len(_ANSWERS))
         answered = named.where(np.isin(became, answers)) if answers else named
-        bands += np.histogram(answered["latency"], BANDS_MS)[0]
+        places = np.searchsorted(_EDGES_MS, answered["latency"], side="right")
+        bands += np.bincount(places, minlength=len(_EDGES_MS) + 1)[1:-1]
         fits = answered.where(_in_band(answered["latency"], wanted))
         if len(fits):
             found.append(fits)
             by_type.update(_counts(fits["type"], names.types.__getitem__))
             by_version.update(_counts(fits["config"], int))
+            by_source.update(_counts(fits["source"], lambda number: kind_of(names.sources[number])))
     return FoundRecalls(
         sum(map(len, found)),
         searched,
@@ -109,6 +120,7 @@ def search(
         dict(zip(_ANSWERS, by_answer.tolist(), strict=True)),
         dict(by_type.most_common()),
         dict(sorted(by_version.items(), reverse=True)),
+        dict(by_source.most_common()),
         bands.tolist(),
     )
 
@@ -158,9 +170,12 @@ def _in_band(ms: npt.NDArray[np.float64], wanted: RecallQuery) -> npt.NDArray[np
     return fits
 
 
-def _counts(column: npt.NDArray[np.int64], name: Callable[[int], T]) -> dict[T, int]:
-    values, counts = np.unique(column, return_counts=True)
-    return {name(value): n for value, n in zip(values.tolist(), counts.tolist(), strict=True)}
+def _counts(column: npt.NDArray[np.int64], name: Callable[[int], T]) -> Counter[T]:
+    counts = np.bincount(column)
+    named: Counter[T] = Counter()
+    for value in np.flatnonzero(counts).tolist():
+        named[name(value)] += int(counts[value])
+    return named
 
 
 def _first(found: Sequence[Rows], order: Order, limit: int) -> Iterator[QueryMetrics]:

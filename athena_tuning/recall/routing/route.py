@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from athena_tuning.model import TuningConfig
 from athena_tuning.recall.fusion import Item, agreement
-from athena_tuning.recall.routing.by_question import by_question
+from athena_tuning.recall.routing.by_question import worth_asking
 from athena_tuning.recall.routing.dependencies import DependencyGraph
 from athena_tuning.recall.routing.table import select_layers
 
@@ -122,26 +123,54 @@ def route(
         skipped=config.skipped_layers,
         extra=config.extra_layers,
     )
-    second = config.second_round
-    if config.question_model and learned:
-        said = by_question(text, config.question_model)
-        asked = said.asked - config.skipped_layers
-        second = (second | said.waiting) - asked
-        chosen = tuple([name for name in registered if name in chosen or name in asked])
-    first = chosen
-    if second:
-        first = tuple([name for name in chosen if name not in second]) or chosen
+    second, below = config.second_round, config.second_round_below
+    model = config.question_model
+    if not (model and learned):
+        return _way(registered, chosen, second, below, explores)
+    asked = worth_asking(text, model)
+    return _learned_way(
+        registered, chosen, second, below, explores, asked, tuple(model), config.skipped_layers
+    )
+
+
+@lru_cache(maxsize=1024)
+def _learned_way(
+    registered: tuple[str, ...],
+    chosen: tuple[str, ...],
+    second: frozenset[str],
+    below: int,
+    explores: bool,
+    asked: frozenset[str],
+    known: tuple[str, ...],
+    skipped: frozenset[str],
+) -> Route:
+    """Return the way through chosen layers and those that are worth asking; others that are known wait."""
+    asked -= skipped
+    chosen = tuple(name for name in registered if name in chosen or name in asked)
+    return _way(registered, chosen, second.union(known) - asked, below, explores)
+
+
+@lru_cache(maxsize=1024)
+def _way(
+    registered: tuple[str, ...],
+    chosen: tuple[str, ...],
+    second: frozenset[str],
+    below: int,
+    explores: bool,
+) -> Route:
+    """Return the way through chosen layers, of which some are asked in a second round.
+
+    There are few ways, so that nearly every one is known.
+    """
+    first = tuple(name for name in chosen if name not in second) or chosen
     if explores:
         return Route(registered, explored=frozenset(registered).difference(first))
-    if len(first) == len(registered):
-        return Route(first)
     later = []
     if len(first) < len(chosen):
         if len(first) == 1:  # nobody could agree with it
             first = chosen
         else:
-            waiting = tuple([name for name in chosen if name in second])
-            later.append(LaterRound(waiting, config.second_round_below))
+            later.append(LaterRound(tuple(name for name in chosen if name in second), below))
     if len(chosen) < len(registered):
-        later.append(LaterRound(tuple([name for name in registered if name not in chosen])))
+        later.append(LaterRound(tuple(name for name in registered if name not in chosen)))
     return Route(first, tuple(later))

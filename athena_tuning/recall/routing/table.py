@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from athena_tuning.recall.classification import Phrases, what_tells, words_of
+from athena_tuning.recall.classification import Phrases, words_of
 
 DEFAULTS: Mapping[str, tuple[str, ...]] = {
     "temporal": ("episodic", "semantic"),
@@ -86,22 +86,27 @@ def select_layers(
         >>> select_layers("When did the deploy fail?", "temporal", ["episodic", "semantic", "graph"])
         ('episodic', 'semantic')
     """
-    wanted = _wanted(what_tells(text), query_type)
-    debugging = context is not None and context.get("phase") == "debugging"
-    chosen = tuple(
-        name
-        for name in registered
-        if name not in skipped
-        and (name in wanted or name in extra or name not in _KNOWN or (debugging and name == "episodic"))
-    )
-    return chosen or tuple(n for n in registered if n not in skipped) or tuple(registered)
+    words = words_of(text)
+    called = frozenset([name for name, phrases in _SIGNALS.items() if phrases.are_in(words)])
+    if context is not None and context.get("phase") == "debugging":
+        called |= {"episodic"}
+    return _chosen(tuple(registered), query_type, called, skipped, extra)
 
 
 _KNOWN = frozenset(_SIGNALS) | frozenset(name for names in DEFAULTS.values() for name in names)
 
 
-@lru_cache(maxsize=4096)
-def _wanted(text: str, query_type: str) -> frozenset[str]:
-    words = words_of(text)
-    called = {name for name, phrases in _SIGNALS.items() if phrases.are_in(words)}
-    return frozenset({"semantic", *DEFAULTS.get(query_type, ()), *called})
+@lru_cache(maxsize=1024)
+def _chosen(
+    registered: tuple[str, ...],
+    query_type: str,
+    called: frozenset[str],
+    skipped: frozenset[str],
+    extra: frozenset[str],
+) -> tuple[str, ...]:
+    """Return the layers; there are few kinds of queries, so that nearly every one is known."""
+    wanted = {"semantic", *DEFAULTS.get(query_type, ()), *called, *extra}
+    chosen = tuple(
+        name for name in registered if name not in skipped and (name in wanted or name not in _KNOWN)
+    )
+    return chosen or tuple(name for name in registered if name not in skipped) or registered

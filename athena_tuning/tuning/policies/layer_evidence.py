@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from athena_tuning.model import TuningConfig, TuningStrategy
-from athena_tuning.tuning.estimation.contributions import LayerValue
+from athena_tuning.tuning.estimation.layer_value import LayerValue
 from athena_tuning.tuning.settings import CONTRIBUTION, LAYERS
 
 Values = Mapping[str, LayerValue]
@@ -182,7 +182,7 @@ def _negligible(
         share = value.share
         if (
             layer not in out
-            and share.surely_below(LAYERS.negligible / 2 ** returns.get(layer, 0))
+            and share.stays_below(LAYERS.negligible / 2 ** returns.get(layer, 0))
             and needed - {layer}
             and value.quality.lost_without() is None
         ):

@@ -10,10 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from athena_tuning.model import ConfigSet, QueryMetrics, TaskOutcome
+from athena_tuning.model.metrics import SECOND_CALL
 from athena_tuning.tuning.estimation.contention import PossibleLaw
+from athena_tuning.tuning.estimation.plan_evidence import PlanEvidence
 from athena_tuning.tuning.estimation.telemetry import MeasuredRecall, Telemetry, measured, trace_of
 from athena_tuning.tuning.settings import SEARCH, TELEMETRY, WHAT_IF
-from athena_tuning.tuning.simulation.simulator import Simulation, Slowdown
+from athena_tuning.tuning.simulation.hedged import simulation_of
+from athena_tuning.tuning.simulation.planned_recalls import PlannedRecalls
+from athena_tuning.tuning.simulation.simulator import Slowdown
 from athena_tuning.tuning.trace import Arrival, Trace
 
 Floats = npt.NDArray[np.float64]
@@ -26,7 +30,8 @@ NEVER = 3600.0
 class SimulatedOutcome(NamedTuple):
     """What each recall met under one config and one law; times in ms, infinite where it was refused.
 
-    ``busy_ms`` is the slot time if the limit were always reached: what capacity follows from.
+    ``busy_ms`` is the slot time if the limit were always reached: what capacity follows from. ``calls`` are
+    the layers that were asked, 0 where the cache answered.
     """
 
     latency_ms: Floats
@@ -36,6 +41,9 @@ class SimulatedOutcome(NamedTuple):
     partial: npt.NDArray[np.bool_]
     refused: npt.NDArray[np.bool_]
     limit: int
+    calls: Floats
+    second_calls: float
+    """For each first call."""
 
 
 class Replicate(NamedTuple):
@@ -46,12 +54,16 @@ class Replicate(NamedTuple):
         which: places of the recalls, in the order in which they come.
         times: seconds at which they come.
         works: own works of each of them under the laws.
+        dealt: places of the recalls whose works they are.
+        odds: seed of the odds of second rounds; None: the likeliest ones.
     """
 
     laws: Mapping[str, PossibleLaw]
     which: npt.NDArray[np.intp]
     times: Floats
     works: Works
+    dealt: npt.NDArray[np.intp]
+    odds: int | None
 
 
 class RecordedWorkload:
@@ -72,13 +84,21 @@ class RecordedWorkload:
         scope: count recalls of this type only; "all" counts all.
         speed: bring them so many times as fast.
         rng: of laws and recalls that are drawn, and of what given-up tasks would have taken.
+        base: the configs in force.
+        evidence: on what second rounds of a plan are called for.
 
     Raises:
         ValueError: if fewer than 50 recalls carry task telemetry, or none is of the scope's type.
     """
 
     def __init__(
-        self, records: Sequence[QueryMetrics], scope: str, speed: float, rng: np.random.Generator
+        self,
+        records: Sequence[QueryMetrics],
+        scope: str,
+        speed: float,
+        rng: np.random.Generator,
+        base: ConfigSet,
+        evidence: PlanEvidence,
     ) -> None:
         newest = sorted(records, key=_ended)[-TELEMETRY.recalls :]
         telemetry = Telemetry().after(newest)
@@ -100,6 +120,9 @@ class RecordedWorkload:
         self.latency_ms = np.array([r.latency_ms for r in known])
         self.refused = np.array([known[i].refused for i in self.counted])
         self.seconds = known[-1].began - known[0].began
+        self._answered = frozenset(
+            task.layer.removesuffix(SECOND_CALL) for recall in known for task in recall.second
+        )
         self.given_up = sum(t.outcome is TaskOutcome.TIMEOUT for r in known for t in r.tasks)
         self.contention = telemetry.contention
         self._rng = rng
@@ -107,7 +130,13 @@ class RecordedWorkload:
         self._gaps = np.diff(began, prepend=began[0]) / speed
         fitted = {layer: PossibleLaw(law) for layer, law in self.contention.laws.items()}
         every = np.arange(len(known), dtype=np.intp)
-        self.recorded = Replicate(fitted, every, self._gaps.cumsum(), self._works(fitted))
+        self._plans = PlannedRecalls(known, self._versions.tolist(), base, evidence, np.random.default_rng(1))
+        self.recorded = Replicate(fitted, every, self._gaps.cumsum(), self._works(fitted), every, None)
+
+    @property
+    def counted_types(self) -> Sequence[str]:
+        """The types of the counted recalls that the cache did not answer."""
+        return [self.recalls[i].query_type for i in self.counted if not self.recalls[i].hit]
 
     def under(self, version: int) -> npt.NDArray[np.bool_]:
         """Return which of the counted recalls surely began under a config version or a later one."""
@@ -133,7 +162,7 @@ class RecordedWorkload:
         laws = self.contention.possible(self._rng, number)
         works = with_drawn_tails(self._works(laws), self._rng)
         dealt = self._dealt(which, np.arange(size) // length)
-        return Replicate(laws, which, times, [works[i] for i in dealt])
+        return Replicate(laws, which, times, [works[i] for i in dealt], dealt, number)
 
     def _after_a_pause(self, starts: npt.NDArray[np.intp], length: int) -> npt.NDArray[np.intp]:
         """Return starts of stretches moved on to where nobody had asked for longer than on average.
@@ -154,33 +183,47 @@ class RecordedWorkload:
 
     def outcome(self, configs: ConfigSet, replicate: Replicate) -> SimulatedOutcome:
         """Return what the recalls of a replicate meet under some configs; those of the scope only."""
-        laws, which, times, works = replicate
+        laws, which, times, works, dealt, odds = replicate
         recalls, n = [self.recalls[i] for i in which], len(which)
         cached = [r.hit and configs.for_type(r.query_type).enable_cache for r in recalls]
         misses = [i for i in range(n) if not cached[i]]
-        trace = Trace(tuple(Arrival(float(times[i]), recalls[i].query_type, works[i]) for i in misses))
+        planned = self._plans.under(configs, dealt.tolist(), works, odds)
+        trace = Trace(
+            tuple(
+                Arrival(float(times[i]), recalls[i].query_type, planned[i].tasks, rounds=planned[i].rounds)
+                for i in misses
+            )
+        )
         limit = configs.default.config.max_concurrent
         slow = {layer: law(limit) for layer, law in laws.items()}
         matter: dict[str, Slowdown] = {
             layer: law for layer, law in laws.items() if slow[layer] > SEARCH.negligible
         }
-        run = Simulation(trace, configs, matter, admission=True).run().result()
+        run = simulation_of(trace, configs, matter, admission=True, answered=self._answered).run().result()
         no = np.zeros(n, bool)
-        latency, slots, busy = self.latency_ms[which], np.zeros(n), np.zeros(n)
+        latency, slots, busy, calls = self.latency_ms[which], np.zeros(n), np.zeros(n), np.zeros(n)
         failed, partial, refused = no, no.copy(), no.copy()
-        latency[misses], slots[misses] = run.latency_ms, run.held_ms
+        latency[misses], slots[misses], calls[misses] = run.latency_ms, run.held_ms, run.calls
         failed[misses], partial[misses], refused[misses] = run.failed, run.partial, run.refused
         for i in misses:
             config = configs.for_type(recalls[i].query_type)
             skipped = config.skipped_layers if config.layer_selection_enabled else frozenset()
             busy[i] = 1000 * sum(
                 min(work * slow.get(layer, 1.0), config.timeout_for(layer))
-                for layer, work in works[i]
+                for layer, work in planned[i].tasks
                 if layer not in skipped
             )
         own = self._counts[which]
         return SimulatedOutcome(
-            latency[own], slots[own], busy[own], failed[own], partial[own], refused[own], limit
+            latency[own],
+            slots[own],
+            busy[own],
+            failed[own],
+            partial[own],
+            refused[own],
+            limit,
+            calls[own],
+            float(run.again.sum()) / max(1.0, float(run.calls.sum())),
         )
 
     def _works(self, laws: Mapping[str, PossibleLaw]) -> Works:

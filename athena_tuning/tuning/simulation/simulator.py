@@ -22,7 +22,8 @@ Slowdown = Callable[[int], float]
 
 HIT_SECONDS = 5e-5
 _WAITING, _RUNNING, _OVER = 0, 1, 2
-_ARRIVAL, _END, _TIMEOUT, _DEADLINE = 0, 1, 2, 3
+_LEFT_OUT, _LATER = 1, 2
+_ARRIVAL, _END, _TIMEOUT, _DEADLINE, AGAIN = 0, 1, 2, 3, 4
 _OUTCOMES = (TaskOutcome.OK, TaskOutcome.TIMEOUT)
 
 
@@ -38,6 +39,8 @@ class SimulatedRun:
         refused: whether it was refused.
         hits: whether the cache answered.
         held_ms: time for which the recall's tasks held slots, together.
+        calls: layers that it asked.
+        again: calls that were made a second time.
     """
 
     latency_ms: npt.NDArray[np.float64]
@@ -47,6 +50,8 @@ class SimulatedRun:
     refused: npt.NDArray[np.bool_]
     hits: npt.NDArray[np.bool_]
     held_ms: npt.NDArray[np.float64]
+    calls: npt.NDArray[np.float64]
+    again: npt.NDArray[np.intp]
 
 
 class Simulation:
@@ -239,6 +244,8 @@ class Simulation:
                 _, kind, which = heappop(events)
                 if kind == _DEADLINE:
                     self._abandon(which)
+                elif kind == AGAIN:
+                    self._call_again(which)
                 elif kind == _ARRIVAL:
                     if self._next < len(times):
                         self._begin(self._next)
@@ -255,6 +262,7 @@ class Simulation:
         lost = np.array(self._lost)
         tasks = self.trace.columns.tasks
         held = np.nan_to_num(np.array(self._over) - np.array(self._started)) * 1000
+        asked = ~np.isnan(np.array(self._queued))
         return SimulatedRun(
             np.where(refused, np.inf, (ended - begun) * 1000),
             ended,
@@ -262,8 +270,20 @@ class Simulation:
             ((lost > 0) & (lost >= tasks)) | refused,
             refused,
             np.frombuffer(bytes(self._hit), np.uint8).astype(bool),
-            np.bincount(self.trace.columns.recalls, held, len(begun)).astype(np.float64),
+            np.bincount(self._held_for, held, len(begun)).astype(np.float64),
+            np.bincount(self.trace.columns.recalls, asked[: len(self.trace.columns.work)], len(begun)).astype(
+                np.float64
+            ),
+            np.bincount(self._held_for[len(self.trace.columns.recalls) :], minlength=len(begun)),
         )
+
+    @property
+    def _held_for(self) -> npt.NDArray[np.intp]:
+        """The recall of every call: of its tasks, and then of those that were made a second time."""
+        return self.trace.columns.recalls
+
+    def _call_again(self, t: int) -> None:
+        """Make a call a second time, if it is still under way; here nothing is called again."""
 
     def record(self, recall: int, epoch: float = 0.0) -> QueryMetrics:
         """Return a finished recall as a manager would record it.
@@ -281,6 +301,7 @@ class Simulation:
         )
         lost, hit, refused = self._lost[recall], bool(self._hit[recall]), bool(self._refused[recall])
         config = self._config[recall]
+        calls = (*tasks, *self._second_tasks(recall, begun))
         return QueryMetrics(
             f"s{recall}",
             arrival.text or f"question {recall}",
@@ -290,17 +311,20 @@ class Simulation:
             None,
             None if refused else hit,
             len(tasks) - lost,
-            [t.layer for t in tasks],
-            {t.layer: t.service_ms for t in tasks},
+            [t.layer for t in calls],
+            {t.layer: t.service_ms for t in calls},
             hit or (lost < len(tasks) and not refused),
             "refused: overloaded" if refused else None,
             parallel_execution=config.enable_parallel and len(tasks) > 1,
             concurrency_level=len(tasks) if config.enable_parallel else 1,
-            tasks=tasks,
+            tasks=calls,
             partial=lost > 0 or refused,
             config_version=self._version[recall],
             source="simulated",
         )
+
+    def _second_tasks(self, recall: int, begun: float) -> tuple[LayerTask, ...]:
+        return ()
 
     def _task(self, t: int, begun: float) -> LayerTask:
         started = self._started[t] if self._started[t] == self._started[t] else self._over[t]
@@ -340,13 +364,7 @@ class Simulation:
             self._hit[recall] = 1
             self._over_recall(recall, self.now + HIT_SECONDS)
             return
-        first, end = self._first[recall], self._first[recall + 1]
-        ready: Sequence[int] = range(first, end)
-        if config.skipped_layers and config.layer_selection_enabled:
-            skipped = config.skipped_layers
-            for t in ready:
-                self._skipped[t] = self._layers[self._layer[t]] in skipped
-            ready = [t for t in ready if not self._skipped[t]] or self._unskip(first, end)
+        ready = self._asked_first(recall, config)
         self._left[recall] = len(ready)
         if not ready:
             self._over_recall(recall, self.now)
@@ -362,6 +380,23 @@ class Simulation:
             self._wait(t)
         if self._queue:
             self._give_out()
+
+    def _asked_first(self, recall: int, config: TuningConfig) -> Sequence[int]:
+        """Return the tasks of a recall's first round; those of later ones wait for theirs."""
+        first, end = self._first[recall], self._first[recall + 1]
+        ready: Sequence[int] = range(first, end)
+        if config.skipped_layers and config.layer_selection_enabled:
+            skipped = config.skipped_layers
+            for t in ready:
+                self._skipped[t] = _LEFT_OUT if self._layers[self._layer[t]] in skipped else 0
+            ready = [t for t in ready if not self._skipped[t]] or self._unskip(first, end)
+        if rounds := self.trace.arrivals[recall].rounds:
+            earliest = min(rounds[t - first] for t in ready)
+            for t in ready:
+                if rounds[t - first] > earliest:
+                    self._skipped[t] = _LATER
+            ready = [t for t in ready if not self._skipped[t]]
+        return ready
 
     def _is_admitted(self, law: QueueLaw, recall: int, config: TuningConfig, tasks: int) -> bool:
         """Whether a recall may queue; if it starts at once, it has nothing to ask the law for later."""
@@ -448,7 +483,8 @@ class Simulation:
             self._given_up += self._group_of[self._layer[t]] is not None
         self._left[recall] -= 1
         if not self._left[recall]:
-            self._over_recall(recall, self.now)
+            if not (self.trace.arrivals[recall].rounds and self._begin_next_round(recall)):
+                self._over_recall(recall, self.now)
         elif not self._config[recall].enable_parallel and self._ended[recall] != self._ended[recall]:
             self._ask_next(recall)
         if self._queue:
@@ -459,6 +495,22 @@ class Simulation:
             if self._queued[t] != self._queued[t] and not self._skipped[t]:
                 self._wait(t)
                 return
+
+    def _begin_next_round(self, recall: int) -> bool:
+        """Ask the next round of a recall whose tasks are over; return whether there is one."""
+        first, end = self._first[recall], self._first[recall + 1]
+        later = [t for t in range(first, end) if self._skipped[t] == _LATER]
+        if not later:
+            return False
+        rounds = self.trace.arrivals[recall].rounds
+        following = min(rounds[t - first] for t in later)
+        ready = [t for t in later if rounds[t - first] == following]
+        for t in ready:
+            self._skipped[t] = 0
+        self._left[recall] = len(ready)
+        for t in ready if self._config[recall].enable_parallel else ready[:1]:
+            self._wait(t)
+        return True
 
     def _abandon(self, recall: int) -> None:
         if self._ended[recall] == self._ended[recall]:

@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from athena_tuning.model import ConfigSet, QueryMetrics, TuningStrategy
-from athena_tuning.tuning.settings import WHAT_IF
+from athena_tuning.tuning.estimation.plan_evidence import PlanEvidence
+from athena_tuning.tuning.settings import CONTRIBUTION, WHAT_IF
 from athena_tuning.tuning.simulation.objective import REFUSED_MS, Score, objective
+from athena_tuning.tuning.simulation.planned_recalls import answer_lost
 from athena_tuning.tuning.simulation.replay import RecordedWorkload, SimulatedOutcome
 
 Floats = npt.NDArray[np.float64]
@@ -31,6 +33,10 @@ class Estimate(NamedTuple):
         return self.low > 0 or self.high < 0
 
 
+UNKNOWN = Estimate(math.nan, math.nan, math.nan)
+"""What nobody knows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What the recalls would have met under some configs.
@@ -46,12 +52,18 @@ class Outcome:
         full_rate: share of recalls with every layer that they asked.
         refused_rate: share of recalls that would be refused. Percentiles are of the others; changes count a
             refused one as an hour.
+        second_calls: calls of layers that would be made a second time, for each first one. Where recalls were
+            recorded with a layer's second calls, what they took is the first answer, and no other is known.
         p99_change: log ratio to the base, on the same recalls.
         typical_change: likewise, of the geometric mean of latencies: what a live comparison can see.
         capacity_change: likewise, of ``per_second``.
         cost_change: likewise, of ``slot_ms``.
         gain: the strategy's objective as ``objective`` has it; below 0 is better.
         beyond: whether the limit is beyond what the contention law can be asked for.
+        calls: layers that a recall asks, 0 where the cache answers.
+        calls_change: log ratio to the base, on the same recalls.
+        lost: part of the best pieces of an answer that it loses and the base does not; NaN where nobody knows
+            what the layers are worth.
     """
 
     name: str
@@ -63,12 +75,21 @@ class Outcome:
     slot_ms: Estimate
     full_rate: Estimate
     refused_rate: Estimate
+    second_calls: Estimate
     p99_change: Estimate
     typical_change: Estimate
     capacity_change: Estimate
     cost_change: Estimate
     gain: Estimate
     beyond: bool
+    calls: Estimate = UNKNOWN
+    calls_change: Estimate = UNKNOWN
+    lost: Estimate = UNKNOWN
+
+    @property
+    def keeps_answers(self) -> bool:
+        """Whether it surely loses next to nothing of the answers; not, where nobody knows what it loses."""
+        return self.lost.high <= CONTRIBUTION.score_loss
 
     def to_dict(self) -> dict[str, Any]:
         """Return the outcome as plain JSON types; estimates are [value, low, high]."""
@@ -120,7 +141,7 @@ class WhatIf:
     @property
     def best(self) -> Outcome | None:
         """The surely better outcome with the least objective, within what the law may be asked; or None."""
-        sure = [o for o in self.outcomes if o.gain.high < 0 and not o.beyond]
+        sure = [o for o in self.outcomes if o.gain.high < 0 and not o.beyond and o.keeps_answers]
         return min(sure, key=lambda o: o.gain.value, default=None)
 
 
@@ -137,6 +158,7 @@ def what_if(
     strategy: TuningStrategy | None = None,
     speed: float = 1.0,
     seed: int = 0,
+    evidence: PlanEvidence | None = None,
 ) -> Steps:
     """Simulate recorded recalls under some configs and under others.
 
@@ -145,10 +167,11 @@ def what_if(
     Figures are those of the recorded ones; changes are means over all. Intervals hold what replicates differ
     by and, as far as the base was in force, what the simulation of it misses the measurement by. A recall
     that the cache answered stays answered where a config has the cache on; where it is off, it works as a
-    like one did that was not in the cache.
+    like one did that was not in the cache. Under another plan recalls ask other layers, some of them in a
+    second round, with the odds that the evidence shows (``planned_recalls.PlannedRecalls``).
 
     Where it misleads: how long a task would have taken that was given up is an estimate (a tail of those
-    that came back, and the rest never); layers that were not asked cannot be asked here; a limit beyond
+    that came back, and the rest never); a layer that no recall asked cannot be asked here; a limit beyond
     1.5 times what was seen is marked, and there capacity is taken to be at least what it was.
 
     Args:
@@ -159,6 +182,8 @@ def what_if(
         strategy: what counts as better; None: the base's.
         speed: run the arrivals so many times as fast.
         seed: of refits and resamples.
+        evidence: what layers are worth, and how often the others agree without them; None: nobody knows, and
+            whether a second round is called for may be anything.
 
     Raises:
         ValueError: if fewer than 50 recalls carry task telemetry, none is of the scope's type, or the
@@ -166,16 +191,19 @@ def what_if(
     """
     if not (math.isfinite(speed) and speed > 0):
         raise ValueError(f"speed must be above 0, not {speed}")
-    workload = RecordedWorkload(records, scope, speed, np.random.default_rng(seed))
+    known = evidence or PlanEvidence()
+    workload = RecordedWorkload(records, scope, speed, np.random.default_rng(seed), base, known)
     replicates = [workload.replicate(i) for i in range(WHAT_IF.replicates)]
     cases = {"": base, **others}
     figures: dict[str, Floats] = {}
+    calls: dict[str, list[float]] = {name: [] for name in cases}
     error = (0.0, 0.0)
     for done, (name, configs) in enumerate(cases.items()):
         rows = []
         for i, replicate in enumerate((workload.recorded, *replicates)):
             run = workload.outcome(configs, replicate)
             rows.append(_figures(run))
+            calls[name].append(float(run.calls.mean()))
             if not name and not i:
                 error = _error(workload, run, base.default.version) if speed == 1.0 else error
             yield (done + (i + 1) / (len(replicates) + 1)) / len(cases)
@@ -186,7 +214,14 @@ def what_if(
 
     def outcome(name: str) -> Outcome:
         doubts = error if cases[name] != base or not name else (0.0, 0.0)
-        return _outcome(name, cases[name], figures[name], figures[""], wanted, reach, *doubts)
+        simulated = _outcome(name, cases[name], figures[name], figures[""], wanted, reach, *doubts)
+        asked, before = np.array(calls[name]), np.array(calls[""])
+        return replace(
+            simulated,
+            calls=_level(asked),
+            calls_change=_change(np.log(np.maximum(asked, 1e-9) / np.maximum(before, 1e-9))),
+            lost=Estimate(*answer_lost(known, base, cases[name], workload.counted_types)),
+        )
 
     return WhatIf(
         outcome(""),
@@ -216,6 +251,7 @@ def _figures(run: SimulatedOutcome) -> Floats:
             1.0 - (run.partial | run.refused).mean(),
             run.refused.mean(),
             _percentile(latency, 0.99),
+            run.second_calls,
         ]
     )
 
@@ -247,7 +283,7 @@ def _outcome(
     typical_error: float,
     p99_error: float,
 ) -> Outcome:
-    p50, p95, p99, typical, capacity, slots, _, full, refused, late = own
+    p50, p95, p99, typical, capacity, slots, _, full, refused, late, again = own
     gains = [
         objective(strategy, *(Score(f[9], f[4], f[5] / 1000, f[6], f[7]) for f in (ours, theirs)))
         for ours, theirs in zip(own.T, base.T, strict=True)
@@ -262,6 +298,7 @@ def _outcome(
         _level(slots),
         _share(full),
         _share(refused),
+        _share(again),
         p99_change=_change(np.log(late / base[9]), p99_error),
         typical_change=_change(typical - base[3], typical_error),
         capacity_change=_change(np.log(capacity / base[4])),

@@ -42,7 +42,11 @@ def waterfall(record: QueryMetrics) -> Chart:
     waits, works = [t.queue_ms for t in tasks], [t.service_ms for t in tasks]
     starts, ready = [t.offset_ms for t in tasks], [t.offset_ms + t.queue_ms for t in tasks]
     fates = [BLUE if t.outcome == TaskOutcome.OK else CRIMSON for t in tasks]
-    said = [_words(task) for task in tasks]
+    later = _second_round(record, tasks)
+    said = [
+        f"second round: {_words(task)}" if late else _words(task)
+        for task, late in zip(tasks, later, strict=True)
+    ]
     bars = [
         Bars(x, y, name, colour, labels=labels, hover=f"%{{y}}: {name} %{{x:.3g}} ms", sideways=True, **more)
         for x, y, name, colour, labels, more in (
@@ -56,6 +60,16 @@ def waterfall(record: QueryMetrics) -> Chart:
     end = max([record.latency_ms or 0.0, *(r + w for r, w in zip(ready, works, strict=True))])
     room = Axis("ms since the recall began", span=(0.0, end * 1.65 or 1.0))  # words stand right of the bars
     return figure(Panel(bars, room, NAMES, words), height=row_height(len(tasks) + 1, least=150, each=34))
+
+
+def _second_round(record: QueryMetrics, tasks: Sequence[LayerTask]) -> list[bool]:
+    """Return of each task whether it began once all before it had ended, though layers run in parallel."""
+    later: list[bool] = []
+    ended = 0.0
+    for task in tasks:
+        later.append(record.parallel_execution and 0.0 < ended <= task.offset_ms)
+        ended = max(ended, task.offset_ms + task.queue_ms + task.service_ms)
+    return later
 
 
 def _names(tasks: Sequence[LayerTask]) -> list[str]:
@@ -78,6 +92,9 @@ def _words(task: LayerTask) -> str:
         'no answer after 500 ms: given up'
     """
     waited = f"waited {units.ms(task.queue_ms)}, " if task.queue_ms >= 0.05 else ""
+    if task.is_second_call:
+        won = task.outcome == TaskOutcome.OK
+        return f"{'answered first,' if won else 'given up'} after {units.ms(task.service_ms)}"
     if task.outcome == TaskOutcome.TIMEOUT:
         return f"{waited}no answer after {units.ms(task.service_ms)}: given up"
     if task.outcome == TaskOutcome.ERROR:

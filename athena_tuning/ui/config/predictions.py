@@ -11,7 +11,7 @@ from athena_tuning.load.run_handle import State
 from athena_tuning.load.whatif_run import WhatIfRun
 from athena_tuning.model import Candidate, Decision
 from athena_tuning.service import parameter_rows, units
-from athena_tuning.service.chart_rows import change_words, percent
+from athena_tuning.service.chart_rows import change_words, percent, share_words
 from athena_tuning.tuning.settings import SEARCH
 from athena_tuning.tuning.simulation.what_if import Estimate, Outcome, WhatIf
 from athena_tuning.ui.frame import components
@@ -24,7 +24,8 @@ IMMATERIAL = 0.01
 def before_and_after(result: WhatIf, outcome: Outcome) -> tuple[list[Cell], list[tuple[Any, ...]]]:
     """Return the columns and rows of a table that compares an outcome with what is in force."""
     heads = [Cell(""), Cell("In force", "n"), Cell("Then", "n"), Cell("Change, 95 % interval", "n")]
-    p99, slots = (coloured(e, more_is_better=False) for e in (outcome.p99_change, outcome.cost_change))
+    changes = outcome.p99_change, outcome.cost_change, outcome.calls_change
+    p99, slots, calls = (coloured(change, more_is_better=False) for change in changes)
     rows = [
         (name, *(write(getattr(each, field).value) for each in (result.base, outcome)), change)
         for name, field, write, change in (
@@ -33,11 +34,36 @@ def before_and_after(result: WhatIf, outcome: Outcome) -> tuple[list[Cell], list
             ("p99", "p99_ms", units.ms, p99),
             ("capacity, recalls/s", "per_second", units.rate, _capacity(outcome)),
             ("slot time per answer", "slot_ms", units.ms, slots),
+            ("layers a recall", "calls", lambda calls: f"{calls:.2f}", calls),
+            ("answer lost", "lost", units.percent, _lost(outcome)),
             ("full answers", "full_rate", units.percent, ""),
             ("refused", "refused_rate", units.percent, ""),
+            ("second calls", "second_calls", units.percent, ""),
         )
     ]
     return heads, rows
+
+
+def plans(result: WhatIf) -> tuple[list[Cell], list[tuple[Any, ...]]]:
+    """Return the columns and rows of a table of plans, what is in force ahead."""
+    heads = [Cell("Plan"), *components.heads("n", "Layers a recall", "p50", "p99")]
+    heads += [*components.heads("n wide", "Slot time"), Cell("Answer lost, 95 % interval", "n")]
+    rows = [
+        (
+            outcome.name or "in force",
+            f"{outcome.calls.value:.2f}",
+            units.ms(outcome.p50_ms.value),
+            units.ms(outcome.p99_ms.value),
+            units.ms(outcome.slot_ms.value),
+            _lost(outcome),
+        )
+        for outcome in (result.base, *result.outcomes)
+    ]
+    return heads, rows
+
+
+def _lost(outcome: Outcome) -> Cell:
+    return Cell(share_words(outcome.lost), "bad" if outcome.lost.low > IMMATERIAL else "was")
 
 
 def coloured(change: Estimate, *, more_is_better: bool) -> Cell:

@@ -108,9 +108,14 @@ def moment_column(label: str, timezone: str) -> Any:
 
 
 @contextmanager
-def card(key: str, title: str | None = None, note: str | None = None) -> Iterator[None]:
-    """A card with a title and a line that says how to read it. Both are the project's own words."""
-    with st.container(key=f"card-{key}", gap="small", height="stretch"):
+def card(
+    key: str, title: str | None = None, note: str | None = None, *, stacked: bool = False
+) -> Iterator[None]:
+    """A card with a title and a line that says how to read it. Both are the project's own words.
+
+    A card is as high as its row, unless it is ``stacked`` on others in its column: then as its content.
+    """
+    with st.container(key=f"card-{key}", gap="small", height="content" if stacked else "stretch"):
         if title:
             st.markdown(f"## {title}", help=note)
         yield
@@ -149,6 +154,9 @@ def records(recalls: Sequence[QueryMetrics], timezone: str, key: str, **more: An
             "Type": st.column_config.TextColumn(width=90),
             "Query": st.column_config.TextColumn(width="large"),
             "Config": st.column_config.NumberColumn("v", format="%d", width=50),
+            "When": st.column_config.TextColumn(width=150),
+            "Layers": st.column_config.TextColumn(width=150),
+            "Answer": st.column_config.TextColumn(width=70),
         },
         alt=f"{len(recalls)} recalls, slowest {units.ms(recalls[0].latency_ms) if recalls else '–'}",
         **more,
@@ -181,6 +189,8 @@ def waterfall(record: QueryMetrics, timezone: str) -> None:
         analysis_chart(recall_charts.waterfall(record), f"waterfall-{record.query_id}")
     elif record.cache_hit:
         empty("The cache answered: no layer ran.", icon="bolt")
+    elif record.refused:
+        empty("Refused at once: more recalls came than could be served, so no layer was asked.", icon="block")
     else:
         empty("Nothing was measured of its layers.")
     answer = record_row(record, timezone)

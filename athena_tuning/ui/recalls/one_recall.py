@@ -41,11 +41,6 @@ def shown(page: PageContext) -> list[QueryMetrics | None]:
 
 def draw(page: PageContext, recalls: Sequence[QueryMetrics | None]) -> None:
     """Draw recalls side by side, or say how to choose one."""
-    if not recalls:
-        components.empty(
-            "Choose a recall to see where its time went, or two to compare them.", icon="timeline"
-        )
-        return
     for column, record in zip(st.columns(len(recalls), gap="medium"), recalls, strict=True):
         with column:
             if record is None:

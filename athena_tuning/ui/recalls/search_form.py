@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
+from athena_tuning.model import Source
+from athena_tuning.model.source import MEASURED
 from athena_tuning.profiling.questions.recall_search import BANDS_MS, Answer, FoundRecalls, RecallQuery
-from athena_tuning.service import units
+from athena_tuning.service import text, units
+from athena_tuning.service.view import View
 from athena_tuning.ui.charts import recall_charts
 from athena_tuning.ui.frame import components
 
+ANYBODY = "any"
 _BAND = "recalls-band"
+LIVE_AND_LOAD = (Source.LIVE.value, Source.LOAD.value)
 
 
 def text_and_order() -> None:
@@ -33,16 +39,21 @@ def wanted() -> RecallQuery:
     state = st.session_state
     least, most = (_number(state.get(key)) for key in ("least", "most"))
     answers = frozenset(Answer(name) for name in state.get("answer") or () if name in set(Answer))
-    return RecallQuery(str(state.get("q") or ""), answers, least, most)
+    manager = str(state.get("manager") or ANYBODY)
+    return RecallQuery(
+        str(state.get("q") or ""), answers, least, most, None if manager == ANYBODY else manager
+    )
 
 
-def version() -> int | None:
-    """Return the config version that is looked for; None for any."""
+def narrowed(view: View) -> View:
+    """Return a view with the version and the sources alone that are looked for."""
     chosen = st.session_state.get("version")
-    return int(chosen) if chosen is not None else None
+    kinds = frozenset(st.session_state.get("kind") or ())
+    narrow = view.only(config_version=int(chosen) if chosen is not None else None)
+    return narrow.only(sources=kinds) if kinds and view.sources == MEASURED else narrow
 
 
-def choices() -> None:
+def choices(managers: Sequence[str], view: View) -> None:
     """Draw what may be looked for beside words; they are drawn before the search, which reads them."""
     left, right = st.columns(2, gap="small")
     for column, label, key in ((left, "From, ms", "least"), (right, "To, ms", "most")):
@@ -51,15 +62,16 @@ def choices() -> None:
                 label, min_value=0.0, value=None, step=10.0, key=key, bind="query-params", placeholder="any"
             )
     st.pills("Answer", list(map(str, Answer)), selection_mode="multi", key="answer", bind="query-params")
+    if view.sources == MEASURED:
+        st.pills("Source", LIVE_AND_LOAD, selection_mode="multi", key="kind", bind="query-params")
+    st.selectbox(
+        "Manager", [ANYBODY, *managers], key="manager", bind="query-params",
+        format_func=lambda name: "any" if name == ANYBODY else text.plain(name, 40),
+    )  # fmt: skip
     st.number_input(
-        "Config version",
-        min_value=0,
-        value=None,
-        step=1,
-        key="version",
-        bind="query-params",
+        "Config version", min_value=0, value=None, step=1, key="version", bind="query-params",
         placeholder="any",
-    )
+    )  # fmt: skip
 
 
 def bands(found: FoundRecalls) -> None:
@@ -75,12 +87,13 @@ def bands(found: FoundRecalls) -> None:
 
 def counts(found: FoundRecalls) -> None:
     """Draw how many recalls there are of each kind, and the way back to all."""
-    for name, kinds in (
+    for name, of in (
         ("Answer", {str(answer): n for answer, n in found.by_answer.items() if n}),
         ("Type", found.by_type),
+        ("Source", found.by_source),
         ("Config", {f"v{version}": n for version, n in found.by_version.items()}),
     ):
-        rows = [(kind, units.count(n)) for kind, n in list(kinds.items())[:8]]
+        rows = [(kind, units.count(n)) for kind, n in list(of.items())[:8]]
         components.static_table([name, components.Cell("Recalls", "n")], rows, limit=30)
     st.button(
         "Remove all", type="tertiary", icon=":material/filter_alt_off:", on_click=remove_all, key="remove-all"
@@ -98,7 +111,7 @@ def take_band() -> None:
 
 def remove_all() -> None:
     """Look at all recalls of the view again; meant for a callback."""
-    st.session_state.update(q="", answer=[], least=None, most=None, version=None)
+    st.session_state.update(q="", answer=[], least=None, most=None, version=None, kind=[], manager=ANYBODY)
 
 
 def _number(value: object) -> float | None:

@@ -25,6 +25,7 @@ OVER = {
     "timeout": "longest service time of a layer task",
     "strategy": "what the rules would set under each strategy on these recalls",
     "switches": "layers at once or in turn, cache on or off",
+    "plans": "each layer at once, in a second round where the others agree on little, or left out",
 }
 _SWEEP = "what-if sweep"
 
@@ -110,6 +111,8 @@ def _answer(page: PageContext, sweep: Sweep, result: WhatIf) -> None:
         else:
             components.analysis_chart(what_if_charts.changes(result.outcomes), "what-changes")
             st.caption("Filled: the 95 % interval leaves out no change. Blue is for the better.")
+        if sweep.over == "plans":
+            components.static_table(*predictions.plans(result))
     with components.card("what-case", "Before and after"):
         _case(page, sweep, result)
 

@@ -1,0 +1,114 @@
+"""``athena-tuning what-if``: plans against each other, simulated on recorded recalls and measured on gold."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from athena_tuning.cli import main
+from athena_tuning.control.posted_evidence import TOPIC, posted_evidence
+from athena_tuning.recall import MemoryManager
+from athena_tuning.samples.sample_workloads import load_records
+from athena_tuning.store import open_store
+from athena_tuning.testing.waiting import until
+from athena_tuning.tuning.estimation.layer_value import Mean, Share
+from athena_tuning.tuning.estimation.plan_evidence import LayerEvidence, PlanEvidence
+
+LATER = "episodic+semantic>graph"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATHENA_TUNING_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "220")
+    for name in ("ATHENA_TUNING_STORE", "ATHENA_TUNING_MEMORY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """A store with recalls, and with what a tuner has seen of graph."""
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    known = LayerEvidence(Share(700, 1000), Mean(0.2, 0.01, 1000), Mean(0.01, 0.002, 1000))
+    records = [m._replace(source="live") for m in load_records("mixed")[-400:]]
+    evidence = PlanEvidence({kind: {"graph": known} for kind in {m.query_type for m in records}})
+    with open_store(url) as store:
+        moved = time.time() - 60 - records[-1].timestamp
+        store.append_metrics("w", 1, [m._replace(timestamp=m.timestamp + moved) for m in records])
+        store.post(TOPIC, "leader", json.dumps(evidence.to_dict()))
+    return url
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(main, ["what-if", *args])
+
+
+def test_a_plan_is_told_with_its_calls_latency_and_what_it_loses(url: str) -> None:
+    done = run("--store", url, "--over", "plans", "--json")
+    assert done.exit_code == 0, done.stderr
+    told = json.loads(done.stdout)
+    by_name = {outcome["name"]: outcome for outcome in told["outcomes"]}
+    later, without = by_name["graph later"], by_name["without graph"]
+    assert without["calls"][0] <= later["calls"][0] <= told["base"]["calls"][0]
+    assert without["calls"][0] < told["base"]["calls"][0]
+    assert later["calls_change"][1] <= later["calls_change"][0] <= later["calls_change"][2]
+    assert later["lost"] == pytest.approx([0.01, 0.01, 0.01], abs=0.005)
+    assert without["lost"][0] == pytest.approx(0.2)
+    assert by_name["semantic later"]["lost"][0] is None  # nobody has seen what it is worth
+    assert told["best"] != "without graph"  # however fast it is
+    shown = run("--store", url, "--over", "plans").stdout
+    assert "answer lost" in shown
+    assert "20.0 % (" in shown
+
+
+def test_plans_are_measured_on_gold_beside(url: str, tmp_path: Path) -> None:
+    memory, gold = tmp_path / "m.db", tmp_path / "gold.jsonl"
+    with MemoryManager(memory) as manager:
+        manager.remember({"id": "e1", "layer": "episodic", "text": "Ana owns billing since May."})
+        manager.remember({"id": "g1", "layer": "graph", "text": "billing uses postgres"})
+    gold.write_text(json.dumps({"text": "who owns billing", "evidence": ["e1"]}))
+    asked = ("--store", url, "--plan", LATER, "--plan", "graph", "--gold", str(gold), "--memory", str(memory))
+    told = run(*asked, "--json")
+    assert told.exit_code == 0, told.stderr
+    found = json.loads(told.stdout)
+    assert [outcome["name"] for outcome in found["outcomes"]] == [LATER, "graph"]
+    assert found["outcomes"][1]["calls"][0] <= 1.0
+    assert {one["way"]: one["recall"]["mean"] for one in found["quality"]} == {
+        "in force": 1.0,
+        LATER: 1.0,
+        "graph": 0.0,
+    }
+    assert "100.0 % (" in run(*asked).stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "why"),
+    [
+        (("--plan", "episodic>graph"), "two layers that can agree"),
+        (("--gold", __file__), "name one with --plan"),
+    ],
+)
+def test_a_plan_that_makes_no_sense_is_refused_in_one_line(url: str, args: tuple[str, ...], why: str) -> None:
+    done = run("--store", url, *args)
+    assert done.exit_code != 0
+    assert why in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_manager_that_leads_tells_what_it_has_seen_of_layers(tmp_path: Path) -> None:
+    with (
+        open_store(f"sqlite:///{tmp_path / 'own.db'}") as store,
+        MemoryManager(tmp_path / "m.db", store=store) as manager,
+    ):
+        manager.remember({"id": "e1", "layer": "episodic", "text": "Ana owns billing since May."})
+        manager.remember({"id": "s1", "layer": "semantic", "text": "Billing is owned by Ana."})
+        manager.recall("who owns billing?", use_cache=False)
+        until(lambda: posted_evidence(store).by_type)
+        [known] = posted_evidence(store).by_type.values()
+        assert known["episodic"].spared.recalls == 1
+        store.post(TOPIC, "leader", '{"factual": 3}')
+        assert posted_evidence(store) == PlanEvidence()
