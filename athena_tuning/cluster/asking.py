@@ -16,10 +16,10 @@ from nats.errors import Error as NatsError
 from athena_tuning.cluster import wire
 from athena_tuning.cluster.connection import BrokerAway, Connection
 from athena_tuning.cluster.fleet import Fleet
-from athena_tuning.cluster.hedging import HedgingBudget, HedgingDelays
 from athena_tuning.cluster.refusing import Refusing
 from athena_tuning.cluster.waiting_line import WaitingLine
 from athena_tuning.cluster.wire import Envelope
+from athena_tuning.hedging import HedgingBudget, HedgingDelays
 from athena_tuning.lru_cache import LruCache
 from athena_tuning.recall.classification import classify
 from athena_tuning.recall.request import RecallRequest
@@ -36,6 +36,11 @@ AWAY_SECONDS = 5.0
 GRACE_SECONDS = 5.0
 """Members that were there so lately are waited for: a broker or a process may be starting again."""
 
+_HEDGE_FIRST_SECONDS = 1.0
+"""A recall is tried elsewhere after so long, as long as little is known of its type."""
+_HEDGE_LEAST_SECONDS = 0.05
+"""Less says more of the scheduler than of a member."""
+_HEDGE_MOST_SECONDS = 5.0
 _SETTLE_SECONDS = 1.0
 _LOOK_AGAIN_SECONDS = 0.05
 
@@ -85,7 +90,9 @@ class Asking:
 
     def __init__(self, connection: Connection, fleet: Fleet, name: str, timeout_seconds: float) -> None:
         self.counts: Counter[str] = Counter()
-        self.delays = HedgingDelays()
+        self.delays = HedgingDelays(
+            0.99, first=_HEDGE_FIRST_SECONDS, least=_HEDGE_LEAST_SECONDS, most=_HEDGE_MOST_SECONDS
+        )
         self._budget = HedgingBudget()
         self._connection = connection
         self._fleet = fleet
@@ -224,7 +231,8 @@ class Asking:
         self.counts["busy"] += 1
         headers = msg.headers or {}
         asked.busy.add(headers.get(wire.MEMBER, ""))
-        if asked.replies:
+        if not all(map(self._is_lost, asked.replies.values())):
+            asked.sent -= 1  # it was no try: if the others stay silent, it is made later
             return
         if len(asked.busy) < MOST_BUSY and (member := self._fleet.another(asked.busy)):
             is_last = len(asked.busy) == MOST_BUSY - 1 or self._fleet.another({*asked.busy, member}) is None
@@ -235,6 +243,7 @@ class Asking:
     async def _note_here(self, asked: _Asked, msg: Msg) -> None:
         """Send to another one what went to the member that is at it already."""
         asked.busy.add((msg.headers or {}).get(wire.MEMBER, ""))
+        asked.sent -= 1
         if member := self._fleet.another(asked.busy):
             await self._send(asked, member, wire.HEDGE)
 
@@ -253,7 +262,7 @@ class Asking:
         """Ask another member if the silent one is gone, or there is something left of the budget."""
         newest = max(asked.replies.values(), key=lambda made: made.sent)
         await self._wait_for_broker()
-        lost = self._connection.renewals > newest.renewals or self._fleet.lost_at > newest.sent
+        lost = self._is_lost(newest)
         if not lost and self._budget.take():
             self.counts["hedges"] += 1
         elif lost or not await self._fleet.probe(self.delays.of(asked.query_type) / 2):
@@ -261,6 +270,10 @@ class Asking:
         else:
             return
         await self._send(asked, self._fleet.another(asked.busy | {newest.to}) or "", wire.HEDGE)
+
+    def _is_lost(self, made: _Try) -> bool:
+        """Whether the broker, or some member, went away after this try was made."""
+        return self._connection.renewals > made.renewals or self._fleet.lost_at > made.sent
 
     # Which of two answers is recorded
 

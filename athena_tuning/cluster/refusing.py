@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from athena_tuning.cluster import wire
 from athena_tuning.cluster.connection import Connection
 from athena_tuning.cluster.wire import Envelope
+from athena_tuning.recall.classification import classify
 from athena_tuning.recall.request import RecallRequest
 
 GATHER_SECONDS = 0.02
@@ -16,8 +18,10 @@ GATHER_SECONDS = 0.02
 MOST = 200
 """In one message: a member takes some 20 ms for them."""
 
-_PATIENCE_SECONDS = 5.0
+_PATIENCE_SECONDS = 1.0
 _RETRY_SECONDS = 1.0
+
+logger = logging.getLogger(__name__)
 
 
 class Refusing:
@@ -35,9 +39,8 @@ class Refusing:
     async def refuse(self, request: RecallRequest, envelope: Envelope, why: str) -> dict[str, Any]:
         """Return the answer of a recall that is refused.
 
-        Raises:
-            ConnectionError: if no member can be told.
-            TimeoutError: if none answers.
+        It is a member's, which records it. Where none answers soon it is one of our own, and a member that
+        has the message still to read records it when it does.
         """
         told = {
             "headers": {**envelope.to_headers(), wire.TRY: wire.LAST},
@@ -49,7 +52,11 @@ class Refusing:
         if not self._waiting:
             self._connection.loop.call_later(GATHER_SECONDS, self._send)
         self._waiting.append((told, answer))
-        return await answer
+        try:
+            return await answer
+        except Exception as exc:  # noqa: BLE001
+            logger.debug("nobody refused %s for us: %r", envelope.query_id, exc)
+            return _refused(request, envelope, why)
 
     def _send(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -82,3 +89,24 @@ class Refusing:
             raise wire.decode_error(msg.data)
         answers: list[dict[str, Any]] = wire.decode(msg.data)["value"]
         return answers
+
+
+def _refused(request: RecallRequest, envelope: Envelope, why: str) -> dict[str, Any]:
+    """Return what a manager answers to a recall that is refused; which layers it would ask is not known."""
+    return {
+        "_fused": [],
+        "_query_id": envelope.query_id,
+        "_query_type": classify(request.query),
+        "_layers": list(request.layers or ()),
+        "_cache_hit": False,
+        "_partial": False,
+        "_stale": {},
+        "_errors": {"cluster": f"refused: {why}"},
+        "_success": False,
+        "_latency_ms": 0.0,
+        "_layer_ms": {},
+        "_queue_ms": {},
+        "_config_version": None,
+        "_refused": True,
+        "_retry_after_s": _RETRY_SECONDS,
+    }

@@ -278,9 +278,9 @@ class Worker(Steerable):
         self._started = self._clock()
         self._recalls_before = self._recalls()
         self._position = self._recorded()
-        contributions = self.tuner.contributions
+        contributions, idempotent = self.tuner.contributions, self.tuner.idempotent
         self._join(None if self._own_tuner else self.tuner, self.configs)
-        self.tuner.contributions = contributions
+        self.tuner.contributions, self.tuner.idempotent = contributions, idempotent
         self._sleeps, self._waking = True, threading.Lock()
         self._first_use = PeriodicThread("first use", [PeriodicTask("first use", 0.05, self._look_for_use)])
         self._first_use.start()

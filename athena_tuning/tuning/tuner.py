@@ -23,7 +23,7 @@ from athena_tuning.model import (
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.tuning.estimation.contributions import Contributions
 from athena_tuning.tuning.estimation.daily_load import DailyLoad
-from athena_tuning.tuning.estimation.telemetry import MeasuredRecall
+from athena_tuning.tuning.estimation.measured_recall import MeasuredRecall
 from athena_tuning.tuning.estimation.window_figures import window_figures
 from athena_tuning.tuning.evidence import Evidence, pack
 from athena_tuning.tuning.observer import Observer
@@ -54,6 +54,10 @@ class AutoTuner:
             ``benchmarks/regret.py``; where records carry no layer tasks, or too few, it does as the rules do.
         clock: Unix seconds.
         daily_load: how the day is divided.
+
+    Attributes:
+        idempotent: layers that may be asked twice, as far as whoever has them says so: second calls are
+            proposed for these alone.
 
     Raises:
         ValueError: if the interval or the minimum is below 1, or the policy is unknown.
@@ -93,6 +97,7 @@ class AutoTuner:
         self._bounds = bounds
         self.policy = make_policy(policy) if isinstance(policy, str) else policy
         self.contributions = Contributions()
+        self.idempotent: frozenset[str] = frozenset()
         self._clock = clock
         self._state = threading.RLock()  # held for a few assignments
         self._deciding = threading.Lock()  # held while the policy thinks
@@ -365,6 +370,7 @@ class AutoTuner:
             urgent,
             self._observer.telemetry,
             self._observer.load,
+            idempotent=self.idempotent,
             memory=self._memory,
             policy=self.policy.name,
             held=held,
@@ -424,6 +430,12 @@ def _layers_since(configs: ConfigSet, query_type: str) -> float:
     version = configs.by_type.get(query_type)
     if version is None:
         config = configs.default.config
-        chosen = config.skipped_layers or config.extra_layers or config.second_round or config.question_model
+        chosen = (
+            config.skipped_layers
+            or config.extra_layers
+            or config.second_round
+            or config.question_model
+            or config.fusion_weights
+        )
         return configs.default.time if chosen else 0.0
     return version.time

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from athena_tuning.model import TuningConfig, TuningStrategy
-from athena_tuning.tuning.estimation.contributions import LayerValue
+from athena_tuning.tuning.estimation.layer_value import LayerValue
 from athena_tuning.tuning.settings import CONTRIBUTION, LAYERS
 
 Values = Mapping[str, LayerValue]
