@@ -133,6 +133,7 @@ def test_simulate_runs_are_listed_and_two_are_compared(
     shown = words(at)
     assert "Was the later one better?" in shown
     assert "inconclusive" in shown
+    assert len(at.get("download_button")) == 3  # a report of each, and one of both
 
 
 @pytest.mark.parametrize(
