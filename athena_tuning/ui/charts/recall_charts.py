@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
+from athena_tuning.profiling.overlap import time_covered
 from athena_tuning.profiling.questions.recall_search import BANDS_MS, RecallQuery
 from athena_tuning.service import text, units
 from athena_tuning.ui.charts.panel import NAMES, Axis, Bars, Chart, Panel, listed
@@ -60,6 +61,22 @@ def waterfall(record: QueryMetrics) -> Chart:
     end = max([record.latency_ms or 0.0, *(r + w for r, w in zip(ready, works, strict=True))])
     room = Axis("ms since the recall began", span=(0.0, end * 1.65 or 1.0))  # words stand right of the bars
     return figure(Panel(bars, room, NAMES, words), height=row_height(len(tasks) + 1, least=150, each=34))
+
+
+def outside_layers(record: QueryMetrics) -> str:
+    """Say how much of a recall passed while no layer waited or served; "" where that is less than a quarter.
+
+    Examples:
+        >>> task = LayerTask("graph", 0.0, 0.0, 96.0, 4)
+        >>> recall = QueryMetrics("q", "?", "meta", 0, 400.0, None, False, 1, ["graph"], {}, True)
+        >>> outside_layers(recall._replace(tasks=(task,)))
+        '304 ms passed outside of layers'
+    """
+    if not record.tasks or not record.latency_ms:
+        return ""
+    inside = time_covered((t.offset_ms, t.offset_ms + t.queue_ms + t.service_ms) for t in record.tasks)
+    outside = record.latency_ms - inside
+    return f"{units.ms(outside)} passed outside of layers" if outside > record.latency_ms / 4 else ""
 
 
 def _second_round(record: QueryMetrics, tasks: Sequence[LayerTask]) -> list[bool]:
