@@ -309,9 +309,13 @@ class CanarySettings:
     looks: tuple[int, ...] = (10, 16, 24, 40)
     """Blocks after which a trial is looked at. Prototype: fewer than 10 blocks have no honest interval."""
 
-    seconds: float = 10.0
-    """Seconds before which nothing is confirmed, however many recalls came. Judgement: a backend's mood
-    lasts for seconds."""
+    surely_better_s: float = 2.0
+    """Seconds before which nothing is confirmed, however many recalls came. Judgement: with some hundred
+    recalls a second the first look comes no sooner."""
+
+    not_bad_s: float = 10.0
+    """Seconds before which nothing is confirmed for having done no harm. Judgement: a backend's mood lasts
+    for seconds."""
 
     t_look: float = 2.9
     """Student's t for one look of four at 5 % in all, 10 blocks or more (Bonferroni: 1.25 % two-sided)."""
