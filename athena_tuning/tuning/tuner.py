@@ -23,7 +23,7 @@ from athena_tuning.model import (
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.tuning.estimation.contributions import Contributions
 from athena_tuning.tuning.estimation.daily_load import DailyLoad
-from athena_tuning.tuning.estimation.telemetry import MeasuredRecall
+from athena_tuning.tuning.estimation.measured_recall import MeasuredRecall
 from athena_tuning.tuning.estimation.window_figures import window_figures
 from athena_tuning.tuning.evidence import Evidence, pack
 from athena_tuning.tuning.observer import Observer
