@@ -47,7 +47,7 @@ from athena_tuning.tuning.estimation.interference import interference
 from athena_tuning.tuning.simulation.what_if import with_config
 
 MANAGERS = 4
-LIMITS: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20)
+LIMITS: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 8, 13, 20)
 QUICK_LIMITS: tuple[int, ...] = (2, 3, 4, 5, 8, 13)
 QUICK_CASES = (0, 4, 8)
 REAL_RATE = 20.0
@@ -327,7 +327,7 @@ def main() -> int:
         jobs = [(number, 1, 45.0, QUICK_LIMITS) for number in QUICK_CASES]
     else:
         figures = real(60.0, {"even": even(0), "70/10/10/10": skewed(0)})
-        jobs = [(number, seed, 120.0, LIMITS) for number in range(len(CASES)) for seed in (1, 2, 3)]
+        jobs = [(number, seed, 60.0, LIMITS) for number in range(len(CASES)) for seed in (1, 2, 3)]
     parts: dict[str, list[Figure]] = {}
     with ProcessPoolExecutor() as pool:
         for rows in pool.map(virtual, jobs):

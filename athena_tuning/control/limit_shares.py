@@ -14,9 +14,12 @@ FLOOR = 1
 LEASE_SECONDS = 5.0
 """A worker that has not been heard of for so long gives its share back."""
 
-MEAN_SECONDS = 0.2
-"""Over which demand is averaged. Judgement: some ten tasks of an embedded layer, and short enough that what
-is idle is lent, and what was lent comes back, within 250 ms."""
+BUSY_SECONDS, WAITING_SECONDS = 0.2, 0.05
+"""Over which tasks that hold a slot, and those that wait, are averaged. Judgement: some ten tasks of an
+embedded layer; and a backlog that is gone claims nothing, so that what is idle is lent within 250 ms."""
+
+WAITS = 0.5
+"""Tasks that wait in the mean from which a worker has more to do than slots. Judgement: half a task."""
 
 STICKY = 0.8
 """A share stays while it is nearer than this to what it should be. Arithmetic: half a slot is rounding; the
@@ -40,6 +43,11 @@ class Demand(msgspec.Struct, frozen=True):
     beat: int = 0
     gone: bool = False
 
+    @property
+    def waits(self) -> bool:
+        """Whether tasks wait for a slot, so that all that is fair is claimed already."""
+        return self.wanted is not None and self.wanted - self.busy > WAITS
+
 
 Load = tuple[int, int] | None
 """Tasks that hold a slot, and tasks that wait for one; None: that is not known here."""
@@ -49,7 +57,7 @@ class DemandMeter:
     """Samples how many tasks hold and want slots. A background step does so, no recall pays for it."""
 
     def __init__(self) -> None:
-        self._wanted = self._busy = 0.0
+        self._waiting = self._busy = 0.0
         self._at = -math.inf
         self._beat = 0
 
@@ -65,11 +73,15 @@ class DemandMeter:
         if load is None:
             return Demand(None, share, share, self._beat)
         in_flight, waiting = load
-        kept = math.exp(-(now - self._at) / MEAN_SECONDS)
-        self._wanted = kept * self._wanted + (1 - kept) * (in_flight + waiting)
-        self._busy = kept * self._busy + (1 - kept) * in_flight
-        self._at = now
-        return Demand(self._wanted, self._busy, share, self._beat)
+        passed, self._at = now - self._at, now
+        self._busy = _mean(self._busy, in_flight, passed / BUSY_SECONDS)
+        self._waiting = _mean(self._waiting, waiting, passed / WAITING_SECONDS)
+        return Demand(self._busy + self._waiting, self._busy, share, self._beat)
+
+
+def _mean(before: float, value: float, passed: float) -> float:
+    kept = math.exp(-passed)
+    return kept * before + (1 - kept) * value
 
 
 class Shares(msgspec.Struct, frozen=True):
@@ -93,9 +105,9 @@ def shared_out(budget: int, demands: Mapping[str, Demand], before: Mapping[str, 
 
     Each has its max-min fair share of what is wanted (Bertsekas and Gallager, *Data Networks*, 1992),
     ``min(wᵢ, level)``: who wants little has it, the others have the same, together the budget at most. On top
-    of that each may take all that nobody uses, ``budget − Σ busyᵢ``: idle slots are lent to all at once, and
-    no longer once somebody uses them. While everything is in use shares add up to the budget, where a worker
-    with the floor counts as much as it uses.
+    of that each that has nothing waiting may take all that nobody uses, ``budget − Σ busyᵢ``, and those that
+    wait a part each: idle slots are lent to all at once, and no longer once somebody uses them. While
+    everybody waits shares add up to the budget, where a worker with the floor counts as much as it uses.
 
     Args:
         budget: slots in all; where workers are more than that, each has one.
@@ -114,10 +126,13 @@ def shared_out(budget: int, demands: Mapping[str, Demand], before: Mapping[str, 
     wanted = {name: equal if d.wanted is None else max(d.wanted, 0.0) for name, d in demands.items()}
     busy = sum(wanted[name] if d.wanted is None else d.busy for name, d in demands.items())
     spare, level = max(budget - busy, 0.0), _level(budget, list(wanted.values()))
-    fair = {name: min(w, level) + spare for name, w in wanted.items()}
+    fair = {name: min(w, level) for name, w in wanted.items()}
+    part = spare / max(sum(d.waits for d in demands.values()), 1)
+    lent = {name: part if d.waits else spare for name, d in demands.items()}
+    fair = {name: share + lent[name] for name, share in fair.items()}
     shares = {name: _near(share, before.get(name), budget) for name, share in fair.items()}
     if level < math.inf:
-        _fit(shares, fair, budget + len(demands) * spare)
+        _fit(shares, fair, budget + sum(lent.values()), budget)
     return shares
 
 
@@ -136,14 +151,22 @@ def _near(fair: float, before: int | None, budget: int) -> int:
     return min(max(before if stays and before is not None else round(fair), FLOOR), max(budget, FLOOR))
 
 
-def _fit(shares: dict[str, int], fair: Mapping[str, float], budget: float) -> None:
-    """Take slots, one at a time, from who is furthest above what is fair, until they fit into the budget."""
-    while True:
-        used = sum(min(fair[name], FLOOR) if share == FLOOR else share for name, share in shares.items())
-        able = [name for name, share in shares.items() if share > FLOOR]
-        if used <= budget + 0.5 or not able:
-            return
-        shares[max(able, key=lambda name: shares[name] - fair[name])] -= 1
+def _fit(shares: dict[str, int], fair: Mapping[str, float], slots: float, most: int) -> None:
+    """Take slots from who is furthest above what is fair until all have ``slots``, or give the rest.
+
+    Who has the floor counts as what is fair for it, so that budgets are not used up by those who want little.
+    """
+    used = sum(min(fair[name], FLOOR) if share == FLOOR else share for name, share in shares.items())
+    above = {name: share - fair[name] for name, share in shares.items()}
+    for name in sorted(shares, key=lambda name: -above[name]):
+        if used <= slots + 0.5:
+            break
+        if shares[name] > FLOOR:
+            shares[name], used = shares[name] - 1, used - 1
+    for name in sorted(shares, key=lambda name: above[name]):
+        if used + 1 > slots or above[name] >= 0 or shares[name] >= most:
+            break
+        shares[name], used = shares[name] + 1, used + 1
 
 
 @dataclass

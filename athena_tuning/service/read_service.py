@@ -40,6 +40,7 @@ from athena_tuning.service.capacity import Curve, curve
 from athena_tuning.service.embedded import Embedded
 from athena_tuning.service.estimate import Estimate
 from athena_tuning.service.facts import Burn, Facts, Situation
+from athena_tuning.service.fleet_limit import FleetLimit, fleet_limit
 from athena_tuning.service.forecasts import Forecasts
 from athena_tuning.service.loads import Loads
 from athena_tuning.service.quality import only_layers
@@ -363,6 +364,11 @@ class ReadService:
     def workers(self) -> Records[WorkerStatus]:
         """Return all known managers, last seen first."""
         return self.store.workers()
+
+    def fleet_limit(self) -> FleetLimit:
+        """Return what the limit speaks of, and each manager's share of it."""
+        alive = sum(self.is_alive(worker) for worker in self.store.workers())
+        return fleet_limit(self.store, self.configs().default.config, alive)
 
     def by_manager(self) -> Mapping[str, ManagerFigures]:
         """Return what each manager that shares the store measured in the last ten minutes, by its name."""

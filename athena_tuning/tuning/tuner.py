@@ -23,7 +23,7 @@ from athena_tuning.model import (
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.tuning.estimation.contributions import Contributions
 from athena_tuning.tuning.estimation.daily_load import DailyLoad
-from athena_tuning.tuning.estimation.telemetry import MeasuredRecall
+from athena_tuning.tuning.estimation.measured_recall import MeasuredRecall
 from athena_tuning.tuning.estimation.window_figures import window_figures
 from athena_tuning.tuning.evidence import Evidence, pack
 from athena_tuning.tuning.observer import Observer
@@ -430,6 +430,12 @@ def _layers_since(configs: ConfigSet, query_type: str) -> float:
     version = configs.by_type.get(query_type)
     if version is None:
         config = configs.default.config
-        chosen = config.skipped_layers or config.extra_layers or config.second_round or config.question_model
+        chosen = (
+            config.skipped_layers
+            or config.extra_layers
+            or config.second_round
+            or config.question_model
+            or config.fusion_weights
+        )
         return configs.default.time if chosen else 0.0
     return version.time

@@ -15,7 +15,7 @@ from athena_tuning.recall import MemoryManager
 from athena_tuning.samples.sample_workloads import load_records
 from athena_tuning.store import open_store
 from athena_tuning.testing.waiting import until
-from athena_tuning.tuning.estimation.contributions import Mean, Share
+from athena_tuning.tuning.estimation.layer_value import Mean, Share
 from athena_tuning.tuning.estimation.plan_evidence import LayerEvidence, PlanEvidence
 
 LATER = "episodic+semantic>graph"

@@ -126,6 +126,6 @@ def test_demand_is_a_mean_of_late() -> None:
     assert meter.sample((2, 5), 2, 0.0) == Demand(7.0, 2.0, 2, 1)
     later = meter.sample((0, 0), 2, 0.25)
     assert later.wanted is not None
-    assert 1.5 < later.wanted < 2.5
+    assert 0.5 < later.busy < later.wanted < 0.7
     assert meter.sample((1, 0), 2, 60.0) == Demand(1.0, 1.0, 2, 3)
     assert meter.sample(None, 2, 61.0).wanted is None

@@ -21,7 +21,8 @@ from athena_tuning.model import (
     TuningStrategy,
 )
 from athena_tuning.testing.virtual_manager import TunedConfigs
-from athena_tuning.tuning.estimation.contributions import Contributions, Gain, Mean, Quality, Share
+from athena_tuning.tuning.estimation.contributions import Contributions
+from athena_tuning.tuning.estimation.layer_value import Gain, Mean, Quality, Share
 from athena_tuning.tuning.estimation.telemetry import measured
 from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.policies.advisors import Advice

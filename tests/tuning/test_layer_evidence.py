@@ -9,7 +9,8 @@ from collections.abc import Mapping
 import pytest
 
 from athena_tuning.model import TuningConfig, TuningStrategy
-from athena_tuning.tuning.estimation.contributions import Contributions, Gain, Share
+from athena_tuning.tuning.estimation.contributions import Contributions
+from athena_tuning.tuning.estimation.layer_value import Gain, Share
 from athena_tuning.tuning.policies.layer_evidence import Change, WaitTimes, change
 from athena_tuning.tuning.settings import CONTRIBUTION, LAYERS
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from athena_tuning.model import ConfigSet, LayerTask, QueryMetrics, TuningConfig
-from athena_tuning.tuning.estimation.contributions import LayerValue, Mean, Share
+from athena_tuning.tuning.estimation.layer_value import LayerValue, Mean, Share
 from athena_tuning.tuning.estimation.plan_evidence import LayerEvidence, PlanEvidence
 from athena_tuning.tuning.estimation.telemetry import measured
 from athena_tuning.tuning.simulation.planned_recalls import Odds, asked_later

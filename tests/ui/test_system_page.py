@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from athena_tuning.model import Feedback, LayerTask, QueryMetrics
+from athena_tuning.model import Feedback, LayerTask, LimitScope, QueryMetrics
 from athena_tuning.service import doctor
 from athena_tuning.service.tuning_service import TuningService
-from athena_tuning.store import StoreEvent
+from athena_tuning.store import ConfigChange, StoreEvent
 from athena_tuning.store.findings import act, good
+from athena_tuning.testing.waiting import until
 from tests.support.pages import is_sound, visit, words
 
 
@@ -39,6 +42,19 @@ def test_system_page_tells_what_is_to_be_done_and_how(
 def test_system_page_says_that_all_is_well(served: TuningService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "examine_open", lambda _: [good("Python", "fine"), good("disk", "fine")])
     assert "All 2 things that were looked at are as they should be" in words(visit("system"))
+
+
+def test_system_page_shows_the_shares_of_a_limit_for_all_managers(served: TuningService) -> None:
+    assert "Limit 5 for each manager" in words(visit("system"))
+    store, config = served.store, served.configs().default
+    fleet = replace(config.config, max_concurrent=9, limit_scope=LimitScope.FLEET)
+    seen = config.version
+    store.apply_config(ConfigChange(fleet, expected_version=seen, actor="ana", reason="one backend"))
+    [name] = [worker.worker_id for worker in served.workers() if served.is_alive(worker)][:1]
+    until(lambda: served.fleet_limit().share(name).wanted is not None)
+    assert "Limit 9 for all managers together, shared by demand" in words(visit("system"))
+    assert served.fleet_limit().share(name).slots == 9
+    assert set(served.fleet_limit().to_dict()["shares"]) == {name}
 
 
 def test_system_page_shows_what_leaving_a_layer_out_would_cost_and_save(served: TuningService) -> None:

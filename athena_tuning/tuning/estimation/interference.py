@@ -11,7 +11,7 @@ import numpy as np
 
 from athena_tuning.model import TaskOutcome
 from athena_tuning.tuning.estimation.fleet_concurrency import Floats, Ints, running_at_start
-from athena_tuning.tuning.estimation.telemetry import MeasuredRecall
+from athena_tuning.tuning.estimation.measured_recall import MeasuredRecall
 from athena_tuning.tuning.settings import INTERFERENCE, TELEMETRY
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 from athena_tuning.model import TuningConfig
-from athena_tuning.tuning.estimation.contributions import LayerValue, Mean, Share, Values
+from athena_tuning.tuning.estimation.layer_value import LayerValue, Mean, Share, Values
 
 
 class LayerEvidence(NamedTuple):

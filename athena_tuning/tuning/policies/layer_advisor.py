@@ -8,7 +8,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from athena_tuning.model import Decision, Reason, TuningConfig
-from athena_tuning.tuning.estimation.contributions import LayerValue
+from athena_tuning.tuning.estimation.layer_value import LayerValue
 from athena_tuning.tuning.estimation.telemetry import MeasuredRecall
 from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.policies import layer_evidence

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from athena_tuning.model import TuningConfig, TuningStrategy
-from athena_tuning.tuning.estimation.contributions import LayerValue
+from athena_tuning.tuning.estimation.layer_value import LayerValue
 from athena_tuning.tuning.settings import CONTRIBUTION, LAYERS
 
 Values = Mapping[str, LayerValue]

@@ -25,6 +25,7 @@ from athena_tuning.tuning.policies.base import (
     decision,
 )
 from athena_tuning.tuning.policies.canary import Canary, Judgement, Rates, Trial, Verdict
+from athena_tuning.tuning.policies.fusion_advisor import FusionAdvisor
 from athena_tuning.tuning.policies.hedging_advisor import HedgingAdvisor
 from athena_tuning.tuning.policies.layer_advisor import LayerAdvisor
 from athena_tuning.tuning.policies.load_advisor import LoadAdvisor
@@ -133,7 +134,7 @@ class ModelPolicy(Policy):
     memory = ModelMemory
 
     def __init__(self, *, seed: int = 0, advisors: Sequence[Advisor] | None = None) -> None:
-        layers = LayerAdvisor(), QuestionAdvisor()
+        layers = LayerAdvisor(), QuestionAdvisor(), FusionAdvisor()
         slots = LoadAdvisor(), AdmissionAdvisor(), HedgingAdvisor()
         everyone = (TimeoutAdvisor(seed=seed), *layers, *slots)
         self._advisors = AdvisorScheduler(self, everyone if advisors is None else advisors)

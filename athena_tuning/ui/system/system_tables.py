@@ -11,6 +11,7 @@ import streamlit as st
 from athena_tuning.model import BreakerState
 from athena_tuning.service import text, units
 from athena_tuning.service.estimate import Estimate
+from athena_tuning.service.fleet_limit import FleetLimit
 from athena_tuning.store.findings import Verdict
 from athena_tuning.ui.frame import components, notices
 from athena_tuning.ui.frame.chips import Chip, chips
@@ -48,12 +49,15 @@ def workers(page: PageContext) -> None:
     if not managers:
         components.empty("No manager has reported itself yet.")
         return
-    head = service.configs().head
+    head, limit = service.configs().head, service.fleet_limit()
+    st.text(text.plain(limit.sentence, 200))
+    if limit.advice:
+        st.text(text.plain(limit.advice, 400))
     components.static_table(
         [
             "Manager",
             "",
-            *heads("n", "Version", "Recalls"),
+            *heads("n", "Version", "Slots", "Wants", "Recalls"),
             *heads("n wide", "Dropped", "Refused", "Up"),
             *heads("n", "Seen"),
         ],
@@ -62,6 +66,7 @@ def workers(page: PageContext) -> None:
                 worker.worker_id,
                 Cell("alive", "now") if service.is_alive(worker) else Cell("gone", "was"),
                 Cell(f"v{worker.config_version}", "" if worker.config_version == head else "was"),
+                *_slots(limit, worker.worker_id, alive=service.is_alive(worker)),
                 units.count(worker.recalls),
                 units.count(worker.dropped_metrics),
                 units.count(worker.rejected_metrics),
@@ -72,6 +77,14 @@ def workers(page: PageContext) -> None:
         ],
         limit=40,
     )
+
+
+def _slots(limit: FleetLimit, worker: str, *, alive: bool) -> tuple[str, str]:
+    """Return the slots that a manager may use, and what it wants of a shared limit."""
+    if not alive:
+        return "", ""
+    share = limit.share(worker)
+    return units.count(share.slots), "" if share.wanted is None else f"{share.wanted:.1f}"
 
 
 def layers(page: PageContext) -> None:
