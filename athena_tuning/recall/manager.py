@@ -28,7 +28,7 @@ from athena_tuning.recall.layers.named import layer_named
 from athena_tuning.recall.memory import ANY_SCOPE, AnyScope, Memory
 from athena_tuning.recall.plan import candidates
 from athena_tuning.recall.recaller import Recaller
-from athena_tuning.recall.registered_layer import EventLoopChoice, register
+from athena_tuning.recall.registered_layer import EventLoopChoice, register, warn_of_single_calls
 from athena_tuning.recall.request import RecallRequest, takes
 from athena_tuning.recall.result import RecallResult
 from athena_tuning.recall.snapshot import Snapshot
@@ -418,6 +418,8 @@ class MemoryManager(Worker):
     def _obey(self, configs: ConfigSet) -> None:
         config = configs.default.config
         self._executor.obey(config, self._membership.limit_share.slots(config))
+        if config.hedged_layers:
+            warn_of_single_calls(self._recaller.layers, config.hedged_layers)
 
     def _load(self) -> Load:
         return self._executor.in_flight, self._executor.waiting

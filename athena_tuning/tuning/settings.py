@@ -427,7 +427,10 @@ class ReviewSettings:
     Judgement."""
 
     shift_recalls: int = 200
-    """Newest recalls whose load is compared with the load before. Judgement."""
+    """Newest recalls whose load is compared with the load before, if they span ``shift_s``. Judgement."""
+
+    shift_s: float = 2.0
+    """Seconds that the load is taken over at least. Judgement: what is shorter is a burst."""
 
     shift_every: int = 50
     """Recalls between two such comparisons. Judgement."""
@@ -684,7 +687,11 @@ class LoadSettings:
     """Factor between the expected load and the present one, from which it is looked into. Judgement."""
 
     recalls: int = 250
-    """Recalls that are run again at the expected load. Judgement."""
+    """Recalls that are run again at the expected load, if they span ``present_s``; else as many as a search
+    looks at. Judgement."""
+
+    present_s: float = 10.0
+    """Seconds that the present load is taken over at least. Judgement: what is shorter is a burst."""
 
     apart: int = 1000
     """Recalls between two such searches. Judgement."""
