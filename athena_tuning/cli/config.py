@@ -88,6 +88,8 @@ def history(limit: int, store: str | None, as_json: bool) -> None:
 @click.option("--extra", "extra_layers", metavar=_LAYERS, help="Layers asked whatever the query, or 'none'.")
 @click.option("--second", "second_round", metavar=_LAYERS, help="Layers of the second round, or 'none'.")
 @click.option("--second-below", "second_round_below", type=int, help="Agreement that is enough, 1 to 10.")
+@click.option("--hedge", "hedged_layers", metavar=_LAYERS, help="Layers called twice if slow, or 'none'.")
+@click.option("--hedge-after", "hedging_quantile", type=float, help="Quantile from which one is slow, 0.95.")
 @click.option("--explore", "exploration_share", type=float, help="Share of recalls that ask every layer.")
 @click.option(
     "--fusion-weights", metavar="LAYER=WEIGHT,…", help="What a layer's ranks count, or 'none': 1 for each."
@@ -207,7 +209,7 @@ def _changed(base: TuningConfig, values: dict[str, Any]) -> TuningConfig:
     for option, value in values.items():
         if option in names:
             given[names[option]] = value == "on"
-        elif option in ("skipped_layers", "extra_layers", "second_round"):
+        elif option in ("skipped_layers", "extra_layers", "second_round", "hedged_layers"):
             given[option] = frozenset() if value == "none" else _layers(value)
         elif option in ("concurrency_bounds", "timeout_bounds"):
             given[option] = _bounds(option, value)

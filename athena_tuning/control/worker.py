@@ -143,13 +143,21 @@ class Worker(Steerable):
                 of the same answer replaces an earlier one.
 
         Returns:
-            False if no such answer was given here or by another worker of the store, or so long ago that its
-            record has left the window: then the score is noted nowhere.
+            False if no such answer was given here or by another worker of the store: then the score is noted
+            nowhere. Of an answer that has left the window by now it is kept in the store alone.
 
         Raises:
             ValueError: if the score is no number from 0 to 1.
         """
         return self._membership.feedback.record(query_id, score)
+
+    def follow_configs(self) -> None:
+        """Obey now what others have put in force; without this it takes until the next look, some 25 ms.
+
+        Raises:
+            StoreError: if the store cannot be read; the configs stay.
+        """
+        self._follower.watch()
 
     def status(self) -> WorkerStatus:
         """Return what this worker tells the store about itself."""
@@ -270,9 +278,9 @@ class Worker(Steerable):
         self._started = self._clock()
         self._recalls_before = self._recalls()
         self._position = self._recorded()
-        contributions = self.tuner.contributions
+        contributions, idempotent = self.tuner.contributions, self.tuner.idempotent
         self._join(None if self._own_tuner else self.tuner, self.configs)
-        self.tuner.contributions = contributions
+        self.tuner.contributions, self.tuner.idempotent = contributions, idempotent
         self._sleeps, self._waking = True, threading.Lock()
         self._first_use = PeriodicThread("first use", [PeriodicTask("first use", 0.05, self._look_for_use)])
         self._first_use.start()

@@ -79,6 +79,10 @@ class TuningConfig:
             shared resource: only the config for all types decides it.
         overload_wait_seconds: longest wait for the first slot in an overload; at least two typical service
             times.
+        hedged_layers: layers that are called a second time where the first call is slow, if they say that
+            they are idempotent and there is room; the first answer counts.
+        hedging_quantile: slow is a call that takes longer than so many of the layer's own, 0.5 to 0.999; only
+            the config for all types decides it.
         concurrency_bounds: least and most ``max_concurrent`` that the tuner may choose, 1 to 256. A person
             may set what is outside. Like the limit, only the config for all types decides them.
         timeout_bounds: likewise, least and most timeout of a layer in seconds.
@@ -114,6 +118,8 @@ class TuningConfig:
     question_model: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     overload_after_seconds: float | None = 0.9
     overload_wait_seconds: float = 0.1
+    hedged_layers: frozenset[str] = frozenset()
+    hedging_quantile: float = 0.95
     concurrency_bounds: tuple[int, int] = field(default=(2, 20))
     timeout_bounds: tuple[float, float] = field(default=(5.0, 30.0), metadata={"unit": "seconds"})
     limit_scope: LimitScope = LimitScope.MANAGER
@@ -144,9 +150,8 @@ class TuningConfig:
         for name in _LAYER_SETS:
             object.__setattr__(self, name, _layer_set(name, getattr(self, name)))
         _check_whole("second_round_below", self.second_round_below, 1, 10)
-        share = self.exploration_share
-        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 0.5:
-            raise ValueError(f"exploration_share must be 0 to 0.5, not {share!r}")
+        _check_share("exploration_share", self.exploration_share, 0, 0.5)
+        _check_share("hedging_quantile", self.hedging_quantile, 0.5, 0.999)
 
     def __hash__(self) -> int:
         return hash((self.max_concurrent, self.timeout_seconds, self.strategy))
@@ -218,20 +223,13 @@ class TuningConfig:
         return {name: (here[name], there[name]) for name in here if here[name] != there[name]}
 
 
-_LAYER_SETS = ("skipped_layers", "extra_layers", "second_round")
+_LAYER_SETS = ("skipped_layers", "extra_layers", "second_round", "hedged_layers")
 
 
 def _layer_set(name: str, layers: Any) -> frozenset[str]:
     if isinstance(layers, str) or not all(isinstance(layer, str) for layer in layers):
         raise ValueError(f"{name} must be names of layers, not {layers!r:.80}")
     return frozenset(layers)
-
-
-def _limit_scope(scope: Any) -> LimitScope:
-    try:
-        return LimitScope(scope)
-    except ValueError as exc:
-        raise ValueError(f"limit_scope must be 'manager' or 'fleet', not {scope!r:.80}") from exc
 
 
 def _question_model(model: Any) -> _FrozenDict:
@@ -251,6 +249,13 @@ def _question_model(model: Any) -> _FrozenDict:
                     f"not {weight!r:.80}"
                 )
     return _FrozenDict({layer: _FrozenDict(weights) for layer, weights in model.items()})
+
+
+def _limit_scope(scope: Any) -> LimitScope:
+    try:
+        return LimitScope(scope)
+    except ValueError as exc:
+        raise ValueError(f"limit_scope must be 'manager' or 'fleet', not {scope!r:.80}") from exc
 
 
 def _range(name: str, bounds: Any) -> tuple[Any, Any]:
@@ -286,6 +291,11 @@ def _check_whole(name: str, value: int, least: int, most: int) -> None:
         raise ValueError(f"{name} must be a whole number, not {value!r}")
     if not least <= value <= most:
         raise ValueError(f"{name} must be {least} to {most}, not {value}")
+
+
+def _check_share(name: str, share: float, least: float, most: float) -> None:
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not least <= share <= most:
+        raise ValueError(f"{name} must be {least:g} to {most:g}, not {share!r}")
 
 
 def _check_weight(name: str, weight: float) -> None:

@@ -243,6 +243,8 @@ class MemoryManager(Worker):
         self._recaller.check(registered)
         self._lifecycle.add(registered)
         self._recaller.register(registered)
+        others = self.tuner.idempotent - {registered.name}
+        self.tuner.idempotent = others | {registered.name} if registered.idempotent else others
 
     def layer_health(self) -> dict[str, LayerHealth]:
         """Return how each layer is: what its breaker lets through, since when, why and what that costs."""

@@ -326,7 +326,7 @@ class Recaller:
         request = plan.request
         when = time_focus(request.query, plan.timestamp)
         query = LayerQuery(request.query, request.scope, plan.query_type, request.context or {}, when=when)
-        limit = candidates(request.k)
+        limit, hedged = candidates(request.k), plan.config.hedged_layers
         above = recalls_above()
         for name in names:
             if name in todo.known:
@@ -343,7 +343,10 @@ class Recaller:
                 if layer.after:
                     found = {name: parts[name].copies(limit) for name in layer.after if name in parts}
                     asked = LayerQuery(query, query.scope, query.query_type, query.context, found, when)
-                todo.tasks.append(layer.task(asked, limit, timeout))
+                again = None
+                if hedged and name in hedged and layer.idempotent:
+                    again = self._executor.second_calls.delay(name)
+                todo.tasks.append(layer.task(asked, limit, timeout, again))
         if todo.left_out:
             self._try_layers()
 

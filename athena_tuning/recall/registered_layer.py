@@ -10,6 +10,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal
 
+from athena_tuning.model.metrics import SECOND_CALL
 from athena_tuning.recall.execution.failure import brief, describe
 from athena_tuning.recall.execution.task import QueryTask, is_coroutine_function
 from athena_tuning.recall.items import LayerQuery
@@ -39,6 +40,7 @@ class RegisteredLayer:
         function: its ``search`` when it was registered.
         is_coroutine: whether that is a coroutine function.
         after: layers whose finds it wants to see.
+        idempotent: whether a search may be made twice: it changes nothing, and either answer will do.
     """
 
     name: str
@@ -54,14 +56,18 @@ class RegisteredLayer:
     function: Any
     is_coroutine: bool
     after: tuple[str, ...] = ()
+    idempotent: bool = False
 
-    def task(self, query: LayerQuery, limit: int, timeout_seconds: float) -> QueryTask:
+    def task(
+        self, query: LayerQuery, limit: int, timeout_seconds: float, second_after: float | None = None
+    ) -> QueryTask:
         """Return what asks the layer.
 
         Args:
             query: what to ask.
             limit: items at most.
             timeout_seconds: longest service time.
+            second_after: seconds after which it is asked a second time; None: never.
         """
         try:
             search = self.layer.search
@@ -79,6 +85,7 @@ class RegisteredLayer:
             self.on_caller_loop,
             partial(read_items, self.name, limit, self.items_are_new),
             self.is_coroutine if same else None,
+            second_after,
         )
         return tuple.__new__(QueryTask, task)  # its own constructor costs as much again
 
@@ -97,6 +104,8 @@ def register(layer: Any, event_loop: EventLoopChoice = "caller") -> RegisteredLa
     name = _attribute(layer, "name", "", None)
     if not isinstance(name, str) or not name or name.startswith("_"):
         raise ValueError(f"a layer's name must be text that does not begin with '_', not {brief(name)}")
+    if name.endswith(SECOND_CALL):
+        raise ValueError(f"a layer's name must not end with {SECOND_CALL!r}, as {brief(name)} does")
     search = _attribute(layer, "search", name, None)
     if not callable(search):
         raise ValueError(f"layer {name!r} has no search(query, k, deadline)")
@@ -119,6 +128,7 @@ def register(layer: Any, event_loop: EventLoopChoice = "caller") -> RegisteredLa
         getattr(search, "__func__", search),
         is_coroutine_function(search),
         _names(layer, "after", name),
+        bool(_attribute(layer, "idempotent", name, False)),
     )
 
 

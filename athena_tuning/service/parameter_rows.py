@@ -27,6 +27,8 @@ LABELS = {
     "question_model": "layers asked by question",
     "overload_after_seconds": "overload after",
     "overload_wait_seconds": "longest wait in an overload",
+    "hedged_layers": "layers called again when slow",
+    "hedging_quantile": "quantile from which a call is slow",
     "concurrency_bounds": "limits that tuning may set",
     "timeout_bounds": "timeouts that tuning may set",
     "limit_scope": "what the limit speaks of",

@@ -47,6 +47,7 @@ class Evidence:
         values: what each layer adds to the answers of each type.
         questions: what is known of the questions of each type.
         figures: of the window, "all" and by type; empty where the policy does not read them.
+        idempotent: layers that say that they may be asked twice.
         memory: what the policy remembers.
         policy: the name of the policy that is asked.
         held: why the limit must not go up now, in words; "" if it may. ``bounds`` say so, too.
@@ -65,6 +66,7 @@ class Evidence:
     values: Mapping[str, Mapping[str, LayerValue]] = field(default_factory=dict)
     questions: Mapping[str, QuestionEvidence] = field(default_factory=dict)
     figures: Mapping[str, WindowFigures] = field(default_factory=dict)
+    idempotent: frozenset[str] = frozenset()
     memory: Any = None
     policy: str = ""
     held: str = ""

@@ -55,6 +55,10 @@ class AutoTuner:
         clock: Unix seconds.
         daily_load: how the day is divided.
 
+    Attributes:
+        idempotent: layers that may be asked twice, as far as whoever has them says so: second calls are
+            proposed for these alone.
+
     Raises:
         ValueError: if the interval or the minimum is below 1, or the policy is unknown.
 
@@ -93,6 +97,7 @@ class AutoTuner:
         self._bounds = bounds
         self.policy = make_policy(policy) if isinstance(policy, str) else policy
         self.contributions = Contributions()
+        self.idempotent: frozenset[str] = frozenset()
         self._clock = clock
         self._state = threading.RLock()  # held for a few assignments
         self._deciding = threading.Lock()  # held while the policy thinks
@@ -365,6 +370,7 @@ class AutoTuner:
             urgent,
             self._observer.telemetry,
             self._observer.load,
+            idempotent=self.idempotent,
             memory=self._memory,
             policy=self.policy.name,
             held=held,

@@ -19,9 +19,9 @@ OWN_THREADS = {
     "config watch",
     "limit share",
     "presence",
+    "question learning",
     "store exchange",
     "upkeep",
-    "question learning",
 }
 
 

@@ -205,14 +205,7 @@ def test_the_bounds_are_clopper_and_pearsons(counts: tuple[int, int]) -> None:
         assert share.lower == 0
     else:
         assert chance(range(added, n + 1), n, share.lower) == pytest.approx(0.05, rel=1e-6)
-    assert share.surely_below(0.02) == (share.upper < 0.02)
     assert share.surely_above(0.02) == (share.lower > 0.02)
-
-
-def test_two_hundred_recalls_without_anything_are_enough_and_a_hundred_are_not() -> None:
-    assert Share(0, 200).surely_below(0.015)
-    assert not Share(0, 190).surely_below(0.015)
-    assert not Share(1, 200).surely_below(0.015)
 
 
 def test_scores_count_only_beyond_chance() -> None:

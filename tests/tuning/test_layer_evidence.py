@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
+from collections import deque
 from collections.abc import Mapping
 
 import pytest
 
 from athena_tuning.model import TuningConfig, TuningStrategy
-from athena_tuning.tuning.estimation.contributions import Contributions, Gain
+from athena_tuning.tuning.estimation.contributions import Contributions, Gain, Share
 from athena_tuning.tuning.policies.layer_evidence import Change, change
 from athena_tuning.tuning.settings import CONTRIBUTION, LAYERS
 
@@ -143,3 +145,30 @@ def test_a_layer_that_is_left_out_is_no_longer_added_nor_waits() -> None:
         "extra_layers": frozenset(),
         "second_round": frozenset(),
     }
+
+
+def test_a_layer_at_the_border_is_hardly_ever_left_out_however_often_it_is_looked_at() -> None:
+    """A bound for one look, 95 %, is crossed in half of the worlds when it is looked at a hundred times."""
+    wrong = dict.fromkeys(("once", "again and again"), 0)
+    for world in range(100):
+        chance = random.Random(world)
+        seen: deque[bool] = deque(maxlen=CONTRIBUTION.kept)
+        ended: set[str] = set()
+        for recall in range(1, 5001):
+            seen.append(chance.random() < LAYERS.negligible)
+            if recall % LAYERS.wakes_every == 0:
+                share = Share(sum(seen), len(seen))
+                if share.upper < LAYERS.negligible:
+                    ended.add("once")
+                if share.stays_below(LAYERS.negligible):
+                    ended.add("again and again")
+        for rule in ended:
+            wrong[rule] += 1
+    assert wrong["once"] > 25
+    assert wrong["again and again"] <= 10
+
+
+def test_a_layer_that_adds_nothing_is_left_out_after_two_hundred_and_fifty_recalls() -> None:
+    assert Share(0, 250).stays_below(LAYERS.negligible)
+    assert not Share(0, 240).stays_below(LAYERS.negligible)
+    assert Share(1, 600).stays_below(LAYERS.negligible)

@@ -40,9 +40,14 @@ class Share:
         missed = Share(self.recalls - self.added, self.recalls)
         return 1.0 - missed.upper if self.added else 0.0
 
-    def surely_below(self, share: float) -> bool:
-        """Whether the upper 95 % bound is below ``share``."""
-        return self.added < self.recalls and at_most(self.added, self.recalls, share) < CONTRIBUTION.chance
+    def stays_below(self, share: float) -> bool:
+        """Whether it is below ``share``, so surely that it may be asked again and again, every 50 recalls.
+
+        The chance that ever an answer is wrong is spent in two halves: on early looks, and on all later ones.
+        """
+        early = self.recalls < CONTRIBUTION.early
+        chance = CONTRIBUTION.early_chance if early else CONTRIBUTION.later_chance
+        return self.added < self.recalls and at_most(self.added, self.recalls, share) < chance
 
     def surely_above(self, share: float) -> bool:
         """Whether the lower 95 % bound is above ``share``."""

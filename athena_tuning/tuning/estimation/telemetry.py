@@ -154,7 +154,7 @@ def _works(
     numbers = range(1, beside.shape[1] + 1)
     speed = {layer: np.array([1 / law.factor(n) for n in numbers]) for layer, law in laws.items()}
     alone = np.ones(len(numbers))
-    rates = np.array([speed.get(task.layer, alone) for _, task in each]).reshape(len(each), -1)
+    rates = np.array([speed.get(task.layer, alone) for _, task in each]).reshape(len(each), len(numbers))
     works = iter((beside * rates).sum(axis=1).tolist())
     own = [tuple((task.layer, next(works)) for task in recall.tasks) for recall in order]
     latest = {recall.query_type: own[i] for i, recall in reversed([*enumerate(order)]) if own[i]}
@@ -186,10 +186,7 @@ def _learned(telemetry: Telemetry) -> Telemetry:
     passed = fresh / max(telemetry.per_second, 1e-9)
     for layer, which in rows.items():
         levels[layer] = levels.get(layer, Levels()).after(
-            [started[i] for i in which],
-            beside[which] * 1000,
-            [places[i] for i in which],
-            passed,
+            [started[i] for i in which], beside[which] * 1000, [places[i] for i in which], passed
         )
     remembered = max(TELEMETRY.remembered, telemetry.per_second * TELEMETRY.remembered_s)
     levels = {layer: met.without(position - int(remembered)) for layer, met in levels.items()}

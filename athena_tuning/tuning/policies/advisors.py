@@ -23,6 +23,7 @@ SHARED = frozenset(
         "max_concurrent",
         "overload_after_seconds",
         "overload_wait_seconds",
+        "hedging_quantile",
         "concurrency_bounds",
         "timeout_bounds",
         "limit_scope",

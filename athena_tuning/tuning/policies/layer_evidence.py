@@ -182,7 +182,7 @@ def _negligible(
         share = value.share
         if (
             layer not in out
-            and share.surely_below(LAYERS.negligible / 2 ** returns.get(layer, 0))
+            and share.stays_below(LAYERS.negligible / 2 ** returns.get(layer, 0))
             and needed - {layer}
             and value.quality.lost_without() is None
         ):

@@ -25,6 +25,7 @@ from athena_tuning.tuning.policies.base import (
     decision,
 )
 from athena_tuning.tuning.policies.canary import Canary, Judgement, Rates, Trial, Verdict
+from athena_tuning.tuning.policies.hedging_advisor import HedgingAdvisor
 from athena_tuning.tuning.policies.layer_advisor import LayerAdvisor
 from athena_tuning.tuning.policies.load_advisor import LoadAdvisor
 from athena_tuning.tuning.policies.paired_comparison import PairedComparison
@@ -133,7 +134,8 @@ class ModelPolicy(Policy):
 
     def __init__(self, *, seed: int = 0, advisors: Sequence[Advisor] | None = None) -> None:
         layers = LayerAdvisor(), QuestionAdvisor()
-        everyone = (TimeoutAdvisor(seed=seed), *layers, LoadAdvisor(), AdmissionAdvisor())
+        slots = LoadAdvisor(), AdmissionAdvisor(), HedgingAdvisor()
+        everyone = (TimeoutAdvisor(seed=seed), *layers, *slots)
         self._advisors = AdvisorScheduler(self, everyone if advisors is None else advisors)
         self._paired = PairedComparison()
         self._rules = RulePolicy()

@@ -92,6 +92,9 @@ def _words(task: LayerTask) -> str:
         'no answer after 500 ms: given up'
     """
     waited = f"waited {units.ms(task.queue_ms)}, " if task.queue_ms >= 0.05 else ""
+    if task.is_second_call:
+        won = task.outcome == TaskOutcome.OK
+        return f"{'answered first,' if won else 'given up'} after {units.ms(task.service_ms)}"
     if task.outcome == TaskOutcome.TIMEOUT:
         return f"{waited}no answer after {units.ms(task.service_ms)}: given up"
     if task.outcome == TaskOutcome.ERROR:

@@ -17,6 +17,7 @@ from athena_tuning.model import (
     TuningConfig,
     TuningStrategy,
 )
+from athena_tuning.model.metrics import SECOND_CALL
 from athena_tuning.service import parameter_rows, text, units
 from athena_tuning.ui.config import advice, apply_dialog
 from athena_tuning.ui.config.apply_dialog import PendingChange
@@ -40,6 +41,8 @@ OVERLOAD_HELP = (
 )
 OVERLOAD_WAIT_HELP = "Longest wait for a slot while recalls are refused."
 
+HEDGING_HELP = "A call that takes longer than this share of its layer's calls is made a second time."
+
 BOUNDS_HELP = "What the tuner may choose from, 1 to 256 at once. You may set what is outside."
 BOUNDS = (
     ("Tuning: fewest in flight", "fewest", "concurrency_bounds", 0, BOUNDS_HELP),
@@ -48,12 +51,13 @@ BOUNDS = (
     ("longest, s", "longest", "timeout_bounds", 1, BOUNDS_HELP),
 )
 
-_SHARED = ("limit", "overload", "patience")
+_SHARED = ("limit", "overload", "patience", "quantile")
 
 _LAYER_SETS = {
     "skipped_layers": "Layers that selection leaves out",
     "extra_layers": "Layers asked beside those that selection chooses",
     "second_round": "Layers of the second round, asked where the others agree on little",
+    "hedged_layers": "Layers called a second time where the first call is slow, if they are idempotent",
 }
 
 
@@ -152,6 +156,7 @@ def form(page: PageContext, at: ConfigVersion, base: int, scope: str) -> None:
                 ("Deadline of a recall, s", "deadline", "deadline_seconds", 0.5, DEADLINE_HELP),
                 ("Overload after, s", "overload", "overload_after_seconds", 0.1, OVERLOAD_HELP),
                 ("Wait in an overload, s", "patience", "overload_wait_seconds", 0.05, OVERLOAD_WAIT_HELP),
+                ("Slow from quantile", "quantile", "hedging_quantile", 0.01, HEDGING_HELP),
             ):
                 own = getattr(config, field) or 0
                 with st.container(gap="xsmall"):
@@ -273,6 +278,7 @@ def _review(at: ConfigVersion, base: int, scope: str, key: str, layers: Sequence
             "deadline_seconds": _number(state[f"deadline-{key}"]) or None,
             "overload_after_seconds": _number(state[f"overload-{key}"]) or None,
             "overload_wait_seconds": state[f"patience-{key}"],
+            "hedging_quantile": state[f"quantile-{key}"],
             "concurrency_bounds": (state[f"fewest-{key}"], state[f"most-{key}"]),
             "limit_scope": LimitScope.FLEET if state[f"fleet-{key}"] else LimitScope.MANAGER,
             "timeout_bounds": (float(state[f"shortest-{key}"]), float(state[f"longest-{key}"])),
@@ -307,5 +313,6 @@ def _refusal(refused: Mapping[str, str], field: str) -> None:
 
 def _layers(page: PageContext, config: TuningConfig) -> list[str]:
     chosen = [layer for field in _LAYER_SETS for layer in sorted(getattr(config, field))]
-    known = [*LAYERS, *page.service.window.layers(), *chosen, *config.layer_timeouts]
+    measured = [name for name in page.service.window.layers() if not name.endswith(SECOND_CALL)]
+    known = [*LAYERS, *measured, *chosen, *config.layer_timeouts]
     return list(dict.fromkeys(known))[:12]
