@@ -521,7 +521,7 @@ def _shifted(telemetry: Telemetry, schedule: SearchSchedule) -> SearchSchedule:
     position = telemetry.position
     if position - schedule.last_at < REVIEW.shift_recalls or position % REVIEW.shift_every:
         return schedule
-    recent = telemetry.newest(REVIEW.shift_recalls)
+    recent = telemetry.lately(REVIEW.shift_recalls, REVIEW.shift_s)
     passed = max(recent[-1].ended - recent[0].ended, 1e-9)
     load = sum(task.service_ms for recall in recent for task in recall.tasks) / 1000 / passed
     moved = schedule.load > 0 and abs(math.log(max(load, 1e-9) / schedule.load)) > REVIEW.shift

@@ -107,6 +107,8 @@ def _words(task: LayerTask) -> str:
         'waited 212 ms, served 96.0 ms, 8 results'
         >>> _words(LayerTask("graph", 0.0, 0.0, 500.0, 4, TaskOutcome.TIMEOUT))
         'no answer after 500 ms: given up'
+        >>> _words(LayerTask("graph (2nd)", 250.0, 0.0, 96.0, 4, TaskOutcome.OK, 8))
+        'answered first, after 96.0 ms'
     """
     waited = f"waited {units.ms(task.queue_ms)}, " if task.queue_ms >= 0.05 else ""
     if task.is_second_call:
