@@ -12,8 +12,9 @@ import msgspec
 
 from athena_tuning.model import ConfigSet, TuningBounds, TuningConfig, TuningStrategy
 from athena_tuning.tuning.estimation.contention import Contention
-from athena_tuning.tuning.estimation.contributions import LayerValue, QuestionEvidence
+from athena_tuning.tuning.estimation.contributions import QuestionEvidence
 from athena_tuning.tuning.estimation.daily_load import DailyLoad
+from athena_tuning.tuning.estimation.layer_value import LayerValue
 from athena_tuning.tuning.estimation.packed_telemetry import (
     CurveColumns,
     RecallColumns,

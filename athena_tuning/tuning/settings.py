@@ -427,7 +427,10 @@ class ReviewSettings:
     Judgement."""
 
     shift_recalls: int = 200
-    """Newest recalls whose load is compared with the load before. Judgement."""
+    """Newest recalls whose load is compared with the load before, if they span ``shift_s``. Judgement."""
+
+    shift_s: float = 2.0
+    """Seconds that the load is taken over at least. Judgement: what is shorter is a burst."""
 
     shift_every: int = 50
     """Recalls between two such comparisons. Judgement."""
@@ -567,6 +570,12 @@ class LayerSettings:
     strategy; a second round takes time, so latency has none. Judgement: a quarter of a piece of the best
     ten, and more where calls cost money."""
 
+    may_slow: Mapping[str, float] = field(
+        default_factory=lambda: {"cost": 1.25, "balanced": 1.25, "throughput": 1.5}
+    )
+    """Times as long as recalls may take, in the mean, so that a layer may wait for the second round, by
+    strategy. Judgement: as ``OBJECTIVE.p99_may_grow``; balanced pays what cost does."""
+
     spared: float = 0.5
     """Share of recalls that a second round must surely spare. Judgement."""
 
@@ -583,7 +592,8 @@ class QuestionSettings:
     """How it is learned which questions are worth a layer."""
 
     observed: int = 10_000
-    """Newest questions that are kept, of all types together. Arithmetic: about 10 MB, learned from in 1 s."""
+    """Newest questions that are kept, of all types together. Arithmetic: 13 MB, learned from
+    in 0.3 s."""
 
     settled: int = 500
     """Questions of a type under its present set of layers before anything is learned by question. Arithmetic:
@@ -621,6 +631,10 @@ class QuestionSettings:
     """Observed questions for which a model must say something else to be taken for more than chance.
     Judgement: what counts them all has a bound of its own."""
 
+    most_added: float = 0.5
+    """Calls a recall that a model may add: what most questions seem to want is a matter of their type, whose
+    rules tell noise from knowledge better. Arithmetic: most."""
+
     worth_calls: float = 0.1
     """What a model must gain, in calls a recall, to be worth a config. Judgement."""
 
@@ -629,6 +643,24 @@ class QuestionSettings:
 
     trial: int = 60
     """Recalls of its type for which a change is on trial, as other changes of layers are."""
+
+
+@dataclass(frozen=True, slots=True)
+class FusionSettings:
+    """How it is learned from scores what the ranks of a layer count."""
+
+    scores: int = 200
+    """Scores for a hint, and under a change, to judge it. Arithmetic: a difference of 0.1 of scores that
+    spread by 0.4 is 2.5 of its standard errors then."""
+
+    step: float = 2.0
+    """By what a weight is multiplied or divided at a time. Judgement."""
+
+    least: float = 0.25
+    """The smallest weight; its inverse is the largest. As ``quality --learn-fusion`` tries."""
+
+    trial: int = 400
+    """Recalls of its type for which a change is on trial at least. Judgement: twice the scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -655,7 +687,11 @@ class LoadSettings:
     """Factor between the expected load and the present one, from which it is looked into. Judgement."""
 
     recalls: int = 250
-    """Recalls that are run again at the expected load. Judgement."""
+    """Recalls that are run again at the expected load, if they span ``present_s``; else as many as a search
+    looks at. Judgement."""
+
+    present_s: float = 10.0
+    """Seconds that the present load is taken over at least. Judgement: what is shorter is a burst."""
 
     apart: int = 1000
     """Recalls between two such searches. Judgement."""
@@ -743,5 +779,6 @@ HEDGING = HedgingSettings()
 TIMEOUTS = TimeoutSettings()
 LAYERS = LayerSettings()
 QUESTIONS = QuestionSettings()
+FUSION = FusionSettings()
 LOAD = LoadSettings()
 RULES = RuleSettings()

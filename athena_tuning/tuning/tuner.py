@@ -430,6 +430,12 @@ def _layers_since(configs: ConfigSet, query_type: str) -> float:
     version = configs.by_type.get(query_type)
     if version is None:
         config = configs.default.config
-        chosen = config.skipped_layers or config.extra_layers or config.second_round or config.question_model
+        chosen = (
+            config.skipped_layers
+            or config.extra_layers
+            or config.second_round
+            or config.question_model
+            or config.fusion_weights
+        )
         return configs.default.time if chosen else 0.0
     return version.time

@@ -11,7 +11,7 @@ from athena_tuning.recall import MemoryManager
 from athena_tuning.store import Store, open_store
 from athena_tuning.testing.clock import Clock
 from athena_tuning.testing.waiting import until
-from athena_tuning.tuning.estimation.contributions import Mean
+from athena_tuning.tuning.estimation.layer_value import Mean
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

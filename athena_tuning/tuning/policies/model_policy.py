@@ -25,6 +25,7 @@ from athena_tuning.tuning.policies.base import (
     decision,
 )
 from athena_tuning.tuning.policies.canary import Canary, Judgement, Rates, Trial, Verdict
+from athena_tuning.tuning.policies.fusion_advisor import FusionAdvisor
 from athena_tuning.tuning.policies.hedging_advisor import HedgingAdvisor
 from athena_tuning.tuning.policies.layer_advisor import LayerAdvisor
 from athena_tuning.tuning.policies.load_advisor import LoadAdvisor
@@ -133,7 +134,7 @@ class ModelPolicy(Policy):
     memory = ModelMemory
 
     def __init__(self, *, seed: int = 0, advisors: Sequence[Advisor] | None = None) -> None:
-        layers = LayerAdvisor(), QuestionAdvisor()
+        layers = LayerAdvisor(), QuestionAdvisor(), FusionAdvisor()
         slots = LoadAdvisor(), AdmissionAdvisor(), HedgingAdvisor()
         everyone = (TimeoutAdvisor(seed=seed), *layers, *slots)
         self._advisors = AdvisorScheduler(self, everyone if advisors is None else advisors)
@@ -520,7 +521,7 @@ def _shifted(telemetry: Telemetry, schedule: SearchSchedule) -> SearchSchedule:
     position = telemetry.position
     if position - schedule.last_at < REVIEW.shift_recalls or position % REVIEW.shift_every:
         return schedule
-    recent = telemetry.newest(REVIEW.shift_recalls)
+    recent = telemetry.lately(REVIEW.shift_recalls, REVIEW.shift_s)
     passed = max(recent[-1].ended - recent[0].ended, 1e-9)
     load = sum(task.service_ms for recall in recent for task in recall.tasks) / 1000 / passed
     moved = schedule.load > 0 and abs(math.log(max(load, 1e-9) / schedule.load)) > REVIEW.shift
