@@ -624,9 +624,9 @@ class QuestionSettings:
     folds: int = 5
     """Parts of the questions that are left out in turn. Convention."""
 
-    prices: tuple[float, ...] = (0.0025, 0.005, 0.01, 0.025, 0.04, 0.08)
-    """What a call may cost, in parts of an answer: those that strategies ask for, and less where a layer is
-    not the slowest. Arithmetic: steps of about 2."""
+    prices: tuple[float, ...] = (0.0025, 0.005, 0.01, 0.025, 0.04, 0.08, 0.16, 0.25)
+    """What a call may cost, in parts of an answer: those that strategies ask for, less where a layer is not
+    the slowest, and up to what is large where there are no scores. Arithmetic: steps of about 2."""
 
     typical_price: float = 0.025
     """By which it is told what matters. That of BALANCED."""
