@@ -91,6 +91,7 @@ def history(limit: int, store: str | None, as_json: bool) -> None:
 @click.option("--hedge", "hedged_layers", metavar=_LAYERS, help="Layers called twice if slow, or 'none'.")
 @click.option("--hedge-after", "hedging_quantile", type=float, help="Quantile from which one is slow, 0.95.")
 @click.option("--explore", "exploration_share", type=float, help="Share of recalls that ask every layer.")
+@click.option("--memory-share", type=float, help="Share of recalls whose layers' memory is measured.")
 @click.option(
     "--fusion-weights", metavar="LAYER=WEIGHT,…", help="What a layer's ranks count, or 'none': 1 for each."
 )

@@ -36,11 +36,11 @@ AWAY_SECONDS = 5.0
 GRACE_SECONDS = 5.0
 """Members that were there so lately are waited for: a broker or a process may be starting again."""
 
-_HEDGE_FIRST_SECONDS = 1.0
+HEDGE_FIRST_SECONDS = 1.0
 """A recall is tried elsewhere after so long, as long as little is known of its type."""
-_HEDGE_LEAST_SECONDS = 0.05
+HEDGE_LEAST_SECONDS = 0.05
 """Less says more of the scheduler than of a member."""
-_HEDGE_MOST_SECONDS = 5.0
+HEDGE_MOST_SECONDS = 5.0
 _SETTLE_SECONDS = 1.0
 _LOOK_AGAIN_SECONDS = 0.05
 
@@ -91,7 +91,7 @@ class Asking:
     def __init__(self, connection: Connection, fleet: Fleet, name: str, timeout_seconds: float) -> None:
         self.counts: Counter[str] = Counter()
         self.delays = HedgingDelays(
-            0.99, first=_HEDGE_FIRST_SECONDS, least=_HEDGE_LEAST_SECONDS, most=_HEDGE_MOST_SECONDS
+            0.99, first=HEDGE_FIRST_SECONDS, least=HEDGE_LEAST_SECONDS, most=HEDGE_MOST_SECONDS
         )
         self._budget = HedgingBudget()
         self._connection = connection

@@ -277,6 +277,17 @@ def _layers(health: Mapping[str, LayerHealth]) -> Iterator[Metric]:
     }
     for name, (words, field) in counts.items():
         yield _counter(name, words, ("layer",), {(layer.layer, ""): getattr(layer, field) for layer in known})
+    sizes = {
+        "index_bytes": "Bytes of a layer's index in the memory file.",
+        "returned_bytes": "Bytes of the items that a layer gave a recall, as JSON, in the mean of samples.",
+        "peak_bytes": "Most Python memory that a call took while no other task was in flight, of samples.",
+    }
+    for field, words in sizes.items():
+        gauge = GaugeMetricFamily(f"{PREFIX}layer_{field}", words, labels=("layer",))
+        for layer in known:
+            if (size := getattr(layer, field)) is not None:
+                gauge.add_metric((layer.layer,), size)
+        yield gauge
 
 
 def _counter(name: str, words: str, labels: tuple[str, ...], values: Mapping[Labels, int]) -> Metric:

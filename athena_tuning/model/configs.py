@@ -68,6 +68,8 @@ class TuningConfig:
         second_round_below: of the first ten pieces of evidence, how many two layers of the first round must
             have found for it to be enough, 1 to 10.
         exploration_share: of recalls, 0 to 0.5: those that ask every layer, to see what each would add.
+        memory_share: of recalls, 0 to 0.5: those whose layers' memory is measured. They run one layer after
+            another, and slower while Python's memory is traced.
         fusion_weights: what a layer's ranks count in the fused list, above 0 and up to 100, by layer; 1 for
             others.
         rank_constant: a rank counts weight / (rank_constant + rank), 1 to 1000.
@@ -113,6 +115,7 @@ class TuningConfig:
     second_round: frozenset[str] = frozenset()
     second_round_below: int = 3
     exploration_share: float = 0.03
+    memory_share: float = 0.0
     fusion_weights: Mapping[str, float] = field(default_factory=dict)
     rank_constant: int = 60
     question_model: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -151,6 +154,7 @@ class TuningConfig:
             object.__setattr__(self, name, _layer_set(name, getattr(self, name)))
         _check_whole("second_round_below", self.second_round_below, 1, 10)
         _check_share("exploration_share", self.exploration_share, 0, 0.5)
+        _check_share("memory_share", self.memory_share, 0, 0.5)
         _check_share("hedging_quantile", self.hedging_quantile, 0.5, 0.999)
 
     def __hash__(self) -> int:

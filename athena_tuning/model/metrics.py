@@ -117,7 +117,10 @@ class QueryMetrics(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LayerMetrics:
-    """What one layer did within the window. Latencies are service times in ms, rates are 0 to 1."""
+    """What one layer did within the window. Latencies are service times in ms, rates are 0 to 1.
+
+    ``avg_memory_mb`` is of recalls that asked this layer alone; NaN where none of them was measured.
+    """
 
     layer_name: str
     total_queries: int

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -16,6 +17,8 @@ from athena_tuning.recall.execution.task import QueryTask, is_coroutine_function
 from athena_tuning.recall.items import LayerQuery
 from athena_tuning.recall.layers.base import Layer
 from athena_tuning.recall.snapshot import read_items
+
+logger = logging.getLogger(__name__)
 
 EventLoopChoice = Literal["caller", "manager"]
 
@@ -88,6 +91,16 @@ class RegisteredLayer:
             second_after,
         )
         return tuple.__new__(QueryTask, task)  # its own constructor costs as much again
+
+
+def warn_of_single_calls(layers: Mapping[str, RegisteredLayer], hedged: Collection[str]) -> None:
+    """Log which layers a config names although they do not say that a second call does no harm."""
+    once = sorted(name for name in hedged if name in layers and not layers[name].idempotent)
+    if once:
+        logger.warning(
+            "hedged_layers names %s, without idempotent = True in that layer: it is called once as before",
+            ", ".join(once),
+        )
 
 
 def register(layer: Any, event_loop: EventLoopChoice = "caller") -> RegisteredLayer:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from athena_tuning.model import ConfigVersion, QueryMetrics, TuningConfig
+from athena_tuning.model import ConfigVersion, LayerTask, QueryMetrics, TuningConfig
+from athena_tuning.model.metrics import SECOND_CALL
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.service.estimate import Estimate
 from athena_tuning.service.plain_json import without_nan
@@ -62,14 +63,15 @@ class LayerCost:
         query_type: of the recalls; "all": every type.
         layer: its name.
         recalls: on which what is saved rests.
-        calls: layer calls saved, which is the share of the recalls that ask it.
+        calls: layer calls saved: the share of the recalls that ask it, and second calls.
         slot_ms: slot time saved.
         latency_ms: by how much a recall would end earlier, the other tasks being as they were.
         score_lost: by how much answers score lower without it, types weighted by their recalls; NaN below
             ``LEAST_SCORES`` on either side. Recalls are not assigned by chance: a layer that is asked where
             it is needed looks better or worse than it is.
         scores: of recalls with it, and without.
-        part_lost: part of the best k that is there because of it; NaN where nobody has counted.
+        part_lost: part of the best k that is there because of it, over all these recalls; NaN where nobody
+            has counted.
     """
 
     query_type: str
@@ -102,7 +104,7 @@ def scored_ways(
     plans = {0: plan_words(TuningConfig())}
     plans |= {version.version: plan_words(version.config) for version in history}
     name: Mapping[By, Callable[[QueryMetrics], str]] = {
-        "layers": lambda m: "+".join(sorted(m.layers_queried)) or CACHE,
+        "layers": lambda m: "+".join(sorted({*map(_plain_name, m.layers_queried)})) or CACHE,
         "plan": lambda m: plans.get(m.config_version, "unknown"),
         "version": lambda m: f"v{m.config_version}",
     }
@@ -143,12 +145,13 @@ def layer_costs(
     Args:
         profiler: the window; saved is counted on the ``NEWEST`` recalls of the view, scores on all of them.
         view: what is looked at; with a layer, that one alone.
-        parts: by type and layer, the part of the best k that is there because of it, where it is known.
+        parts: by type and layer, the part of the best k that is there because of it in recalls that ask it,
+            where it is known.
     """
     chosen = view.only(layer=None)
     groups = _by_type(m for m in profiler.newest(NEWEST, **chosen.where) if m.tasks)
     scored = _by_type(m for m in profiler.scored(**chosen.where) if m.layers_queried)
-    layers = {task.layer for group in groups.values() for m in group for task in m.tasks}
+    layers = {_layer(task) for group in groups.values() for m in group for task in m.tasks}
     shown = sorted(layers if view.layer is None else layers & {view.layer})
     costs = [
         _cost(
@@ -189,18 +192,28 @@ def _cost(
     recalls = [m for kind in kinds for m in groups[kind]]
     weights = {kind: len(groups[kind]) for kind in kinds}
     asked = [layer in m.layers_queried for kind in kinds for m in scored.get(kind, ())]
-    known = {kind: parts[kind][layer] for kind in kinds if layer in parts.get(kind, {})}
+    known = {
+        kind: _over_all(parts[kind][layer], groups[kind], layer)
+        for kind in kinds
+        if layer in parts.get(kind, {})
+    }
     return LayerCost(
         query_type,
         layer,
         len(recalls),
-        Estimate.of([float(any(task.layer == layer for task in m.tasks)) for m in recalls]),
-        Estimate.of([sum(task.service_ms for task in m.tasks if task.layer == layer) for m in recalls]),
+        Estimate.of([float(sum(_layer(task) == layer for task in m.tasks)) for m in recalls]),
+        Estimate.of([sum(task.service_ms for task in m.tasks if _layer(task) == layer) for m in recalls]),
         Estimate.of([ends_earlier_ms(m, layer) for m in recalls]),
         _weighted({kind: _score_lost(scored.get(kind, ()), layer) for kind in kinds}, weights),
         (sum(asked), len(asked) - sum(asked)),
         _weighted(known, weights),
     )
+
+
+def _over_all(part: Estimate, recalls: Sequence[QueryMetrics], layer: str) -> Estimate:
+    """Return what a part of the answers of recalls that ask a layer is of the answers of all of them."""
+    share = sum(any(task.layer == layer for task in m.tasks) for m in recalls) / len(recalls)
+    return Estimate.by_error(share * part.mean, share * part.error)
 
 
 def ends_earlier_ms(record: QueryMetrics, layer: str) -> float:
@@ -216,9 +229,9 @@ def ends_earlier_ms(record: QueryMetrics, layer: str) -> float:
         >>> ends_earlier_ms(one, "graph"), ends_earlier_ms(one, "semantic")
         (20.0, 0.0)
     """
-    ends = [(task.layer, task.offset_ms + task.queue_ms + task.service_ms) for task in record.tasks]
+    ends = [(_layer(task), task.offset_ms + task.queue_ms + task.service_ms) for task in record.tasks]
     if not record.parallel_execution:
-        return sum(task.queue_ms + task.service_ms for task in record.tasks if task.layer == layer)
+        return sum(task.queue_ms + task.service_ms for task in record.tasks if _layer(task) == layer)
     last = max((end for _, end in ends), default=0.0)
     return last - max((end for name, end in ends if name != layer), default=0.0)
 
@@ -249,6 +262,15 @@ def _weighted(by_type: Mapping[str, Estimate], weights: Mapping[str, int]) -> Es
         sum(weights[kind] / whole * estimate.mean for kind, estimate in known.items()),
         math.hypot(*(weights[kind] / whole * estimate.error for kind, estimate in known.items())),
     )
+
+
+def _layer(task: LayerTask) -> str:
+    """Return whose task it is, a second call's too."""
+    return _plain_name(task.layer)
+
+
+def _plain_name(layer: str) -> str:
+    return layer.removesuffix(SECOND_CALL)
 
 
 def _joined(layers: Iterable[str]) -> str:

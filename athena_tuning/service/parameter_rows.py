@@ -22,6 +22,7 @@ LABELS = {
     "second_round": "layers of the second round",
     "second_round_below": "agreement that is enough",
     "exploration_share": "share of recalls that explore",
+    "memory_share": "share of recalls whose memory is measured",
     "fusion_weights": "weights of layers in the fused list",
     "rank_constant": "rank constant of the fused list",
     "question_model": "layers asked by question",

@@ -427,7 +427,10 @@ class ReviewSettings:
     Judgement."""
 
     shift_recalls: int = 200
-    """Newest recalls whose load is compared with the load before. Judgement."""
+    """Newest recalls whose load is compared with the load before, if they span ``shift_s``. Judgement."""
+
+    shift_s: float = 2.0
+    """Seconds that the load is taken over at least. Judgement: what is shorter is a burst."""
 
     shift_every: int = 50
     """Recalls between two such comparisons. Judgement."""
@@ -567,6 +570,12 @@ class LayerSettings:
     strategy; a second round takes time, so latency has none. Judgement: a quarter of a piece of the best
     ten, and more where calls cost money."""
 
+    may_slow: Mapping[str, float] = field(
+        default_factory=lambda: {"cost": 1.25, "balanced": 1.25, "throughput": 1.5}
+    )
+    """Times as long as recalls may take, in the mean, so that a layer may wait for the second round, by
+    strategy. Judgement: as ``OBJECTIVE.p99_may_grow``; balanced pays what cost does."""
+
     spared: float = 0.5
     """Share of recalls that a second round must surely spare. Judgement."""
 
@@ -611,9 +620,9 @@ class QuestionSettings:
     folds: int = 5
     """Parts of the questions that are left out in turn. Convention."""
 
-    prices: tuple[float, ...] = (0.0025, 0.005, 0.01, 0.025, 0.04, 0.08)
-    """What a call may cost, in parts of an answer: those that strategies ask for, and less where a layer is
-    not the slowest. Arithmetic: steps of about 2."""
+    prices: tuple[float, ...] = (0.0025, 0.005, 0.01, 0.025, 0.04, 0.08, 0.16, 0.25)
+    """What a call may cost, in parts of an answer: those that strategies ask for, less where a layer is not
+    the slowest, and up to what is large where there are no scores. Arithmetic: steps of about 2."""
 
     typical_price: float = 0.025
     """By which it is told what matters. That of BALANCED."""
@@ -678,7 +687,11 @@ class LoadSettings:
     """Factor between the expected load and the present one, from which it is looked into. Judgement."""
 
     recalls: int = 250
-    """Recalls that are run again at the expected load. Judgement."""
+    """Recalls that are run again at the expected load, if they span ``present_s``; else as many as a search
+    looks at. Judgement."""
+
+    present_s: float = 10.0
+    """Seconds that the present load is taken over at least. Judgement: what is shorter is a burst."""
 
     apart: int = 1000
     """Recalls between two such searches. Judgement."""

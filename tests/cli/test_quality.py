@@ -154,7 +154,10 @@ def test_layers_of_a_config_are_set_and_emptied_on_the_command_line(memory: Path
         )
         assert (made["extra_layers"], made["second_round"]) == (["episodic", "graph"], ["graph"])
         assert (made["second_round_below"], made["exploration_share"]) == (4, 0.1)
-        made = apply("--extra", "none", "--skip", "meta")
+        made = apply("--hedge", "graph,semantic", "--hedge-after", "0.9")
+        assert (made["hedged_layers"], made["hedging_quantile"]) == (["graph", "semantic"], 0.9)
+        made = apply("--extra", "none", "--skip", "meta", "--hedge", "none")
+        assert made["hedged_layers"] == []
         assert (made["extra_layers"], made["skipped_layers"]) == ([], ["meta"])
 
 

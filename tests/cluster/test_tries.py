@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from athena_tuning import MemoryManager
-from athena_tuning.cluster import NobodyThere, RecallCluster, asking, hedging, serve, wire
+from athena_tuning.cluster import NobodyThere, RecallCluster, asking, serve, wire
 from athena_tuning.cluster.address import Address
 from athena_tuning.cluster.connection import Connection
 from athena_tuning.cluster.member import ClusterMember
@@ -172,7 +172,7 @@ def test_refusal_is_an_answer_as_a_manager_gives_it_also_where_no_member_can_be_
 def test_recall_whose_member_is_gone_is_not_lost_although_the_other_one_is_busy(
     members: Members, cluster: RecallCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hedging, "FIRST_SECONDS", 0.05)
+    monkeypatch.setattr(asking, "HEDGE_FIRST_SECONDS", 0.05)
     hangs = threading.Event()
     members.add(lambda query, k, deadline: hangs.wait(2 * WAIT) and [])
     set_config(members.managers[0], timeout_seconds=2 * WAIT)

@@ -279,7 +279,9 @@ def test_a_recall_says_that_a_layer_was_called_twice_and_which_call_answered() -
 
 
 @pytest.mark.parametrize("declares", [True, False])
-def test_a_layer_that_does_not_say_that_it_is_idempotent_is_never_called_twice(declares: bool) -> None:
+def test_a_layer_that_does_not_say_that_it_is_idempotent_is_never_called_twice(
+    declares: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     layer = Remote()
     layer.idempotent = declares
     config = {} if declares else {"hedged_layers": {"remote"}}
@@ -295,6 +297,7 @@ def test_a_layer_that_does_not_say_that_it_is_idempotent_is_never_called_twice(d
         asking.join(20)
         assert layer.calls.count("What is stuck?") == 1
         assert len(results) == 1
+    assert ("hedged_layers names remote" in caplog.text) is not declares
 
 
 def test_no_layer_may_be_called_as_if_it_were_a_second_call() -> None:
@@ -302,3 +305,26 @@ def test_no_layer_may_be_called_as_if_it_were_a_second_call() -> None:
     layer.name = "remote (2nd)"
     with MemoryManager(":memory:") as manager, pytest.raises(ValueError, match="must not end with"):
         manager.register_layer(layer)
+
+
+def test_the_tuner_knows_which_layers_say_that_they_are_idempotent() -> None:
+    with MemoryManager(":memory:") as manager:
+        assert manager.tuner.idempotent == frozenset()
+        manager.register_layer(Remote())
+        assert manager.tuner.idempotent == {"remote"}
+        other = Remote()
+        other.idempotent = False
+        manager.register_layer(other)
+        assert manager.tuner.idempotent == frozenset()
+
+
+@pytest.mark.parametrize("quantile", [0.4, 1.0, True, "0.9"])
+def test_a_quantile_that_makes_no_sense_is_refused(quantile: Any) -> None:
+    with pytest.raises(ValueError, match=r"hedging_quantile must be 0\.5 to 0\.999, not"):
+        TuningConfig(hedging_quantile=quantile)
+
+
+def test_hedged_layers_come_back_from_json() -> None:
+    config = TuningConfig(hedged_layers=frozenset({"b", "a"}), hedging_quantile=0.9)
+    assert config.to_dict()["hedged_layers"] == ["a", "b"]
+    assert TuningConfig.from_dict(config.to_dict()) == config

@@ -7,6 +7,7 @@ import math
 import pytest
 
 from athena_tuning.model import ConfigVersion, Feedback, LayerTask, Mode, QueryMetrics, TuningConfig
+from athena_tuning.model.metrics import SECOND_CALL
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.service import layer_quality
 from athena_tuning.service.estimate import Estimate
@@ -113,6 +114,19 @@ def test_what_a_layer_costs_is_its_calls_its_slot_time_and_how_much_later_recall
     assert (episodic.calls.mean, episodic.slot_ms.mean, episodic.latency_ms.mean) == (1.0, 4.5, 2.5)
 
 
+def test_a_second_call_of_a_slow_layer_is_a_cost_of_that_layer() -> None:
+    slow = recall(1, {"episodic": 4.0, "graph": 9.0})
+    again = LayerTask(f"graph{SECOND_CALL}", 5.0, 0.0, 4.0, 3)
+    slow = slow._replace(tasks=(*slow.tasks, again))
+    costs = {c.layer: c for c in layer_quality.layer_costs(window((slow, None)), VIEW)}
+    assert set(costs) == {"episodic", "graph"}
+    assert (costs["graph"].calls.mean, costs["graph"].slot_ms.mean, costs["graph"].latency_ms.mean) == (
+        2,
+        13,
+        5,
+    )
+
+
 def test_layers_that_run_one_after_another_are_saved_whole() -> None:
     assert layer_quality.ends_earlier_ms(recall(1, {"a": 4.0, "b": 9.0}, parallel=False), "a") == 4.0
 
@@ -155,6 +169,15 @@ def test_parts_of_types_are_weighted_by_their_recalls() -> None:
     assert (whole.query_type, whole.layer) == ("all", "graph")
     assert whole.part_lost.mean == pytest.approx(0.3)
     assert whole.part_lost.error == pytest.approx(0.01 * math.hypot(0.75, 0.25))
+
+
+def test_what_a_layer_gives_counts_for_the_recalls_that_ask_it() -> None:
+    asked = [
+        (recall(i, {"graph": 1.0, "meta": 1.0} if i % 4 == 0 else {"meta": 1.0}), None) for i in range(40)
+    ]
+    parts = {"factual": {"graph": Estimate.by_error(0.4, 0.01)}}
+    whole = layer_quality.layer_costs(window(*asked), VIEW.only(layer="graph"), parts)[0]
+    assert whole.part_lost.mean == pytest.approx(0.1)
 
 
 def test_an_empty_window_has_no_rows() -> None:

@@ -23,9 +23,11 @@ from athena_tuning.model import (
 from athena_tuning.testing.virtual_manager import TunedConfigs
 from athena_tuning.tuning.estimation.contributions import Contributions
 from athena_tuning.tuning.estimation.layer_value import Gain, Mean, Quality, Share
+from athena_tuning.tuning.estimation.telemetry import measured
 from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.policies.advisors import Advice
-from athena_tuning.tuning.policies.layer_advisor import LayerAdvisor, LayerFinding
+from athena_tuning.tuning.policies.layer_advisor import LayerAdvisor, LayerFinding, wait_times
+from athena_tuning.tuning.policies.layer_evidence import WaitTimes
 from athena_tuning.tuning.policies.model_policy import ModelPolicy
 from athena_tuning.tuning.settings import ADVISORS, CONTRIBUTION
 
@@ -240,3 +242,19 @@ def test_what_is_kept_is_bounded() -> None:
         seen.note(f"type {i}", {"graph": Gain(1)}, NOW)
         seen.rate(f"type {i}", ["graph"], 1.0)
     assert len(seen.values()) == TYPES
+
+
+def test_what_waiting_costs_is_what_the_others_take_and_then_the_layers_own_time() -> None:
+    tasks = (LayerTask("semantic", 0.0, 0.0, 40.0, 1), LayerTask("graph", 0.0, 5.0, 60.0, 2))
+    record = QueryMetrics(
+        "q", "?", "factual", NOW, 65.0, None, False, 1, ["semantic", "graph"], {}, True, tasks=tasks
+    )
+    one = measured(record)
+    assert one is not None
+    assert wait_times([one, one])["factual"] == {
+        "semantic": WaitTimes(65.0, 40.0, 65.0),
+        "graph": WaitTimes(40.0, 60.0, 65.0),
+    }
+    alone = measured(record._replace(tasks=tasks[:1]))
+    assert alone is not None
+    assert wait_times([alone]) == {}

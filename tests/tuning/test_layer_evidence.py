@@ -11,7 +11,7 @@ import pytest
 from athena_tuning.model import TuningConfig, TuningStrategy
 from athena_tuning.tuning.estimation.contributions import Contributions
 from athena_tuning.tuning.estimation.layer_value import Gain, Share
-from athena_tuning.tuning.policies.layer_evidence import Change, change
+from athena_tuning.tuning.policies.layer_evidence import Change, WaitTimes, change
 from athena_tuning.tuning.settings import CONTRIBUTION, LAYERS
 
 ASKED = {"episodic": Gain(3, 10, 1, 9), "semantic": Gain(4, 10, 1, 8), "graph": Gain(3, 10, 0, 8)}
@@ -35,8 +35,11 @@ class Type:
         for i in range(times):
             self.seen.rate("factual", layers, score + (0.1 if i % 2 else -0.1))
 
-    def change(self, strategy: TuningStrategy = TuningStrategy.BALANCED) -> Change | None:
-        return change(self.seen.values().get("factual", {}), self.config, "factual", strategy, {}, {})
+    def change(
+        self, strategy: TuningStrategy = TuningStrategy.BALANCED, waits: Mapping[str, WaitTimes] | None = None
+    ) -> Change | None:
+        values = self.seen.values().get("factual", {})
+        return change(values, self.config, "factual", strategy, {}, {}, waits or {})
 
 
 def test_a_layer_that_is_not_asked_is_added_when_it_would_surely_be_a_good_part_of_the_answer() -> None:
@@ -173,3 +176,20 @@ def test_a_layer_that_adds_nothing_is_left_out_after_two_hundred_and_fifty_recal
     assert Share(0, 250).stays_below(LAYERS.negligible)
     assert not Share(0, 240).stays_below(LAYERS.negligible)
     assert Share(1, 600).stays_below(LAYERS.negligible)
+
+
+def test_a_layer_waits_only_where_recalls_take_hardly_longer_for_it() -> None:
+    """The others agree in nine of ten recalls. Graph takes twice, or four times as long as they do."""
+    of = Type()
+    of.observe(ASKED, 90)
+    of.observe({layer: gain._replace(agreed=0) for layer, gain in ASKED.items()}, 10)
+    quick, slow = WaitTimes(50.0, 50.0, 50.0), WaitTimes(50.0, 200.0, 50.0)
+    made = of.change(waits={"graph": quick})
+    assert made is not None
+    assert made.layers == ("graph",)
+    assert "1.10 times as long" in made.why
+    found = of.change(waits={"graph": slow})
+    assert found is None or "graph" not in found.layers
+    by_throughput = of.change(TuningStrategy.THROUGHPUT, {"graph": slow})
+    assert by_throughput is not None
+    assert by_throughput.layers == ("graph",)

@@ -220,10 +220,20 @@ def test_config_edit_adds_layers_and_lets_some_wait_for_a_second_round(served: T
     assert at.run().multiselect(key=key).value == ["episodic", "graph"]
 
 
+def test_config_edit_has_slow_layers_called_again(served: TuningService) -> None:
+    at = visit("config")
+    at.multiselect(key="hedged_layers-all-0").set_value(["graph"])
+    at.number_input(key="quantile-all-0").set_value(0.9)
+    apply_with(press(at, "Look at the change…"), "its tail is long")
+    config = served.configs().default.config
+    assert (config.hedged_layers, config.hedging_quantile) == ({"graph"}, 0.9)
+
+
 def test_config_exception_for_a_type_is_made_and_ended(served: TuningService) -> None:
     at = visit("config")
     at.selectbox(key="scope").set_value("meta").run()
     assert at.number_input(key="limit-meta-0").disabled
+    assert at.number_input(key="quantile-meta-0").disabled
     at.number_input(key="timeout-meta-0").set_value(3.0)
     apply_with(press(at, "Look at the change…"), "meta is slow")
     assert served.configs().by_type["meta"].config.timeout_seconds == 3.0

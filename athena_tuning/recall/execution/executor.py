@@ -123,6 +123,11 @@ class ParallelLayerExecutor:
         """Layer tasks that hold a slot now, given-up calls that have not ended included."""
         return self._slots.limit.in_flight
 
+    def slots_given_alone(self) -> int | None:
+        """Return the slots given since the start, if one is taken now; None if none is, or several are."""
+        ledger = self._slots.limit.ledger()
+        return ledger.given if sum(ledger.held.values()) == 1 else None
+
     @property
     def waiting(self) -> int:
         """Layer tasks that wait for a slot now."""

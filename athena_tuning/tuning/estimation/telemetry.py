@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 import numpy as np
 
@@ -83,6 +84,12 @@ class Telemetry:
     def newest(self, count: int) -> list[MeasuredRecall]:
         """Return up to ``count`` of the newest recalls, oldest first."""
         return list(self.recalls[-count:]) if count > 0 else []
+
+    def lately(self, count: int, seconds: float) -> list[MeasuredRecall]:
+        """Return the newest ``count`` recalls, or all that ended within the last seconds if they are more."""
+        from_time = self.recalls[-1].ended - seconds if self.recalls else 0.0
+        more = takewhile(lambda recall: recall.ended >= from_time, reversed(self.recalls))
+        return self.newest(max(count, sum(1 for _ in more)))
 
     def spread(self, count: int) -> list[list[MeasuredRecall]]:
         """Return about ``count`` recalls that speak for more than seconds, in pieces, oldest first.

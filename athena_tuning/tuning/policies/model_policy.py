@@ -450,7 +450,7 @@ class ModelPolicy(Policy):
             summary = (
                 f"No change: nothing else is surely better for {evidence.strategy} "
                 f"on {result.recalls} recalls{_nearest(incumbent, result)}."
-                f"{f' {evidence.held}' if evidence.held else ''}"
+                f"{f' {evidence.held}.' if evidence.held else ''}"
             )
             return decision(self, evidence, scope, after, summary, result.recalls, **explained)
         limit, parallel = chosen.config.max_concurrent, chosen.config.enable_parallel
@@ -521,7 +521,7 @@ def _shifted(telemetry: Telemetry, schedule: SearchSchedule) -> SearchSchedule:
     position = telemetry.position
     if position - schedule.last_at < REVIEW.shift_recalls or position % REVIEW.shift_every:
         return schedule
-    recent = telemetry.newest(REVIEW.shift_recalls)
+    recent = telemetry.lately(REVIEW.shift_recalls, REVIEW.shift_s)
     passed = max(recent[-1].ended - recent[0].ended, 1e-9)
     load = sum(task.service_ms for recall in recent for task in recall.tasks) / 1000 / passed
     moved = schedule.load > 0 and abs(math.log(max(load, 1e-9) / schedule.load)) > REVIEW.shift

@@ -134,9 +134,9 @@ class RecordedWorkload:
         self.recorded = Replicate(fitted, every, self._gaps.cumsum(), self._works(fitted), every, None)
 
     @property
-    def counted_types(self) -> Sequence[str]:
-        """The types of the counted recalls that the cache did not answer."""
-        return [self.recalls[i].query_type for i in self.counted if not self.recalls[i].hit]
+    def counted_recalls(self) -> Sequence[MeasuredRecall]:
+        """The recalls that figures are of."""
+        return [self.recalls[i] for i in self.counted]
 
     def under(self, version: int) -> npt.NDArray[np.bool_]:
         """Return which of the counted recalls surely began under a config version or a later one."""

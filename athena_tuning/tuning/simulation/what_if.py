@@ -220,7 +220,7 @@ def what_if(
             simulated,
             calls=_level(asked),
             calls_change=_change(np.log(np.maximum(asked, 1e-9) / np.maximum(before, 1e-9))),
-            lost=Estimate(*answer_lost(known, base, cases[name], workload.counted_types)),
+            lost=Estimate(*answer_lost(known, base, cases[name], workload.counted_recalls)),
         )
 
     return WhatIf(

@@ -102,7 +102,7 @@ def layers(page: PageContext) -> None:
             *heads("n", "Since", "Calls", "Failed"),
             *heads("n wide", "Late"),
             *heads("n", "Left out"),
-            *heads("n wide", "Time lost", "Usual"),
+            *heads("n wide", "Time lost", "Usual", "Index", "Returned", "Peak"),
             *heads("wide", "Manager"),
         ],
         [
@@ -116,6 +116,9 @@ def layers(page: PageContext) -> None:
                 units.count(of.left_out),
                 units.ms(of.lost_seconds * 1000),
                 units.ms(of.typical_ms),
+                units.size(of.index_bytes),
+                units.size(of.returned_bytes),
+                units.size(of.peak_bytes),
                 worker,
             )
             for worker, of in known[:24]
