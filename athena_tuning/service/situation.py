@@ -64,7 +64,7 @@ def _applying(facts: Facts) -> Iterator[Situation]:
     if not facts.alive:
         why = ("Nothing is measured now, and nothing would obey a change.",)
         yield Situation(
-            "bad", "No manager is alive on this store.", why, (_page("Which managers there were", "system"),)
+            "bad", "No manager is alive on this store.", why, (_page("Which managers there were", "fleet"),)
         )
     if not facts.recent.recalls:
         yield _nothing_asked(facts)
@@ -153,7 +153,7 @@ def _sick(facts: Facts) -> Situation | None:
     reasons = [text.plain(first.reason, 200).rstrip(".") + "."] if first.reason else []
     if lacking > 0:
         reasons.append(f"{units.percent(lacking)} of the answers lack a layer.")
-    return Situation("warn", words, tuple(reasons), (_page("How the layers are", "system"),))
+    return Situation("warn", words, tuple(reasons), (_page("How the layers are", "layers"),))
 
 
 def _gone(facts: Facts) -> Situation | None:
@@ -164,7 +164,7 @@ def _gone(facts: Facts) -> Situation | None:
     verb = "has" if len(facts.gone) == 1 else "have"
     words = f"{names}{more} {verb} not reported for some time."
     why = (f"{facts.alive} of {facts.alive + len(facts.gone)} managers are alive.",)
-    return Situation("warn", words, why, (_page("Which managers there are", "system"),))
+    return Situation("warn", words, why, (_page("Which managers there are", "fleet"),))
 
 
 def _lost(facts: Facts) -> Situation | None:

@@ -11,19 +11,7 @@ page = page_context.current()
 
 def body(_: View) -> None:
     system_tables.health(page)
-    with components.card("sys-layers", "Layers"):
-        system_tables.layers(page)
-    with components.card(
-        "sys-layer-costs",
-        "What leaving a layer out would cost and save",
-        "A recall, in this period; 95 % intervals. Lost is what part of the best answers is there because of "
-        "it, and by how much answers were scored lower without it. It is unknown where this process runs no "
-        "manager, and below 20 scores on either side.",
-    ):
-        system_tables.layer_costs(page)
     with st.grid(2, min_column_width=420, gap="small"):
-        with components.card("sys-workers", "Managers"):
-            system_tables.workers(page)
         with components.card("sys-examination", "Examination"):
             system_tables.examination(page)
         with components.card("sys-arrival", "What arrives"):

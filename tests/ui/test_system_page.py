@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from athena_tuning.model import Feedback, LayerTask, QueryMetrics
 from athena_tuning.service import doctor
 from athena_tuning.service.tuning_service import TuningService
 from athena_tuning.store import StoreEvent
@@ -39,30 +38,3 @@ def test_system_page_tells_what_is_to_be_done_and_how(
 def test_system_page_says_that_all_is_well(served: TuningService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "examine_open", lambda _: [good("Python", "fine"), good("disk", "fine")])
     assert "All 2 things that were looked at are as they should be" in words(visit("system"))
-
-
-def test_system_page_shows_what_leaving_a_layer_out_would_cost_and_save(served: TuningService) -> None:
-    records = [
-        QueryMetrics(
-            f"w-{i}", "who?", "factual", served.now - 60, 30.0, None, False, 3, [*layers], {}, True,
-            parallel_execution=True,
-            tasks=tuple(LayerTask(name, 0.0, 0.0, ms, 2) for name, ms in layers.items()),
-        )
-        for i, layers in enumerate([{"<b>": 30.0, "semantic": 10.0}, {"semantic": 10.0}] * 25)
-    ]  # fmt: skip
-    served.store.append_metrics("w", 1, records)
-    served.store.append_feedback(
-        [Feedback(m.query_id, 1.0 - i % 2 / 4, served.now) for i, m in enumerate(records)]
-    )
-    served.tail.look()
-    at = visit("system")
-    assert is_sound(at)
-    shown = words(at)
-    assert shown.index("&lt;b&gt;") < shown.rindex(">semantic<")
-    assert "0.250 (" in shown
-    assert "25 with, 25 without" in shown
-    assert "10.0 ms (" in shown
-
-
-def test_system_page_without_recalls_says_that_no_layer_was_asked(served: TuningService) -> None:
-    assert "No recall of this period asked a layer" in words(visit("system"))
