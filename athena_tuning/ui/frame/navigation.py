@@ -63,6 +63,12 @@ SECTIONS: dict[str, tuple[PageEntry, ...]] = {
             "Which managers are there, and what does each carry?",
             live=True,
         ),
+        PageEntry(
+            "observe/incidents.py",
+            "Incidents",
+            "notification_important",
+            "What went wrong, in which order, and what was done about it?",
+        ),
         PageEntry("observe/patterns.py", "Patterns", "calendar_view_week", "When is it slow, and when busy?"),
         PageEntry("observe/cache.py", "Cache", "bolt", "What does the result cache save?"),
         PageEntry("observe/concurrency.py", "Concurrency", "alt_route", "What do parallel layers give?"),
