@@ -1,8 +1,8 @@
 """Recalls over a cluster of two managers on NATS, beside one process and beside HTTP.
 
 ``python benchmarks/cluster.py [--quick] [--json]`` needs a ``nats-server``; docs/cluster.md says where from.
-Members are processes of this script; what is asked are layers that do nothing, coroutine layers of 50 ms, and
-the shared conversations or the sample memory. Compare within a run.
+Members are processes of this script, forked as a supervisor's are; what is asked are layers that do nothing,
+coroutine layers of 50 ms, and the shared conversations or the sample memory. Compare within a run.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import multiprocessing
+import os
+import resource
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +28,16 @@ from harness import Figure, median, options, progress, quantile, report
 from recall import load
 
 from athena_tuning import MemoryManager, TuningConfig, open_store
+from athena_tuning.cli.manager import run_until_input_ends
 from athena_tuning.cluster import Address, NobodyThere, RecallCluster, serve
 from athena_tuning.cluster.broker import Broker
+from athena_tuning.cluster.fleet import look
+from athena_tuning.cluster.manager_process import LOADED
+from athena_tuning.cluster.supervisor import Supervisor, manager_arguments
 
 NOOP, SLOW, MEMORY = "noop", "slow", "memory"
 NAMES = ("one", "two", "three", "four")
+FORKS = multiprocessing.get_context("forkserver")
 
 
 class Nothing:
@@ -54,13 +61,17 @@ class Slow(Nothing):
 
 
 def manager_of(kind: str, folder: Path, **how: Any) -> MemoryManager:
-    """Return a manager over layers of a kind, which refuses nobody."""
+    """Return a manager over layers of a kind, which refuses nobody but where they are slow."""
     kinds: dict[str, type[Nothing]] = {NOOP: Nothing, SLOW: Slow}
     layers = [kinds[kind](name) for name in NAMES] if kind in kinds else None
     manager = MemoryManager(folder / "memory.db" if kind == MEMORY else ":memory:", layers=layers, **how)
     limit = {NOOP: 8, SLOW: 1024, MEMORY: 2}[kind]
+    refuses_after = TuningConfig().overload_after_seconds if kind == SLOW else None
     config = TuningConfig(
-        max_concurrent=limit, overload_after_seconds=None, enable_cache=False, enable_parallel=kind == SLOW
+        max_concurrent=limit,
+        enable_cache=False,
+        enable_parallel=kind == SLOW,
+        overload_after_seconds=refuses_after,
     )
     if manager.configs.head == 0:
         manager.apply_config(config, expected_version=0, actor="benchmark", reason="as measured")
@@ -68,14 +79,14 @@ def manager_of(kind: str, folder: Path, **how: Any) -> MemoryManager:
 
 
 def member(url: str, kind: str, folder: str, store: str) -> None:
-    """Be a member until standard input ends; with an HTTP port in place of a URL, a server there."""
+    """Be a member until it is killed; with an HTTP port in place of a URL, a server there."""
     shared = {"store": open_store(store)} if store else {}
     with manager_of(kind, Path(folder), **shared) as manager:
         if url.isdigit():
             serve_http(manager, int(url))
             return
         with serve(manager, url):
-            sys.stdin.read()
+            threading.Event().wait()
 
 
 def serve_http(manager: MemoryManager, port: int) -> None:
@@ -108,15 +119,15 @@ def two(url: str, kind: str, folder: Path, store: str = "") -> Iterator[RecallCl
 
 
 @contextmanager
-def process(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+def process(*arguments: str) -> Iterator[BaseProcess]:
     """Run a member."""
-    command = [sys.executable, __file__, "--member", *arguments]
-    started = subprocess.Popen(command, stdin=subprocess.PIPE)
+    started = FORKS.Process(target=member, args=arguments, daemon=True)
+    started.start()
     try:
         yield started
     finally:
         started.kill()
-        started.wait()
+        started.join()
 
 
 def free_port() -> int:
@@ -129,9 +140,14 @@ def free_port() -> int:
 def wait_for(client: RecallCluster, count: int) -> None:
     """Wait until so many members are there."""
     until = time.monotonic() + 60
-    while len(client.members()) != count:
+    while len(present(client, count)) != count:
         if time.monotonic() > until:
             raise TimeoutError(f"{count} members did not come")
+
+
+def present(client: RecallCluster, most: int) -> list[Any]:
+    """Return who is there, without a wait for more than there are to be."""
+    return client._connection.run(look(client._connection, most=most))
 
 
 def each(ask: Callable[[int], object], count: int) -> list[float]:
@@ -220,7 +236,7 @@ def many(
 
 
 def at_once(broker: str, folder: Path, *, quick: bool) -> list[Figure]:
-    """A thousand recalls of four layers of 50 ms; ten thousand against the bound of two members."""
+    """A thousand recalls of four layers of 50 ms; ten thousand, more than two members can answer in time."""
     url = f"{broker}/slow"
     with (
         process(url, SLOW, str(folder), ""),
@@ -229,7 +245,7 @@ def at_once(broker: str, folder: Path, *, quick: bool) -> list[Figure]:
     ):
         wait_for(client, 2)
         many(client, 100)
-        seconds = median([many(client, 1000)[0] for _ in range(3 if quick else 7)])
+        seconds = median([many(client, 1000)[0] for _ in range(2 if quick else 7)])
         with manager_of(SLOW, folder) as own:
 
             async def ask() -> None:
@@ -238,7 +254,9 @@ def at_once(broker: str, folder: Path, *, quick: bool) -> list[Figure]:
             began = time.perf_counter()
             asyncio.run(ask())
             alone = time.perf_counter() - began
+        before = peak_mb()
         all_of, answers = many(client, 10_000)
+        grown = peak_mb() - before
         served = sum(isinstance(a, dict) and a["_success"] for a in answers)
         told = sum(isinstance(a, dict) and a["_refused"] for a in answers)
     return [
@@ -248,7 +266,13 @@ def at_once(broker: str, folder: Path, *, quick: bool) -> list[Figure]:
         Figure("10,000 at once: answered", served, ""),
         Figure("10,000 at once: told 'busy'", told, ""),
         Figure("10,000 at once: neither", 10_000 - served - told, "", 0),
+        Figure("10,000 at once: memory of the process that asks grows by", grown, "MB", 200.0),
     ]
+
+
+def peak_mb() -> float:
+    """Return the most memory that this process has had so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def throughput(broker: str, folder: Path, seconds: float) -> list[Figure]:
@@ -303,28 +327,22 @@ def failures(folder: Path, *, quick: bool) -> list[Figure]:
     with Broker(Address.parse(url), folder / "own broker") as broker, ExitStack() as stack:
         client = stack.enter_context(RecallCluster(url))
         nobody = median(each(lambda _: _nobody(client), 20))
-        starts = []
-        running = []
-        for _ in range(2):
-            began = time.perf_counter()
-            running.append(stack.enter_context(process(url, SLOW, str(folder), "")))
-            while len(client.members()) != len(running):
-                pass
-            starts.append(time.perf_counter() - began)
+        running = [stack.enter_context(process(url, SLOW, str(folder), "")) for _ in range(2)]
+        wait_for(client, 2)
         for _ in range(3):
             normal = max(normal, many(client, 200)[0])
         for _ in range(kills):
-            seconds, answers = many(client, 200, lambda: running[0].send_signal(signal.SIGKILL))
+            seconds, answers = many(client, 200, running[0].kill)
             lost += sum(not isinstance(a, dict) for a in answers)
             slowest = max(slowest, seconds)
             running.pop(0)
             running.append(stack.enter_context(process(url, SLOW, str(folder), "")))
             wait_for(client, 2)
-            time.sleep(1.5)
+            time.sleep(1.1)  # the client looks once a second who is there
         delay = client.delay_seconds("deploy")
-        stopped, answers = many(client, 200, lambda: running[0].send_signal(signal.SIGSTOP))
+        stopped, answers = many(client, 200, lambda: os.kill(running[0].pid or 0, signal.SIGSTOP))
         lost_by_stop = sum(not isinstance(a, dict) for a in answers)
-        running[0].send_signal(signal.SIGCONT)
+        os.kill(running[0].pid or 0, signal.SIGCONT)
         broker.process.kill()
         broker.process.wait()
         began = time.perf_counter()
@@ -333,7 +351,6 @@ def failures(folder: Path, *, quick: bool) -> list[Figure]:
         back = time.perf_counter() - began
     return [
         Figure("nobody there: said after", nobody, "ms", 10.0),
-        Figure("a new member answers after its start", median(starts), "s", 1.0),
         Figure("200 under way, nothing happens: slowest", normal, "s"),
         Figure("hedging delay", delay, "s"),
         Figure(f"200 under way, member killed, {kills} times: lost", lost, "", 0),
@@ -341,6 +358,27 @@ def failures(folder: Path, *, quick: bool) -> list[Figure]:
         Figure("200 under way, member hangs: lost", lost_by_stop, "", 0),
         Figure("200 under way, member hangs: slowest", stopped, "s", normal + delay + 0.5),
         Figure("broker started again: until an answer", back, "s", 3.0),
+    ]
+
+
+def starts(broker: str, folder: Path, *, quick: bool) -> list[Figure]:
+    """How long a manager takes from its start to its first answer: the first of a machine, and others."""
+    url, memory = f"{broker}/starts", folder / "small.db"
+    with MemoryManager(memory) as manager:
+        manager.remember({"id": "n1", "layer": "semantic", "text": "Deploys are on Friday"})
+    arguments = manager_arguments(url, memory=str(memory), store=f"sqlite:///{folder / 'starts.db'}")
+    taken = []
+    with RecallCluster(url) as client:
+        began = time.perf_counter()
+        with Supervisor(run_until_input_ends, arguments, Address.parse(url), 1) as supervisor:
+            for n in range(1, 4 if quick else 8):
+                wait_for(client, n)
+                taken.append(time.perf_counter() - began)
+                began = time.perf_counter()
+                supervisor.scale(n + 1)
+    return [
+        Figure("the first member of a supervisor answers after its start", taken[0], "s"),
+        Figure("a new member answers after its start", median(taken[1:]), "s", 1.0),
     ]
 
 
@@ -383,12 +421,14 @@ def main() -> int:
     url = f"nats://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as name, Broker(Address.parse(url), Path(name) / "broker"):
         folder = Path(name)
+        progress("starts")
+        figures += starts(url, folder, quick=asked.quick)
         progress("latency")
-        figures += latency(url, folder, 500 if asked.quick else 5000)
+        figures += latency(url, folder, 250 if asked.quick else 5000)
         progress("at once")
         figures += at_once(url, folder, quick=asked.quick)
         progress("throughput")
-        figures += throughput(url, folder, 2.0 if asked.quick else 10.0)
+        figures += throughput(url, folder, 1.5 if asked.quick else 10.0)
         progress("configs")
         figures += propagation(url, folder, 20 if asked.quick else 200)
         progress("failures")
@@ -397,7 +437,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--member"]:
-        member(*sys.argv[2:])
-    else:
-        raise SystemExit(main())
+    FORKS.set_forkserver_preload([run_until_input_ends.__module__, *LOADED, "msgspec", "uvicorn", "recall"])
+    raise SystemExit(main())

@@ -121,7 +121,7 @@ class RealWorld:
             at = until
         with self._manager(admission=admission) as opened:
             _ask_until(opened, KNEE, time.perf_counter() + 1.5)  # connections, and typical service times
-            return _offer(opened, due)
+            return offered(opened, due)
 
     def _manager(self, admission: bool) -> MemoryManager:
         layers = [SocketLayer(name, self._port) for name in LAYERS]
@@ -153,7 +153,7 @@ def _ask_until(opened: MemoryManager, clients: int, until: float) -> list[int]:
     return done
 
 
-def _offer(opened: MemoryManager, due: list[float]) -> list[Offered]:
+def offered(opened: MemoryManager, due: list[float]) -> list[Offered]:
     """Ask at given times from as many threads as it takes, at most 600."""
     work: queue.SimpleQueue[float | None] = queue.SimpleQueue()
     came: list[Offered] = []

@@ -38,7 +38,7 @@ def main() -> int:
             figures += left_out_conversation(world) + learned_fusion(world)
         figures += the_only_one_that_knows(1_500 if asked.quick else 10_000)
         figures.append(a_layer_becomes_useful(1_000 if asked.quick else 3_000, 2 if asked.quick else 10))
-        figures += words_tell(2_000 if asked.quick else 4_000)
+        figures += words_tell(*(2_000, 1) if asked.quick else (4_000, 3))
         figures += [*cpu_of_routing(world.questions), cpu_of_learning(world.questions)]
     return report(figures, asked)
 

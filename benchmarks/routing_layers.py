@@ -143,7 +143,7 @@ class Topics:
         return [{"id": f"{self.name} {p}", "text": f"{self.name} {p}", "evidence": [p]} for p in pieces]
 
 
-def words_tell(recalls: int) -> list[Figure]:
+def words_tell(recalls: int, draws: int) -> list[Figure]:
     """Questions of one type, of which a fifth each is known to one layer alone; the last quarter counts."""
     figures = []
     for name, advisors in (
@@ -156,7 +156,7 @@ def words_tell(recalls: int) -> list[Figure]:
             *(Topics("graph", _BOOKS), Topics("procedural", _ALARMS)),
         ]
         scored = []
-        for seed in range(3):
+        for seed in range(draws):
             random = Random(seed)
             start = TuningConfig(exploration_share=0.1)
             with Learner(layers, start=start, seed=seed, advisors=advisors) as learner:

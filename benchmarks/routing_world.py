@@ -33,6 +33,7 @@ from athena_tuning.recall.registered_layer import register
 from athena_tuning.recall.request import RecallRequest
 from athena_tuning.testing.virtual_manager import TunedConfigs
 from athena_tuning.tuning.policies.advisors import Advisor
+from athena_tuning.tuning.policies.fusion_advisor import FusionAdvisor
 from athena_tuning.tuning.policies.layer_advisor import LayerAdvisor
 from athena_tuning.tuning.policies.model_policy import ModelPolicy
 from athena_tuning.tuning.policies.question_advisor import QuestionAdvisor
@@ -96,7 +97,7 @@ class Learner(TunedConfigs):
         *,
         seed: int = 0,
         learns: bool = True,
-        advisors: Sequence[Advisor] = (LayerAdvisor(), QuestionAdvisor()),
+        advisors: Sequence[Advisor] = (LayerAdvisor(), QuestionAdvisor(), FusionAdvisor()),
     ) -> None:
         super().__init__(ModelPolicy(advisors=advisors), start)
         self.tuner.bounds = TuningBounds(5, 5)  # what is repeated takes no time: nothing to learn for a limit
@@ -207,7 +208,12 @@ def share(name: str, of: int, among: int, most: float | None = None) -> Figure:
     middle = (part + z * z / (2 * among)) / (1 + z * z / among)
     error = z / (1 + z * z / among) * math.sqrt(part * (1 - part) / among + z * z / (4 * among * among))
     return Figure(
-        name, 100 * part, "%", most, low=100 * max(middle - error, 0.0), high=100 * (middle + error)
+        name,
+        100 * part,
+        "%",
+        most,
+        low=100 * (max(middle - error, 0.0) if of else 0.0),
+        high=100 * (middle + error),
     )
 
 

@@ -222,6 +222,16 @@ class Manager:
         self._line: deque[Task] = deque()
         self._busy = 0
 
+    @property
+    def in_flight(self) -> int:
+        """Tasks that hold a slot."""
+        return self._busy
+
+    @property
+    def waiting(self) -> int:
+        """Tasks that wait for one."""
+        return len(self._line)
+
     def apply(self, limit: int, *, parallel: bool = True) -> None:
         """Run under another limit from now on."""
         self.limit, self.parallel, self.version = limit, parallel, self.version + 1

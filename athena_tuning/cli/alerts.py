@@ -86,7 +86,7 @@ def incidents(incident: str | None, html: Path | None, store: str | None, as_jso
     if html:
         html.write_text(incident_report(told), encoding="utf-8")
     if as_json:
-        happened = [{"time": each.start, "lane": each.lane, "what": each.words} for each in told.happenings]
+        happened = [{"time": each.start, "lane": each.lane, "what": each.words} for each in told.occurrences]
         print_json(
             {**chosen.to_dict(), "p99_before_ms": told.before, "p99_ms": told.during, "happened": happened}
         )
@@ -94,7 +94,7 @@ def incidents(incident: str | None, html: Path | None, store: str | None, as_jso
     console().print(Text(chosen.sentence, style="bold"))
     console().print(Text(say_of_incident(told)))
     print_table(
-        ["when", "lane", "what"], [[moment(each.start), each.lane, each.words] for each in told.happenings]
+        ["when", "lane", "what"], [[moment(each.start), each.lane, each.words] for each in told.occurrences]
     )
 
 

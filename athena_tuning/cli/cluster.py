@@ -129,8 +129,9 @@ def _supervise(
     broker: Broker | None,
     until_stopped: ExitStack,
 ) -> None:
+    from athena_tuning.cli.manager import run_until_input_ends
     from athena_tuning.cluster.address import Address
-    from athena_tuning.cluster.supervisor import Supervisor, manager_command
+    from athena_tuning.cluster.supervisor import Supervisor, manager_arguments
     from athena_tuning.service.embedded import build_memory
 
     path = Path(memory) if memory else locations.default_memory()
@@ -140,8 +141,8 @@ def _supervise(
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    command = manager_command(url, memory=str(path), store=store or locations.default_store_url())
-    until_stopped.enter_context(Supervisor(command, address, count, broker))
+    arguments = manager_arguments(url, memory=str(path), store=store or locations.default_store_url())
+    until_stopped.enter_context(Supervisor(run_until_input_ends, arguments, address, count, broker))
     click.echo(f"{count} managers over {path} answer in the cluster {address.shown}  (Ctrl+C stops them)")
     while not stop.wait(0.5):
         pass

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from athena_tuning.cli.access import attached, moment, operator
 from athena_tuning.cli.output import as_json, console, print_json, print_table, store_option
-from athena_tuning.model import ConfigVersion, Mode, TuningConfig, TuningStrategy
+from athena_tuning.model import ConfigVersion, LimitScope, Mode, TuningConfig, TuningStrategy
 from athena_tuning.service import units
 
 _scope = click.option("--scope", default="all", show_default=True, help="'all', or a query type.")
@@ -74,6 +74,11 @@ def history(limit: int, store: str | None, as_json: bool) -> None:
 @click.option("--overload-after", metavar="SECONDS", help="Queue without a break, then refuse, or 'none'.")
 @click.option("--overload-wait", "overload_wait_seconds", type=float, help="Seconds to wait in an overload.")
 @click.option("--bounds", "concurrency_bounds", metavar="N-M", help="Limits that the tuner may set, to 256.")
+@click.option(
+    "--limit-scope",
+    type=click.Choice([s.value for s in LimitScope]),
+    help="The limit is each manager's own, or one budget that all share.",
+)
 @click.option("--timeout-bounds", metavar="N-M", help="Timeouts in seconds that the tuner may set.")
 @click.option("--strategy", type=click.Choice([s.value for s in TuningStrategy]), help="What is wanted most.")
 @click.option("--cache", type=_switch, help="Answer repeated recalls from the cache.")
@@ -83,7 +88,10 @@ def history(limit: int, store: str | None, as_json: bool) -> None:
 @click.option("--extra", "extra_layers", metavar=_LAYERS, help="Layers asked whatever the query, or 'none'.")
 @click.option("--second", "second_round", metavar=_LAYERS, help="Layers of the second round, or 'none'.")
 @click.option("--second-below", "second_round_below", type=int, help="Agreement that is enough, 1 to 10.")
+@click.option("--hedge", "hedged_layers", metavar=_LAYERS, help="Layers called twice if slow, or 'none'.")
+@click.option("--hedge-after", "hedging_quantile", type=float, help="Quantile from which one is slow, 0.95.")
 @click.option("--explore", "exploration_share", type=float, help="Share of recalls that ask every layer.")
+@click.option("--memory-share", type=float, help="Share of recalls whose layers' memory is measured.")
 @click.option(
     "--fusion-weights", metavar="LAYER=WEIGHT,…", help="What a layer's ranks count, or 'none': 1 for each."
 )
@@ -202,7 +210,7 @@ def _changed(base: TuningConfig, values: dict[str, Any]) -> TuningConfig:
     for option, value in values.items():
         if option in names:
             given[names[option]] = value == "on"
-        elif option in ("skipped_layers", "extra_layers", "second_round"):
+        elif option in ("skipped_layers", "extra_layers", "second_round", "hedged_layers"):
             given[option] = frozenset() if value == "none" else _layers(value)
         elif option in ("concurrency_bounds", "timeout_bounds"):
             given[option] = _bounds(option, value)

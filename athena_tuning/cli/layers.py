@@ -31,7 +31,8 @@ def layers(store: str | None, as_json: bool) -> None:
 
     A layer that fails is left out of recalls (its breaker is open) and tried again every few seconds. Counts
     are since the manager's start: calls, those of them that failed or came too late, recalls from which the
-    layer was left out, and the slot time of calls that were for nothing.
+    layer was left out, and the slot time of calls that were for nothing. Of memory: the bytes of its index,
+    of what it gives a recall, and the peak of a call (where ``memory_share`` of the config is not 0).
     """
     with attached(store) as service:
         now, by_worker = service.now, service.layer_health()
@@ -60,6 +61,14 @@ def layers(store: str | None, as_json: bool) -> None:
         for of in known
     ]
     print_table(_COLUMNS, rows)
+    sizes = [
+        [of.layer, *(units.size(size) for size in known_sizes), worker]
+        for worker, known in by_worker.items()
+        for of in known
+        if any(known_sizes := (of.index_bytes, of.returned_bytes, of.peak_bytes))
+    ]
+    if sizes:
+        print_table(["memory", "index", "returned", "peak", "worker"], sizes)
     for worker, known in by_worker.items():
         for of in known:
             if of.reason and of.state.value != "closed":

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,6 +111,11 @@ def manager(
         click.echo(f"manager {here.manager.worker_id} over {path} on {url}  (Ctrl+C stops it)")
         _wait(stop, seconds, member)
     click.echo(f"stopped after {here.manager.status().recalls} recalls")
+
+
+def run_until_input_ends(arguments: Sequence[str]) -> None:
+    """Run the command with these arguments in this process, until Ctrl+C or the end of standard input."""
+    manager.main(["--with-parent", *arguments], prog_name="athena-tuning manager")
 
 
 def _wait(stop: threading.Event, seconds: float | None, member: ClusterMember | None) -> None:

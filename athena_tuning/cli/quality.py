@@ -123,14 +123,18 @@ def _measure(
                 bar.advance(task, done)
 
             found = measuring.measure(path, questions, ways, in_force, k, advance, left_out)
-            advice = None
+            learned = []
             if learn_fusion:
-                advice = measuring.learn_fusion(path, questions, in_force, k, advance)
+                learned = measuring.learn_fusion(path, questions, in_force, k, advance)
     except ValueError as exc:
         raise click.ClickException(str(exc)) from exc
     if as_json:
         measured = [one.to_dict() for one in found]
-        print_json(measured if advice is None else {"ways": measured, "fusion": advice.to_dict()})
+        if learned:
+            overall, *by_type = [advice.to_dict() for advice in learned]
+            print_json({"ways": measured, "fusion": overall, "fusion_by_type": by_type})
+        else:
+            print_json(measured)
         return
     rows = [
         [
@@ -148,7 +152,7 @@ def _measure(
     columns = ["layers", f"recall@{k}", "lost", "MRR", "calls", "saved", "ms saved", "partial"]
     print_table(columns, rows)
     console().print(Text(f"{len(questions)} questions of {gold.name}; lost and saved beside {found[0].way}"))
-    if advice is not None:
+    for advice in learned:
         console().print(Text(_told(advice, k)))
 
 
@@ -205,8 +209,10 @@ def _interval(part: Estimate, digits: int = 3) -> str:
 def _told(advice: FusionAdvice, k: int) -> str:
     weights = ", ".join(f"{layer} {weight:g}" for layer, weight in advice.weights.items()) or "1 for all"
     gained = advice.gained
+    of = "" if advice.scope == "all" else f" of {advice.scope}, {advice.questions} questions"
     line = (
-        f"Fusion: weights {weights}; rank constant {advice.rank_constant}. Learned without a question's own "
+        f"Fusion{of}: weights {weights}; rank constant {advice.rank_constant}. "
+        f"Learned without a question's own "
         f"scope it has recall@{k} {advice.left_out.mean:.3f}, the plain one {advice.recall.mean:.3f}: "
         f"{gained.mean:+.3f} ({gained.low:+.3f} to {gained.high:+.3f})."
     )

@@ -12,6 +12,7 @@ from athena_tuning.cli.output import as_json, console, print_json, print_table, 
 from athena_tuning.model.source import MEASURED
 from athena_tuning.service import units
 from athena_tuning.service.facts import Act, WayOut
+from athena_tuning.service.fleet_limit import FleetLimit, Share
 
 _COLUMNS = {
     "worker_id": "worker",
@@ -19,6 +20,8 @@ _COLUMNS = {
     "pid": "pid",
     "last_seen": "last seen",
     "config_version": "config",
+    "share": "share",
+    "wanted": "wants",
     "recalls": "recalls",
     "dropped_metrics": "dropped",
     "rejected_metrics": "rejected",
@@ -48,12 +51,13 @@ def status(minutes: float, sources: frozenset[str] | None, store: str | None, as
         situation, standing = service.situation(), service.standing()
         by_source = service.window.sources(start=since)
         recent = service.window.summary(start=since, sources=sources)
-        health, events = service.store_health(), service.events()
+        health, events, limit = service.store_health(), service.events(), service.fleet_limit()
     if as_json:
         print_json(
             {
                 "situation": asdict(situation),
                 "standing": asdict(standing),
+                "limit": limit.to_dict(),
                 "recent": asdict(recent),
                 "by_source": by_source,
                 "store": asdict(health),
@@ -68,6 +72,7 @@ def status(minutes: float, sources: frozenset[str] | None, store: str | None, as
         console().print(Text(f"way out: {' · '.join(_way_out(way) for way in situation.ways_out)}\n"))
     line = f"{standing.strategy} · {standing.mode} · config version {standing.version}"
     console().print(Text(f"{line} · managers alive: {standing.workers_alive}"))
+    _print_limit(limit)
     if standing.blocked:
         console().print(Text(f"read-only: {standing.blocked}"))
     console().print(Text(f"\nrecalls in the last {minutes:g} minutes: {recent.count}"))
@@ -97,6 +102,11 @@ def status(minutes: float, sources: frozenset[str] | None, store: str | None, as
         )
 
 
+def _print_limit(limit: FleetLimit) -> None:
+    for line in filter(None, (limit.sentence, limit.advice)):
+        console().print(Text(line), soft_wrap=True)
+
+
 def _way_out(way: WayOut) -> str:
     """Return a way out as a command, or as the page that has it."""
     if way.act is Act.ROLL_BACK:
@@ -114,18 +124,41 @@ def _way_out(way: WayOut) -> str:
 @store_option
 @as_json
 def workers(store: str | None, as_json: bool) -> None:
-    """List the managers that share the store, last seen first."""
+    """List the managers that share the store, last seen first, with the slots that each may use now.
+
+    Where the limit is one for all managers, share is a manager's part of it, and wants the layer tasks that
+    hold or wait for a slot there, in the mean of late.
+    """
     with attached(store) as service:
         now = service.now
         known = [(worker, service.is_alive(worker)) for worker in service.workers()]
+        limit = service.fleet_limit()
+    shares = {
+        worker.worker_id: asdict(limit.share(worker.worker_id) if alive else Share(0))
+        for worker, alive in known
+    }
     if as_json:
-        print_json([{**worker.to_dict(), "alive": alive} for worker, alive in known])
+        print_json(
+            [
+                {
+                    **worker.to_dict(),
+                    "alive": alive,
+                    "share": shares[worker.worker_id]["slots"],
+                    "wanted": shares[worker.worker_id]["wanted"],
+                }
+                for worker, alive in known
+            ]
+        )
         return
+    _print_limit(limit)
     rows = []
     for worker, alive in known:
+        share = shares[worker.worker_id]
         values = worker.to_dict() | {
             "alive": "alive" if alive else "gone",
             "last_seen": units.ago(now - worker.last_seen),
+            "share": share["slots"],
+            "wanted": "" if share["wanted"] is None else f"{share['wanted']:.1f}",
         }
         rows.append([values[name] for name in _COLUMNS])
     print_table(list(_COLUMNS.values()), rows)

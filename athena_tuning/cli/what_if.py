@@ -153,11 +153,15 @@ def _print_answer(answer: WhatIf) -> None:
             change_words(outcome.cost_change),
             units.percent(outcome.full_rate.value),
             units.percent(outcome.refused_rate.value),
+            units.percent(outcome.second_calls.value),
             "a guess" if outcome.beyond else "",
         ]
         for outcome in (answer.base, *answer.outcomes)
     ]
-    print_table(["", "p99", "p99 change", "capacity", "slot time", "full answers", "refused", ""], rows)
+    print_table(
+        ["", "p99", "p99 change", "capacity", "slot time", "full answers", "refused", "second calls", ""],
+        rows,
+    )
     _print_conclusion(answer)
 
 

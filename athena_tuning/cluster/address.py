@@ -78,6 +78,11 @@ class Address:
         """Subject on which all are told which of several tries at a recall counts."""
         return f"athena.{self.name}.settle"
 
+    @property
+    def configs(self) -> str:
+        """Subject on which all are told that configs have changed."""
+        return f"athena.{self.name}.configs"
+
     def of(self, member: str, what: str) -> str:
         """Return the subject on which one member, by its id, is asked."""
         return f"athena.{self.name}.member.{member}.{what}"

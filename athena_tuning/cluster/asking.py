@@ -16,8 +16,10 @@ from nats.errors import Error as NatsError
 from athena_tuning.cluster import wire
 from athena_tuning.cluster.connection import BrokerAway, Connection
 from athena_tuning.cluster.fleet import Fleet
-from athena_tuning.cluster.hedging import HedgingBudget, HedgingDelays
-from athena_tuning.cluster.wire import Envelope, NobodyThere
+from athena_tuning.cluster.refusing import Refusing
+from athena_tuning.cluster.waiting_line import WaitingLine
+from athena_tuning.cluster.wire import Envelope
+from athena_tuning.hedging import HedgingBudget, HedgingDelays
 from athena_tuning.lru_cache import LruCache
 from athena_tuning.recall.classification import classify
 from athena_tuning.recall.request import RecallRequest
@@ -27,11 +29,18 @@ MOST_TRIES = 3
 LONGEST_WAIT_SECONDS = 5.0
 MOST_BUSY = 3
 """So many members that say "busy" are enough to refuse a recall; the last one's refusal is final."""
+MOST_A_MEMBER = 500
+"""Recalls of one client that are with the members at once, for each of them; more wait in the client."""
 AWAY_SECONDS = 5.0
 """Longest wait of a recall for a broker that went away."""
 GRACE_SECONDS = 5.0
 """Members that were there so lately are waited for: a broker or a process may be starting again."""
 
+HEDGE_FIRST_SECONDS = 1.0
+"""A recall is tried elsewhere after so long, as long as little is known of its type."""
+HEDGE_LEAST_SECONDS = 0.05
+"""Less says more of the scheduler than of a member."""
+HEDGE_MOST_SECONDS = 5.0
 _SETTLE_SECONDS = 1.0
 _LOOK_AGAIN_SECONDS = 0.05
 
@@ -81,7 +90,9 @@ class Asking:
 
     def __init__(self, connection: Connection, fleet: Fleet, name: str, timeout_seconds: float) -> None:
         self.counts: Counter[str] = Counter()
-        self.delays = HedgingDelays()
+        self.delays = HedgingDelays(
+            0.99, first=HEDGE_FIRST_SECONDS, least=HEDGE_LEAST_SECONDS, most=HEDGE_MOST_SECONDS
+        )
         self._budget = HedgingBudget()
         self._connection = connection
         self._fleet = fleet
@@ -90,6 +101,8 @@ class Asking:
         self._numbers = itertools.count(1)
         self._answered_by: LruCache[tuple[str, str | None], str] = LruCache(10_000)
         self._gave: LruCache[str, str] = LruCache(10_000)
+        self._refusing = Refusing(connection)
+        self._line = WaitingLine(connection.loop, lambda: MOST_A_MEMBER * max(1, len(fleet.members)))
         self._settling: set[asyncio.Task[None]] = set()
 
     def who_gave(self, query_id: str) -> str | None:
@@ -101,6 +114,8 @@ class Asking:
     ) -> dict[str, Any]:
         """Ask, and return the answer.
 
+        One for which the members have no room within a second is refused.
+
         Raises:
             NobodyThere: if no member listens.
             BrokerAway: if the broker cannot be reached for five seconds.
@@ -110,7 +125,6 @@ class Asking:
         self.counts["recalls"] += 1
         self._budget.earn()
         self._fleet.use()
-        began = time.monotonic()
         envelope = Envelope(
             f"{self._name}-{next(self._numbers)}",
             time.time() + self._timeout,
@@ -119,6 +133,18 @@ class Asking:
             background=request.is_background,
             trace=trace,
         )
+        if await self._line.enter(request.started):
+            try:
+                return await self._ask(request, envelope)
+            finally:
+                self._line.leave()
+        why = f"the cluster is busy: {self._line.waiting:,} more recalls wait"
+        answer = await self._refusing.refuse(request, envelope, why)
+        answer["_latency_ms"] = (time.monotonic() - request.started) * 1000
+        return answer
+
+    async def _ask(self, request: RecallRequest, envelope: Envelope) -> dict[str, Any]:
+        began = time.monotonic()
         asked = _Asked(envelope, wire.encode_request(request), classify(request.query))
         key = (request.query, request.scope)
         try:
@@ -205,7 +231,8 @@ class Asking:
         self.counts["busy"] += 1
         headers = msg.headers or {}
         asked.busy.add(headers.get(wire.MEMBER, ""))
-        if asked.replies:
+        if not all(map(self._is_lost, asked.replies.values())):
+            asked.sent -= 1  # it was no try: if the others stay silent, it is made later
             return
         if len(asked.busy) < MOST_BUSY and (member := self._fleet.another(asked.busy)):
             is_last = len(asked.busy) == MOST_BUSY - 1 or self._fleet.another({*asked.busy, member}) is None
@@ -216,6 +243,7 @@ class Asking:
     async def _note_here(self, asked: _Asked, msg: Msg) -> None:
         """Send to another one what went to the member that is at it already."""
         asked.busy.add((msg.headers or {}).get(wire.MEMBER, ""))
+        asked.sent -= 1
         if member := self._fleet.another(asked.busy):
             await self._send(asked, member, wire.HEDGE)
 
@@ -226,7 +254,7 @@ class Asking:
             await self._send(asked, "", wire.HEDGE if made.is_hedge else wire.FIRST)
         elif not asked.replies:
             if time.monotonic() - self._fleet.seen_at > GRACE_SECONDS:
-                raise nobody_there(self._connection)
+                raise wire.nobody_there(self._connection.address)
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
             await self._send(asked, "", wire.HEDGE if made.is_hedge else wire.FIRST)
 
@@ -234,7 +262,7 @@ class Asking:
         """Ask another member if the silent one is gone, or there is something left of the budget."""
         newest = max(asked.replies.values(), key=lambda made: made.sent)
         await self._wait_for_broker()
-        lost = self._connection.renewals > newest.renewals or self._fleet.lost_at > newest.sent
+        lost = self._is_lost(newest)
         if not lost and self._budget.take():
             self.counts["hedges"] += 1
         elif lost or not await self._fleet.probe(self.delays.of(asked.query_type) / 2):
@@ -242,6 +270,10 @@ class Asking:
         else:
             return
         await self._send(asked, self._fleet.another(asked.busy | {newest.to}) or "", wire.HEDGE)
+
+    def _is_lost(self, made: _Try) -> bool:
+        """Whether the broker, or some member, went away after this try was made."""
+        return self._connection.renewals > made.renewals or self._fleet.lost_at > made.sent
 
     # Which of two answers is recorded
 
@@ -272,12 +304,3 @@ class Asking:
                 recorded = False  # it is gone, or hangs: what it finds when it wakes is out of date
             counts = wire.encode({"query_id": query_id, "counts": not recorded})
             await self._connection.send(address.of(member, "settle"), counts)
-
-
-def nobody_there(connection: Connection) -> NobodyThere:
-    """Return the error that says so, and the way out."""
-    where = connection.address.shown
-    return NobodyThere(
-        f"no manager answers in the cluster {where}: start some with `athena-tuning cluster start`, or "
-        f"`athena-tuning manager --serve {where}`"
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
@@ -56,6 +57,7 @@ class Connection:
         self._name = name
         self._closed = False
         self._inbox = ""
+        self._latest_error: Exception | None = None
         self._expected: dict[str, asyncio.Future[Msg]] = {}
         self._number = 0
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
@@ -161,10 +163,7 @@ class Connection:
                     error_cb=self._note_error,
                 )
         except (OSError, TimeoutError, nats.errors.Error) as exc:
-            raise BrokerAway(
-                f"no broker answers at {self.address.shown} ({exc or type(exc).__name__}): "
-                "start one with `athena-tuning cluster start`, or `nats-server`"
-            ) from exc
+            raise BrokerAway(_unreached(self.address.shown, self._latest_error or exc)) from exc
         self._inbox = self.client.new_inbox()
         await self.client.subscribe(f"{self._inbox}.*", cb=self._take)
 
@@ -187,6 +186,7 @@ class Connection:
             logger.info("the broker at %s is away", self.address.shown)
 
     async def _note_error(self, error: Exception) -> None:
+        self._latest_error = error
         logger.debug("the broker at %s: %r", self.address.shown, error)
 
     def _serve(self) -> None:
@@ -202,3 +202,22 @@ class Connection:
         self._closed = True
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(CONNECT_SECONDS)
+
+
+def _unreached(where: str, error: BaseException) -> str:
+    """Say why a broker was not reached, and the way out."""
+    why = str(error) or type(error).__name__
+    if isinstance(error, ssl.SSLError):
+        return (
+            f"the certificate of the broker at {where} is not trusted ({why}): "
+            "name the file of who signed it in SSL_CERT_FILE"
+        )
+    if "authorization" in why.casefold():
+        return (
+            f"the broker at {where} lets nobody in with this user and password ({why}): "
+            "they stand before the host, as in tls://USER:PASSWORD@HOST"
+        )
+    return (
+        f"no broker answers at {where} ({why}): "
+        "start one with `athena-tuning cluster start`, or `nats-server`"
+    )

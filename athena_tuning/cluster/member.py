@@ -25,12 +25,13 @@ from athena_tuning.cluster import tracing, wire
 from athena_tuning.cluster.address import Address
 from athena_tuning.cluster.attempts import Attempts
 from athena_tuning.cluster.connection import Connection
-from athena_tuning.cluster.methods import METHODS
+from athena_tuning.cluster.methods import METHODS, refuse
 from athena_tuning.cluster.wire import Envelope
 from athena_tuning.model.source import recorded_as
 from athena_tuning.recall import MemoryManager
 from athena_tuning.recall.attempt import Attempt, attempted
 from athena_tuning.recall.request import RecallRequest
+from athena_tuning.store import StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -156,6 +157,7 @@ class ClusterMember:
         ):
             await service.add_endpoint(name=name, subject=subject, handler=handler, queue_group="members")
         await self._connection.client.subscribe(address.settle, cb=self._hear_settled)
+        await self._connection.client.subscribe(address.configs, cb=self._hear_of_configs)
         await self._connection.client.flush()
         return service
 
@@ -215,9 +217,7 @@ class ClusterMember:
             if not final:
                 return self._not_now(wire.BUSY, BUSY_SECONDS)
             why = "leaves" if self.is_leaving else f"has {self._most:,} recalls under way"
-            with attempted(attempt), recorded_as(envelope.source):
-                answer = self._manager.refuse(asked, f"the cluster's member {why}", BUSY_SECONDS)
-            attempt.record()
+            answer = refuse(self._manager, asked, envelope, f"the cluster's member {why}", BUSY_SECONDS)
         else:
             with attempted(attempt), recorded_as(envelope.source), tracing.within(envelope.trace):
                 answer = await self._recall(asked, envelope, attempt)
@@ -274,9 +274,23 @@ class ClusterMember:
         method = METHODS.get(told["method"])
         if method is None:
             raise ValueError(f"there is no method {told['method']!r:.80}; there are {', '.join(METHODS)}")
+        before = self._manager.configs.head
         run = functools.partial(method.carry_out, self._manager, told.get("arguments") or {})
         value = await self._connection.loop.run_in_executor(self._threads, run)
+        if self._manager.configs.head != before:
+            await self._connection.client.publish(self.address.configs, self.id.encode())
         return wire.encode({"value": value}), {wire.MEMBER: self.id}
+
+    async def _hear_of_configs(self, msg: Any) -> None:
+        """Look at once what another member has put in force, not only at the next turn."""
+        if msg.data != self.id.encode():
+            self._begin(self._follow_configs())
+
+    async def _follow_configs(self) -> None:
+        try:
+            await self._connection.loop.run_in_executor(self._threads, self._manager.follow_configs)
+        except StoreError as exc:  # it looks again by itself
+            logger.debug("%s could not look at the store: %s", self._manager.worker_id, exc)
 
     async def _take_drain(self, request: Request) -> None:
         await request.respond(b"{}")

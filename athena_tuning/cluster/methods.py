@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from athena_tuning.cluster import wire
+from athena_tuning.cluster.wire import Envelope
 from athena_tuning.model import ConfigSet, ConfigVersion, LayerHealth, Mode, TuningStrategy, WorkerStatus
+from athena_tuning.model.source import recorded_as
 from athena_tuning.recall import MemoryManager
+from athena_tuning.recall.attempt import Attempt, attempted
 from athena_tuning.recall.items import Item
 from athena_tuning.recall.memory import ANY_SCOPE, AnyScope
+from athena_tuning.recall.request import RecallRequest
 from athena_tuning.store import ConfigChange
 
 
@@ -58,6 +64,30 @@ def _switch(manager: MemoryManager, given: Mapping[str, Any]) -> list[ConfigVers
     return manager.update_tuning_strategy(strategy, **_named(given, "actor", "reason"))
 
 
+def _refuse(manager: MemoryManager, given: Mapping[str, Any]) -> list[Any]:
+    return [
+        refuse(
+            manager,
+            wire.request_of(told["body"], envelope := Envelope.from_headers(told["headers"])),
+            envelope,
+            told["why"],
+            told["retry_after_s"],
+        )
+        for told in given["recalls"]
+    ]
+
+
+def refuse(
+    manager: MemoryManager, asked: RecallRequest, envelope: Envelope, why: str, retry_after: float
+) -> dict[str, Any]:
+    """Return the answer of a recall for which there is no room, and have it recorded."""
+    attempt = Attempt(envelope.query_id or uuid.uuid4().hex)
+    with attempted(attempt), recorded_as(envelope.source):
+        answer = manager.refuse(asked, why, retry_after)
+    attempt.record()
+    return answer
+
+
 def _named(given: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: given[name] for name in names if name in given}
 
@@ -72,6 +102,7 @@ METHODS: Mapping[str, Method] = {
     "roll_back": Method(lambda m, given: m.roll_back(**given), ConfigVersion, is_repeatable=False),
     "undo": Method(lambda m, given: m.undo(**given), list[ConfigVersion], is_repeatable=False),
     "end_exception": Method(lambda m, given: m.end_exception(**given), ConfigVersion, is_repeatable=False),
+    "refuse": Method(_refuse, list[dict[str, Any]], is_repeatable=False),
     "configs": Method(lambda m, _: m.configs, ConfigSet),
     "counts": Method(lambda m, _: m.counts(), dict[str, int]),
     "layers": Method(lambda m, _: m.layers, tuple[str, ...]),
@@ -81,4 +112,4 @@ METHODS: Mapping[str, Method] = {
     "get_tuning_report": Method(lambda m, _: m.get_tuning_report(), dict[str, Any]),
     "get_performance_statistics": Method(lambda m, _: m.get_performance_statistics(), dict[str, Any]),
 }
-"""By name, as ``RecallCluster`` has them."""
+"""By name, as ``RecallCluster`` has them; ``refuse`` is what a client asks that has no room for recalls."""

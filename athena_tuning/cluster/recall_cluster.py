@@ -17,7 +17,7 @@ import msgspec
 
 from athena_tuning.cluster import fleet, tracing, wire
 from athena_tuning.cluster.address import Address
-from athena_tuning.cluster.asking import Asking, nobody_there
+from athena_tuning.cluster.asking import Asking
 from athena_tuning.cluster.connection import BrokerAway, Connection
 from athena_tuning.cluster.fleet import Fleet, Member
 from athena_tuning.cluster.methods import METHODS, scope_to_wire
@@ -346,7 +346,7 @@ class RecallCluster:
                 ) from None
             status = wire.status_of(msg)
             if status == wire.NO_RESPONDERS:
-                raise nobody_there(self._connection)
+                raise wire.nobody_there(self.address)
             if status:
                 raise wire.decode_error(msg.data)
             return wire.decode(msg.data)["value"]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +20,7 @@ from athena_tuning.cluster import wire
 from athena_tuning.cluster.address import Address
 from athena_tuning.cluster.broker import Broker
 from athena_tuning.cluster.connection import Connection
+from athena_tuning.cluster.manager_process import ManagerProcess
 from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
 
 logger = logging.getLogger(__name__)
@@ -36,18 +35,17 @@ STOP_SECONDS = 12.0
 MOST_WORKERS = 256
 
 
-def manager_command(url: str, *, memory: str | None = None, store: str | None = None) -> list[str]:
-    """Return the command of a manager that answers in a cluster and ends with whoever started it."""
-    command = [sys.executable, "-m", "athena_tuning", "manager", "--serve", url, "--with-parent"]
-    command += ["--memory", memory] if memory else []
-    return command + (["--store", store] if store else [])
+def manager_arguments(url: str, *, memory: str | None = None, store: str | None = None) -> list[str]:
+    """Return the arguments of ``athena-tuning manager`` for one that answers in a cluster."""
+    arguments = ["--serve", url, *(["--memory", memory] if memory else [])]
+    return arguments + (["--store", store] if store else [])
 
 
 @dataclass(slots=True)
 class _Slot:
     """A place for one manager: the process that has it, and when the next one may be started."""
 
-    process: subprocess.Popen[bytes] | None = None
+    process: ManagerProcess | None = None
     started: float = 0.0
     not_before: float = 0.0
     pause: float = 0.0
@@ -67,7 +65,8 @@ class Supervisor:
     is started again: at once, or after a pause that doubles, up to 30 s, where it ends soon after its start.
 
     Args:
-        command: of a manager; its standard input ends when this process does.
+        run: runs a manager in this process, see ``ManagerProcess``.
+        arguments: of ``athena-tuning manager``.
         address: of the cluster.
         workers: how many managers.
         broker: to start again when it dies; None: somebody else's.
@@ -79,7 +78,8 @@ class Supervisor:
 
     def __init__(
         self,
-        command: Sequence[str],
+        run: Callable[[Sequence[str]], object],
+        arguments: Sequence[str],
         address: Address,
         workers: int,
         broker: Broker | None = None,
@@ -87,7 +87,8 @@ class Supervisor:
     ) -> None:
         _check(workers)
         self.id = ""
-        self._command = list(command)
+        self._run = run
+        self._arguments = list(arguments)
         self._address = address
         self._broker = broker
         self._clock = clock
@@ -141,14 +142,13 @@ class Supervisor:
             del plan.slots[plan.wanted :]
             for slot in plan.slots:
                 if slot.process is None and now >= slot.not_before:
-                    slot.process, slot.started = self._start(), now
+                    slot.process, slot.started = ManagerProcess(self._run, self._arguments), now
 
     def _note_end(self, plan: _Plan, slot: _Slot, now: float) -> None:
         if slot.process is None or (code := slot.process.poll()) is None:
             return
         process, slot.process = slot.process, None
-        if process.stdin is not None:
-            process.stdin.close()
+        process.forget()
         if code == 0:
             plan.slots.remove(slot)
             plan.wanted = max(0, plan.wanted - 1)
@@ -159,11 +159,6 @@ class Supervisor:
         slot.not_before = now + slot.pause
         logger.warning(
             "manager %d ended with %d and is started again in %.1f s", process.pid, code, slot.pause
-        )
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
         )
 
     def close(self) -> None:
@@ -177,13 +172,7 @@ class Supervisor:
             process.terminate()
         until = self._clock() + STOP_SECONDS
         for process in going:
-            try:
-                process.wait(max(0.1, until - self._clock()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            if process.stdin is not None:
-                process.stdin.close()
+            process.end(max(0.1, until - self._clock()))
         self._connection.close()
 
     def __enter__(self) -> Self:

@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 import msgspec
 from nats.aio.msg import Msg
 
+from athena_tuning.cluster.address import Address
 from athena_tuning.model import ConfigVersion, Source, TuningConfig
 from athena_tuning.recall.items import BadItems
 from athena_tuning.recall.request import RecallRequest
@@ -32,6 +33,14 @@ FIRST, LAST, HEDGE = "first", "last", "hedge"
 
 class NobodyThere(ConnectionError):
     """No manager of the cluster listens."""
+
+
+def nobody_there(address: Address) -> NobodyThere:
+    """Return the error that says so, and the way out."""
+    return NobodyThere(
+        f"no manager answers in the cluster {address.shown}: start some with "
+        f"`athena-tuning cluster start`, or `athena-tuning manager --serve {address.shown}`"
+    )
 
 
 @dataclass(slots=True)
@@ -144,13 +153,25 @@ def decode_request(data: bytes, envelope: Envelope) -> RecallRequest:
         ValueError: if it is no recall.
     """
     try:
-        asked = decode(data)
+        return request_of(decode(data), envelope)
+    except msgspec.DecodeError as exc:
+        raise ValueError(f"this is no recall: {exc}") from exc
+
+
+def request_of(told: Any, envelope: Envelope) -> RecallRequest:
+    """Return what is asked, from its decoded body.
+
+    Raises:
+        ValueError: if it is no recall.
+    """
+    try:
+        asked = dict(told)
         context = dict(asked.pop("context", None) or {})
         if envelope.background:
             context["priority"] = "background"
         scope = asked.pop("scope", envelope.scope)
         return RecallRequest(**asked, context=context, scope=scope)
-    except (TypeError, AttributeError, msgspec.DecodeError) as exc:
+    except (TypeError, AttributeError) as exc:
         raise ValueError(f"this is no recall: {exc}") from exc
 
 

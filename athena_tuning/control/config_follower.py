@@ -67,6 +67,11 @@ class ConfigFollower:
             self._take(configs)
         self._token = token
 
+    def obey_again(self) -> None:
+        """Obey the configs in force once more: how they are obeyed here has changed, not what they say."""
+        with self._lock:
+            self._obey(self.configs)
+
     def apply(self, changes: Sequence[ConfigChange], *, under: Lease | None = None) -> list[ConfigVersion]:
         """Write config versions, all or none (see ``Store.apply_configs``), and obey them from now on.
 

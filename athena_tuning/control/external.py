@@ -6,12 +6,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
 from athena_tuning.control.used_results import note_used
 from athena_tuning.control.worker import Worker
-from athena_tuning.model import ConfigSet, Mode, QueryMetrics, TuningConfig, TuningStrategy
+from athena_tuning.model import ConfigSet, LimitScope, Mode, QueryMetrics, TuningConfig, TuningStrategy
 from athena_tuning.profiling import FoundItems, PerformanceProfiler
 from athena_tuning.profiling.measure import MeasuredQuery
 from athena_tuning.store import Store, open_store
@@ -91,9 +91,16 @@ class Control(Worker):
         self._begin(tune=tune)
 
     def current_config(self, query_type: str | None = None) -> TuningConfig:
-        """Return the config in force for a type of query; None: for all. It is a look, it never waits."""
+        """Return the config in force for a type of query; None: for all. It is a look, it never waits.
+
+        Where managers share one limit (``limit_scope`` is "fleet"), ``max_concurrent`` is the share of it
+        that this system may use; a system that does not say what it wants gets an equal one.
+        """
         configs = self.configs
-        return configs.default.config if query_type is None else configs.for_type(query_type)
+        config = configs.default.config if query_type is None else configs.for_type(query_type)
+        if configs.default.config.limit_scope is LimitScope.MANAGER:
+            return config
+        return replace(config, max_concurrent=self.slots())
 
     def on_change(self, listener: Listener, query_type: str | None = None) -> Listener:
         """Call ``listener`` with the config in force, now and whenever it has changed.

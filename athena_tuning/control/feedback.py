@@ -49,10 +49,10 @@ class FeedbackRecorder:
         return len(self._waiting)
 
     def record(self, query_id: str, score: float) -> bool:
-        """Note a score; of a recall of another worker of the store, there.
+        """Note a score; of a recall of another worker, or one that has left the window, in the store alone.
 
         Returns:
-            False if the id is of no recall in the window and of no other worker: then nothing is noted.
+            False if the id is of no recall here and of no other worker: then nothing is noted.
 
         Raises:
             ValueError: if the score is no number from 0 to 1.
@@ -60,10 +60,16 @@ class FeedbackRecorder:
         record = self._profiler.record_feedback(query_id, score)
         if record is not None:
             self._contributions.rate_record(record)
-        elif not self._is_anothers(query_id):
+        elif not (self._was_here(query_id) or self._is_anothers(query_id)):
             return False
         self._waiting.append(Feedback(query_id, float(score), self._clock()))
         return True
+
+    def _was_here(self, query_id: str) -> bool:
+        """Whether this worker has given an id: it numbers them."""
+        owner, _, number = query_id.rpartition("-")
+        known = owner == self._worker_id and number.isdecimal()
+        return known and 0 < int(number[:18]) <= self._profiler.counters.get("recorded", 0)
 
     def _is_anothers(self, query_id: str) -> bool:
         """Whether an id begins with another worker of the store, also if that cannot be asked now."""

@@ -1,4 +1,4 @@
-"""The lease on tuning: of all workers on a store one leads at a time."""
+"""Leases of workers: of all on a store one leads tuning at a time, and one shares out the limit."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ RENEW_SECONDS = 1.0
 """The next one leads at most the lease and two looks at it after the last renewal: seven seconds."""
 
 
-class TuningLease:
-    """Whether this worker leads.
+class Leadership:
+    """Whether this worker leads something.
 
     ``renew`` asks the store; ``held`` only looks at a monotonic clock, and so ends in time also while the
     store is down.
@@ -25,12 +25,23 @@ class TuningLease:
     Args:
         store: knows who has the lease.
         worker_id: who asks for it.
+        name: of the lease.
+        what: is led, for the log.
         monotonic: seconds that never jump.
     """
 
-    def __init__(self, store: Store, worker_id: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        store: Store,
+        worker_id: str,
+        name: str,
+        what: str,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._worker_id = worker_id
+        self._name = name
+        self._what = what
         self._monotonic = monotonic
         self._ends = -1.0
         self._lease: Lease | None = None
@@ -47,12 +58,12 @@ class TuningLease:
             StoreError: if the store cannot be asked; what was held runs out.
         """
         before = self._monotonic()  # from before the answer: it ends here before another can have it
-        lease = self._store.acquire_lease(LEASE, self._worker_id, LEASE_SECONDS)
+        lease = self._store.acquire_lease(self._name, self._worker_id, LEASE_SECONDS)
         if lease is None:
             self.lost()
             return
         if self._lease != lease:
-            logger.info("%s leads tuning (lease number %d)", self._worker_id, lease.number)
+            logger.info("%s leads %s (lease number %d)", self._worker_id, self._what, lease.number)
         self._lease, self._ends = lease, before + LEASE_SECONDS
 
     def lost(self) -> None:
@@ -60,7 +71,7 @@ class TuningLease:
         self._ends = -1.0
         if self._lease is not None:
             self._lease = None
-            logger.info("%s no longer leads tuning", self._worker_id)
+            logger.info("%s no longer leads %s", self._worker_id, self._what)
 
     def release(self) -> None:
         """Let another worker lead. If the store is down, the lease runs out by itself."""
@@ -68,6 +79,19 @@ class TuningLease:
             return
         self.lost()
         try:
-            self._store.release_lease(LEASE, self._worker_id)
+            self._store.release_lease(self._name, self._worker_id)
         except StoreError as exc:
-            logger.info("the lease on tuning runs out in %g s: %s", LEASE_SECONDS, exc)
+            logger.info("the lease on %s runs out in %g s: %s", self._what, LEASE_SECONDS, exc)
+
+
+class TuningLease(Leadership):
+    """Whether this worker leads tuning.
+
+    Args:
+        store: knows who does.
+        worker_id: who asks for it.
+        monotonic: seconds that never jump.
+    """
+
+    def __init__(self, store: Store, worker_id: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(store, worker_id, LEASE, "tuning", monotonic)

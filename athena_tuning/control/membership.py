@@ -11,8 +11,12 @@ from athena_tuning.control.config_follower import ConfigFollower
 from athena_tuning.control.feedback import FeedbackRecorder
 from athena_tuning.control.isolation import IsolationLog
 from athena_tuning.control.lease import RENEW_SECONDS, TuningLease
+from athena_tuning.control.limit_share import LOOK_SECONDS, LimitShare
+from athena_tuning.control.limit_shares import Load
 from athena_tuning.control.metric_sink import MetricSink
 from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
+from athena_tuning.control.scope_watch import LOOK_SECONDS as SCOPE_LOOK_SECONDS
+from athena_tuning.control.scope_watch import ScopeWatch
 from athena_tuning.control.shared_window import SharedWindow
 from athena_tuning.control.tuner_loop import TunerLoop
 from athena_tuning.model import ConfigSet, WorkerStatus
@@ -38,7 +42,11 @@ class Membership:
         start: the configs that hold as long as nobody has written any.
         obey: called with the configs whenever others are in force; see ``ConfigFollower``.
         clock: Unix seconds, for records.
+        load: returns the layer tasks that hold and want slots here; None where that is not known.
         begin_at: position in the profiler from which on records are to be delivered.
+
+    Attributes:
+        limit_share: the slots that this worker may use.
     """
 
     def __init__(
@@ -51,6 +59,7 @@ class Membership:
         start: ConfigSet,
         obey: Callable[[ConfigSet], None],
         clock: Callable[[], float],
+        load: Callable[[], Load],
         *,
         begin_at: int = 0,
     ) -> None:
@@ -64,6 +73,12 @@ class Membership:
         self.clock_watch = ClockWatch(store, clock)
         self.isolation_log = IsolationLog(
             store, self.lease, lambda: self.follower.configs.default.config, clock
+        )
+        self.limit_share = LimitShare(
+            store, worker_id, lambda: self.follower.configs.default.config, load, self.follower.obey_again
+        )
+        self.scope_watch = ScopeWatch(
+            store, self.lease, tuner, lambda: self.follower.configs.default.config, clock
         )
         self._worker_id = worker_id
         self._store = store
@@ -103,17 +118,23 @@ class Membership:
             *own_reports,
         ]
         if tune:
+            exchange.append(PeriodicTask("limit scope", SCOPE_LOOK_SECONDS, self.scope_watch.look))
             exchange.append(PeriodicTask("tuning", 0.25, loop.step))
             exchange.append(PeriodicTask("decision delivery", 0.25, loop.record, loop.record))
             exchange.append(PeriodicTask("proposals", 1.0, loop.publish))
             exchange.append(PeriodicTask("isolation log", 1.0, self.isolation_log.look))
             presence.insert(0, PeriodicTask("lease renewal", RENEW_SECONDS, lease.renew, lease.release))
         watch = PeriodicThread("config watch", [PeriodicTask("config watch", 0.025, self.follower.watch)])
+        share = self.limit_share
+        shares = PeriodicThread(
+            "limit share", [PeriodicTask("limit share", LOOK_SECONDS, share.look, share.end)]
+        )
         self._exchange = PeriodicThread("store exchange", exchange)
         self._presence = PeriodicThread("presence", presence)
-        for thread in (watch, self._presence):
+        for thread in (watch, self._presence, shares):
             thread.tick(time.monotonic())
         self.start(watch)
+        self.start(shares)
         self.start(PeriodicThread("upkeep", [PeriodicTask("fold", 0.25, self._profiler.fold), *own_tasks]))
         self.start(self._exchange)
         self.start(self._presence)

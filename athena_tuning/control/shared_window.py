@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -84,11 +85,19 @@ class SharedWindow:
             self._begin()
         return True
 
-    def take_own(self) -> None:
-        """Take what this worker measured since the last time."""
+    def take_own(self, ended_by: float = math.inf) -> None:
+        """Take what this worker measured since the last time.
+
+        Args:
+            ended_by: leave for later what ended after that (Unix seconds): where tasks of all workers are
+                counted together, its own must not be there before the others'.
+        """
         with self._taking_own:
             while True:
                 records, self._position, _ = self._own.read_since(self._position, _PAGE)
+                known = next((i for i, m in enumerate(records) if _ended(m) > ended_by), len(records))
+                self._position -= len(records) - known
+                records = records[:known]
                 for record in records:
                     if is_evidence(record.source) and record.source not in (self._removed or ()):
                         self.profiler.record_query(record)
@@ -123,3 +132,7 @@ class SharedWindow:
                 if record.user_satisfaction is not None:  # where it is the worker's own
                     self._own.record_feedback(record.query_id, record.user_satisfaction)
             return scored
+
+
+def _ended(record: QueryMetrics) -> float:
+    return record.timestamp + (record.latency_ms or 0.0) / 1000

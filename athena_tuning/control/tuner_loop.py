@@ -13,13 +13,16 @@ from athena_tuning.control.config_follower import ConfigFollower
 from athena_tuning.control.lease import TuningLease
 from athena_tuning.control.posted_evidence import EvidencePost
 from athena_tuning.control.shared_window import SharedWindow
-from athena_tuning.model import Decision, Mode, Proposal
+from athena_tuning.model import Decision, LimitScope, Mode, Proposal
 from athena_tuning.store import ConfigChange, Lease, LeaseLost, Store, StoreError
 from athena_tuning.tuning import AutoTuner
 
 logger = logging.getLogger(__name__)
 
 MAX_UNRECORDED = 1000
+OTHERS_SECONDS = 0.75
+"""After which recalls of other workers are in the leader's window. Arithmetic: a quarter of a second until
+they are delivered, another until they are read, a third for the store."""
 TOLD_AGAIN_SECONDS = 3600.0
 """Proposals without news are told again after so long: a store forgets what is a week old."""
 
@@ -78,7 +81,8 @@ class TunerLoop:
         if self._shared is not None:
             if self._shared.take_removals():
                 self._tuner.begin_anew(self._shared.profiler)
-            self._shared.take_own()
+            shares = self._follower.configs.default.config.limit_scope is LimitScope.FLEET
+            self._shared.take_own(self._clock() - OTHERS_SECONDS if shares else math.inf)
             for scored in self._shared.take_others():
                 self._tuner.contributions.rate_record(scored)
         made = self._tuner.step(self._follower.configs, self._clock())

@@ -8,7 +8,7 @@ from athena_tuning.model import TaskOutcome, TuningConfig
 from athena_tuning.model.source import is_evidence
 from athena_tuning.profiling.measure import MeasuredQuery
 from athena_tuning.tuning import Contributions
-from athena_tuning.tuning.estimation.contributions import Gain
+from athena_tuning.tuning.estimation.layer_value import Gain
 
 logger = logging.getLogger(__name__)
 

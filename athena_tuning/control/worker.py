@@ -16,6 +16,7 @@ from typing import Self
 from athena_tuning import fork
 from athena_tuning.control import process_end
 from athena_tuning.control.config_follower import first_configs
+from athena_tuning.control.limit_shares import Load
 from athena_tuning.control.membership import Membership
 from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
 from athena_tuning.control.shared_window import SharedWindow
@@ -108,6 +109,7 @@ class Worker(Steerable):
             self._start,
             self._come_into_force,
             self._clock,
+            self._load,
             begin_at=self._position,
         )
         self._follower = self._membership.follower
@@ -141,13 +143,21 @@ class Worker(Steerable):
                 of the same answer replaces an earlier one.
 
         Returns:
-            False if no such answer was given here or by another worker of the store, or so long ago that its
-            record has left the window: then the score is noted nowhere.
+            False if no such answer was given here or by another worker of the store: then the score is noted
+            nowhere. Of an answer that has left the window by now it is kept in the store alone.
 
         Raises:
             ValueError: if the score is no number from 0 to 1.
         """
         return self._membership.feedback.record(query_id, score)
+
+    def follow_configs(self) -> None:
+        """Obey now what others have put in force; without this it takes until the next look, some 25 ms.
+
+        Raises:
+            StoreError: if the store cannot be read; the configs stay.
+        """
+        self._follower.watch()
 
     def status(self) -> WorkerStatus:
         """Return what this worker tells the store about itself."""
@@ -187,6 +197,14 @@ class Worker(Steerable):
     @abstractmethod
     def _recalls(self) -> int:
         """Return how many recalls there were here."""
+
+    def _load(self) -> Load:
+        """Return the layer tasks that hold a slot here, and those that wait for one; None: not known."""
+        return None
+
+    def slots(self) -> int:
+        """Return the layer tasks that may be in flight here: the limit, or this worker's share of it."""
+        return self._membership.limit_share.slots(self.config)
 
     def _propose(self, at: ConfigVersion) -> TuningConfig:
         proposal = self.proposals.get(at.scope)
@@ -260,9 +278,9 @@ class Worker(Steerable):
         self._started = self._clock()
         self._recalls_before = self._recalls()
         self._position = self._recorded()
-        contributions = self.tuner.contributions
+        contributions, idempotent = self.tuner.contributions, self.tuner.idempotent
         self._join(None if self._own_tuner else self.tuner, self.configs)
-        self.tuner.contributions = contributions
+        self.tuner.contributions, self.tuner.idempotent = contributions, idempotent
         self._sleeps, self._waking = True, threading.Lock()
         self._first_use = PeriodicThread("first use", [PeriodicTask("first use", 0.05, self._look_for_use)])
         self._first_use.start()

@@ -27,6 +27,12 @@ def workers(service: Service) -> list[dict[str, Any]]:
     return [{**worker.to_dict(), "alive": service.is_alive(worker)} for worker in service.workers()]
 
 
+@router.get("/limit")
+def limit(service: Service) -> Any:
+    """What the limit speaks of, each manager's share of it, and whether managers slow each other down."""
+    return without_nan(service.fleet_limit().to_dict())
+
+
 @router.get("/layers")
 def layers(service: Service) -> Any:
     """The health of each layer, by manager."""

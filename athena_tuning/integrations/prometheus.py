@@ -34,7 +34,7 @@ with needs_extra("prometheus", "The endpoint for Prometheus"):
 from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
 from athena_tuning.control.worker import Worker
 from athena_tuning.integrations.totals import BOUNDS_SECONDS, MOST_NAMES, Counted, Durations, Labels, Totals
-from athena_tuning.model import BreakerState, ConfigSet, LayerHealth
+from athena_tuning.model import BreakerState, ConfigSet, LayerHealth, LimitScope
 
 PREFIX = "athena_tuning_"
 FOLLOW_SECONDS = 1.0
@@ -213,6 +213,10 @@ def _configs(configs: ConfigSet) -> Iterator[Metric]:
             "Longest wait for a slot in an overload.",
             {"all": configs.default.config.overload_wait_seconds},
         ),
+        "config_limit_shared": (
+            "1 if all managers share the limit, 0 if each has it.",
+            {"all": float(configs.default.config.limit_scope is LimitScope.FLEET)},
+        ),
         "config_cache_enabled": (
             "1 if the cache may answer.",
             {s: v.config.enable_cache for s, v in at.items()},
@@ -247,6 +251,8 @@ def _slots(measured: Worker) -> Iterator[Metric]:
     for name, words in families.items():
         if (value := getattr(measured, name, None)) is not None:
             yield GaugeMetricFamily(f"{PREFIX}layer_tasks_{name}", words, value)
+    words = "Layer tasks that may be in flight here: the limit, or this worker's share of it."
+    yield GaugeMetricFamily(f"{PREFIX}limit_share", words, measured.slots())
     if (seconds := getattr(measured, "overloaded_seconds", None)) is not None:
         words = (
             "For how long recalls have been refused because more come than can be served; 0: they are not."
@@ -271,6 +277,17 @@ def _layers(health: Mapping[str, LayerHealth]) -> Iterator[Metric]:
     }
     for name, (words, field) in counts.items():
         yield _counter(name, words, ("layer",), {(layer.layer, ""): getattr(layer, field) for layer in known})
+    sizes = {
+        "index_bytes": "Bytes of a layer's index in the memory file.",
+        "returned_bytes": "Bytes of the items that a layer gave a recall, as JSON, in the mean of samples.",
+        "peak_bytes": "Most Python memory that a call took while no other task was in flight, of samples.",
+    }
+    for field, words in sizes.items():
+        gauge = GaugeMetricFamily(f"{PREFIX}layer_{field}", words, labels=("layer",))
+        for layer in known:
+            if (size := getattr(layer, field)) is not None:
+                gauge.add_metric((layer.layer,), size)
+        yield gauge
 
 
 def _counter(name: str, words: str, labels: tuple[str, ...], values: Mapping[Labels, int]) -> Metric:

@@ -209,7 +209,10 @@ class WhatIfRun(RunHandle):
             self._process = child
             if self.state is not State.RUNNING:
                 child.kill()
-        with child:
+        with (
+            contextlib.suppress(BrokenPipeError),
+            child,
+        ):  # closing tries again to send
             assert child.stdin is not None and child.stdout is not None  # noqa: S101, PT018 (pipes, both)
             with contextlib.suppress(BrokenPipeError):
                 pickle.dump(question, child.stdin)

@@ -27,6 +27,13 @@ class Mode(StrEnum):
     PINNED = "pinned"
 
 
+class LimitScope(StrEnum):
+    """What a limit speaks of: each manager has its own backend, or all of them ask the same one."""
+
+    MANAGER = "manager"
+    FLEET = "fleet"
+
+
 MOST_TUNED = 256
 """The largest limit that a tuner may be allowed to choose."""
 
@@ -45,8 +52,9 @@ class TuningConfig:
     """How recalls are executed. A value: immutable, validated, equal only if every field is equal.
 
     Attributes:
-        max_concurrent: layer tasks in flight over all recalls of a manager, 1 to 1024. It is one shared
-            resource: only the config for all types decides it.
+        max_concurrent: layer tasks in flight over all recalls of a manager, 1 to 1024; with ``limit_scope``
+            "fleet" over all managers that share the store. It is one shared resource: only the config for
+            all types decides it.
         timeout_seconds: longest service time of a layer task; queue wait does not count.
         layer_selection_enabled: ask the layers that the query calls for; else every layer.
         strategy: what the values were chosen for.
@@ -60,6 +68,8 @@ class TuningConfig:
         second_round_below: of the first ten pieces of evidence, how many two layers of the first round must
             have found for it to be enough, 1 to 10.
         exploration_share: of recalls, 0 to 0.5: those that ask every layer, to see what each would add.
+        memory_share: of recalls, 0 to 0.5: those whose layers' memory is measured. They run one layer after
+            another, and slower while Python's memory is traced.
         fusion_weights: what a layer's ranks count in the fused list, above 0 and up to 100, by layer; 1 for
             others.
         rank_constant: a rank counts weight / (rank_constant + rank), 1 to 1000.
@@ -71,9 +81,16 @@ class TuningConfig:
             shared resource: only the config for all types decides it.
         overload_wait_seconds: longest wait for the first slot in an overload; at least two typical service
             times.
+        hedged_layers: layers that are called a second time where the first call is slow, if they say that
+            they are idempotent and there is room; the first answer counts.
+        hedging_quantile: slow is a call that takes longer than so many of the layer's own, 0.5 to 0.999; only
+            the config for all types decides it.
         concurrency_bounds: least and most ``max_concurrent`` that the tuner may choose, 1 to 256. A person
             may set what is outside. Like the limit, only the config for all types decides them.
         timeout_bounds: likewise, least and most timeout of a layer in seconds.
+        limit_scope: what ``max_concurrent`` and its bounds speak of: each manager has so many slots
+            ("manager"), or all managers on the store have them together and each has a share ("fleet"), of
+            at least one slot. Only the config for all types decides it, and only a person.
 
     Raises:
         ValueError: if a value is of the wrong kind or out of range; the message names field and value.
@@ -98,13 +115,17 @@ class TuningConfig:
     second_round: frozenset[str] = frozenset()
     second_round_below: int = 3
     exploration_share: float = 0.03
+    memory_share: float = 0.0
     fusion_weights: Mapping[str, float] = field(default_factory=dict)
     rank_constant: int = 60
     question_model: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     overload_after_seconds: float | None = 0.9
     overload_wait_seconds: float = 0.1
+    hedged_layers: frozenset[str] = frozenset()
+    hedging_quantile: float = 0.95
     concurrency_bounds: tuple[int, int] = field(default=(2, 20))
     timeout_bounds: tuple[float, float] = field(default=(5.0, 30.0), metadata={"unit": "seconds"})
+    limit_scope: LimitScope = LimitScope.MANAGER
 
     def __post_init__(self) -> None:
         _check_whole("max_concurrent", self.max_concurrent, 1, 1024)
@@ -126,14 +147,15 @@ class TuningConfig:
         _check_whole("rank_constant", self.rank_constant, 1, 1000)
         object.__setattr__(self, "question_model", _question_model(self.question_model))
         object.__setattr__(self, "strategy", TuningStrategy(self.strategy))
+        object.__setattr__(self, "limit_scope", _limit_scope(self.limit_scope))
         object.__setattr__(self, "fusion_weights", _FrozenDict(self.fusion_weights))
         object.__setattr__(self, "layer_timeouts", _FrozenDict(self.layer_timeouts))
         for name in _LAYER_SETS:
             object.__setattr__(self, name, _layer_set(name, getattr(self, name)))
         _check_whole("second_round_below", self.second_round_below, 1, 10)
-        share = self.exploration_share
-        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 0.5:
-            raise ValueError(f"exploration_share must be 0 to 0.5, not {share!r}")
+        _check_share("exploration_share", self.exploration_share, 0, 0.5)
+        _check_share("memory_share", self.memory_share, 0, 0.5)
+        _check_share("hedging_quantile", self.hedging_quantile, 0.5, 0.999)
 
     def __hash__(self) -> int:
         return hash((self.max_concurrent, self.timeout_seconds, self.strategy))
@@ -154,6 +176,7 @@ class TuningConfig:
         """Return the values as plain JSON types."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         values["strategy"] = self.strategy.value
+        values["limit_scope"] = self.limit_scope.value
         values |= {name: list(getattr(self, name)) for name in ("concurrency_bounds", "timeout_bounds")}
         values["layer_timeouts"] = dict(self.layer_timeouts)
         values["fusion_weights"] = dict(self.fusion_weights)
@@ -204,7 +227,7 @@ class TuningConfig:
         return {name: (here[name], there[name]) for name in here if here[name] != there[name]}
 
 
-_LAYER_SETS = ("skipped_layers", "extra_layers", "second_round")
+_LAYER_SETS = ("skipped_layers", "extra_layers", "second_round", "hedged_layers")
 
 
 def _layer_set(name: str, layers: Any) -> frozenset[str]:
@@ -230,6 +253,13 @@ def _question_model(model: Any) -> _FrozenDict:
                     f"not {weight!r:.80}"
                 )
     return _FrozenDict({layer: _FrozenDict(weights) for layer, weights in model.items()})
+
+
+def _limit_scope(scope: Any) -> LimitScope:
+    try:
+        return LimitScope(scope)
+    except ValueError as exc:
+        raise ValueError(f"limit_scope must be 'manager' or 'fleet', not {scope!r:.80}") from exc
 
 
 def _range(name: str, bounds: Any) -> tuple[Any, Any]:
@@ -265,6 +295,11 @@ def _check_whole(name: str, value: int, least: int, most: int) -> None:
         raise ValueError(f"{name} must be a whole number, not {value!r}")
     if not least <= value <= most:
         raise ValueError(f"{name} must be {least} to {most}, not {value}")
+
+
+def _check_share(name: str, share: float, least: float, most: float) -> None:
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not least <= share <= most:
+        raise ValueError(f"{name} must be {least:g} to {most:g}, not {share!r}")
 
 
 def _check_weight(name: str, weight: float) -> None:

@@ -36,6 +36,10 @@ class LayerHealth:
         last_error: the latest failure's text; "" without one.
         blocks_loop: where it kept an event loop from turning, and for how long; "" if it never did.
         stale_answers: answers given although they had expired, because it was down.
+        index_bytes: of its index in the memory file; None where nobody knows.
+        returned_bytes: of the items that it gave a recall, written as JSON: mean of the newest samples.
+        peak_bytes: most Python memory that a call took with no other task in flight, of the newest samples.
+        peaks: how many samples of the peak those are.
     """
 
     layer: str
@@ -53,6 +57,10 @@ class LayerHealth:
     last_error: str = ""
     blocks_loop: str = ""
     stale_answers: int = 0
+    index_bytes: int | None = None
+    returned_bytes: float | None = None
+    peak_bytes: int | None = None
+    peaks: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain JSON types."""

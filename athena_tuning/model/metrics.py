@@ -14,6 +14,10 @@ QUERY_TYPES = ("temporal", "relational", "planning", "procedural", "prospective"
 """What a recall can be about, in the order in which the classifier tries them."""
 
 
+SECOND_CALL = " (2nd)"
+"""What a layer's second call is called behind the layer's name; no layer of its own may end so."""
+
+
 class TaskOutcome(StrEnum):
     """How one layer task ended."""
 
@@ -28,6 +32,9 @@ class LayerTask(NamedTuple):
     ``queue_ms`` is the wait for a slot under the shared limit, ``service_ms`` the layer's own time once it
     had one; the two are never mixed. ``in_flight`` counts the tasks running as this one started, itself
     included. A timed-out task's ``service_ms`` is what had passed when it was given up: a lower bound.
+
+    A call that was slow and made a second time has two: its layer's, up to the first answer, and one for the
+    second call, named after it, which is OK if it answered first and else was given up.
     """
 
     layer: str
@@ -37,6 +44,11 @@ class LayerTask(NamedTuple):
     in_flight: int
     outcome: TaskOutcome = TaskOutcome.OK
     result_count: int = 0
+
+    @property
+    def is_second_call(self) -> bool:
+        """Whether it is the second call of the layer that it is named after."""
+        return self.layer.endswith(SECOND_CALL)
 
 
 class QueryMetrics(NamedTuple):
@@ -105,7 +117,10 @@ class QueryMetrics(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LayerMetrics:
-    """What one layer did within the window. Latencies are service times in ms, rates are 0 to 1."""
+    """What one layer did within the window. Latencies are service times in ms, rates are 0 to 1.
+
+    ``avg_memory_mb`` is of recalls that asked this layer alone; NaN where none of them was measured.
+    """
 
     layer_name: str
     total_queries: int

@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from athena_tuning.model.source import is_evidence
-from athena_tuning.recall.fusion import Item, gains
+from athena_tuning.recall.fusion import Item, carried, gains
 from athena_tuning.recall.plan import RecallPlan, candidates
 from athena_tuning.recall.routing.features import features
 from athena_tuning.recall.routing.route import route
 from athena_tuning.recall.snapshot import Snapshot
 from athena_tuning.tuning import Contributions
-from athena_tuning.tuning.estimation.contributions import Gain
+from athena_tuning.tuning.estimation.layer_value import Gain
 from athena_tuning.tuning.estimation.question_fit import LayerObservation, QuestionObservation
 
 WAITING = 32
@@ -103,4 +103,7 @@ class ContributionCount:
             alone = gain.sole / max(gain.of, 1)
             observed[layer] = LayerObservation(alone, called_for, asked, layer in without, weight)
         names = sorted(map(sys.intern, features(request.query, hashed=self._hashed)))
-        return QuestionObservation(plan.query_id, plan.query_type, plan.timestamp, tuple(names), observed)
+        shares = carried(lists, request.k, selected, plan.fusion)
+        return QuestionObservation(
+            plan.query_id, plan.query_type, plan.timestamp, tuple(names), observed, shares
+        )

@@ -8,7 +8,7 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from athena_tuning.tuning.estimation.contributions import Gain
+from athena_tuning.tuning.estimation.layer_value import Gain
 
 RANK_CONSTANT = 60
 """Cormack, Clarke and Büttcher 2009: large enough that one layer's first rank does not outvote two layers."""
@@ -234,6 +234,24 @@ def gains(
             len(added) if items else 0, len(whole), len(whole - known) if items else 0, agreement(others)
         )
     return found
+
+
+def carried(
+    lists: Mapping[str, Sequence[Item]], k: int, selected: Collection[str], rule: FusionRule = PLAIN
+) -> dict[str, float]:
+    """Return by selected layer the share of the best k that it has found, alone or with others.
+
+    Examples:
+        >>> a, b = {"id": "t1", "evidence": ()}, {"id": "o1", "evidence": ("t1", "t2")}
+        >>> carried({"episodic": [a], "semantic": [b]}, 5, ["episodic", "semantic"])
+        {'episodic': 0.5, 'semantic': 1.0}
+    """
+    chosen = {layer: items[:DEPTH] for layer, items in lists.items() if layer in selected}
+    best = _best(chosen, rule)[:k]
+    return {
+        layer: sum([bits >> number & 1 for _, bits, _, _ in best]) / max(len(best), 1)
+        for number, layer in enumerate(chosen)
+    }
 
 
 def _shown(lists: Mapping[str, Sequence[Item]], layers: set[str], k: int, rule: FusionRule) -> set[Hashable]:

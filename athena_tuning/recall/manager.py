@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from athena_tuning.control.breaker import BreakerSettings
 from athena_tuning.control.layer_health import HealthMonitor, HealthPost
+from athena_tuning.control.limit_shares import Load
 from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
 from athena_tuning.control.worker import Worker
 from athena_tuning.model import ConfigSet, LayerHealth, Mode, TuningStrategy
@@ -20,12 +22,13 @@ from athena_tuning.recall.contribution import ContributionCount
 from athena_tuning.recall.execution.executor import ParallelLayerExecutor
 from athena_tuning.recall.items import Item
 from athena_tuning.recall.layer_lifecycle import LayerLifecycle
+from athena_tuning.recall.layer_memory import LayerMemoryMonitor
 from athena_tuning.recall.layers.base import Layer
 from athena_tuning.recall.layers.named import layer_named
 from athena_tuning.recall.memory import ANY_SCOPE, AnyScope, Memory
 from athena_tuning.recall.plan import candidates
 from athena_tuning.recall.recaller import Recaller
-from athena_tuning.recall.registered_layer import EventLoopChoice, register
+from athena_tuning.recall.registered_layer import EventLoopChoice, register, warn_of_single_calls
 from athena_tuning.recall.request import RecallRequest, takes
 from athena_tuning.recall.result import RecallResult
 from athena_tuning.recall.snapshot import Snapshot
@@ -36,6 +39,9 @@ from athena_tuning.tuning import AutoTuner
 LONGEST_TIMEOUT_SECONDS = 3600.0
 
 _DELIVERY_SECONDS = 1.0
+
+INDEX_SIZE_SECONDS = 600.0
+"""Between two looks at how large indexes are: all pages of the file are read for one."""
 """Of the time that closing may take, what layer calls that do not end leave for the delivery of metrics."""
 
 
@@ -116,6 +122,10 @@ class MemoryManager(Worker):
         self._contributions = ContributionCount(
             self.tuner.contributions, hashed=self.store.texts is not TextPolicy.KEEP
         )
+        self._layer_memory = LayerMemoryMonitor(
+            self._executor.slots_given_alone, Random(self.worker_id).random
+        )
+        self._index_bytes: Mapping[str, int] = {}
         self._recaller = Recaller(
             self.worker_id,
             self._executor,
@@ -128,6 +138,7 @@ class MemoryManager(Worker):
             self._contributions,
             Random(self.worker_id).random,
             identity,
+            self._layer_memory,
         )
         for layer in self.memory.layers.values() if layers is None else layers:
             self.register_layer(layer)
@@ -242,12 +253,26 @@ class MemoryManager(Worker):
         self._recaller.check(registered)
         self._lifecycle.add(registered)
         self._recaller.register(registered)
+        others = self.tuner.idempotent - {registered.name}
+        self.tuner.idempotent = others | {registered.name} if registered.idempotent else others
 
     def layer_health(self) -> dict[str, LayerHealth]:
-        """Return how each layer is: what its breaker lets through, since when, why and what that costs."""
+        """Return how each layer is: what its breaker lets through, since when, why and what that costs.
+
+        Also what it takes of memory, as far as it is known: see ``TuningConfig.memory_share``.
+        """
         ledger = self._executor.ledger
         health = self._health.health(ledger.held, ledger.waiting)
-        return {name: health[name] for name in self._recaller.layers}
+        return {
+            name: replace(
+                health[name],
+                index_bytes=self._index_bytes.get(name)
+                if layer.layer is self.memory.layers.get(name)
+                else None,
+                **self._layer_memory.figures(name)._asdict(),
+            )
+            for name, layer in self._recaller.layers.items()
+        }
 
     # Recalling
 
@@ -375,21 +400,35 @@ class MemoryManager(Worker):
             PeriodicTask("memory watch", 0.25, self._notice_writes),
             PeriodicTask("contribution count", 0.25, self._contributions.count),
             PeriodicTask("layer watch", 0.25, self._watch_layers),
+            PeriodicTask("layer memory", 1.0, self._layer_memory.count),
         )
 
     def _more_threads(self) -> Sequence[PeriodicThread]:
         learn = self.tuner.contributions.learn
-        return (PeriodicThread("question learning", [PeriodicTask("question learning", 2.0, learn)]),)
+        tasks = [
+            PeriodicTask("question learning", 2.0, learn),
+            PeriodicTask("index size", INDEX_SIZE_SECONDS, self._measure_indexes),
+        ]
+        return (PeriodicThread("question learning", tasks),)
 
     def _reports(self) -> Sequence[PeriodicTask]:
         post = HealthPost(self.store, self.worker_id).post
         return (PeriodicTask("layer report", 1.0, lambda: post(self.layer_health().values())),)
 
     def _obey(self, configs: ConfigSet) -> None:
-        self._executor.obey(configs.default.config)
+        config = configs.default.config
+        self._executor.obey(config, self._membership.limit_share.slots(config))
+        if config.hedged_layers:
+            warn_of_single_calls(self._recaller.layers, config.hedged_layers)
+
+    def _load(self) -> Load:
+        return self._executor.in_flight, self._executor.waiting
 
     def _recalls(self) -> int:
         return self._recaller.count
+
+    def _measure_indexes(self) -> None:
+        self._index_bytes = self.memory.index_bytes()
 
     def _watch_layers(self) -> None:
         """Repair slots, try layers that are down, and note which one blocks an event loop."""

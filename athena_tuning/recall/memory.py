@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
@@ -111,6 +112,26 @@ class Memory:
                 bad.append((position, str(exc)))
             else:
                 yield item
+
+    def index_bytes(self, seconds: float = 0.5) -> dict[str, int]:
+        """Return the bytes of each layer's index; {} where SQLite cannot tell, or not in time.
+
+        The items' own texts are not in it: all layers keep them in one table.
+
+        Args:
+            seconds: how long it may take; all pages of the file are looked at.
+        """
+        try:
+            rows = self.file.read(
+                "SELECT tbl_name, sum(pgsize) FROM dbstat JOIN sqlite_schema USING (name) GROUP BY tbl_name",
+                deadline=time.monotonic() + seconds,
+            )
+        except (apsw.Error, TimeoutError):
+            return {}
+        return {
+            name: sum(size for table, size in rows if any(_is_part(table, whole) for whole in layer.tables))
+            for name, layer in self.layers.items()
+        }
 
     def join_parts(self, share: float = 1 / 64) -> None:
         """Make one part of each index that grew by at least this share since: searches are faster then."""
@@ -284,3 +305,8 @@ def _new_rows(db: apsw.Connection, items: Iterable[Item]) -> dict[_Key, int]:
         free[item.scope] = row + 1
         rows[_key(item.id, item.scope)] = row
     return rows
+
+
+def _is_part(table: str, whole: str) -> bool:
+    """Whether a table is another one, or one of those that an index consists of."""
+    return table == whole or table.startswith(f"{whole}_")

@@ -9,6 +9,7 @@ from athena_tuning.model import Source, TuningConfig
 from athena_tuning.recall.attempt import Attempt
 from athena_tuning.recall.cache import Stamp
 from athena_tuning.recall.fusion import DEPTH, FusionRule
+from athena_tuning.recall.layer_memory import LayerMemoryMonitor
 from athena_tuning.recall.peak import PeakMemory
 from athena_tuning.recall.request import RecallRequest
 from athena_tuning.recall.routing.route import LaterRound, Route
@@ -32,6 +33,7 @@ class RecallPlan:
         stamp: how often its layers had been written to.
         timestamp: Unix seconds of its start.
         peak: measures its memory; None: nobody wants to know.
+        layer_memory: measures that of its layers; likewise.
         source: where it comes from, as its record says.
         attempt: has it recorded; None: it is recorded when it ends.
         later: the rounds that may still be called for.
@@ -51,6 +53,7 @@ class RecallPlan:
     stamp: Stamp
     timestamp: float
     peak: PeakMemory | None
+    layer_memory: LayerMemoryMonitor | None = None
     source: str = Source.LIVE.value
     attempt: Attempt | None = None
     later: tuple[LaterRound, ...] = ()

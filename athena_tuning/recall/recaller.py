@@ -27,6 +27,7 @@ from athena_tuning.recall.execution.admission import Ticket
 from athena_tuning.recall.execution.executor import ParallelLayerExecutor
 from athena_tuning.recall.execution.task import ExecutionResult, QueryTask
 from athena_tuning.recall.items import LayerQuery
+from athena_tuning.recall.layer_memory import LayerMemoryMonitor
 from athena_tuning.recall.peak import PeakMemory
 from athena_tuning.recall.plan import RecallPlan, candidates
 from athena_tuning.recall.registered_layer import RegisteredLayer
@@ -82,6 +83,7 @@ class Recaller:
         contributions: told what the layers gave.
         chance: draws from 0 to 1; decides which recalls explore.
         identity: context variables on which answers depend.
+        layer_memory: measures what layers take of memory, where the config says so; None: nobody does.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Recaller:
         contributions: ContributionCount,
         chance: Callable[[], float],
         identity: Iterable[ContextVar[Any]] = (),
+        layer_memory: LayerMemoryMonitor | None = None,
     ) -> None:
         self.count = 0
         self.layers: Mapping[str, RegisteredLayer] = {}
@@ -109,6 +112,7 @@ class Recaller:
         self._configs = configs
         self._clock = clock
         self._contributions = contributions
+        self._layer_memory = layer_memory
         self._exploration = Exploration(chance)
         self._identity = tuple(identity)
         self._graph = DependencyGraph({})
@@ -226,6 +230,9 @@ class Recaller:
         if request.use_cache and config.enable_cache and not track and len(query) <= MAX_CACHED_TEXT:
             matters = {name: value for name, value in context.items() if name != "priority"}
             key = cache_key(query, request.scope, matters, self._identity)
+        memory = self._layer_memory if config.memory_share else None
+        if memory is not None and (recalls_above() or not memory.measures(config.memory_share)):
+            memory = None
         attempt = None if recalls_above() else current_attempt()
         return RecallPlan(
             request=request,
@@ -235,11 +242,12 @@ class Recaller:
             config_version=version.version,
             route=way,
             layer_names=names,
-            parallel=request.use_parallel and config.enable_parallel,
+            parallel=request.use_parallel and config.enable_parallel and memory is None,
             key=key,
             stamp=self._cache.stamp(names) if key is not None else (),
             timestamp=self._clock(),
             peak=PeakMemory() if track else None,
+            layer_memory=memory,
             source=current_source(),
             attempt=attempt,
         )
@@ -326,7 +334,7 @@ class Recaller:
         request = plan.request
         when = time_focus(request.query, plan.timestamp)
         query = LayerQuery(request.query, request.scope, plan.query_type, request.context or {}, when=when)
-        limit = candidates(request.k)
+        limit, hedged = candidates(request.k), plan.config.hedged_layers
         above = recalls_above()
         for name in names:
             if name in todo.known:
@@ -343,7 +351,11 @@ class Recaller:
                 if layer.after:
                     found = {name: parts[name].copies(limit) for name in layer.after if name in parts}
                     asked = LayerQuery(query, query.scope, query.query_type, query.context, found, when)
-                todo.tasks.append(layer.task(asked, limit, timeout))
+                again = None
+                if hedged and name in hedged and layer.idempotent:
+                    again = self._executor.second_calls.delay(name)
+                task = layer.task(asked, limit, timeout, again)
+                todo.tasks.append(task if plan.layer_memory is None else plan.layer_memory.watched(task))
         if todo.left_out:
             self._try_layers()
 
@@ -369,6 +381,8 @@ class Recaller:
             if stale:
                 fresh = {name: part for name, part in fresh.items() if name not in stale}
             self._contributions.offer(plan, fresh)
+            if plan.layer_memory is not None:
+                plan.layer_memory.offer(fresh, plan.request.k)
             if plan.key is not None:
                 kept = {name: part for name, part in fresh.items() if part.is_whole}
                 whole = answer if answer.complete and len(kept) == len(fresh) else None

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal
 
+from athena_tuning.model.metrics import SECOND_CALL
 from athena_tuning.recall.execution.failure import brief, describe
 from athena_tuning.recall.execution.task import QueryTask, is_coroutine_function
 from athena_tuning.recall.items import LayerQuery
 from athena_tuning.recall.layers.base import Layer
 from athena_tuning.recall.snapshot import read_items
+
+logger = logging.getLogger(__name__)
 
 EventLoopChoice = Literal["caller", "manager"]
 
@@ -39,6 +43,7 @@ class RegisteredLayer:
         function: its ``search`` when it was registered.
         is_coroutine: whether that is a coroutine function.
         after: layers whose finds it wants to see.
+        idempotent: whether a search may be made twice: it changes nothing, and either answer will do.
     """
 
     name: str
@@ -54,14 +59,18 @@ class RegisteredLayer:
     function: Any
     is_coroutine: bool
     after: tuple[str, ...] = ()
+    idempotent: bool = False
 
-    def task(self, query: LayerQuery, limit: int, timeout_seconds: float) -> QueryTask:
+    def task(
+        self, query: LayerQuery, limit: int, timeout_seconds: float, second_after: float | None = None
+    ) -> QueryTask:
         """Return what asks the layer.
 
         Args:
             query: what to ask.
             limit: items at most.
             timeout_seconds: longest service time.
+            second_after: seconds after which it is asked a second time; None: never.
         """
         try:
             search = self.layer.search
@@ -79,8 +88,19 @@ class RegisteredLayer:
             self.on_caller_loop,
             partial(read_items, self.name, limit, self.items_are_new),
             self.is_coroutine if same else None,
+            second_after,
         )
         return tuple.__new__(QueryTask, task)  # its own constructor costs as much again
+
+
+def warn_of_single_calls(layers: Mapping[str, RegisteredLayer], hedged: Collection[str]) -> None:
+    """Log which layers a config names although they do not say that a second call does no harm."""
+    once = sorted(name for name in hedged if name in layers and not layers[name].idempotent)
+    if once:
+        logger.warning(
+            "hedged_layers names %s, without idempotent = True in that layer: it is called once as before",
+            ", ".join(once),
+        )
 
 
 def register(layer: Any, event_loop: EventLoopChoice = "caller") -> RegisteredLayer:
@@ -97,6 +117,8 @@ def register(layer: Any, event_loop: EventLoopChoice = "caller") -> RegisteredLa
     name = _attribute(layer, "name", "", None)
     if not isinstance(name, str) or not name or name.startswith("_"):
         raise ValueError(f"a layer's name must be text that does not begin with '_', not {brief(name)}")
+    if name.endswith(SECOND_CALL):
+        raise ValueError(f"a layer's name must not end with {SECOND_CALL!r}, as {brief(name)} does")
     search = _attribute(layer, "search", name, None)
     if not callable(search):
         raise ValueError(f"layer {name!r} has no search(query, k, deadline)")
@@ -119,6 +141,7 @@ def register(layer: Any, event_loop: EventLoopChoice = "caller") -> RegisteredLa
         getattr(search, "__func__", search),
         is_coroutine_function(search),
         _names(layer, "after", name),
+        bool(_attribute(layer, "idempotent", name, False)),
     )
 
 

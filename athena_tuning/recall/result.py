@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from athena_tuning.model import LayerTask, QueryMetrics
+from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
+from athena_tuning.model.metrics import SECOND_CALL
 from athena_tuning.recall.execution.task import ExecutionResult
 from athena_tuning.recall.fusion import fuse
 from athena_tuning.recall.plan import RecallPlan, candidates
@@ -117,12 +118,29 @@ def combine(
         by_layer,
         Snapshot(fused, fields, True),
         errors,
-        tuple([_task(result, k) for result in results if result.in_flight]),
+        tuple([_task(result, k) for result in results if result.in_flight] + _second_calls(results, k)),
         plan.parallel and plan.widest > 1,
         {layer: age for layer, (_, age) in stale.items()},
         not results,
         shown,
     )
+
+
+def _second_calls(results: Sequence[ExecutionResult], k: int) -> list[LayerTask]:
+    """Return the second calls among the results, if there were any."""
+    return [
+        LayerTask(
+            of.layer_name + SECOND_CALL,
+            of.second.offset_ms,
+            0.0,
+            of.second.elapsed_ms,
+            of.second.in_flight,
+            TaskOutcome.OK if of.second.won else TaskOutcome.TIMEOUT,
+            min(k, len(of.result.items)) if of.second.won else 0,
+        )
+        for of in results
+        if of.second is not None
+    ]
 
 
 def _task(result: ExecutionResult, k: int) -> LayerTask:

@@ -6,14 +6,18 @@ else's. What is made is only how long a layer waits; the rest is what always run
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
+import numpy as np
+
+from athena_tuning.load.patterns import day
 from athena_tuning.load.spec import LoadSpec
-from athena_tuning.model import LAYERS, Mode, TuningConfig
+from athena_tuning.model import LAYERS, QUERY_TYPES, Mode, QueryMetrics, TuningConfig
 from athena_tuning.recall import MemoryManager
 from athena_tuning.recall.items import LayerQuery
 from athena_tuning.recall.layers.base import SearchResult
@@ -38,6 +42,8 @@ class Act:
         limit: layer tasks at once that the config of the start allows.
         reason: what whoever set it gave as reason.
         ill: a layer, and from when to when, in seconds since the start, it does not answer; None: none.
+        day_rate: recalls a second of a day that is pressed into ``DAY_SECONDS``; None: the load is steady.
+        mode: who steers.
     """
 
     name: str
@@ -47,7 +53,12 @@ class Act:
     limit: int
     reason: str
     ill: tuple[str, float, float] | None = None
+    day_rate: float | None = None
+    mode: Mode = Mode.ADVISE
 
+
+DAY_SECONDS = 120.0
+"""How long a day of an act lasts; one follows the other."""
 
 KNEE = 4
 """Tasks at once that the backend bears; with more, each takes longer."""
@@ -84,6 +95,20 @@ ACTS = {
             KNEE,
             "what the backend bears",
             ("graph", 20.0, 80.0),
+        ),
+        Act(
+            "peak",
+            "A day with a peak",
+            "A day of load in two minutes, again and again; the config lets 2 tasks run at once.",
+            (
+                "Already in the morning tasks wait for a slot",
+                "The tuner, which steers here, raises the limit before noon and says why",
+                "At noon the load has more than doubled, and p99 stays low",
+            ),
+            2,
+            "as it was at night",
+            day_rate=11.0,
+            mode=Mode.AUTO,
         ),
     )
 }
@@ -155,6 +180,22 @@ class ActLayer:
         return [{"id": f"{self.name}-1", "text": f"what {self.name} knows of it"}]
 
 
+def days(rate: float) -> list[QueryMetrics]:
+    """Return what is asked on days that follow each other, ``LASTS_SECONDS`` in all.
+
+    Args:
+        rate: recalls a second, in the mean of a day.
+    """
+    rng = np.random.default_rng(7)
+    asked: list[QueryMetrics] = []
+    for number in range(math.ceil(LASTS_SECONDS / DAY_SECONDS)):
+        for at in day(rate, DAY_SECONDS, rng):
+            kind = QUERY_TYPES[len(asked) % len(QUERY_TYPES)]
+            when = number * DAY_SECONDS + float(at)
+            asked.append(QueryMetrics("", "", kind, when, None, None, None, None, [], {}, None))
+    return asked
+
+
 def open_act(act: Act) -> TuningService:
     """Start an act and return the service that shows it; ``close`` ends it.
 
@@ -164,7 +205,7 @@ def open_act(act: Act) -> TuningService:
     store = open_store("memory://")
     backend = Backend()
     layers = [ActLayer(name, backend, act) for name in LAYERS]
-    manager = MemoryManager(":memory:", layers=layers, store=store, mode=Mode.ADVISE)
+    manager = MemoryManager(":memory:", layers=layers, store=store, mode=act.mode)
     manager.apply_config(
         TuningConfig(max_concurrent=act.limit),
         expected_version=manager.configs.default.version,
@@ -173,7 +214,13 @@ def open_act(act: Act) -> TuningService:
     )
     embedded = Embedded.of(manager, store)
     # Hardly a question twice: an answer from the cache would hide what the act is about.
-    embedded.start_demo(LoadSpec("steady", rate_per_s=_RATE, duration_s=LASTS_SECONDS, repetition=0.2))
+    if act.day_rate is None:
+        embedded.start_demo(LoadSpec("steady", rate_per_s=_RATE, duration_s=LASTS_SECONDS, repetition=0.2))
+    else:
+        embedded.start_demo(
+            LoadSpec("replay", duration_s=LASTS_SECONDS, replay_of=act.name, repetition=0.2),
+            days(act.day_rate),
+        )
     tail = Tail(store)
     tail.start()
     return TuningService(store, tail, embedded)

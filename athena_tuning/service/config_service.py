@@ -211,6 +211,12 @@ class ConfigService(ReadService):
         self.store.post(WELCOME, "away", actor.name)
         self._edition += 1
 
+    def end_tour(self, actor: Actor) -> None:
+        """Show newcomers on this store no tour any more. Raises as ``promise`` does."""
+        actor.must_be_operator("end the tour")
+        self.store.post(WELCOME, "tour", actor.name)
+        self._edition += 1
+
     def promise(self, actor: Actor, objective: Objective) -> Objective:
         """Keep what is promised of a scope in the store, in place of what was; charts get a note.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,7 +13,7 @@ from athena_tuning import locations
 from athena_tuning.load.remote_run import OrderTaker
 from athena_tuning.load.run import LoadRun
 from athena_tuning.load.spec import LoadSpec
-from athena_tuning.model import Source, SourceBatch
+from athena_tuning.model import QueryMetrics, Source, SourceBatch
 from athena_tuning.recall import MemoryManager
 from athena_tuning.recall.ingest import ingest_file
 from athena_tuning.samples import sample_workloads
@@ -72,11 +72,17 @@ class Embedded:
         """Whether the demo load runs."""
         return self._demo is not None
 
-    def start_demo(self, spec: LoadSpec = DEMO) -> None:
-        """Start the demo load, if it does not run yet."""
+    def start_demo(self, spec: LoadSpec = DEMO, recorded: Sequence[QueryMetrics] = ()) -> None:
+        """Start the demo load, if it does not run yet.
+
+        Args:
+            spec: what load it is.
+            recorded: what it replays, if it is a replay.
+        """
         with self._lock:
             if self._demo is None:
-                self._demo = LoadRun(self.manager, spec, source=Source.LIVE.value).start()
+                run = LoadRun(self.manager, spec, recorded=recorded, source=Source.LIVE.value)
+                self._demo = run.start()
 
     def stop_demo(self) -> None:
         """Stop the demo load, if it runs."""

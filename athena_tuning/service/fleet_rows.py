@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from athena_tuning.model import LayerHealth, WorkerStatus
 from athena_tuning.service import text
 from athena_tuning.service.facts import Situation
+from athena_tuning.service.fleet_limit import FleetLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,8 @@ class ManagerRow:
         p99_ms: of them.
         busy: slots that its layers hold, as it last told.
         waiting: layer tasks that wait for one.
-        limit: its layer tasks at once.
+        limit: slots that it may use.
+        wanted: slots that it wants of a limit that all share; None where each has its own.
     """
 
     status: WorkerStatus
@@ -34,11 +36,12 @@ class ManagerRow:
     busy: int
     waiting: int
     limit: int
+    wanted: float | None = None
 
     @property
     def full(self) -> float:
         """The share of its slots that is busy, at most 1."""
-        return min(self.busy / self.limit, 1.0)
+        return min(self.busy / max(self.limit, 1), 1.0)
 
 
 def fleet_rows(
@@ -47,7 +50,7 @@ def fleet_rows(
     health: Mapping[str, Sequence[LayerHealth]],
     *,
     head: int,
-    limit: int,
+    limit: FleetLimit,
     now: float,
     alive_seconds: float,
 ) -> list[ManagerRow]:
@@ -58,14 +61,14 @@ def fleet_rows(
         measured: by manager its recalls a second and their p99 in ms.
         health: by manager that is alive what it says of its layers.
         head: the newest config's version.
-        limit: layer tasks at once, of each.
+        limit: slots as the fleet has them.
         now: Unix seconds.
         alive_seconds: after which a manager that has not reported itself is not alive.
     """
     rows = []
     for worker in workers:
         per_second, p99_ms = measured.get(worker.worker_id, (math.nan, math.nan))
-        layers = health.get(worker.worker_id, ())
+        layers, share = health.get(worker.worker_id, ()), limit.share(worker.worker_id)
         rows.append(
             ManagerRow(
                 worker,
@@ -75,7 +78,8 @@ def fleet_rows(
                 p99_ms,
                 sum(of.slots_held for of in layers),
                 sum(of.slots_waiting for of in layers),
-                limit,
+                share.slots,
+                share.wanted,
             )
         )
     return sorted(rows, key=lambda row: (not row.is_alive, row.status.worker_id))

@@ -27,7 +27,7 @@ def incident_report(told: Timeline) -> str:
             each.lane,
             each.words,
         )
-        for each in told.happenings
+        for each in told.occurrences
     ]
     return page.page(
         title,

@@ -78,7 +78,7 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class Occurrence:
     """Something in a lane: from when to when (Unix seconds; alike for a moment), and what, in words."""
 
     lane: str
@@ -97,7 +97,7 @@ class Timeline:
         series: figures over time.
         bucket_seconds: length of a bucket of it.
         waits: for a slot, over time.
-        happenings: in order.
+        occurrences: in order.
         before: p99 in ms of the stretch before; NaN where it is not known. The others likewise.
         during: of the incident.
         recalls: of the incident.
@@ -109,7 +109,7 @@ class Timeline:
     series: TimeSeries
     bucket_seconds: float
     waits: Waits
-    happenings: tuple[Happening, ...]
+    occurrences: tuple[Occurrence, ...]
     before: float
     during: float
     recalls: int
@@ -158,7 +158,7 @@ def timeline(service: ReadService, incident: Incident, timezone: str = "UTC") ->
         window_reads.over_time(window, view, bucket),
         bucket,
         window_reads.queue_over_time(window, view),
-        tuple(sorted(_happenings(service, incident, view), key=lambda each: each.start)),
+        tuple(sorted(_occurrences(service, incident, view), key=lambda each: each.start)),
         window_reads.summary(window, view.only(end=incident.began)).p99_latency_ms,
         during.p99_latency_ms,
         during.count,
@@ -166,10 +166,10 @@ def timeline(service: ReadService, incident: Incident, timezone: str = "UTC") ->
     )
 
 
-def _happenings(service: ReadService, incident: Incident, view: View) -> Iterator[Happening]:
+def _occurrences(service: ReadService, incident: Incident, view: View) -> Iterator[Occurrence]:
     for alert in incident.alerts:
         end = view.end if alert.ended is None else alert.ended
-        yield Happening("Alerts", alert.began, end, alert.sentence)
+        yield Occurrence("Alerts", alert.began, end, alert.sentence)
     for version in service.history(500):
         if view.start <= version.time < view.end:
             yield _moment("Config", version.time, _of_version(version))
@@ -185,8 +185,8 @@ def _happenings(service: ReadService, incident: Incident, view: View) -> Iterato
             yield _moment("Store", event.time, event.text)
 
 
-def _moment(lane: str, time: float, words: str) -> Happening:
-    return Happening(lane, time, time, text.plain(words, 240))
+def _moment(lane: str, time: float, words: str) -> Occurrence:
+    return Occurrence(lane, time, time, text.plain(words, 240))
 
 
 def _of_version(version: ConfigVersion) -> str:

@@ -69,7 +69,8 @@ class LayerCost:
             ``LEAST_SCORES`` on either side. Recalls are not assigned by chance: a layer that is asked where
             it is needed looks better or worse than it is.
         scores: of recalls with it, and without.
-        part_lost: part of the best k that is there because of it; NaN where nobody has counted.
+        part_lost: part of the best k that is there because of it, over all these recalls; NaN where nobody
+            has counted.
     """
 
     query_type: str
@@ -143,7 +144,8 @@ def layer_costs(
     Args:
         profiler: the window; saved is counted on the ``NEWEST`` recalls of the view, scores on all of them.
         view: what is looked at; with a layer, that one alone.
-        parts: by type and layer, the part of the best k that is there because of it, where it is known.
+        parts: by type and layer, the part of the best k that is there because of it in recalls that ask it,
+            where it is known.
     """
     chosen = view.only(layer=None)
     groups = _by_type(m for m in profiler.newest(NEWEST, **chosen.where) if m.tasks)
@@ -189,7 +191,11 @@ def _cost(
     recalls = [m for kind in kinds for m in groups[kind]]
     weights = {kind: len(groups[kind]) for kind in kinds}
     asked = [layer in m.layers_queried for kind in kinds for m in scored.get(kind, ())]
-    known = {kind: parts[kind][layer] for kind in kinds if layer in parts.get(kind, {})}
+    known = {
+        kind: _over_all(parts[kind][layer], groups[kind], layer)
+        for kind in kinds
+        if layer in parts.get(kind, {})
+    }
     return LayerCost(
         query_type,
         layer,
@@ -201,6 +207,12 @@ def _cost(
         (sum(asked), len(asked) - sum(asked)),
         _weighted(known, weights),
     )
+
+
+def _over_all(part: Estimate, recalls: Sequence[QueryMetrics], layer: str) -> Estimate:
+    """Return what a part of the answers of recalls that ask a layer is of the answers of all of them."""
+    share = sum(any(task.layer == layer for task in m.tasks) for m in recalls) / len(recalls)
+    return Estimate.by_error(share * part.mean, share * part.error)
 
 
 def ends_earlier_ms(record: QueryMetrics, layer: str) -> float:

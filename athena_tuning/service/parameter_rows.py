@@ -22,13 +22,17 @@ LABELS = {
     "second_round": "layers of the second round",
     "second_round_below": "agreement that is enough",
     "exploration_share": "share of recalls that explore",
+    "memory_share": "share of recalls whose memory is measured",
     "fusion_weights": "weights of layers in the fused list",
     "rank_constant": "rank constant of the fused list",
     "question_model": "layers asked by question",
     "overload_after_seconds": "overload after",
     "overload_wait_seconds": "longest wait in an overload",
+    "hedged_layers": "layers called again when slow",
+    "hedging_quantile": "quantile from which a call is slow",
     "concurrency_bounds": "limits that tuning may set",
     "timeout_bounds": "timeouts that tuning may set",
+    "limit_scope": "what the limit speaks of",
 }
 """What parameters are called where they are not called by the name of their field."""
 

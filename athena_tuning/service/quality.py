@@ -6,6 +6,7 @@ import gzip
 import json
 import math
 import zlib
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -210,6 +211,7 @@ class FusionAdvice:
     """Weights of layers and a rank constant that were learned from questions whose answers are known.
 
     Attributes:
+        scope: the type that they are of; "all": of whatever type.
         questions: how many.
         weights: by layer; 1 for others.
         rank_constant: see ``TuningConfig``.
@@ -219,6 +221,7 @@ class FusionAdvice:
         gained: by that, question by question.
     """
 
+    scope: str
     questions: int
     weights: Mapping[str, float]
     rank_constant: int
@@ -236,6 +239,7 @@ class FusionAdvice:
         """What puts it in force."""
         weights = ",".join(f"{layer}={weight:g}" for layer, weight in self.weights.items()) or "none"
         values = f"--fusion-weights {weights} --rank-constant {self.rank_constant}"
+        values += "" if self.scope == "all" else f" --scope {self.scope}"
         return f'athena-tuning config apply {values} --reason "learned from {self.questions} questions"'
 
     def to_dict(self) -> dict[str, Any]:
@@ -249,31 +253,44 @@ def learn_fusion(
     in_force: ConfigSet,
     k: int = 10,
     progress: Callable[[int], None] = lambda _: None,
-) -> FusionAdvice:
+) -> list[FusionAdvice]:
     """Learn what layers' ranks should count, from what they give under the configs in force.
+
+    Returns:
+        First for all questions, then for each type that has ``LEAST_QUESTIONS``, if there are several types.
 
     Raises:
         ValueError: if there are fewer than ``LEAST_QUESTIONS``.
     """
     if len(gold) < LEAST_QUESTIONS:
         raise ValueError(f"{len(gold)} questions are too few to learn from: {LEAST_QUESTIONS} are needed")
-    scopes = len({question.scope for question in gold}) > 1
-    cases = []
+    by_type: dict[str, list[FusionCase]] = defaultdict(list)
     with (
         MemoryManager(memory) as manager,
         MemoryManager(":memory:", layers=manager.memory.layers.values()) as asked,
     ):
         answers = _answers(asked, gold, in_force, max(k, DEPTH))
-        for number, (question, (answer, _)) in enumerate(zip(gold, answers, strict=True)):
+        for question, (answer, _) in zip(gold, answers, strict=True):
             lists = {layer: answer[layer] for layer in answer["_layers"] if layer in answer}
-            if (own := own_layer(answer["_query_type"])) in lists:
+            query_type = answer["_query_type"]
+            if (own := own_layer(query_type)) in lists:
                 lists = {own: lists[own], **lists}
-            cases.append(FusionCase(lists, question.evidence, question.scope if scopes else number % 5))
+            by_type[query_type].append(FusionCase(lists, question.evidence, question.scope))
             progress(1)
+    everything = [case for cases in by_type.values() for case in cases]
+    kinds = {query_type: cases for query_type, cases in by_type.items() if len(by_type) > 1}
+    enough = {query_type: cases for query_type, cases in kinds.items() if len(cases) >= LEAST_QUESTIONS}
+    return [_advice(scope, cases, k) for scope, cases in {"all": everything, **enough}.items()]
+
+
+def _advice(scope: str, cases: list[FusionCase], k: int) -> FusionAdvice:
+    if len({case.group for case in cases}) < 2:
+        cases = [replace(case, group=number % 5) for number, case in enumerate(cases)]
     plain = [recall_at(case, k) for case in cases]
     learned = [recall_at(case, k, rule) for case, rule in zip(cases, left_out(cases, k), strict=True)]
     rule = fit(cases, k)
     return FusionAdvice(
+        scope,
         len(cases),
         rule.weights,
         rule.constant,

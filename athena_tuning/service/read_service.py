@@ -35,12 +35,13 @@ from athena_tuning.model.source import MEASURED
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall.cache import CacheLosses
 from athena_tuning.samples import sample_workloads
-from athena_tuning.service import doctor, fact_gathering, layer_quality, objectives
+from athena_tuning.service import doctor, fact_gathering, layer_quality, objectives, timeline
 from athena_tuning.service.alerts import Alert, AlertWatch, is_alert
 from athena_tuning.service.capacity import Curve, curve
 from athena_tuning.service.embedded import Embedded
 from athena_tuning.service.estimate import Estimate
 from athena_tuning.service.facts import Burn, Facts, Situation
+from athena_tuning.service.fleet_limit import FleetLimit, fleet_limit
 from athena_tuning.service.forecasts import Forecasts
 from athena_tuning.service.loads import Loads
 from athena_tuning.service.quality import only_layers
@@ -48,6 +49,7 @@ from athena_tuning.service.read_cache import Remembered
 from athena_tuning.service.situation import applying, judge
 from athena_tuning.service.status import Standing
 from athena_tuning.service.store_follower import Tail
+from athena_tuning.service.timeline import Happening
 from athena_tuning.service.view import View
 from athena_tuning.store import Store, StoreEvent, StoreHealth
 from athena_tuning.store.findings import Finding
@@ -66,7 +68,7 @@ NOW = "what is seen now"
 
 OF_MANAGERS_SECONDS = 600.0
 WELCOME = "welcome"
-"""The store's topic that says that newcomers need not be welcomed any more."""
+"""The store's topic that says what newcomers need not be shown any more."""
 
 T = TypeVar("T")
 
@@ -207,8 +209,15 @@ class ReadService:
 
     def is_welcomed(self) -> bool:
         """Whether somebody has put away what newcomers are shown."""
-        question = ("welcomed", self._edition, self.now // 10)
-        return self._remembered.answer(question, lambda: bool(self.store.posted(WELCOME)))
+        return "away" in self._newcomers()
+
+    def is_toured(self) -> bool:
+        """Whether somebody has been through the tour, or has skipped it."""
+        return "tour" in self._newcomers()
+
+    def _newcomers(self) -> Mapping[str, str]:
+        question = ("newcomers", self._edition, self.now // 10)
+        return self._remembered.answer(question, lambda: self.store.posted(WELCOME))
 
     def data_age(self) -> float | None:
         """Return the seconds since the newest recall that was really asked; None without one."""
@@ -367,6 +376,11 @@ class ReadService:
         """Return all known managers, last seen first."""
         return self.store.workers()
 
+    def fleet_limit(self) -> FleetLimit:
+        """Return what the limit speaks of, and each manager's share of it."""
+        alive = sum(self.is_alive(worker) for worker in self.store.workers())
+        return fleet_limit(self.store, self.configs().default.config, alive)
+
     def by_manager(self) -> Mapping[str, ManagerFigures]:
         """Return what each manager that shares the store measured in the last ten minutes, by its name."""
 
@@ -407,6 +421,22 @@ class ReadService:
         """Return what happened to the store and around it lately, newest first."""
         happened = self.store.events(since=self.now - hours * 3600)
         return [event for event in reversed(happened) if not is_alert(event)]
+
+    def happenings(self, view: View) -> list[Happening]:
+        """Return what happened within a view: configs, load runs, notes, what the tuner took back."""
+
+        def read() -> list[Happening]:
+            return timeline.happenings(
+                view.start,
+                view.end,
+                history=self.history(50),
+                batches=self.sources(),
+                notes=self.store.annotations(since=view.start),
+                decisions=self.decisions(100),
+            )
+
+        question = ("happenings", view.start // 10, view.end // 10, self._edition, self.now // 5)
+        return self._remembered.answer(question, read)
 
     def notes(self) -> list[Annotation]:
         """Return what people noted and did beside configs, oldest first."""

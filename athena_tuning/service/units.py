@@ -78,6 +78,21 @@ def count(value: float | None) -> str:
     return f"{value / 1e6:.1f} M" if abs(value) >= 1e6 else f"{value:,.0f}"
 
 
+def size(value: float | None) -> str:
+    """Write a number of bytes, in powers of 1,000.
+
+    Examples:
+        >>> size(812), size(4096), size(25_300_000), size(None) == UNKNOWN
+        ('812 B', '4.1 kB', '25.3 MB', True)
+    """
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= factor:
+            return f"{value / factor:.1f} {unit}"
+    return f"{value:.0f} B"
+
+
 def times(value: float | None) -> str:
     """Write a factor.
 

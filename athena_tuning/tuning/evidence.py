@@ -12,8 +12,9 @@ import msgspec
 
 from athena_tuning.model import ConfigSet, TuningBounds, TuningConfig, TuningStrategy
 from athena_tuning.tuning.estimation.contention import Contention
-from athena_tuning.tuning.estimation.contributions import LayerValue, QuestionEvidence
+from athena_tuning.tuning.estimation.contributions import QuestionEvidence
 from athena_tuning.tuning.estimation.daily_load import DailyLoad
+from athena_tuning.tuning.estimation.layer_value import LayerValue
 from athena_tuning.tuning.estimation.packed_telemetry import (
     CurveColumns,
     RecallColumns,
@@ -47,8 +48,10 @@ class Evidence:
         values: what each layer adds to the answers of each type.
         questions: what is known of the questions of each type.
         figures: of the window, "all" and by type; empty where the policy does not read them.
+        idempotent: layers that say that they may be asked twice.
         memory: what the policy remembers.
         policy: the name of the policy that is asked.
+        held: why the limit must not go up now, in words; "" if it may. ``bounds`` say so, too.
     """
 
     configs: ConfigSet
@@ -64,8 +67,10 @@ class Evidence:
     values: Mapping[str, Mapping[str, LayerValue]] = field(default_factory=dict)
     questions: Mapping[str, QuestionEvidence] = field(default_factory=dict)
     figures: Mapping[str, WindowFigures] = field(default_factory=dict)
+    idempotent: frozenset[str] = frozenset()
     memory: Any = None
     policy: str = ""
+    held: str = ""
 
     def incumbent(self, scope: str) -> TuningConfig:
         """Return the config in force for "all" or for a query type."""

@@ -31,8 +31,13 @@ class Observer:
         self._profiler = profiler
         self._cursor = -1
 
-    def observe(self) -> None:
-        """Read what is new; at first, what the window holds."""
+    def observe(self, *, together: bool = False) -> None:
+        """Read what is new; at first, what the window holds.
+
+        Args:
+            together: whether the limit is one for all managers; see ``Telemetry``.
+        """
+        self.telemetry = self.telemetry.counted(together=together)
         _, end, _ = self._profiler.read_since(_NEWEST, 0)
         first, known = self._cursor < 0, self._cursor
         self._cursor = max(known, end - TELEMETRY.recalls)

@@ -14,6 +14,7 @@ from athena_tuning.model import (
     ConfigSet,
     ConfigVersion,
     Decision,
+    LimitScope,
     Proposal,
     TuningBounds,
     TuningConfig,
@@ -22,6 +23,7 @@ from athena_tuning.model import (
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.tuning.estimation.contributions import Contributions
 from athena_tuning.tuning.estimation.daily_load import DailyLoad
+from athena_tuning.tuning.estimation.measured_recall import MeasuredRecall
 from athena_tuning.tuning.estimation.window_figures import window_figures
 from athena_tuning.tuning.evidence import Evidence, pack
 from athena_tuning.tuning.observer import Observer
@@ -52,6 +54,10 @@ class AutoTuner:
             ``benchmarks/regret.py``; where records carry no layer tasks, or too few, it does as the rules do.
         clock: Unix seconds.
         daily_load: how the day is divided.
+
+    Attributes:
+        idempotent: layers that may be asked twice, as far as whoever has them says so: second calls are
+            proposed for these alone.
 
     Raises:
         ValueError: if the interval or the minimum is below 1, or the policy is unknown.
@@ -91,6 +97,7 @@ class AutoTuner:
         self._bounds = bounds
         self.policy = make_policy(policy) if isinstance(policy, str) else policy
         self.contributions = Contributions()
+        self.idempotent: frozenset[str] = frozenset()
         self._clock = clock
         self._state = threading.RLock()  # held for a few assignments
         self._deciding = threading.Lock()  # held while the policy thinks
@@ -104,6 +111,7 @@ class AutoTuner:
         self._decided_at = 0
         self._told: tuple[Hashable, int] = (None, -1)
         self._configs = ConfigSet()
+        self._ceiling: tuple[int, str] | None = None
         self._observer = Observer(profiler, daily_load)
         self._memory = self.policy.memory()
         self._basis: tuple[Evidence, frozenset[str]] = self._evidence(self._configs, 0.0), frozenset()
@@ -241,6 +249,20 @@ class AutoTuner:
             scopes = dict.fromkeys(("all", *self.profiler.query_types(), *in_force.by_type))
             return proposals(self.policy, evidence, list(scopes)[:_MOST_SCOPES], author=author)
 
+    @property
+    def recalls(self) -> tuple[MeasuredRecall, ...]:
+        """The newest recalls that it rests on."""
+        return self._observer.telemetry.recalls
+
+    def hold_back(self, most: int | None, why: str = "") -> None:
+        """Choose no limit above some, from the next decision on.
+
+        Args:
+            most: the largest limit to choose, where the one in force is not larger; None: as bounds say.
+            why: for decisions.
+        """
+        self._ceiling = None if most is None else (most, why)
+
     def evidence_of(self, decision_id: str) -> bytes | None:
         """Return what a decision of the last ``step`` rests on, packed (see ``rerun``); else None."""
         with self._deciding:
@@ -336,10 +358,11 @@ class AutoTuner:
 
     def _evidence(self, configs: ConfigSet, now: float, fresh: int = 0, urgent: bool = False) -> Evidence:
         """Return evidence without what came since it was last read."""
+        bounds, held = self._held(configs.default.config)
         return Evidence(
             configs,
             self._strategy,
-            self._bounds or configs.default.config.bounds,
+            bounds,
             self.min_samples,
             self.adjustment_interval,
             now,
@@ -347,13 +370,27 @@ class AutoTuner:
             urgent,
             self._observer.telemetry,
             self._observer.load,
+            idempotent=self.idempotent,
             memory=self._memory,
             policy=self.policy.name,
+            held=held,
         )
+
+    def _held(self, config: TuningConfig) -> tuple[TuningBounds, str]:
+        """Return the range to choose from, and why it ends before the operator's bound."""
+        bounds, ceiling = self._bounds or config.bounds, self._ceiling
+        if ceiling is None:
+            return bounds, ""
+        most, why = ceiling
+        most = max(most, config.max_concurrent, bounds.min_concurrent)
+        if most >= bounds.max_concurrent:
+            return bounds, ""
+        return replace(bounds, max_concurrent=most), why
 
     def _observed(self, evidence: Evidence) -> Evidence:
         """Return the evidence with all that there is by now."""
-        self._observer.observe()
+        together = evidence.configs.default.config.limit_scope is LimitScope.FLEET
+        self._observer.observe(together=together)
         evidence = replace(
             evidence,
             telemetry=self._observer.telemetry,
@@ -393,6 +430,12 @@ def _layers_since(configs: ConfigSet, query_type: str) -> float:
     version = configs.by_type.get(query_type)
     if version is None:
         config = configs.default.config
-        chosen = config.skipped_layers or config.extra_layers or config.second_round or config.question_model
+        chosen = (
+            config.skipped_layers
+            or config.extra_layers
+            or config.second_round
+            or config.question_model
+            or config.fusion_weights
+        )
         return configs.default.time if chosen else 0.0
     return version.time

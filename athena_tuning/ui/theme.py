@@ -27,6 +27,7 @@ TARGET: Final = "#d9822b"
 PLAIN: Final = "#4a90d9"
 GOOD: Final = "#1f9d7a"
 BAD: Final = "#d6456b"
+NOTED: Final = "#8b6fd8"
 
 MARK_AND_NAME: Final = str(Path(__file__).with_name("mark.svg"))
 ICON: Final = str(Path(__file__).with_name("icon.svg"))

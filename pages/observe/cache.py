@@ -5,7 +5,7 @@ import streamlit as st
 from athena_tuning.service import units, window_reads
 from athena_tuning.ui.charts import cache_charts, live_charts
 from athena_tuning.ui.charts.echarts_option import over_time
-from athena_tuning.ui.frame import components, page_context
+from athena_tuning.ui.frame import components, page_context, zoom
 
 page = page_context.current()
 if not page.ask(window_reads.summary).count:
@@ -72,16 +72,25 @@ left, right = st.columns(2, gap="small")
 with left, components.card("latency", "Hits against misses", "Median, whisker to p95, on a log scale."):
     components.analysis_chart(cache_charts.hits_and_misses(types), "cache-latency")
 with right, components.card("over", "Hit rate over time"):
-    series = page.ask(
-        window_reads.over_time, window_reads.bucket_for(page.ask(window_reads.summary), page.view, 48)
-    )
+    bucket = window_reads.bucket_for(page.ask(window_reads.summary), page.view, 48)
+    series = page.ask(window_reads.over_time, bucket)
     rates = [
         (float(t), h / n * 100)
         for t, h, n in zip(series.time, series.cache_hits, series.count, strict=True)
         if n
     ]
     panel = live_charts.lines_over_time({"hit rate": rates}, timezone=page.view.timezone, unit="%")
-    components.live_chart(over_time(panel), "cache-over", height=300)
+    chosen = zoom.live_chart(
+        over_time(panel),
+        zoom.key_of("cache-over"),
+        bucket_seconds=bucket,
+        times=[time for time, _ in rates],
+        height=300,
+    )
+    if chosen.bucket is not None:
+        start, end = chosen.bucket
+        recalls = page.service.ask(window_reads.slowest, page.view.only(start=start, end=end), 6)
+        components.slow_recalls(recalls, page.view.timezone)
 
 left, right = st.columns([2.1, 1], gap="small")
 with left, components.card("table", "All figures"):

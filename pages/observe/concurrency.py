@@ -5,7 +5,7 @@ import streamlit as st
 from athena_tuning.service import deadlines, units, window_reads
 from athena_tuning.service.capacity import Curve
 from athena_tuning.ui.charts import concurrency_charts, deadline_charts
-from athena_tuning.ui.frame import components, page_context
+from athena_tuning.ui.frame import components, page_context, zoom
 
 SPEED_UP_HELP = (
     "Service time of all layers over the time in which at least one worked. A wait for a slot is in neither."
@@ -97,7 +97,7 @@ with (
         "queue", "Queue wait over time", "How long layer tasks waited for a slot under the shared limit."
     ),
 ):
-    components.analysis_chart(
+    zoom.analysis_chart(
         concurrency_charts.queue_wait(page.ask(window_reads.queue_over_time), timezone=view.timezone),
         "conc-queue",
     )

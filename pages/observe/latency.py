@@ -6,7 +6,8 @@ from athena_tuning.profiling.questions.statistics import WindowSummary
 from athena_tuning.service import units, window_reads
 from athena_tuning.service.chart_rows import trusted
 from athena_tuning.ui.charts import latency_charts
-from athena_tuning.ui.frame import components, page_context
+from athena_tuning.ui.frame import components, page_context, zoom
+from athena_tuning.ui.recalls import behind_bars
 
 page = page_context.current()
 view = page.view
@@ -63,15 +64,27 @@ left, right = st.columns(2, gap="small")
 by_layer, by_type = page.ask(window_reads.rows_by_layer), page.ask(window_reads.rows_by_type)
 with (
     left,
-    components.card("layers", "By layer", "A layer's own service time; the wait for a slot is left out."),
+    components.card(
+        "layers",
+        "By layer",
+        "A layer's own time, no wait for a slot. A click lists its recalls.",
+    ),
 ):
-    components.analysis_chart(
-        latency_charts.by_name(by_layer, what="layer", beside=len(by_type)), "lat-layers"
+    behind_bars.draw(
+        page,
+        latency_charts.by_name(by_layer, what="layer", beside=len(by_type)),
+        "layer",
+        [row.name for row in by_layer],
     )
-with right, components.card("types", "By query type", "Whole recalls, queue waits included."):
-    components.analysis_chart(
+with (
+    right,
+    components.card("types", "By query type", "Whole recalls, waits included. A click lists its recalls."),
+):
+    behind_bars.draw(
+        page,
         latency_charts.by_name(by_type, what="query type", slo_ms=page.slo_ms, beside=len(by_layer)),
-        "lat-types",
+        "query_type",
+        [row.name for row in by_type],
     )
 
 with components.card("multiples", "Over time, side by side"):
@@ -85,7 +98,7 @@ with components.card("multiples", "Over time, side by side"):
         label_visibility="collapsed",
     )
     series = page.ask(window_reads.series_by_layer if split == "layer" else window_reads.series_by_type)
-    components.analysis_chart(latency_charts.small_multiples(series, timezone=view.timezone), "lat-multiples")
+    zoom.analysis_chart(latency_charts.small_multiples(series, timezone=view.timezone), "lat-multiples")
 
 slow = page.ask(window_reads.slowest, 25)
 left, right = st.columns([1.35, 1], gap="small")

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from athena_tuning.service import headline_figures, units, window_reads
+from athena_tuning.service import headline_figures, timeline, units, window_reads
+from athena_tuning.service.chart_rows import Mark
 from athena_tuning.service.view import View
 from athena_tuning.ui.charts import live_charts
 from athena_tuning.ui.charts.echarts_option import over_time
@@ -10,7 +11,15 @@ from athena_tuning.ui.config import apply_dialog, verdict_card
 from athena_tuning.ui.frame import components, page_context, zoom
 from athena_tuning.ui.frame.chips import Chip, chips
 from athena_tuning.ui.frame.navigation import page_file
-from athena_tuning.ui.overview import headline, promise_dialog, situation_card, tables, welcome
+from athena_tuning.ui.overview import (
+    happening_card,
+    headline,
+    promise_dialog,
+    situation_card,
+    tables,
+    tour,
+    welcome,
+)
 
 page = page_context.current()
 service = page.service
@@ -39,16 +48,18 @@ def over_time_chart(view: View) -> None:
     period = (max(view.start, shown.first_timestamp), view.end)
     bucket = window_reads.bucket_for(shown, view)
     series = service.ask(window_reads.over_time, view, bucket)
+    missed = timeline.promise_missed(series, bucket, page.slo_ms)
+    happened = sorted([*service.happenings(view.only(start=period[0])), *missed])[-timeline.MOST :]
     with components.card(
         "latency",
         "Latency and recalls over time",
-        f"Large above: the last {units.seconds(seconds)}. Dotted lines are config changes and notes. "
-        "A click on a bar lists its recalls; the sign above lets you drag a range, for all pages.",
+        f"Large above: the last {units.seconds(seconds)}. A click on a bar lists its recalls, one on a mark "
+        "below tells what was before and after it; the sign above lets you drag a range, for all pages.",
     ):
         latency = live_charts.latency_over_time(
             series,
             timezone=view.timezone,
-            marks=window_reads.marks(service.history(50), service.store.annotations(since=view.start), view),
+            marks=[Mark(each.start, "") for each in happened if each.lane is timeline.Lane.CONFIG],
             slo_ms=page.slo_ms,
             period=period,
         )
@@ -56,14 +67,16 @@ def over_time_chart(view: View) -> None:
             series, bucket_seconds=bucket, timezone=view.timezone, period=period
         )
         chosen = zoom.live_chart(
-            over_time(latency, recalls),
+            over_time(latency, recalls, live_charts.lane(happened, timezone=view.timezone, period=period)),
             zoom.key_of("over-time"),
             bucket_seconds=bucket,
             times=series.time.tolist(),
-            height=400,
+            height=480,
         )
-        if chosen is not None:
-            bucket_of_recalls(view.only(start=chosen[0], end=chosen[1]))
+        if chosen.bucket is not None:
+            bucket_of_recalls(view.only(start=chosen.bucket[0], end=chosen.bucket[1]))
+        elif chosen.happening is not None and chosen.happening < len(happened):
+            happening_card.draw(page, view, happened[chosen.happening], service.happenings(view))
 
 
 def bucket_of_recalls(view: View) -> None:
@@ -104,6 +117,7 @@ def why(view: View) -> None:
 
 
 welcome.draw(page)
+tour.draw(page)
 with st.container(key="overview"):  # on a phone the style sheet puts the verdict before the chart
     page.live(head)
     left, right = st.columns([2.5, 1], gap="small")

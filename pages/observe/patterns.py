@@ -23,7 +23,11 @@ with st.grid(2, min_column_width=330, gap="small"):
     with components.card("busiest", "Busiest hour"):
         st.text(busiest)
 
-with components.card("heat", "Hour of day by weekday", "Choose a cell to see its slowest recalls."):
+with components.card(
+    "heat",
+    "Hour of day by weekday",
+    "Choose a cell to see its slowest recalls.",
+):
     with st.container(horizontal=True, vertical_alignment="center"):
         measure = st.segmented_control(
             "Measure",
@@ -52,8 +56,8 @@ with components.card("heat", "Hour of day by weekday", "Choose a cell to see its
 cell = components.chosen_cell(event, chart)
 if cell is not None:
     hour, day = cell
-    slow = page.ask(busy_hours.in_hour, day, hour, 25)
     with components.card(
         "cell", f"Slowest recalls on {LONG_DAYS[day]}, {hour:02d}:00 to {(hour + 1) % 24:02d}:00"
     ):
-        components.records(slow, view.timezone, key="pattern-cell")
+        components.slow_recalls(page.ask(busy_hours.in_hour, day, hour, 25), view.timezone)
+        st.caption("Each leads to where its time went.")

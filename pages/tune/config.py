@@ -5,7 +5,14 @@ import streamlit as st
 from athena_tuning.model import QUERY_TYPES, Mode, TuningStrategy
 from athena_tuning.service import text
 from athena_tuning.service.verdict import VerdictKind
-from athena_tuning.ui.config import advice, apply_dialog, config_form, proposal_table, verdict_card
+from athena_tuning.ui.config import (
+    advice,
+    apply_dialog,
+    config_form,
+    proposal_table,
+    strategy_map,
+    verdict_card,
+)
 from athena_tuning.ui.config.apply_dialog import PendingChange
 from athena_tuning.ui.frame import components, page_context
 
@@ -43,7 +50,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
 proposal = page.proposal(scope)
 
 left, right = st.columns([1.9, 1], gap="small")
-with left, components.card("proposal", "What the tuner says"):
+with left, components.card("proposal", "What the tuner says", stacked=True):
     if proposal is None:
         st.text(verdict_card.NOBODY)
         components.samples_menu(page, "config")
@@ -56,7 +63,7 @@ with left, components.card("proposal", "What the tuner says"):
         with st.expander("Why", icon=":material/help:", key="why", on_change="rerun") as why:
             if why.open:
                 advice.grounds(page, proposal)
-with left, components.card("mode", "Who steers"):
+with left, components.card("mode", "Who steers", stacked=True):
     mode = st.segmented_control(
         "Mode",
         list(Mode),
@@ -73,10 +80,11 @@ with left, components.card("mode", "Who steers"):
         change = PendingChange(f"Mode {mode.value}", base, at.config, scope, f"mode {mode.value}", mode=mode)
         label = f"Change to {mode.value}"
         apply_dialog.button(page, label, change, icon=":material/swap_horiz:")
-with right, components.card("in-force", "In force and proposed"):
+with right, components.card("in-force", "In force and proposed", stacked=True):
     proposal_table.side_by_side(at, proposal)
 
 st.header("Strategy", anchor=False)
+page.live(lambda view: strategy_map.draw(page, view), calmly=True)
 shared = page.proposal("all")
 with st.grid(4, min_column_width=250, gap="small"):
     for strategy in TuningStrategy:
@@ -87,9 +95,9 @@ left, right = st.columns([1.6, 1], gap="small")
 with left, components.card("edit", "Edit by hand"):
     config_form.form(page, at, base, scope)
 with right:
-    with components.card("overrides", "Exceptions by query type"):
+    with components.card("overrides", "Exceptions by query type", stacked=True):
         config_form.exceptions(page, configs)
-    with components.card("workers", "Where it is in force"):
+    with components.card("workers", "Where it is in force", stacked=True):
         page.live(lambda _: components.workers_in_force(service))
 
 apply_dialog.dialog(page)

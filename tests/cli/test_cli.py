@@ -268,6 +268,20 @@ def test_a_living_manager_is_listed_and_obeys_what_is_applied_and_rolled_back(li
     assert status["recent"]["count"] > 0
 
 
+def test_a_limit_for_all_managers_is_shown_with_the_share_of_each(living_manager: str) -> None:
+    at = ("--store", living_manager)
+    (worker,) = json.loads(run("workers", *at, "--json").stdout)
+    assert (worker["share"], worker["wanted"]) == (5, None)
+    assert "Limit 5 for each manager." in run("workers", *at).stdout
+    told = run("config", "apply", "--limit-scope", "fleet", "--reason", "one backend", *at)
+    assert told.exit_code == 0, told.stderr
+    until(lambda: json.loads(run("workers", *at, "--json").stdout)[0]["wanted"] is not None)
+    assert "Limit 5 for all managers together, shared by demand." in run("workers", *at).stdout
+    limit = json.loads(run("status", *at, "--json").stdout)["limit"]
+    assert (limit["scope"], limit["limit"]) == ("fleet", 5)
+    assert limit["shares"][worker["worker_id"]]["slots"] == 5
+
+
 @pytest.mark.parametrize("name", ["out.csv", "out.csv.gz", "out.jsonl", "out.jsonl.gz", "out.parquet"])
 def test_chosen_records_are_exported_and_read_back(tmp_path: Path, name: str) -> None:
     url, now = f"sqlite:///{tmp_path / 'store.db'}", time.time()

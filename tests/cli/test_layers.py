@@ -46,3 +46,16 @@ def test_layers_command_without_a_manager_says_so(tmp_path: Path) -> None:
     open_store(url).close()
     assert "no manager that is alive" in run("layers", "--store", url)
     assert json.loads(run("layers", "--store", url, "--json")) == []
+
+
+def test_layers_command_shows_what_layers_take_of_memory(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 's.db'}"
+
+    def sizes() -> list[str]:
+        return [line for line in run("layers", "--store", url).splitlines() if " kB " in line]
+
+    with open_store(url) as store, MemoryManager(":memory:", store=store, worker_id="w1"):
+        until(sizes)
+        graph = next(line.split() for line in sizes() if line.startswith("graph"))
+        assert graph[2:] == ["kB", "–", "–", "w1"]  # nothing is sampled
+        assert float(graph[1]) > 4

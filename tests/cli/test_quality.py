@@ -154,7 +154,10 @@ def test_layers_of_a_config_are_set_and_emptied_on_the_command_line(memory: Path
         )
         assert (made["extra_layers"], made["second_round"]) == (["episodic", "graph"], ["graph"])
         assert (made["second_round_below"], made["exploration_share"]) == (4, 0.1)
-        made = apply("--extra", "none", "--skip", "meta")
+        made = apply("--hedge", "graph,semantic", "--hedge-after", "0.9")
+        assert (made["hedged_layers"], made["hedging_quantile"]) == (["graph", "semantic"], 0.9)
+        made = apply("--extra", "none", "--skip", "meta", "--hedge", "none")
+        assert made["hedged_layers"] == []
         assert (made["extra_layers"], made["skipped_layers"]) == ([], ["meta"])
 
 
@@ -185,6 +188,33 @@ def test_fusion_is_learned_from_the_questions_and_can_be_put_in_force(memory: Pa
         assert config.rank_constant == fusion["rank_constant"]
     after = json.loads(run(memory, file, "-k", "1", "--json", *store).stdout)[0]
     assert after["recall"]["mean"] > fusion["recall"]["mean"]
+
+
+def test_each_type_of_which_there_are_enough_questions_has_a_rule_of_its_own(
+    memory: Path, tmp_path: Path
+) -> None:
+    with MemoryManager(memory) as manager:
+        for n in range(60):
+            right = {"id": f"s-{n}", "layer": "semantic", "text": f"part number{n} belongs to Ana"}
+            seen = [
+                {"id": f"e-{n}-{m}", "layer": "episodic", "text": f"number{n} seen {m}"} for m in range(9)
+            ]
+            manager.remember_many([right, *seen])
+    lines = [{"text": f"which part is number{n}", "evidence": [f"s-{n}"]} for n in range(60)]
+    lines += [{"text": f"when was number{n} seen", "evidence": [f"e-{n}-0"]} for n in range(60)]
+    lines += [{"text": f"how to find number{n}", "evidence": [f"s-{n}"]} for n in range(9)]
+    done = run(memory, gold(tmp_path, *lines), "-k", "1", "--learn-fusion", "--json")
+    assert done.exit_code == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["fusion"]["scope"], told["fusion"]["questions"]) == ("all", 129)
+    by_type = {advice["scope"]: advice for advice in told["fusion_by_type"]}
+    assert {scope: advice["questions"] for scope, advice in by_type.items()} == {
+        "factual": 60,
+        "temporal": 60,
+    }
+    assert by_type["factual"]["is_sure"]
+    words = run(memory, gold(tmp_path, *lines), "-k", "1", "--learn-fusion").stdout
+    assert "--scope factual" in " ".join(words.split())
 
 
 def test_few_questions_teach_no_weights(memory: Path, tmp_path: Path) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from athena_tuning import MemoryManager
+from athena_tuning import MemoryManager, TuningConfig, open_store
+from athena_tuning.cli.manager import run_until_input_ends
 from athena_tuning.cluster import Address, NobodyThere, RecallCluster, serve
 from athena_tuning.cluster.broker import Broker
 from athena_tuning.cluster.standing import ClusterDesk
-from athena_tuning.cluster.supervisor import Supervisor, manager_command
+from athena_tuning.cluster.supervisor import Supervisor, manager_arguments
 from athena_tuning.testing.waiting import until
 from tests.support.memory_layers import NOTES, records
 
@@ -35,8 +36,8 @@ def memory(tmp_path: Path) -> Path:
 @pytest.fixture
 def supervisor(url: str, memory: Path, tmp_path: Path) -> Iterator[Supervisor]:
     """Give one that keeps two managers, which share memory and store."""
-    command = manager_command(url, memory=str(memory), store=f"sqlite:///{tmp_path / 'store.db'}")
-    with Supervisor(command, Address.parse(url), 2) as keeps:
+    arguments = manager_arguments(url, memory=str(memory), store=f"sqlite:///{tmp_path / 'store.db'}")
+    with Supervisor(run_until_input_ends, arguments, Address.parse(url), 2) as keeps:
         yield keeps
 
 
@@ -152,23 +153,58 @@ def test_write_that_two_members_get_is_carried_out_once(url: str, memory: Path) 
         assert one.item("n").text == "later"
 
 
-def test_manager_ends_with_its_supervisor(url: str, memory: Path, tmp_path: Path) -> None:
-    command = manager_command(url, memory=str(memory), store=f"sqlite:///{tmp_path / 'store.db'}")
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+def test_other_members_are_told_at_once_of_a_config_that_one_put_in_force(
+    url: str, memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    with (
+        open_store(f"sqlite:///{tmp_path / 'store.db'}") as store,
+        MemoryManager(memory, store=store) as one,
+        MemoryManager(memory, store=store) as other,
+        serve(one, url),
+        serve(other, url),
+        RecallCluster(url) as cluster,
+    ):
+        for manager in (one, other):
+            follow = manager.follow_configs
+            monkeypatch.setattr(
+                manager, "follow_configs", lambda name=manager.worker_id, f=follow: (f(), told.append(name))
+            )
+        cluster.apply_config(TuningConfig(max_concurrent=7), expected_version=0, actor="ana", reason="test")
+        until(lambda: len(told) == 1)
+        assert one.config.max_concurrent == other.config.max_concurrent == 7
+        cluster.recall("billing")
+        assert cluster.configs.head == 1
+        assert len(told) == 1, "whoever wrote it need not look, and a recall changes nothing"
+
+
+def test_managers_end_with_a_supervisor_that_is_killed(url: str, memory: Path, tmp_path: Path) -> None:
+    words = ("cluster", "join", url, "--workers", "2", "--memory", str(memory))
+    store = ("--store", f"sqlite:///{tmp_path / 'store.db'}")
+    supervisor = subprocess.Popen(
+        [sys.executable, "-m", "athena_tuning", *words, *store], stdout=subprocess.DEVNULL
+    )
+    with RecallCluster(url) as cluster:
+        try:
+            until(lambda: len(cluster.members()) == 2, 60)
+            pids = [int(member.figures["pid"]) for member in cluster.members()]
+            assert cluster.recall("billing")["_success"]
+        finally:
+            supervisor.kill()
+            supervisor.wait()
+        until(lambda: not any(map(_runs, pids)), 30)
+        assert cluster.members() == []
+
+
+def _runs(pid: int) -> bool:
     try:
-        with RecallCluster(url) as cluster:
-            until(cluster.members, 60)
-        assert process.stdin is not None
-        process.stdin.close()
-        until(lambda: process.poll() is not None)
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode == 0
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_supervisor_pauses_before_it_starts_again_what_ends_at_once(url: str) -> None:
-    with Supervisor([sys.executable, "-c", "raise SystemExit(3)"], Address.parse(url), 1) as keeps:
+    with Supervisor(run_until_input_ends, ["--store", "nonsense://"], Address.parse(url), 1) as keeps:
         until(lambda: keeps.restarts >= 2)
         began, before = time.monotonic(), keeps.restarts
         until(lambda: keeps.restarts > before)

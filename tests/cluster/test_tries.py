@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from athena_tuning import MemoryManager
-from athena_tuning.cluster import NobodyThere, RecallCluster, serve, wire
+from athena_tuning.cluster import NobodyThere, RecallCluster, asking, serve, wire
 from athena_tuning.cluster.address import Address
 from athena_tuning.cluster.connection import Connection
 from athena_tuning.cluster.member import ClusterMember
 from athena_tuning.model.source import recorded_as
+from athena_tuning.recall.request import RecallRequest
 from athena_tuning.testing.waiting import until
 from tests.support.memory_layers import StubLayer, records, set_config
 
@@ -118,6 +119,76 @@ def test_recall_is_refused_as_one_process_does_when_all_are_busy(
     assert all(a["_errors"]["own"].startswith("refused: ") for a in answers)
     assert len(members.records()) == 10
     assert all(record.refused for record in members.records())
+
+
+def test_more_recalls_than_there_is_room_for_are_refused_in_time_and_recorded_once(
+    members: Members, cluster: RecallCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "MOST_A_MEMBER", 4)
+    ends = threading.Event()
+    members.add(lambda query, k, deadline: ends.wait(WAIT) and [])
+    set_config(members.managers[0], max_concurrent=4, overload_after_seconds=None)
+    known(cluster, 1)
+
+    async def main() -> list[dict[str, Any]]:
+        with recorded_as("load"):
+            asked = [asyncio.ensure_future(cluster.arecall(f"billing {n}", scope="s")) for n in range(300)]
+        while sum(task.done() for task in asked) < 296:
+            await asyncio.sleep(0.01)
+        ends.set()
+        return await asyncio.gather(*asked)
+
+    answers = asyncio.run(main())
+    refused = [answer for answer in answers if answer["_refused"]]
+    assert len(refused) == 296
+    assert all("the cluster is busy" in a["_errors"]["own"] and a["_retry_after_s"] > 0 for a in refused)
+    records = members.records()
+    assert len({record.query_id for record in records}) == len(records) == 300
+    assert {a["_query_id"] for a in refused} == {r.query_id for r in records if r.refused}
+    assert {record.source for record in records} == {"load"}
+
+
+def test_refusal_is_an_answer_as_a_manager_gives_it_also_where_no_member_can_be_told(
+    members: Members, cluster: RecallCluster
+) -> None:
+    members.add(most_under_way=0)
+    by_member = cluster.recall("when did billing fail?")
+    members.members[0].close()
+
+    async def main() -> dict[str, Any]:
+        request = RecallRequest("when did billing fail?", scope="s")
+        envelope = wire.Envelope("q-1", time.time() + WAIT)
+        return await cluster._asking._refusing.refuse(request, envelope, "too much to do")
+
+    answer = cluster._connection.run(main(), WAIT)
+    assert answer.keys() == by_member.keys() - {"_member"}
+    assert answer["_refused"]
+    assert answer["_retry_after_s"] > 0
+    assert {name: type(value) for name, value in answer.items() if name != "_config_version"} == {
+        name: type(value) for name, value in by_member.items() if name not in ("_member", "_config_version")
+    }
+
+
+def test_recall_whose_member_is_gone_is_not_lost_although_the_other_one_is_busy(
+    members: Members, cluster: RecallCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "HEDGE_FIRST_SECONDS", 0.05)
+    hangs = threading.Event()
+    members.add(lambda query, k, deadline: hangs.wait(2 * WAIT) and [])
+    set_config(members.managers[0], timeout_seconds=2 * WAIT)
+    known(cluster, 1)
+    work = cluster._connection.submit(cluster._asking.recall(RecallRequest("billing"), "live", None))
+    until(lambda: members.members[0].under_way == 1)
+    members.members[0].drain()
+    members.add(most_under_way=0)
+    known(cluster, 2)
+    until(lambda: members.members[1].counts.get("busy", 0) >= 2)
+    assert not work.done(), "the first one may answer yet"
+    cluster._connection.loop.call_soon_threadsafe(cluster._fleet.lose, members.members[0].id)
+    answer = work.result(WAIT)
+    assert answer["_refused"]
+    assert answer["_member"] == members.members[1].id
+    hangs.set()
 
 
 def test_third_member_is_tried_before_a_recall_is_refused(members: Members, cluster: RecallCluster) -> None:

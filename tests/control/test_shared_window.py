@@ -62,6 +62,19 @@ def test_own_recalls_come_from_the_own_window_and_others_through_the_store() -> 
     assert sorted(ids) == ["me-0", "me-1", "me-2", "me-9", "you-0", "you-1", "you-2", "you-3", "you-9"]
 
 
+def test_own_recalls_wait_until_those_of_others_are_there_where_they_are_counted_together() -> None:
+    own = PerformanceProfiler(clock=lambda: NOW + 60)
+    shared = SharedWindow(own, MemoryStore(), "me", clock=lambda: NOW + 60)
+    for number in range(4):
+        own.record_query(recall(number, "me"))
+    shared.take_own(NOW + 1.5)
+    assert [m.query_id for m in shared.profiler.metrics] == ["me-0", "me-1"]
+    shared.take_own(NOW + 1.5)
+    assert len(shared.profiler.metrics) == 2
+    shared.take_own()
+    assert [m.query_id for m in shared.profiler.metrics] == ["me-0", "me-1", "me-2", "me-3"]
+
+
 def test_nobody_is_steered_by_samples_imports_and_simulations() -> None:
     store = MemoryStore(clock=lambda: NOW + 60)
     own = PerformanceProfiler(clock=lambda: NOW + 60)

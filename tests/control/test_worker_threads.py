@@ -15,7 +15,14 @@ from athena_tuning.store import ConfigChange, MemoryStore
 from athena_tuning.testing.waiting import until
 from athena_tuning.tuning import AutoTuner
 
-OWN_THREADS = {"config watch", "presence", "store exchange", "upkeep", "question learning"}
+OWN_THREADS = {
+    "config watch",
+    "limit share",
+    "presence",
+    "question learning",
+    "store exchange",
+    "upkeep",
+}
 
 
 class Hanging(MemoryStore):
@@ -71,7 +78,7 @@ def obeys(manager: MemoryManager, store: MemoryStore, limit: int) -> None:
     until(lambda: manager.limit == limit)
 
 
-def test_a_manager_has_five_threads_and_ends_them_all() -> None:
+def test_a_manager_has_six_threads_and_ends_them_all() -> None:
     before = set(threading.enumerate())
     with MemoryManager(":memory:"):
         assert {t.name for t in set(threading.enumerate()) - before} == OWN_THREADS

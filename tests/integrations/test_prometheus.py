@@ -15,6 +15,7 @@ from athena_tuning.integrations.totals import MOST_NAMES, Totals
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome, TuningConfig
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall import MemoryManager
+from athena_tuning.testing.waiting import until
 from tests.support.memory_layers import StubLayer, failing, items
 
 
@@ -206,6 +207,14 @@ def test_layer_health_is_exported_by_layer_and_state():
         assert at(values, "layer_left_out_total", layer="dead") == 15
         assert at(values, "layer_lost_seconds_total", layer="dead") > 0
         assert at(values, "layer_stale_answers_total", layer="dead") == 0
+
+
+def test_memory_of_layers_is_exported_where_it_is_known():
+    with MemoryManager(":memory:") as manager, MetricsServer(manager, 0) as server:
+        until(lambda: manager.layer_health()["graph"].index_bytes)
+        values = samples(server)
+        assert at(values, "layer_index_bytes", layer="graph") == manager.layer_health()["graph"].index_bytes
+        assert not [name for name, _ in values if name == "athena_tuning_layer_peak_bytes"]
 
 
 def test_a_scrape_has_a_bounded_number_of_series_and_all_recalls_whatever_they_are_called():

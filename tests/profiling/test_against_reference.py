@@ -298,7 +298,7 @@ def check_metrics(profiler, reference):
         assert same(metrics.error_rate, 1 - mean(outcomes))
         assert same(metrics.cache_hit_rate, mean(known(m.cache_hit for m in rows)))
         assert metrics.avg_memory_mb == pytest.approx(
-            mean(known(m.memory_mb for m in rows)), abs=1e-4, nan_ok=True
+            mean(known(m.memory_mb for m in rows if {*m.layers_queried} == {layer})), abs=1e-4, nan_ok=True
         )
         check_percentiles(metrics, ms)
         waits = [t.queue_ms for m in rows for t in m.tasks if t.layer == layer]

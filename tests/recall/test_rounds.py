@@ -7,9 +7,13 @@ import time
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from athena_tuning.model import TuningConfig
+from athena_tuning.model import LAYERS, QUERY_TYPES, TuningConfig
 from athena_tuning.recall import MemoryManager
+from athena_tuning.recall.routing.route import route
+from tests.support.examples import examples
 
 AT_ONCE = TuningConfig(exploration_share=0.0)
 GRAPH_SECOND = TuningConfig(second_round=frozenset({"graph"}), second_round_below=2, exploration_share=0.0)
@@ -161,3 +165,22 @@ def test_nothing_is_explored_where_the_config_says_so() -> None:
 def test_what_makes_no_sense_in_a_config_is_refused(name: str, value: object, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         TuningConfig.from_dict({name: value})
+
+
+@given(
+    skipped=st.frozensets(st.sampled_from(LAYERS)),
+    second=st.frozensets(st.sampled_from(LAYERS)),
+    extra=st.frozensets(st.sampled_from(LAYERS)),
+    query_type=st.sampled_from(QUERY_TYPES),
+)
+@settings(max_examples=examples(200))
+def test_no_layer_is_ever_out_of_reach_of_a_recall_that_finds_nothing_without_it(
+    skipped: frozenset[str], second: frozenset[str], extra: frozenset[str], query_type: str
+) -> None:
+    config = TuningConfig(skipped_layers=skipped, second_round=second, extra_layers=extra)
+    way = route("what is known?", query_type, LAYERS, config)
+    asked = [*way.first]
+    for later in way.later:
+        assert later.is_called_for({layer: [] for layer in asked})
+        asked += later.layers
+    assert sorted(asked) == sorted(LAYERS)

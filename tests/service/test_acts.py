@@ -7,7 +7,16 @@ import threading
 import pytest
 
 from athena_tuning.recall.items import LayerQuery
-from athena_tuning.service.acts import ACTS, KNEE, ActLayer, Backend, open_act
+from athena_tuning.service.acts import (
+    ACTS,
+    DAY_SECONDS,
+    KNEE,
+    LASTS_SECONDS,
+    ActLayer,
+    Backend,
+    days,
+    open_act,
+)
 from athena_tuning.service.tuning_service import TuningService
 from athena_tuning.testing.waiting import until
 
@@ -62,6 +71,18 @@ def test_layer_that_falls_ill_fails_for_its_minute_and_comes_back() -> None:
     assert graph.search(query, 5, 0.0)
 
 
+def test_days_of_an_act_follow_each_other_with_a_peak_at_noon() -> None:
+    asked = [m.timestamp for m in days(10.0)]
+    assert asked == sorted(asked)
+    assert asked[-1] > LASTS_SECONDS * 0.95
+    for start in (0.0, DAY_SECONDS):
+        night, noon = (
+            sum(start + DAY_SECONDS * at <= t < start + DAY_SECONDS * (at + 0.15) for t in asked)
+            for at in (0.05, 0.45)
+        )
+        assert noon > 1.7 * night
+
+
 @pytest.mark.parametrize("name", ACTS)
 def test_act_runs_on_a_store_of_its_own_with_the_config_that_it_says(
     name: str, service: TuningService
@@ -70,8 +91,9 @@ def test_act_runs_on_a_store_of_its_own_with_the_config_that_it_says(
     shown = open_act(act)
     try:
         until(lambda: shown.window.summary(sources={"live"}).count >= 30, 30)
-        assert shown.configs().default.config.max_concurrent == act.limit
-        assert shown.configs().default.author == "maria"
+        first = next(version for version in shown.history() if version.author == "maria")
+        assert first.config.max_concurrent == act.limit
+        assert shown.configs().default.mode is act.mode
         assert shown.blocked() is None
     finally:
         shown.close()

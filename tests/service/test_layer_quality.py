@@ -157,6 +157,15 @@ def test_parts_of_types_are_weighted_by_their_recalls() -> None:
     assert whole.part_lost.error == pytest.approx(0.01 * math.hypot(0.75, 0.25))
 
 
+def test_what_a_layer_gives_counts_for_the_recalls_that_ask_it() -> None:
+    asked = [
+        (recall(i, {"graph": 1.0, "meta": 1.0} if i % 4 == 0 else {"meta": 1.0}), None) for i in range(40)
+    ]
+    parts = {"factual": {"graph": Estimate.by_error(0.4, 0.01)}}
+    whole = layer_quality.layer_costs(window(*asked), VIEW.only(layer="graph"), parts)[0]
+    assert whole.part_lost.mean == pytest.approx(0.1)
+
+
 def test_an_empty_window_has_no_rows() -> None:
     assert layer_quality.layer_costs(window(), VIEW) == []
     assert layer_quality.scored_ways(window(), VIEW) == []

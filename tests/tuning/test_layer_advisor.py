@@ -21,10 +21,13 @@ from athena_tuning.model import (
     TuningStrategy,
 )
 from athena_tuning.testing.virtual_manager import TunedConfigs
-from athena_tuning.tuning.estimation.contributions import Contributions, Gain, Mean, Quality, Share
+from athena_tuning.tuning.estimation.contributions import Contributions
+from athena_tuning.tuning.estimation.layer_value import Gain, Mean, Quality, Share
+from athena_tuning.tuning.estimation.telemetry import measured
 from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.policies.advisors import Advice
-from athena_tuning.tuning.policies.layer_advisor import LayerAdvisor, LayerFinding
+from athena_tuning.tuning.policies.layer_advisor import LayerAdvisor, LayerFinding, wait_times
+from athena_tuning.tuning.policies.layer_evidence import WaitTimes
 from athena_tuning.tuning.policies.model_policy import ModelPolicy
 from athena_tuning.tuning.settings import ADVISORS, CONTRIBUTION
 
@@ -205,14 +208,7 @@ def test_the_bounds_are_clopper_and_pearsons(counts: tuple[int, int]) -> None:
         assert share.lower == 0
     else:
         assert chance(range(added, n + 1), n, share.lower) == pytest.approx(0.05, rel=1e-6)
-    assert share.surely_below(0.02) == (share.upper < 0.02)
     assert share.surely_above(0.02) == (share.lower > 0.02)
-
-
-def test_two_hundred_recalls_without_anything_are_enough_and_a_hundred_are_not() -> None:
-    assert Share(0, 200).surely_below(0.015)
-    assert not Share(0, 190).surely_below(0.015)
-    assert not Share(1, 200).surely_below(0.015)
 
 
 def test_scores_count_only_beyond_chance() -> None:
@@ -246,3 +242,19 @@ def test_what_is_kept_is_bounded() -> None:
         seen.note(f"type {i}", {"graph": Gain(1)}, NOW)
         seen.rate(f"type {i}", ["graph"], 1.0)
     assert len(seen.values()) == TYPES
+
+
+def test_what_waiting_costs_is_what_the_others_take_and_then_the_layers_own_time() -> None:
+    tasks = (LayerTask("semantic", 0.0, 0.0, 40.0, 1), LayerTask("graph", 0.0, 5.0, 60.0, 2))
+    record = QueryMetrics(
+        "q", "?", "factual", NOW, 65.0, None, False, 1, ["semantic", "graph"], {}, True, tasks=tasks
+    )
+    one = measured(record)
+    assert one is not None
+    assert wait_times([one, one])["factual"] == {
+        "semantic": WaitTimes(65.0, 40.0, 65.0),
+        "graph": WaitTimes(40.0, 60.0, 65.0),
+    }
+    alone = measured(record._replace(tasks=tasks[:1]))
+    assert alone is not None
+    assert wait_times([alone]) == {}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from athena_tuning.model import ConfigSet, LayerTask, QueryMetrics, TuningConfig
-from athena_tuning.tuning.estimation.contributions import LayerValue, Mean, Share
+from athena_tuning.tuning.estimation.layer_value import LayerValue, Mean, Share
 from athena_tuning.tuning.estimation.plan_evidence import LayerEvidence, PlanEvidence
 from athena_tuning.tuning.estimation.telemetry import measured
 from athena_tuning.tuning.simulation.planned_recalls import Odds, asked_later
@@ -141,12 +141,27 @@ def test_what_a_plan_loses_is_what_is_there_because_of_the_layer_where_the_other
     assert at_once.lost.value == pytest.approx(-0.02)
 
 
-def test_an_added_layer_gains_what_it_would_be_of_the_answer() -> None:
+def test_what_is_lost_is_of_the_recalls_that_ask_the_layer_and_nothing_where_none_does() -> None:
+    evidence = known(700, part=Mean(0.2, 0.01, 900))
+    without = TuningConfig(skipped_layers=frozenset({"graph", "prospective"}))  # nobody asks prospective
+    two = {"episodic": 20.0, "semantic": 30.0}
+    _, left_out = tried([recall(i, WORKS if i % 4 == 0 else two) for i in range(200)], without, evidence)
+    assert left_out.lost.value == pytest.approx(0.05)
+
+
+def test_an_added_layer_gains_what_it_would_be_of_the_answers_that_lack_it() -> None:
     evidence = known(0, beside=Mean(0.3, 0.02, 20))
-    _, added = tried(
-        [recall(i) for i in range(100)], TuningConfig(extra_layers=frozenset({"graph"})), evidence
-    )
-    assert added.lost.value == pytest.approx(-0.3)
+    two = {"episodic": 20.0, "semantic": 30.0}
+    records = [recall(i, WORKS if i % 4 == 0 else two) for i in range(200)]
+    _, added = tried(records, TuningConfig(extra_layers=frozenset({"graph"})), evidence)
+    assert added.lost.value == pytest.approx(-0.3 * 0.75)
+
+
+def test_a_layer_that_is_no_longer_added_loses_what_it_gave() -> None:
+    evidence = known(0, part=Mean(0.2, 0.01, 900))
+    base = TuningConfig(extra_layers=frozenset({"graph"}))
+    _, dropped = tried([recall(i) for i in range(100)], TuningConfig(), evidence, base=base)
+    assert dropped.lost.value == pytest.approx(0.2)
 
 
 def test_several_layers_wait_with_odds_between_the_largest_and_the_sum() -> None:

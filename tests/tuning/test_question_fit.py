@@ -17,9 +17,10 @@ from athena_tuning.tuning.estimation.question_fit import (
 )
 from athena_tuning.tuning.evidence import unpack
 from athena_tuning.tuning.policies.model_policy import ModelPolicy
-from athena_tuning.tuning.policies.question_advisor import QuestionAdvisor
+from athena_tuning.tuning.policies.question_advisor import QuestionAdvisor, QuestionFinding
 from athena_tuning.tuning.rerun import rerun
 from athena_tuning.tuning.settings import QUESTIONS
+from athena_tuning.tuning.slices import run_through
 
 WORDS = ("invoice", "rent", "travel", "team", "site", "report", "alarm", "order")
 Alone = Callable[[frozenset[str], Random], float]
@@ -122,6 +123,7 @@ class World(TunedConfigs):
 
     def __init__(self, start: TuningConfig | None = None) -> None:
         super().__init__(ModelPolicy(advisors=(QuestionAdvisor(),)), start, keep_evidence=True)
+        self.took = {"semantic": 10.0, "graph": 10.0}
 
     def run(self, n: int, alone: Alone) -> None:
         for observation in observations(n, alone):
@@ -130,12 +132,11 @@ class World(TunedConfigs):
             known = observation.layers["graph"]._replace(
                 asked=asked or "invoice" in observation.features, by_type=True
             )
-            layers = ["semantic", "graph"]
-            tasks = tuple(LayerTask(layer, 0.0, 0.0, 10.0, 1) for layer in layers)
+            tasks = tuple(LayerTask(layer, 0.0, 0.0, ms, 1) for layer, ms in self.took.items())
             self.profiler.record_query(
                 QueryMetrics(
-                    *("q", "?", "factual", self.clock.now, 12.0, None, False, 1, layers),
-                    dict.fromkeys(layers, 10.0),
+                    *("q", "?", "factual", self.clock.now, 12.0, None, False, 1, list(self.took)),
+                    self.took,
                     True,
                     tasks=tasks,
                 )
@@ -179,3 +180,25 @@ def test_every_strategy_has_a_price_at_which_a_fit_can_be_asked(strategy: Tuning
     fit = fit_questions(observations(600, by_words), {})["graph"]
     for call in (1e-6, 0.025, 10.0):
         assert fit.at(call, wait=strategy is TuningStrategy.LATENCY).call in QUESTIONS.prices
+
+
+def test_a_layer_whose_absence_surely_costs_score_is_no_longer_asked_by_question() -> None:
+    world = World(TuningConfig(question_model={"graph": {EVERY: -1.0}}))
+    for number in range(60):
+        asked = ["semantic", "graph"] if number % 2 else ["semantic"]
+        world.tuner.contributions.rate("factual", asked, 0.9 if number % 2 else 0.5 + number % 3 / 10)
+    world.run(200, by_chance)
+    [made] = [d for d in world.decisions if d.action is Action.CHANGE]
+    assert made.summary.startswith("No longer ask graph by question for factual: factual answers score 0.3")
+    assert made.after.question_model == {}
+
+
+def test_a_call_weighs_by_what_the_strategy_wants_most() -> None:
+    world = World()
+    world.took = {"semantic": 30.0, "graph": 10.0}
+    world.run(600, by_words)
+    evidence = unpack(world.evidence[-1])
+    found = run_through(QuestionAdvisor().review(evidence, QuestionFinding())).weight["factual"]
+    assert found[TuningStrategy.LATENCY] == pytest.approx({"semantic": 20 / 30, "graph": 0.0})
+    assert found[TuningStrategy.THROUGHPUT] == pytest.approx({"semantic": 1.5, "graph": 0.5})
+    assert TuningStrategy.COST not in found, "all calls weigh the same"

@@ -145,3 +145,15 @@ def test_a_piece_is_simulated_by_itself_and_time_between_pieces_is_no_time_to_re
     assert score.p99_ms == everything[int(0.99 * len(everything))]
     assert score.p99_ms > 60  # queues were met
     assert score.per_second == pytest.approx(100)
+
+
+def test_the_present_load_is_that_of_seconds_where_many_come_and_of_the_newest_where_few_do() -> None:
+    busy, calm = Telemetry(), Telemetry()
+    for batch in at_rate(300, 12, 1.0):
+        busy = busy.after(batch)
+    for batch in at_rate(0.05, 20_000, 200):
+        calm = calm.after(batch)
+    assert span(busy.newest(250)) < 1
+    assert span(busy.lately(250, 10.0)) == pytest.approx(10.0, abs=0.1)
+    assert calm.lately(250, 10.0) == calm.newest(250)
+    assert Telemetry().lately(250, 10.0) == []

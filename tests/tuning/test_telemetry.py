@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.tuning.estimation.contention import ContentionLaw
+from athena_tuning.tuning.estimation.measured_recall import MeasuredRecall
 from athena_tuning.tuning.estimation.telemetry import Telemetry, trace_of
 from athena_tuning.tuning.observer import Observer
 from athena_tuning.tuning.settings import TELEMETRY
@@ -57,6 +60,14 @@ def test_own_work_is_the_time_beside_each_number_freed_from_contention() -> None
     works = [work for arrival in trace.arrivals for _, work in arrival.tasks]
     assert works == pytest.approx([1.5, 0.5])  # one second alone, one beside another at half the speed
     assert [arrival.time for arrival in trace.arrivals] == [0.0, 1.0]
+
+
+def test_recalls_of_which_none_got_a_slot_are_a_trace_without_work() -> None:
+    refused = [
+        MeasuredRecall(float(n), float(n), "factual", "q", False, False, True, math.inf, ()) for n in range(3)
+    ]
+    trace = trace_of(refused, {"semantic": ContentionLaw(sigma=1.0)})
+    assert [(arrival.time, arrival.tasks) for arrival in trace.arrivals] == [(0.0, ()), (1.0, ()), (2.0, ())]
 
 
 def test_waits_for_a_slot_are_no_part_of_the_work() -> None:

@@ -58,3 +58,36 @@ def test_a_viewer_starts_no_act(demonstrated: TuningService, monkeypatch: pytest
     assert at.button(key="start-act-knee").disabled
     with pytest.raises(NotAllowed):
         demonstrated.put_welcome_away(VIEWER)
+
+
+def test_tour_has_three_steps_and_is_not_shown_again_once_it_was_done(demonstrated: TuningService) -> None:
+    at = visit("overview")
+    for number in (1, 2, 3):
+        assert f"The tour, step {number} of 3" in words(at)
+        at.button(key="tour-next").click().run()
+        assert is_sound(at)
+    assert "The tour" not in words(at)
+    assert demonstrated.is_toured()
+    assert not demonstrated.is_welcomed()
+    assert "The tour" not in words(visit("overview"))
+
+
+def test_tour_that_a_viewer_skips_is_over_for_this_visit_alone(
+    demonstrated: TuningService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATHENA_TUNING_ROLE", "viewer")
+    at = visit("overview")
+    press(at, "Skip the tour")
+    assert is_sound(at)
+    assert "The tour" not in words(at)
+    assert not demonstrated.is_toured()
+
+
+def test_first_screen_offers_a_manager_a_sample_and_files_of_ones_own(demonstrated: TuningService) -> None:
+    at = visit("overview")
+    assert "athena-tuning manager --load" in words(at)
+    assert 'MemoryManager("memory.db")' in words(at)
+    at.button(key="welcome-load").click().run()
+    assert is_sound(at)
+    assert [batch.kind for batch in demonstrated.sources()] == ["sample"]
+    assert "by itself" in words(at)

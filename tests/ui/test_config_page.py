@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -22,7 +23,7 @@ from athena_tuning.service.tuning_service import TuningService
 from athena_tuning.service.verdict import verdict_of
 from athena_tuning.testing.waiting import until
 from tests.support.dashboard import OPERATOR, fill, told
-from tests.support.pages import apply_with, is_sound, press, visit, words
+from tests.support.pages import apply_with, is_sound, predicted, press, visit, words
 
 
 def test_config_says_how_many_recalls_are_missing_for_advice(served: TuningService) -> None:
@@ -51,9 +52,12 @@ def test_config_shows_what_a_proposal_would_bring_and_what_it_rests_on(served: T
     assert proposal.current.is_advice
     at = visit("config")
     assert is_sound(at)
-    assert "Worth trying" in words(at)
-    assert "95 % interval" in words(at)
-    assert any(button.label == "Apply the proposal" for button in at.button)
+    verdict = verdict_of(proposal)
+    assert str(verdict.kind) in words(at)
+    assert verdict.change in words(at)
+    assert ("95 % interval" in words(at)) is (verdict.interval is not None)
+    label = "Apply the proposal" if verdict.may_stand_out else "Apply it all the same"
+    assert any(button.label == label for button in at.button)
     shown = opened(at)
     assert "what is in force simulates to p99" in shown
     assert "capacity, recalls/s" in shown
@@ -216,10 +220,20 @@ def test_config_edit_adds_layers_and_lets_some_wait_for_a_second_round(served: T
     assert at.run().multiselect(key=key).value == ["episodic", "graph"]
 
 
+def test_config_edit_has_slow_layers_called_again(served: TuningService) -> None:
+    at = visit("config")
+    at.multiselect(key="hedged_layers-all-0").set_value(["graph"])
+    at.number_input(key="quantile-all-0").set_value(0.9)
+    apply_with(press(at, "Look at the change…"), "its tail is long")
+    config = served.configs().default.config
+    assert (config.hedged_layers, config.hedging_quantile) == ({"graph"}, 0.9)
+
+
 def test_config_exception_for_a_type_is_made_and_ended(served: TuningService) -> None:
     at = visit("config")
     at.selectbox(key="scope").set_value("meta").run()
     assert at.number_input(key="limit-meta-0").disabled
+    assert at.number_input(key="quantile-meta-0").disabled
     at.number_input(key="timeout-meta-0").set_value(3.0)
     apply_with(press(at, "Look at the change…"), "meta is slow")
     assert served.configs().by_type["meta"].config.timeout_seconds == 3.0
@@ -242,3 +256,15 @@ def test_config_undo_is_one_press(served: TuningService) -> None:
     press(at, "Undo")
     assert served.configs().default.config.max_concurrent == 6
     assert served.history()[0].restores == 1
+
+
+def test_strategies_are_on_a_map_once_limits_were_simulated(served: TuningService) -> None:
+    fill(served)
+    at = visit("config", range="24h")
+    assert is_sound(at)
+    until(lambda: predicted(served), 60)
+    at = visit("config", range="24h")
+    assert is_sound(at)
+    charts = [json.loads(node.proto.spec) for node in at.get("plotly_chart")]
+    names = {trace["name"] for chart in charts for trace in chart["data"]}
+    assert {"latency", "throughput", "cost", "balanced"} <= names

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from athena_tuning.control.layer_health import HealthPost
-from athena_tuning.model import BreakerState, LayerHealth, TuningConfig, WorkerStatus
+from athena_tuning.model import BreakerState, LayerHealth, LimitScope, TuningConfig, WorkerStatus
 from athena_tuning.service.tuning_service import TuningService
+from athena_tuning.store import ConfigChange
+from athena_tuning.testing.waiting import until
 from tests.support.dashboard import OPERATOR, fill
 from tests.support.pages import is_sound, visit, words
 
@@ -44,3 +48,16 @@ def test_fleet_page_says_which_manager_does_not_run_the_newest_config(attached: 
 
 def test_fleet_page_without_a_manager_says_how_to_start_one(attached: TuningService) -> None:
     assert "No manager has reported itself yet" in words(visit("fleet"))
+
+
+def test_fleet_page_shows_the_shares_of_a_limit_for_all_managers(served: TuningService) -> None:
+    assert "Limit 5 for each manager" in words(visit("fleet"))
+    store, config = served.store, served.configs().default
+    fleet = replace(config.config, max_concurrent=9, limit_scope=LimitScope.FLEET)
+    seen = config.version
+    store.apply_config(ConfigChange(fleet, expected_version=seen, actor="ana", reason="one backend"))
+    [name] = [worker.worker_id for worker in served.workers() if served.is_alive(worker)][:1]
+    until(lambda: served.fleet_limit().share(name).wanted is not None)
+    assert "Limit 9 for all managers together, shared by demand" in words(visit("fleet"))
+    assert served.fleet_limit().share(name).slots == 9
+    assert set(served.fleet_limit().to_dict()["shares"]) == {name}

@@ -48,6 +48,21 @@ def test_simulate_load_runs_with_progress_and_stops(served: TuningService) -> No
     assert "What came out of it" in words(at)
 
 
+def test_simulate_load_begins_with_an_empty_cache_where_that_is_asked_for(served: TuningService) -> None:
+    assert served.embedded is not None
+    served.embedded.manager.recall("Who owns billing?")
+    assert served.embedded.manager.recall("Who owns billing?")["_cache_hit"]
+    at = visit("simulate")
+    at.toggle(key="sim-cold").set_value(True)
+    at.form_submit_button[0].click().run()
+    load = served.loads.newest
+    assert load is not None
+    assert load.spec.cold
+    assert "begun with an empty cache" in at.get("progress")[0].text
+    at.button(key="sim-stop").click().run()
+    assert not served.embedded.manager.recall("Who owns billing?")["_cache_hit"]
+
+
 def test_simulate_load_is_paused_and_goes_on(served: TuningService) -> None:
     at = visit("simulate")
     at.number_input(key="sim-duration").set_value(600)
@@ -118,6 +133,7 @@ def test_simulate_runs_are_listed_and_two_are_compared(
     shown = words(at)
     assert "Was the later one better?" in shown
     assert "inconclusive" in shown
+    assert len(at.get("download_button")) == 3  # a report of each, and one of both
 
 
 @pytest.mark.parametrize(

@@ -356,7 +356,7 @@ def layer_metrics(summaries: IncrementalSummaries, view: View, layer: str) -> La
         avg_latency_ms=totals.latency.histogram.mean,
         p50_latency_ms=p50,
         p99_latency_ms=p99,
-        avg_memory_mb=totals.mean("memory"),
+        avg_memory_mb=_memory_alone(view, selection),
         error_rate=1 - totals.rate(SUCCESS, SUCCESS_KNOWN),
         cache_hit_rate=totals.rate(CACHE_HIT, CACHE_KNOWN),
         p90_latency_ms=p90,
@@ -365,6 +365,19 @@ def layer_metrics(summaries: IncrementalSummaries, view: View, layer: str) -> La
         avg_queue_ms=totals.queue.mean,
         p99_queue_ms=totals.queue.quantile(0.99),
     )
+
+
+def _memory_alone(view: View, selection: Selection) -> float:
+    """Return the mean peak in MB of recalls that asked one layer: of others nobody knows whose it was."""
+    known: list[npt.NDArray[np.float64]] = []
+    for rows in selection.parts(view):
+        memory = rows["memory"]
+        if not np.isnan(memory).all():
+            shapes = rows.block.names.shapes
+            alone = {n for n in np.unique(rows["shape"]).tolist() if len(shapes[n].layers) == 1}
+            known.append(memory[np.isin(rows["shape"], list(alone)) & ~np.isnan(memory)])
+    values = np.concatenate(known) if known else np.empty(0)
+    return float(values.mean()) if len(values) else math.nan
 
 
 def query_type_metrics(

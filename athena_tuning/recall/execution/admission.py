@@ -22,20 +22,23 @@ class Admission:
         defaults = TuningConfig()
         self._limit = limit
         self._clock = clock
+        self._configured = limit.limit
         self._law = QueueLaw(None, defaults.overload_wait_seconds)
         self._lock = threading.Lock()
 
-    def obey(self, config: TuningConfig) -> None:
-        """Take limit and patience from a config.
+    def obey(self, config: TuningConfig, slots: int) -> None:
+        """Take patience from a config, and the slots of its limit that are to be had here.
 
-        What waits as the limit falls came about under one that was too high: it is treated as an overload.
+        What waits as the limit falls came about under one that was too high: it is treated as an overload. A
+        share that gets smaller is no such thing.
         """
-        falls = config.max_concurrent < self._limit.limit
+        falls = config.max_concurrent < self._configured
         with self._lock:
+            self._configured = config.max_concurrent
             self._law.after, self._law.wait = config.overload_after_seconds, config.overload_wait_seconds
             if falls and self._limit.waiting:
                 self._law.shed(self._clock())
-        self._limit.resize(config.max_concurrent)
+        self._limit.resize(slots)
 
     @property
     def overloaded_seconds(self) -> float:

@@ -19,6 +19,7 @@ from athena_tuning.recall.execution.carrier import Carrier
 from athena_tuning.recall.execution.event_loop import LoopBlock
 from athena_tuning.recall.execution.fanout import FanOut
 from athena_tuning.recall.execution.limiter import SharedLimit, SlotLedger
+from athena_tuning.recall.execution.second_calls import SecondCalls
 from athena_tuning.recall.execution.slots import Slots
 from athena_tuning.recall.execution.task import ExecutionResult, QueryTask
 
@@ -86,6 +87,7 @@ class ParallelLayerExecutor:
         limit = SharedLimit(max_concurrent, self._clock)
         self._slots = Slots(limit, self._clock, self._carrier.forget)
         self._admission = Admission(limit, self._clock)
+        self.second_calls = SecondCalls()
 
     @property
     def max_concurrent(self) -> int:
@@ -96,10 +98,16 @@ class ParallelLayerExecutor:
     def max_concurrent(self, limit: int) -> None:
         self._slots.limit.resize(limit)
 
-    def obey(self, config: TuningConfig) -> None:
-        """Take from a config the limit, and when recalls with a ticket are refused."""
+    def obey(self, config: TuningConfig, slots: int | None = None) -> None:
+        """Take from a config the limit, when recalls with a ticket are refused, and what a slow call is.
+
+        Args:
+            config: what to obey.
+            slots: of the limit, where others have a share of it, too; None: all of it.
+        """
         self._config = config
-        self._admission.obey(config)
+        self._admission.obey(config, config.max_concurrent if slots is None else slots)
+        self.second_calls.obey(config)
 
     def ask_admission(self, kind: str, deadline: float | None, background: bool) -> Ticket:
         """Ask for a recall whether it may wait for slots now; see ``Admission.ask``."""
@@ -114,6 +122,11 @@ class ParallelLayerExecutor:
     def in_flight(self) -> int:
         """Layer tasks that hold a slot now, given-up calls that have not ended included."""
         return self._slots.limit.in_flight
+
+    def slots_given_alone(self) -> int | None:
+        """Return the slots given since the start, if one is taken now; None if none is, or several are."""
+        ledger = self._slots.limit.ledger()
+        return ledger.given if sum(ledger.held.values()) == 1 else None
 
     @property
     def waiting(self) -> int:
@@ -191,7 +204,7 @@ class ParallelLayerExecutor:
         finally:
             fan.close()
         present.over()
-        return self._noted(fan.results, width, ticket)
+        return self._noted(fan, width, ticket)
 
     async def arun(
         self,
@@ -228,7 +241,7 @@ class ParallelLayerExecutor:
         finally:
             fan.close()
         present.over()
-        return self._noted(fan.results, width, ticket)
+        return self._noted(fan, width, ticket)
 
     def get_stats(self) -> dict[str, Any]:
         """Return what was run so far and what runs now."""
@@ -251,6 +264,8 @@ class ParallelLayerExecutor:
             "slots_returned": ledger.returned,
             "slots_reclaimed": self._slots.reclaimed,
             "slots_held": ledger.held,
+            "second_calls": self.second_calls.counts["asked"],
+            "second_calls_won": self.second_calls.counts["won"],
         }
 
     @property
@@ -335,11 +350,13 @@ class ParallelLayerExecutor:
             loop,
             purpose,
             ticket,
+            self.second_calls,
         )
 
-    def _noted(
-        self, results: list[ExecutionResult], width: int, ticket: Ticket | None
-    ) -> list[ExecutionResult]:
+    def _noted(self, fan: FanOut, width: int, ticket: Ticket | None) -> list[ExecutionResult]:
+        results = fan.results
+        if fan.may_call_twice:
+            self.second_calls.learn([r for r in fan.results_of_hedged if r.in_flight])
         if ticket is not None and ticket.refused is None:
             ticket.served(max([r.elapsed_ms for r in results if r.in_flight], default=0.0) / 1000)
         self.latest_layer_latencies = {r.layer_name: r.elapsed_ms for r in results if r.in_flight}

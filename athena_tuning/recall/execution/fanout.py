@@ -14,15 +14,20 @@ from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import Any
 
+from athena_tuning.hedging import has_room
 from athena_tuning.model import TaskOutcome
 from athena_tuning.recall.execution.admission import Ticket
 from athena_tuning.recall.execution.carrier import Carrier
 from athena_tuning.recall.execution.event_loop import LoopBlock
 from athena_tuning.recall.execution.layer_run import LayerRun, current_run
+from athena_tuning.recall.execution.second_calls import SecondCalls
 from athena_tuning.recall.execution.slots import Slots
-from athena_tuning.recall.execution.task import ExecutionResult, QueryTask
+from athena_tuning.recall.execution.task import ExecutionResult, QueryTask, SecondCall
 
 __all__ = ["ExecutionResult", "FanOut", "QueryTask"]
+
+_Result = tuple[Any, ...]
+"""The fields of an ``ExecutionResult``."""
 
 _new = tuple.__new__  # a named tuple's own constructor costs as much again
 
@@ -48,6 +53,11 @@ class FanOut:
         loop: the caller's event loop, for tasks that run there; None: it has none.
         purpose: what the recall is for; for those who ask within which recall they run.
         ticket: the recall's admission; None: it waits as long as its patience lasts.
+        second_calls: what may be spent on calling slow layers a second time. A recall within a recall has one
+            slot, and no second calls.
+
+    Attributes:
+        may_call_twice: whether layers of it may be called a second time.
     """
 
     def __init__(
@@ -62,9 +72,10 @@ class FanOut:
         local: int,
         wake: Callable[[], None],
         clock: Callable[[], float],
-        loop: asyncio.AbstractEventLoop | None = None,
-        purpose: object = None,
-        ticket: Ticket | None = None,
+        loop: asyncio.AbstractEventLoop | None,
+        purpose: object,
+        ticket: Ticket | None,
+        second_calls: SecondCalls,
     ) -> None:
         self._ticket = ticket
         self.slots = slots
@@ -84,8 +95,12 @@ class FanOut:
         self.closed_at: float | None = None
         self.orphaned = False
         self.runs: list[LayerRun] = []
+        self._second_calls = second_calls
+        self.may_call_twice = False
         for task in tasks:
             mine = local > 0 and task.keeps_deadline
+            if task.second_after is not None and self.parent is None:
+                mine, self.may_call_twice = False, True
             local -= mine
             self.runs.append(LayerRun(self, task, mine, min(task.timeout_seconds, timeout)))
         self._width = width
@@ -110,6 +125,12 @@ class FanOut:
         """The results, in the order of the tasks; complete once ``done``."""
         return [run.result for run in self.runs if run.result is not None]
 
+    @property
+    def results_of_hedged(self) -> list[ExecutionResult]:
+        """The results of layers that may be called a second time."""
+        hedged = (run for run in self.runs if run.task.second_after is not None)
+        return [run.result for run in hedged if run.result is not None]
+
     def _launch_next(self) -> None:
         try:
             run = self._pending.popleft()
@@ -131,12 +152,17 @@ class FanOut:
         with self._lock:
             if run.result is not None or run.started is not None:
                 return False
+            first = run.first
+            if first is not None and first.result is not None:
+                return False
             if not run.local:
                 run.thread = threading.current_thread()
             now = self.clock()
             run.deadline = due = now + run.timeout
             if self.deadline is not None and self.deadline < due:
                 run.deadline = self.deadline
+            if first is not None:
+                run.deadline = first.deadline
             run.started = now
             return True
 
@@ -161,7 +187,7 @@ class FanOut:
             asked = began
         if started is None:
             started, in_flight = ended, 0
-        result = (
+        result: _Result = (
             run.layer_name,
             success,
             value,
@@ -173,12 +199,22 @@ class FanOut:
             outcome,
             of_layer,
             at_deadline,
+            None,
         )
+        loser = None
         with self._lock:
+            if run.first is not None or run.second is not None:
+                answered, run = run, run.first or run
+                loser = run.second if answered is run else run
+                if not _counts(answered, loser, outcome):
+                    return False
+                result = self._first_answer(run, answered, ended, result)
             if run.result is not None:
                 return False
             run.result = _new(ExecutionResult, result)
             self._unsettled = left = self._unsettled - 1
+        if loser is not None:
+            self._end_loser(loser)
         if left == 0:
             self.wake()
         elif self._pending:
@@ -209,6 +245,8 @@ class FanOut:
             if due <= now:
                 self._give_up(run, now)
             else:
+                if self.may_call_twice and run.task.second_after is not None:
+                    soonest = min(soonest, self._call_again(run, now, run.task.second_after))
                 soonest = min(soonest, due if run.started else min(due, now + run.timeout))
         return soonest - now
 
@@ -258,6 +296,47 @@ class FanOut:
         elif run.asked is not None:
             self.slots.drop(run)
 
+    def _call_again(self, run: LayerRun, now: float, after: float) -> float:
+        """Call a slow layer a second time if it is time and there is room; return when to look again."""
+        if run.second is not None:
+            return math.inf
+        if run.started is None or now < run.started + after:
+            return (now if run.started is None else run.started) + after
+        limit, calls = self.slots.limit, self._second_calls
+        second = LayerRun(self, run.task, False, run.timeout)
+        second.asked, second.first, second.limit = now, run, limit
+        with self._lock:
+            if run.result is not None:
+                return math.inf
+            run.second = second
+        if not limit.acquire_idle(second, lambda *slots: has_room(*slots) and calls.take()):
+            with self._lock:
+                run.second = None
+            return now + after
+        return math.inf
+
+    def _first_answer(self, run: LayerRun, answered: LayerRun, ended: float, result: _Result) -> _Result:
+        """Return the result of a run that was called twice, by whichever call answered. The lock is held."""
+        second, started = run.second, run.started
+        if second is None or started is None or second.started is None:
+            return result
+        called = SecondCall(
+            answered is second and result[1],
+            (second.started - self._start) * 1000,
+            (ended - second.started) * 1000,
+            second.granted_at,
+        )
+        asked = self._start if run.asked is None else run.asked
+        times = (ended - started) * 1000, (started - asked) * 1000, (asked - self._start) * 1000
+        return (*result[:4], *times, run.granted_at, *result[8:11], called)
+
+    def _end_loser(self, loser: LayerRun) -> None:
+        """Cancel the slower call of a layer; a function goes on, and holds its slot until it ends."""
+        if loser.started is not None:
+            self.carrier.cancel(loser)
+        elif loser.first is not None:
+            self.slots.drop(loser)
+
     def _overdue(self, run: LayerRun) -> tuple[str, bool, bool]:
         """Return why a run is given up, whether that tells of its layer, and whether the whole was over."""
         block = self.carrier.block(run)
@@ -273,6 +352,15 @@ class FanOut:
         if run.deadline == self.deadline:
             return "not ready by the recall's deadline", True, True
         return f"timed out after {run.timeout:g} s", True, False
+
+
+def _counts(answered: LayerRun, other: LayerRun | None, outcome: TaskOutcome) -> bool:
+    """Whether an end of one of two calls settles both: not a failure while the other may still answer."""
+    if other is None or outcome is TaskOutcome.OK:
+        return True
+    if answered.first is not None and outcome is TaskOutcome.TIMEOUT:
+        return False
+    return outcome is TaskOutcome.TIMEOUT or other.over or other.started is None
 
 
 def _blocks(block: LoopBlock) -> str:

@@ -104,6 +104,8 @@ class LayerRun:
         loop: the event loop that it is on or waits for, if it has become a coroutine.
         limit: where it has its slot from.
         nested: slots for the recalls that the layer itself makes: one, its own.
+        first: of a second call, the run that it is to be faster than.
+        second: the second call, once there is one.
     """
 
     __slots__ = (
@@ -111,6 +113,7 @@ class LayerRun:
         "asked",
         "deadline",
         "fan",
+        "first",
         "granted_at",
         "handle",
         "layer_name",
@@ -121,6 +124,7 @@ class LayerRun:
         "over",
         "result",
         "resumed",
+        "second",
         "started",
         "task",
         "thread",
@@ -145,6 +149,8 @@ class LayerRun:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.limit: SharedLimit | None = None
         self.nested: SharedLimit | None = None
+        self.first: LayerRun | None = None
+        self.second: LayerRun | None = None
         self._variables: Context | None = None
 
     @property

@@ -155,6 +155,26 @@ class SharedLimit:
         if not waiter.granted(in_flight):
             self.release(waiter)
 
+    def acquire_idle(self, waiter: Waiter, may_take: Callable[[int, int, int], bool]) -> bool:
+        """Give ``waiter`` a slot now if there is room beyond need, or not at all; return whether it has one.
+
+        Args:
+            waiter: who wants it.
+            may_take: decides last, by slots taken, waiters, and slots there may be; this lock is held.
+        """
+        now = self._clock()
+        with self._lock:
+            slots = self._layers.get(waiter.layer_name)
+            if slots is None or not self._may_take(slots, now):
+                return False
+            if not may_take(self._in_flight, self._waiting, self._limit):
+                return False
+            in_flight = self._take(slots, waiter, now)
+        if waiter.granted(in_flight):
+            return True
+        self.release(waiter)
+        return False
+
     def release(self, waiter: Waiter, *, in_time: bool = False, now: float | None = None) -> bool:
         """Take a slot back, for the next in the queue if there is one.
 

@@ -39,6 +39,8 @@ class QueryTask(NamedTuple):
             can use what belongs to that loop; else on the executor's.
         read: makes the result of what the function returned, within the same slot and timeout.
         coroutine: whether the function is a coroutine function; None: it is looked at.
+        second_after: call it a second time if it has not answered after so many seconds and there is room;
+            the first answer counts. None: never; infinite: not yet, but learn how long it takes.
     """
 
     layer_name: str
@@ -51,11 +53,28 @@ class QueryTask(NamedTuple):
     on_caller_loop: bool = False
     read: Callable[[Any], Any] | None = None
     coroutine: bool | None = None
+    second_after: float | None = None
 
     @property
     def is_coroutine(self) -> bool:
         """Whether the function can be called on an event loop: it only makes a coroutine."""
         return is_coroutine_function(self.query_fn) if self.coroutine is None else self.coroutine
+
+
+class SecondCall(NamedTuple):
+    """A second call of a layer whose first one was slow.
+
+    Attributes:
+        won: whether it answered first.
+        offset_ms: from the start of the whole to its own.
+        elapsed_ms: until the first answer came, from whichever.
+        in_flight: slots taken when it got its own, that one included.
+    """
+
+    won: bool
+    offset_ms: float
+    elapsed_ms: float
+    in_flight: int
 
 
 class ExecutionResult(NamedTuple):
@@ -74,6 +93,7 @@ class ExecutionResult(NamedTuple):
         of_layer: whether it tells something about the layer; not if it got no slot, was given up by the
             caller, or another layer blocked its event loop.
         at_deadline: whether it was given up because the whole query was over.
+        second: the second call, if there was one.
     """
 
     layer_name: str
@@ -87,3 +107,4 @@ class ExecutionResult(NamedTuple):
     outcome: TaskOutcome = TaskOutcome.OK
     of_layer: bool = True
     at_deadline: bool = False
+    second: SecondCall | None = None

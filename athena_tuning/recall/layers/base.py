@@ -26,6 +26,8 @@ class Layer(Protocol):
       being watched, so that it may run in the caller's own thread.
     - ``items_are_new = True``: its ``search`` makes the dictionaries that it gives anew for each call, so
       that they need not be copied.
+    - ``idempotent = True``: asking it twice changes nothing, and either answer will do; then a config may
+      let a slow search be made a second time (``hedged_layers``).
     - ``event_loop``: where a coroutine runs when a recall is awaited: "caller" (the loop that awaits, so that
       it can use its clients) or "manager" (the manager's own, as for blocking recalls).
     - ``after = ("semantic",)``: it is asked when these have answered, and sees what they found as

@@ -89,6 +89,7 @@ class GraphLayer(TextLayer):
         super().__init__(file, "graph", around=False)
         self._looks = 2  # relations repeat themselves more than texts do
         self._indexes = ("graph_text", "entity_text")
+        self.tables = ("graph_text", "entity", "mention", "relation")
 
     def _rows(self, match: str, k: int, scope: str | None, deadline: float) -> list[tuple[Any, ...]]:
         if scope is None:

@@ -53,6 +53,7 @@ class TextLayer:
         self._around = around
         self._looks = 1
         self._indexes: tuple[str, ...] = (f"{name}_text",)
+        self.tables: tuple[str, ...] = (f"{name}_text",)
         self._grown = 0
         self._size = 0
         self._file = file

@@ -6,10 +6,14 @@ import math
 from typing import NamedTuple
 
 from athena_tuning.model import LayerTask, QueryMetrics
+from athena_tuning.model.metrics import SECOND_CALL
 
 
 class MeasuredRecall(NamedTuple):
     """One recall that was measured. Times are Unix seconds, ``latency_ms`` includes queue waits.
+
+    ``tasks`` are first calls; a slow one that was made a second time has its second call in ``second``, and
+    took until the first answer came.
 
     One that was refused has no tasks, an infinite latency, and ended as it began.
     """
@@ -23,6 +27,7 @@ class MeasuredRecall(NamedTuple):
     partial: bool
     latency_ms: float
     tasks: tuple[LayerTask, ...]
+    second: tuple[LayerTask, ...] = ()
 
     @property
     def bad(self) -> bool:
@@ -52,8 +57,15 @@ def measured(m: QueryMetrics) -> MeasuredRecall | None:
         m.success,
         m.partial,
         m.latency_ms,
-        m.tasks if all(map(_timed, m.tasks)) else tuple(filter(_timed, m.tasks)),
+        *calls(m.tasks),
     )
+
+
+def calls(tasks: tuple[LayerTask, ...]) -> tuple[tuple[LayerTask, ...], tuple[LayerTask, ...]]:
+    """Return the first calls and the second ones, of those whose times make sense."""
+    timed = tasks if all(map(_timed, tasks)) else tuple(filter(_timed, tasks))
+    second = tuple(task for task in timed if task.layer.endswith(SECOND_CALL))
+    return (tuple(task for task in timed if task not in second), second) if second else (timed, ())
 
 
 def _timed(task: LayerTask) -> bool:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from athena_tuning.model import LayerTask, TaskOutcome
 from athena_tuning.tuning.estimation.concurrency_levels import Curve
-from athena_tuning.tuning.estimation.telemetry import MeasuredRecall
+from athena_tuning.tuning.estimation.measured_recall import MeasuredRecall, calls
 
 OUTCOMES = tuple(TaskOutcome)
 
@@ -79,7 +79,7 @@ class CurveColumns(NamedTuple):
 def packed_recalls(recalls: Sequence[MeasuredRecall]) -> RecallColumns:
     """Return recalls as columns."""
     types = {name: i for i, name in enumerate(sorted({r.query_type for r in recalls}))}
-    tasks = [task for recall in recalls for task in recall.tasks]
+    tasks = [task for recall in recalls for task in (*recall.tasks, *recall.second)]
     layers = {name: i for i, name in enumerate(sorted({task.layer for task in tasks}))}
     return RecallColumns(
         tuple(types),
@@ -88,7 +88,7 @@ def packed_recalls(recalls: Sequence[MeasuredRecall]) -> RecallColumns:
         Column.of([r.latency_ms for r in recalls]),
         Column.of([types[r.query_type] for r in recalls]),
         Column.of([r.success + 2 * r.partial for r in recalls]),
-        Column.of([len(r.tasks) for r in recalls]),
+        Column.of([len(r.tasks) + len(r.second) for r in recalls]),
         Column.of([layers[t.layer] for t in tasks]),
         Column.of([t.offset_ms for t in tasks]),
         Column.of([t.queue_ms for t in tasks]),
@@ -116,11 +116,11 @@ def unpacked_recalls(columns: RecallColumns) -> tuple[MeasuredRecall, ...]:
             began + latency / 1000 if latency < math.inf else began,
             columns.types[kind],
             "",
-            hit=False,
-            success=bool(flags & 1),
-            partial=bool(flags & 2),
-            latency_ms=latency,
-            tasks=tuple(next(tasks) for _ in range(count)),
+            False,
+            bool(flags & 1),
+            bool(flags & 2),
+            latency,
+            *calls(tuple(next(tasks) for _ in range(count))),
         )
         for began, latency, kind, flags, count in zip(
             *(column.values().tolist() for column in recall_columns), strict=True

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 from athena_tuning.model import TuningConfig
-from athena_tuning.tuning.estimation.contributions import LayerValue, Mean, Share, Values
+from athena_tuning.tuning.estimation.layer_value import LayerValue, Mean, Share, Values
 
 
 class LayerEvidence(NamedTuple):
@@ -26,20 +26,18 @@ class LayerEvidence(NamedTuple):
     waiting: Mean = Mean()
     beside: Mean = Mean()
 
-    def lost(self, layer: str, config: TuningConfig, other: TuningConfig) -> Mean:
+    def lost(self, layer: str, config: TuningConfig, asked: float, gap: Mean) -> Mean:
         """Return what part of an answer a config loses of this layer.
 
         Args:
             layer: its name.
             config: leaves it out, lets it wait, or asks it.
-            other: what it is compared with; if that adds the layer, this one does without it.
+            asked: share of the recalls that ask it, unless it is left out.
+            gap: what is lost because the config adds it to no recall.
         """
         if layer in config.skipped_layers:
-            return self.part
-        if layer in config.second_round:
-            return self.waiting
-        is_added = layer in other.extra_layers - config.extra_layers
-        return self.beside if is_added and self.beside.n > 1 else _NOTHING
+            return _share_of(self.part, asked)
+        return _share_of(self.waiting, asked) if layer in config.second_round else gap
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +71,37 @@ class PlanEvidence:
         known = [of[layer].spared for of in self.by_type.values() if layer in of]
         return Share(sum(share.added for share in known), sum(share.recalls for share in known))
 
-    def change(self, query_type: str, before: TuningConfig, after: TuningConfig) -> Mean:
+    def change(
+        self, query_type: str, before: TuningConfig, after: TuningConfig, asked: Mapping[str, float]
+    ) -> Mean:
         """Return what part of an answer ``after`` loses more than ``before``; NaN where nobody knows.
 
         Losses of several layers are added up: of two that say the same, either is lost for nothing, and both
         together for more than the sum.
+
+        Args:
+            query_type: of the recalls.
+            before: a config.
+            after: another one.
+            asked: by layer, the share of the recalls that ask it now.
         """
-        changes = [
-            (
-                self.layer(query_type, layer).lost(layer, after, before),
-                self.layer(query_type, layer).lost(layer, before, after),
-            )
-            for layer in sorted(_placed(before) | _placed(after))
-            if _place(layer, before) != _place(layer, after)
-        ]
+        changes = []
+        for layer in sorted(_placed(before) | _placed(after)):
+            if _place(layer, before) != _place(layer, after):
+                known, share = self.layer(query_type, layer), asked.get(layer, 0.0)
+                if layer in before.extra_layers | before.second_round:
+                    share = 1.0  # who calls for a layer that waits is not in what was asked
+                adds, drops = (
+                    after.extra_layers - before.extra_layers,
+                    before.extra_layers - after.extra_layers,
+                )
+                missing = _share_of(known.beside, 1.0 - share) if known.beside.n > 1 else _NOTHING
+                changes.append(
+                    (
+                        known.lost(layer, after, share, known.part if layer in drops else _NOTHING),
+                        known.lost(layer, before, share, missing if layer in adds else _NOTHING),
+                    )
+                )
         return Mean(
             sum(later.mean - earlier.mean for later, earlier in changes),
             math.hypot(*(mean.error for pair in changes for mean in pair)),
@@ -135,6 +150,11 @@ _NOTHING = Mean(0.0, 0.0, 0)
 
 def _evidence(value: LayerValue) -> LayerEvidence:
     return LayerEvidence(value.spared, value.part, value.waiting, value.beside)
+
+
+def _share_of(mean: Mean, share: float) -> Mean:
+    """Return what a mean over some recalls is over all, if the others lose nothing."""
+    return Mean(share * mean.mean, share * mean.error, mean.n) if share > 0 else _NOTHING
 
 
 def _placed(config: TuningConfig) -> frozenset[str]:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,6 +46,7 @@ class QuestionObservation(NamedTuple):
         time: Unix seconds.
         features: what it shows.
         layers: by layer that answered.
+        carried: by layer that made the answer, the share of it that the layer has found.
     """
 
     query_id: str
@@ -52,6 +54,7 @@ class QuestionObservation(NamedTuple):
     time: float
     features: tuple[str, ...]
     layers: Mapping[str, LayerObservation]
+    carried: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,11 @@ class QuestionFit:
         """
         fitting = [priced for priced in self.priced if (priced.wait > 0) == wait]
         return min(fitting, key=lambda priced: abs(math.log(priced.call / call)))
+
+    def dearer(self, priced: PricedModel) -> list[PricedModel]:
+        """Return what it is worth at that price and at those above, where it asks for fewer questions."""
+        both = [(one.wait > 0) == (priced.wait > 0) for one in self.priced]
+        return [one for one, same in zip(self.priced, both, strict=True) if same and one.call >= priced.call]
 
     def weights(self, priced: PricedModel) -> dict[str, float]:
         """Return by feature what speaks for asking it at once: above 0 in all, it is worth its price."""

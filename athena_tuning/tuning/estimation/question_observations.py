@@ -5,10 +5,25 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
 
 from athena_tuning import fork
 from athena_tuning.tuning.estimation.question_fit import QuestionFit, QuestionObservation, fit_questions
+from athena_tuning.tuning.estimation.rank_evidence import RankHint, rank_hints
 from athena_tuning.tuning.settings import QUESTIONS
+
+
+class Learned(NamedTuple):
+    """What was learned of the questions of one type.
+
+    Attributes:
+        fits: by layer, which questions it is worth asking for.
+        hints: by layer, whether its ranks should count more, or less.
+    """
+
+    fits: Mapping[str, QuestionFit] = MappingProxyType({})
+    hints: Mapping[str, RankHint] = MappingProxyType({})
 
 
 class QuestionObservations:
@@ -24,7 +39,7 @@ class QuestionObservations:
         self._seen: deque[QuestionObservation] = deque(maxlen=QUESTIONS.observed)
         self._fresh: Counter[str] = Counter()
         self._since: dict[str, float] = {}
-        self._fits: dict[str, Mapping[str, QuestionFit]] = {}
+        self._learned: dict[str, Learned] = {}
 
     def note(self, observation: QuestionObservation) -> None:
         """Keep an observation, unless it was made under another set of layers."""
@@ -48,7 +63,7 @@ class QuestionObservations:
                 self._seen = deque(kept, QUESTIONS.observed)
             for query_type in others:
                 self._fresh[query_type] = 0
-                self._fits.pop(query_type, None)
+                self._learned.pop(query_type, None)
 
     def learn(self, scores: Callable[[str], Mapping[str, float]]) -> list[str]:
         """Learn anew from each type of which a quarter is new; return those types.
@@ -57,6 +72,8 @@ class QuestionObservations:
             scores: gives those of a type by query id.
         """
         with self._lock:
+            if max(self._fresh.values(), default=0) < QUESTIONS.settled / 4:
+                return []
             counts = Counter(observation.query_type for observation in self._seen)
             due = [
                 query_type
@@ -68,13 +85,14 @@ class QuestionObservations:
             for query_type in due:
                 self._fresh[query_type] = 0
         for query_type, observations in seen.items():
-            fits = fit_questions(observations, scores(query_type))
+            known = scores(query_type)
+            learned = Learned(fit_questions(observations, known), rank_hints(observations, known))
             with self._lock:
                 if self._since[query_type] == since[query_type]:  # else it is about what was
-                    self._fits[query_type] = fits
+                    self._learned[query_type] = learned
         return due
 
-    def fits(self) -> Mapping[str, Mapping[str, QuestionFit]]:
-        """Return what was learned last, by type and layer."""
+    def learned(self) -> Mapping[str, Learned]:
+        """Return what was learned last, by type."""
         with self._lock:
-            return dict(self._fits)
+            return dict(self._learned)

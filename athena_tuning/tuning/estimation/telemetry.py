@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 import numpy as np
 
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
 from athena_tuning.tuning.estimation.concurrency_levels import Levels, time_beside
 from athena_tuning.tuning.estimation.contention import Contention, ContentionLaw, PossibleLaw
+from athena_tuning.tuning.estimation.fleet_concurrency import running_at_start
 from athena_tuning.tuning.estimation.measured_recall import MeasuredRecall, measured
 from athena_tuning.tuning.estimation.stretches import Stretches
 from athena_tuning.tuning.settings import TELEMETRY
@@ -33,6 +35,8 @@ class Telemetry:
         learned: recalls that it was learned from.
         tasks: of ``recalls``.
         stretches: of the last hours, for what must not be judged by seconds.
+        together: whether the limit is one for all managers, so that tasks in flight are counted over all of
+            them; else as each manager counted its own.
     """
 
     recalls: tuple[MeasuredRecall, ...] = ()
@@ -41,6 +45,7 @@ class Telemetry:
     learned: int = 0
     tasks: int = 0
     stretches: Stretches = field(default_factory=Stretches)
+    together: bool = False
 
     def after(self, records: Iterable[QueryMetrics], *, missed: bool = False) -> Telemetry:
         """Return the telemetry after more recalls, in the order in which they ended.
@@ -62,11 +67,29 @@ class Telemetry:
             tasks -= len(recalls[first].tasks)
             first += 1
         position = self.position + len(came)
-        return _learned(Telemetry(recalls[first:], position, self.contention, self.learned, tasks, stretches))
+        return _learned(
+            replace(self, recalls=recalls[first:], position=position, tasks=tasks, stretches=stretches)
+        )
+
+    def counted(self, *, together: bool) -> Telemetry:
+        """Return the telemetry with tasks in flight counted over all managers, or for each by itself.
+
+        What was learned the other way is forgotten, and learned anew from the recalls that are kept.
+        """
+        if together is self.together:
+            return self
+        learned = self.position - len(self.recalls)
+        return _learned(replace(self, together=together, contention=Contention(), learned=learned))
 
     def newest(self, count: int) -> list[MeasuredRecall]:
         """Return up to ``count`` of the newest recalls, oldest first."""
         return list(self.recalls[-count:]) if count > 0 else []
+
+    def lately(self, count: int, seconds: float) -> list[MeasuredRecall]:
+        """Return the newest ``count`` recalls, or all that ended within the last seconds if they are more."""
+        from_time = self.recalls[-1].ended - seconds if self.recalls else 0.0
+        more = takewhile(lambda recall: recall.ended >= from_time, reversed(self.recalls))
+        return self.newest(max(count, sum(1 for _ in more)))
 
     def spread(self, count: int) -> list[list[MeasuredRecall]]:
         """Return about ``count`` recalls that speak for more than seconds, in pieces, oldest first.
@@ -138,7 +161,7 @@ def _works(
     numbers = range(1, beside.shape[1] + 1)
     speed = {layer: np.array([1 / law.factor(n) for n in numbers]) for layer, law in laws.items()}
     alone = np.ones(len(numbers))
-    rates = np.array([speed.get(task.layer, alone) for _, task in each]).reshape(len(each), -1)
+    rates = np.array([speed.get(task.layer, alone) for _, task in each]).reshape(len(each), len(numbers))
     works = iter((beside * rates).sum(axis=1).tolist())
     own = [tuple((task.layer, next(works)) for task in recall.tasks) for recall in order]
     latest = {recall.query_type: own[i] for i, recall in reversed([*enumerate(order)]) if own[i]}
@@ -159,6 +182,7 @@ def _learned(telemetry: Telemetry) -> Telemetry:
     places = [first + i for i, recall in enumerate(around) for _ in recall.tasks]
     tasks = [(recall, task) for recall in around for task in recall.tasks]
     beside = time_beside(*_spans(tasks))
+    started = _running(tasks) if telemetry.together else [_started_with(*each) for each in tasks]
     rows: dict[str, list[int]] = {}
     for i, (_, task) in enumerate(tasks):
         settled = telemetry.learned <= places[i] < telemetry.learned + fresh
@@ -169,10 +193,7 @@ def _learned(telemetry: Telemetry) -> Telemetry:
     passed = fresh / max(telemetry.per_second, 1e-9)
     for layer, which in rows.items():
         levels[layer] = levels.get(layer, Levels()).after(
-            [_started_with(*tasks[i]) for i in which],
-            beside[which] * 1000,
-            [places[i] for i in which],
-            passed,
+            [started[i] for i in which], beside[which] * 1000, [places[i] for i in which], passed
         )
     remembered = max(TELEMETRY.remembered, telemetry.per_second * TELEMETRY.remembered_s)
     levels = {layer: met.without(position - int(remembered)) for layer, met in levels.items()}
@@ -185,6 +206,12 @@ def _started_with(recall: MeasuredRecall, task: LayerTask) -> int:
     """Return the number in flight once the tasks that start together with this one have started."""
     by = task.offset_ms + task.queue_ms + TELEMETRY.together_ms
     return max(t.in_flight for t in recall.tasks if t.offset_ms + t.queue_ms <= by)
+
+
+def _running(tasks: Sequence[tuple[MeasuredRecall, LayerTask]]) -> list[int]:
+    """Return the number in flight over all managers as each task started."""
+    start, end = map(np.array, _spans(tasks))
+    return list(running_at_start(start, end, TELEMETRY.together_ms / 1000))
 
 
 def _spans(tasks: Sequence[tuple[MeasuredRecall, LayerTask]]) -> tuple[list[float], list[float]]:

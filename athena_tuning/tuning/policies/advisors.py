@@ -23,8 +23,10 @@ SHARED = frozenset(
         "max_concurrent",
         "overload_after_seconds",
         "overload_wait_seconds",
+        "hedging_quantile",
         "concurrency_bounds",
         "timeout_bounds",
+        "limit_scope",
     }
 )
 """What all types have in common, whatever configs of their own say: slots, the queue for them, and bounds."""
@@ -96,6 +98,10 @@ class Advisor(ABC):
         """Return what has become worse by a change of its own that is on trial, beyond chance."""
         return None
 
+    def unproven(self, evidence: Evidence, made: Decision) -> str | None:
+        """Return why a change that did no harm is taken back at the end of its trial, if it is."""
+        return None
+
 
 class AdvisorJudge(Judge):
     """Judges an advisor's change for a scope: by failures, partial answers and what it calls harm."""
@@ -107,7 +113,7 @@ class AdvisorJudge(Judge):
         self._advisor = advisor
 
     def judge(self, evidence: Evidence, trial: Trial) -> tuple[Judgement, Trial]:
-        """Look every 50 recalls; a change that has done no harm for so many of its scope is good."""
+        """Look every 50 recalls; what did no harm to so many of its scope is good, if no proof is wanted."""
         position = evidence.telemetry.position
         if position - trial.looked_at < ADVISORS.look:
             return Judgement(Verdict.OPEN), trial
@@ -120,6 +126,9 @@ class AdvisorJudge(Judge):
             return Judgement(Verdict.BAD, harm, since.recalls, observed, measure="slot time"), trial
         if since.recalls < self._advisor.trial and position - trial.position < 4 * ADVISORS.pace:
             return Judgement(Verdict.OPEN), trial
+        unproven = self._advisor.unproven(evidence, trial.made)
+        if unproven is not None:
+            return Judgement(Verdict.BAD, unproven, since.recalls, observed, measure="slot time"), trial
         return Judgement(Verdict.GOOD, told, since.recalls, observed, measure="slot time"), trial
 
     def key(self, config: TuningConfig, scope: str) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from athena_tuning.model import Decision, Reason, TuningConfig
-from athena_tuning.tuning.estimation.contributions import LayerValue
+from athena_tuning.tuning.estimation.layer_value import LayerValue
+from athena_tuning.tuning.estimation.telemetry import MeasuredRecall
 from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.policies import layer_evidence
 from athena_tuning.tuning.policies.advisors import Advice, Advisor
-from athena_tuning.tuning.policies.layer_evidence import Change, missed
+from athena_tuning.tuning.policies.layer_evidence import Change, WaitTimes, missed
 from athena_tuning.tuning.settings import LAYERS
 
 
@@ -24,11 +25,13 @@ class LayerFinding:
         slot_ms: slot time of each layer.
         out: layers that are left out.
         returns: how often a layer came back.
+        waits: what it would cost that a layer waits for a second round.
     """
 
     slot_ms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     out: Mapping[str, frozenset[str]] = field(default_factory=dict)
     returns: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    waits: Mapping[str, Mapping[str, WaitTimes]] = field(default_factory=dict)
 
 
 class LayerAdvisor(Advisor):
@@ -43,7 +46,8 @@ class LayerAdvisor(Advisor):
     Where the others surely agree on enough without it, mostly, it is added to the second round.
 
     *Second round*: what the layer alone finds is hardly a part of the answer, and without it the others agree
-    on enough in most recalls. Then it is asked only where they do not. At least two layers that are asked
+    on enough in most recalls. Then it is asked only where they do not, unless recalls would take longer for
+    it than the strategy pays. At least two layers that are asked
     regularly stay in the first round. A layer whose finds nobody ever confirms, among layers that confirm
     each other, goes there as well, if there are scores to judge that by.
 
@@ -72,7 +76,8 @@ class LayerAdvisor(Advisor):
     def review(self, evidence: Evidence, found: LayerFinding) -> Generator[object, None, LayerFinding]:
         """Take in slot times by type and layer, and which layers came back."""
         slots: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-        for recall in evidence.telemetry.newest(LAYERS.looked_at):
+        newest = evidence.telemetry.newest(LAYERS.looked_at)
+        for recall in newest:
             for task in recall.tasks:
                 slots[recall.query_type][task.layer] += task.service_ms
         returns = {query_type: dict(layers) for query_type, layers in found.returns.items()}
@@ -85,7 +90,7 @@ class LayerAdvisor(Advisor):
             out_now[query_type] = out
         yield from ()
         slot_ms = {name: dict(held) for name, held in slots.items()}
-        return LayerFinding(slot_ms, out_now, returns)
+        return LayerFinding(slot_ms, out_now, returns, wait_times(newest))
 
     def scopes(self, evidence: Evidence) -> tuple[str, ...]:
         """Return the types that were seen."""
@@ -100,7 +105,9 @@ class LayerAdvisor(Advisor):
         values = {layer: value for layer, value in values.items() if layer not in config.question_model}
         held = found.slot_ms.get(scope, {})
         change = layer_evidence.change(
-            values, config, scope, evidence.strategy, held, found.returns.get(scope, {})
+            *(values, config, scope, evidence.strategy, held),
+            found.returns.get(scope, {}),
+            found.waits.get(scope, {}),
         )
         return None if change is None else _advice(scope, config, change, values, held)
 
@@ -120,6 +127,22 @@ class LayerAdvisor(Advisor):
             if worse is not None:
                 return f"{made.scope} answers score {worse:.2f} lower with {layer}"
         return None
+
+
+def wait_times(recalls: Sequence[MeasuredRecall]) -> dict[str, dict[str, WaitTimes]]:
+    """Return by type and layer what it would cost that the layer waits until all others are over."""
+    sums: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(lambda: [0.0] * 4))
+    for recall in recalls:
+        ends = {task.layer: task.offset_ms + task.queue_ms + task.service_ms for task in recall.tasks}
+        for task in recall.tasks if len(ends) > 1 else ():
+            others = max(end for layer, end in ends.items() if layer != task.layer)
+            figures = others, task.service_ms, max(ends.values()), 1.0
+            of = sums[recall.query_type]
+            of[task.layer] = [a + b for a, b in zip(of[task.layer], figures, strict=True)]
+    return {
+        query_type: {layer: WaitTimes(*(part / of[3] for part in of[:3])) for layer, of in layers.items()}
+        for query_type, layers in sums.items()
+    }
 
 
 def _advice(

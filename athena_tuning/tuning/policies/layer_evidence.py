@@ -4,14 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from athena_tuning.model import TuningConfig, TuningStrategy
-from athena_tuning.tuning.estimation.contributions import LayerValue
+from athena_tuning.tuning.estimation.layer_value import LayerValue
 from athena_tuning.tuning.settings import CONTRIBUTION, LAYERS
 
 Values = Mapping[str, LayerValue]
 """By layer, of one type."""
+
+
+class WaitTimes(NamedTuple):
+    """What recalls that asked a layer took, in ms in the mean: what waiting for a second round would cost.
+
+    Attributes:
+        others_ms: until all other layers were over.
+        own_ms: the layer's own time.
+        whole_ms: until all layers were over.
+    """
+
+    others_ms: float
+    own_ms: float
+    whole_ms: float
+
+    def longer(self, spared: float) -> float:
+        """Return how many times as long recalls take if the layer waits, and is spared in a share of them.
+
+        Examples:
+            >>> round(WaitTimes(80.0, 100.0, 100.0).longer(0.7), 3)
+            1.1
+        """
+        return (self.others_ms + (1 - spared) * self.own_ms) / max(self.whole_ms, 1e-9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +85,7 @@ def change(
     strategy: TuningStrategy,
     slot_ms: Mapping[str, float],
     returns: Mapping[str, int],
+    waits: Mapping[str, WaitTimes] = MappingProxyType({}),
 ) -> Change | None:
     """Return what should change first: what is needed comes back, is added, and then what is not goes.
 
@@ -71,13 +96,14 @@ def change(
         strategy: what the operator wants most.
         slot_ms: slot time by layer; of several that could go, the dearest goes.
         returns: how often a layer came back after it was left out.
+        waits: what it would cost that a layer waits; of one that is not there nobody knows.
     """
     return (
         _needed_again(values, config, query_type)
         or _lacking(values, config, query_type, strategy)
         or _suspected(values, config, query_type)
         or _negligible(values, config, query_type, slot_ms, returns)
-        or _can_wait(values, config, query_type, strategy)
+        or _can_wait(values, config, query_type, strategy, waits)
     )
 
 
@@ -182,7 +208,7 @@ def _negligible(
         share = value.share
         if (
             layer not in out
-            and share.surely_below(LAYERS.negligible / 2 ** returns.get(layer, 0))
+            and share.stays_below(LAYERS.negligible / 2 ** returns.get(layer, 0))
             and needed - {layer}
             and value.quality.lost_without() is None
         ):
@@ -193,9 +219,15 @@ def _negligible(
 
 
 def _can_wait(
-    values: Values, config: TuningConfig, query_type: str, strategy: TuningStrategy
+    values: Values,
+    config: TuningConfig,
+    query_type: str,
+    strategy: TuningStrategy,
+    waits: Mapping[str, WaitTimes],
 ) -> Change | None:
     """Return the layer that finds least alone, if without it the others agree on enough, mostly.
+
+    Not where recalls would take longer for it than the strategy pays for fewer calls.
 
     One at a time: of two that say the same, either finds nothing alone. Only a layer that is asked in half of
     the recalls or more: of one that its words call for, nobody knows what it finds elsewhere.
@@ -208,8 +240,10 @@ def _can_wait(
     regular = {layer for layer, value in values.items() if value.share.recalls >= recalls / 2} - waiting
     for layer in sorted(values, key=lambda name: (-values[name].spared.added, values[name].sole.mean)):
         value = values[layer]
+        longer = waits[layer].longer(value.spared_share) if layer in waits else None
         if (
             layer not in waiting
+            and (longer is None or longer <= LAYERS.may_slow[strategy])
             and value.share.recalls >= LAYERS.second_least
             and value.sole.upper < most
             and value.spared.lower > LAYERS.spared
@@ -220,6 +254,8 @@ def _can_wait(
                 f"{layer} alone finds {value.sole.mean:.1%} of the answer, and without it the others agree "
                 f"in {value.spared_share:.0%} of {value.share.recalls} {query_type} recalls"
             )
+            if longer is not None:
+                why += f", which would take {longer:.2f} times as long"
             rule = f"asked in a second round where it surely finds less than {most:.0%} of answers alone"
             return Change("second_round", (layer,), "Ask only where needed", why, rule)
     return None

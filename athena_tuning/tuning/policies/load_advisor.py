@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from athena_tuning.model import Reason
-from athena_tuning.tuning.estimation.telemetry import Telemetry, trace_of
+from athena_tuning.tuning.estimation.telemetry import MeasuredRecall, Telemetry, trace_of
 from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.policies.advisors import Advice, Advisor
-from athena_tuning.tuning.settings import LOAD
+from athena_tuning.tuning.settings import LOAD, SEARCH
 from athena_tuning.tuning.simulation.search import SearchResult, Simulations, candidates, search
 from athena_tuning.tuning.trace import Trace
 
@@ -88,13 +88,18 @@ class LoadAdvisor(Advisor):
         telemetry, slot = evidence.telemetry, self._slot(evidence)
         expected, days = evidence.load.expected(evidence.now + self._lead)
         present = _present(telemetry)
-        trace = at_rate(trace_of(telemetry.newest(LOAD.recalls), telemetry.laws), expected / present)
-        if not len(trace):
+        pieces = telemetry.spread(SEARCH.longest)
+        if len(telemetry.lately(LOAD.recalls, LOAD.present_s)) <= LOAD.recalls:
+            pieces = [telemetry.newest(LOAD.recalls)]
+        traces = [
+            at_rate(trace_of(piece, telemetry.laws), expected / _rate(piece)) for piece in pieces if piece
+        ]
+        if not traces:
             return replace(found, wanted=False)
         incumbent = replace(evidence.incumbent("all"), strategy=evidence.strategy)
         grid = candidates(incumbent, evidence.bounds, telemetry.contention.trusted)
         grid = grid[::2] if len(grid) > 8 else grid  # the load is not known more closely
-        result = yield from search(Simulations([trace], telemetry.laws), incumbent, grid, evidence.strategy)
+        result = yield from search(Simulations(traces, telemetry.laws), incumbent, grid, evidence.strategy)
         at = datetime.fromtimestamp(slot * evidence.load.slot, UTC)
         like = f"{at:%A}s" if evidence.load.knows_weekday(evidence.now + self._lead) else "days"
         why = (
@@ -128,6 +133,10 @@ class LoadAdvisor(Advisor):
 
 def _present(telemetry: Telemetry) -> float:
     """Return recalls a second now."""
-    newest = telemetry.newest(LOAD.recalls)
-    passed = newest[-1].began - newest[0].began if newest else 0.0
-    return max(len(newest) - 1, 1) / max(passed, 1e-3)
+    return _rate(telemetry.lately(LOAD.recalls, LOAD.present_s))
+
+
+def _rate(recalls: Sequence[MeasuredRecall]) -> float:
+    """Return how many of them came in a second."""
+    passed = recalls[-1].began - recalls[0].began if recalls else 0.0
+    return max(len(recalls) - 1, 1) / max(passed, 1e-3)

@@ -25,6 +25,8 @@ from athena_tuning.tuning.policies.base import (
     decision,
 )
 from athena_tuning.tuning.policies.canary import Canary, Judgement, Rates, Trial, Verdict
+from athena_tuning.tuning.policies.fusion_advisor import FusionAdvisor
+from athena_tuning.tuning.policies.hedging_advisor import HedgingAdvisor
 from athena_tuning.tuning.policies.layer_advisor import LayerAdvisor
 from athena_tuning.tuning.policies.load_advisor import LoadAdvisor
 from athena_tuning.tuning.policies.paired_comparison import PairedComparison
@@ -132,8 +134,9 @@ class ModelPolicy(Policy):
     memory = ModelMemory
 
     def __init__(self, *, seed: int = 0, advisors: Sequence[Advisor] | None = None) -> None:
-        layers = LayerAdvisor(), QuestionAdvisor()
-        everyone = (TimeoutAdvisor(seed=seed), *layers, LoadAdvisor(), AdmissionAdvisor())
+        layers = LayerAdvisor(), QuestionAdvisor(), FusionAdvisor()
+        slots = LoadAdvisor(), AdmissionAdvisor(), HedgingAdvisor()
+        everyone = (TimeoutAdvisor(seed=seed), *layers, *slots)
         self._advisors = AdvisorScheduler(self, everyone if advisors is None else advisors)
         self._paired = PairedComparison()
         self._rules = RulePolicy()
@@ -436,7 +439,8 @@ class ModelPolicy(Policy):
         if gain > -SEARCH.gain:
             return None
         brings = _in_words(math.expm1(gain))
-        return f"at most {upper}, the operator's bound: {beyond} would make the objective {brings}"
+        why = evidence.held or "the operator's bound"
+        return f"at most {upper}, {why}: {beyond} would make the objective {brings}"
 
     def _conclusion(self, evidence: Evidence, result: SearchResult, scope: str) -> Decision:
         incumbent, chosen = evidence.incumbent(scope), result.best
@@ -446,6 +450,7 @@ class ModelPolicy(Policy):
             summary = (
                 f"No change: nothing else is surely better for {evidence.strategy} "
                 f"on {result.recalls} recalls{_nearest(incumbent, result)}."
+                f"{f' {evidence.held}' if evidence.held else ''}"
             )
             return decision(self, evidence, scope, after, summary, result.recalls, **explained)
         limit, parallel = chosen.config.max_concurrent, chosen.config.enable_parallel
@@ -516,7 +521,7 @@ def _shifted(telemetry: Telemetry, schedule: SearchSchedule) -> SearchSchedule:
     position = telemetry.position
     if position - schedule.last_at < REVIEW.shift_recalls or position % REVIEW.shift_every:
         return schedule
-    recent = telemetry.newest(REVIEW.shift_recalls)
+    recent = telemetry.lately(REVIEW.shift_recalls, REVIEW.shift_s)
     passed = max(recent[-1].ended - recent[0].ended, 1e-9)
     load = sum(task.service_ms for recall in recent for task in recall.tasks) / 1000 / passed
     moved = schedule.load > 0 and abs(math.log(max(load, 1e-9) / schedule.load)) > REVIEW.shift

@@ -9,6 +9,7 @@ from heapq import nlargest
 
 from athena_tuning.model import Decision, Reason, TuningConfig, TuningStrategy
 from athena_tuning.tuning.estimation.contributions import QuestionEvidence
+from athena_tuning.tuning.estimation.layer_value import LayerValue
 from athena_tuning.tuning.estimation.question_fit import PricedModel, QuestionFit, plain
 from athena_tuning.tuning.estimation.telemetry import MeasuredRecall
 from athena_tuning.tuning.evidence import Evidence
@@ -29,9 +30,11 @@ class QuestionAdvisor(Advisor):
     *By question.* A linear model of what the layer alone finds, tried on questions that it was not learned
     from, is surely worth more than what is in force, than what holds for the type, than asking the layer
     always and than never: then it is put into ``question_model``. So a type whose questions are all alike
-    gets none. One layer at a time, because each is measured beside the others.
+    gets none. Nor may it add the layer to most of them, for that is a matter of the type: then it is tried at
+    a dearer price. One layer at a time, because each is measured beside the others.
 
-    *Back.* What holds for the type is surely worth more by now, or scores are surely lower than before.
+    *Back.* What holds for the type is surely worth more by now, scores are surely lower than before, or they
+    are where the layer is not asked, or where it is.
 
     A call costs the part of an answer that a layer must find alone to be asked (``LAYERS.sole_part``), times
     what it weighs: under COST and BALANCED all calls weigh 1, under THROUGHPUT by their slot time, under
@@ -66,22 +69,36 @@ class QuestionAdvisor(Advisor):
 
     def scopes(self, evidence: Evidence) -> tuple[str, ...]:
         """Return the types of which something was learned."""
-        return tuple(query_type for query_type, known in evidence.questions.items() if known.fits)
+        return tuple(
+            query_type
+            for query_type, known in evidence.questions.items()
+            if known.fits or evidence.incumbent(query_type).question_model
+        )
 
     def advise(self, evidence: Evidence, found: QuestionFinding, scope: str) -> Advice | None:
         """Return the model of one more layer, or of one layer less."""
         config, known = evidence.incumbent(scope), evidence.questions.get(scope)
         if scope == "all" or known is None or not config.layer_selection_enabled:
             return None
+        scored = evidence.values.get(scope, {})
+        for layer in sorted(config.question_model):
+            if why := _costs_score(scored.get(layer, LayerValue()), scope, layer):
+                return _undone(scope, config, layer, why, {}, scored[layer].quality.asked.n)
         weight = found.weight.get(scope, {}).get(evidence.strategy, {})
         best: tuple[float, Advice] | None = None
         for layer, fit in known.fits.items():
             priced = _at(fit, evidence.strategy, weight.get(layer, 1.0))
             if layer in config.question_model and priced.undone > 0:
-                return _undone(scope, config, layer, fit, priced)
-            sure = priced.surely > 0 and priced.gain > QUESTIONS.worth_calls * priced.call
-            if sure and (best is None or priced.gain > best[0]):
-                best = priced.gain, _learned(scope, config, layer, fit, priced)
+                inputs = {"lower": priced.undone, "call_costs": priced.call}
+                why = "what holds for the type is surely worth more by now"
+                return _undone(scope, config, layer, why, inputs, fit.recalls)
+            chosen = next(filter(_is_sure, fit.dearer(priced)), None)
+            if (
+                chosen is not None
+                and not _costs_score(scored.get(layer, LayerValue()), scope, layer)
+                and (best is None or chosen.gain > best[0])
+            ):
+                best = chosen.gain, _learned(scope, config, layer, fit, chosen)
         return None if best is None else best[1]
 
     def harm(self, evidence: Evidence, made: Decision) -> str | None:
@@ -94,6 +111,12 @@ def _at(fit: QuestionFit, strategy: TuningStrategy, weight: float) -> PricedMode
     price = LAYERS.sole_part.get(strategy, QUESTIONS.typical_price)
     wait = strategy in (TuningStrategy.LATENCY, TuningStrategy.BALANCED)
     return fit.at(max(price * weight, QUESTIONS.prices[0]), wait=wait)
+
+
+def _is_sure(priced: PricedModel) -> bool:
+    """Whether a model is surely worth a config at a price, and asks for a part of the questions only."""
+    worth = priced.gain > QUESTIONS.worth_calls * priced.call
+    return priced.surely > 0 and worth and priced.calls <= QUESTIONS.most_added
 
 
 def _learned(scope: str, config: TuningConfig, layer: str, fit: QuestionFit, priced: PricedModel) -> Advice:
@@ -125,14 +148,21 @@ def _learned(scope: str, config: TuningConfig, layer: str, fit: QuestionFit, pri
     )
 
 
-def _undone(scope: str, config: TuningConfig, layer: str, fit: QuestionFit, priced: PricedModel) -> Advice:
+def _undone(
+    scope: str, config: TuningConfig, layer: str, why: str, inputs: Mapping[str, float], samples: int
+) -> Advice:
     left = {name: weights for name, weights in config.question_model.items() if name != layer}
-    inputs = {"layer": layer, "lower": priced.undone, "call_costs": priced.call}
-    reason = Reason(
-        "question_model", left, "what holds for the type is surely worth more", inputs, fit.recalls
-    )
-    summary = f"No longer ask {layer} by question for {scope}: what holds for the type is worth more by now."
-    return Advice((reason,), True, summary, fit.recalls, back=True)
+    reason = Reason("question_model", left, why, {"layer": layer, **inputs}, samples)
+    summary = f"No longer ask {layer} by question for {scope}: {why}."
+    return Advice((reason,), True, summary, samples, back=True)
+
+
+def _costs_score(value: LayerValue, scope: str, layer: str) -> str:
+    """Return that scores are surely lower without the layer, or with it; "" if neither is sure."""
+    for word, lost in (("without", value.quality.lost_without()), ("with", value.quality.lost_with())):
+        if lost is not None:
+            return f"{scope} answers score {lost:.2f} lower {word} {layer}"
+    return ""
 
 
 def _weights(recalls: Sequence[MeasuredRecall]) -> dict[str, dict[str, float]]:

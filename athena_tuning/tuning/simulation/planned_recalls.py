@@ -153,7 +153,7 @@ def _has_plan(configs: ConfigSet) -> bool:
 
 
 def answer_lost(
-    evidence: PlanEvidence, base: ConfigSet, configs: ConfigSet, types: Sequence[str]
+    evidence: PlanEvidence, base: ConfigSet, configs: ConfigSet, recalls: Sequence[MeasuredRecall]
 ) -> tuple[float, float, float]:
     """Return what part of an answer configs lose that the base does not, with its 95 % interval.
 
@@ -161,16 +161,21 @@ def answer_lost(
         evidence: what layers are worth.
         base: what is compared with.
         configs: what would be in force.
-        types: of the recalls, each counting alike.
+        recalls: each counts alike; those that the cache answered, or that were refused, do not.
 
     Returns:
         The mean, its lower and its upper bound; NaN where of a type nobody knows.
     """
+    asked: dict[str, Counter[str]] = {}
+    types = Counter(recall.query_type for recall in recalls if recall.tasks)
+    for recall in recalls:
+        asked.setdefault(recall.query_type, Counter()).update({task.layer for task in recall.tasks})
     mean, variance = 0.0, 0.0
-    for query_type, n in Counter(types).items():
-        lost = evidence.change(query_type, base.for_type(query_type), configs.for_type(query_type))
-        mean += n / len(types) * lost.mean
-        variance += (n / len(types) * lost.error) ** 2
+    for query_type, n in types.items():
+        shares = {layer: count / n for layer, count in asked[query_type].items()}
+        lost = evidence.change(query_type, base.for_type(query_type), configs.for_type(query_type), shares)
+        mean += n / types.total() * lost.mean
+        variance += (n / types.total() * lost.error) ** 2
     away = 1.96 * math.sqrt(variance)
     return mean, mean - away, mean + away
 

@@ -10,12 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from athena_tuning.model import ConfigSet, QueryMetrics, TaskOutcome
+from athena_tuning.model.metrics import SECOND_CALL
 from athena_tuning.tuning.estimation.contention import PossibleLaw
 from athena_tuning.tuning.estimation.plan_evidence import PlanEvidence
 from athena_tuning.tuning.estimation.telemetry import MeasuredRecall, Telemetry, measured, trace_of
 from athena_tuning.tuning.settings import SEARCH, TELEMETRY, WHAT_IF
+from athena_tuning.tuning.simulation.hedged import simulation_of
 from athena_tuning.tuning.simulation.planned_recalls import PlannedRecalls
-from athena_tuning.tuning.simulation.simulator import Simulation, Slowdown
+from athena_tuning.tuning.simulation.simulator import Slowdown
 from athena_tuning.tuning.trace import Arrival, Trace
 
 Floats = npt.NDArray[np.float64]
@@ -40,6 +42,8 @@ class SimulatedOutcome(NamedTuple):
     refused: npt.NDArray[np.bool_]
     limit: int
     calls: Floats
+    second_calls: float
+    """For each first call."""
 
 
 class Replicate(NamedTuple):
@@ -116,6 +120,9 @@ class RecordedWorkload:
         self.latency_ms = np.array([r.latency_ms for r in known])
         self.refused = np.array([known[i].refused for i in self.counted])
         self.seconds = known[-1].began - known[0].began
+        self._answered = frozenset(
+            task.layer.removesuffix(SECOND_CALL) for recall in known for task in recall.second
+        )
         self.given_up = sum(t.outcome is TaskOutcome.TIMEOUT for r in known for t in r.tasks)
         self.contention = telemetry.contention
         self._rng = rng
@@ -127,9 +134,9 @@ class RecordedWorkload:
         self.recorded = Replicate(fitted, every, self._gaps.cumsum(), self._works(fitted), every, None)
 
     @property
-    def counted_types(self) -> Sequence[str]:
-        """The types of the counted recalls that the cache did not answer."""
-        return [self.recalls[i].query_type for i in self.counted if not self.recalls[i].hit]
+    def counted_recalls(self) -> Sequence[MeasuredRecall]:
+        """The recalls that figures are of."""
+        return [self.recalls[i] for i in self.counted]
 
     def under(self, version: int) -> npt.NDArray[np.bool_]:
         """Return which of the counted recalls surely began under a config version or a later one."""
@@ -192,7 +199,7 @@ class RecordedWorkload:
         matter: dict[str, Slowdown] = {
             layer: law for layer, law in laws.items() if slow[layer] > SEARCH.negligible
         }
-        run = Simulation(trace, configs, matter, admission=True).run().result()
+        run = simulation_of(trace, configs, matter, admission=True, answered=self._answered).run().result()
         no = np.zeros(n, bool)
         latency, slots, busy, calls = self.latency_ms[which], np.zeros(n), np.zeros(n), np.zeros(n)
         failed, partial, refused = no, no.copy(), no.copy()
@@ -208,7 +215,15 @@ class RecordedWorkload:
             )
         own = self._counts[which]
         return SimulatedOutcome(
-            latency[own], slots[own], busy[own], failed[own], partial[own], refused[own], limit, calls[own]
+            latency[own],
+            slots[own],
+            busy[own],
+            failed[own],
+            partial[own],
+            refused[own],
+            limit,
+            calls[own],
+            float(run.again.sum()) / max(1.0, float(run.calls.sum())),
         )
 
     def _works(self, laws: Mapping[str, PossibleLaw]) -> Works:

@@ -23,7 +23,7 @@ Slowdown = Callable[[int], float]
 HIT_SECONDS = 5e-5
 _WAITING, _RUNNING, _OVER = 0, 1, 2
 _LEFT_OUT, _LATER = 1, 2
-_ARRIVAL, _END, _TIMEOUT, _DEADLINE = 0, 1, 2, 3
+_ARRIVAL, _END, _TIMEOUT, _DEADLINE, AGAIN = 0, 1, 2, 3, 4
 _OUTCOMES = (TaskOutcome.OK, TaskOutcome.TIMEOUT)
 
 
@@ -40,6 +40,7 @@ class SimulatedRun:
         hits: whether the cache answered.
         held_ms: time for which the recall's tasks held slots, together.
         calls: layers that it asked.
+        again: calls that were made a second time.
     """
 
     latency_ms: npt.NDArray[np.float64]
@@ -50,6 +51,7 @@ class SimulatedRun:
     hits: npt.NDArray[np.bool_]
     held_ms: npt.NDArray[np.float64]
     calls: npt.NDArray[np.float64]
+    again: npt.NDArray[np.intp]
 
 
 class Simulation:
@@ -242,6 +244,8 @@ class Simulation:
                 _, kind, which = heappop(events)
                 if kind == _DEADLINE:
                     self._abandon(which)
+                elif kind == AGAIN:
+                    self._call_again(which)
                 elif kind == _ARRIVAL:
                     if self._next < len(times):
                         self._begin(self._next)
@@ -266,9 +270,20 @@ class Simulation:
             ((lost > 0) & (lost >= tasks)) | refused,
             refused,
             np.frombuffer(bytes(self._hit), np.uint8).astype(bool),
-            np.bincount(self.trace.columns.recalls, held, len(begun)).astype(np.float64),
-            np.bincount(self.trace.columns.recalls, asked, len(begun)).astype(np.float64),
+            np.bincount(self._held_for, held, len(begun)).astype(np.float64),
+            np.bincount(self.trace.columns.recalls, asked[: len(self.trace.columns.work)], len(begun)).astype(
+                np.float64
+            ),
+            np.bincount(self._held_for[len(self.trace.columns.recalls) :], minlength=len(begun)),
         )
+
+    @property
+    def _held_for(self) -> npt.NDArray[np.intp]:
+        """The recall of every call: of its tasks, and then of those that were made a second time."""
+        return self.trace.columns.recalls
+
+    def _call_again(self, t: int) -> None:
+        """Make a call a second time, if it is still under way; here nothing is called again."""
 
     def record(self, recall: int, epoch: float = 0.0) -> QueryMetrics:
         """Return a finished recall as a manager would record it.
@@ -286,6 +301,7 @@ class Simulation:
         )
         lost, hit, refused = self._lost[recall], bool(self._hit[recall]), bool(self._refused[recall])
         config = self._config[recall]
+        calls = (*tasks, *self._second_tasks(recall, begun))
         return QueryMetrics(
             f"s{recall}",
             arrival.text or f"question {recall}",
@@ -295,17 +311,20 @@ class Simulation:
             None,
             None if refused else hit,
             len(tasks) - lost,
-            [t.layer for t in tasks],
-            {t.layer: t.service_ms for t in tasks},
+            [t.layer for t in calls],
+            {t.layer: t.service_ms for t in calls},
             hit or (lost < len(tasks) and not refused),
             "refused: overloaded" if refused else None,
             parallel_execution=config.enable_parallel and len(tasks) > 1,
             concurrency_level=len(tasks) if config.enable_parallel else 1,
-            tasks=tasks,
+            tasks=calls,
             partial=lost > 0 or refused,
             config_version=self._version[recall],
             source="simulated",
         )
+
+    def _second_tasks(self, recall: int, begun: float) -> tuple[LayerTask, ...]:
+        return ()
 
     def _task(self, t: int, begun: float) -> LayerTask:
         started = self._started[t] if self._started[t] == self._started[t] else self._over[t]

@@ -52,6 +52,8 @@ class Outcome:
         full_rate: share of recalls with every layer that they asked.
         refused_rate: share of recalls that would be refused. Percentiles are of the others; changes count a
             refused one as an hour.
+        second_calls: calls of layers that would be made a second time, for each first one. Where recalls were
+            recorded with a layer's second calls, what they took is the first answer, and no other is known.
         p99_change: log ratio to the base, on the same recalls.
         typical_change: likewise, of the geometric mean of latencies: what a live comparison can see.
         capacity_change: likewise, of ``per_second``.
@@ -73,6 +75,7 @@ class Outcome:
     slot_ms: Estimate
     full_rate: Estimate
     refused_rate: Estimate
+    second_calls: Estimate
     p99_change: Estimate
     typical_change: Estimate
     capacity_change: Estimate
@@ -217,7 +220,7 @@ def what_if(
             simulated,
             calls=_level(asked),
             calls_change=_change(np.log(np.maximum(asked, 1e-9) / np.maximum(before, 1e-9))),
-            lost=Estimate(*answer_lost(known, base, cases[name], workload.counted_types)),
+            lost=Estimate(*answer_lost(known, base, cases[name], workload.counted_recalls)),
         )
 
     return WhatIf(
@@ -248,6 +251,7 @@ def _figures(run: SimulatedOutcome) -> Floats:
             1.0 - (run.partial | run.refused).mean(),
             run.refused.mean(),
             _percentile(latency, 0.99),
+            run.second_calls,
         ]
     )
 
@@ -279,7 +283,7 @@ def _outcome(
     typical_error: float,
     p99_error: float,
 ) -> Outcome:
-    p50, p95, p99, typical, capacity, slots, _, full, refused, late = own
+    p50, p95, p99, typical, capacity, slots, _, full, refused, late, again = own
     gains = [
         objective(strategy, *(Score(f[9], f[4], f[5] / 1000, f[6], f[7]) for f in (ours, theirs)))
         for ours, theirs in zip(own.T, base.T, strict=True)
@@ -294,6 +298,7 @@ def _outcome(
         _level(slots),
         _share(full),
         _share(refused),
+        _share(again),
         p99_change=_change(np.log(late / base[9]), p99_error),
         typical_change=_change(typical - base[3], typical_error),
         capacity_change=_change(np.log(capacity / base[4])),

@@ -14,6 +14,8 @@ from athena_tuning.ui.theme import FAINT, QUIET, TARGET
 _SEEN = 3
 """Significant digits: a live chart is sent every time."""
 
+HAPPENINGS = "happenings"
+
 _HIDDEN = {"show": False}
 _BRUSH: dict[str, Any] = {
     "xAxisIndex": "all",
@@ -38,8 +40,11 @@ _BRACES = str.maketrans("{|}", "(/)")
 
 
 def over_time(*panels: Panel) -> Chart:
-    """Return a chart of one panel over time, or of two over the same times: the upper one is the higher."""
-    marks = [mark for panel in panels for mark in panel.marks if not isinstance(mark, Cells)]
+    """Return a chart of one panel over time, or of two or three over the same: the upper one is the higher.
+
+    Marks without a name stand for themselves: their dots can be chosen, as series ``HAPPENINGS``.
+    """
+    marks = [m for panel in panels for m in panel.marks if not isinstance(m, Cells) and m.name]
     times = [[round(t) for t in mark.x] for mark in marks]
     shared = bool(times) and all(each == times[0] for each in times)
     spec: dict[str, Any] = {
@@ -95,7 +100,11 @@ def _grids(count: int) -> list[dict[str, Any]]:
     sides = {"left": 4, "right": 14, "containLabel": True}
     if count == 1:
         return [{**sides, "top": 34, "bottom": 4}]
-    return [{**sides, "top": 34, "height": "48%"}, {**sides, "top": "62%", "bottom": 4}]
+    sides = {"left": 62, "right": 14, "containLabel": False}  # labels of unlike width, times in one line
+    if count == 2:
+        return [{**sides, "top": 34, "height": "48%"}, {**sides, "top": "62%", "bottom": 24}]
+    lane = {**sides, "top": "77%", "bottom": 24, "tooltip": {"trigger": "item", "confine": True}}
+    return [{**sides, "top": 34, "height": "41%"}, {**sides, "top": "54%", "height": "19%"}, lane]
 
 
 def _time_axis(axis: Axis, place: int, *, last: bool) -> dict[str, Any]:
@@ -105,6 +114,10 @@ def _time_axis(axis: Axis, place: int, *, last: bool) -> dict[str, Any]:
 
 
 def _axis(axis: Axis, place: int) -> dict[str, Any]:
+    if axis.kind == "category":
+        names = list((axis.ticks or {}).values())
+        quiet = {"axisTick": _HIDDEN, "axisLine": _HIDDEN, "axisLabel": {"fontSize": 11}}
+        return {"type": "category", "gridIndex": place, "data": names, "inverse": True, **quiet}
     return {
         "type": "value",
         "gridIndex": place,
@@ -122,6 +135,9 @@ def _series(panel: Panel, place: int, shared: bool) -> list[dict[str, Any]]:
     for mark in panel.marks:
         if isinstance(mark, Cells):
             continue
+        if not mark.name:
+            drawn.append({"xAxisIndex": place, "yAxisIndex": place, **_unnamed(mark)})
+            continue
         pairs = [[round(t), number(v, _SEEN)] for t, v in zip(mark.x, mark.y, strict=True)]
         drawn.append(
             {
@@ -136,6 +152,29 @@ def _series(panel: Panel, place: int, shared: bool) -> list[dict[str, Any]]:
     if panel.rules and drawn:
         drawn[-1]["markLine"] = _rules(panel.rules)
     return drawn
+
+
+def _unnamed(mark: Line | Bars) -> dict[str, Any]:
+    """Return dots that say what they are, or the bar behind one."""
+    times = [round(t) for t in mark.x]
+    if not (isinstance(mark, Line) and not mark.width):
+        line = {"width": mark.width if isinstance(mark, Line) else 1, "color": mark.colour, "opacity": 0.35}
+        ends = [list(pair) for pair in zip(times, mark.y, strict=True)]
+        return {"type": "line", "data": ends, "symbol": "none", "silent": True, "lineStyle": line}
+    label = {"show": True, "position": "right", "fontSize": 10}
+    data = [
+        {"value": [t, lane], "name": note, "itemStyle": {"color": colour}}
+        | {"label": {"formatter": words.translate(_BRACES)}}
+        for t, lane, note, colour, words in zip(
+            times, mark.y, mark.notes, mark.colour, mark.labels, strict=True
+        )
+    ]
+    chosen = {"selectedMode": "single", "cursor": "pointer", "select": {"itemStyle": {"borderColor": TARGET}}}
+    about = {"formatter": "{b}", "extraCssText": "max-width: 20rem; white-space: normal"}
+    return {
+        "type": "scatter", "id": HAPPENINGS, "data": data, "symbolSize": mark.dots, "label": label,
+        "labelLayout": {"hideOverlap": True}, "tooltip": about, **chosen,
+    }  # fmt: skip
 
 
 def _line(mark: Line) -> dict[str, Any]:

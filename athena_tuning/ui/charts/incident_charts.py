@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from athena_tuning.service import text, units
-from athena_tuning.service.incidents import LANES, Happening, Timeline
+from athena_tuning.service.incidents import LANES, Occurrence, Timeline
 from athena_tuning.ui.charts.panel import Axis, Bars, Chart, Line, Panel, Rule, highest
 from athena_tuning.ui.charts.plotly_figure import figure
 from athena_tuning.ui.theme import AMBER, BAD, BLUE, CRIMSON, SLATE, TEAL
@@ -39,20 +39,20 @@ def lanes(told: Timeline) -> Chart:
         for mark, title, unit in marks
     ]
     below = Panel(
-        list(_happenings(told)),
+        list(_occurrences(told)),
         Axis(kind="time", span=(ends[0], ends[1])),
         Axis(kind="category", lines=False),
-        f"{len(told.happenings)} things happened.",
+        f"{len(told.occurrences)} things happened.",
         rules=rules,
         title="What happened",
     )
     return figure(*panels, below, height=720, heights=(2.2, 1, 1, 1, 2.6), gaps=(0.04, 0.065))
 
 
-def _happenings(told: Timeline) -> Iterator[Line]:
+def _occurrences(told: Timeline) -> Iterator[Line]:
     colours = dict(zip(LANES, (CRIMSON, BLUE, AMBER, TEAL, SLATE, SLATE), strict=True))
     for lane in reversed(LANES):
-        inside = [each for each in told.happenings if each.lane == lane]
+        inside = [each for each in told.occurrences if each.lane == lane]
         moments = [each for each in inside if each.start == each.end]
         if moments:
             yield _line(told, moments, lane, colours[lane], [each.start for each in moments], width=0)
@@ -62,7 +62,7 @@ def _happenings(told: Timeline) -> Iterator[Line]:
 
 
 def _line(
-    told: Timeline, each: list[Happening], lane: str, colour: str, times: list[float], *, width: float
+    told: Timeline, each: list[Occurrence], lane: str, colour: str, times: list[float], *, width: float
 ) -> Line:
     return Line(
         units.wall_clock(times, told.view.timezone),

@@ -18,6 +18,10 @@ from athena_tuning.ui.theme import BLUE, MARK, PERCENTILES, QUIET, TARGET
 _TICKS = (0.0, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9995)
 
 
+LABEL = 24
+"""Characters of a name on a chart."""
+
+
 def percentile_plot(
     current: Sequence[float],
     previous: Sequence[float] | None = None,
@@ -73,7 +77,7 @@ def by_name(rows: Sequence[Row], *, what: str, slo_ms: float | None = None, besi
         beside: rows of the chart next to it, to be as high.
     """
     ordered = sorted(rows, key=lambda row: -row.p99 if math.isfinite(row.p99) else 0.0)
-    names = [text.plotly(row.name, 24) for row in ordered]
+    names = [text.plotly(row.name, LABEL) for row in ordered]
     ends = [end for row in ordered for end in (row.p50, row.p99, None)]
     spans = Line(ends, [name for name in names for _ in range(3)], colour=QUIET, width=5)
     counts = [units.count(row.n) for row in ordered]

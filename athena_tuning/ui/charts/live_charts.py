@@ -8,6 +8,7 @@ from typing import Any
 
 from athena_tuning.service import text, units
 from athena_tuning.service.chart_rows import DAYS, LONG_DAYS, Mark
+from athena_tuning.service.timeline import Happening, Lane
 from athena_tuning.ui.charts.echarts_option import cells
 from athena_tuning.ui.charts.latency_charts import slo_rule
 from athena_tuning.ui.charts.panel import (
@@ -23,10 +24,12 @@ from athena_tuning.ui.charts.panel import (
     listed,
     number,
 )
-from athena_tuning.ui.theme import BAD, GOOD, PLAIN, TARGET
+from athena_tuning.ui.theme import BAD, GOOD, MARK, NOTED, PLAIN, TARGET
 
 _APART = 0.07
 """Share of the period that a mark's label takes up."""
+
+_LANES = {Lane.CONFIG: PLAIN, Lane.RUN: MARK, Lane.NOTE: NOTED, Lane.INCIDENT: BAD}
 
 _EXPLAINED = 2
 """Marks that share a label of which the newest are explained."""
@@ -79,6 +82,33 @@ def throughput_over_time(
     told = f", {refused} refused" if refused else ""
     words = f"{total} recalls, {errors} failed{told}; at most {units.rate(peak)} in a bucket."
     return Panel(bars, _time_axis(timezone, period), Axis(unit="/s"), words)
+
+
+def lane(
+    happenings: Sequence[Happening], *, timezone: str, period: tuple[float, float] | None = None
+) -> Panel:
+    """Draw what happened over the same time: a bar where it lasted, and a dot that can be chosen."""
+    bars = [
+        Line(
+            units.wall_clock([max(each.start, period[0]) if period else each.start, each.end], timezone),
+            [each.lane.value] * 2, colour=_LANES[each.lane], width=9.0,
+        )
+        for each in happenings
+        if each.end is not None
+    ]  # fmt: skip
+    dots = Line(
+        units.wall_clock([max(h.start, period[0]) if period else h.start for h in happenings], timezone),
+        [each.lane.value for each in happenings],
+        colour=[_LANES[each.lane] for each in happenings],
+        labels=[each.label for each in happenings],
+        notes=[each.about for each in happenings],
+        width=0.0,
+        dots=11.0,
+    )
+    told = "; ".join(each.about for each in happenings)
+    names = Axis(kind="category", ticks={float(n): name for n, name in enumerate(Lane)}, lines=False)
+    words = f"{len(happenings)} happenings: {told}." if happenings else "Nothing happened beside."
+    return Panel([*bars, dots], _time_axis(timezone, period), names, words)
 
 
 def lines_over_time(
@@ -145,6 +175,8 @@ def _mark_rules(marks: Sequence[Mark], timezone: str, period: tuple[float, float
     ordered = sorted(marks)
     if not ordered:
         return []
+    if not any(mark.label for mark in ordered):  # a lane below says what they are
+        return [Rule(units.wall_ms(mark.time, timezone), dash="dot") for mark in ordered]
     start, end = period or (ordered[0].time, ordered[-1].time)
     groups: list[list[Mark]] = []
     for mark in ordered:

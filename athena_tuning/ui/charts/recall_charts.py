@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
+from athena_tuning.profiling.overlap import time_covered
 from athena_tuning.profiling.questions.recall_search import BANDS_MS, RecallQuery
 from athena_tuning.service import text, units
 from athena_tuning.ui.charts.panel import NAMES, Axis, Bars, Chart, Panel, listed
@@ -62,6 +63,22 @@ def waterfall(record: QueryMetrics) -> Chart:
     return figure(Panel(bars, room, NAMES, words), height=row_height(len(tasks) + 1, least=150, each=34))
 
 
+def outside_layers(record: QueryMetrics) -> str:
+    """Say how much of a recall passed while no layer waited or served; "" where that is less than a quarter.
+
+    Examples:
+        >>> task = LayerTask("graph", 0.0, 0.0, 96.0, 4)
+        >>> recall = QueryMetrics("q", "?", "meta", 0, 400.0, None, False, 1, ["graph"], {}, True)
+        >>> outside_layers(recall._replace(tasks=(task,)))
+        '304 ms passed outside of layers'
+    """
+    if not record.tasks or not record.latency_ms:
+        return ""
+    inside = time_covered((t.offset_ms, t.offset_ms + t.queue_ms + t.service_ms) for t in record.tasks)
+    outside = record.latency_ms - inside
+    return f"{units.ms(outside)} passed outside of layers" if outside > record.latency_ms / 4 else ""
+
+
 def _second_round(record: QueryMetrics, tasks: Sequence[LayerTask]) -> list[bool]:
     """Return of each task whether it began once all before it had ended, though layers run in parallel."""
     later: list[bool] = []
@@ -90,8 +107,13 @@ def _words(task: LayerTask) -> str:
         'waited 212 ms, served 96.0 ms, 8 results'
         >>> _words(LayerTask("graph", 0.0, 0.0, 500.0, 4, TaskOutcome.TIMEOUT))
         'no answer after 500 ms: given up'
+        >>> _words(LayerTask("graph (2nd)", 250.0, 0.0, 96.0, 4, TaskOutcome.OK, 8))
+        'answered first, after 96.0 ms'
     """
     waited = f"waited {units.ms(task.queue_ms)}, " if task.queue_ms >= 0.05 else ""
+    if task.is_second_call:
+        won = task.outcome == TaskOutcome.OK
+        return f"{'answered first,' if won else 'given up'} after {units.ms(task.service_ms)}"
     if task.outcome == TaskOutcome.TIMEOUT:
         return f"{waited}no answer after {units.ms(task.service_ms)}: given up"
     if task.outcome == TaskOutcome.ERROR:

@@ -8,7 +8,16 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from athena_tuning.model import LAYERS, ConfigSet, ConfigVersion, Proposal, TuningConfig, TuningStrategy
+from athena_tuning.model import (
+    LAYERS,
+    ConfigSet,
+    ConfigVersion,
+    LimitScope,
+    Proposal,
+    TuningConfig,
+    TuningStrategy,
+)
+from athena_tuning.model.metrics import SECOND_CALL
 from athena_tuning.service import parameter_rows, text, units
 from athena_tuning.ui.config import advice, apply_dialog
 from athena_tuning.ui.config.apply_dialog import PendingChange
@@ -17,8 +26,12 @@ from athena_tuning.ui.frame.chips import Chip, chips
 from athena_tuning.ui.frame.page_context import PageContext
 
 LIMIT_HELP = (
-    "Layer tasks running at once, over all recalls of a manager: 1 to 1024. It is shared, so only the config "
-    "for all types decides it."
+    "Layer tasks running at once, over all recalls of a manager, or of all managers: 1 to 1024. It is "
+    "shared, so only the config for all types decides it."
+)
+SCOPE_HELP = (
+    "On: all managers on this store have these tasks in flight together, and each a share by its demand, for "
+    "one backend behind all of them. Off: each manager has so many of its own."
 )
 TIMEOUT_HELP = "Longest service time of a layer task; the wait for a slot does not count."
 DEADLINE_HELP = "Then the answer is partial; 0 is none."
@@ -28,6 +41,8 @@ OVERLOAD_HELP = (
 )
 OVERLOAD_WAIT_HELP = "Longest wait for a slot while recalls are refused."
 
+HEDGING_HELP = "A call that takes longer than this share of its layer's calls is made a second time."
+
 BOUNDS_HELP = "What the tuner may choose from, 1 to 256 at once. You may set what is outside."
 BOUNDS = (
     ("Tuning: fewest in flight", "fewest", "concurrency_bounds", 0, BOUNDS_HELP),
@@ -36,12 +51,13 @@ BOUNDS = (
     ("longest, s", "longest", "timeout_bounds", 1, BOUNDS_HELP),
 )
 
-_SHARED = ("limit", "overload", "patience")
+_SHARED = ("limit", "overload", "patience", "quantile")
 
 _LAYER_SETS = {
     "skipped_layers": "Layers that selection leaves out",
     "extra_layers": "Layers asked beside those that selection chooses",
     "second_round": "Layers of the second round, asked where the others agree on little",
+    "hedged_layers": "Layers called a second time where the first call is slow, if they are idempotent",
 }
 
 
@@ -140,6 +156,7 @@ def form(page: PageContext, at: ConfigVersion, base: int, scope: str) -> None:
                 ("Deadline of a recall, s", "deadline", "deadline_seconds", 0.5, DEADLINE_HELP),
                 ("Overload after, s", "overload", "overload_after_seconds", 0.1, OVERLOAD_HELP),
                 ("Wait in an overload, s", "patience", "overload_wait_seconds", 0.05, OVERLOAD_WAIT_HELP),
+                ("Slow from quantile", "quantile", "hedging_quantile", 0.01, HEDGING_HELP),
             ):
                 own = getattr(config, field) or 0
                 with st.container(gap="xsmall"):
@@ -158,6 +175,13 @@ def form(page: PageContext, at: ConfigVersion, base: int, scope: str) -> None:
             st.toggle("Result cache", config.enable_cache, key=f"cache-{key}", disabled=locked)
             st.toggle(
                 "Layer selection", config.layer_selection_enabled, key=f"selection-{key}", disabled=locked
+            )
+            st.toggle(
+                "One limit for all managers",
+                config.limit_scope is LimitScope.FLEET,
+                key=f"fleet-{key}",
+                disabled=locked or scope != "all",
+                help=SCOPE_HELP,
             )
         with st.grid(4, min_column_width=120, gap="small"):
             for label, name, field, place, about in BOUNDS:
@@ -254,7 +278,9 @@ def _review(at: ConfigVersion, base: int, scope: str, key: str, layers: Sequence
             "deadline_seconds": _number(state[f"deadline-{key}"]) or None,
             "overload_after_seconds": _number(state[f"overload-{key}"]) or None,
             "overload_wait_seconds": state[f"patience-{key}"],
+            "hedging_quantile": state[f"quantile-{key}"],
             "concurrency_bounds": (state[f"fewest-{key}"], state[f"most-{key}"]),
+            "limit_scope": LimitScope.FLEET if state[f"fleet-{key}"] else LimitScope.MANAGER,
             "timeout_bounds": (float(state[f"shortest-{key}"]), float(state[f"longest-{key}"])),
             "enable_parallel": state[f"parallel-{key}"],
             "enable_cache": state[f"cache-{key}"],
@@ -287,5 +313,6 @@ def _refusal(refused: Mapping[str, str], field: str) -> None:
 
 def _layers(page: PageContext, config: TuningConfig) -> list[str]:
     chosen = [layer for field in _LAYER_SETS for layer in sorted(getattr(config, field))]
-    known = [*LAYERS, *page.service.window.layers(), *chosen, *config.layer_timeouts]
+    measured = [name for name in page.service.window.layers() if not name.endswith(SECOND_CALL)]
+    known = [*LAYERS, *measured, *chosen, *config.layer_timeouts]
     return list(dict.fromkeys(known))[:12]

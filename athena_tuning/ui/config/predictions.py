@@ -38,6 +38,7 @@ def before_and_after(result: WhatIf, outcome: Outcome) -> tuple[list[Cell], list
             ("answer lost", "lost", units.percent, _lost(outcome)),
             ("full answers", "full_rate", units.percent, ""),
             ("refused", "refused_rate", units.percent, ""),
+            ("second calls", "second_calls", units.percent, ""),
         )
     ]
     return heads, rows

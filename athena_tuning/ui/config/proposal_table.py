@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from athena_tuning.model import ConfigVersion, Proposal
+import streamlit as st
+
+from athena_tuning.model import ConfigVersion, Proposal, TuningConfig
 from athena_tuning.service import parameter_rows, text
 from athena_tuning.service.verdict import Verdict
 from athena_tuning.ui.config import apply_dialog
@@ -11,20 +13,29 @@ from athena_tuning.ui.frame import components, exploring
 from athena_tuning.ui.frame.components import Cell
 from athena_tuning.ui.frame.page_context import PageContext
 
+_ALWAYS = {"max_concurrent", "timeout_seconds", "strategy", "enable_cache", "enable_parallel"}
+
 
 def side_by_side(at: ConfigVersion, proposal: Proposal | None) -> None:
-    """Draw every parameter in force; where something is proposed, that beside it."""
-    if proposal is None:
-        components.static_table(["Parameter", "In force"], parameter_rows.all_of(at.config))
-        return
-    decision = proposal.current.decision
-    changed = {row.name: row for row in parameter_rows.changes(decision.before, decision.after)}
-    rows = []
-    for name, value in decision.before.to_dict().items():
-        written = parameter_rows.written(name, value)
-        then = Cell(changed[name].after, "now") if name in changed else Cell("as it is", "was")
-        rows.append((parameter_rows.label(name), written, then))
-    components.static_table(["Parameter", "In force", "Proposed"], rows)
+    """Draw what is in force and what is proposed beside it; what is as it always is folds away."""
+    decision = proposal.current.decision if proposal else None
+    changed = (
+        {row.name: row for row in parameter_rows.changes(decision.before, decision.after)} if decision else {}
+    )
+    config, usual = (decision.before if decision else at.config).to_dict(), TuningConfig().to_dict()
+    heads = ["Parameter", "In force", "Proposed"] if decision else ["Parameter", "In force"]
+    shown: list[list[object]] = []
+    folded: list[list[object]] = []
+    for name, value in config.items():
+        row: list[object] = [parameter_rows.label(name), parameter_rows.written(name, value)]
+        if decision:
+            row.append(Cell(changed[name].after, "now") if name in changed else Cell("as it is", "was"))
+        of_note = name in changed or name in _ALWAYS or value != usual[name]
+        (shown if of_note else folded).append(row)
+    components.static_table(heads, shown)
+    if folded:
+        with st.expander(f"{len(folded)} more, as they are by default", key="in-force-rest"):
+            components.static_table(heads, folded)
 
 
 def button(page: PageContext, proposal: Proposal, verdict: Verdict, base: int, scope: str) -> None:

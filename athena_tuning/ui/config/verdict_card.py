@@ -13,6 +13,7 @@ from athena_tuning.service.chart_rows import percent
 from athena_tuning.service.verdict import WEIGHS, Verdict, VerdictKind, verdict_of
 from athena_tuning.tuning.simulation.what_if import Estimate
 from athena_tuning.ui.frame import exploring
+from athena_tuning.ui.frame.glossary import explained
 from athena_tuning.ui.frame.page_context import PageContext
 
 NOBODY = "No tuner has told a proposal yet. One does as soon as a manager leads on this store."
@@ -52,11 +53,11 @@ def _words(verdict: Verdict) -> str:
         f"{effect[:1].upper()}{effect[1:]}." if effect else "",
         f"{error[:1].upper()}{error[1:]}." if error else "",
     ]
-    told = "".join(f"<p>{html.escape(text.plain(line, 320))}</p>" for line in lines if line)
+    told = "".join(f"<p>{explained(text.plain(line, 320))}</p>" for line in lines if line)
     why = (
         f'<p class="soft">{html.escape(text.plain(doubt[:1].upper() + doubt[1:], 320))}</p>' if doubt else ""
     )
-    return f'<div class="verdict">{kind}<h3>{html.escape(text.plain(head, 200))}</h3>{told}{why}</div>'
+    return f'<div class="verdict">{kind}<h3>{explained(text.plain(head, 200))}</h3>{told}{why}</div>'
 
 
 def _is_drawn(interval: Estimate) -> bool:

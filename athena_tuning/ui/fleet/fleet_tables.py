@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from athena_tuning.service import fleet_rows, units
+from athena_tuning.service import fleet_rows, text, units
 from athena_tuning.service.fleet_rows import ManagerRow
 from athena_tuning.service.read_service import WORKER_IS_ALIVE_SECONDS
 from athena_tuning.ui.frame import addresses, components
@@ -24,7 +24,7 @@ def rows_of(page: PageContext) -> list[ManagerRow]:
         service.by_manager(),
         service.layer_health(),
         head=configs.head,
-        limit=configs.default.config.max_concurrent,
+        limit=service.fleet_limit(),
         now=service.now,
         alive_seconds=WORKER_IS_ALIVE_SECONDS,
     )
@@ -35,6 +35,10 @@ def draw(page: PageContext, rows: Sequence[ManagerRow]) -> None:
     if not rows:
         components.empty("A manager shows itself here some seconds after its start.")
         return
+    limit = page.service.fleet_limit()
+    st.text(text.plain(limit.sentence, 200))
+    if limit.advice:
+        st.text(text.plain(limit.advice, 400))
     components.static_table(
         [
             "Manager",
@@ -42,7 +46,7 @@ def draw(page: PageContext, rows: Sequence[ManagerRow]) -> None:
             *heads("n", "Recalls"),
             Cell("Slots busy", "bar wide"),
             *heads("n", "p99"),
-            *heads("n wide", "Waiting"),
+            *heads("n wide", "Wants", "Waiting"),
             Cell("Config", "n"),
             *heads("n wide", "Up", "Lost", "Refused", "Seen"),
         ],
@@ -69,6 +73,7 @@ def _cells(page: PageContext, row: ManagerRow) -> tuple[object, ...]:
         units.rate(row.per_second if row.is_alive else None),
         Cell(f"{row.busy} of {row.limit}", share=row.full) if row.is_alive else Cell(units.UNKNOWN),
         units.ms(row.p99_ms if row.is_alive else None),
+        units.UNKNOWN if row.wanted is None or not row.is_alive else f"{row.wanted:.1f}",
         units.count(row.waiting) if row.is_alive else units.UNKNOWN,
         Cell(f"v{of.config_version}", "" if row.is_current else "was"),
         units.age(of.last_seen - of.started),

@@ -204,6 +204,8 @@ def waterfall(record: QueryMetrics, timezone: str) -> None:
         empty("Refused at once: more recalls came than could be served, so no layer was asked.", icon="block")
     else:
         empty("Nothing was measured of its layers.")
+    if outside := recall_charts.outside_layers(record):
+        st.caption(f"{outside}: to choose layers, to fuse what they found, or because the machine was busy.")
     answer = record_row(record, timezone)
     st.caption(
         f"{units.ms(record.latency_ms)} · {answer['Answer']} answer · {answer['When']} · "

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import streamlit as st
 
 from athena_tuning.service import units
 from athena_tuning.service.view import DEFAULT_RANGE
+from athena_tuning.ui.charts.echarts_option import HAPPENINGS
 from athena_tuning.ui.charts.panel import Chart
+from athena_tuning.ui.charts.plotly_figure import CONFIG
 from athena_tuning.ui.frame import controls
+
+
+class Chosen(NamedTuple):
+    """What was chosen on a chart.
+
+    Attributes:
+        bucket: start and end in Unix seconds; None without one.
+        happening: place among what happened; None without one.
+    """
+
+    bucket: tuple[float, float] | None = None
+    happening: int | None = None
+
 
 _ZOOMED = "zoomed"
 _EARLIER = "earlier ranges"
@@ -19,7 +35,7 @@ _MOST_EARLIER = 20
 
 def live_chart(
     chart: Chart, key: str, *, bucket_seconds: float, times: Sequence[float], **more: Any
-) -> tuple[float, float] | None:
+) -> Chosen:
     """Draw an ECharts chart over time; a drag along it sets the range, and a bucket of it can be chosen.
 
     Args:
@@ -30,15 +46,33 @@ def live_chart(
         more: as ``st.echarts_chart`` takes it.
 
     Returns:
-        Start and end of the chosen bucket in Unix seconds; None without one.
+        The bucket or the happening that was chosen.
     """
     event = st.echarts_chart(chart.spec, key=key, alt=chart.alt, on_select=lambda: _take(key), **more)
     if st.session_state.pop(_ZOOMED, False):
         st.rerun()  # the range belongs to the whole page, this chart renews itself
-    places = [place for group in event.selection.selected for place in group["data_indices"]]
-    if event.selection.areas or not places or places[0] >= len(times):
-        return None
-    return times[places[0]], times[places[0]] + bucket_seconds
+    if event.selection.areas:
+        return Chosen()
+    for group in event.selection.selected:
+        place = group["data_indices"][0]
+        if group["series_id"] == HAPPENINGS:
+            return Chosen(happening=place)
+        if place < len(times):
+            return Chosen((times[place], times[place] + bucket_seconds))
+    return Chosen()
+
+
+def analysis_chart(chart: Chart, key: str) -> None:
+    """Draw a Plotly chart over time; a drag along it sets the range."""
+    key = key_of(key)
+    st.plotly_chart(
+        chart.spec,
+        key=key,
+        config=CONFIG,
+        alt=chart.alt,
+        on_select=lambda: _take_box(key),
+        selection_mode="box",
+    )
 
 
 def key_of(chart: str) -> str:
@@ -73,6 +107,20 @@ def _take(key: str) -> None:
     if spans and spans[0][1] > spans[0][0]:
         take(*(units.from_wall_ms(ms, controls.zone()) for ms in spans[0]))
         st.session_state[_ZOOMED] = True
+
+
+def _take_box(key: str) -> None:
+    """Take a stretch that was dragged on a Plotly chart, whose axis is the wall clock; for a callback."""
+    event: Any = st.session_state.get(key)
+    boxes = event.selection.box if event else []
+    if not boxes:
+        return
+    clock = units.zone(controls.zone())
+    ends = sorted(
+        datetime.fromisoformat(str(at)[:26]).replace(tzinfo=clock).timestamp() for at in boxes[0]["x"]
+    )
+    if ends[1] > ends[0]:
+        take(*ends)
 
 
 def _back() -> None:

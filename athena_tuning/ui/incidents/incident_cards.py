@@ -64,7 +64,7 @@ def one(page: PageContext, incident: Incident) -> None:
     with components.card("incident-lanes", "What happened, in order"):
         if told.recalls or len(told.series.time):
             components.analysis_chart(incident_charts.lanes(told), f"incident-{incident.id}")
-        _happenings(told)
+        _occurrences(told)
         st.download_button(
             "Save as one file",
             lambda: incident_report.incident_report(told).encode(),
@@ -76,11 +76,11 @@ def one(page: PageContext, incident: Incident) -> None:
         )
 
 
-def _happenings(told: Timeline) -> None:
+def _occurrences(told: Timeline) -> None:
     components.static_table(
         [Cell("When", "name"), Cell("Lane", "name wide"), "What"],
         [
             (units.moment(each.start, told.view.timezone, date=False), each.lane, each.words)
-            for each in told.happenings[:40]
+            for each in told.occurrences[:40]
         ],
     )

@@ -74,7 +74,7 @@ def by_manager(page: PageContext) -> None:
             "Layer",
             "State",
             *heads("n", "Calls", "Failed", "Late", "Left out"),
-            *heads("n wide", "Time lost", "Usual"),
+            *heads("n wide", "Time lost", "Usual", "Index", "Returned", "Peak"),
             *heads("wide", "Manager"),
         ],
         [
@@ -87,6 +87,9 @@ def by_manager(page: PageContext) -> None:
                 units.count(of.left_out),
                 units.ms(of.lost_seconds * 1000),
                 units.ms(of.typical_ms),
+                units.size(of.index_bytes),
+                units.size(of.returned_bytes),
+                units.size(of.peak_bytes),
                 worker,
             )
             for worker, of in known[:24]

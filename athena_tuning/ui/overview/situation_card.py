@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-
 import streamlit as st
 
 from athena_tuning.model import ConfigSet
@@ -11,6 +9,7 @@ from athena_tuning.service import text
 from athena_tuning.service.facts import Act, Situation, WayOut
 from athena_tuning.ui.config import apply_dialog
 from athena_tuning.ui.config.apply_dialog import PendingChange
+from athena_tuning.ui.frame.glossary import explained
 from athena_tuning.ui.frame.navigation import page_file
 from athena_tuning.ui.frame.page_context import PageContext
 from athena_tuning.ui.overview import promise_dialog
@@ -30,8 +29,8 @@ def draw(page: PageContext, situation: Situation) -> None:
 
 
 def _words(situation: Situation) -> str:
-    reasons = "".join(f"<p>{html.escape(text.plain(reason, 320))}</p>" for reason in situation.reasons)
-    sentence = html.escape(text.plain(situation.sentence, 240))
+    reasons = "".join(f"<p>{explained(text.plain(reason, 320))}</p>" for reason in situation.reasons)
+    sentence = explained(text.plain(situation.sentence, 240))
     return f'<div class="say" role="status"><h2>{sentence}</h2>{reasons}</div>'
 
 

@@ -67,6 +67,13 @@ def form(page: PageContext) -> None:
                 help="Zipf exponent of the questions, 0 to 5: 0 asks hardly anything twice, 1 is usual, "
                 "above 1.5 a cache answers most.",
             )
+        st.toggle(
+            "Begin with an empty cache",
+            key="sim-cold",
+            disabled=locked,
+            help="Two runs compare only if both begin alike: cold, or with what the one before left. It "
+            "empties the answers that the manager keeps, for everybody.",
+        )
         st.form_submit_button(
             "Start",
             type="primary",
@@ -91,12 +98,14 @@ def spec_from(values: Mapping[str, object]) -> LoadSpec:
     """
     pattern = str(values.get("sim-pattern") or "steady")
     duration = form_values.number(values, "sim-duration", "duration", 1, 3600)
+    cold = bool(values.get("sim-cold"))
     if pattern == "replay":
         return LoadSpec(
             "replay",
             duration_s=duration,
             speed=form_values.number(values, "sim-speed", "speed", 0.1, 100),
             replay_of=str(values.get("sim-replay", "")),
+            cold=cold,
         )
     return LoadSpec(
         pattern,
@@ -104,6 +113,7 @@ def spec_from(values: Mapping[str, object]) -> LoadSpec:
         duration_s=duration,
         mix=MIXES.get(str(values.get("sim-mix")), MIXES["all types alike"]),
         repetition=form_values.number(values, "sim-repetition", "repetition", 0, 5),
+        cold=cold,
     )
 
 
@@ -113,6 +123,8 @@ def progress(page: PageContext, run: Run) -> None:
     what = f"{run.spec.pattern} at {units.rate(run.spec.rate_per_s)}"
     if run.spec.pattern == "replay":
         what = f"replay of {text.markdown(run.spec.replay_of, 40)} at {run.spec.speed:g}x"
+    if run.spec.cold:
+        what += ", begun with an empty cache"
     share = 1.0 if at.state is State.FINISHED else at.share or 0.0
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(share, text=f"{at.state.value.capitalize()}: {what}, {at.elapsed_s:.0f} s")

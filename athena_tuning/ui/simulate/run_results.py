@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import streamlit as st
 
 from athena_tuning.frames import Records
 from athena_tuning.load.compare import Comparison, Difference, compare
-from athena_tuning.load.report.writing import run_report
+from athena_tuning.load.report.writing import comparison_report, run_report
 from athena_tuning.load.summary import LoadSummary
 from athena_tuning.service import audit, text, units
 from athena_tuning.ui.frame import components
@@ -38,6 +39,8 @@ def kept_runs(page: PageContext) -> None:
     if len(chosen) == 2:
         with components.card("run-compared", "Was the later one better?"):
             comparison(compare(*chosen))
+            before, after = chosen
+            _download(lambda: comparison_report(before, after), f"runs-{before.id}-{after.id}")
 
 
 def figures(run: LoadSummary) -> None:
@@ -56,12 +59,16 @@ def figures(run: LoadSummary) -> None:
             ("config versions", ", ".join(f"v{v}: {n}" for v, n in sorted(run.config_versions.items()))),
         ],
     )
+    _download(lambda: run_report(run), f"run-{run.id}")
+
+
+def _download(report: Callable[[], str], name: str) -> None:
     st.download_button(
         "Report",
-        lambda: run_report(run).encode(),
-        f"run-{run.id}.html",
+        lambda: report().encode(),
+        f"{name}.html",
         "text/html",
-        key=f"report-{run.id}",
+        key=f"report-{name}",
         icon=":material/description:",
         on_click="ignore",
         help="One HTML file that any browser shows without a connection.",

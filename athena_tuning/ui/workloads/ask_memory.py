@@ -15,7 +15,7 @@ from athena_tuning.ui.frame.chips import Chip, chips
 from athena_tuning.ui.frame.exploring import look_at
 from athena_tuning.ui.frame.page_context import PageContext
 
-_ANSWER = "answer"
+_ANSWER = "what was answered last"
 _DRAWER = "sample in the drawer"
 
 
