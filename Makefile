@@ -1,6 +1,7 @@
 # make run: the app on 127.0.0.1:8501 · make test: everything that must hold
 # make quick: what a change most often breaks, in about a minute
 # make integrations: the bridges with the real packages
+# make shots CHECK=1: whether every page looks as its picture, in both themes
 # make coverage, make test-python PYTHON=python3.13, make hooks, make bench, make shots, make soak, make soak-files, make docs
 PYTHON ?= python3
 VENV   := .venv
@@ -82,7 +83,7 @@ bench: $(READY)
 		[ -z "$$missed" ] || { echo "targets missed in:$$missed"; exit 1; }
 
 shots: $(READY) browser
-	$(BIN)/python docs/screenshots.py
+	$(BIN)/python docs/screenshots.py $(if $(CHECK),--check)
 
 docs: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'

@@ -54,6 +54,7 @@ KNOWN = (
     Setting(f"{PREFIX}ATTACH", "1: the app shows the store's managers and runs none itself.", "0"),
     Setting(f"{PREFIX}DEMO", "0: the app makes no load of its own on the sample memory.", "1"),
     Setting(f"{PREFIX}SLO_MS", "The p99 that the Overview measures against, in ms.", "none"),
+    Setting(f"{PREFIX}WEBHOOK", "Where the app sends alerts: http(s)://….", "nowhere", secret=True),
     Setting(f"{PREFIX}HOSTS", "Host names that the app answers to, beside loopback's and addresses.", "none"),
     Setting(f"{PREFIX}OPERATORS", "Who becomes an operator by signing in: addresses, with commas.", "none"),
     Setting(

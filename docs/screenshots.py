@@ -3,6 +3,10 @@
 Serves the app on a free port over a fresh memory, loads the sample day, lets the demo load run and a person
 switch the strategy, then writes ``docs/screenshots/<page>-<theme>.png`` with 256 colours. Needs a
 Chromium; nothing is asked of any other machine.
+
+With ``--check`` nothing is written: the pictures are compared with those that are there. Figures and lines
+move from run to run, so what is compared is the page, not its data: how long it is, and the mean tone of each
+square of 48 px, where one of ten may differ.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from PIL import Image
+from PIL import Image, ImageChops
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from athena_tuning.locations import dashboard
@@ -42,6 +46,15 @@ COLOURS = 256
 VIEW = "range=24h&slo=250"
 ALONE = {"latency", "patterns", "cache"}
 """Pages that show the sample day by itself: a demo load has not had a day."""
+
+SQUARE = 48
+"""Pixels of a side: a word or a line changes its mean tone little, a card that is gone much."""
+
+TONE = 24
+"""By how much of 255 a square may differ."""
+
+SQUARES_DIFFER, LENGTHS_DIFFER = 0.10, 0.15
+"""Shares that may."""
 
 URLS = [entry.url for entries in SECTIONS.values() for entry in entries]
 
@@ -105,6 +118,33 @@ def shoot(
     )
 
 
+def differs(was: Image.Image, now: Image.Image) -> str:
+    """Say how a page differs from its picture; "" where it is within the tolerance."""
+    if was.width != now.width:
+        return f"{now.width} px wide, not {was.width}"
+    if abs(now.height - was.height) > LENGTHS_DIFFER * was.height:
+        return f"{now.height} px long, not {was.height}"
+    common = min(was.height, now.height)
+    size = (was.width // SQUARE, common // SQUARE)
+    tones = [
+        picture.convert("L").crop((0, 0, was.width, common)).resize(size, Image.Resampling.BOX)
+        for picture in (was, now)
+    ]
+    others = sum(ImageChops.difference(*tones).histogram()[TONE + 1 :]) / (size[0] * size[1])
+    return f"{others:.0%} of it looks different" if others > SQUARES_DIFFER else ""
+
+
+def check(made: Path, kept: Path) -> list[str]:
+    """Return what is to be said of the pictures in a folder against those that are kept."""
+    said = []
+    for path in sorted(made.glob("*.png")):
+        if not (kept / path.name).exists():
+            said.append(f"{path.name}: there is no picture of it")
+        elif words := differs(Image.open(kept / path.name), Image.open(path)):
+            said.append(f"{path.name}: {words}")
+    return said
+
+
 def prepare(browser: Browser, address: str) -> str:
     """Do what a person would: load a day, ask for short answers; return what looks at the day alone."""
     page = browser.new_page(timezone_id="UTC")
@@ -138,7 +178,21 @@ def main() -> None:
     parser.add_argument(
         "--warm-seconds", type=float, default=60.0, help="how long to let the demo load run first"
     )
+    parser.add_argument("--check", action="store_true", help="compare with the pictures there, write none")
     given = parser.parse_args()
+    if not given.check:
+        make(given)
+        return
+    kept = given.out
+    with tempfile.TemporaryDirectory() as folder:
+        given.out = Path(folder)
+        make(given)
+        said = check(given.out, kept)
+    sys.exit("\n".join([*said, "Look at them; `make shots` makes new ones."]) if said else 0)
+
+
+def make(given: argparse.Namespace) -> None:
+    """Make the pictures that are wanted."""
     given.out.mkdir(parents=True, exist_ok=True)
     if given.address:
         _shoot_all(given, given.address, "")

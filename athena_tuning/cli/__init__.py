@@ -22,6 +22,10 @@ class _LazyGroup(click.Group):
     """
 
     modules: ClassVar[dict[str, tuple[str, str]]] = {
+        "alerts": (
+            "alerts",
+            "List the alerts of the last thirty days, those that hold ahead; --watch looks for new ones.",
+        ),
         "cluster": ("cluster", "Start managers that answer as one, see how they are, scale and drain them."),
         "config": ("config", "See, change and roll back the config that managers run."),
         "dashboard": (
@@ -43,6 +47,11 @@ class _LazyGroup(click.Group):
         "import": (
             "import_file",
             "Bring the queries of FILE into the store: traces, results of load tests, logs, tables.",
+        ),
+        "incidents": (
+            "alerts",
+            "List the incidents of the last thirty days, or show INCIDENT, by its id: "
+            "what happened, in order.",
         ),
         "ingest": ("recall", "Load items of the memory layers from FILE (.jsonl or .jsonl.gz)."),
         "ingest-git": (

@@ -26,7 +26,7 @@ from athena_tuning.model.source import LIVE_ALONE, MEASURED
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.profiling.columns.selection import Filter
 from athena_tuning.profiling.histogram import bucket_bounds
-from athena_tuning.service import objectives, parameter_rows, units
+from athena_tuning.service import alerts, objectives, parameter_rows, units
 from athena_tuning.service.chart_rows import trusted
 from athena_tuning.service.embedded import Embedded
 from athena_tuning.service.facts import Burn, Facts, RecentChange, SickLayer, Stretch
@@ -72,7 +72,8 @@ def facts(
     try:
         workers, layers, promised = store.workers(), posted_health(store), objectives.objectives(store)
         versions, decisions, kept = store.config_history(limit=50), store.decisions(limit=50), burns()
-        version, events = store.config_set().default.version, store.events(since=now - HOUR)
+        version = store.config_set().default.version
+        events = [event for event in store.events(since=now - HOUR) if not alerts.is_alert(event)]
     except StoreError as failure:
         return replace(unreachable, unreachable=str(failure))
     recent = stretch(window, now - RECENT, now)

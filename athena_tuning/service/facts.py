@@ -41,12 +41,16 @@ class WayOut:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What there is to say first: how bad it is, a sentence, its reasons and its ways out, the best first."""
+    """What there is to say first: how bad it is, a sentence, its reasons and its ways out, the best first.
+
+    ``rule`` names the rule that says it, whatever its figures are; "" where none does.
+    """
 
     level: Level
     sentence: str
     reasons: tuple[str, ...] = ()
     ways_out: tuple[WayOut, ...] = ()
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall.cache import CacheLosses
 from athena_tuning.samples import sample_workloads
 from athena_tuning.service import doctor, fact_gathering, layer_quality, objectives, timeline
+from athena_tuning.service.alerts import Alert, AlertWatch, is_alert
 from athena_tuning.service.capacity import Curve, curve
 from athena_tuning.service.embedded import Embedded
 from athena_tuning.service.estimate import Estimate
@@ -45,7 +46,7 @@ from athena_tuning.service.forecasts import Forecasts
 from athena_tuning.service.loads import Loads
 from athena_tuning.service.quality import only_layers
 from athena_tuning.service.read_cache import Remembered
-from athena_tuning.service.situation import judge
+from athena_tuning.service.situation import applying, judge
 from athena_tuning.service.status import Standing
 from athena_tuning.service.store_follower import Tail
 from athena_tuning.service.timeline import Happening
@@ -166,6 +167,16 @@ class ReadService:
         """
         question = ("situation", timezone, self._edition, self.now // 2)
         return self._remembered.answer(question, lambda: judge(self._facts(timezone)))
+
+    def findings_of_rules(self, timezone: str = "UTC") -> Sequence[Situation]:
+        """Return what each rule that applies now has to say."""
+        question = ("rules", timezone, self._edition, self.now // 2)
+        return self._remembered.answer(question, lambda: tuple(applying(self._facts(timezone))))
+
+    def alerts(self) -> Sequence[Alert]:
+        """Return the alerts of the last thirty days, the newest first."""
+        question = ("alerts", self._edition, self.now // 5)
+        return self._remembered.answer(question, lambda: AlertWatch(self.store).known(self.now))
 
     def _facts(self, timezone: str) -> Facts:
         return fact_gathering.facts(
@@ -414,7 +425,8 @@ class ReadService:
 
     def events(self, hours: float = EVENT_HOURS) -> list[StoreEvent]:
         """Return what happened to the store and around it lately, newest first."""
-        return self.store.events(since=self.now - hours * 3600)[::-1]
+        happened = self.store.events(since=self.now - hours * 3600)
+        return [event for event in reversed(happened) if not is_alert(event)]
 
     def happenings(self, view: View) -> list[Happening]:
         """Return what happened within a view: configs, load runs, notes, what the tuner took back."""

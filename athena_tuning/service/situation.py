@@ -21,7 +21,8 @@ it. Shares are of live recalls alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from athena_tuning.service import text, units
 from athena_tuning.service.facts import Act, Burn, Facts, Situation, WayOut
@@ -41,7 +42,7 @@ def judge(facts: Facts) -> Situation:
         >>> judge(Facts(now=0.0, recent=Stretch(900, 3.0, 12.0, 0.0, 0.0, 0.0))).sentence
         'Nothing is promised yet: which p99 do you promise?'
     """
-    findings = list(_applying(facts))
+    findings = list(applying(facts))
     if not findings:
         return _fine(facts)
     first, others = findings[0], findings[1:]
@@ -49,36 +50,42 @@ def judge(facts: Facts) -> Situation:
     if others and first.level != "quiet":
         reasons += tuple(other.sentence for other in others if other.level != "quiet")
     ways = {way: None for each in (first, *others) for way in each.ways_out}  # each once, in order
-    return Situation(first.level, first.sentence, reasons, tuple(ways)[:2])
+    return replace(first, reasons=reasons, ways_out=tuple(ways)[:2])
 
 
-def _applying(facts: Facts) -> Iterator[Situation]:
-    """Yield what each rule that applies has to say, in the order of the rules."""
+def applying(facts: Facts) -> Iterator[Situation]:
+    """Yield what each rule that applies has to say, in the order of the rules; each names its rule."""
+    for rule, finding in _by_rule(facts):
+        yield replace(finding, rule=rule)
+
+
+def _by_rule(facts: Facts) -> Iterator[tuple[str, Situation]]:
     if facts.unreachable:
         since = f" since {facts.clock(facts.read_at)}" if facts.read_at else ""
         why = (f"Figures are of then. {text.plain(facts.unreachable, 200)}",)
-        yield Situation(
-            "bad", f"The store cannot be read{since}.", why, (_page("Look at the store", "system"),)
-        )
+        way = _page("Look at the store", "system")
+        yield "store", Situation("bad", f"The store cannot be read{since}.", why, (way,))
         return
     if not facts.alive:
         why = ("Nothing is measured now, and nothing would obey a change.",)
-        yield Situation(
-            "bad", "No manager is alive on this store.", why, (_page("Which managers there were", "system"),)
-        )
+        way = _page("Which managers there were", "fleet")
+        yield "no manager", Situation("bad", "No manager is alive on this store.", why, (way,))
     if not facts.recent.recalls:
-        yield _nothing_asked(facts)
+        yield "nothing asked", _nothing_asked(facts)
         if facts.load_alone or not facts.alive:
             return
-    for rule in (_refused, _failing, _slower, _sick, _gone, _lost, _events, _taken_back):
+    for name, rule in _RULES.items():
         if (finding := rule(facts)) is not None:
-            yield finding
+            yield name, finding
     if not facts.is_asked and facts.recent.recalls:
-        yield Situation(
-            "quiet",
-            "Nothing is promised yet: which p99 do you promise?",
-            ("Then this line says whether it is kept, and how much of the month's budget is used.",),
-            (WayOut(Act.PROMISE, "Promise a p99…"),),
+        yield (
+            "promise",
+            Situation(
+                "quiet",
+                "Nothing is promised yet: which p99 do you promise?",
+                ("Then this line says whether it is kept, and how much of the month's budget is used.",),
+                (WayOut(Act.PROMISE, "Promise a p99…"),),
+            ),
         )
 
 
@@ -153,7 +160,7 @@ def _sick(facts: Facts) -> Situation | None:
     reasons = [text.plain(first.reason, 200).rstrip(".") + "."] if first.reason else []
     if lacking > 0:
         reasons.append(f"{units.percent(lacking)} of the answers lack a layer.")
-    return Situation("warn", words, tuple(reasons), (_page("How the layers are", "system"),))
+    return Situation("warn", words, tuple(reasons), (_page("How the layers are", "layers"),))
 
 
 def _gone(facts: Facts) -> Situation | None:
@@ -164,7 +171,7 @@ def _gone(facts: Facts) -> Situation | None:
     verb = "has" if len(facts.gone) == 1 else "have"
     words = f"{names}{more} {verb} not reported for some time."
     why = (f"{facts.alive} of {facts.alive + len(facts.gone)} managers are alive.",)
-    return Situation("warn", words, why, (_page("Which managers there are", "system"),))
+    return Situation("warn", words, why, (_page("Which managers there are", "fleet"),))
 
 
 def _lost(facts: Facts) -> Situation | None:
@@ -192,6 +199,18 @@ def _taken_back(facts: Facts) -> Situation | None:
     newest = max(facts.taken_back, key=lambda decision: decision.time)
     words = f"The tuner took a trial back at {facts.clock(newest.time)}."
     return Situation("warn", words, (), (_page("Why it did", "history"),))
+
+
+_RULES: Mapping[str, Callable[[Facts], Situation | None]] = {
+    "refused": _refused,
+    "failing": _failing,
+    "slower": _slower,
+    "layer": _sick,
+    "manager gone": _gone,
+    "records lost": _lost,
+    "store or clock": _events,
+    "taken back": _taken_back,
+}
 
 
 def _fine(facts: Facts) -> Situation:

@@ -20,6 +20,7 @@ from athena_tuning.load.spec import LoadSpec
 from athena_tuning.model import SourceBatch
 from athena_tuning.samples import sample_workloads
 from athena_tuning.service import audit
+from athena_tuning.service.alerting import Alerting
 from athena_tuning.service.config_service import ConfigService
 from athena_tuning.service.embedded import Embedded
 from athena_tuning.service.roles import Actor, NotAllowed
@@ -35,16 +36,19 @@ logger = logging.getLogger(__name__)
 class TuningService(ConfigService):
     """The dashboard's and the command line's one way to the system. All methods are thread-safe."""
 
+    _alerting: Alerting | None = None
+
     @classmethod
     def open(cls, environ: Mapping[str, str] = settings.current) -> TuningService:
         """Open what the settings name and start it.
 
         ``ATHENA_TUNING_STORE`` is the store, ``ATHENA_TUNING_ATTACH=1`` watches other processes' managers
         in place of running one, ``ATHENA_TUNING_MEMORY`` is the embedded manager's memory and
-        ``ATHENA_TUNING_DEMO=0`` leaves its demo load off.
+        ``ATHENA_TUNING_DEMO=0`` leaves its demo load off. ``ATHENA_TUNING_WEBHOOK`` is told of alerts.
 
         Raises:
             StoreError: if the store cannot be opened.
+            ValueError: if the webhook is no address.
         """
         store = open_store(environ.get("ATHENA_TUNING_STORE"))
         embedded = None
@@ -55,10 +59,15 @@ class TuningService(ConfigService):
                 embedded.start_demo()
         tail = Tail(store)
         tail.start()
-        return cls(store, tail, embedded)
+        opened = cls(store, tail, embedded)
+        opened._alerting = Alerting(opened, environ.get("ATHENA_TUNING_WEBHOOK") or "")
+        opened._alerting.start()
+        return opened
 
     def close(self) -> None:
-        """End loads, the manager and the store."""
+        """End alerts, loads, the manager and the store."""
+        if self._alerting is not None:
+            self._alerting.close()
         self._forecasts.close()
         self.loads.stop()
         self.tail.close()

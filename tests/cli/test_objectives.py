@@ -68,4 +68,4 @@ def test_status_begins_with_the_sentence_and_its_way_out(url: str) -> None:
     assert said.startswith("No manager is alive on this store.")
     told = json.loads(run("status", "--store", url, "--json"))
     assert told["situation"]["level"] == "bad"
-    assert told["situation"]["ways_out"][0]["target"] == "system"
+    assert told["situation"]["ways_out"][0]["target"] == "fleet"

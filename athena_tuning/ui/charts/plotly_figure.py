@@ -24,8 +24,14 @@ from athena_tuning.ui.charts.panel import (
 )
 from athena_tuning.ui.theme import CLEAR, FAINT, MARK, QUIET
 
-CONFIG = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
-"""Plotly's own settings for every chart: no tool bar over the data."""
+CONFIG = {
+    "modeBarButtons": [["toImage"]],
+    "toImageButtonOptions": {"format": "png", "scale": 2},
+    "displaylogo": False,
+    "scrollZoom": False,
+    "responsive": True,
+}
+"""Plotly's own settings for every chart: under the pointer it can be saved as an image, and nothing else."""
 
 _TITLE_PX = 26
 

@@ -11,6 +11,7 @@ import streamlit as st
 
 from athena_tuning.model import QueryMetrics
 from athena_tuning.service import text, units
+from athena_tuning.service.facts import Situation
 from athena_tuning.service.window_reads import record_row
 from athena_tuning.ui.charts import recall_charts
 from athena_tuning.ui.charts.panel import Chart
@@ -59,7 +60,7 @@ def static_table(
     if not rows:
         return
     heads = [column if isinstance(column, Cell) else Cell(column) for column in columns]
-    top = "".join(f'<th class="{head.kind}">{_safe(head.value)}</th>' for head in heads)
+    top = "".join(_head(head) for head in heads)
     body = "".join(
         "<tr>"
         + "".join(_cell(value, head.kind, limit) for value, head in zip(row, heads, strict=True))
@@ -67,7 +68,9 @@ def static_table(
         for row in rows
     )
     head = f"<thead><tr>{top}</tr></thead>" if any(head.value for head in heads) else ""
-    st.html(f'<div class="scroll"><table class="sheet">{head}<tbody>{body}</tbody></table></div>')
+    st.html(
+        f'<div class="scroll" tabindex="0"><table class="sheet">{head}<tbody>{body}</tbody></table></div>'
+    )
 
 
 def table(
@@ -119,6 +122,14 @@ def card(
         if title:
             st.markdown(f"## {title}", help=note)
         yield
+
+
+def statement(situation: Situation) -> None:
+    """Draw what there is to say first of a page: a sentence and its reasons."""
+    reasons = "".join(f"<p>{html.escape(text.plain(reason, 320))}</p>" for reason in situation.reasons)
+    sentence = html.escape(text.plain(situation.sentence, 240))
+    with st.container(key=f"situation-{situation.level}"):
+        st.html(f'<div class="say" role="status"><h2>{sentence}</h2>{reasons}</div>')
 
 
 def live_chart(chart: Chart, key: str, *, height: int = 260, **more: Any) -> Any:
@@ -323,6 +334,11 @@ def _cell(value: object, kind: str, limit: int) -> str:
     if cell.link:
         words = f'<a href="{html.escape(cell.link)}" target="_self">{words}</a>'
     return f'<td class="{kinds}"{bar}>{words}</td>'
+
+
+def _head(head: Cell) -> str:
+    tag = "th" if head.value else "td"  # a head without words is none
+    return f'<{tag} class="{head.kind}">{_safe(head.value)}</{tag}>'
 
 
 def _safe(value: object) -> str:

@@ -49,6 +49,26 @@ SECTIONS: dict[str, tuple[PageEntry, ...]] = {
             "observe/recalls.py", "Recalls", "manage_search", "Which were they, and where did time go?"
         ),
         PageEntry("observe/latency.py", "Latency", "speed", "Where does the time go?"),
+        PageEntry(
+            "observe/layers.py",
+            "Layers",
+            "layers",
+            "Does each answer, and is it worth what it costs?",
+            live=True,
+        ),
+        PageEntry(
+            "observe/fleet.py",
+            "Fleet",
+            "lan",
+            "Which managers are there, and what does each carry?",
+            live=True,
+        ),
+        PageEntry(
+            "observe/incidents.py",
+            "Incidents",
+            "notification_important",
+            "What went wrong, in which order, and what was done about it?",
+        ),
         PageEntry("observe/patterns.py", "Patterns", "calendar_view_week", "When is it slow, and when busy?"),
         PageEntry("observe/cache.py", "Cache", "bolt", "What does the result cache save?"),
         PageEntry("observe/concurrency.py", "Concurrency", "alt_route", "What do parallel layers give?"),

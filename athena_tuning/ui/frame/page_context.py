@@ -21,6 +21,7 @@ from athena_tuning.service.tuning_service import TuningService
 from athena_tuning.service.view import View
 from athena_tuning.store import StoreError
 from athena_tuning.ui.frame import controls, exploring, notices, sharing, stage, zoom
+from athena_tuning.ui.frame.bell import bell
 from athena_tuning.ui.frame.chips import Chip, chips
 from athena_tuning.ui.frame.navigation import PageEntry
 
@@ -269,6 +270,7 @@ def _bar(service: TuningService, *, live: bool) -> None:
         controls.filters(service)
         controls.refresh(live=live)
         sharing.menu(service, controls.view(service, fresh=live))
+        notices.guarded(bell, service)
         zoom.undo_button()
         if not live:
             controls.moment(service)

@@ -34,4 +34,5 @@ def _figure(figure: HeadlineFigure) -> str:
     number, _, unit = value.partition(" ")
     small = f" <small>{unit}</small>" if number[:1].isdigit() else f" {unit}"
     value = f"{number}{small if unit else ''}"
-    return f'<div><dt>{label}</dt><dd class="{figure.level}">{value}</dd><p>{beneath}</p></div>'
+    beneath = f'<dd class="beneath">{beneath}</dd>'
+    return f'<div><dt>{label}</dt><dd class="{figure.level}">{value}</dd>{beneath}</div>'

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import metadata
 
 import streamlit as st
 
-from athena_tuning.model import BreakerState
 from athena_tuning.service import text, units
-from athena_tuning.service.estimate import Estimate
-from athena_tuning.service.fleet_limit import FleetLimit
 from athena_tuning.store.findings import Verdict
 from athena_tuning.ui.frame import components, notices
 from athena_tuning.ui.frame.chips import Chip, chips
@@ -40,134 +37,6 @@ def health(page: PageContext) -> None:
         failed = sum(service.embedded.manager.housekeeping_failures.values())
         facts.append(Chip(units.count(failed), "failed background tasks", "bad" if failed else "good"))
     chips(facts)
-
-
-def workers(page: PageContext) -> None:
-    """Draw all managers that the store knows."""
-    service = page.service
-    managers = service.workers()
-    if not managers:
-        components.empty("No manager has reported itself yet.")
-        return
-    head, limit = service.configs().head, service.fleet_limit()
-    st.text(text.plain(limit.sentence, 200))
-    if limit.advice:
-        st.text(text.plain(limit.advice, 400))
-    components.static_table(
-        [
-            "Manager",
-            "",
-            *heads("n", "Version", "Slots", "Wants", "Recalls"),
-            *heads("n wide", "Dropped", "Refused", "Up"),
-            *heads("n", "Seen"),
-        ],
-        [
-            (
-                worker.worker_id,
-                Cell("alive", "now") if service.is_alive(worker) else Cell("gone", "was"),
-                Cell(f"v{worker.config_version}", "" if worker.config_version == head else "was"),
-                *_slots(limit, worker.worker_id, alive=service.is_alive(worker)),
-                units.count(worker.recalls),
-                units.count(worker.dropped_metrics),
-                units.count(worker.rejected_metrics),
-                units.age(worker.last_seen - worker.started),
-                units.age(service.now - worker.last_seen),
-            )
-            for worker in managers[:12]
-        ],
-        limit=40,
-    )
-
-
-def _slots(limit: FleetLimit, worker: str, *, alive: bool) -> tuple[str, str]:
-    """Return the slots that a manager may use, and what it wants of a shared limit."""
-    if not alive:
-        return "", ""
-    share = limit.share(worker)
-    return units.count(share.slots), "" if share.wanted is None else f"{share.wanted:.1f}"
-
-
-def layers(page: PageContext) -> None:
-    """Draw how the layers of all managers are that are alive, those that are not well ahead."""
-    by_worker = page.service.layer_health()
-    known = [(worker, of) for worker, layers in by_worker.items() for of in layers]
-    if not known:
-        components.empty("No manager that is alive has reported its layers.")
-        return
-    known.sort(key=lambda each: (each[1].state is BreakerState.CLOSED, each[1].layer, each[0]))
-    components.static_table(
-        [
-            "Layer",
-            "Breaker",
-            *heads("n", "Since", "Calls", "Failed"),
-            *heads("n wide", "Late"),
-            *heads("n", "Left out"),
-            *heads("n wide", "Time lost", "Usual", "Index", "Returned", "Peak"),
-            *heads("wide", "Manager"),
-        ],
-        [
-            (
-                of.layer,
-                Cell(of.state.value, "now" if of.state is BreakerState.CLOSED else "was"),
-                units.ago(page.service.now - of.since),
-                units.count(of.calls),
-                units.count(of.failures),
-                units.count(of.timeouts),
-                units.count(of.left_out),
-                units.ms(of.lost_seconds * 1000),
-                units.ms(of.typical_ms),
-                units.size(of.index_bytes),
-                units.size(of.returned_bytes),
-                units.size(of.peak_bytes),
-                worker,
-            )
-            for worker, of in known[:24]
-        ],
-        limit=40,
-    )
-    for worker, of in known[:24]:
-        if of.state is not BreakerState.CLOSED:
-            st.text(text.plain(f"{of.layer} on {worker} is left out: {of.reason}", 300))
-        if of.blocks_loop:
-            st.text(
-                text.plain(f"{of.layer} on {worker} kept its event loop from turning {of.blocks_loop}", 300)
-            )
-
-
-def layer_costs(page: PageContext) -> None:
-    """Draw for each layer what leaving it out would cost beside what it would save."""
-    costs = [cost for cost in page.service.layer_costs(page.view) if cost.query_type == "all"]
-    if not costs:
-        components.empty("No recall of this period asked a layer.")
-        return
-    components.static_table(
-        [
-            "Without",
-            *heads("n", "Answer lost", "Score lost"),
-            *heads("n wide", "Scores"),
-            *heads("n", "Calls saved", "Ends earlier"),
-            *heads("n wide", "Slot time saved"),
-        ],
-        [
-            (
-                cost.layer,
-                _with_interval(cost.part_lost, units.percent),
-                _with_interval(cost.score_lost, lambda lost: f"{lost:.3f}"),
-                f"{units.count(cost.scores[0])} with, {units.count(cost.scores[1])} without",
-                units.percent(cost.calls.mean),
-                _with_interval(cost.latency_ms, units.ms),
-                units.ms(cost.slot_ms.mean),
-            )
-            for cost in sorted(costs, key=lambda cost: -cost.slot_ms.mean)
-        ],
-        limit=60,
-    )
-
-
-def _with_interval(estimate: Estimate, said: Callable[[float], str]) -> str:
-    if not estimate.is_known:
-        return units.UNKNOWN
-    return f"{said(estimate.mean)} ({said(estimate.low)} to {said(estimate.high)})"
 
 
 def arrival(page: PageContext) -> None:

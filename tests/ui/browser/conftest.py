@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Locator, Page
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
@@ -53,6 +54,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def browser_type_launch_args() -> dict[str, Any]:
     return {"executable_path": CHROMIUM, "args": ARGUMENTS}
 
+
+OF_STREAMLIT = {
+    "list": '[data-testid="stSidebarNavItems"]',
+    "listitem": '[data-testid="stSidebarNavItems"]',
+    "presentation-role-conflict": '[data-testid="stFileUploaderDropzone"]',
+}
+"""Findings of axe that Streamlit makes, and where: nothing of ours can change them."""
 
 Serve = Callable[..., str]
 STREAMLIT = ("streamlit", "run", "app.py", "--server.port")
@@ -169,6 +177,21 @@ class Seen:
             return False
 
         until(chosen)
+
+    def findings(self) -> list[str]:
+        """Return what axe-core finds wrong with the page as it is, without what Streamlit makes."""
+
+        def is_ours(rule: str, target: str) -> bool:
+            within = OF_STREAMLIT.get(rule)
+            found = "([target, within]) => Boolean(document.querySelector(target)?.closest(within))"
+            return within is None or not self.page.evaluate(found, [target, within])
+
+        return [
+            f"{found['id']}: {node['html'][:200]} ({node['failureSummary']})"
+            for found in Axe().run(self.page).response["violations"]
+            for node in found["nodes"]
+            if is_ours(found["id"], node["target"][0])
+        ]
 
     def sound(self) -> None:
         assert self.outside == []

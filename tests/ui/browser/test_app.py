@@ -55,6 +55,7 @@ def wander(seen: Seen) -> None:
         assert all(after - before <= 1 for before, after in pairwise(levels)), f"{url} skips in {levels}"
         too_wide = seen.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert too_wide <= 0, f"{url} is {too_wide} px too wide"
+        assert seen.findings() == [], url
 
 
 def test_overview_shows_living_figures_on_the_first_visit(look: Look, address: str) -> None:
@@ -135,6 +136,38 @@ def test_overview_puts_the_advice_first_on_a_phone(look: Look, address: str) -> 
             return bool(above and below) and above["y"] < below["y"]
 
         until(partial(in_order, *(drawn if advice_first else reversed(drawn))))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_dialog_is_accessible_and_gives_the_focus_back(look: Look, address: str, theme: str) -> None:
+    seen = look(address, theme=theme)
+    seen.go("config")
+    opener = seen.page.locator(".st-key-switch-latency button")
+    expect(opener).to_be_enabled(timeout=SLOW)
+    opener.focus()
+    seen.page.keyboard.press("Enter")
+    dialog = seen.page.get_by_role("dialog")
+    expect(dialog.get_by_label("Reason")).to_be_visible(timeout=SLOW)
+    seen.settle()
+    assert seen.findings() == []
+    seen.page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(opener).to_be_focused(timeout=SLOW)
+    seen.sound()
+
+
+def test_charts_can_be_saved_as_images(look: Look, address: str) -> None:
+    seen = look(address)
+    seen.go("latency")
+    chart = seen.page.locator(".js-plotly-plot").first
+    expect(chart).to_be_visible(timeout=SLOW)
+    chart.hover()
+    with seen.page.expect_download() as saved:
+        chart.locator('[data-title="Download plot as a PNG"]').or_(
+            chart.locator(".modebar-btn")
+        ).first.click()
+    assert Path(saved.value.path()).read_bytes().startswith(b"\x89PNG")
+    seen.sound()
 
 
 def test_lost_connection_says_how_old_the_figures_are(look: Look, serve: Serve) -> None:

@@ -1,0 +1,1 @@
+"""The fleet page: which managers there are, and what each does."""

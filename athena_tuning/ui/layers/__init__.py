@@ -1,0 +1,1 @@
+"""The layers page: how each layer is, and what it is worth."""
