@@ -206,8 +206,10 @@ def open_act(act: Act) -> TuningService:
     backend = Backend()
     layers = [ActLayer(name, backend, act) for name in LAYERS]
     manager = MemoryManager(":memory:", layers=layers, store=store, mode=act.mode)
+    # No recall explores: each layer of an act finds one thing, so any layer would seem worth adding. None is
+    # refused: a trial that begins while a queue is long would end with the first that is.
     manager.apply_config(
-        TuningConfig(max_concurrent=act.limit),
+        TuningConfig(max_concurrent=act.limit, exploration_share=0.0, overload_after_seconds=None),
         expected_version=manager.configs.default.version,
         actor="maria",
         reason=act.reason,
