@@ -83,6 +83,8 @@ def _print_answer(answer: WhatIf) -> None:
     ]
     print_table(["", "p99", "p99 change", "capacity", "slot time", "full answers", "refused", ""], rows)
     best = f"best for {answer.strategy}: {answer.best.name}" if answer.best else "nothing is surely better"
+    if answer.promising:
+        best += f"; worth a try: {answer.promising.name}, objective {change_words(answer.promising.gain)}"
     console().print(
         Text(
             f"{answer.recalls} recalls; p99 of what is in force {units.ms(answer.base.p99_ms.value)}, "

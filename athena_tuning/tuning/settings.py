@@ -162,6 +162,10 @@ class ObjectiveSettings:
     rates_may_fall: float = 0.01
     """Share of recalls that may become failed or partial before no gain buys that. Judgement."""
 
+    refused_weighs: float = 100.0
+    """Times p99 that all recalls refused would add to it: 1 % refused counts as a doubled p99. Arithmetic: a
+    p99 does not see the slowest 1 %, and refused recalls are later than those."""
+
 
 @dataclass(frozen=True, slots=True)
 class SearchSettings:

@@ -255,7 +255,9 @@ def check_concurrency(profiler, rows, chosen):
     if "layer" not in chosen:
         work, span = (sum(values) for values in zip(*map(span_of, parallel), (0.0, 0.0), strict=True))
         if span > 1:
-            assert report.speed_up == pytest.approx(work / span, rel=1e-3, abs=1e-6)  # works of ps are kept as 0
+            assert report.speed_up == pytest.approx(
+                work / span, rel=1e-3, abs=1e-6
+            )  # works of ps are kept as 0
     layer = chosen.get("layer")
     tasks = [(m, t) for m in rows for t in m.tasks if layer in (None, t.layer)]
     waits = [t.queue_ms for _, t in tasks]
