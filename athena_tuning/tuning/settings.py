@@ -207,7 +207,7 @@ class SearchSettings:
     """Laws as they could have come out by chance, under which a gain has to hold. Judgement: each costs as
     much as a candidate."""
 
-    finalists: int = 3
+    finalists: int = 2
     """Candidates that run on the whole trace. Judgement."""
 
     rough: int = 250
