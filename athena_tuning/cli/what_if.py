@@ -167,8 +167,11 @@ def _print_answer(answer: WhatIf) -> None:
 
 def _print_conclusion(answer: WhatIf) -> None:
     from athena_tuning.service import units
+    from athena_tuning.service.chart_rows import change_words
 
     best = f"best for {answer.strategy}: {answer.best.name}" if answer.best else "nothing is surely better"
+    if answer.promising:
+        best += f"; worth a try: {answer.promising.name}, objective {change_words(answer.promising.gain)}"
     console().print(
         Text(
             f"{answer.recalls} recalls; p99 of what is in force {units.ms(answer.base.p99_ms.value)}, "

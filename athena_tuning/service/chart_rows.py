@@ -137,7 +137,7 @@ def share_words(estimate: tuple[float, float, float]) -> str:
 def percent(log_ratio: float | None) -> str:
     """Write a log ratio as a change in whole percent, with its sign; a large one as a factor.
 
-    A refused recall counts as an hour late, so a factor beyond a hundred says that, and no figure more.
+    A factor beyond a hundred says that, and no figure more.
 
     Examples:
         >>> [percent(value) for value in (math.log(0.8), math.log(1.1), 0.001, math.log(14), 9.0, None)]

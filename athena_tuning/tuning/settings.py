@@ -202,6 +202,10 @@ class ObjectiveSettings:
     rates_may_fall: float = 0.01
     """Share of recalls that may become failed or partial before no gain buys that. Judgement."""
 
+    refused_weighs: float = 100.0
+    """Times p99 that all recalls refused would add to it: 1 % refused counts as a doubled p99. Arithmetic: a
+    p99 does not see the slowest 1 %, and refused recalls are later than those."""
+
 
 @dataclass(frozen=True, slots=True)
 class SearchSettings:
@@ -243,7 +247,7 @@ class SearchSettings:
     """Laws as they could have come out by chance, under which a gain has to hold. Judgement: each costs as
     much as a candidate."""
 
-    finalists: int = 3
+    finalists: int = 2
     """Candidates that run on the whole trace. Judgement."""
 
     rough: int = 250

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +23,8 @@ from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.policies.canary import Canary, Judgement, Rates, Trial, Verdict
 from athena_tuning.tuning.policies.paired_comparison import PairedComparison, judge, look_due
 from athena_tuning.tuning.settings import CANARY
+from athena_tuning.tuning.simulation.simulator import Simulation, in_force
+from athena_tuning.tuning.trace import Arrival, Trace
 
 BLOCK, FIRST_BAN, LONGEST_BAN = CANARY.block, CANARY.first_ban, CANARY.longest_ban
 
@@ -164,3 +167,41 @@ def test_nothing_is_confirmed_within_two_seconds_and_later_on_what_had_passed_be
     assert late.verdict is Verdict.GOOD
     assert late.observed == pytest.approx(math.log(0.5), abs=0.05)  # the newest 4,000 alone know no before
     assert late.high - late.low < 0.05
+
+
+def judged_after_a_change(before: int, after: int, rate_before: float, rate_since: float) -> Judgement:
+    """The first verdict on a change of the limit, at 600 recalls of 100 ms, as a manager records them."""
+    apart = [1 / rate_before] * 600 + [1 / rate_since] * 600
+    times = np.cumsum(apart).tolist()
+    trace = Trace(tuple(Arrival(at, "meta", (("semantic", 0.1),)) for at in times))
+    simulation = Simulation(trace, TuningConfig(before), admission=True)
+    changed = times[599]
+    simulation.run(changed).apply(in_force(TuningConfig(after)))
+    simulation.run()
+    records = [simulation.record(i, 1000.0) for i in simulation.finished]
+    made = Decision(
+        "d", 1000.0, "model", "all", Action.CANARY, TuningConfig(before), TuningConfig(after), "", 0
+    )
+    telemetry = Telemetry().after(records[:600])
+    trial = Trial(made, "paired comparison", 1000.0 + changed, 600, Rates.of(telemetry.recalls))
+    for i in range(600, 1200, 50):
+        telemetry = telemetry.after(records[i : i + 50])
+        evidence = Evidence(
+            in_force(TuningConfig(after)), TuningStrategy.LATENCY, TuningBounds(), 10, 100, 1e4,
+            telemetry=telemetry,
+        )  # fmt: skip
+        judgement, trial = PairedComparison().judge(evidence, trial)
+        if judgement.verdict is not Verdict.OPEN:
+            return judgement
+    return judgement
+
+
+def test_a_change_under_which_recalls_are_refused_that_would_have_been_served_is_taken_back_at_once() -> None:
+    judgement = judged_after_a_change(3, 1, 15.0, 15.0)
+    assert judgement.verdict is Verdict.BAD
+    assert judgement.alarm
+    assert "refused" in judgement.why
+
+
+def test_a_rush_that_would_have_had_as_many_refused_is_no_fault_of_the_change() -> None:
+    assert judged_after_a_change(3, 4, 15.0, 60.0).verdict is not Verdict.BAD

@@ -37,6 +37,13 @@ def test_p99_may_grow_so_far_and_costs_its_excess_beyond(strategy: TuningStrateg
     assert found == pytest.approx(math.log(2))
 
 
+def test_what_is_refused_counts_beside_the_p99_of_the_answered_and_is_bounded() -> None:
+    some, all_of_them = replace(BASE, refused_rate=0.01), replace(BASE, refused_rate=1.0)
+    assert objective(TuningStrategy.LATENCY, some, BASE) == pytest.approx(math.log(2))
+    assert objective(TuningStrategy.LATENCY, all_of_them, BASE) == pytest.approx(math.log(101))
+    assert objective(TuningStrategy.COST, some, BASE) == pytest.approx(math.log(2 / 1.25))
+
+
 @pytest.mark.parametrize("rate", ["success_rate", "full_rate"])
 def test_no_gain_buys_failures_or_partial_answers(rate: str) -> None:
     gain = Score(p99_ms=1, per_second=1000, slot_seconds=0.001)

@@ -138,7 +138,7 @@ def test_faster_arrivals_queue() -> None:
     assert rush.base.p99_ms.value > 1000
 
 
-def test_where_more_come_than_can_be_served_a_forecast_refuses_some_and_counts_them_as_late() -> None:
+def test_where_more_come_than_can_be_served_a_forecast_refuses_some_and_tells_their_share_apart() -> None:
     base, wait = in_force(TuningConfig(1)), in_force(TuningConfig(1, overload_after_seconds=None))
     records = alone(300, apart=0.15)
     found = run_through(what_if(records, base, {"all wait": wait}, speed=3.0))
@@ -146,7 +146,37 @@ def test_where_more_come_than_can_be_served_a_forecast_refuses_some_and_counts_t
     assert found.base.p99_ms.value < 1000
     (all_wait,) = found.outcomes
     assert all_wait.refused_rate.value == 0.0
-    assert all_wait.p99_change.value < 0
+    assert all_wait.refused_change.high < 0
+    assert all_wait.p99_change.low > 0
+    assert all_wait.gain.value == pytest.approx(
+        all_wait.p99_change.value + math.log(1 / (1 + 100 * found.base.refused_rate.value)), abs=0.2
+    )
+
+
+def test_a_limit_that_refuses_more_is_surely_worse_by_a_bounded_objective_and_never_the_best() -> None:
+    times = np.cumsum(np.random.default_rng(1).exponential(0.06, 600)).tolist()
+    trace = Trace(tuple(Arrival(at, "meta", (("semantic", 0.1),)) for at in times))
+    base = TuningConfig(4, strategy=TuningStrategy.LATENCY)
+    ran = Simulation(trace, base).run()
+    found = ask([ran.record(i, 1000.0) for i in range(600)], base, one=TuningConfig(1))
+    (one,) = found.outcomes
+    assert one.refused_change.low > 0.1
+    assert math.log(10) < one.gain.low <= one.gain.high < math.log(101 * 20)
+    assert not one.surely_better
+    assert found.best is None
+    assert found.promising is None
+
+
+def test_a_limit_next_to_what_was_seen_that_probably_gains_is_worth_a_try_and_not_surely_better() -> None:
+    trace = Trace(tuple(Arrival(10.0 * (i // 12), "meta", (("semantic", 0.1),)) for i in range(396)))
+    ran = Simulation(trace, TuningConfig(4)).run()
+    records = [ran.record(i, 1000.0) for i in range(396)]
+    found = ask(records, TuningConfig(4), six=TuningConfig(6), huge=TuningConfig(64))
+    six, huge = found.outcomes
+    assert huge.beyond
+    assert found.best is None
+    assert found.promising is six
+    assert found.to_dict()["promising"] == "six"
 
 
 def test_recalls_that_were_refused_come_again() -> None:

@@ -26,19 +26,29 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Recalls, those that failed, were partial or refused, and the mean slot time of those served (ms)."""
+    """Recalls, those that failed, were partial or refused, and the mean slot time of those served (ms).
+
+    ``refused`` are those of ``bad`` that were refused.
+    """
 
     recalls: int = 0
     bad: int = 0
     slot_ms: float = 0.0
+    refused: int = 0
 
     @classmethod
     def of(cls, recalls: Iterable[MeasuredRecall], scope: str = "all") -> Rates:
         """Return the rates of the recalls of a scope."""
         chosen = [recall for recall in recalls if scope in ("all", recall.query_type)]
         held = sum(task.service_ms for recall in chosen for task in recall.tasks)
-        served = len(chosen) - sum(recall.refused for recall in chosen)
-        return cls(len(chosen), sum(recall.bad for recall in chosen), held / max(served, 1))
+        refused = sum(recall.refused for recall in chosen)
+        bad = sum(recall.bad for recall in chosen)
+        return cls(len(chosen), bad, held / max(len(chosen) - refused, 1), refused)
+
+    def had_it_refused(self, share: float) -> Rates:
+        """Return the rates as if so many of the recalls had been refused; not fewer than were."""
+        refused = max(self.refused, round(share * self.recalls))
+        return replace(self, bad=self.bad - self.refused + refused, refused=refused)
 
     def fell(self, since: Rates) -> bool:
         """Whether failed, partial and refused recalls are more frequent, beyond what is allowed and chance.

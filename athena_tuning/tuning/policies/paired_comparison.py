@@ -16,15 +16,16 @@ from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.policies.canary import Judge, Judgement, Rates, Trial, Verdict
 from athena_tuning.tuning.settings import CANARY, OBJECTIVE, SATURATION, TELEMETRY
 from athena_tuning.tuning.simulation.search import slowdowns
-from athena_tuning.tuning.simulation.simulator import Simulation
+from athena_tuning.tuning.simulation.simulator import SimulatedRun, Simulation
 
 
 class PairedComparison(Judge):
     """Judges a limit by block means of ``ln(with the change / without it)``, at four looks.
 
-    More failures or partial answers than before end a trial at once. Nothing is confirmed within the first
-    two seconds, nor for having done no harm within ten; what has passed out of the newest recalls by then is
-    judged by the stretches of it that were kept.
+    More failures or partial answers than before end a trial at once, and so do more refused recalls than
+    what was before would have refused of the same ones: a rush that it had not met is no fault of the change.
+    Nothing is confirmed within the first two seconds, nor for having done no harm within ten; what has passed
+    out of the newest recalls by then is judged by the stretches of it that were kept.
     """
 
     name = "paired comparison"
@@ -34,9 +35,11 @@ class PairedComparison(Judge):
         begun = evidence.telemetry.since(trial.began)
         rates = Rates.of(begun)
         if trial.before.fell(rates):
-            why = f"{rates.bad} of {rates.recalls} recalls failed, were partial or refused, "
-            why += f"{trial.before.bad} of {trial.before.recalls} before"
-            return Judgement(Verdict.BAD, why, alarm=True), trial
+            before = trial.before
+            if rates.refused:
+                before = before.had_it_refused(_refused_without(evidence, trial, begun))
+            if before.fell(rates):
+                return Judgement(Verdict.BAD, _why_worse(trial.before, rates), alarm=True), trial
         lasted = evidence.now - trial.began
         is_last = trial.looks == len(CANARY.looks) - 1
         if not look_due(len(begun), trial.looks) or (is_last and lasted < CANARY.not_bad_s):
@@ -154,13 +157,16 @@ def compared(evidence: Evidence, trial: Trial) -> list[Compared]:
     if by_capacity:
         slots = math.log(trial.made.before.max_concurrent / trial.made.after.max_concurrent)
         before, since = _sides(trial, pieces, (_by_capacity(evidence, trial, piece) for piece in pieces))
-        return [Compared("capacity", before, [slots + ratio for ratio in since], CANARY.law_error)]
+        ratios = [slots + ratio for ratio in _finite(since)]
+        return [Compared("capacity", _finite(before), ratios, CANARY.law_error)]
     latency, slot_time = zip(*(_by_simulation(evidence, trial, piece) for piece in pieces), strict=True)
-    by_latency = Compared("latency", *_sides(trial, pieces, latency), CANARY.tolerated)
+    before, since = _sides(trial, pieces, latency)
+    by_latency = Compared("latency", _late(before), _late(since), CANARY.tolerated)
     if evidence.strategy is not TuningStrategy.COST:
         return [by_latency]
     may_grow = math.log(OBJECTIVE.p99_may_grow[TuningStrategy.COST])
-    by_slots = Compared("slot time", *_sides(trial, pieces, slot_time), CANARY.tolerated)
+    before, since = _sides(trial, pieces, slot_time)
+    by_slots = Compared("slot time", _finite(before), _finite(since), CANARY.tolerated)
     return [by_slots, by_latency._replace(tolerated=may_grow)]
 
 
@@ -187,12 +193,42 @@ def _sides(
         lead_in = 0 if piece is pieces[-1] else int(TELEMETRY.lead_in * len(piece))
         for recall, ratio in zip(piece[lead_in:], each[lead_in:], strict=True):
             sides[recall.began >= trial.began].append(ratio)
-    return _finite(sides[0]), _finite(sides[1])
+    return sides
 
 
 def _finite(ratios: Sequence[float]) -> list[float]:
-    """Return the ratios of recalls that were answered, here and in the simulation: rates count the others."""
+    """Return the ratios of recalls that were answered, here and in the simulation."""
     return [ratio for ratio in ratios if math.isfinite(ratio)]
+
+
+def _late(ratios: Sequence[float]) -> list[float]:
+    """Return the ratios of recalls that were answered, here and in the simulation, and what the others weigh.
+
+    Where surely more or fewer were refused than in the simulation, each ratio has that on top, as the
+    objective has it.
+    """
+    n = max(len(ratios), 1)
+    seen = sum(math.isnan(ratio) or ratio == math.inf for ratio in ratios) / n
+    simulated = sum(math.isnan(ratio) or ratio == -math.inf for ratio in ratios) / n
+    both = (seen + simulated) / 2
+    if abs(seen - simulated) <= CANARY.rates_errors * math.sqrt(2 * both * (1 - both) / n):
+        return _finite(ratios)
+    weighs = OBJECTIVE.refused_weighs
+    more = math.log((1 + weighs * seen) / (1 + weighs * simulated))
+    return [ratio + more for ratio in _finite(ratios)]
+
+
+def _refused_without(evidence: Evidence, trial: Trial, recalls: Sequence[MeasuredRecall]) -> float:
+    """Return the share of recalls that would have been refused under what was before."""
+    run = _under_what_was_before(evidence, trial, sorted(recalls, key=lambda recall: recall.began))
+    return float(run.refused.mean())
+
+
+def _why_worse(before: Rates, since: Rates) -> str:
+    said = f"{since.bad} of {since.recalls} recalls failed, were partial or refused"
+    if since.refused:
+        said += f" ({since.refused} refused)"
+    return f"{said}, {before.bad} of {before.recalls} before"
 
 
 def _by_capacity(evidence: Evidence, trial: Trial, recalls: Sequence[MeasuredRecall]) -> list[float]:
@@ -212,10 +248,11 @@ def _by_capacity(evidence: Evidence, trial: Trial, recalls: Sequence[MeasuredRec
 def _by_simulation(
     evidence: Evidence, trial: Trial, recalls: Sequence[MeasuredRecall]
 ) -> tuple[list[float], list[float]]:
-    """Return the log ratios of latency and of slot time; infinite where a recall was refused."""
-    laws, before = evidence.telemetry.laws, trial.made.before
-    slow = slowdowns(laws, before.max_concurrent)
-    run = Simulation(trace_of(recalls, laws), before, slow, admission=True).run().result()
+    """Return the log ratios of latency and of slot time.
+
+    Of latency infinite where a recall was refused, minus infinity where it would have been, NaN for both.
+    """
+    run = _under_what_was_before(evidence, trial, recalls)
     took = np.array([recall.latency_ms for recall in recalls])
     held = np.array([sum(task.service_ms for task in recall.tasks) for recall in recalls])
     with np.errstate(invalid="ignore"):
@@ -225,6 +262,14 @@ def _by_simulation(
         )
     slots[~(np.isfinite(latency))] = np.inf
     return latency.tolist(), slots.tolist()
+
+
+def _under_what_was_before(
+    evidence: Evidence, trial: Trial, recalls: Sequence[MeasuredRecall]
+) -> SimulatedRun:
+    laws, before = evidence.telemetry.laws, trial.made.before
+    slow = slowdowns(laws, before.max_concurrent)
+    return Simulation(trace_of(recalls, laws), before, slow, admission=True).run().result()
 
 
 def _saturated(recalls: Sequence[MeasuredRecall]) -> bool:

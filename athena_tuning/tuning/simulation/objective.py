@@ -12,21 +12,19 @@ from athena_tuning.model import TuningStrategy
 from athena_tuning.tuning.settings import OBJECTIVE
 from athena_tuning.tuning.simulation.simulator import SimulatedRun
 
-REFUSED_MS = 3_600_000.0
-"""What a recall that was refused counts as: later than any that is answered."""
-
 
 @dataclass(frozen=True, slots=True)
 class Score:
     """What a config achieved on some recalls.
 
     Attributes:
-        p99_ms: of whole recalls, cache hits left out; a refused one counts as an hour.
+        p99_ms: of the recalls that were answered, cache hits left out.
         per_second: recalls a second: the capacity, or what was really completed under saturation.
         slot_seconds: slot time per success; work that timed out is paid for too.
-        success_rate: share of recalls with an answer.
-        full_rate: share of recalls with every layer they asked.
+        success_rate: share with an answer, of the recalls that were not refused.
+        full_rate: share with every layer they asked, likewise.
         typical_ms: geometric mean, over the same recalls as ``p99_ms``: what a trial can see.
+        refused_rate: share of recalls that were refused.
     """
 
     p99_ms: float
@@ -35,14 +33,25 @@ class Score:
     success_rate: float = 1.0
     full_rate: float = 1.0
     typical_ms: float = math.nan
+    refused_rate: float = 0.0
+
+    @property
+    def late_ms(self) -> float:
+        """The p99 with what was refused: each 1 % of recalls refused is worth as much as p99 once more.
+
+        ``p99 · (1 + 100 r)``: at most 101 times p99, so that no single figure of a few recalls that were
+        refused drowns all others.
+        """
+        return self.p99_ms * (1 + OBJECTIVE.refused_weighs * self.refused_rate)
 
 
 def objective(strategy: TuningStrategy, score: Score, reference: Score) -> float:
     """Return how ``score`` compares with ``reference`` for a strategy; below 0 is better, in log ratios.
 
     LATENCY ``ln(p99/p99₀)``; THROUGHPUT ``−ln(X/X₀)``; COST ``ln(s/s₀)`` with s the slot seconds per
-    success; BALANCED 0.7, 0.2 and 0.1 of these. A p99 beyond 1.5 (THROUGHPUT) or 1.25 times (COST) the
-    reference's costs its excess on top, in log ratio.
+    success; BALANCED 0.7, 0.2 and 0.1 of these. p99 is that of the answered times ``1 + 100 r`` with r the
+    share that was refused. A p99 beyond 1.5 (THROUGHPUT) or 1.25 times (COST) the reference's costs its
+    excess on top, in log ratio.
 
     Args:
         strategy: what is wanted.
@@ -50,7 +59,8 @@ def objective(strategy: TuningStrategy, score: Score, reference: Score) -> float
         reference: on the same recalls.
 
     Returns:
-        The log ratio; infinite if success or full answers fall by more than 0.01: no gain buys that.
+        The log ratio; infinite if among those that are answered success or full answers fall by more than
+        0.01: no gain buys that.
 
     Examples:
         >>> fast, slow = Score(100, 50, 0.02), Score(200, 50, 0.02)
@@ -59,7 +69,7 @@ def objective(strategy: TuningStrategy, score: Score, reference: Score) -> float
     """
     if breaks_hard_limit(score, reference):
         return math.inf
-    latency = _log_ratio(score.p99_ms, reference.p99_ms)
+    latency = _log_ratio(score.late_ms, reference.late_ms)
     throughput = -_log_ratio(score.per_second, reference.per_second)
     cost = _log_ratio(score.slot_seconds, reference.slot_seconds)
     if strategy is TuningStrategy.LATENCY:
@@ -86,22 +96,25 @@ def score(run: SimulatedRun, per_second: float | None = None, first: int = 0) ->
         per_second: the capacity where it is known; else recalls completed by the time they took.
         first: leave out the recalls before this one (a warm-up).
     """
-    latency, ended = np.minimum(run.latency_ms[first:], REFUSED_MS), run.ended[first:]
+    latency, ended, refused = run.latency_ms[first:], run.ended[first:], run.refused[first:]
     over = ~np.isnan(latency)
-    n = int(over.sum())
+    answered = over & ~refused
+    n = int(answered.sum())
     if not n:
-        return Score(math.nan, math.nan, math.nan)
-    succeeded = max(1, n - int(run.failed[first:][over].sum()))
+        return Score(math.nan, math.nan, math.nan, refused_rate=float(over.any()))
+    succeeded = max(1, n - int(run.failed[first:][answered].sum()))
     if per_second is None:
-        begun = ended[over] - np.where(run.refused[first:][over], 0.0, latency[over] / 1000)
+        begun = ended[over] - np.where(refused[over], 0.0, latency[over] / 1000)
         per_second = n / max(float(ended[over].max() - begun.min()), 1e-9)
+    missed = latency[answered & ~run.hits[first:]]
     return Score(
-        p99(latency[over & ~run.hits[first:]]),
+        p99(missed),
         per_second,
         float(run.held_ms[first:].sum()) / 1000 / succeeded,
         succeeded / n,
-        1.0 - float(run.partial[first:][over].mean()),
-        geometric_mean(latency[over & ~run.hits[first:]]),
+        1.0 - float(run.partial[first:][answered].mean()),
+        geometric_mean(missed),
+        1.0 - n / int(over.sum()),
     )
 
 

@@ -143,7 +143,7 @@ def search(
 
     A gain counts if it is at least ``gain`` in the objective and stays a gain under laws as they could have
     come out by chance. Of candidates within 0.03 of the best the one nearest to the incumbent is taken.
-    All of the grid runs on the newest third of the trace, and the best three of it on the whole.
+    All of the grid runs on the newest third of the trace, and the best two of it on the whole.
 
     Args:
         simulations: of the recalls; searches for several strategies share them.
@@ -167,9 +167,11 @@ def search(
         achieved = yield from simulations.of(config)
         values.append((objective(strategy, achieved, base), config))
     if any(len(recall.tasks) > 1 for trace in simulations.traces for recall in trace.arrivals):
-        for config in {min(values, key=lambda v: v[0])[1], incumbent}:
-            achieved = yield from simulations.of(other_way(config))
-            values.append((objective(strategy, achieved, base), other_way(config)))
+        least, config = min(values, key=lambda v: v[0])
+        for turned in {other_way(config), other_way(incumbent)}:
+            if (yield from _roughly(simulations, turned, incumbent, strategy)) < least:
+                achieved = yield from simulations.of(turned)
+                values.append((objective(strategy, achieved, base), turned))
     values = [v for v in values if v[1] != incumbent and not (banned and banned(v[1]))]
     values.sort(key=lambda v: (v[0], _distance(v[1], incumbent)))
     top = [c for v, c in values if v <= values[0][0] + SEARCH.tie] if values else []
@@ -187,6 +189,8 @@ def search(
             reference = yield from simulations.of(incumbent, other)
             under = yield from simulations.of(config, other)
             spread.append(objective(strategy, under, reference))
+            if spread[-1] >= -gain / 2:
+                break
             typical.append(math.log(under.typical_ms / reference.typical_ms))
         explained.append(Candidate(config, predicted, min(spread), max(spread)))
     best = explained[0] if explained[0].high < -gain / 2 else None
@@ -196,14 +200,22 @@ def search(
     return SearchResult(tuple(explained), best, bound, recalls, base, achieved, change)
 
 
+def _roughly(
+    simulations: Simulations, config: TuningConfig, incumbent: TuningConfig, strategy: TuningStrategy
+) -> Generator[int, None, float]:
+    """Return a config's objective by the newest third of the trace."""
+    base = yield from simulations.of(incumbent, rough=True)
+    achieved = yield from simulations.of(config, rough=True)
+    return objective(strategy, achieved, base)
+
+
 def _finalists(
     simulations: Simulations, incumbent: TuningConfig, grid: Sequence[TuningConfig], strategy: TuningStrategy
 ) -> Generator[int, None, list[TuningConfig]]:
-    base = yield from simulations.of(incumbent, rough=True)
     values = []
     for config in grid:
-        achieved = yield from simulations.of(config, rough=True)
-        values.append((objective(strategy, achieved, base), _distance(config, incumbent), config))
+        value = yield from _roughly(simulations, config, incumbent, strategy)
+        values.append((value, _distance(config, incumbent), config))
     return [config for *_, config in sorted(values, key=lambda v: v[:2])[: SEARCH.finalists]]
 
 

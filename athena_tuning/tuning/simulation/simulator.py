@@ -82,6 +82,7 @@ class Simulation:
     """
 
     __slots__ = (
+        "_admission",
         "_admitted",
         "_begun",
         "_busy",
@@ -174,7 +175,8 @@ class Simulation:
         self._queue: deque[int] = deque()
         self._events: list[tuple[float, int, int]] = []
         self._busy = self._limit = self._waiting = self._freed = self._given_up = 0
-        self._law = QueueLaw(1.0, 0.1) if admission else None
+        self._admission = admission
+        self._law: QueueLaw | None = None
         self._queued_up = False
         self._places: dict[int, Place] = {}
         self._refused = bytearray(n)
@@ -202,15 +204,22 @@ class Simulation:
         """Put other configs in force, for recalls that begin from now on; the limit holds at once."""
         self.configs = configs
         config = configs.default.config
-        if self._law is not None:
-            self._law.after, self._law.wait = config.overload_after_seconds, config.overload_wait_seconds
-            if config.max_concurrent < self._limit:
-                self._law.shed(self.now)
+        if self._admission:
+            self._obey(config)
         self._limit, self._head, self._default = config.max_concurrent, configs.head, config
         self._by_type = {name: version.config for name, version in configs.by_type.items()}
         for in_flight in range(len(self._slow), self._limit + 1):
             self._slow.append(tuple(max(1.0, law(in_flight)) if in_flight else 1.0 for law in self._laws))
         self._give_out()
+
+    def _obey(self, config: TuningConfig) -> None:
+        """Let the queue be bounded as a config says; without a law, where it never was."""
+        if self._law is None and config.overload_after_seconds is not None:
+            self._law = QueueLaw(1.0, 0.1)
+        if self._law is not None:
+            self._law.after, self._law.wait = config.overload_after_seconds, config.overload_wait_seconds
+            if config.max_concurrent < self._limit:
+                self._law.shed(self.now)
 
     def run(self, until: float = math.inf) -> Simulation:  # noqa: C901, PLR0912 (calls are a fifth of it)
         """Go on to ``until`` (seconds from the trace's start) or to the end of the trace."""

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from athena_tuning.model import ConfigSet, QueryMetrics, TuningStrategy
 from athena_tuning.tuning.estimation.plan_evidence import PlanEvidence
-from athena_tuning.tuning.settings import CONTRIBUTION, WHAT_IF
-from athena_tuning.tuning.simulation.objective import REFUSED_MS, Score, objective
+from athena_tuning.tuning.settings import CONTRIBUTION, SEARCH, WHAT_IF
+from athena_tuning.tuning.simulation.objective import Score, objective
 from athena_tuning.tuning.simulation.planned_recalls import answer_lost
 from athena_tuning.tuning.simulation.replay import RecordedWorkload, SimulatedOutcome
 
@@ -49,16 +49,16 @@ class Outcome:
         p99_ms: likewise.
         per_second: recalls a second that the layers could serve at most, at this limit.
         slot_ms: slot time for each answered recall.
-        full_rate: share of recalls with every layer that they asked.
-        refused_rate: share of recalls that would be refused. Percentiles are of the others; changes count a
-            refused one as an hour.
+        full_rate: share of the answered with every layer that they asked.
+        refused_rate: share of recalls that would be refused. Latencies are of the others.
         second_calls: calls of layers that would be made a second time, for each first one. Where recalls were
             recorded with a layer's second calls, what they took is the first answer, and no other is known.
         p99_change: log ratio to the base, on the same recalls.
         typical_change: likewise, of the geometric mean of latencies: what a live comparison can see.
+        refused_change: difference to the base's share.
         capacity_change: likewise, of ``per_second``.
         cost_change: likewise, of ``slot_ms``.
-        gain: the strategy's objective as ``objective`` has it; below 0 is better.
+        gain: the strategy's objective as ``objective`` has it; below 0 is better. What is refused counts.
         beyond: whether the limit is beyond what the contention law can be asked for.
         calls: layers that a recall asks, 0 where the cache answers.
         calls_change: log ratio to the base, on the same recalls.
@@ -78,6 +78,7 @@ class Outcome:
     second_calls: Estimate
     p99_change: Estimate
     typical_change: Estimate
+    refused_change: Estimate
     capacity_change: Estimate
     cost_change: Estimate
     gain: Estimate
@@ -90,6 +91,11 @@ class Outcome:
     def keeps_answers(self) -> bool:
         """Whether it surely loses next to nothing of the answers; not, where nobody knows what it loses."""
         return self.lost.high <= CONTRIBUTION.score_loss
+
+    @property
+    def surely_better(self) -> bool:
+        """Whether it gains, no more is surely refused, and the limit is within what the law can be asked."""
+        return self.gain.high < 0 and not self.beyond and self.refused_change.low <= 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the outcome as plain JSON types; estimates are [value, low, high]."""
@@ -130,6 +136,7 @@ class WhatIf:
             "base": self.base.to_dict(),
             "outcomes": [outcome.to_dict() for outcome in self.outcomes],
             "best": self.best.name if self.best else None,
+            "promising": self.promising.name if self.promising else None,
             "strategy": self.strategy.value,
             "recalls": self.recalls,
             "seconds": self.seconds,
@@ -141,8 +148,19 @@ class WhatIf:
     @property
     def best(self) -> Outcome | None:
         """The surely better outcome with the least objective, within what the law may be asked; or None."""
-        sure = [o for o in self.outcomes if o.gain.high < 0 and not o.beyond and o.keeps_answers]
+        sure = [o for o in self.outcomes if o.surely_better and o.keeps_answers]
         return min(sure, key=lambda o: o.gain.value, default=None)
+
+    @property
+    def promising(self) -> Outcome | None:
+        """The one worth a try where none is surely better: it probably gains as much as a change must.
+
+        Only a limit next to what was seen, for a step that is wrong costs little there. None: there is none.
+        """
+        if self.best is not None:
+            return None
+        may = [o for o in self.outcomes if not o.beyond and o.keeps_answers and o.gain.value <= -SEARCH.gain]
+        return min((o for o in may if o.refused_change.value <= 0), key=lambda o: o.gain.value, default=None)
 
 
 Steps = Generator[float, None, WhatIf]
@@ -236,21 +254,20 @@ def what_if(
 
 
 def _figures(run: SimulatedOutcome) -> Floats:
-    latency = np.minimum(run.latency_ms, REFUSED_MS)
     answered = run.latency_ms[~run.refused]
-    succeeded = max(1, int((~run.failed).sum()))
+    n = max(len(answered), 1)
+    failed, partial = run.failed[~run.refused].sum(), run.partial[~run.refused].sum()
     return np.array(
         [
             _percentile(answered, 0.5),
             _percentile(answered, 0.95),
             _percentile(answered, 0.99),
-            np.log(np.maximum(latency, 1e-3)).mean(),
+            np.log(np.maximum(answered, 1e-3)).mean() if len(answered) else math.nan,
             1000 * run.limit / max(run.busy_ms.mean(), 1e-9),
-            run.slot_ms.sum() / succeeded,
-            1.0 - run.failed.mean(),
-            1.0 - (run.partial | run.refused).mean(),
+            run.slot_ms.sum() / max(n - failed, 1),
+            1.0 - failed / n,
+            1.0 - partial / n,
             run.refused.mean(),
-            _percentile(latency, 0.99),
             run.second_calls,
         ]
     )
@@ -283,9 +300,9 @@ def _outcome(
     typical_error: float,
     p99_error: float,
 ) -> Outcome:
-    p50, p95, p99, typical, capacity, slots, _, full, refused, late, again = own
+    p50, p95, p99, typical, capacity, slots, _, full, refused, again = own
     gains = [
-        objective(strategy, *(Score(f[9], f[4], f[5] / 1000, f[6], f[7]) for f in (ours, theirs)))
+        objective(strategy, *(_score(f) for f in (ours, theirs)))
         for ours, theirs in zip(own.T, base.T, strict=True)
     ]
     return Outcome(
@@ -299,8 +316,9 @@ def _outcome(
         _share(full),
         _share(refused),
         _share(again),
-        p99_change=_change(np.log(late / base[9]), p99_error),
+        p99_change=_change(np.log(p99 / base[2]), p99_error),
         typical_change=_change(typical - base[3], typical_error),
+        refused_change=_difference(refused - base[8]),
         capacity_change=_change(np.log(capacity / base[4])),
         cost_change=_change(np.log(np.maximum(slots, 1e-9) / np.maximum(base[5], 1e-9))),
         gain=_change(np.array(gains), p99_error),
@@ -308,15 +326,27 @@ def _outcome(
     )
 
 
-def _change(row: Floats, error: float = 0.0) -> Estimate:
-    """Return the mean of a change over all replicates, with its 95 % interval.
+def _score(figures: Floats) -> Score:
+    _, _, p99, _, capacity, slots, success, full, refused, _ = figures
+    return Score(p99, capacity, slots / 1000, success, full, refused_rate=refused)
 
-    One replay of the recalls is one chance of what met what; the mean over many is nearer to what comes.
+
+def _change(row: Floats, error: float = 0.0) -> Estimate:
+    """Return the median of a change over all replicates, with its 95 % interval.
+
+    One replay of the recalls is one chance of what met what; the middle of many is nearer to what comes, and
+    one in which the base broke down does not hide that all others say the same.
     What differs in no replicate, and by no error, is the same config.
     """
     if not (error or row.any()):
         return Estimate(0.0, 0.0, 0.0)
-    return _interval(float(row.mean()), row, math.hypot(error, WHAT_IF.least_error))
+    return _interval(_middle(row), row, math.hypot(error, WHAT_IF.least_error))
+
+
+def _middle(row: Floats) -> float:
+    """Return the median of the replicates in which there is something to compare."""
+    known = row[~np.isnan(row)]
+    return float(np.median(known)) if len(known) else math.nan
 
 
 def _interval(value: float, row: Floats, error: float) -> Estimate:
@@ -325,6 +355,9 @@ def _interval(value: float, row: Floats, error: float) -> Estimate:
     ``v ± √(t² · 2 · mean(d²) + error²)`` over the distances d to that side: with a spread that is alike on
     both sides, the usual interval.
     """
+    row = row[~np.isnan(row)]
+    if not len(row) or math.isnan(value):
+        return Estimate(value, -math.inf, math.inf)
     if not math.isfinite(value) or not np.isfinite(row).all():
         return Estimate(value, min(value, float(row.min())), max(value, float(row.max())))
     away = row - value
@@ -343,15 +376,20 @@ def _level(row: Floats, error: float = 0.0) -> Estimate:
     return Estimate(value, min(value, math.exp(low)), max(value, math.exp(high)))
 
 
+def _difference(row: Floats) -> Estimate:
+    """Return the difference of two shares, with its 95 % interval."""
+    return _interval(_middle(row), row, 0.0)
+
+
 def _share(row: Floats) -> Estimate:
     value, low, high = _interval(float(row[0]), row[1:], 0.0)
     return Estimate(value, max(low, 0.0), min(high, 1.0))
 
 
 def _percentile(values: Floats, q: float) -> float:
-    """Return ``sorted(values)[int(q · n)]``; what a refused recall counts as where there is none."""
+    """Return ``sorted(values)[int(q · n)]``, NaN without any."""
     if not len(values):
-        return REFUSED_MS
+        return math.nan
     k = min(int(q * len(values)), len(values) - 1)
     return float(np.partition(values, k)[k])
 

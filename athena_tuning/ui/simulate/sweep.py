@@ -178,7 +178,11 @@ def _curve(sweep: Sweep, result: WhatIf) -> Chart:
 
 def _conclusion(sweep: Sweep, result: WhatIf) -> str:
     if result.best is None:
-        return f"Nothing tried is surely better for {result.strategy.value} than what is in force"
+        said = f"Nothing tried is surely better for {result.strategy.value} than what is in force"
+        if result.promising is None:
+            return said
+        gain = change_words(result.promising.gain)
+        return f"{said}; worth a try: {_case_name(sweep, result.promising.name)}, objective {gain}"
     change = change_words(result.best.p99_change)
     return f"Best for {result.strategy.value}: {_case_name(sweep, result.best.name)}, p99 {change}"
 
