@@ -324,7 +324,7 @@ def main() -> int:
     asked = options(__doc__)
     if asked.quick:
         figures = real(6.0, {"even": even(0)})
-        jobs = [(number, 1, 45.0, QUICK_LIMITS) for number in QUICK_CASES]
+        jobs = [(number, 1, 36.0, QUICK_LIMITS) for number in QUICK_CASES]
     else:
         figures = real(60.0, {"even": even(0), "70/10/10/10": skewed(0)})
         jobs = [(number, seed, 60.0, LIMITS) for number in range(len(CASES)) for seed in (1, 2, 3)]

@@ -111,8 +111,8 @@ def sweep(question: Question, records: Sequence[QueryMetrics]) -> dict[str, Conf
     if question.over == "strategy":
         return {s.value: _under(at, scope, s, records) for s in TuningStrategy}
     if question.over == "plans":
-        layers = sorted({task.layer for m in records for task in m.tasks} | config.second_round)
-        return plans(at, scope, layers)
+        asked = {task.layer for m in records for task in m.tasks if not task.is_second_call}
+        return plans(at, scope, sorted(asked | config.second_round))
     if question.over == "switches":
         parallel, cache = not config.enable_parallel, not config.enable_cache
         return {

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from athena_tuning.model import ConfigVersion, QueryMetrics, TuningConfig
+from athena_tuning.model import ConfigVersion, LayerTask, QueryMetrics, TuningConfig
+from athena_tuning.model.metrics import SECOND_CALL
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.service.estimate import Estimate
 from athena_tuning.service.plain_json import without_nan
@@ -62,7 +63,7 @@ class LayerCost:
         query_type: of the recalls; "all": every type.
         layer: its name.
         recalls: on which what is saved rests.
-        calls: layer calls saved, which is the share of the recalls that ask it.
+        calls: layer calls saved: the share of the recalls that ask it, and second calls.
         slot_ms: slot time saved.
         latency_ms: by how much a recall would end earlier, the other tasks being as they were.
         score_lost: by how much answers score lower without it, types weighted by their recalls; NaN below
@@ -103,7 +104,7 @@ def scored_ways(
     plans = {0: plan_words(TuningConfig())}
     plans |= {version.version: plan_words(version.config) for version in history}
     name: Mapping[By, Callable[[QueryMetrics], str]] = {
-        "layers": lambda m: "+".join(sorted(m.layers_queried)) or CACHE,
+        "layers": lambda m: "+".join(sorted({*map(_plain_name, m.layers_queried)})) or CACHE,
         "plan": lambda m: plans.get(m.config_version, "unknown"),
         "version": lambda m: f"v{m.config_version}",
     }
@@ -150,7 +151,7 @@ def layer_costs(
     chosen = view.only(layer=None)
     groups = _by_type(m for m in profiler.newest(NEWEST, **chosen.where) if m.tasks)
     scored = _by_type(m for m in profiler.scored(**chosen.where) if m.layers_queried)
-    layers = {task.layer for group in groups.values() for m in group for task in m.tasks}
+    layers = {_layer(task) for group in groups.values() for m in group for task in m.tasks}
     shown = sorted(layers if view.layer is None else layers & {view.layer})
     costs = [
         _cost(
@@ -200,8 +201,8 @@ def _cost(
         query_type,
         layer,
         len(recalls),
-        Estimate.of([float(any(task.layer == layer for task in m.tasks)) for m in recalls]),
-        Estimate.of([sum(task.service_ms for task in m.tasks if task.layer == layer) for m in recalls]),
+        Estimate.of([float(sum(_layer(task) == layer for task in m.tasks)) for m in recalls]),
+        Estimate.of([sum(task.service_ms for task in m.tasks if _layer(task) == layer) for m in recalls]),
         Estimate.of([ends_earlier_ms(m, layer) for m in recalls]),
         _weighted({kind: _score_lost(scored.get(kind, ()), layer) for kind in kinds}, weights),
         (sum(asked), len(asked) - sum(asked)),
@@ -228,9 +229,9 @@ def ends_earlier_ms(record: QueryMetrics, layer: str) -> float:
         >>> ends_earlier_ms(one, "graph"), ends_earlier_ms(one, "semantic")
         (20.0, 0.0)
     """
-    ends = [(task.layer, task.offset_ms + task.queue_ms + task.service_ms) for task in record.tasks]
+    ends = [(_layer(task), task.offset_ms + task.queue_ms + task.service_ms) for task in record.tasks]
     if not record.parallel_execution:
-        return sum(task.queue_ms + task.service_ms for task in record.tasks if task.layer == layer)
+        return sum(task.queue_ms + task.service_ms for task in record.tasks if _layer(task) == layer)
     last = max((end for _, end in ends), default=0.0)
     return last - max((end for name, end in ends if name != layer), default=0.0)
 
@@ -261,6 +262,15 @@ def _weighted(by_type: Mapping[str, Estimate], weights: Mapping[str, int]) -> Es
         sum(weights[kind] / whole * estimate.mean for kind, estimate in known.items()),
         math.hypot(*(weights[kind] / whole * estimate.error for kind, estimate in known.items())),
     )
+
+
+def _layer(task: LayerTask) -> str:
+    """Return whose task it is, a second call's too."""
+    return _plain_name(task.layer)
+
+
+def _plain_name(layer: str) -> str:
+    return layer.removesuffix(SECOND_CALL)
 
 
 def _joined(layers: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ Reads go to the dashboard's own window (``Tail``), so they see all managers that
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -63,6 +63,9 @@ EVENT_HOURS = 7 * 24.0
 MOST_ALONE = 4000
 """Recalls of a batch, the newest, that a proposal on it alone rests on."""
 
+CURVE_SECONDS = 20.0
+"""How long a throughput curve holds: it rests on thousands of recalls, and fitting it takes 0.1 s."""
+
 NOW = "what is seen now"
 """The source of a sweep that is no sample workload: the newest recalls."""
 
@@ -109,6 +112,7 @@ class ReadService:
         self._remembered = Remembered(lambda: (self.tail.generation, self.window.version), clock)
         self._edition = 0  # of what this process put into the store beside recalls
         self._forecasts = Forecasts(clock)
+        self._curves: LruCache[Hashable, Curve | None] = LruCache(16)
         self._alone: LruCache[tuple[str, int, int], Mapping[str, Proposal]] = LruCache(16)
 
     @property
@@ -272,7 +276,9 @@ class ReadService:
         Args:
             source: a batch; then what its recalls speak for, alone.
         """
-        return self._remembered.answer(("capacity", source), lambda: curve(self._newest(source, MOST_ALONE)))
+        size = self.window.summary().count.bit_length()  # twice as many recalls may say twice as much
+        question = (source, self.tail.generation, size, self.now // CURVE_SECONDS)
+        return self._curves.get_or_compute(question, lambda: curve(self._newest(source, MOST_ALONE)))
 
     def cache_losses(self) -> CacheLosses | None:
         """Return what ended answers cost since the start; None where the managers are in other processes."""

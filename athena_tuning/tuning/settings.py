@@ -309,9 +309,13 @@ class CanarySettings:
     looks: tuple[int, ...] = (10, 16, 24, 40)
     """Blocks after which a trial is looked at. Prototype: fewer than 10 blocks have no honest interval."""
 
-    seconds: float = 10.0
-    """Seconds before which nothing is confirmed, however many recalls came. Judgement: a backend's mood
-    lasts for seconds."""
+    surely_better_s: float = 2.0
+    """Seconds before which nothing is confirmed, however many recalls came. Judgement: with some hundred
+    recalls a second the first look comes no sooner."""
+
+    not_bad_s: float = 10.0
+    """Seconds before which nothing is confirmed for having done no harm. Judgement: a backend's mood lasts
+    for seconds."""
 
     t_look: float = 2.9
     """Student's t for one look of four at 5 % in all, 10 blocks or more (Bonferroni: 1.25 % two-sided)."""
@@ -620,9 +624,9 @@ class QuestionSettings:
     folds: int = 5
     """Parts of the questions that are left out in turn. Convention."""
 
-    prices: tuple[float, ...] = (0.0025, 0.005, 0.01, 0.025, 0.04, 0.08)
-    """What a call may cost, in parts of an answer: those that strategies ask for, and less where a layer is
-    not the slowest. Arithmetic: steps of about 2."""
+    prices: tuple[float, ...] = (0.0025, 0.005, 0.01, 0.025, 0.04, 0.08, 0.16, 0.25)
+    """What a call may cost, in parts of an answer: those that strategies ask for, less where a layer is not
+    the slowest, and up to what is large where there are no scores. Arithmetic: steps of about 2."""
 
     typical_price: float = 0.025
     """By which it is told what matters. That of BALANCED."""

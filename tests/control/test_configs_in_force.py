@@ -46,6 +46,7 @@ class Decider:
     """A tuner that decides once, what it is told to."""
 
     strategy = TuningStrategy.BALANCED
+    idempotent: frozenset[str] = frozenset()
 
     def __init__(self, after: TuningConfig, scope: str = "all") -> None:
         self.after, self.scope = after, scope

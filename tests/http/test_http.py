@@ -194,6 +194,13 @@ def test_health_metrics_and_the_openapi_document_are_there(client):
         assert client.get(path).status_code == 200, path
 
 
+def test_limit_says_whose_it_is_and_who_has_which_share(client):
+    told = client.get("/v1/limit").json()
+    assert (told["scope"], told["limit"], told["workers"]) == ("manager", 5, 1)
+    assert told["shares"] == {}
+    assert told["sentence"]
+
+
 def test_a_server_that_is_stopped_answers_what_is_under_way(tmp_path):
     process, address = serve(tmp_path, "--layer", "slow")
     answers = []

@@ -7,6 +7,7 @@ import math
 import pytest
 
 from athena_tuning.model import ConfigVersion, Feedback, LayerTask, Mode, QueryMetrics, TuningConfig
+from athena_tuning.model.metrics import SECOND_CALL
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.service import layer_quality
 from athena_tuning.service.estimate import Estimate
@@ -111,6 +112,19 @@ def test_what_a_layer_costs_is_its_calls_its_slot_time_and_how_much_later_recall
     graph, episodic = costs["all", "graph"], costs["factual", "episodic"]
     assert (graph.recalls, graph.calls.mean, graph.slot_ms.mean, graph.latency_ms.mean) == (2, 0.5, 4.5, 2.5)
     assert (episodic.calls.mean, episodic.slot_ms.mean, episodic.latency_ms.mean) == (1.0, 4.5, 2.5)
+
+
+def test_a_second_call_of_a_slow_layer_is_a_cost_of_that_layer() -> None:
+    slow = recall(1, {"episodic": 4.0, "graph": 9.0})
+    again = LayerTask(f"graph{SECOND_CALL}", 5.0, 0.0, 4.0, 3)
+    slow = slow._replace(tasks=(*slow.tasks, again))
+    costs = {c.layer: c for c in layer_quality.layer_costs(window((slow, None)), VIEW)}
+    assert set(costs) == {"episodic", "graph"}
+    assert (costs["graph"].calls.mean, costs["graph"].slot_ms.mean, costs["graph"].latency_ms.mean) == (
+        2,
+        13,
+        5,
+    )
 
 
 def test_layers_that_run_one_after_another_are_saved_whole() -> None:

@@ -138,7 +138,7 @@ def test_a_ban_ends_and_is_for_one_limit_and_way_only() -> None:
     assert not holds_back(canary, TuningConfig(max_concurrent=9, enable_parallel=False), 100)
 
 
-def test_nothing_is_confirmed_within_the_first_ten_seconds_and_then_on_what_passed_before() -> None:
+def test_nothing_is_confirmed_within_two_seconds_and_later_on_what_had_passed_before() -> None:
     rate, began = 500.0, 100.0
     configs = ConfigSet()
     before = configs.default.config

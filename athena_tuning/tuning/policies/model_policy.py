@@ -450,7 +450,7 @@ class ModelPolicy(Policy):
             summary = (
                 f"No change: nothing else is surely better for {evidence.strategy} "
                 f"on {result.recalls} recalls{_nearest(incumbent, result)}."
-                f"{f' {evidence.held}' if evidence.held else ''}"
+                f"{f' {evidence.held}.' if evidence.held else ''}"
             )
             return decision(self, evidence, scope, after, summary, result.recalls, **explained)
         limit, parallel = chosen.config.max_concurrent, chosen.config.enable_parallel

@@ -23,8 +23,8 @@ class PairedComparison(Judge):
     """Judges a limit by block means of ``ln(with the change / without it)``, at four looks.
 
     More failures or partial answers than before end a trial at once. Nothing is confirmed within the first
-    ten seconds, and what has passed out of the newest recalls by then is judged by the stretches of it that
-    were kept.
+    two seconds, nor for having done no harm within ten; what has passed out of the newest recalls by then is
+    judged by the stretches of it that were kept.
     """
 
     name = "paired comparison"
@@ -37,8 +37,9 @@ class PairedComparison(Judge):
             why = f"{rates.bad} of {rates.recalls} recalls failed, were partial or refused, "
             why += f"{trial.before.bad} of {trial.before.recalls} before"
             return Judgement(Verdict.BAD, why, alarm=True), trial
-        soon = evidence.now - trial.began < CANARY.seconds
-        if not look_due(len(begun), trial.looks) or (soon and trial.looks == len(CANARY.looks) - 1):
+        lasted = evidence.now - trial.began
+        is_last = trial.looks == len(CANARY.looks) - 1
+        if not look_due(len(begun), trial.looks) or (is_last and lasted < CANARY.not_bad_s):
             return Judgement(Verdict.OPEN), trial
         wanted, *kept = compared(evidence, trial)
         judged = wanted.judged(trial.looks)
@@ -46,7 +47,7 @@ class PairedComparison(Judge):
             broken = promise.judged(trial.looks)
             if broken.verdict is Verdict.BAD and judged.verdict is not Verdict.BAD:
                 judged = broken
-        if soon and judged.verdict is Verdict.GOOD:
+        if lasted < CANARY.surely_better_s and judged.verdict is Verdict.GOOD:
             judged = Judgement(Verdict.OPEN)
         return judged, replace(trial, looks=trial.looks + 1)
 

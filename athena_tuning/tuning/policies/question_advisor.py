@@ -41,8 +41,9 @@ class QuestionAdvisor(Advisor):
     LATENCY by how much longer recalls take because of that layer. A second round costs as much where time
     matters.
 
-    Where it misleads: what no other layer finds is not always right; where there are scores, it counts by
-    them, and elsewhere noise looks like knowledge.
+    Where it misleads: what no other layer finds is not always right. Where there are scores, it counts by
+    them; without, noise looks like knowledge, so that a layer is only added to questions of which it surely
+    finds more than a quarter alone.
     """
 
     name = "questions"
@@ -92,7 +93,8 @@ class QuestionAdvisor(Advisor):
                 inputs = {"lower": priced.undone, "call_costs": priced.call}
                 why = "what holds for the type is surely worth more by now"
                 return _undone(scope, config, layer, why, inputs, fit.recalls)
-            chosen = next(filter(_is_sure, fit.dearer(priced)), None)
+            least = 0.0 if known.quality.asked.n >= CONTRIBUTION.scores else LAYERS.large
+            chosen = next((one for one in fit.dearer(priced) if _is_sure(one, least)), None)
             if (
                 chosen is not None
                 and not _costs_score(scored.get(layer, LayerValue()), scope, layer)
@@ -113,10 +115,16 @@ def _at(fit: QuestionFit, strategy: TuningStrategy, weight: float) -> PricedMode
     return fit.at(max(price * weight, QUESTIONS.prices[0]), wait=wait)
 
 
-def _is_sure(priced: PricedModel) -> bool:
-    """Whether a model is surely worth a config at a price, and asks for a part of the questions only."""
+def _is_sure(priced: PricedModel, least: float) -> bool:
+    """Whether a model is surely worth a config at a price, and asks for a part of the questions only.
+
+    Args:
+        priced: the model at a price.
+        least: the price that more calls must be worth.
+    """
     worth = priced.gain > QUESTIONS.worth_calls * priced.call
-    return priced.surely > 0 and worth and priced.calls <= QUESTIONS.most_added
+    few = priced.calls <= 0 or (priced.calls <= QUESTIONS.most_added and priced.call >= least)
+    return priced.surely > 0 and worth and few
 
 
 def _learned(scope: str, config: TuningConfig, layer: str, fit: QuestionFit, priced: PricedModel) -> Advice:
