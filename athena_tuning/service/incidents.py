@@ -10,7 +10,7 @@ from typing import Any
 from athena_tuning.control.isolation import POLICY as BREAKER
 from athena_tuning.model import ConfigVersion, Decision
 from athena_tuning.profiling import TimeSeries
-from athena_tuning.service import text, units, window_reads
+from athena_tuning.service import parameter_rows, text, units, window_reads
 from athena_tuning.service.alerts import Alert
 from athena_tuning.service.read_service import ReadService
 from athena_tuning.service.view import View
@@ -195,7 +195,7 @@ def _of_version(version: ConfigVersion) -> str:
 
 
 def _of_decision(decision: Decision) -> str:
-    return f"{decision.action.value}: {decision.summary}"
+    return f"{decision.action.value}: {parameter_rows.summary_of(decision)}"
 
 
 def say_of_incident(told: Timeline) -> str:

@@ -37,6 +37,7 @@ def lanes(told: Timeline) -> Chart:
             title=title,
         )
         for mark, title, unit in marks
+        if highest(mark.y) > 0
     ]
     below = Panel(
         list(_occurrences(told)),
@@ -46,7 +47,13 @@ def lanes(told: Timeline) -> Chart:
         rules=rules,
         title="What happened",
     )
-    return figure(*panels, below, height=720, heights=(2.2, 1, 1, 1, 2.6), gaps=(0.04, 0.065))
+    return figure(
+        *panels,
+        below,
+        height=320 + 100 * len(panels),
+        heights=[*(2.2 if panel.title == "p99" else 1 for panel in panels), 2.6],
+        gaps=(0.04, 0.065),
+    )
 
 
 def _occurrences(told: Timeline) -> Iterator[Line]:

@@ -60,7 +60,8 @@ def one(page: PageContext, incident: Incident) -> None:
     """Draw an incident: its sentence, what happened in lanes, and the file that tells it."""
     told = timeline(page.service, incident, page.view.timezone)
     level = "good" if incident.ended is not None else incident.level
-    components.statement(Situation(level, incident.sentence, (say_of_incident(told),)))  # type: ignore[arg-type]
+    sentence = incident.sentence if incident.ended is None else f"Over: {incident.sentence}"
+    components.statement(Situation(level, sentence, (say_of_incident(told),)))  # type: ignore[arg-type]
     with components.card("incident-lanes", "What happened, in order"):
         if told.recalls or len(told.series.time):
             components.analysis_chart(incident_charts.lanes(told), f"incident-{incident.id}")
