@@ -3,8 +3,9 @@
 Each trial draws a backend (none that minds, a pool, a lock convoy, heavy tails), a load and two limits. Some
 1,500 recalls are recorded under the one limit, in half of the trials with a stretch under others before, as
 after steps of the tuner; what-if forecasts the other limit; and the truth is 20,000 fresh recalls of the
-same world under either. "Typical" is the geometric mean of latencies, capacity what the backend gets done
-when recalls always wait. Then the change is tried and judged, and in an A/A trial nothing is changed.
+same world under either (10,000 with ``--quick``). "Typical" is the geometric mean of latencies, capacity
+what the backend gets done when recalls always wait. Then the change is tried and judged, and in an A/A
+trial nothing is changed.
 
 A gain has to be found where the other limit's number in flight was met before. Beyond, nothing that was seen
 tells a backend with room from a full one, so no interval that holds what it says is without 0 there: such a
@@ -43,7 +44,7 @@ from athena_tuning.tuning.slices import run_through
 
 KINDS = ("no contention", "pool", "convoy", "heavy tail")
 FIGURES = ("typical", "p99", "capacity")
-RECORDED, TRUTH, SATURATED = 1500, 20_000, 4000
+RECORDED, TRUTH, QUICK_TRUTH, SATURATED = 1500, 20_000, 10_000, 4000
 NOTHING, GAIN = 0.02, -math.log(0.85)
 WIDEST = math.log(2)
 """Half of an interval's width (log ratio) up to which it counts as a forecast."""
@@ -51,7 +52,10 @@ WIDEST = math.log(2)
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A world, a load, and the limits: those before, the one in force and the one that is asked about."""
+    """A world, a load, and the limits: those before, the one in force and the one that is asked about.
+
+    ``capacities`` are recalls a second while recalls always wait, under the limit in force and the other.
+    """
 
     kind: str
     number: int
@@ -63,6 +67,7 @@ class Case:
     before: tuple[int, ...]
     limit: int
     other: int
+    capacities: tuple[float, float] = (math.nan, math.nan)
 
     @property
     def backend(self) -> Callable[[], Backend]:
@@ -105,7 +110,6 @@ class Result:
     truth: float
     seen: bool
     surely_better: bool
-    surely_worse: bool
     confirmed: bool
     same_better: bool
     same_rolled_back: bool
@@ -134,14 +138,15 @@ def drawn(kind: str, number: int) -> Case:
             limit=limit,
             other=other,
         )
-        capacity = min(case.capacity(limit), case.capacity(other))
-        if capacity > 0:
-            return replace(case, rate=capacity * rng.uniform(0.3, 0.88))
+        capacities = case.capacity(limit), case.capacity(other)
+        if min(capacities) > 0:
+            return replace(case, rate=min(capacities) * rng.uniform(0.3, 0.88), capacities=capacities)
 
 
-def trial(job: tuple[str, int]) -> Result:
-    """Forecast and try one case."""
-    case = drawn(*job)
+def trial(job: tuple[str, int, int]) -> Result:
+    """Forecast and try one case of a kind, by its number, against a truth of so many recalls."""
+    kind, number, fresh = job
+    case = drawn(kind, number)
     world = case.recorded()
     records = world.records()
     base = _configs(case.limit, len(case.before))
@@ -149,7 +154,7 @@ def trial(job: tuple[str, int]) -> Result:
         what_if(records, base, {"other": _configs(case.other)}, strategy=TuningStrategy.LATENCY)
     )
     (other,) = forecast.outcomes
-    truth = _truth(case)
+    truth = _truth(case, fresh)
     estimates = {"typical": other.typical_change, "p99": other.p99_change, "capacity": other.capacity_change}
     tried = _tried(case, case.other)
     same = _tried(case, case.limit)
@@ -159,22 +164,21 @@ def trial(job: tuple[str, int]) -> Result:
         given=not other.beyond and _width(other.p99_change) <= WIDEST,
         truth=truth["p99"],
         seen=case.other <= max((case.limit, *case.before)),
-        surely_better=other.gain.high < 0 and not other.beyond,
-        surely_worse=other.gain.low > 0,
+        surely_better=other.surely_better,
         confirmed=tried is not None and tried[0] is Verdict.GOOD,
         same_better=same is not None and same[0] is Verdict.GOOD and same[1],
         same_rolled_back=same is not None and same[0] is Verdict.BAD,
     )
 
 
-def _truth(case: Case) -> dict[str, float]:
+def _truth(case: Case, fresh: int) -> dict[str, float]:
     """Return log ratios of the other limit to the one in force, over the same fresh recalls."""
     seed = 1_000_000 + case.number
-    was, then = (case.run(TRUTH, seed, limit).latencies() for limit in (case.limit, case.other))
+    was, then = (case.run(fresh, seed, limit).latencies() for limit in (case.limit, case.other))
     return {
         "typical": fmean(map(math.log, then)) - fmean(map(math.log, was)),
         "p99": math.log(quantile(then, 0.99) / quantile(was, 0.99)),
-        "capacity": math.log(case.capacity(case.other) / case.capacity(case.limit)),
+        "capacity": math.log(case.capacities[1] / case.capacities[0]),
     }
 
 
@@ -273,8 +277,8 @@ def _share(what: Sequence[bool]) -> float:
 def main() -> int:
     """Run all trials and report."""
     asked = options(__doc__)
-    trials = 40 if asked.quick else 240
-    jobs = [(kind, i) for i in range(trials // len(KINDS)) for kind in KINDS]
+    trials, fresh = (40, QUICK_TRUTH) if asked.quick else (240, TRUTH)
+    jobs = [(kind, i, fresh) for i in range(trials // len(KINDS)) for kind in KINDS]
     results = []
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for done, result in enumerate(pool.map(trial, jobs), 1):

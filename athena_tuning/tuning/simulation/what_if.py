@@ -332,21 +332,20 @@ def _score(figures: Floats) -> Score:
 
 
 def _change(row: Floats, error: float = 0.0) -> Estimate:
-    """Return the median of a change over all replicates, with its 95 % interval.
+    """Return the mean of a change over all replicates, with its 95 % interval.
 
-    One replay of the recalls is one chance of what met what; the middle of many is nearer to what comes, and
-    one in which the base broke down does not hide that all others say the same.
+    One replay of the recalls is one chance of what met what; the mean over many is nearer to what comes.
     What differs in no replicate, and by no error, is the same config.
     """
     if not (error or row.any()):
         return Estimate(0.0, 0.0, 0.0)
-    return _interval(_middle(row), row, math.hypot(error, WHAT_IF.least_error))
+    return _interval(_mean(row), row, math.hypot(error, WHAT_IF.least_error))
 
 
-def _middle(row: Floats) -> float:
-    """Return the median of the replicates in which there is something to compare."""
+def _mean(row: Floats) -> float:
+    """Return the mean of the replicates in which there is something to compare."""
     known = row[~np.isnan(row)]
-    return float(np.median(known)) if len(known) else math.nan
+    return float(known.mean()) if len(known) else math.nan
 
 
 def _interval(value: float, row: Floats, error: float) -> Estimate:
@@ -378,7 +377,7 @@ def _level(row: Floats, error: float = 0.0) -> Estimate:
 
 def _difference(row: Floats) -> Estimate:
     """Return the difference of two shares, with its 95 % interval."""
-    return _interval(_middle(row), row, 0.0)
+    return _interval(_mean(row), row, 0.0)
 
 
 def _share(row: Floats) -> Estimate:
