@@ -20,7 +20,8 @@ from knee_server import RealWorld
 from scenarios import ASKED, EMBEDDED_MS, bursts, poisson, recorded, superposed, ten_slots, thrashing
 
 from athena_tuning.model import TuningConfig
-from athena_tuning.tuning.simulation.simulator import SimulatedRun, Simulation, Slowdown, in_force
+from athena_tuning.tuning.simulation.simulated_run import SimulatedRun
+from athena_tuning.tuning.simulation.simulator import Simulation, Slowdown, in_force
 from athena_tuning.tuning.trace import Arrival, Trace
 
 WORK_MS = 20.0

@@ -33,7 +33,8 @@ from athena_tuning.model import TuningConfig, TuningStrategy
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.tuning import AutoTuner
 from athena_tuning.tuning.simulation.objective import objective, p99, score
-from athena_tuning.tuning.simulation.simulator import SimulatedRun, simulate
+from athena_tuning.tuning.simulation.simulated_run import SimulatedRun
+from athena_tuning.tuning.simulation.simulator import simulate
 from athena_tuning.tuning.trace import Trace
 
 OURS = "model"

@@ -10,7 +10,8 @@ from scenarios import Scenario
 from athena_tuning.model import ConfigSet, ConfigVersion, Decision, Mode, TuningConfig, TuningStrategy
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.tuning import AutoTuner, Policy
-from athena_tuning.tuning.simulation.simulator import SimulatedRun, Simulation
+from athena_tuning.tuning.simulation.simulated_run import SimulatedRun
+from athena_tuning.tuning.simulation.simulator import Simulation
 from athena_tuning.tuning.trace import Trace
 
 EPOCH = 1_750_000_000.0

@@ -14,7 +14,8 @@ from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.policies.advisors import Advice, Advisor
 from athena_tuning.tuning.settings import ADMISSION, OBJECTIVE
 from athena_tuning.tuning.simulation.search import Laws, slowdowns
-from athena_tuning.tuning.simulation.simulator import SimulatedRun, Simulation
+from athena_tuning.tuning.simulation.simulated_run import SimulatedRun
+from athena_tuning.tuning.simulation.simulator import Simulation
 from athena_tuning.tuning.trace import Trace
 
 

@@ -19,7 +19,7 @@ from athena_tuning.tuning.settings import HEDGING
 from athena_tuning.tuning.simulation.hedged import simulation_of
 from athena_tuning.tuning.simulation.objective import Score, objective, score
 from athena_tuning.tuning.simulation.search import Laws, slowdowns
-from athena_tuning.tuning.simulation.simulator import joined
+from athena_tuning.tuning.simulation.simulated_run import joined
 from athena_tuning.tuning.trace import Trace, mean_work
 
 

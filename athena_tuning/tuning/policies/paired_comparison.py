@@ -16,7 +16,8 @@ from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.policies.canary import Judge, Judgement, Rates, Trial, Verdict
 from athena_tuning.tuning.settings import CANARY, OBJECTIVE, SATURATION, TELEMETRY
 from athena_tuning.tuning.simulation.search import slowdowns
-from athena_tuning.tuning.simulation.simulator import SimulatedRun, Simulation
+from athena_tuning.tuning.simulation.simulated_run import SimulatedRun
+from athena_tuning.tuning.simulation.simulator import Simulation
 
 
 class PairedComparison(Judge):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from athena_tuning.model import TuningStrategy
 from athena_tuning.tuning.settings import OBJECTIVE
-from athena_tuning.tuning.simulation.simulator import SimulatedRun
+from athena_tuning.tuning.simulation.simulated_run import SimulatedRun
 
 
 @dataclass(frozen=True, slots=True)

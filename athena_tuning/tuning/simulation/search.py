@@ -11,7 +11,8 @@ from athena_tuning.model import Candidate, TuningBounds, TuningConfig, TuningStr
 from athena_tuning.tuning.estimation.contention import ContentionLaw, capacity
 from athena_tuning.tuning.settings import SEARCH
 from athena_tuning.tuning.simulation.objective import Score, objective, score
-from athena_tuning.tuning.simulation.simulator import SimulatedRun, Simulation, Slowdown, joined
+from athena_tuning.tuning.simulation.simulated_run import SimulatedRun, joined
+from athena_tuning.tuning.simulation.simulator import Simulation, Slowdown
 from athena_tuning.tuning.trace import Trace, mean_work
 
 Laws = Mapping[str, ContentionLaw]

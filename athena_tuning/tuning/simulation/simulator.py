@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from array import array
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from heapq import heappop, heappush
 
-import numpy as np
-import numpy.typing as npt
-
 from athena_tuning.admission import Place, QueueLaw
-from athena_tuning.model import ConfigSet, LayerTask, QueryMetrics, TaskOutcome, TuningConfig
-from athena_tuning.tuning.settings import TELEMETRY
+from athena_tuning.model import ConfigSet, TuningConfig
+from athena_tuning.tuning.simulation.simulated_recalls import SimulatedRecalls
+from athena_tuning.tuning.simulation.simulated_run import SimulatedRun, joined
 from athena_tuning.tuning.trace import Trace
+
+__all__ = ["AGAIN", "HIT_SECONDS", "SimulatedRun", "Simulation", "Slowdown", "in_force", "joined", "simulate"]
 
 Slowdown = Callable[[int], float]
 """How many times longer a task takes with n tasks in flight than alone; at least 1."""
@@ -24,37 +23,9 @@ HIT_SECONDS = 5e-5
 _WAITING, _RUNNING, _OVER = 0, 1, 2
 _LEFT_OUT, _LATER = 1, 2
 _ARRIVAL, _END, _TIMEOUT, _DEADLINE, AGAIN = 0, 1, 2, 3, 4
-_OUTCOMES = (TaskOutcome.OK, TaskOutcome.TIMEOUT)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SimulatedRun:
-    """What the recalls of a trace met, in the order of the trace.
-
-    Attributes:
-        latency_ms: whole recalls; NaN for those that were not over, infinite for those that were refused.
-        ended: seconds from the trace's start.
-        partial: whether a layer was given up.
-        failed: whether every layer was, or the recall was refused.
-        refused: whether it was refused.
-        hits: whether the cache answered.
-        held_ms: time for which the recall's tasks held slots, together.
-        calls: layers that it asked.
-        again: calls that were made a second time.
-    """
-
-    latency_ms: npt.NDArray[np.float64]
-    ended: npt.NDArray[np.float64]
-    partial: npt.NDArray[np.bool_]
-    failed: npt.NDArray[np.bool_]
-    refused: npt.NDArray[np.bool_]
-    hits: npt.NDArray[np.bool_]
-    held_ms: npt.NDArray[np.float64]
-    calls: npt.NDArray[np.float64]
-    again: npt.NDArray[np.intp]
-
-
-class Simulation:
+class Simulation(SimulatedRecalls):
     """One manager in virtual time: first-come-first-served limit, admission, contention, timeouts, cache.
 
     A task that holds a slot progresses at ``1 / slow(n)`` while n tasks hold one, and all tasks of a layer
@@ -84,53 +55,34 @@ class Simulation:
     __slots__ = (
         "_admission",
         "_admitted",
-        "_begun",
         "_busy",
         "_by_type",
         "_cache_seconds",
         "_cached",
         "_clients",
-        "_config",
         "_default",
         "_done",
-        "_ended",
         "_events",
-        "_first",
         "_freed",
         "_given_up",
         "_group_of",
         "_head",
         "_heaps",
-        "_hit",
         "_law",
         "_laws",
-        "_layer",
-        "_layers",
         "_left",
         "_limit",
-        "_lost",
         "_next",
-        "_over",
         "_places",
         "_queue",
-        "_queued",
-        "_queued_up",
         "_recall",
-        "_refused",
-        "_seen",
-        "_skipped",
         "_slow",
-        "_started",
         "_state",
-        "_timed_out",
         "_times",
-        "_version",
         "_waiting",
         "_work",
         "configs",
-        "finished",
         "now",
-        "trace",
     )
 
     def __init__(
@@ -143,12 +95,10 @@ class Simulation:
         cache_seconds: float = 300.0,
         admission: bool = False,
     ) -> None:
+        super().__init__(trace)
         self.now = 0.0
-        self.trace = trace
-        self.finished: list[int] = []  # recalls in the order in which they ended
         columns = trace.columns
-        self._layers, self._times, self._first = columns.layers, columns.times, columns.first
-        self._recall, self._layer, self._work = columns.recall, columns.layer, columns.work
+        self._times, self._recall, self._work = columns.times, columns.recall, columns.work
         self._group_of, self._laws = _grouped(self._layers, slowdown or {})
         self._slow: list[tuple[float, ...]] = []  # by tasks in flight, how many times longer each group takes
         self._done = [0.0] * len(self._laws)  # progress that a task of the group has had so far
@@ -158,42 +108,18 @@ class Simulation:
         self._cache_seconds = cache_seconds
         self._cached: dict[str, float] = {}
         self._next = 0
-        self._begun = array("d", bytes(8 * n))
-        self._ended = array("d", [math.nan]) * n
         self._left = [0] * n
-        self._lost = array("l", bytes(8 * n))
-        self._hit = bytearray(n)
-        self._version = [0] * n
-        self._config = [TuningConfig()] * n  # in force as the recall began
         self._state = bytearray(m)
-        self._queued = [math.nan] * m
-        self._started = array("d", [math.nan]) * m
-        self._over = array("d", [math.nan]) * m
-        self._seen = [0] * m
-        self._timed_out = bytearray(m)
-        self._skipped = bytearray(m)
         self._queue: deque[int] = deque()
         self._events: list[tuple[float, int, int]] = []
         self._busy = self._limit = self._waiting = self._freed = self._given_up = 0
         self._admission = admission
         self._law: QueueLaw | None = None
-        self._queued_up = False
         self._places: dict[int, Place] = {}
-        self._refused = bytearray(n)
         self._admitted = bytearray(n)
         self.apply(configs if isinstance(configs, ConfigSet) else in_force(configs))
         for _ in range(min(clients or 0, n)):
             heappush(self._events, (0.0, _ARRIVAL, -1))
-
-    @property
-    def over(self) -> bool:
-        """Whether every recall has ended."""
-        return len(self.finished) == len(self.trace)
-
-    @property
-    def ample(self) -> int | None:
-        """The least limit under which all would have been the same; None if a task had to wait for a slot."""
-        return None if self._queued_up else max(self._seen, default=0)
 
     @property
     def in_flight(self) -> int:
@@ -264,88 +190,8 @@ class Simulation:
             self._advance(until)
         return self
 
-    def result(self) -> SimulatedRun:
-        """Return what has happened so far."""
-        begun, ended = np.array(self._begun), np.array(self._ended)
-        refused = np.frombuffer(bytes(self._refused), np.uint8).astype(bool)
-        lost = np.array(self._lost)
-        tasks = self.trace.columns.tasks
-        held = np.nan_to_num(np.array(self._over) - np.array(self._started)) * 1000
-        asked = ~np.isnan(np.array(self._queued))
-        return SimulatedRun(
-            np.where(refused, np.inf, (ended - begun) * 1000),
-            ended,
-            lost > 0,
-            ((lost > 0) & (lost >= tasks)) | refused,
-            refused,
-            np.frombuffer(bytes(self._hit), np.uint8).astype(bool),
-            np.bincount(self._held_for, held, len(begun)).astype(np.float64),
-            np.bincount(self.trace.columns.recalls, asked[: len(self.trace.columns.work)], len(begun)).astype(
-                np.float64
-            ),
-            np.bincount(self._held_for[len(self.trace.columns.recalls) :], minlength=len(begun)),
-        )
-
-    @property
-    def _held_for(self) -> npt.NDArray[np.intp]:
-        """The recall of every call: of its tasks, and then of those that were made a second time."""
-        return self.trace.columns.recalls
-
     def _call_again(self, t: int) -> None:
         """Make a call a second time, if it is still under way; here nothing is called again."""
-
-    def record(self, recall: int, epoch: float = 0.0) -> QueryMetrics:
-        """Return a finished recall as a manager would record it.
-
-        Args:
-            recall: its place in the trace.
-            epoch: Unix seconds of the trace's start.
-        """
-        arrival = self.trace.arrivals[recall]
-        begun = self._begun[recall]
-        tasks = tuple(
-            self._task(t, begun)
-            for t in range(self._first[recall], self._first[recall + 1])
-            if self._queued[t] == self._queued[t] and not self._skipped[t]
-        )
-        lost, hit, refused = self._lost[recall], bool(self._hit[recall]), bool(self._refused[recall])
-        config = self._config[recall]
-        calls = (*tasks, *self._second_tasks(recall, begun))
-        return QueryMetrics(
-            f"s{recall}",
-            arrival.text or f"question {recall}",
-            arrival.query_type,
-            epoch + begun,
-            None if refused else (self._ended[recall] - begun) * 1000,
-            None,
-            None if refused else hit,
-            len(tasks) - lost,
-            [t.layer for t in calls],
-            {t.layer: t.service_ms for t in calls},
-            hit or (lost < len(tasks) and not refused),
-            "refused: overloaded" if refused else None,
-            parallel_execution=config.enable_parallel and len(tasks) > 1,
-            concurrency_level=len(tasks) if config.enable_parallel else 1,
-            tasks=calls,
-            partial=lost > 0 or refused,
-            config_version=self._version[recall],
-            source="simulated",
-        )
-
-    def _second_tasks(self, recall: int, begun: float) -> tuple[LayerTask, ...]:
-        return ()
-
-    def _task(self, t: int, begun: float) -> LayerTask:
-        started = self._started[t] if self._started[t] == self._started[t] else self._over[t]
-        return LayerTask(
-            self._layers[self._layer[t]],
-            (self._queued[t] - begun) * 1000,
-            (started - self._queued[t]) * 1000,
-            (self._over[t] - started) * 1000,
-            self._seen[t],
-            _OUTCOMES[self._timed_out[t]],
-            0 if self._timed_out[t] else 1,
-        )
 
     def _advance(self, when: float) -> None:
         passed = when - self.now
@@ -554,22 +400,6 @@ class Simulation:
             self._cached[arrival.text] = when + self._cache_seconds
         if self._clients is not None:
             heappush(self._events, (when, _ARRIVAL, -1))
-
-
-def joined(pieces: Sequence[SimulatedRun]) -> SimulatedRun:
-    """Return what the recalls of several pieces met; of more than one, without the first fifth of each.
-
-    Each began with an empty queue, which it did not really have. Times of the end are each piece's own.
-    """
-    if len(pieces) == 1:
-        return pieces[0]
-    counted = [slice(int(TELEMETRY.lead_in * len(run.ended)), None) for run in pieces]
-    return SimulatedRun(
-        *(
-            np.concatenate([getattr(run, f.name)[part] for run, part in zip(pieces, counted, strict=True)])
-            for f in fields(SimulatedRun)
-        )
-    )
 
 
 def _grouped(
