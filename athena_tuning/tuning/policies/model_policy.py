@@ -3,106 +3,49 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Hashable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
-import numpy as np
 
-from athena_tuning.model import Action, ConfigVersion, Decision, Reason, TuningConfig, TuningStrategy
-from athena_tuning.tuning.estimation.telemetry import MeasuredRecall, Telemetry, trace_of
+from athena_tuning.model import Action, ConfigVersion, Decision, Reason, TuningStrategy
+from athena_tuning.tuning.estimation.telemetry import MeasuredRecall
 from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.policies.admission_advisor import AdmissionAdvisor
-from athena_tuning.tuning.policies.advisors import Advisor, AdvisorRound, AdvisorScheduler, followers
+from athena_tuning.tuning.policies.advisors import Advisor, AdvisorScheduler, followers
 from athena_tuning.tuning.policies.base import (
     Finding,
     Foreseen,
     Outcome,
     Policy,
     Study,
-    changes_in_words,
     decision,
 )
-from athena_tuning.tuning.policies.canary import Canary, Judgement, Rates, Trial, Verdict
+from athena_tuning.tuning.policies.canary import Judgement, Rates, Trial, Verdict
+from athena_tuning.tuning.policies.config_search import Searched, alike, conclusion, search_configs
 from athena_tuning.tuning.policies.fusion_advisor import FusionAdvisor
 from athena_tuning.tuning.policies.hedging_advisor import HedgingAdvisor
 from athena_tuning.tuning.policies.layer_advisor import LayerAdvisor
 from athena_tuning.tuning.policies.load_advisor import LoadAdvisor
+from athena_tuning.tuning.policies.model_memory import (
+    Announcement,
+    LimitInForce,
+    ModelMemory,
+    SearchSchedule,
+    announced,
+    is_known,
+    shifted,
+)
 from athena_tuning.tuning.policies.paired_comparison import PairedComparison
 from athena_tuning.tuning.policies.question_advisor import QuestionAdvisor
 from athena_tuning.tuning.policies.rules import RulePolicy
-from athena_tuning.tuning.policies.saturation import SaturationMemory, look
+from athena_tuning.tuning.policies.saturation import look
 from athena_tuning.tuning.policies.timeouts import TimeoutAdvisor
 from athena_tuning.tuning.settings import ADVISORS, REVIEW, SEARCH
-from athena_tuning.tuning.simulation.objective import objective, p99
-from athena_tuning.tuning.simulation.search import SearchResult, Simulations, candidates, search
 from athena_tuning.tuning.slices import paced, run_through
 
-
-@dataclass(frozen=True, slots=True)
-class LimitInForce:
-    """The limit and since when (Unix seconds) it is in force."""
-
-    limit: int = 0
-    since: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class SearchSchedule:
-    """When it searched and will search again, in recalls; the load by then, in tasks in flight.
-
-    ``asked`` is the config that was in force when the last search began.
-    """
-
-    last_at: int = 0
-    next_at: int = REVIEW.first
-    load: float = math.nan
-    asked: TuningConfig | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Announcement:
-    """A change that was proposed, and by how many recalls."""
-
-    position: int
-    before: TuningConfig
-    after: TuningConfig
-
-
-@dataclass(frozen=True, slots=True)
-class Searched:
-    """What the last search came to: each config simulated once, judged by what every strategy wants.
-
-    Attributes:
-        position: recalls by then.
-        incumbent: the config that was in force.
-        results: by strategy.
-        measured_p99_ms: what the recalls that were simulated really took.
-    """
-
-    position: int
-    incumbent: TuningConfig
-    results: Mapping[TuningStrategy, SearchResult]
-    measured_p99_ms: float
-
-    def answers(self, evidence: Evidence) -> bool:
-        """Whether it was about the config that is in force, under the strategy that is wanted."""
-        return evidence.strategy in self.results and _alike(self.incumbent, evidence.incumbent("all"))
-
-
-@dataclass(frozen=True, slots=True)
-class ModelMemory:
-    """What the model policy remembers between steps; ``changed_at``: recalls by each recent change."""
-
-    canary: Canary = field(default_factory=Canary)
-    limit: LimitInForce = field(default_factory=LimitInForce)
-    schedule: SearchSchedule = field(default_factory=SearchSchedule)
-    saturation: SaturationMemory = field(default_factory=SaturationMemory)
-    advisors: AdvisorRound = field(default_factory=AdvisorRound)
-    announced: Announcement | None = None
-    searched: Searched | None = None
-    changed_at: tuple[int, ...] = ()
+__all__ = ["Announcement", "LimitInForce", "ModelMemory", "ModelPolicy", "SearchSchedule", "Searched"]
 
 
 class ModelPolicy(Policy):
@@ -167,7 +110,7 @@ class ModelPolicy(Policy):
         memory: ModelMemory = evidence.memory
         if evidence.telemetry.position < REVIEW.first:
             return self._rules.propose(evidence, scope)
-        made = self._conclusion(evidence, self._searched(evidence).results[evidence.strategy], scope)
+        made = conclusion(self, evidence, self._searched(evidence).results[evidence.strategy], scope)
         turn = self._advisors.reviewed(evidence, memory.advisors)
         return self._advisors.dressed(evidence, turn, memory.canary, made)
 
@@ -222,8 +165,8 @@ class ModelPolicy(Policy):
                 memory = self._soon(evidence, memory, REVIEW.first)
             return self._outcome(evidence, memory, made)
         memory, made = self._saturated(evidence, memory)
-        if made is not None and not _known(evidence, memory, made):
-            return self._outcome(evidence, _announced(evidence, memory, made), made)
+        if made is not None and not is_known(evidence, memory, made):
+            return self._outcome(evidence, announced(evidence, memory, made), made)
         memory = replace(memory, advisors=self._advisors.woken(evidence, memory.advisors))
         for judge in self._advisors.judges(memory.canary):
             canary, made = memory.canary.judged(self, evidence, judge)
@@ -239,7 +182,7 @@ class ModelPolicy(Policy):
         if not position or position < memory.canary.watch_until:
             return Study(memory)
         if position >= REVIEW.first and position < schedule.next_at:
-            schedule = _shifted(evidence.telemetry, schedule)
+            schedule = shifted(evidence.telemetry, schedule)
             memory = replace(memory, schedule=schedule)
         if position >= max(REVIEW.first, schedule.next_at):
             next_at = position + int(min(max(REVIEW.growth * position, REVIEW.first / 2), REVIEW.gap))
@@ -291,7 +234,7 @@ class ModelPolicy(Policy):
         if memory.limit.limit != limit:
             memory = replace(memory, limit=LimitInForce(limit, evidence.now))
         asked = memory.schedule.asked
-        overtaken = asked is not None and not on_trial and not _alike(asked, evidence.incumbent("all"))
+        overtaken = asked is not None and not on_trial and not alike(asked, evidence.incumbent("all"))
         return self._soon(evidence, memory, 0) if evidence.urgent or overtaken else memory
 
     def _saturated(self, evidence: Evidence, memory: ModelMemory) -> tuple[ModelMemory, Decision | None]:
@@ -356,12 +299,12 @@ class ModelPolicy(Policy):
         telemetry = evidence.telemetry
         pieces = telemetry.spread(min(SEARCH.longest, max(SEARCH.at_once, telemetry.position // 4)))
         searched = yield from paced(self._search(evidence, pieces, TuningStrategy), SEARCH.per_step)
-        made = self._conclusion(evidence, searched.results[evidence.strategy], "all")
-        if _known(evidence, memory, made):
+        made = conclusion(self, evidence, searched.results[evidence.strategy], "all")
+        if is_known(evidence, memory, made):
             return Finding(remember=lambda now: replace(now, searched=searched))
         return Finding(
             (made, *followers(self, evidence, made)),
-            lambda now: _announced(evidence, replace(now, searched=searched), made),
+            lambda now: announced(evidence, replace(now, searched=searched), made),
         )
 
     def _advice(self, evidence: Evidence, memory: ModelMemory) -> Generator[None, None, Finding]:
@@ -393,81 +336,13 @@ class ModelPolicy(Policy):
         pieces: Sequence[Sequence[MeasuredRecall]],
         strategies: Iterable[TuningStrategy],
     ) -> Generator[int, None, Searched]:
-        telemetry, canary = evidence.telemetry, evidence.memory.canary
-        rng = np.random.default_rng([self._seed, telemetry.position])
-        incumbent = replace(evidence.incumbent("all"), strategy=evidence.strategy)
-        most, laws = telemetry.contention.trusted, telemetry.laws
-        refits = [telemetry.contention.drawn(rng) for _ in range(SEARCH.refits)]
-        simulations = Simulations([trace_of(recalls, laws) for recalls in pieces], laws, refits)
-        results = {}
-        for strategy in sorted(strategies, key=lambda wanted: wanted is not evidence.strategy):
-            results[strategy] = yield from search(
-                simulations,
-                replace(incumbent, strategy=strategy),
-                [replace(c, strategy=strategy) for c in candidates(incumbent, evidence.bounds, most)],
-                strategy,
-                thorough=strategy is evidence.strategy,
-                banned=lambda config: canary.holds_back(self._paired.key(config, "all"), telemetry.position),
-                bound=f"limits up to {most}: 1.5 times what was seen"
-                if most < evidence.bounds.max_concurrent
-                else None,
-            )
-        bound = yield from self._lifted(evidence, simulations, incumbent, results[evidence.strategy], most)
-        if bound:
-            results[evidence.strategy] = replace(results[evidence.strategy], bound=bound)
-        answered = (r for recalls in pieces for r in recalls if not (r.hit or r.refused))
-        took = np.array([recall.latency_ms for recall in answered])
-        return Searched(telemetry.position, incumbent, results, p99(took))
-
-    def _lifted(
-        self,
-        evidence: Evidence,
-        simulations: Simulations,
-        incumbent: TuningConfig,
-        result: SearchResult,
-        most: int,
-    ) -> Generator[int, None, str | None]:
-        """Return what the limit beyond the operator's bound would bring, if the bound decided; else None."""
-        upper = evidence.bounds.max_concurrent
-        beyond = next((n for n in SEARCH.limits if upper < n <= most), None)
-        best = result.best.config if result.best else incumbent
-        if beyond is None or best.max_concurrent != upper:
-            return None
-        here = yield from simulations.of(best)
-        there = yield from simulations.of(replace(best, max_concurrent=beyond))
-        gain = objective(evidence.strategy, there, here)
-        if gain > -SEARCH.gain:
-            return None
-        brings = _in_words(math.expm1(gain))
-        why = evidence.held or "the operator's bound"
-        return f"at most {upper}, {why}: {beyond} would make the objective {brings}"
-
-    def _conclusion(self, evidence: Evidence, result: SearchResult, scope: str) -> Decision:
-        incumbent, chosen = evidence.incumbent(scope), result.best
-        after = replace(incumbent, strategy=evidence.strategy)
-        explained = {"candidates": result.candidates, "bound": result.bound}
-        if chosen is None:
-            summary = (
-                f"No change: nothing else is surely better for {evidence.strategy} "
-                f"on {result.recalls} recalls{_nearest(incumbent, result)}."
-                f"{f' {evidence.held}.' if evidence.held else ''}"
-            )
-            return decision(self, evidence, scope, after, summary, result.recalls, **explained)
-        limit, parallel = chosen.config.max_concurrent, chosen.config.enable_parallel
-        after = replace(after, max_concurrent=limit, enable_parallel=parallel)
-        return decision(
-            self,
+        canary, position = evidence.memory.canary, evidence.telemetry.position
+        return search_configs(
             evidence,
-            scope,
-            after,
-            f"{changes_in_words(incumbent, after)}: {math.expm1(chosen.predicted):+.0%} of the "
-            f"{evidence.strategy} objective predicted "
-            f"({math.expm1(chosen.low):+.0%} to {math.expm1(chosen.high):+.0%}) on {result.recalls} recalls.",
-            result.recalls,
-            action=Action.CANARY if after != incumbent else Action.KEEP,
-            reasons=_reasons(evidence.telemetry, after, result),
-            predicted=chosen.predicted,
-            **explained,
+            pieces,
+            strategies,
+            seed=self._seed,
+            banned=lambda config: canary.holds_back(self._paired.key(config, "all"), position),
         )
 
     def _advised_later(self, evidence: Evidence, memory: ModelMemory, made: Decision) -> ModelMemory:
@@ -476,77 +351,3 @@ class ModelPolicy(Policy):
             return memory
         at = max(memory.advisors.next_at, evidence.telemetry.position + ADVISORS.pace)
         return replace(memory, advisors=replace(memory.advisors, next_at=at))
-
-
-def _alike(a: TuningConfig, b: TuningConfig) -> bool:
-    """Whether two configs are the same in what a search looks at."""
-    return (a.max_concurrent, a.enable_parallel) == (b.max_concurrent, b.enable_parallel)
-
-
-def _known(evidence: Evidence, memory: ModelMemory, made: Decision) -> bool:
-    """Whether a change is not to be told: there were many, or nobody has carried it out since it was.
-
-    One of the changes that are allowed is left for taking the last one back.
-    """
-    known, position = memory.announced, evidence.telemetry.position
-    recent = sum(position - at < REVIEW.within for at in memory.changed_at)
-    if made.action is Action.CANARY and recent >= REVIEW.changes - (not memory.saturation.taken_back):
-        return True
-    if made.action is not Action.CANARY or known is None or known.before != made.before:
-        return False
-    again = REVIEW.repeated if known.after == made.after else REVIEW.repeated // 2
-    return position < known.position + again
-
-
-def _announced(evidence: Evidence, memory: ModelMemory, made: Decision) -> ModelMemory:
-    if made.action is not Action.CANARY:
-        return memory
-    return replace(memory, announced=Announcement(evidence.telemetry.position, made.before, made.after))
-
-
-def _reasons(telemetry: Telemetry, after: TuningConfig, result: SearchResult) -> tuple[Reason, ...]:
-    fitted = {f"slowdown_{layer}": law.factor(after.max_concurrent) for layer, law in telemetry.laws.items()}
-    if result.typical_change is not None and result.base and result.achieved:
-        fitted |= dict(zip(("latency_change", "low", "high"), result.typical_change, strict=True))
-        fitted["capacity_change"] = math.log(result.achieved.per_second / result.base.per_second)
-    rule = "least objective of all simulated on the same recalls, under the fitted contention"
-    return tuple(
-        Reason(name, getattr(after, name), rule, fitted, result.recalls, result.bound)
-        for name in ("max_concurrent", "enable_parallel")
-    )
-
-
-def _shifted(telemetry: Telemetry, schedule: SearchSchedule) -> SearchSchedule:
-    """Return the schedule with a search now if load has moved by half: offered work a second."""
-    position = telemetry.position
-    if position - schedule.last_at < REVIEW.shift_recalls or position % REVIEW.shift_every:
-        return schedule
-    recent = telemetry.lately(REVIEW.shift_recalls, REVIEW.shift_s)
-    passed = max(recent[-1].ended - recent[0].ended, 1e-9)
-    load = sum(task.service_ms for recall in recent for task in recall.tasks) / 1000 / passed
-    moved = schedule.load > 0 and abs(math.log(max(load, 1e-9) / schedule.load)) > REVIEW.shift
-    return replace(schedule, load=load, next_at=position if moved else schedule.next_at)
-
-
-def _nearest(incumbent: TuningConfig, result: SearchResult) -> str:
-    """Return what the best candidate would have given, with its interval where one was computed."""
-    if not result.candidates:
-        return ""
-    best = result.candidates[0]
-    changes = changes_in_words(replace(incumbent, strategy=best.config.strategy), best.config)
-    low, high = math.expm1(best.low), math.expm1(best.high)
-    interval = f" (change {low:+.0%} to {high:+.0%})" if low < high else ""
-    brings = _in_words(math.expm1(best.predicted))
-    return f"; the best of them, {changes}, would make the objective {brings}{interval}"
-
-
-def _in_words(change: float) -> str:
-    """Return a relative change of something of which less is better.
-
-    Examples:
-        >>> _in_words(-0.081), _in_words(0.4), _in_words(0.004)
-        ('8 % better', '40 % worse', 'less than 1 % different')
-    """
-    if abs(change) < 0.005:
-        return "less than 1 % different"
-    return f"{abs(change) * 100:.0f} % {'better' if change < 0 else 'worse'}"
