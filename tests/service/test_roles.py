@@ -27,6 +27,7 @@ WRITES: dict[str, Callable[[TuningService, Actor], object]] = {
     "undo": lambda s, a: s.undo(a, expected_version=0),
     "annotate": lambda s, a: s.annotate(a, "x"),
     "put_welcome_away": lambda s, a: s.put_welcome_away(a),
+    "end_tour": lambda s, a: s.end_tour(a),
     "promise": lambda s, a: s.promise(a, Objective(p99_ms=250)),
     "start_load": lambda s, a: s.start_load(a, LoadSpec(duration_s=1)),
     "stop_load": lambda s, a: s.stop_load(a),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,10 +51,11 @@ def visit(url: str, **query: str) -> AppTest:
 
 
 def words(at: AppTest) -> str:
-    """Return all text of a page."""
+    """Return all text of a page, without the marks of words that explain themselves."""
     boxes = ("warning", "error", "info", "html", "code")
     kinds = ("title", "header", "subheader", "markdown", "text", "caption", *boxes)
-    return " ".join(str(node.value) for kind in kinds for node in at.get(kind))
+    text = " ".join(str(node.value) for kind in kinds for node in at.get(kind))
+    return re.sub(r"</?abbr[^>]*>", "", text)
 
 
 def is_sound(at: AppTest) -> bool:

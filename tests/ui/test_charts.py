@@ -55,7 +55,8 @@ def outcome(name: str, limit: int = 5, p99: float = 100.0, *, beyond: bool = Fal
     return Outcome(
         name, configs, ms._replace(value=p99 / 4, low=0.1), ms, ms, Estimate(10.0 * limit, 9.0, 99.0), ms,
         Estimate(1.0, 0.99, 1.0), Estimate(0.0, 0.0, 0.0), Estimate(0.0, 0.0, 0.0), change, change,
-        Estimate(0.7, 0.5, 0.9), Estimate(-0.2, -0.4, 0.1), Estimate(math.inf, 0.1, math.inf), beyond,
+        Estimate(0.0, 0.0, 0.0), Estimate(0.7, 0.5, 0.9), Estimate(-0.2, -0.4, 0.1),
+        Estimate(math.inf, 0.1, math.inf), beyond,
     )  # fmt: skip
 
 
