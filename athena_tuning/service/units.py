@@ -14,20 +14,20 @@ def ms(value: float | None) -> str:
     """Write a duration given in ms.
 
     Examples:
-        >>> ms(0.42), ms(8.24), ms(123.4), ms(1530), ms(90_000), ms(None)
-        ('0.42 ms', '8.2 ms', '123 ms', '1.53 s', '1.5 min', '–')
+        >>> ms(0.42), ms(-8.24), ms(123.4), ms(1530), ms(90_000), ms(None)
+        ('0.42 ms', '−8.2 ms', '123 ms', '1.53 s', '1.5 min', '–')
     """
     if value is None or not math.isfinite(value):
         return UNKNOWN
-    size = abs(value)
+    size, sign = abs(value), "−" if value < 0 else ""
     if size >= 7_200_000:
-        return f"{value / 3_600_000:.1f} h"
+        return f"{sign}{size / 3_600_000:.1f} h"
     if size >= 60_000:
-        return f"{value / 60_000:.1f} min"
+        return f"{sign}{size / 60_000:.1f} min"
     if size >= 1000:
-        return f"{value / 1000:.2f} s"
+        return f"{sign}{size / 1000:.2f} s"
     digits = 0 if size >= 100 or size == 0 else 1 if size >= 1 else 2
-    return f"{value:.{digits}f} ms"
+    return f"{sign}{size:.{digits}f} ms"
 
 
 def seconds(value: float | None) -> str:
