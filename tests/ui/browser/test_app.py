@@ -278,7 +278,7 @@ def test_simulate_what_if_is_swept_shown_and_put_in_force(look: Look, serve: Ser
     seen.go("simulate?simulate=What-if&what-over=limit")
     seen.choose(seen.page.locator(".st-key-what-source input"), re.compile("^Bursty"))
     press(seen.page, "Simulate")
-    expect(seen.page.get_by_text("Before and after")).to_be_visible(timeout=30_000)
+    expect(seen.page.get_by_text("Before and after")).to_be_visible(timeout=120_000)
     expect(
         seen.page.get_by_text(
             re.compile("Best for balanced: .* tasks in flight|is surely better for balanced")
