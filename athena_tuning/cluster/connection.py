@@ -25,6 +25,14 @@ RECONNECT_SECONDS = 0.2
 _PENDING_BYTES = 64 << 20
 """Most that waits to be sent while the broker is away."""
 
+_WORDLESS = (
+    ConnectionError,
+    TimeoutError,
+    nats.errors.NoServersError,
+    nats.errors.StaleConnectionError,
+)
+"""What says no more than that there is no connection."""
+
 T = TypeVar("T")
 
 
@@ -57,9 +65,10 @@ class Connection:
         self._name = name
         self._closed = False
         self._inbox = ""
-        self._latest_error: Exception | None = None
+        self._telling_error: Exception | None = None
         self._expected: dict[str, asyncio.Future[Msg]] = {}
         self._number = 0
+        self._refused: asyncio.Future[Exception]
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
         try:
@@ -147,23 +156,31 @@ class Connection:
         self._end()
 
     async def _connect(self) -> None:
+        self._refused = self.loop.create_future()
+        connecting = self.loop.create_task(
+            nats.connect(
+                servers=list(self.address.servers),
+                name=f"athena_tuning {self._name}",
+                allow_reconnect=True,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=RECONNECT_SECONDS,
+                connect_timeout=2,
+                ping_interval=10,
+                pending_size=_PENDING_BYTES,
+                reconnected_cb=self._note_renewal,
+                disconnected_cb=self._note_loss,
+                error_cb=self._note_error,
+            )
+        )
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                self.client = await nats.connect(
-                    servers=list(self.address.servers),
-                    name=f"athena_tuning {self._name}",
-                    allow_reconnect=True,
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=RECONNECT_SECONDS,
-                    connect_timeout=2,
-                    ping_interval=10,
-                    pending_size=_PENDING_BYTES,
-                    reconnected_cb=self._note_renewal,
-                    disconnected_cb=self._note_loss,
-                    error_cb=self._note_error,
-                )
+                await asyncio.wait((connecting, self._refused), return_when=asyncio.FIRST_COMPLETED)
+                if self._refused.done():  # to ask again would not help
+                    raise self._refused.result()
+                self.client = await connecting
         except (OSError, TimeoutError, nats.errors.Error) as exc:
-            raise BrokerAway(_unreached(self.address.shown, self._latest_error or exc)) from exc
+            connecting.cancel()
+            raise BrokerAway(_unreached(self.address.shown, self._telling_error or exc)) from exc
         self._inbox = self.client.new_inbox()
         await self.client.subscribe(f"{self._inbox}.*", cb=self._take)
 
@@ -186,7 +203,11 @@ class Connection:
             logger.info("the broker at %s is away", self.address.shown)
 
     async def _note_error(self, error: Exception) -> None:
-        self._latest_error = error
+        """Keep why there is no connection: who is refused may be cut off at the next try without a word."""
+        if self._telling_error is None or not isinstance(error, _WORDLESS):
+            self._telling_error = error
+        if _is_refusal(error) and not self._refused.done():
+            self._refused.set_result(error)
         logger.debug("the broker at %s: %r", self.address.shown, error)
 
     def _serve(self) -> None:
@@ -202,6 +223,11 @@ class Connection:
         self._closed = True
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(CONNECT_SECONDS)
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Whether there is a broker, and the next try would be answered likewise."""
+    return isinstance(error, ssl.SSLError) or "authorization" in str(error).casefold()
 
 
 def _unreached(where: str, error: BaseException) -> str:
