@@ -173,7 +173,9 @@ class Import:
             seen.whole = limit is None or seen.count < limit
             if not self._stream.is_spans or self._stream.unmarked_succeeded or not seen.failed:
                 return seen
-            self._stream.unmarked_succeeded = True  # failures are marked here: what is not marked did not fail
+            self._stream.unmarked_succeeded = (
+                True  # failures are marked here: what is not marked did not fail
+            )
 
     def doubts(self, seen: Survey, now: float) -> list[Doubt]:
         """Return what a person has to be asked before the file is stored.
