@@ -168,10 +168,10 @@ class ReadService:
         question = ("situation", timezone, self._edition, self.now // 2)
         return self._remembered.answer(question, lambda: judge(self._facts(timezone)))
 
-    def findings_of_rules(self, timezone: str = "UTC") -> Sequence[Situation]:
+    def findings_of_rules(self) -> Sequence[Situation]:
         """Return what each rule that applies now has to say."""
-        question = ("rules", timezone, self._edition, self.now // 2)
-        return self._remembered.answer(question, lambda: tuple(applying(self._facts(timezone))))
+        question = ("rules", self._edition, self.now // 2)
+        return self._remembered.answer(question, lambda: tuple(applying(self._facts("UTC"))))
 
     def alerts(self) -> Sequence[Alert]:
         """Return the alerts of the last thirty days, the newest first."""
@@ -423,9 +423,9 @@ class ReadService:
         """Return what an examination of this machine and the store finds; anew after a minute."""
         return self._remembered.answer(("findings", self.now // 60), lambda: doctor.examine_open(self.store))
 
-    def events(self, hours: float = EVENT_HOURS) -> list[StoreEvent]:
+    def events(self) -> list[StoreEvent]:
         """Return what happened to the store and around it lately, newest first."""
-        happened = self.store.events(since=self.now - hours * 3600)
+        happened = self.store.events(since=self.now - EVENT_HOURS * 3600)
         return [event for event in reversed(happened) if not is_alert(event)]
 
     def happenings(self, view: View) -> list[Happening]:
