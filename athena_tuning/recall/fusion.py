@@ -198,6 +198,23 @@ def agreement(lists: Mapping[str, Sequence[Item]], first: int = 10) -> int:
     return sum([piece[1] & (piece[1] - 1) != 0 for piece in best])
 
 
+def pieces_found(lists: Mapping[str, Sequence[Item]], most: int) -> int:
+    """Return how many pieces of evidence the layers found, ``most`` for more.
+
+    Examples:
+        >>> a, b = {"id": "t1", "evidence": ()}, {"id": "o1", "evidence": ("t1", "t2")}
+        >>> pieces_found({"episodic": [a], "semantic": [b]}, 10)
+        2
+    """
+    found: set[Hashable] = set()
+    for items in lists.values():
+        for item in items:
+            found.update(_evidence(item))
+            if len(found) >= most:
+                return most
+    return len(found)
+
+
 def gains(
     lists: Mapping[str, Sequence[Item]], k: int, selected: Collection[str], rule: FusionRule = PLAIN
 ) -> dict[str, Gain]:
