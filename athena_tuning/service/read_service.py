@@ -66,6 +66,9 @@ MOST_ALONE = 4000
 CURVE_SECONDS = 20.0
 """How long a throughput curve holds: it rests on thousands of recalls, and fitting it takes 0.1 s."""
 
+COSTS_SECONDS = 30.0
+"""How long the costs of layers hold: they rest on thousands of recalls, each looked at by itself."""
+
 NOW = "what is seen now"
 """The source of a sweep that is no sample workload: the newest recalls."""
 
@@ -113,6 +116,7 @@ class ReadService:
         self._edition = 0  # of what this process put into the store beside recalls
         self._forecasts = Forecasts(clock)
         self._curves: LruCache[Hashable, Curve | None] = LruCache(16)
+        self._layer_costs: LruCache[Hashable, list[layer_quality.LayerCost]] = LruCache(16)
         self._alone: LruCache[tuple[str, int, int], Mapping[str, Proposal]] = LruCache(16)
 
     @property
@@ -307,8 +311,10 @@ class ReadService:
             }
             for kind, layers in values.items()
         }
-        return self._remembered.answer(
-            ("layer costs", view), lambda: layer_quality.layer_costs(self.window, view, parts)
+        about = (view.only(start=0.0, end=1.0), view.start // COSTS_SECONDS, view.end // COSTS_SECONDS)
+        size = self.window.summary().count.bit_length()  # as for the curves
+        return self._layer_costs.get_or_compute(
+            (about, self.tail.generation, size), lambda: layer_quality.layer_costs(self.window, view, parts)
         )
 
     def forecast(self, cases: Mapping[str, TuningConfig], scope: str = "all") -> WhatIfRun:
@@ -376,7 +382,7 @@ class ReadService:
 
     def sources(self) -> list[SourceBatch]:
         """Return what the store holds from other sources than live ones, newest first."""
-        return self.store.batches()
+        return self._remembered.answer(("sources", self._edition, self.now // 2), self.store.batches)
 
     def workers(self) -> Records[WorkerStatus]:
         """Return all known managers, last seen first."""
