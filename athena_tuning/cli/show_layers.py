@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import click
-from rich.text import Text
 
 from athena_tuning.cli.access import attached
-from athena_tuning.cli.output import as_json, console, print_json, print_table, store_option
+from athena_tuning.cli.output import as_json, print_json, print_table, print_text, store_option
 from athena_tuning.service import units
 
 _COLUMNS = (
@@ -42,7 +41,7 @@ def layers(store: str | None, as_json: bool) -> None:
         )
         return
     if not by_worker:
-        console().print(Text("no manager that is alive has reported its layers"))
+        print_text("no manager that is alive has reported its layers")
         return
     rows = [
         [
@@ -72,8 +71,6 @@ def layers(store: str | None, as_json: bool) -> None:
     for worker, known in by_worker.items():
         for of in known:
             if of.reason and of.state.value != "closed":
-                console().print(Text(f"{of.layer} ({worker}): {of.reason}"))
+                print_text(f"{of.layer} ({worker}): {of.reason}")
             if of.blocks_loop:
-                console().print(
-                    Text(f"{of.layer} ({worker}) kept its event loop from turning {of.blocks_loop}")
-                )
+                print_text(f"{of.layer} ({worker}) kept its event loop from turning {of.blocks_loop}")
