@@ -85,6 +85,7 @@ def history(limit: int, store: str | None, as_json: bool) -> None:
 @click.option("--extra", "extra_layers", metavar=_LAYERS, help="Layers asked whatever the query, or 'none'.")
 @click.option("--second", "second_round", metavar=_LAYERS, help="Layers of the second round, or 'none'.")
 @click.option("--second-below", "second_round_below", type=int, help="Agreement that is enough, 1 to 10.")
+@click.option("--thin-below", type=int, help="Pieces below which what was left out is asked, 1 to 10.")
 @click.option("--hedge", "hedged_layers", metavar=_LAYERS, help="Layers called twice if slow, or 'none'.")
 @click.option("--hedge-after", "hedging_quantile", type=float, help="Quantile from which one is slow, 0.95.")
 @click.option("--explore", "exploration_share", type=float, help="Share of recalls that ask every layer.")

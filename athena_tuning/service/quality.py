@@ -327,12 +327,17 @@ def _asked(
 def _answers(
     manager: MemoryManager, gold: Sequence[GoldQuestion], configs: ConfigSet, k: int
 ) -> Iterator[tuple[dict[str, Any], int]]:
-    """Ask each question; give its answer and the version of ``configs`` that it ran under."""
+    """Ask each question; give its answer and the version of ``configs`` that it ran under.
+
+    No answer depends on those before it: none explores, is kept, or is thin beside others of its type.
+    """
     ways = {"all": configs.default, **configs.by_type}
     versions = {}
     changes = [
         ConfigChange(
-            replace(version.config, exploration_share=0.0, enable_cache=False, deadline_seconds=None),
+            replace(
+                version.config, exploration_share=0.0, enable_cache=False, deadline_seconds=None, thin_below=1
+            ),
             expected_version=0,
             actor="quality",
             reason="measured",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from athena_tuning.control import operations
 from athena_tuning.control.layer_health import posted_health
 from athena_tuning.frames import Records
+from athena_tuning.lru_cache import LruCache
 from athena_tuning.model import (
     Annotation,
     ConfigSet,
@@ -38,6 +39,8 @@ from athena_tuning.store.findings import Finding
 WORKER_IS_ALIVE_SECONDS = 10.0
 EVENT_HOURS = 7 * 24.0
 OF_MANAGERS_SECONDS = 600.0
+COSTS_SECONDS = 30.0
+"""How long the costs of layers hold: they rest on thousands of recalls, each looked at by itself."""
 
 T = TypeVar("T")
 
@@ -76,6 +79,7 @@ class StoreReads:
         self._clock = clock
         self.loads = Loads(store, embedded)
         self._remembered = Remembered(lambda: (self.tail.generation, self.window.version), clock)
+        self._layer_costs: LruCache[Hashable, list[layer_quality.LayerCost]] = LruCache(16)
         self._edition = 0  # of what this process put into the store beside recalls
 
     @property
@@ -145,7 +149,7 @@ class StoreReads:
 
     def sources(self) -> list[SourceBatch]:
         """Return what the store holds from other sources than live ones, newest first."""
-        return self.store.batches()
+        return self._remembered.answer(("sources", self._edition, self.now // 2), self.store.batches)
 
     def samples(self) -> Sequence[sample_workloads.SampleWorkload]:
         """Return the sample workloads."""
@@ -219,6 +223,8 @@ class StoreReads:
             }
             for kind, layers in values.items()
         }
-        return self._remembered.answer(
-            ("layer costs", view), lambda: layer_quality.layer_costs(self.window, view, parts)
+        about = (view.only(start=0.0, end=1.0), view.start // COSTS_SECONDS, view.end // COSTS_SECONDS)
+        size = self.window.summary().count.bit_length()  # twice as many recalls may say twice as much
+        return self._layer_costs.get_or_compute(
+            (about, self.tail.generation, size), lambda: layer_quality.layer_costs(self.window, view, parts)
         )

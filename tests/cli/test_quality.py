@@ -145,10 +145,22 @@ def test_layers_of_a_config_are_set_and_emptied_on_the_command_line(memory: Path
     with open_store(url) as store, MemoryManager(memory, store=store):
         until(store.workers)
         made = apply(
-            *("--extra", "episodic, graph", "--second", "graph", "--second-below", "4", "--explore", "0.1")
+            *(
+                "--extra",
+                "episodic, graph",
+                "--second",
+                "graph",
+                "--second-below",
+                "4",
+                "--thin-below",
+                "2",
+                "--explore",
+                "0.1",
+            )
         )
         assert (made["extra_layers"], made["second_round"]) == (["episodic", "graph"], ["graph"])
         assert (made["second_round_below"], made["exploration_share"]) == (4, 0.1)
+        assert made["thin_below"] == 2
         made = apply("--hedge", "graph,semantic", "--hedge-after", "0.9")
         assert (made["hedged_layers"], made["hedging_quantile"]) == (["graph", "semantic"], 0.9)
         made = apply("--extra", "none", "--skip", "meta", "--hedge", "none")
