@@ -80,7 +80,7 @@ def what_if(
     recall asks and what part of the best answers it would lose, as far as the tuner that leads has seen; with
     --gold, how much of the right answers it finds in the memory.
     """
-    from athena_tuning.service.read_service import NOW
+    from athena_tuning.service.forecast_reads import NOW
 
     if sample and source:
         raise click.UsageError("--sample and --source are two sources of recalls: name one")
