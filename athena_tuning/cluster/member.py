@@ -158,7 +158,7 @@ class ClusterMember:
             await service.add_endpoint(name=name, subject=subject, handler=handler, queue_group="members")
         await self._connection.client.subscribe(address.settle, cb=self._hear_settled)
         await self._connection.client.subscribe(address.configs, cb=self._hear_of_configs)
-        await self._connection.client.flush()
+        await self._connection.flush()
         return service
 
     async def _leave(self) -> None:
@@ -168,7 +168,7 @@ class ClusterMember:
         for endpoint in self._service._endpoints:
             if endpoint._name in ("recall", "ask") and endpoint._subscription is not None:
                 await endpoint._subscription.drain()
-        await self._connection.client.flush()
+        await self._connection.flush()
 
     async def _end(self) -> None:
         await self._leave()
@@ -340,6 +340,7 @@ class ClusterMember:
             **self._metadata(),
             "under_way": self._under_way,
             "limit": manager.limit,
+            "config_limit": manager.configs.default.config.max_concurrent,
             "waiting": manager.waiting,
             "overloaded_s": manager.overloaded_seconds,
             "config_version": manager.configs.head,

@@ -30,13 +30,13 @@ class Terminal:
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "athena_tuning", *words]
 
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, columns: int = 80) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command(*words),
             check=False,
             capture_output=True,
             text=True,
-            env=self.environment,
+            env={**self.environment, "COLUMNS": str(columns)},
             timeout=60,
         )
 
@@ -89,6 +89,16 @@ def test_cluster_starts_a_broker_and_managers_and_ends_with_them(
     assert started.returncode == 0
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
     assert "cluster start" in terminal.run("cluster", "status", "--on", url).stderr
+
+
+def test_status_shows_what_each_member_carries(served: str, terminal: Terminal) -> None:
+    shown = terminal.run("cluster", "status", "--on", served, columns=200).stdout
+    names = ("cores", "recalls/s", "share", "limit", "busy", "hedges won", "lost", "config", "version")
+    assert [name for name in names if name not in shown] == []
+    [member] = terminal.json("cluster", "status", "--on", served)["members"]
+    assert f"{member['limit']} of {member['config_limit']}" in shown
+    assert member["cores"] == os.cpu_count()
+    assert "one more worker" in shown
 
 
 def test_recall_on_a_cluster_prints_what_was_found(served: str, terminal: Terminal) -> None:
