@@ -21,12 +21,13 @@ from nats.micro import add_service
 from nats.micro.request import Request
 from nats.micro.service import EndpointStats, Service
 
-from athena_tuning.cluster import tracing, wire
+from athena_tuning.cluster import wire
 from athena_tuning.cluster.address import Address
 from athena_tuning.cluster.attempts import Attempts
 from athena_tuning.cluster.connection import Connection
 from athena_tuning.cluster.methods import METHODS, refuse
 from athena_tuning.cluster.wire import Envelope
+from athena_tuning.integrations.trace_context import within_trace
 from athena_tuning.model.source import recorded_as
 from athena_tuning.recall import MemoryManager
 from athena_tuning.recall.attempt import Attempt, attempted
@@ -219,7 +220,7 @@ class ClusterMember:
             why = "leaves" if self.is_leaving else f"has {self._most:,} recalls under way"
             answer = refuse(self._manager, asked, envelope, f"the cluster's member {why}", BUSY_SECONDS)
         else:
-            with attempted(attempt), recorded_as(envelope.source), tracing.within(envelope.trace):
+            with attempted(attempt), recorded_as(envelope.source), within_trace(envelope.trace):
                 answer = await self._recall(asked, envelope, attempt)
             if answer["_refused"] and not final:
                 self._attempts.give_up(attempt.query_id)

@@ -15,12 +15,13 @@ from typing import Any, Self
 
 import msgspec
 
-from athena_tuning.cluster import fleet, tracing, wire
+from athena_tuning.cluster import fleet, wire
 from athena_tuning.cluster.address import Address
 from athena_tuning.cluster.connection import BrokerAway, Connection
 from athena_tuning.cluster.dispatch import RecallDispatcher
 from athena_tuning.cluster.fleet import Fleet, Member
 from athena_tuning.cluster.methods import METHODS, scope_to_wire
+from athena_tuning.integrations.trace_context import trace_headers
 from athena_tuning.model import (
     ConfigSet,
     ConfigVersion,
@@ -83,12 +84,12 @@ class RecallCluster:
             BrokerAway: if the broker is not back after five seconds.
             TimeoutError: if no answer comes in time.
         """
-        return self._connection.run(self._dispatcher.recall(request, current_source(), tracing.headers()))
+        return self._connection.run(self._dispatcher.recall(request, current_source(), trace_headers()))
 
     @takes(RecallRequest)
     async def arecall(self, request: RecallRequest) -> dict[str, Any]:
         """Do as ``recall`` does, with the same arguments, without blocking the running loop."""
-        work = self._dispatcher.recall(request, current_source(), tracing.headers())
+        work = self._dispatcher.recall(request, current_source(), trace_headers())
         return await self._connection.arun(work)
 
     @property
