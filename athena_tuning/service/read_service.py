@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from athena_tuning.control import operations
 from athena_tuning.control.layer_health import posted_health
 from athena_tuning.control.posted_evidence import posted_evidence
+from athena_tuning.control.posted_memory import posted_memory
 from athena_tuning.frames import Records
 from athena_tuning.load.whatif_run import MOST_RECALLS, Question, WhatIfRun
 from athena_tuning.lru_cache import LruCache
@@ -22,6 +23,7 @@ from athena_tuning.model import (
     ConfigVersion,
     Decision,
     LayerHealth,
+    MemoryHour,
     Mode,
     Objective,
     Proposal,
@@ -416,6 +418,15 @@ class ReadService:
     def layer_health(self) -> dict[str, list[LayerHealth]]:
         """Return how the layers of each manager are that is alive, by worker."""
         return posted_health(self.store)
+
+    def layer_memory(self, start: float, end: float) -> dict[str, list[MemoryHour]]:
+        """Return what layers took of memory, hour by hour, by worker; a store keeps it for a week.
+
+        Args:
+            start: Unix seconds.
+            end: likewise.
+        """
+        return posted_memory(self.store, start, end)
 
     def history(self, limit: int = 200, scope: str | None = None) -> Records[ConfigVersion]:
         """Return config versions, newest first."""
