@@ -76,11 +76,11 @@ class LayerMemoryMonitor:
             try:
                 answer = search(*args, **kwargs)
             finally:
-                found = peak.stop()
+                peak_mb = peak.stop()
             if self._alone() == before and not inspect.isawaitable(answer):
                 with self._lock:
                     kept = self._peaks.setdefault(task.layer_name, deque(maxlen=KEPT))
-                    kept.append(round(found * 1e6))
+                    kept.append(round(peak_mb * 1e6))
             return answer
 
         return task._replace(query_fn=measured, coroutine=False, second_after=None)
