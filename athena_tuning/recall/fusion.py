@@ -65,10 +65,15 @@ def fuse(lists: Mapping[str, Sequence[Item]], limit: int, rule: FusionRule = PLA
     best = _best({layer: items[:DEPTH] for layer, items in lists.items()}, rule)
     if len(best) < limit and any(len(items) > DEPTH for items in lists.values()):
         best += _below(best, _best(lists, rule))
-    return [
-        _joined(item, score, others) if others else {**item, "score": score, "duplicates": 0}
-        for score, _, item, others in best[:limit]
-    ]
+    results = []
+    for score, _, item, others in best[:limit]:
+        result = item.copy() if type(item) is dict else dict(item)  # half as dear as a display
+        if others:
+            result["evidence"] = _evidence_of((item, *others))
+        result["score"] = score
+        result["duplicates"] = len(others)
+        results.append(result)
+    return results
 
 
 def _below(best: list[_Shown], deeper: list[_Shown]) -> list[_Shown]:
@@ -115,15 +120,14 @@ def _best(lists: Mapping[str, Sequence[Item]], rule: FusionRule) -> list[_Shown]
                 in_order = False
         else:
             shown[identity] = (score, layers, item, ())
-    found = list(shown.values())
+    fused = list(shown.values())
     if not in_order:
-        found.sort(key=_SCORE, reverse=True)
-    return found
+        fused.sort(key=_SCORE, reverse=True)
+    return fused
 
 
-def _joined(item: Item, score: float, others: Sequence[Item]) -> dict[str, Any]:
-    evidence = (piece for each in (item, *others) for piece in each.get("evidence") or ())
-    return {**item, "evidence": [*dict.fromkeys(evidence)], "score": score, "duplicates": len(others)}
+def _evidence_of(items: Sequence[Item]) -> list[Any]:
+    return [*dict.fromkeys([piece for item in items for piece in item.get("evidence") or ()])]
 
 
 _SCORE = itemgetter(0)
@@ -134,7 +138,8 @@ of pieces that item rests on, its rank, itself, its scope (None if all items are
 
 
 def _pieces(lists: Mapping[str, Sequence[Item]], rule: FusionRule) -> Iterable[_Piece]:
-    several = len({_scope(item) for items in lists.values() for item in items if "scope" in item}) > 1
+    given = [item["scope"] for items in lists.values() for item in items if "scope" in item]
+    several = len({scope if type(scope) is str else None for scope in given}) > 1
     pieces: dict[Hashable, _Piece] = {}
     bit = 1
     scope = None
@@ -198,6 +203,23 @@ def agreement(lists: Mapping[str, Sequence[Item]], first: int = 10) -> int:
     return sum([piece[1] & (piece[1] - 1) != 0 for piece in best])
 
 
+def pieces_found(lists: Mapping[str, Sequence[Item]], most: int) -> int:
+    """Return how many pieces of evidence the layers found, ``most`` for more.
+
+    Examples:
+        >>> a, b = {"id": "t1", "evidence": ()}, {"id": "o1", "evidence": ("t1", "t2")}
+        >>> pieces_found({"episodic": [a], "semantic": [b]}, 10)
+        2
+    """
+    pieces: set[Hashable] = set()
+    for items in lists.values():
+        for item in items:
+            pieces.update(_evidence(item))
+            if len(pieces) >= most:
+                return most
+    return len(pieces)
+
+
 def gains(
     lists: Mapping[str, Sequence[Item]], k: int, selected: Collection[str], rule: FusionRule = PLAIN
 ) -> dict[str, Gain]:
@@ -214,13 +236,13 @@ def gains(
 
     Examples:
         >>> a, b = {"id": "t1", "evidence": ()}, {"id": "o1", "evidence": ("t1",)}
-        >>> found = gains({"episodic": [a], "semantic": [b], "graph": []}, 5, ["episodic", "graph"])
-        >>> {layer: gain.added for layer, gain in found.items()}
+        >>> by_layer = gains({"episodic": [a], "semantic": [b], "graph": []}, 5, ["episodic", "graph"])
+        >>> {layer: gain.added for layer, gain in by_layer.items()}
         {'episodic': 1, 'semantic': 0, 'graph': 0}
     """
     chosen = set(selected) & set(lists)
     present = _shown(lists, chosen, k, rule)
-    found = {}
+    by_layer = {}
     for layer, items in lists.items():
         rest = chosen - {layer}
         if layer in chosen:
@@ -230,10 +252,10 @@ def gains(
         added = whole - without
         others = {name: lists[name] for name in lists if name in rest}
         known = {piece for each in others.values() for item in each for piece in _evidence(item)}
-        found[layer] = Gain(
+        by_layer[layer] = Gain(
             len(added) if items else 0, len(whole), len(whole - known) if items else 0, agreement(others)
         )
-    return found
+    return by_layer
 
 
 def carried(
