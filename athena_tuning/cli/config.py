@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.text import Text
 
 from athena_tuning.cli.access import attached, moment, operator
-from athena_tuning.cli.output import as_json, console, print_json, print_table, store_option
+from athena_tuning.cli.output import as_json, print_json, print_records, print_table, print_text, store_option
 from athena_tuning.model import ConfigVersion, LimitScope, Mode, TuningConfig, TuningStrategy
 from athena_tuning.service import units
 
@@ -55,14 +54,12 @@ def history(limit: int, store: str | None, as_json: bool) -> None:
     """List the config versions, newest first."""
     with attached(store) as service:
         versions = service.history(limit)
-    if as_json:
-        print_json([version.to_dict() for version in versions])
-        return
     rows = [
         [v.version, v.parent, v.scope, v.mode, v.author, moment(v.time), _values(v.config), v.reason]
         for v in versions
     ]
-    print_table(["version", "from", "scope", "mode", "author", "time", "values", "reason"], rows)
+    columns = ["version", "from", "scope", "mode", "author", "time", "values", "reason"]
+    print_records([v.to_dict() for v in versions], columns, rows, as_json=as_json)
 
 
 @config.command()
@@ -88,6 +85,7 @@ def history(limit: int, store: str | None, as_json: bool) -> None:
 @click.option("--extra", "extra_layers", metavar=_LAYERS, help="Layers asked whatever the query, or 'none'.")
 @click.option("--second", "second_round", metavar=_LAYERS, help="Layers of the second round, or 'none'.")
 @click.option("--second-below", "second_round_below", type=int, help="Agreement that is enough, 1 to 10.")
+@click.option("--thin-below", type=int, help="Pieces below which what was left out is asked, 1 to 10.")
 @click.option("--hedge", "hedged_layers", metavar=_LAYERS, help="Layers called twice if slow, or 'none'.")
 @click.option("--hedge-after", "hedging_quantile", type=float, help="Quantile from which one is slow, 0.95.")
 @click.option("--explore", "exploration_share", type=float, help="Share of recalls that ask every layer.")
@@ -199,7 +197,7 @@ def _conflict_reported(as_json: bool) -> Iterator[None]:
         elif current:
             ours, theirs = conflict.proposed.to_dict(), current.config.to_dict()
             rows = [[name, ours[name], theirs[name]] for name in ours if ours[name] != theirs[name]]
-            console().print(Text(f"version {current.version} by {current.author}: {current.reason}"))
+            print_text(f"version {current.version} by {current.author}: {current.reason}")
             print_table(["value", "yours", "in force"], rows)
         raise
 
@@ -217,7 +215,7 @@ def _changed(base: TuningConfig, values: dict[str, Any]) -> TuningConfig:
         elif option == "fusion_weights":
             given[option] = {} if value == "none" else _weights(value)
         elif option == "question_model":
-            given[option] = {} if value == "none" else _question_model(value)
+            given[option] = {} if value == "none" else read_question_model(value)
         elif option in ("deadline", "overload_after"):
             given[f"{option}_seconds"] = None if value == "none" else _seconds(option, value)
         else:
@@ -244,7 +242,8 @@ def _bounds(option: str, value: str) -> tuple[float, float]:
     return low, high
 
 
-def _question_model(value: str) -> Any:
+def read_question_model(value: str) -> Any:
+    """Return what the file that ``--question-model`` names holds."""
     try:
         return json.loads(Path(value).read_text("utf-8"))
     except (OSError, ValueError) as error:
@@ -284,16 +283,13 @@ def _print_versions(versions: Sequence[ConfigVersion], as_json: bool) -> None:
         return
     for written in versions:
         restores = f", restores version {written.restores}" if written.restores else ""
-        console().print(
-            Text(
-                f"version {written.version} for {written.scope} by {written.author}"
-                f" ({written.mode}){restores}"
-            )
+        print_text(
+            f"version {written.version} for {written.scope} by {written.author} ({written.mode}){restores}"
         )
-    console().print(Text(version.reason, style="dim"))
+    print_text(version.reason, style="dim")
     if version.unknown_fields:
         newer = ", ".join(f"{name} = {value!r}" for name, value in version.unknown_fields.items())
-        console().print(Text(f"not obeyed here, because only a newer program knows it: {newer}"))
+        print_text(f"not obeyed here, because only a newer program knows it: {newer}")
     print_table(
         ["value", "is"], [[name, units.setting(value)] for name, value in version.config.to_dict().items()]
     )

@@ -153,10 +153,10 @@ def _best(lists: Mapping[str, Sequence[Item]], rule: FusionRule) -> list[_Shown]
                 in_order = False
         else:
             shown[identity] = (score, layers, item, ())
-    found = list(shown.values())
+    fused = list(shown.values())
     if not in_order:
-        found.sort(key=_SCORE, reverse=True)
-    return found
+        fused.sort(key=_SCORE, reverse=True)
+    return fused
 
 
 def _have_nothing_in_common(items: Sequence[Item]) -> bool:
@@ -261,6 +261,23 @@ def agreement(lists: Mapping[str, Sequence[Item]], first: int = 10) -> int:
     return sum([piece[1] & (piece[1] - 1) != 0 for piece in best])
 
 
+def pieces_found(lists: Mapping[str, Sequence[Item]], most: int) -> int:
+    """Return how many pieces of evidence the layers found, ``most`` for more.
+
+    Examples:
+        >>> a, b = {"id": "t1", "evidence": ()}, {"id": "o1", "evidence": ("t1", "t2")}
+        >>> pieces_found({"episodic": [a], "semantic": [b]}, 10)
+        2
+    """
+    pieces: set[Hashable] = set()
+    for items in lists.values():
+        for item in items:
+            pieces.update(_evidence(item))
+            if len(pieces) >= most:
+                return most
+    return len(pieces)
+
+
 def gains(
     lists: Mapping[str, Sequence[Item]], k: int, selected: Collection[str], rule: FusionRule = PLAIN
 ) -> dict[str, Gain]:
@@ -277,13 +294,13 @@ def gains(
 
     Examples:
         >>> a, b = {"id": "t1", "evidence": ()}, {"id": "o1", "evidence": ("t1",)}
-        >>> found = gains({"episodic": [a], "semantic": [b], "graph": []}, 5, ["episodic", "graph"])
-        >>> {layer: gain.added for layer, gain in found.items()}
+        >>> by_layer = gains({"episodic": [a], "semantic": [b], "graph": []}, 5, ["episodic", "graph"])
+        >>> {layer: gain.added for layer, gain in by_layer.items()}
         {'episodic': 1, 'semantic': 0, 'graph': 0}
     """
     chosen = set(selected) & set(lists)
     present = _shown(lists, chosen, k, rule)
-    found = {}
+    by_layer = {}
     for layer, items in lists.items():
         rest = chosen - {layer}
         if layer in chosen:
@@ -293,10 +310,10 @@ def gains(
         added = whole - without
         others = {name: lists[name] for name in lists if name in rest}
         known = {piece for each in others.values() for item in each for piece in _evidence(item)}
-        found[layer] = Gain(
+        by_layer[layer] = Gain(
             len(added) if items else 0, len(whole), len(whole - known) if items else 0, agreement(others)
         )
-    return found
+    return by_layer
 
 
 def carried(

@@ -57,9 +57,9 @@ def test_a_loop_that_ended_while_some_waited_is_forgotten() -> None:
     turns = Turns()
 
     async def main() -> None:
-        for _ in range(2 * RECALLS):
-            asyncio.ensure_future(turns.take())
+        waiting = [asyncio.ensure_future(turns.take()) for _ in range(2 * RECALLS)]
         await asyncio.sleep(0)
+        assert not all(each.done() for each in waiting)
 
     for _ in range(3):
         asyncio.run(main())
@@ -67,25 +67,26 @@ def test_a_loop_that_ended_while_some_waited_is_forgotten() -> None:
 
 
 def test_recalls_that_are_awaited_at_once_begin_a_few_in_each_turn_of_the_loop() -> None:
-    class Seen:
-        name = "seen"
-        asked: Counter[int] = Counter()
-        now = [0]
+    asked: Counter[int] = Counter()
+    now = [0]
+
+    class Counting:
+        name = "counting"
 
         async def search(self, query: str, k: int, deadline: float) -> list[Any]:
-            self.asked[self.now[0]] += 1
+            asked[now[0]] += 1
             return []
 
     async def main(manager: MemoryManager) -> None:
-        counting = asyncio.ensure_future(turn_of(Seen.now))
+        counting = asyncio.ensure_future(turn_of(now))
         answers = await asyncio.gather(
             *(manager.arecall(f"q {n}", use_cache=False) for n in range(4 * RECALLS))
         )
         counting.cancel()
         assert all(answer["_success"] for answer in answers)
 
-    with MemoryManager(":memory:", layers=[Seen()]) as manager:
+    with MemoryManager(":memory:", layers=[Counting()]) as manager:
         manager._executor.max_concurrent = 1000
         asyncio.run(main(manager))
-    assert sum(Seen.asked.values()) == 4 * RECALLS
-    assert max(Seen.asked.values()) <= RECALLS
+    assert sum(asked.values()) == 4 * RECALLS
+    assert max(asked.values()) <= RECALLS
