@@ -143,6 +143,8 @@ def verdicts_of(decisions: Sequence[Decision]) -> Mapping[str, Decision]:
 
 def explanation(decision: Decision, verdict: Decision | None = None) -> list[str]:
     """Return a decision in sentences: what, on which grounds, what else was considered, how it turned out."""
+    if decision.action is Action.EXPERIMENT:
+        return [text.plain(decision.summary, 600)]
     who = "A person" if decision.policy == "person" else f"The policy “{text.plain(decision.policy, 30)}”"
     did = {
         Action.KEEP: "left everything as it was",

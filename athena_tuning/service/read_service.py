@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
-from athena_tuning.control import operations
+from athena_tuning.control import objectives, operations
 from athena_tuning.control.layer_health import posted_health
 from athena_tuning.control.posted_evidence import posted_evidence
 from athena_tuning.frames import Records
@@ -35,11 +35,12 @@ from athena_tuning.model.source import MEASURED
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.recall.cache import CacheLosses
 from athena_tuning.samples import sample_workloads
-from athena_tuning.service import doctor, fact_gathering, layer_quality, objectives, timeline
+from athena_tuning.service import doctor, fact_gathering, layer_quality, timeline
 from athena_tuning.service.alerts import Alert, AlertWatch, is_alert
 from athena_tuning.service.capacity import Curve, curve
 from athena_tuning.service.embedded import Embedded
 from athena_tuning.service.estimate import Estimate
+from athena_tuning.service.experiments import ExperimentStanding, newest_experiment
 from athena_tuning.service.facts import Burn, Facts, Situation
 from athena_tuning.service.fleet_limit import FleetLimit, fleet_limit
 from athena_tuning.service.forecasts import Forecasts
@@ -410,6 +411,13 @@ class ReadService:
     def history(self, limit: int = 200, scope: str | None = None) -> Records[ConfigVersion]:
         """Return config versions, newest first."""
         return self.store.config_history(limit=limit, scope=scope)
+
+    def experiment(self) -> ExperimentStanding | None:
+        """Return the newest experiment, whether it runs or has ended; None where there was none."""
+        question = ("experiment", self._edition, int(self.now))
+        return self._remembered.answer(
+            question, lambda: newest_experiment(self.store, self.store.config_set(), self.now)
+        )
 
     def undo_reason(self, scope: str = "all") -> str | None:
         """Return what ``undo`` would do for a scope, in words; None where there is nothing to take back."""
