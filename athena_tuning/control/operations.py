@@ -356,7 +356,7 @@ def _restore(
     expected_version: int | None,
 ) -> list[ConfigChange]:
     """Bring a scope back to a version; None: to what it was before anybody had written."""
-    if past is not None and past.scope == EXPERIMENT and past.experiment is None:
+    if past is not None and past.ends_experiment:
         raise ValueError(f"version {past.version} is the end of an experiment: there is nothing to restore")
     if scope != "all" and (past is None or past.ends_exception):
         return end_exception(configs, scope, actor=actor, reason=reason, expected_version=expected_version)

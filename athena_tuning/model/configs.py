@@ -368,6 +368,11 @@ class ConfigVersion:
         object.__setattr__(self, "unknown_fields", _FrozenDict(self.unknown_fields))
 
     @property
+    def ends_experiment(self) -> bool:
+        """Whether a config is no longer tried from this version on."""
+        return self.scope == EXPERIMENT and self.experiment is None
+
+    @property
     def applies_to(self) -> str:
         """The scope that its values are for: of one that is only tried, that of the experiment."""
         return self.scope if self.experiment is None else self.experiment.scope

@@ -13,6 +13,7 @@ from athena_tuning.profiling import TimeSeries
 from athena_tuning.service import parameter_rows, text, units, window_reads
 from athena_tuning.service.alerts import Alert
 from athena_tuning.service.read_service import ReadService
+from athena_tuning.service.timeline import what_of
 from athena_tuning.service.view import View
 from athena_tuning.service.window_reads import Waits
 
@@ -190,8 +191,7 @@ def _moment(lane: str, time: float, words: str) -> Occurrence:
 
 
 def _of_version(version: ConfigVersion) -> str:
-    scope = "" if version.scope == "all" else f" for {version.scope}"
-    return f"v{version.version}{scope} by {version.author}: {version.reason}"
+    return f"v{version.version}{what_of(version)} by {version.author}: {version.reason}"
 
 
 def _of_decision(decision: Decision) -> str:

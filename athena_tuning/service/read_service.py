@@ -158,6 +158,7 @@ class ReadService:
             alive,
             self.embedded.demo_is_on if self.embedded else None,
             self.blocked(alive),
+            configs.on_trial.version if configs.on_trial else None,
         )
 
     def situation(self, timezone: str = "UTC") -> Situation:
