@@ -87,7 +87,8 @@ def _observed(report: ExperimentReport) -> None:
         st.html(verdict_card.interval_line(_estimate(typical), "typical latency"))
     st.caption(
         f"{units.count(report.recalls[0])} and {units.count(report.recalls[1])} recalls in "
-        f"{report.pairs} pairs of blocks. All intervals together hold at every look with 95 %."
+        f"{report.pairs} pairs of blocks. A change is the mean over pairs, within types of query. "
+        "All intervals together hold at every look with 95 %."
     )
     for note in report.notes:
         st.caption(f"{text.markdown(note, 300)}.")
