@@ -51,6 +51,7 @@ _OPTIONS = (
     ),
     click.option("--second", "second_round", metavar=_LAYERS, help="Layers of the second round, or 'none'."),
     click.option("--second-below", "second_round_below", type=int, help="Agreement that is enough, 1 to 10."),
+    click.option("--thin-below", type=int, help="Pieces below which what was left out is asked, 1 to 10."),
     click.option("--hedge", "hedged_layers", metavar=_LAYERS, help="Layers called twice if slow, or 'none'."),
     click.option(
         "--hedge-after", "hedging_quantile", type=float, help="Quantile from which one is slow, 0.95."
@@ -96,7 +97,7 @@ def changed_by(base: TuningConfig, values: dict[str, Any]) -> TuningConfig:
         elif option == "fusion_weights":
             given[option] = {} if value == "none" else _weights(value)
         elif option == "question_model":
-            given[option] = {} if value == "none" else _question_model(value)
+            given[option] = {} if value == "none" else read_question_model(value)
         elif option in ("deadline", "overload_after"):
             given[f"{option}_seconds"] = None if value == "none" else _seconds(option, value)
         else:
@@ -123,7 +124,8 @@ def _bounds(option: str, value: str) -> tuple[float, float]:
     return low, high
 
 
-def _question_model(value: str) -> Any:
+def read_question_model(value: str) -> Any:
+    """Return what the file that ``--question-model`` names holds."""
     try:
         return json.loads(Path(value).read_text("utf-8"))
     except (OSError, ValueError) as error:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.text import Text
 
 from athena_tuning.cli.access import attached, operator
 from athena_tuning.cli.config_options import changed_by, value_options
-from athena_tuning.cli.output import as_json, console, print_json, print_table, store_option
+from athena_tuning.cli.output import as_json, print_json, print_table, print_text, store_option
 from athena_tuning.model import ExperimentReport, TuningStrategy
 from athena_tuning.service import parameter_rows
 from athena_tuning.tuning.experiments.wording import change_in_words, figure_in_words
@@ -93,7 +92,7 @@ def _show(service: TuningService, as_json: bool) -> None:
         if as_json:
             print_json(None)
         else:
-            console().print("nothing was tried yet: `athena-tuning experiment start` does")
+            print_text("nothing was tried yet: `athena-tuning experiment start` does")
         return
     if as_json:
         print_json(standing.to_dict(now))
@@ -105,10 +104,10 @@ def _tell(standing: ExperimentStanding, now: float) -> None:
     version, plan = standing.version, standing.plan
     head = f"v{version.version} {'is tried' if standing.is_running else 'was tried'} by {version.author}"
     whom = "" if plan.scope == "all" else f" for {plan.scope}"
-    console().print(Text(f"{head}{whom}, in turns with v{plan.base}: {version.reason}", style="bold"))
+    print_text(f"{head}{whom}, in turns with v{plan.base}: {version.reason}", style="bold")
     changes = parameter_rows.changes(standing.base, version.config)
     print_table(["value", "in force", "tried"], [[row.label, row.before, row.after] for row in changes])
-    console().print(Text(standing.sentence(now)), soft_wrap=True)
+    print_text(standing.sentence(now))
     if standing.report is not None:
         _tell_measures(standing.report)
 
@@ -128,4 +127,4 @@ def _tell_measures(report: ExperimentReport) -> None:
         ],
     )
     for note in report.notes:
-        console().print(Text(f"{note}."), soft_wrap=True)
+        print_text(f"{note}.")

@@ -32,6 +32,7 @@ from athena_tuning.model.experiment import (
     ExperimentVerdict,
 )
 from athena_tuning.model.layer_health import BreakerState, LayerHealth
+from athena_tuning.model.memory_hour import MemoryHour
 from athena_tuning.model.metrics import (
     LAYERS,
     QUERY_TYPES,
@@ -74,6 +75,7 @@ __all__ = [
     "LayerMetrics",
     "LayerTask",
     "LimitScope",
+    "MemoryHour",
     "Mode",
     "Objective",
     "Proposal",

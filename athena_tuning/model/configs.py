@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -69,6 +70,9 @@ class TuningConfig:
         second_round: layers that are asked after the others, and only if those agree on little.
         second_round_below: of the first ten pieces of evidence, how many two layers of the first round must
             have found for it to be enough, 1 to 10.
+        thin_below: of all pieces of evidence, or of the results that were asked for if those are fewer: how
+            few are so little that layers which were left out are asked as well, 1 to 10; 1: only where
+            nothing was found. What at least a tenth of the recalls of a type find is never little.
         exploration_share: of recalls, 0 to 0.5: those that ask every layer, to see what each would add.
         memory_share: of recalls, 0 to 0.5: those whose layers' memory is measured. They run one layer after
             another, and slower while Python's memory is traced.
@@ -116,6 +120,7 @@ class TuningConfig:
     extra_layers: frozenset[str] = frozenset()
     second_round: frozenset[str] = frozenset()
     second_round_below: int = 3
+    thin_below: int = 3
     exploration_share: float = 0.03
     memory_share: float = 0.0
     fusion_weights: Mapping[str, float] = field(default_factory=dict)
@@ -155,6 +160,7 @@ class TuningConfig:
         for name in _LAYER_SETS:
             object.__setattr__(self, name, _layer_set(name, getattr(self, name)))
         _check_whole("second_round_below", self.second_round_below, 1, 10)
+        _check_whole("thin_below", self.thin_below, 1, 10)
         _check_share("exploration_share", self.exploration_share, 0, 0.5)
         _check_share("memory_share", self.memory_share, 0, 0.5)
         _check_share("hedging_quantile", self.hedging_quantile, 0.5, 0.999)
@@ -214,6 +220,8 @@ class TuningConfig:
         """
         if not isinstance(values, Mapping):
             raise TypeError(f"a config has fields, {type(values).__name__} has none")
+        with suppress(ValueError, TypeError, AttributeError):  # the usual case, in one go
+            return cls.from_dict(values), {}
         known: dict[str, Any] = {}
         for name, value in values.items():
             try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +26,7 @@ from athena_tuning.recall.current import MAX_DEPTH, recalls_above
 from athena_tuning.recall.execution.admission import Ticket
 from athena_tuning.recall.execution.executor import ParallelLayerExecutor
 from athena_tuning.recall.execution.task import ExecutionResult, QueryTask
+from athena_tuning.recall.fusion import Item, pieces_found
 from athena_tuning.recall.items import LayerQuery
 from athena_tuning.recall.layer_memory import LayerMemoryMonitor
 from athena_tuning.recall.peak import PeakMemory
@@ -35,7 +36,8 @@ from athena_tuning.recall.request import RecallRequest
 from athena_tuning.recall.result import RecallResult
 from athena_tuning.recall.routing.dependencies import DependencyGraph
 from athena_tuning.recall.routing.exploration import Exploration
-from athena_tuning.recall.routing.route import Route, route
+from athena_tuning.recall.routing.route import LaterRound, Route, route
+from athena_tuning.recall.routing.thin_answers import MOST_PIECES, ThinAnswers
 from athena_tuning.recall.snapshot import Snapshot
 from athena_tuning.recall.time_focus import time_focus
 from athena_tuning.single_flight import Flight, SingleFlight
@@ -114,6 +116,7 @@ class Recaller:
         self._contributions = contributions
         self._layer_memory = layer_memory
         self._exploration = Exploration(chance)
+        self._thin_answers = ThinAnswers()
         self._identity = tuple(identity)
         self._graph = DependencyGraph({})
         self._numbers = itertools.count(1)
@@ -305,9 +308,27 @@ class Recaller:
                 return
             parts = {**todo.known, **{of.layer_name: of.result for of in results if of.success}}
             depth = candidates(plan.request.k)
-            if following.is_called_for({name: part.first(depth) for name, part in parts.items()}):
+            lists = {name: part.first(depth) for name, part in parts.items()}
+            if following.is_called_for(lists) or self._is_thin(plan, following, lists, anew=bool(results)):
                 plan.later = following.then + plan.later
                 self._extend(plan, todo, following.layers, parts)
+
+    def _is_thin(
+        self, plan: RecallPlan, following: LaterRound, lists: Mapping[str, Sequence[Item]], *, anew: bool
+    ) -> bool:
+        """Whether what was left out is to be asked though something was found, because it is little.
+
+        Where no layer was asked ``anew``, the answer is a repeated one: what was asked for it then, and the
+        cache has, is part of it.
+        """
+        below = min(plan.config.thin_below, plan.request.k)
+        if not following.is_left_out or below == 1:
+            return False
+        pieces = pieces_found(lists, MOST_PIECES)
+        if anew:
+            return self._thin_answers.is_thin(plan.query_type, pieces, below)
+        known = self._cache.get(plan.key, following.layers, plan.request.k).parts
+        return pieces < below and len(known) == len(following.layers)
 
     def _extend(
         self,

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from athena_tuning.cli import main
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import open_store
 from athena_tuning.testing.waiting import until
+from tests.support.command_line import run
 
 
 @pytest.fixture
@@ -24,26 +23,26 @@ def url(tmp_path: Path) -> Iterator[str]:
         yield named
 
 
-def run(*words: str, code: int = 0) -> str:
-    result = CliRunner().invoke(main, ["experiment", *words])
+def said(*words: str, code: int = 0) -> str:
+    result = run("experiment", *words)
     assert result.exit_code == code, result.output
     return result.output
 
 
 def test_an_experiment_is_started_shown_and_ended(url: str) -> None:
-    assert "nothing was tried yet" in run("status", "--store", url)
-    assert json.loads(run("status", "--store", url, "--json")) is None
-    said = run("start", "--max-concurrent", "9", "--reason", "more at once?", "--store", url)
-    assert "v1 is tried by" in said
-    assert "It begins in a moment" in said
-    told = json.loads(run("status", "--store", url, "--json"))
-    assert told["is_running"] is True
-    assert told["changes"] == {"max_concurrent": [5, 9]}
-    assert told["ends"] - told["starts"] == 300.0
-    ended = run("end", "--reason", "that is enough", "--store", url)
+    assert "nothing was tried yet" in said("status", "--store", url)
+    assert json.loads(said("status", "--store", url, "--json")) is None
+    told = said("start", "--max-concurrent", "9", "--reason", "more at once?", "--store", url)
+    assert "v1 is tried by" in told
+    assert "It begins in a moment" in told
+    known = json.loads(said("status", "--store", url, "--json"))
+    assert known["is_running"] is True
+    assert known["changes"] == {"max_concurrent": [5, 9]}
+    assert known["ends"] - known["starts"] == 300.0
+    ended = said("end", "--reason", "that is enough", "--store", url)
     assert "v1 was tried by" in ended
     assert "that is enough" in ended
-    assert "no experiment is running" in run("end", "--store", url, code=1)
+    assert "no experiment is running" in said("end", "--store", url, code=1)
 
 
 @pytest.mark.parametrize(
@@ -59,11 +58,11 @@ def test_an_experiment_is_started_shown_and_ended(url: str) -> None:
 def test_what_cannot_be_tried_is_refused_with_the_reason(
     url: str, options: list[str], code: int, why: str
 ) -> None:
-    assert why in run("start", *options, "--store", url, code=code)
+    assert why in said("start", *options, "--store", url, code=code)
 
 
 def test_nothing_is_tried_where_no_manager_would_obey(tmp_path: Path) -> None:
     named = f"sqlite:///{tmp_path / 'empty.db'}"
     open_store(named).close()
-    said = run("start", "--max-concurrent", "9", "--reason", "x", "--store", named, code=1)
-    assert "no manager is running on this store" in said
+    told = said("start", "--max-concurrent", "9", "--reason", "x", "--store", named, code=1)
+    assert "no manager is running on this store" in told
