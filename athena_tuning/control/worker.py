@@ -10,10 +10,9 @@ import time
 import uuid
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
-from typing import Self
 
 from athena_tuning import fork
+from athena_tuning.closeable import Closeable
 from athena_tuning.control import process_end
 from athena_tuning.control.config_follower import first_configs
 from athena_tuning.control.limit_shares import Load
@@ -36,7 +35,7 @@ from athena_tuning.store import MemoryStore, Store
 from athena_tuning.tuning import AutoTuner
 
 
-class Worker(Steerable):
+class Worker(Steerable, Closeable):
     """A system's part in a store: its metrics go there, configs come from there, the tuner decides on both.
 
     ``MemoryManager`` is one that recalls, ``Control`` one for a system of one's own. A kind of worker sets
@@ -177,14 +176,6 @@ class Worker(Steerable):
     @abstractmethod
     def close(self, timeout_seconds: float = 5.0) -> None:
         """Deliver what is left and end all threads, within the time given. May be called twice."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @abstractmethod
     def _obey(self, configs: ConfigSet) -> None:

@@ -153,8 +153,8 @@ _WORD = re.compile(r"\w+")
 def words_of(text: str) -> Words:
     """Return the words of a query's part that tells; kept for those that look at them in one recall."""
     small = what_tells(text).lower()
-    found = _WORD.findall(small)
-    return Words(small, tuple(found[:MOST_WORDS]), frozenset(found))
+    words = _WORD.findall(small)
+    return Words(small, tuple(words[:MOST_WORDS]), frozenset(words))
 
 
 @lru_cache(maxsize=4096)

@@ -120,10 +120,10 @@ def _best(lists: Mapping[str, Sequence[Item]], rule: FusionRule) -> list[_Shown]
                 in_order = False
         else:
             shown[identity] = (score, layers, item, ())
-    found = list(shown.values())
+    fused = list(shown.values())
     if not in_order:
-        found.sort(key=_SCORE, reverse=True)
-    return found
+        fused.sort(key=_SCORE, reverse=True)
+    return fused
 
 
 def _evidence_of(items: Sequence[Item]) -> list[Any]:
@@ -211,13 +211,13 @@ def pieces_found(lists: Mapping[str, Sequence[Item]], most: int) -> int:
         >>> pieces_found({"episodic": [a], "semantic": [b]}, 10)
         2
     """
-    found: set[Hashable] = set()
+    pieces: set[Hashable] = set()
     for items in lists.values():
         for item in items:
-            found.update(_evidence(item))
-            if len(found) >= most:
+            pieces.update(_evidence(item))
+            if len(pieces) >= most:
                 return most
-    return len(found)
+    return len(pieces)
 
 
 def gains(
@@ -236,13 +236,13 @@ def gains(
 
     Examples:
         >>> a, b = {"id": "t1", "evidence": ()}, {"id": "o1", "evidence": ("t1",)}
-        >>> found = gains({"episodic": [a], "semantic": [b], "graph": []}, 5, ["episodic", "graph"])
-        >>> {layer: gain.added for layer, gain in found.items()}
+        >>> by_layer = gains({"episodic": [a], "semantic": [b], "graph": []}, 5, ["episodic", "graph"])
+        >>> {layer: gain.added for layer, gain in by_layer.items()}
         {'episodic': 1, 'semantic': 0, 'graph': 0}
     """
     chosen = set(selected) & set(lists)
     present = _shown(lists, chosen, k, rule)
-    found = {}
+    by_layer = {}
     for layer, items in lists.items():
         rest = chosen - {layer}
         if layer in chosen:
@@ -252,10 +252,10 @@ def gains(
         added = whole - without
         others = {name: lists[name] for name in lists if name in rest}
         known = {piece for each in others.values() for item in each for piece in _evidence(item)}
-        found[layer] = Gain(
+        by_layer[layer] = Gain(
             len(added) if items else 0, len(whole), len(whole - known) if items else 0, agreement(others)
         )
-    return found
+    return by_layer
 
 
 def carried(

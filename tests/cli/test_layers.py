@@ -75,6 +75,6 @@ def test_layers_command_shows_what_layers_took_of_memory_after_their_manager_has
         if "graph" in each
     )
     assert line.split()[-4:] == ["kB", "–", "–", "0"]
-    done = CliRunner().invoke(main, ["layers", "--memory-hours", "0", "--store", url])
+    done = command_line.run("layers", "--memory-hours", "0", "--store", url)
     assert done.exit_code == 2
     assert "0" in done.stderr
