@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -24,6 +25,7 @@ from athena_tuning.testing.waiting import until
 from athena_tuning.ui.config.apply_dialog import TRY
 from tests.support.dashboard import OPERATOR, VIEWER
 from tests.support.pages import is_sound, press, visit, words
+from tests.ui.test_words import REFUSED
 
 
 def started(service: TuningService, config: TuningConfig | None = None) -> ConfigVersion:
@@ -53,6 +55,11 @@ def tell(service: TuningService, version: ConfigVersion) -> None:
         ("old-1 ran another config than that whose turn it was, and is not counted",),
     )
     service.store.post(TOPIC, str(version.version), json.dumps(report.to_dict()))
+
+
+def shown(at: AppTest) -> str:
+    """Return the words of a page without styles and tags."""
+    return re.sub(r"<style>.*?</style>|<[^>]*>", " ", words(at), flags=re.S)
 
 
 def edited(at: AppTest, limit: int) -> AppTest:
@@ -120,6 +127,7 @@ def test_what_was_better_is_offered_and_applied_with_what_was_observed(served: T
     assert "Better than what is in force. Observed in 7 of 15 pairs of blocks" in words(at)
     assert "ran another config" in words(at)
     assert "−20 % (−26 to −13)" in words(at)
+    assert not any(pattern.search(shown(at)) for pattern in REFUSED.values())
     at = press(at, f"Apply v{version.version}…")
     assert "Observed in 7 of 15 pairs" in at.text_input(key="reason").value
     at = press(at, "Apply")
