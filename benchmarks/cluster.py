@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import Figure, median, options, progress, quantile, report
-from recall import load
+from recall_memory import load
 
 from athena_tuning import MemoryManager, TuningConfig, open_store
 from athena_tuning.cli.manager import run_until_input_ends

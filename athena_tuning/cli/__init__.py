@@ -58,7 +58,7 @@ class _LazyGroup(click.Group):
             "ingest_git",
             "Make a memory of the git repository at PATH (default: here), or bring it up to date.",
         ),
-        "layers": ("layers", "Show the health of every layer of the managers that are alive."),
+        "layers": ("show_layers", "Show the health of every layer of the managers that are alive."),
         "load": ("load", "Make load on a manager; list, show and compare what came out."),
         "manager": (
             "manager",

@@ -7,18 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.text import Text
 
 from athena_tuning import locations
-from athena_tuning.cli.access import attached
+from athena_tuning.cli.access import attached, read_records
 from athena_tuning.cli.config import read_question_model
 from athena_tuning.cli.output import (
     as_json,
-    console,
     errors_in_words,
     memory_option,
     print_json,
     print_table,
+    print_text,
     store_option,
 )
 from athena_tuning.tuning.simulation.what_if import WhatIf
@@ -81,7 +80,7 @@ def what_if(
     recall asks and what part of the best answers it would lose, as far as the tuner that leads has seen; with
     --gold, how much of the right answers it finds in the memory.
     """
-    from athena_tuning.service.read_service import NOW
+    from athena_tuning.service.forecast_reads import NOW
 
     if sample and source:
         raise click.UsageError("--sample and --source are two sources of recalls: name one")
@@ -94,10 +93,8 @@ def what_if(
             raise click.ClickException(
                 f"there is no batch {source!r}: `athena-tuning sources` lists those that are there"
             )
-        while not (sample or service.tail.caught_up):
-            service.tail.look()
-            if service.tail.problem:
-                raise click.ClickException(service.tail.problem)
+        if not sample:
+            read_records(service.tail, all_at_once=True)
         run = service.sweep(
             *(sample or source or NOW, over), scope=scope, speed=speed, plans=plans, question_model=model
         )
@@ -182,10 +179,7 @@ def _print_conclusion(answer: WhatIf) -> None:
     best = f"best for {answer.strategy}: {answer.best.name}" if answer.best else "nothing is surely better"
     if answer.promising:
         best += f"; worth a try: {answer.promising.name}, objective {change_words(answer.promising.gain)}"
-    console().print(
-        Text(
-            f"{answer.recalls} recalls; p99 of what is in force {units.ms(answer.base.p99_ms.value)}, "
-            f"measured {units.ms(answer.measured_p99_ms)}; {best}"
-        ),
-        soft_wrap=True,
+    print_text(
+        f"{answer.recalls} recalls; p99 of what is in force {units.ms(answer.base.p99_ms.value)}, "
+        f"measured {units.ms(answer.measured_p99_ms)}; {best}"
     )

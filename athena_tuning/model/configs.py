@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -217,6 +218,8 @@ class TuningConfig:
         """
         if not isinstance(values, Mapping):
             raise TypeError(f"a config has fields, {type(values).__name__} has none")
+        with suppress(ValueError, TypeError, AttributeError):  # the usual case, in one go
+            return cls.from_dict(values), {}
         known: dict[str, Any] = {}
         for name, value in values.items():
             try:

@@ -65,10 +65,15 @@ def fuse(lists: Mapping[str, Sequence[Item]], limit: int, rule: FusionRule = PLA
     best = _best({layer: items[:DEPTH] for layer, items in lists.items()}, rule)
     if len(best) < limit and any(len(items) > DEPTH for items in lists.values()):
         best += _below(best, _best(lists, rule))
-    return [
-        _joined(item, score, others) if others else {**item, "score": score, "duplicates": 0}
-        for score, _, item, others in best[:limit]
-    ]
+    results = []
+    for score, _, item, others in best[:limit]:
+        result = item.copy() if type(item) is dict else dict(item)  # half as dear as a display
+        if others:
+            result["evidence"] = _evidence_of((item, *others))
+        result["score"] = score
+        result["duplicates"] = len(others)
+        results.append(result)
+    return results
 
 
 def _below(best: list[_Shown], deeper: list[_Shown]) -> list[_Shown]:
@@ -121,9 +126,8 @@ def _best(lists: Mapping[str, Sequence[Item]], rule: FusionRule) -> list[_Shown]
     return found
 
 
-def _joined(item: Item, score: float, others: Sequence[Item]) -> dict[str, Any]:
-    evidence = (piece for each in (item, *others) for piece in each.get("evidence") or ())
-    return {**item, "evidence": [*dict.fromkeys(evidence)], "score": score, "duplicates": len(others)}
+def _evidence_of(items: Sequence[Item]) -> list[Any]:
+    return [*dict.fromkeys([piece for item in items for piece in item.get("evidence") or ()])]
 
 
 _SCORE = itemgetter(0)
@@ -134,7 +138,8 @@ of pieces that item rests on, its rank, itself, its scope (None if all items are
 
 
 def _pieces(lists: Mapping[str, Sequence[Item]], rule: FusionRule) -> Iterable[_Piece]:
-    several = len({_scope(item) for items in lists.values() for item in items if "scope" in item}) > 1
+    given = [item["scope"] for items in lists.values() for item in items if "scope" in item]
+    several = len({scope if type(scope) is str else None for scope in given}) > 1
     pieces: dict[Hashable, _Piece] = {}
     bit = 1
     scope = None

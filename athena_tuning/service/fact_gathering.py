@@ -100,11 +100,9 @@ def facts(
     )
 
 
-def stretch(
-    profiler: PerformanceProfiler, start: float, end: float, query_type: str | None = None
-) -> Stretch:
+def stretch(profiler: PerformanceProfiler, start: float, end: float) -> Stretch:
     """Return the live recalls of a stretch of time; rates are over the part that the window covers."""
-    seen = profiler.summary(start=start, end=end, query_type=query_type, sources=LIVE_ALONE)
+    seen = profiler.summary(start=start, end=end, sources=LIVE_ALONE)
     if not seen.count:
         return Stretch(0)
     began = profiler.summary(sources=LIVE_ALONE).first_timestamp

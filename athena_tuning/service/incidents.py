@@ -10,11 +10,11 @@ from typing import Any
 from athena_tuning.control.isolation import POLICY as BREAKER
 from athena_tuning.model import ConfigVersion, Decision
 from athena_tuning.profiling import TimeSeries
+from athena_tuning.profiling.questions.concurrency import QueueWaits
 from athena_tuning.service import parameter_rows, text, units, window_reads
 from athena_tuning.service.alerts import Alert
 from athena_tuning.service.read_service import ReadService
 from athena_tuning.service.view import View
-from athena_tuning.service.window_reads import Waits
 
 TOGETHER_SECONDS = 300.0
 """An alert that begins so soon after the last one is over belongs to the same incident."""
@@ -108,7 +108,7 @@ class Timeline:
     view: View
     series: TimeSeries
     bucket_seconds: float
-    waits: Waits
+    waits: QueueWaits
     occurrences: tuple[Occurrence, ...]
     before: float
     during: float

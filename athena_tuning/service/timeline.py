@@ -52,7 +52,6 @@ def happenings(
     batches: Iterable[SourceBatch] = (),
     notes: Iterable[Annotation] = (),
     decisions: Iterable[Decision] = (),
-    missed: Iterable[Happening] = (),
 ) -> list[Happening]:
     """Return what happened within a period, oldest first, at most ``MOST``.
 
@@ -63,7 +62,6 @@ def happenings(
         batches: of all sources; load runs are taken.
         notes: of people.
         decisions: of the tuner; those that took something back or left a layer out are taken.
-        missed: when a promise was missed, see ``promise_missed``.
     """
     configs = (
         Happening(v.time, Lane.CONFIG, f"v{v.version}", f"v{v.version} by {v.author}: {v.reason}")
@@ -88,7 +86,7 @@ def happenings(
     )
     found = [
         each._replace(label=text.plain(each.label, 16), about=text.plain(each.about, 120))
-        for each in (*configs, *runs, *said, *acts, *missed)
+        for each in (*configs, *runs, *said, *acts)
         if each.start < end and (each.end or each.start) >= start
     ]
     return sorted(found)[-MOST:]

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from click.testing import CliRunner
-
-from athena_tuning.cli import main
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import open_store
 from athena_tuning.testing.waiting import until
+from tests.support import command_line
 from tests.support.memory_layers import StubLayer, failing, items
 
 
 def run(*args: str) -> str:
-    done = CliRunner().invoke(main, args)
+    done = command_line.run(*args)
     assert done.exit_code == 0, done.stderr
     return done.stdout
 
@@ -77,6 +75,6 @@ def test_layers_command_shows_what_layers_took_of_memory_after_their_manager_has
         if "graph" in each
     )
     assert line.split()[-4:] == ["kB", "–", "–", "0"]
-    done = CliRunner().invoke(main, ["layers", "--memory-hours", "0", "--store", url])
+    done = command_line.run("layers", "--memory-hours", "0", "--store", url)
     assert done.exit_code == 2
     assert "0" in done.stderr

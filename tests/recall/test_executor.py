@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,6 +69,37 @@ def test_results_come_by_layer_in_the_order_of_the_tasks(executor: ParallelLayer
     assert list(results) == ["b", "a", "c"]
     assert all(r.success and r.outcome is TaskOutcome.OK and r.elapsed_ms >= 0 for r in results.values())
     assert set(executor.latest_layer_latencies) == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("how", ["in turn", "threads", "coroutines", "the caller's loop"])
+def test_a_run_leaves_nothing_to_the_garbage_collector(executor: ParallelLayerExecutor, how: str) -> None:
+    async def later(text: str) -> str:
+        await asyncio.sleep(0)
+        return text
+
+    class Text(str):
+        """Text that a weak reference can be had of."""
+
+    def asked() -> list[weakref.ref[Text]]:
+        texts = [Text(n) for n in "abc"]
+        search = str.upper if how in ("in turn", "threads") else later
+        local, on_caller_loop = how == "in turn", how == "the caller's loop"
+        tasks = [
+            QueryTask(str(text), search, (text,), keeps_deadline=local, on_caller_loop=on_caller_loop)
+            for text in texts
+        ]
+        if on_caller_loop:
+            assert len(asyncio.run(executor.execute_parallel(tasks))) == 3
+        else:
+            assert len(executor.run(tasks, parallel=not local)) == 3
+        return [weakref.ref(text) for text in texts]
+
+    gc.disable()
+    try:
+        left = asked()
+        until(lambda: not any(text() for text in left))
+    finally:
+        gc.enable()
 
 
 def test_positional_and_keyword_arguments_and_the_deadline_reach_the_function(

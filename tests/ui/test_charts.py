@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from plotly.basedatatypes import BaseFigure
+from plotly.io import to_json
+from plotly.tools import return_figure_from_figure_or_data
 
 from athena_tuning.model import ConfigSet, LayerTask, QueryMetrics, TaskOutcome
 from athena_tuning.service.chart_rows import QUANTILES, HitRow, LevelRow, Mark, Prediction, Row
@@ -24,6 +27,7 @@ from athena_tuning.ui.charts import (
 )
 from athena_tuning.ui.charts.echarts_option import over_time
 from athena_tuning.ui.charts.panel import Chart
+from athena_tuning.ui.charts.plotly_figure import Drawing
 from athena_tuning.ui.theme import BLUE, CRIMSON
 
 NAN = math.nan
@@ -120,10 +124,18 @@ ECHARTS: dict[str, Chart] = {
 }
 
 
+def sent(figure: BaseFigure) -> Any:
+    """Return what Streamlit sends of a figure; an empty list is as good as none."""
+    figure = return_figure_from_figure_or_data(figure, validate_figure=True)
+    drawn = json.loads(to_json(figure, validate=False))
+    return drawn["data"], {name: value for name, value in drawn["layout"].items() if value != []}
+
+
 @pytest.mark.parametrize("name", PLOTLY)
 def test_plotly_chart_is_valid_and_plain_json(name: str) -> None:
     json.dumps(PLOTLY[name].spec, allow_nan=False)
-    go.Figure(PLOTLY[name].spec)
+    checked = go.Figure(PLOTLY[name].spec)
+    assert sent(Drawing(PLOTLY[name])) == sent(checked)
 
 
 @pytest.mark.parametrize("name", ECHARTS)

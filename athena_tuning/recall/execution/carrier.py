@@ -186,6 +186,7 @@ class Carrier:
 
     def _task_done(self, run: LayerRun, awaitable: Awaitable[Any] | None, task: asyncio.Task[None]) -> None:
         self._forget_task(task)
+        run.handle = None  # whose context variables know the run, in a circle
         if not run.over:
             if awaitable is not None:
                 _discard(awaitable)

@@ -354,9 +354,7 @@ class ParallelLayerExecutor:
         )
 
     def _noted(self, fan: FanOut, width: int, ticket: Ticket | None) -> list[ExecutionResult]:
-        results = fan.results
-        if fan.may_call_twice:
-            self.second_calls.learn([r for r in fan.results_of_hedged if r.in_flight])
+        results = fan.take_results()
         if ticket is not None and ticket.refused is None:
             ticket.served(max([r.elapsed_ms for r in results if r.in_flight], default=0.0) / 1000)
         self.latest_layer_latencies = {r.layer_name: r.elapsed_ms for r in results if r.in_flight}

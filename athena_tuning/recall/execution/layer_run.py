@@ -50,6 +50,7 @@ class RunOwner(Protocol):
     purpose: object
     closed_at: float | None
     orphaned: bool
+    has_started: bool
     ready: deque[LayerRun]
     wake: Callable[[], None]
     clock: Callable[[], float]
@@ -164,7 +165,7 @@ class LayerRun:
         """Take the slot and start; a local run waits for its caller's thread."""
         fan = self.fan
         self.granted_at = in_flight if fan.parent is None else max(in_flight, fan.slots.limit.in_flight)
-        if self.result is not None or not fan.may_start():
+        if self.result is not None or not (fan.has_started or fan.may_start()):
             return False
         if self.local:
             fan.ready.append(self)
@@ -182,18 +183,20 @@ class LayerRun:
         Raises:
             BaseException: only in the caller's own thread, and only what a signal handler raised.
         """
-        if not self.fan.begin(self):
+        fan = self.fan
+        if not fan.begin(self):
             return None
+        self._variables = variables = fan.variables.copy()
         try:
-            awaitable, value = self.variables.run(self._invoke)
+            awaitable, value = variables.run(self._invoke)
         except BaseException as exc:
             if self.local and is_callers_own(exc):
                 self.end(None, *describe(exc))
                 raise
-            return partial(self.end, None, *describe(exc), self.fan.clock())
+            return partial(self.end, None, *describe(exc), fan.clock())
         if awaitable:
-            return partial(self.fan.carrier.have_awaited, self, value)
-        return partial(self.end, value, None, TaskOutcome.OK, self.fan.clock())
+            return partial(fan.carrier.have_awaited, self, value)
+        return partial(self.end, value, None, TaskOutcome.OK, fan.clock())
 
     async def drive(self, awaitable: Awaitable[Any] | None = None) -> None:
         """Run the task as a coroutine; ``awaitable``: what its function returned already, in a thread."""
@@ -221,6 +224,7 @@ class LayerRun:
     def end(self, value: Any, error: str | None, outcome: TaskOutcome, ended: float | None = None) -> None:
         """Give the slot back and report how the call ended; when: now, or at ``ended``."""
         self.over = True
+        self._variables = None  # which know this run, in a circle
         fan = self.fan
         if ended is None:
             ended = fan.clock()

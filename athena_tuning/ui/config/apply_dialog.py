@@ -65,11 +65,6 @@ def show(change: PendingChange) -> None:
     st.session_state[_REASON] = change.reason
 
 
-def is_open() -> bool:
-    """Whether a dialog of this module waits for its answer."""
-    return _PENDING in st.session_state or notices.CONFLICT in st.session_state
-
-
 def undo(page: PageContext, scope: str, version: int, reason: str) -> None:
     """Take back the newest change of a scope; meant for callbacks.
 

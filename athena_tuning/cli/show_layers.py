@@ -7,10 +7,9 @@ from collections import defaultdict
 from itertools import chain
 
 import click
-from rich.text import Text
 
 from athena_tuning.cli.access import attached
-from athena_tuning.cli.output import as_json, console, print_json, print_table, store_option
+from athena_tuning.cli.output import as_json, print_json, print_table, print_text, store_option
 from athena_tuning.model import MemoryHour
 from athena_tuning.service import units
 
@@ -57,7 +56,7 @@ def layers(memory_hours: float | None, store: str | None, as_json: bool) -> None
         )
         return
     if not by_worker:
-        console().print(Text("no manager that is alive has reported its layers"))
+        print_text("no manager that is alive has reported its layers")
         return
     rows = [
         [
@@ -87,11 +86,9 @@ def layers(memory_hours: float | None, store: str | None, as_json: bool) -> None
     for worker, known in by_worker.items():
         for of in known:
             if of.reason and of.state.value != "closed":
-                console().print(Text(f"{of.layer} ({worker}): {of.reason}"))
+                print_text(f"{of.layer} ({worker}): {of.reason}")
             if of.blocks_loop:
-                console().print(
-                    Text(f"{of.layer} ({worker}) kept its event loop from turning {of.blocks_loop}")
-                )
+                print_text(f"{of.layer} ({worker}) kept its event loop from turning {of.blocks_loop}")
 
 
 def _memory(store: str | None, hours: float, as_json: bool) -> None:
@@ -101,7 +98,7 @@ def _memory(store: str | None, hours: float, as_json: bool) -> None:
         print_json([{"worker_id": w, **hour.to_dict()} for w, known in by_worker.items() for hour in known])
         return
     if not by_worker:
-        console().print(Text("no manager has told what its layers take of memory in this time"))
+        print_text("no manager has told what its layers take of memory in this time")
         return
     days: dict[tuple[str, str], list[MemoryHour]] = defaultdict(list)
     for hour in chain.from_iterable(by_worker.values()):
