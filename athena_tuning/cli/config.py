@@ -215,7 +215,7 @@ def _changed(base: TuningConfig, values: dict[str, Any]) -> TuningConfig:
         elif option == "fusion_weights":
             given[option] = {} if value == "none" else _weights(value)
         elif option == "question_model":
-            given[option] = {} if value == "none" else _question_model(value)
+            given[option] = {} if value == "none" else read_question_model(value)
         elif option in ("deadline", "overload_after"):
             given[f"{option}_seconds"] = None if value == "none" else _seconds(option, value)
         else:
@@ -242,7 +242,8 @@ def _bounds(option: str, value: str) -> tuple[float, float]:
     return low, high
 
 
-def _question_model(value: str) -> Any:
+def read_question_model(value: str) -> Any:
+    """Return what the file that ``--question-model`` names holds."""
     try:
         return json.loads(Path(value).read_text("utf-8"))
     except (OSError, ValueError) as error:

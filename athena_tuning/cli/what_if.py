@@ -10,6 +10,7 @@ import click
 
 from athena_tuning import locations
 from athena_tuning.cli.access import attached, read_records
+from athena_tuning.cli.config import read_question_model
 from athena_tuning.cli.output import (
     as_json,
     errors_in_words,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 @click.option(
     "--over",
     type=click.Choice(["limit", "timeout", "strategy", "switches", "plans"]),
-    help="What to vary against what is in force (default: limit, and with --plan nothing).",
+    help="What to vary against what is in force (default: limit, and with --plan or a model nothing).",
 )
 @click.option(
     "--plan",
@@ -38,6 +39,11 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="LAYERS",
     help='A plan to try: layers joined by "+", after ">" those of a second round. Repeatable.',
+)
+@click.option(
+    "--question-model",
+    metavar="FILE",
+    help="JSON with weights by layer and feature to try: which layers each recall's own words ask for.",
 )
 @click.option(
     "--gold",
@@ -58,6 +64,7 @@ if TYPE_CHECKING:
 def what_if(
     over: str | None,
     plans: tuple[str, ...],
+    question_model: str | None,
     gold: Path | None,
     sample: str | None,
     source: str | None,
@@ -79,7 +86,8 @@ def what_if(
         raise click.UsageError("--sample and --source are two sources of recalls: name one")
     if gold and not plans:
         raise click.UsageError("--gold measures plans: name one with --plan")
-    over = over or ("" if plans else "limit")
+    over = over or ("" if plans or question_model else "limit")
+    model = read_question_model(question_model) if question_model else None
     with attached(store, hours=24.0 * 3660 if source else 24.0) as service:
         if source and source not in {batch.source for batch in service.sources()}:
             raise click.ClickException(
@@ -87,7 +95,9 @@ def what_if(
             )
         if not sample:
             read_records(service.tail, all_at_once=True)
-        run = service.sweep(sample or source or NOW, over, scope=scope, speed=speed, plans=plans)
+        run = service.sweep(
+            *(sample or source or NOW, over), scope=scope, speed=speed, plans=plans, question_model=model
+        )
         configs = service.configs()
         run.wait()
     if run.answer is None:
@@ -96,7 +106,7 @@ def what_if(
     if as_json:
         found = {"quality": [one.to_dict() for one in measured]} if gold else {}
         print_json(run.answer.to_dict() | found)
-    elif plans or over == "plans":
+    elif plans or model is not None or over == "plans":
         _print_plans(run.answer, measured)
     else:
         _print_answer(run.answer)

@@ -195,7 +195,7 @@ class Supervisor:
         await service.add_endpoint(
             name="scale", subject=self._address.of(self.id, "scale"), handler=self._take_scale
         )
-        await self._connection.client.flush()
+        await self._connection.flush()
 
     def _figures(self) -> Mapping[str, Any]:
         return {

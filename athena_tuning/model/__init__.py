@@ -24,6 +24,7 @@ from athena_tuning.model.decision import (
     Reason,
 )
 from athena_tuning.model.layer_health import BreakerState, LayerHealth
+from athena_tuning.model.memory_hour import MemoryHour
 from athena_tuning.model.metrics import (
     LAYERS,
     QUERY_TYPES,
@@ -60,6 +61,7 @@ __all__ = [
     "LayerMetrics",
     "LayerTask",
     "LimitScope",
+    "MemoryHour",
     "Mode",
     "Objective",
     "Proposal",

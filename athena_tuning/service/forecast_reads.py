@@ -121,21 +121,31 @@ class ForecastReads(StoreReads):
         )
 
     def sweep(
-        self, source: str, over: str, *, scope: str = "all", speed: float = 1.0, plans: Sequence[str] = ()
+        self,
+        source: str,
+        over: str,
+        *,
+        scope: str = "all",
+        speed: float = 1.0,
+        plans: Sequence[str] = (),
+        question_model: Mapping[str, Any] | None = None,
     ) -> WhatIfRun:
         """Return the run that sweeps one thing over recorded recalls; started if need be.
 
         Args:
             source: a sample workload, a batch, or ``NOW``.
-            over: see ``load.whatif_run.OVER``; "" for ``plans`` alone.
+            over: see ``load.whatif_run.OVER``; "" for what else is tried alone.
             scope: "all" or a query type.
             speed: arrivals so many times as fast.
             plans: plans to try beside: layers joined by "+", after ">" those of a second round.
+            question_model: one to try beside, see ``TuningConfig.question_model``.
 
         Raises:
             ValueError: if a value does not fit, or too many simulations are waiting.
         """
         configs, tried = self.configs(), {words: only_layers(words) for words in plans}
+        if question_model is not None:
+            tried["by question"] = {"question_model": question_model}
         batch = source if ":" in source else None
         sample = "" if batch or source == NOW else source
         asked = Question(
@@ -149,7 +159,7 @@ class ForecastReads(StoreReads):
         )
         now = self.now // 10 if source == NOW else 0
         return self._forecasts.ask(
-            ("sweep", source, over, scope, speed, tuple(plans), configs.head, now),
+            ("sweep", source, over, scope, speed, tuple(plans), repr(question_model), configs.head, now),
             lambda: asked if sample else replace(asked, records=self._newest(batch)),
             stale_after=float("inf"),
         )

@@ -128,8 +128,10 @@ def way(words: str) -> TuningConfig:
     return TuningConfig(extra_layers=frozenset(names), second_round=second)
 
 
-def only_layers(words: str) -> dict[str, frozenset[str]]:
+def only_layers(words: str) -> dict[str, Any]:
     """Return the fields of a config that asks what ``words`` say, and no other of the built-in layers.
+
+    Of every question alike: nothing that was learned by question holds.
 
     Raises:
         ValueError: as ``way`` does.
@@ -143,6 +145,7 @@ def only_layers(words: str) -> dict[str, frozenset[str]]:
         "extra_layers": config.extra_layers,
         "second_round": config.second_round,
         "skipped_layers": frozenset(LAYERS) - config.extra_layers,
+        "question_model": {},
     }
 
 

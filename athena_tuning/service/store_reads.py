@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from athena_tuning.control import operations
 from athena_tuning.control.layer_health import posted_health
+from athena_tuning.control.posted_memory import posted_memory
 from athena_tuning.frames import Records
 from athena_tuning.lru_cache import LruCache
 from athena_tuning.model import (
@@ -16,6 +17,7 @@ from athena_tuning.model import (
     ConfigVersion,
     Decision,
     LayerHealth,
+    MemoryHour,
     SourceBatch,
     WorkerStatus,
 )
@@ -146,6 +148,15 @@ class StoreReads:
     def layer_health(self) -> dict[str, list[LayerHealth]]:
         """Return how the layers of each manager are that is alive, by worker."""
         return posted_health(self.store)
+
+    def layer_memory(self, start: float, end: float) -> dict[str, list[MemoryHour]]:
+        """Return what layers took of memory, hour by hour, by worker; a store keeps it for a week.
+
+        Args:
+            start: Unix seconds.
+            end: likewise.
+        """
+        return posted_memory(self.store, start, end)
 
     def sources(self) -> list[SourceBatch]:
         """Return what the store holds from other sources than live ones, newest first."""

@@ -112,6 +112,55 @@ def test_a_manager_that_leads_tells_what_it_has_seen_of_layers(tmp_path: Path) -
         assert posted_evidence(store) == PlanEvidence()
 
 
+MODEL = {"graph": {"every question": -0.02, "depends": 0.1}}
+
+
+def test_a_question_model_asks_the_layers_that_the_words_of_each_recall_call_for(
+    url: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "model.json"
+    file.write_text(json.dumps({"episodic": {"every question": 1.0}}))
+    done = run("--store", url, "--question-model", str(file), "--json")
+    assert done.exit_code == 0, done.stderr
+    told = json.loads(done.stdout)
+    [outcome] = told["outcomes"]
+    assert outcome["name"] == "by question"
+    assert outcome["calls"][0] > told["base"]["calls"][0]
+    assert outcome["lost"][0] is None or outcome["lost"][0] != outcome["lost"][0]
+    assert told["best"] is None
+
+
+def test_a_question_model_is_not_simulated_on_recalls_whose_texts_are_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATHENA_TUNING_TEXTS", "hash")
+    url, file = f"sqlite:///{tmp_path / 'hashed.db'}", tmp_path / "model.json"
+    file.write_text(json.dumps(MODEL))
+    records = [m._replace(source="live") for m in load_records("mixed")[-200:]]
+    with open_store(url) as store:
+        moved = time.time() - 60 - records[-1].timestamp
+        store.append_metrics("w", 1, [m._replace(timestamp=m.timestamp + moved) for m in records])
+    done = run("--store", url, "--question-model", str(file))
+    assert done.exit_code == 1
+    assert "'by question' cannot be simulated" in done.stderr
+    assert "the text is not kept" in done.stderr
+    assert run("--store", url, "--over", "switches").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [("{", "no JSON file"), ('{"graph": {"owns": "much"}}', "question_model['graph']['owns'] must be a")],
+)
+def test_a_question_model_that_makes_no_sense_is_refused(
+    url: str, tmp_path: Path, body: str, why: str
+) -> None:
+    file = tmp_path / "model.json"
+    file.write_text(body)
+    done = run("--store", url, "--question-model", str(file))
+    assert done.exit_code in (1, 2)
+    assert why in done.stderr
+
+
 def test_a_what_if_is_told_to_people_and_to_scripts() -> None:
     told = run("--sample", "bursty", "--over", "timeout")
     assert told.exit_code == 0, told.output

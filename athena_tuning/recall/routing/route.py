@@ -66,6 +66,11 @@ class Route:
     explored: frozenset[str] = frozenset()
 
     @property
+    def waiting(self) -> frozenset[str]:
+        """The layers that are asked if those of the first round agree on little."""
+        return frozenset([name for r in self.later if r.below for name in r.layers])
+
+    @property
     def certain(self) -> tuple[str, ...]:
         """The layers that are asked whatever is found."""
         return self.first + tuple(name for r in self.later if r.below is None for name in r.layers)

@@ -157,6 +157,7 @@ class PageContext:
         """
 
         def draw() -> None:
+            zoom.follow()
             notices.guarded(body, controls.view(self.service, fresh=True))
 
         chosen = every or self.every
@@ -189,6 +190,7 @@ def open_page(entry: PageEntry) -> PageContext:
     if st.session_state.get("page") != entry.url:
         st.session_state["page"] = entry.url
         controls.renew()
+    controls.hold_address()
     visitor = actor()
     heading = st.container(key="heading", horizontal=True, vertical_alignment="center", gap="medium")
     _bar(opened, live=entry.live)

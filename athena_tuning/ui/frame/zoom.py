@@ -49,8 +49,6 @@ def live_chart(
         The bucket or the happening that was chosen.
     """
     event = st.echarts_chart(chart.spec, key=key, alt=chart.alt, on_select=lambda: _take(key), **more)
-    if st.session_state.pop(_ZOOMED, False):
-        st.rerun()  # the range belongs to the whole page, this chart renews itself
     if event.selection.areas:
         return Chosen()
     for group in event.selection.selected:
@@ -81,9 +79,17 @@ def key_of(chart: str) -> str:
     return f"{chart}-{chosen}" if controls.interval_of(chosen) else chart
 
 
+def follow() -> None:
+    """Draw the whole page anew after a drag on a part that renews itself: the range belongs to all of it."""
+    if st.session_state.pop(_ZOOMED, False):
+        st.rerun()
+
+
 def undo_button() -> None:
-    """Draw the way back to the range from before a drag, if there was one."""
-    earlier = st.session_state.get(_EARLIER)
+    """Draw the way back to the range from before a drag; nothing where the browser's Back went it already."""
+    earlier = st.session_state.get(_EARLIER, [])
+    while earlier and earlier[-1] == st.session_state.get("range"):
+        earlier.pop()
     if earlier:
         st.button(
             "Range before", icon=":material/undo:", on_click=_back, type="tertiary", key="range-before",
