@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from athena_tuning.recall import MemoryManager
+from athena_tuning.recall.execution.executor import ParallelLayerExecutor
 from tests.support.memory_layers import NOTES
 
 
@@ -14,4 +15,10 @@ from tests.support.memory_layers import NOTES
 def manager() -> Iterator[MemoryManager]:
     with MemoryManager(":memory:") as made:
         made.remember_many(NOTES)
+        yield made
+
+
+@pytest.fixture
+def executor() -> Iterator[ParallelLayerExecutor]:
+    with ParallelLayerExecutor(4) as made:
         yield made
