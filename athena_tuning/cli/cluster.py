@@ -16,7 +16,7 @@ from athena_tuning.cli.output import as_json, memory_option, print_json, print_t
 
 if TYPE_CHECKING:
     from athena_tuning.cluster.broker import Broker
-    from athena_tuning.cluster.standing import Standing
+    from athena_tuning.cluster.cluster_status import ClusterStatus
 
 DEFAULT_URL = "nats://127.0.0.1:4222"
 
@@ -78,14 +78,14 @@ def join(url: str, workers: int | None, memory: str | None, store: str | None) -
 @as_json
 def status(url: str, as_json: bool) -> None:
     """Show the members, what they carry, and what one more worker would give."""
-    from athena_tuning.cluster.standing import ClusterDesk
+    from athena_tuning.cluster.cluster_status import ClusterAdmin
 
-    with ClusterDesk(url) as desk:
-        seen = desk.standing()
+    with ClusterAdmin(url) as admin:
+        seen = admin.status()
     if as_json:
         print_json(seen.to_dict())
     else:
-        _print_standing(seen)
+        _print_status(seen)
 
 
 @cluster.command()
@@ -95,10 +95,10 @@ def status(url: str, as_json: bool) -> None:
 @as_json
 def scale(workers: int, host: str | None, url: str, as_json: bool) -> None:
     """Have WORKERS managers on a machine from now on."""
-    from athena_tuning.cluster.standing import ClusterDesk
+    from athena_tuning.cluster.cluster_status import ClusterAdmin
 
-    with ClusterDesk(url) as desk:
-        told = desk.scale(workers, host)
+    with ClusterAdmin(url) as admin:
+        told = admin.scale(workers, host)
     if as_json:
         print_json(told)
     else:
@@ -111,10 +111,10 @@ def scale(workers: int, host: str | None, url: str, as_json: bool) -> None:
 @as_json
 def drain(name: str, url: str, as_json: bool) -> None:
     """Have the member NAME answer what it has and end; it is not started again."""
-    from athena_tuning.cluster.standing import ClusterDesk
+    from athena_tuning.cluster.cluster_status import ClusterAdmin
 
-    with ClusterDesk(url) as desk:
-        member = desk.drain(name)
+    with ClusterAdmin(url) as admin:
+        member = admin.drain(name)
     if as_json:
         print_json({"id": member.id, "worker": member.worker, "leaving": True})
     else:
@@ -152,20 +152,25 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _print_standing(seen: Standing) -> None:
+def _print_status(seen: ClusterStatus) -> None:
     told = seen.to_dict()
-    columns = ["worker", "recalls/s", "share", "answers", "refused", "busy", "hedges won", "at it", "config"]
+    columns = ["worker", "cores", "recalls/s", "share", "limit", "answers", "refused", "busy"]
+    columns += ["hedges won", "lost", "under way", "config", "version"]
     rows = [
         [
             m["worker"] + (" (leaving)" if m["leaving"] else ""),
+            m["cores"],
             m["rate_per_s"],
             None if m["share"] is None else f"{m['share']:.0%}",
+            f"{m['limit']} of {m['config_limit']}",
             m["answers"],
             m["refused"],
             m["busy"],
-            f"{m['hedges_won']}/{m['hedges']}",
+            m["hedges_won"],
+            m["hedges"] - m["hedges_won"],
             m["under_way"],
             f"v{m['config_version']}",
+            m["version"],
         ]
         for m in told["members"]
     ]

@@ -13,20 +13,21 @@ from collections import Counter
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from nats.errors import Error as NatsError
 from nats.micro import add_service
 from nats.micro.request import Request
 from nats.micro.service import EndpointStats, Service
 
-from athena_tuning.cluster import tracing, wire
+from athena_tuning.closeable import Closeable
+from athena_tuning.cluster import wire
 from athena_tuning.cluster.address import Address
 from athena_tuning.cluster.attempts import Attempts
 from athena_tuning.cluster.connection import Connection
 from athena_tuning.cluster.methods import METHODS, refuse
 from athena_tuning.cluster.wire import Envelope
+from athena_tuning.integrations.trace_context import within_trace
 from athena_tuning.model.source import recorded_as
 from athena_tuning.recall import MemoryManager
 from athena_tuning.recall.attempt import Attempt, attempted
@@ -62,7 +63,7 @@ def serve(manager: MemoryManager, url: str, *, most_under_way: int = MOST_UNDER_
     return ClusterMember(manager, Address.parse(url), most_under_way=most_under_way)
 
 
-class ClusterMember:
+class ClusterMember(Closeable):
     """A manager's part in a cluster. Close it before the manager.
 
     Recalls run on the loop of its connection, other methods in four threads of their own. A recall of which
@@ -125,14 +126,6 @@ class ClusterMember:
         self._connection.close()
         self._threads.shutdown(wait=False)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     # Joining and leaving
 
     async def _enter(self) -> Service:
@@ -158,7 +151,7 @@ class ClusterMember:
             await service.add_endpoint(name=name, subject=subject, handler=handler, queue_group="members")
         await self._connection.client.subscribe(address.settle, cb=self._hear_settled)
         await self._connection.client.subscribe(address.configs, cb=self._hear_of_configs)
-        await self._connection.client.flush()
+        await self._connection.flush()
         return service
 
     async def _leave(self) -> None:
@@ -168,7 +161,7 @@ class ClusterMember:
         for endpoint in self._service._endpoints:
             if endpoint._name in ("recall", "ask") and endpoint._subscription is not None:
                 await endpoint._subscription.drain()
-        await self._connection.client.flush()
+        await self._connection.flush()
 
     async def _end(self) -> None:
         await self._leave()
@@ -219,7 +212,7 @@ class ClusterMember:
             why = "leaves" if self.is_leaving else f"has {self._most:,} recalls under way"
             answer = refuse(self._manager, asked, envelope, f"the cluster's member {why}", BUSY_SECONDS)
         else:
-            with attempted(attempt), recorded_as(envelope.source), tracing.within(envelope.trace):
+            with attempted(attempt), recorded_as(envelope.source), within_trace(envelope.trace):
                 answer = await self._recall(asked, envelope, attempt)
             if answer["_refused"] and not final:
                 self._attempts.give_up(attempt.query_id)
@@ -340,6 +333,7 @@ class ClusterMember:
             **self._metadata(),
             "under_way": self._under_way,
             "limit": manager.limit,
+            "config_limit": manager.configs.default.config.max_concurrent,
             "waiting": manager.waiting,
             "overloaded_s": manager.overloaded_seconds,
             "config_version": manager.configs.head,

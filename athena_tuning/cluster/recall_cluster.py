@@ -10,17 +10,18 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
-from athena_tuning.cluster import fleet, tracing, wire
+from athena_tuning.closeable import Closeable
+from athena_tuning.cluster import fleet, wire
 from athena_tuning.cluster.address import Address
-from athena_tuning.cluster.asking import Asking
 from athena_tuning.cluster.connection import BrokerAway, Connection
+from athena_tuning.cluster.dispatch import RecallDispatcher
 from athena_tuning.cluster.fleet import Fleet, Member
 from athena_tuning.cluster.methods import METHODS, scope_to_wire
+from athena_tuning.integrations.trace_context import trace_headers
 from athena_tuning.model import (
     ConfigSet,
     ConfigVersion,
@@ -44,7 +45,7 @@ _PATIENCE_SECONDS = 5.0
 """What may be carried out once is asked again when it was not answered for so long."""
 
 
-class RecallCluster:
+class RecallCluster(Closeable):
     """Asks the managers of a cluster; its methods are those of ``MemoryManager``, and mean the same.
 
     All methods may be called from any thread, ``arecall`` from any event loop. It has one thread. Context
@@ -66,7 +67,7 @@ class RecallCluster:
         self._connection = Connection(self.address, "cluster client")
         self._fleet = Fleet(self._connection)
         name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self._asking = Asking(self._connection, self._fleet, name, timeout_seconds)
+        self._dispatcher = RecallDispatcher(self._connection, self._fleet, name, timeout_seconds)
         self._watching = self._connection.submit(self._fleet.watch())
 
     # Recalling
@@ -83,23 +84,23 @@ class RecallCluster:
             BrokerAway: if the broker is not back after five seconds.
             TimeoutError: if no answer comes in time.
         """
-        return self._connection.run(self._asking.recall(request, current_source(), tracing.headers()))
+        return self._connection.run(self._dispatcher.recall(request, current_source(), trace_headers()))
 
     @takes(RecallRequest)
     async def arecall(self, request: RecallRequest) -> dict[str, Any]:
         """Do as ``recall`` does, with the same arguments, without blocking the running loop."""
-        work = self._asking.recall(request, current_source(), tracing.headers())
-        return await asyncio.wrap_future(self._connection.submit(work))
+        work = self._dispatcher.recall(request, current_source(), trace_headers())
+        return await self._connection.arun(work)
 
     @property
     def counts_of_tries(self) -> Mapping[str, int]:
         """Recalls asked here, busy replies, hedges, hedges that won, tries because a member was gone."""
         names = ("recalls", "busy", "hedges", "hedges_won", "retries")
-        return {name: self._asking.counts[name] for name in names}
+        return {name: self._dispatcher.counts[name] for name in names}
 
     def delay_seconds(self, query: str) -> float:
         """Return after how long a recall of this query that got no answer is tried elsewhere."""
-        return self._asking.delays.of(classify(query))
+        return self._dispatcher.delays.of(classify(query))
 
     # Remembering
 
@@ -196,7 +197,7 @@ class RecallCluster:
 
     def record_feedback(self, query_id: str, score: float) -> bool:
         """See ``MemoryManager``. Whoever gave the answer is told, or all where that is not known."""
-        giver = self._asking.who_gave(query_id)
+        giver = self._dispatcher.member_of(query_id)
         members = [giver] if giver else [member.id for member in self.members()]
         for member in members:
             try:
@@ -305,14 +306,6 @@ class RecallCluster:
         """Leave. May be called twice."""
         self._watching.cancel()
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # How a method is asked
 

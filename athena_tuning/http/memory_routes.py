@@ -5,22 +5,24 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from athena_tuning.http.bodies import FeedbackBody, ForgetBody, RecallBody, RememberBody
 from athena_tuning.http.state import Manager
 from athena_tuning.http.visitors import Visitor
+from athena_tuning.integrations.trace_context import within_trace
 from athena_tuning.service.plain_json import without_nan
 
 router = APIRouter()
 
 
 @router.post("/recall", responses={429: {"description": "Refused under load: come back later."}})
-async def recall(body: RecallBody, manager: Manager, actor: Visitor) -> JSONResponse:
+async def recall(body: RecallBody, manager: Manager, actor: Visitor, request: Request) -> JSONResponse:
     """Ask the layers that the question calls for; ``MemoryManager.recall`` tells what an answer holds."""
     actor.must_be_operator("ask the memory")
-    answer = without_nan(await manager.arecall(**dict(body)))
+    with within_trace(request.headers):
+        answer = without_nan(await manager.arecall(**dict(body)))
     if answer.get("_refused"):
         seconds = max(1, math.ceil(answer.get("_retry_after_s") or 1.0))
         return JSONResponse(answer, 429, {"Retry-After": str(seconds)})

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
+from functools import partial
 
 
 class Attempt:
@@ -23,8 +24,8 @@ class Attempt:
         self._record: Callable[[], None] | None = None
 
     def hold(self, record: Callable[[], None]) -> None:
-        """Keep what records it, until ``record``."""
-        self._record = record
+        """Keep what records it, until ``record``; the trace and other context variables come along."""
+        self._record = partial(copy_context().run, record)
 
     def record(self) -> None:
         """Have it recorded, once; nothing happens as long as it has not ended."""

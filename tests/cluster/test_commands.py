@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,13 @@ class Terminal:
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "athena_tuning", *words]
 
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, columns: int = 80) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command(*words),
             check=False,
             capture_output=True,
             text=True,
-            env=self.environment,
+            env={**self.environment, "COLUMNS": str(columns)},
             timeout=60,
         )
 
@@ -91,6 +92,16 @@ def test_cluster_starts_a_broker_and_managers_and_ends_with_them(
     assert "cluster start" in terminal.run("cluster", "status", "--on", url).stderr
 
 
+def test_status_shows_what_each_member_carries(served: str, terminal: Terminal) -> None:
+    shown = terminal.run("cluster", "status", "--on", served, columns=200).stdout
+    names = ("cores", "recalls/s", "share", "limit", "busy", "hedges won", "lost", "config", "version")
+    assert [name for name in names if name not in shown] == []
+    [member] = terminal.json("cluster", "status", "--on", served)["members"]
+    assert f"{member['limit']} of {member['config_limit']}" in shown
+    assert member["cores"] == os.cpu_count()
+    assert "one more worker" in shown
+
+
 def test_recall_on_a_cluster_prints_what_was_found(served: str, terminal: Terminal) -> None:
     ran = terminal.run("recall", "When did the billing deploy fail?", "--on", served)
     assert "The billing deploy failed on Friday" in ran.stdout
@@ -125,10 +136,12 @@ def test_what_cannot_be_is_said_with_the_way_out(
     assert "Traceback" not in ran.stderr
 
 
-def test_http_before_a_cluster(served: str, terminal: Terminal, tmp_path: Path) -> None:
+@contextmanager
+def http_server(terminal: Terminal, url: str, store: Path) -> Iterator[Any]:
+    """Serve HTTP before a cluster, and give a client of it."""
     httpx = pytest.importorskip("httpx")
     pytest.importorskip("uvicorn")
-    words = ("serve", "--on", served, "--port", "0", "--store", f"sqlite:///{tmp_path / 'store.db'}")
+    words = ("serve", "--on", url, "--port", "0", "--store", f"sqlite:///{store}")
     serving = subprocess.Popen(
         terminal.command(*words), env=terminal.environment, stdout=subprocess.PIPE, text=True
     )
@@ -137,18 +150,51 @@ def test_http_before_a_cluster(served: str, terminal: Terminal, tmp_path: Path) 
         address = serving.stdout.readline().split()[2].removesuffix("/v1/")
         with httpx.Client(base_url=address, timeout=30) as client:
             until(lambda: _answers(client))
-            answer = client.post("/v1/recall", json={"query": "When did the billing deploy fail?"}).json()
-            assert answer["episodic"][0]["id"] == "e1"
-            item = {"id": "new", "layer": "semantic", "text": "kept over HTTP"}
-            assert client.post("/v1/remember", json={"items": [item]}).json() == {"kept": {"semantic": 1}}
-            assert client.post("/v1/feedback", json={"query_id": answer["_query_id"], "score": 1}).json()[
-                "known"
-            ]
-            assert client.get("/metrics").status_code == 404
-            assert client.get("/v1/status").status_code == 200
+            yield client
     finally:
         serving.terminate()
         serving.communicate(timeout=30)
+
+
+def test_http_before_a_cluster(served: str, terminal: Terminal, tmp_path: Path) -> None:
+    with http_server(terminal, served, tmp_path / "store.db") as client:
+        answer = client.post("/v1/recall", json={"query": "When did the billing deploy fail?"}).json()
+        assert answer["episodic"][0]["id"] == "e1"
+        item = {"id": "new", "layer": "semantic", "text": "kept over HTTP"}
+        assert client.post("/v1/remember", json={"items": [item]}).json() == {"kept": {"semantic": 1}}
+        score = {"query_id": answer["_query_id"], "score": 1}
+        assert client.post("/v1/feedback", json=score).json()["known"]
+        assert client.get("/metrics").status_code == 404
+        assert client.get("/v1/status").status_code == 200
+
+
+def test_trace_of_an_http_request_reaches_the_members_span(
+    url: str, terminal: Terminal, tmp_path: Path
+) -> None:
+    pytest.importorskip("opentelemetry.sdk")
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    from athena_tuning.integrations.span_export import SpanExport
+
+    trace, caller = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    exporter = InMemorySpanExporter()
+    with (
+        MemoryManager(tmp_path / "memory.db") as manager,
+        SpanExport(manager.profiler, exporter, "member") as export,
+        serve(manager, url),
+        http_server(terminal, url, tmp_path / "store.db") as client,
+    ):
+        for sampled in ("01", "00"):
+            headers = {"traceparent": f"00-{trace}-{caller}-{sampled}"}
+            client.post("/v1/recall", json={"query": f"billing {sampled}?"}, headers=headers)
+        client.post("/v1/recall", json={"query": "no trace?"})
+        until(lambda: len(manager.profiler.metrics) == 3)
+        export.send()
+    recalls = [span for span in exporter.get_finished_spans() if span.name == "recall"]
+    [traced, own] = recalls  # the second one's caller does not sample
+    assert f"{traced.context.trace_id:032x}" == trace
+    assert f"{traced.parent.span_id:016x}" == caller
+    assert own.parent is None
 
 
 def _answers(client: Any) -> bool:

@@ -18,7 +18,7 @@ from athena_tuning import MemoryManager, TuningConfig, open_store
 from athena_tuning.cli.manager import run_until_input_ends
 from athena_tuning.cluster import Address, NobodyThere, RecallCluster, serve
 from athena_tuning.cluster.broker import Broker
-from athena_tuning.cluster.standing import ClusterDesk
+from athena_tuning.cluster.cluster_status import ClusterAdmin
 from athena_tuning.cluster.supervisor import Supervisor, manager_arguments
 from athena_tuning.testing.waiting import until
 from tests.support.memory_layers import NOTES, records
@@ -88,29 +88,29 @@ def test_no_recall_is_lost_when_a_member_hangs(cluster: RecallCluster, superviso
 def test_drained_member_is_not_started_again(
     cluster: RecallCluster, supervisor: Supervisor, url: str
 ) -> None:
-    with ClusterDesk(url) as desk:
-        gone = desk.drain(cluster.members()[0].worker)
+    with ClusterAdmin(url) as admin:
+        gone = admin.drain(cluster.members()[0].worker)
         until(lambda: supervisor.wanted == 1 and len(supervisor.pids) == 1)
         until(lambda: gone.id not in {member.id for member in cluster.members()})
         assert supervisor.restarts == 0
         with pytest.raises(ValueError, match="there are"):
-            desk.drain("nobody")
+            admin.drain("nobody")
 
 
 def test_cluster_is_scaled_from_elsewhere(cluster: RecallCluster, supervisor: Supervisor, url: str) -> None:
-    with ClusterDesk(url) as desk:
-        assert desk.scale(1)["wanted"] == 1
+    with ClusterAdmin(url) as admin:
+        assert admin.scale(1)["wanted"] == 1
         until(lambda: len(cluster.members()) == 1)
-        assert desk.scale(2)["wanted"] == 2
+        assert admin.scale(2)["wanted"] == 2
         until(lambda: len(cluster.members()) == 2, 60)
-        standing = desk.standing(0.1).to_dict()
+        status = admin.status(0.1).to_dict()
         with pytest.raises(ValueError, match="workers"):
-            desk.scale(9999)
+            admin.scale(9999)
         with pytest.raises(ValueError, match="--host"):
-            desk.scale(1, "elsewhere")
-    assert len(standing["members"]) == 2
-    assert standing["supervisors"][0]["wanted"] == 2
-    assert len(standing["memories"]) == 1
+            admin.scale(1, "elsewhere")
+    assert len(status["members"]) == 2
+    assert status["supervisors"][0]["wanted"] == 2
+    assert len(status["memories"]) == 1
 
 
 def test_broker_that_is_killed_and_started_again_is_found_again(

@@ -132,6 +132,7 @@ def test_who_is_not_let_in_is_told_why_and_no_password_is_shown(
     assert says.casefold() in ran.stderr.casefold()
     assert secured.place in ran.stderr
     assert "Traceback" not in ran.stderr
+    assert "eof_received" not in ran.stderr
     assert who.partition(":")[2] not in ran.stdout + ran.stderr
 
 

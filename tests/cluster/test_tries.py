@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from athena_tuning import MemoryManager
-from athena_tuning.cluster import NobodyThere, RecallCluster, asking, serve, wire
+from athena_tuning.cluster import NobodyThere, RecallCluster, dispatch, serve, wire
 from athena_tuning.cluster.address import Address
 from athena_tuning.cluster.connection import Connection
 from athena_tuning.cluster.member import ClusterMember
@@ -124,7 +124,7 @@ def test_recall_is_refused_as_one_process_does_when_all_are_busy(
 def test_more_recalls_than_there_is_room_for_are_refused_in_time_and_recorded_once(
     members: Members, cluster: RecallCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "MOST_A_MEMBER", 4)
+    monkeypatch.setattr(dispatch, "MOST_A_MEMBER", 4)
     ends = threading.Event()
     members.add(lambda query, k, deadline: ends.wait(WAIT) and [])
     set_config(members.managers[0], max_concurrent=4, overload_after_seconds=None)
@@ -158,7 +158,7 @@ def test_refusal_is_an_answer_as_a_manager_gives_it_also_where_no_member_can_be_
     async def main() -> dict[str, Any]:
         request = RecallRequest("when did billing fail?", scope="s")
         envelope = wire.Envelope("q-1", time.time() + WAIT)
-        return await cluster._asking._refusing.refuse(request, envelope, "too much to do")
+        return await cluster._dispatcher._refusals.refuse(request, envelope, "too much to do")
 
     answer = cluster._connection.run(main(), WAIT)
     assert answer.keys() == by_member.keys() - {"_member"}
@@ -172,12 +172,12 @@ def test_refusal_is_an_answer_as_a_manager_gives_it_also_where_no_member_can_be_
 def test_recall_whose_member_is_gone_is_not_lost_although_the_other_one_is_busy(
     members: Members, cluster: RecallCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "HEDGE_FIRST_SECONDS", 0.05)
+    monkeypatch.setattr(dispatch, "HEDGE_FIRST_SECONDS", 0.05)
     hangs = threading.Event()
     members.add(lambda query, k, deadline: hangs.wait(2 * WAIT) and [])
     set_config(members.managers[0], timeout_seconds=2 * WAIT)
     known(cluster, 1)
-    work = cluster._connection.submit(cluster._asking.recall(RecallRequest("billing"), "live", None))
+    work = cluster._connection.submit(cluster._dispatcher.recall(RecallRequest("billing"), "live", None))
     until(lambda: members.members[0].under_way == 1)
     members.members[0].drain()
     members.add(most_under_way=0)
@@ -297,14 +297,14 @@ def test_member_that_drains_answers_what_it_has_and_takes_no_more(
 
     leaving = members.add(hang)
     answers: list[dict[str, Any]] = []
-    asking = threading.Thread(target=lambda: answers.append(cluster.recall("billing")))
-    asking.start()
+    caller = threading.Thread(target=lambda: answers.append(cluster.recall("billing")))
+    caller.start()
     assert begun.wait(WAIT)
     leaving.drain()
     members.add()
     assert all(cluster.recall(f"more {n}")["_member"] == members.members[1].id for n in range(10))
     held.set()
-    asking.join(WAIT)
+    caller.join(WAIT)
     assert answers[0]["_success"]
 
 

@@ -20,7 +20,7 @@ from athena_tuning.tuning.estimation.plan_evidence import PlanEvidence
 from athena_tuning.tuning.estimation.telemetry import MeasuredRecall, Telemetry, measured, trace_of
 from athena_tuning.tuning.settings import SEARCH, TELEMETRY, WHAT_IF
 from athena_tuning.tuning.simulation.hedged import simulation_of
-from athena_tuning.tuning.simulation.planned_recalls import PlannedRecalls
+from athena_tuning.tuning.simulation.planned_recalls import PlannedRecalls, WayOf, unknown_way
 from athena_tuning.tuning.simulation.simulator import Slowdown
 from athena_tuning.tuning.simulation.work_tails import Works, given_up_tails, pareto_tails, with_drawn_tails
 from athena_tuning.tuning.trace import Arrival, Trace
@@ -90,6 +90,7 @@ class RecordedWorkload:
         rng: of laws and recalls that are drawn, and of what given-up tasks would have taken.
         base: the configs in force.
         evidence: on what second rounds of a plan are called for.
+        way_of: tells the ways of questions, where a config decides by question.
 
     Raises:
         ValueError: if fewer than 50 recalls carry task telemetry, or none is of the scope's type.
@@ -103,6 +104,7 @@ class RecordedWorkload:
         rng: np.random.Generator,
         base: ConfigSet,
         evidence: PlanEvidence,
+        way_of: WayOf = unknown_way,
     ) -> None:
         newest = sorted(records, key=_ended)[-TELEMETRY.recalls :]
         telemetry = Telemetry().after(newest)
@@ -135,7 +137,8 @@ class RecordedWorkload:
         fitted = {layer: PossibleLaw(law) for layer, law in self.contention.laws.items()}
         every = np.arange(len(known), dtype=np.intp)
         self._in_line, self.connections = _in_line(known)
-        self._plans = PlannedRecalls(known, self._versions.tolist(), base, evidence, np.random.default_rng(1))
+        chance = np.random.default_rng(1)
+        self._plans = PlannedRecalls(known, self._versions.tolist(), base, evidence, chance, way_of)
         self.recorded = Replicate(
             fitted, every, self._gaps.cumsum(), self._works(fitted), every, None, self.connections
         )
@@ -179,6 +182,10 @@ class RecordedWorkload:
                 limit = median_low([n for at, n in waited if since <= at < until] or [limit])
             found.append((float(self.recorded.times[first]), limit))
         return found
+
+    def why_unknown(self, configs: ConfigSet) -> str:
+        """Return why nobody can tell what recalls would ask under some configs; "" if one can."""
+        return self._plans.why_unknown(configs)
 
     def replicate(self, number: int) -> Replicate:
         """Return recalls as they could come again, under another law that is possible.

@@ -24,7 +24,7 @@ _RETRY_SECONDS = 1.0
 logger = logging.getLogger(__name__)
 
 
-class Refusing:
+class Refusals:
     """Has recalls refused; used on the connection's loop alone.
 
     Args:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from athena_tuning.closeable import Closeable
 from athena_tuning.cluster import fleet, wire
 from athena_tuning.cluster.address import Address
 from athena_tuning.cluster.connection import Connection
@@ -21,7 +21,7 @@ _ENOUGH_RECALLS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ClusterStatus:
     """A cluster at a moment.
 
     Attributes:
@@ -96,7 +96,7 @@ def one_more(figures: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-class ClusterDesk:
+class ClusterAdmin(Closeable):
     """Looks at a cluster and steers it, from anywhere.
 
     Args:
@@ -109,9 +109,9 @@ class ClusterDesk:
 
     def __init__(self, url: str) -> None:
         self.address = Address.parse(url)
-        self._connection = Connection(self.address, "cluster desk")
+        self._connection = Connection(self.address, "cluster admin")
 
-    def standing(self, seconds: float = 1.0) -> Standing:
+    def status(self, seconds: float = 1.0) -> ClusterStatus:
         """Return how the cluster is; rates are those of so many seconds."""
         before = {m.id: m.figures for m in self._connection.run(fleet.look(self._connection, seconds))}
         members = self._connection.run(fleet.look(self._connection, most=len(before)))
@@ -121,7 +121,7 @@ class ClusterDesk:
             for m in members
             if m.id in before
         }
-        return Standing(sorted(members, key=lambda m: m.worker), self._supervisors(), rates)
+        return ClusterStatus(sorted(members, key=lambda m: m.worker), self._supervisors(), rates)
 
     def scale(self, workers: int, host: str | None = None) -> Mapping[str, Any]:
         """Have a supervisor keep so many managers; return what it tells of itself.
@@ -160,14 +160,6 @@ class ClusterDesk:
     def close(self) -> None:
         """Leave."""
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _supervisors(self) -> dict[str, Mapping[str, Any]]:
         subject = f"$SRV.STATS.{self.address.supervisors}"

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from nats.aio.msg import Msg
@@ -16,7 +17,7 @@ from nats.errors import Error as NatsError
 from athena_tuning.cluster import wire
 from athena_tuning.cluster.connection import BrokerAway, Connection
 from athena_tuning.cluster.fleet import Fleet
-from athena_tuning.cluster.refusing import Refusing
+from athena_tuning.cluster.refusals import Refusals
 from athena_tuning.cluster.waiting_line import WaitingLine
 from athena_tuning.cluster.wire import Envelope
 from athena_tuning.hedging import HedgingBudget, HedgingDelays
@@ -45,38 +46,63 @@ _SETTLE_SECONDS = 1.0
 _LOOK_AGAIN_SECONDS = 0.05
 
 
+@dataclass(slots=True, eq=False)
+class _Attempt:
+    """One sending of a recall.
+
+    Attributes:
+        member: to which it was sent; "": whoever is free.
+        is_hedge: whether another one was under way.
+        sent: monotonic seconds.
+        renewals: of the connection, at that time.
+        token: under which its reply is expected.
+    """
+
+    member: str
+    is_hedge: bool
+    sent: float
+    renewals: int
+    token: str = ""
+
+
 @dataclass(slots=True)
-class _Asked:
+class _PendingRecall:
     """A recall under way.
 
     Attributes:
         envelope: its headers.
-        body: what is asked.
+        body: of its request.
         query_type: of the query.
-        replies: what its tries come to, with the member each was sent to ("": whoever is free), whether it
-            is a hedge, when it was sent, and under which connection.
+        attempts: those without a reply.
         busy: members that said so.
         sent: how often it was sent.
+        replies: that have come and were not looked at.
+        waiter: done when there is something to look at.
     """
 
     envelope: Envelope
     body: bytes
     query_type: str
-    replies: dict[asyncio.Future[Msg], _Try] = field(default_factory=dict)
+    attempts: list[_Attempt] = field(default_factory=list)
     busy: set[str] = field(default_factory=set)
     sent: int = 0
+    replies: deque[tuple[_Attempt, Msg]] = field(default_factory=deque)
+    waiter: asyncio.Future[None] | None = None
+
+    def receive(self, attempt: _Attempt, msg: Msg) -> None:
+        """Keep the reply to an attempt."""
+        self.attempts.remove(attempt)
+        self.replies.append((attempt, msg))
+        self.wake()
+
+    def wake(self) -> None:
+        """Have whoever waits go on."""
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Try:
-    to: str
-    is_hedge: bool
-    sent: float
-    renewals: int
-
-
-class Asking:
-    """Asks the members of a cluster; used on the connection's loop alone.
+class RecallDispatcher:
+    """Sends recalls to the members of a cluster; used on the connection's loop alone.
 
     Args:
         connection: to the broker.
@@ -100,19 +126,19 @@ class Asking:
         self._timeout = timeout_seconds
         self._numbers = itertools.count(1)
         self._answered_by: LruCache[tuple[str, str | None], str] = LruCache(10_000)
-        self._gave: LruCache[str, str] = LruCache(10_000)
-        self._refusing = Refusing(connection)
+        self._member_of: LruCache[str, str] = LruCache(10_000)
+        self._refusals = Refusals(connection)
         self._line = WaitingLine(connection.loop, lambda: MOST_A_MEMBER * max(1, len(fleet.members)))
         self._settling: set[asyncio.Task[None]] = set()
 
-    def who_gave(self, query_id: str) -> str | None:
+    def member_of(self, query_id: str) -> str | None:
         """Return the member that gave an answer; None if that is not known."""
-        return self._gave.get(query_id)
+        return self._member_of.get(query_id)
 
     async def recall(
         self, request: RecallRequest, source: str, trace: dict[str, str] | None
     ) -> dict[str, Any]:
-        """Ask, and return the answer.
+        """Send a recall, and return the answer.
 
         One for which the members have no room within a second is refused.
 
@@ -135,50 +161,53 @@ class Asking:
         )
         if await self._line.enter(request.started):
             try:
-                return await self._ask(request, envelope)
+                return await self._dispatch(request, envelope)
             finally:
                 self._line.leave()
         why = f"the cluster is busy: {self._line.waiting:,} more recalls wait"
-        answer = await self._refusing.refuse(request, envelope, why)
+        answer = await self._refusals.refuse(request, envelope, why)
         answer["_latency_ms"] = (time.monotonic() - request.started) * 1000
         return answer
 
-    async def _ask(self, request: RecallRequest, envelope: Envelope) -> dict[str, Any]:
+    async def _dispatch(self, request: RecallRequest, envelope: Envelope) -> dict[str, Any]:
         began = time.monotonic()
-        asked = _Asked(envelope, wire.encode_request(request), classify(request.query))
+        pending = _PendingRecall(envelope, wire.encode_request(request), classify(request.query))
         key = (request.query, request.scope)
         try:
-            await self._send(asked, self._whom(key if request.use_cache else None))
-            reply = await self._first_reply(asked, began + self._timeout)
+            await self._send(pending, self._first_member(key if request.use_cache else None))
+            reply = await self._answer(pending, began + self._timeout)
         finally:
-            for left in asked.replies:
-                left.cancel()
+            for attempt in pending.attempts:
+                self._connection.forget(attempt.token)
         answer: dict[str, Any] = wire.decode(reply.data)
         member = (reply.headers or {}).get(wire.MEMBER, "")
         if request.use_cache and not answer["_refused"]:
             self._answered_by.put(key, member)
-        self._gave.put(answer["_query_id"], member)
-        seconds = time.monotonic() - began
-        self.delays.learn(asked.query_type, seconds)
-        answer["_latency_ms"] = (time.monotonic() - request.started) * 1000
+        self._member_of.put(answer["_query_id"], member)
+        now = time.monotonic()
+        self.delays.learn(pending.query_type, now - began)
+        answer["_latency_ms"] = (now - request.started) * 1000
         answer["_member"] = member
         return answer
 
-    def _whom(self, key: tuple[str, str | None] | None) -> str:
-        """Return who has the answer; else whoever is free, of those that are well."""
+    def _first_member(self, key: tuple[str, str | None] | None) -> str:
+        """Return the member that has the answer; else "", whoever is free, of those that are well."""
         holder = self._answered_by.get(key) if key else None
         if holder and holder not in self._fleet.silent:
             return holder
         return (self._fleet.another() or "") if self._fleet.silent else ""
 
-    async def _send(self, asked: _Asked, to: str = "", attempt: str = wire.FIRST) -> None:
-        await self._wait_for_broker()
-        envelope = asked.envelope if attempt == wire.FIRST else replace(asked.envelope, attempt=attempt)
-        subject = self._connection.address.of(to, "recall") if to else self._connection.address.recall
-        sent = time.monotonic()
-        asked.sent += 1
-        reply = await self._connection.send(subject, asked.body, envelope.to_headers())
-        asked.replies[reply] = _Try(to, attempt == wire.HEDGE, sent, self._connection.renewals)
+    async def _send(self, pending: _PendingRecall, member: str = "", kind: str = wire.FIRST) -> None:
+        if not self._connection.is_up:
+            await self._wait_for_broker()
+        envelope = pending.envelope if kind == wire.FIRST else replace(pending.envelope, attempt=kind)
+        address = self._connection.address
+        subject = address.of(member, "recall") if member else address.recall
+        attempt = _Attempt(member, kind == wire.HEDGE, time.monotonic(), self._connection.renewals)
+        pending.sent += 1
+        pending.attempts.append(attempt)
+        on_reply = partial(pending.receive, attempt)
+        attempt.token = await self._connection.post(subject, pending.body, envelope.to_headers(), on_reply)
 
     async def _wait_for_broker(self) -> None:
         until = time.monotonic() + AWAY_SECONDS
@@ -187,100 +216,109 @@ class Asking:
                 raise BrokerAway(f"the broker at {self._connection.address.shown} is away")
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
-    async def _first_reply(self, asked: _Asked, until: float) -> Msg:
-        delay = wait = self.delays.of(asked.query_type)
+    async def _answer(self, pending: _PendingRecall, until: float) -> Msg:
+        """Return the first reply that is an answer; send again where one is late, busy or gone."""
+        delay = wait = self.delays.of(pending.query_type)
         while True:
             left = until - time.monotonic()
             if left <= 0:
                 raise TimeoutError(f"no answer within {self._timeout:g} s")
-            done, _ = await asyncio.wait(
-                asked.replies, timeout=min(wait, left), return_when=asyncio.FIRST_COMPLETED
-            )
-            for reply in done:
-                counts = await self._take(asked, reply)
-                if counts is not None:
-                    return counts
-            if not done:
-                if asked.sent < MOST_TRIES:
-                    await self._try_elsewhere(asked)
-                wait = min(max(2 * wait, delay), LONGEST_WAIT_SECONDS)
+            if await self._wait_for_reply(pending, min(wait, left)):
+                answer = await self._take(pending, *pending.replies.popleft())
+                if answer is not None:
+                    return answer
+                continue
+            if pending.sent < MOST_TRIES:
+                await self._try_elsewhere(pending)
+            wait = min(max(2 * wait, delay), LONGEST_WAIT_SECONDS)
 
-    async def _take(self, asked: _Asked, reply: asyncio.Future[Msg]) -> Msg | None:
+    async def _wait_for_reply(self, pending: _PendingRecall, seconds: float) -> bool:
+        if not pending.replies:
+            pending.waiter = self._connection.loop.create_future()
+            timer = self._connection.loop.call_later(seconds, pending.wake)
+            try:
+                await pending.waiter
+            finally:
+                timer.cancel()
+        return bool(pending.replies)
+
+    async def _take(self, pending: _PendingRecall, attempt: _Attempt, msg: Msg) -> Msg | None:
         """Return a reply if it is the answer; else ask whoever is next."""
-        made = asked.replies.pop(reply)
-        msg = reply.result()
         status = wire.status_of(msg)
         if msg.headers and (member := msg.headers.get(wire.MEMBER)):
             self._fleet.hear(member)
         if status == "":
-            hedges = [other for other in asked.replies.values() if other.is_hedge]
-            if made.is_hedge or hedges:
-                self._settle(asked.envelope.query_id, (msg.headers or {}).get(wire.MEMBER, ""), made)
+            if attempt.is_hedge or any(other.is_hedge for other in pending.attempts):
+                self._settle(pending.envelope.query_id, (msg.headers or {}).get(wire.MEMBER, ""), attempt)
             return msg
         if status == wire.BUSY:
-            await self._note_busy(asked, msg)
+            await self._note_busy(pending, msg)
         elif status == wire.HERE:
-            await self._note_here(asked, msg)
+            await self._note_here(pending, msg)
         elif status == wire.NO_RESPONDERS:
-            await self._note_gone(asked, made)
+            await self._note_gone(pending, attempt)
         else:
             raise wire.decode_error(msg.data)
         return None
 
-    async def _note_busy(self, asked: _Asked, msg: Msg) -> None:
+    async def _note_busy(self, pending: _PendingRecall, msg: Msg) -> None:
         self.counts["busy"] += 1
         headers = msg.headers or {}
-        asked.busy.add(headers.get(wire.MEMBER, ""))
-        if not all(map(self._is_lost, asked.replies.values())):
-            asked.sent -= 1  # it was no try: if the others stay silent, it is made later
+        pending.busy.add(headers.get(wire.MEMBER, ""))
+        if not all(map(self._is_lost, pending.attempts)):
+            pending.sent -= 1  # it was no try: if the others stay silent, it is made later
             return
-        if len(asked.busy) < MOST_BUSY and (member := self._fleet.another(asked.busy)):
-            is_last = len(asked.busy) == MOST_BUSY - 1 or self._fleet.another({*asked.busy, member}) is None
-            await self._send(asked, member, wire.LAST if is_last else wire.FIRST)
+        if len(pending.busy) < MOST_BUSY and (member := self._fleet.another(pending.busy)):
+            others = self._fleet.another({*pending.busy, member})
+            is_last = len(pending.busy) == MOST_BUSY - 1 or others is None
+            await self._send(pending, member, wire.LAST if is_last else wire.FIRST)
         else:
-            await self._send(asked, "", wire.LAST)
+            await self._send(pending, "", wire.LAST)
 
-    async def _note_here(self, asked: _Asked, msg: Msg) -> None:
+    async def _note_here(self, pending: _PendingRecall, msg: Msg) -> None:
         """Send to another one what went to the member that is at it already."""
-        asked.busy.add((msg.headers or {}).get(wire.MEMBER, ""))
-        asked.sent -= 1
-        if member := self._fleet.another(asked.busy):
-            await self._send(asked, member, wire.HEDGE)
+        pending.busy.add((msg.headers or {}).get(wire.MEMBER, ""))
+        pending.sent -= 1
+        if member := self._fleet.another(pending.busy):
+            await self._send(pending, member, wire.HEDGE)
 
-    async def _note_gone(self, asked: _Asked, made: _Try) -> None:
-        if made.to:
-            self._fleet.lose(made.to)
+    async def _note_gone(self, pending: _PendingRecall, attempt: _Attempt) -> None:
+        kind = wire.HEDGE if attempt.is_hedge else wire.FIRST
+        if attempt.member:
+            self._fleet.lose(attempt.member)
             self.counts["retries"] += 1
-            await self._send(asked, "", wire.HEDGE if made.is_hedge else wire.FIRST)
-        elif not asked.replies:
+            await self._send(pending, "", kind)
+        elif not pending.attempts:
             if time.monotonic() - self._fleet.seen_at > GRACE_SECONDS:
                 raise wire.nobody_there(self._connection.address)
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
-            await self._send(asked, "", wire.HEDGE if made.is_hedge else wire.FIRST)
+            await self._send(pending, "", kind)
 
-    async def _try_elsewhere(self, asked: _Asked) -> None:
+    async def _try_elsewhere(self, pending: _PendingRecall) -> None:
         """Ask another member if the silent one is gone, or there is something left of the budget."""
-        newest = max(asked.replies.values(), key=lambda made: made.sent)
-        await self._wait_for_broker()
+        newest = max(pending.attempts, key=lambda attempt: attempt.sent)
+        if not self._connection.is_up:
+            await self._wait_for_broker()
         lost = self._is_lost(newest)
         if not lost and self._budget.take():
             self.counts["hedges"] += 1
-        elif lost or not await self._fleet.probe(self.delays.of(asked.query_type) / 2):
+        elif lost or not await self._fleet.probe(self.delays.of(pending.query_type) / 2):
             self.counts["retries"] += 1
         else:
             return
-        await self._send(asked, self._fleet.another(asked.busy | {newest.to}) or "", wire.HEDGE)
+        tried = pending.busy | {newest.member}
+        await self._send(pending, self._fleet.another(tried) or "", wire.HEDGE)
 
-    def _is_lost(self, made: _Try) -> bool:
-        """Whether the broker, or some member, went away after this try was made."""
-        return self._connection.renewals > made.renewals or self._fleet.lost_at > made.sent
+    def _is_lost(self, attempt: _Attempt) -> bool:
+        """Whether the broker, or some member, went away after this was sent."""
+        return self._connection.renewals > attempt.renewals or self._fleet.lost_at > attempt.sent
 
     # Which of two answers is recorded
 
-    def _settle(self, query_id: str, member: str, made: _Try) -> None:
-        if made.is_hedge:
+    def _settle(self, query_id: str, member: str, attempt: _Attempt) -> None:
+        if attempt.is_hedge:
             self.counts["hedges_won"] += 1
-        task = asyncio.ensure_future(self._tell(query_id, member, made.is_hedge))
+        task = asyncio.ensure_future(self._tell(query_id, member, attempt.is_hedge))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
 
@@ -291,12 +329,12 @@ class Asking:
         only if it says that it was recorded before, the hedge's record is dropped.
         """
         with contextlib.suppress(NatsError):
-            told = wire.encode({"query_id": query_id, "winner": member})
+            body = wire.encode({"query_id": query_id, "winner": member})
             address = self._connection.address
             if not hedge_won:
-                await self._connection.client.publish(address.settle, told)
+                await self._connection.client.publish(address.settle, body)
                 return
-            reply = await self._connection.send(address.settle, told)
+            reply = await self._connection.send(address.settle, body)
             try:
                 async with asyncio.timeout(_SETTLE_SECONDS):
                     recorded = wire.decode((await reply).data)["recorded"]
