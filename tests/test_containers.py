@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tomllib
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 import pytest
@@ -14,6 +15,7 @@ import yaml
 
 from athena_tuning import settings
 from athena_tuning.cli import main
+from athena_tuning.cluster.address import Address
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
@@ -56,6 +58,32 @@ def test_the_image_installs_an_extra_that_there_is_and_leaves_out_what_it_does_n
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_service_is_started_with_options_that_there_are(name):
     parsed(COMMANDS[name])
+
+
+def test_two_managers_answer_on_the_broker_and_the_dashboard_watches_them():
+    manager, url = SERVICES["manager"], parsed(COMMANDS["manager"])["cluster"]
+    address = Address.parse(url)
+    assert manager["deploy"]["replicas"] == 2
+    assert [urlsplit(server).hostname for server in address.servers] == ["nats"]
+    assert SERVICES["nats"]["image"].startswith("nats:")
+    assert {"nats", "postgres"} <= manager["depends_on"].keys()
+    assert parsed(COMMANDS["dashboard"])["attach"]
+    stores = {SERVICES[name]["environment"]["ATHENA_TUNING_STORE"] for name in ("manager", "dashboard")}
+    assert [urlsplit(store).hostname for store in stores] == ["postgres"]
+
+
+def test_every_service_is_known_to_those_that_depend_on_it_and_has_an_image():
+    for name, service in SERVICES.items():
+        assert service.keys() & {"image", "build"}, name
+        assert {*service.get("depends_on", ())} <= SERVICES.keys(), name
+    healthy = [
+        other
+        for service in SERVICES.values()
+        for other, needs in service.get("depends_on", {}).items()
+        if needs["condition"] == "service_healthy"
+    ]
+    assert healthy
+    assert all("healthcheck" in SERVICES[name] for name in healthy)
 
 
 def test_prometheus_scrapes_the_managers_where_they_serve_their_metrics():

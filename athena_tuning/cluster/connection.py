@@ -97,16 +97,12 @@ class Connection:
     async def arun(self, work: Coroutine[Any, Any, T]) -> T:
         """Have something done on the connection's loop and wait for it on the running one."""
         self._check_open(work)
-        return await self._bridge.run(work)
+        return await self._bridge.arun(work)
 
     def run(self, work: Coroutine[Any, Any, T], timeout_seconds: float | None = None) -> T:
         """Have something done on the connection's loop and wait for it in this thread."""
-        doing = self.submit(work)
-        try:
-            return doing.result(timeout_seconds)
-        except BaseException:
-            doing.cancel()
-            raise
+        self._check_open(work)
+        return self._bridge.run(work, timeout_seconds)
 
     async def post(
         self,

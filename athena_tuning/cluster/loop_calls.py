@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError
 from contextvars import Context
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -50,7 +52,7 @@ class LoopCalls:
 
 
 class LoopBridge:
-    """Lets coroutines of other loops await work that is done on one.
+    """Has work done on a loop for threads and coroutines elsewhere, which wait for it.
 
     Args:
         loop: on which the work is done.
@@ -61,8 +63,37 @@ class LoopBridge:
         self._inward = LoopCalls(loop)
         self._outward: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopCalls] = WeakKeyDictionary()
 
-    async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await work that is done on the other loop; if this is cancelled, so is the work."""
+    def run(self, work: Coroutine[Any, Any, T], timeout_seconds: float | None = None) -> T:
+        """Wait in this thread for work that is done on the loop; if this is interrupted, so is the work.
+
+        Raises:
+            TimeoutError: if it is not done in time.
+        """
+        done = (
+            threading.Lock()
+        )  # an Event, as of a ``concurrent.futures.Future``, costs several times as much
+        done.acquire()
+        tasks: list[asyncio.Task[T]] = []
+
+        def start() -> None:
+            tasks.append(task := self._loop.create_task(work))
+            task.add_done_callback(lambda _: done.release())
+
+        self._put(start, work)
+        in_time = False
+        try:
+            in_time = done.acquire(timeout=-1 if timeout_seconds is None else timeout_seconds)
+        finally:
+            if not in_time:
+                self._inward.put(_cancel, tasks)
+        if not in_time:
+            raise TimeoutError(f"it was not done within {timeout_seconds:g} s")
+        if tasks[0].cancelled():
+            raise CancelledError
+        return tasks[0].result()
+
+    async def arun(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await here work that is done on the loop; if this is cancelled, so is the work."""
         here = asyncio.get_running_loop()
         outward = self._outward.get(here)
         if outward is None:
@@ -83,15 +114,18 @@ class LoopBridge:
             tasks.append(task := self._loop.create_task(work))
             task.add_done_callback(finish)
 
-        try:
-            self._inward.put(start)
-        except RuntimeError:
-            work.close()
-            raise
+        self._put(start, work)
         try:
             return await result
         except asyncio.CancelledError:
             self._inward.put(_cancel, tasks)
+            raise
+
+    def _put(self, start: Callable[[], None], work: Coroutine[Any, Any, Any]) -> None:
+        try:
+            self._inward.put(start)
+        except RuntimeError:
+            work.close()
             raise
 
 

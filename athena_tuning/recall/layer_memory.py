@@ -86,9 +86,9 @@ class LayerMemoryMonitor:
             try:
                 answer = search(*args, **kwargs)
             finally:
-                found = peak.stop()
+                peak_mb = peak.stop()
             if self._alone() == before and not inspect.isawaitable(answer):
-                size = round(found * 1e6)
+                size = round(peak_mb * 1e6)
                 with self._lock:
                     self._peaks.setdefault(task.layer_name, deque(maxlen=KEPT)).append(size)
                     self._note(MemoryHour(self._hour(), task.layer_name, peak_bytes=size, peaks=1))

@@ -75,7 +75,7 @@ def test_results_and_errors_come_back_from_the_other_loop(loop: asyncio.Abstract
         return n
 
     async def run() -> list[Any]:
-        return await asyncio.gather(*[bridge.run(work(n)) for n in range(200)], return_exceptions=True)
+        return await asyncio.gather(*[bridge.arun(work(n)) for n in range(200)], return_exceptions=True)
 
     came = asyncio.run(run())
     assert [c if isinstance(c, int) else str(c) for c in came] == [
@@ -95,7 +95,7 @@ def test_cancelling_the_caller_cancels_the_work(loop: asyncio.AbstractEventLoop)
             raise
 
     async def run() -> None:
-        caller = asyncio.ensure_future(bridge.run(work()))
+        caller = asyncio.ensure_future(bridge.arun(work()))
         while not begun.is_set():
             await asyncio.sleep(0.001)
         caller.cancel()
@@ -115,9 +115,37 @@ def test_work_whose_callers_loop_has_closed_goes_on_to_its_end(loop: asyncio.Abs
         ended.append("well")
 
     caller = asyncio.new_event_loop()
-    left = caller.create_task(bridge.run(work()))
+    left = caller.create_task(bridge.arun(work()))
     caller.run_until_complete(asyncio.sleep(0.01))
     left._log_destroy_pending = False  # type: ignore[attr-defined]  # it is left behind on purpose
     caller.close()
     go_on.set()
     until(lambda: ended == ["well"])
+
+
+def test_thread_waits_for_work_on_the_loop_and_gets_what_came_of_it(loop: asyncio.AbstractEventLoop) -> None:
+    bridge = LoopBridge(loop)
+
+    async def work(n: int) -> int:
+        await asyncio.sleep(0)
+        if n < 0:
+            raise ValueError("below zero")
+        return n
+
+    assert bridge.run(work(7)) == 7
+    with pytest.raises(ValueError, match="below zero"):
+        bridge.run(work(-1))
+
+
+def test_work_that_a_thread_no_longer_waits_for_is_cancelled(loop: asyncio.AbstractEventLoop) -> None:
+    bridge, ended = LoopBridge(loop), []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append("ended")
+
+    with pytest.raises(TimeoutError):
+        bridge.run(work(), 0.01)
+    until(lambda: ended == ["ended"])
