@@ -10,6 +10,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NoReturn, Self
 
+from athena_tuning.model.experiment import EXPERIMENT, Experiment
+
 
 class TuningStrategy(StrEnum):
     """What the operator wants most."""
@@ -354,7 +356,8 @@ class ConfigVersion:
     ``parent`` is the version that was in force for that scope before (0: none), ``restores`` the version
     that a rollback brings back. A type's version that restores 0 ends its exception: from then on the type
     has no config of its own and runs under the one for all types. ``unknown_fields`` are what a newer program
-    wrote and this one does not understand, by name: ``config`` is obeyed without them.
+    wrote and this one does not understand, by name: ``config`` is obeyed without them. A version with an
+    ``experiment`` stands in the scope ``EXPERIMENT``: its config is only tried, in turns with that in force.
     """
 
     version: int
@@ -367,9 +370,20 @@ class ConfigVersion:
     time: float
     restores: int | None = None
     unknown_fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    experiment: Experiment | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "unknown_fields", _FrozenDict(self.unknown_fields))
+
+    @property
+    def ends_experiment(self) -> bool:
+        """Whether a config is no longer tried from this version on."""
+        return self.scope == EXPERIMENT and self.experiment is None
+
+    @property
+    def applies_to(self) -> str:
+        """The scope that its values are for: of one that is only tried, that of the experiment."""
+        return self.scope if self.experiment is None else self.experiment.scope
 
     @property
     def ends_exception(self) -> bool:
@@ -383,12 +397,15 @@ class ConfigVersion:
             "config": self.config.to_dict(),
             "mode": self.mode.value,
             "unknown_fields": dict(self.unknown_fields),
+            "experiment": self.experiment.to_dict() if self.experiment else None,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigSet:
     """The configs in force at one moment: one for all types, and the exceptions by type.
+
+    ``tried`` is the newest version of the scope ``EXPERIMENT``: a config that is tried, or the end of that.
 
     Examples:
         >>> ConfigSet().for_type("temporal").max_concurrent
@@ -401,9 +418,10 @@ class ConfigSet:
     )
     by_type: Mapping[str, ConfigVersion] = field(default_factory=dict)
     epoch: int = 0
+    tried: ConfigVersion | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (type(self), (self.head, self.default, dict(self.by_type), self.epoch))
+        return (type(self), (self.head, self.default, dict(self.by_type), self.epoch, self.tried))
 
     def is_older_than(self, other: ConfigSet) -> bool:
         """Return whether ``other`` came into force later."""
@@ -415,13 +433,36 @@ class ConfigSet:
 
     def in_scope(self, scope: str) -> ConfigVersion | None:
         """Return the version in force for exactly this scope ("all" or a type), or None."""
+        if scope == EXPERIMENT:
+            return self.tried
         return self.default if scope == "all" else self.by_type.get(scope)
+
+    @property
+    def on_trial(self) -> ConfigVersion | None:
+        """The version that is tried in turns with what is in force; None once anything was written since."""
+        tried = self.tried
+        if tried is None or tried.experiment is None or tried.version != self.head:
+            return None
+        base = self.by_type.get(tried.experiment.scope, self.default)
+        return tried if base.version == tried.experiment.base else None
+
+    def in_turn(self) -> ConfigSet:
+        """Return what is in force while it is the turn of the config that is tried."""
+        tried = self.on_trial
+        if tried is None:
+            return self
+        scope = tried.applies_to
+        if scope == "all":
+            return replace(self, default=replace(tried, scope=scope))
+        return replace(self, by_type=MappingProxyType({**self.by_type, scope: replace(tried, scope=scope)}))
 
     def with_version(self, version: ConfigVersion) -> ConfigSet:
         """Return the set after ``version`` came into force."""
         head = max(self.head, version.version)
         if version.scope == "all":
             return replace(self, head=head, default=version)
+        if version.scope == EXPERIMENT:
+            return replace(self, head=head, tried=version)
         by_type = {**self.by_type, version.scope: version}
         if version.ends_exception:
             del by_type[version.scope]

@@ -14,7 +14,7 @@ from athena_tuning.recall.current import MAX_DEPTH, recalls_above
 from athena_tuning.recall.execution.admission import Ticket
 from athena_tuning.recall.execution.executor import ParallelLayerExecutor
 from athena_tuning.recall.execution.task import ExecutionResult, QueryTask
-from athena_tuning.recall.fusion import Item, pieces_found
+from athena_tuning.recall.fusion import Item, is_sure, pieces_found
 from athena_tuning.recall.items import LayerQuery
 from athena_tuning.recall.plan import RecallPlan, candidates
 from athena_tuning.recall.registered_layer import RegisteredLayer
@@ -126,7 +126,7 @@ class Rounds:
         cache has, is part of it.
         """
         below = min(plan.config.thin_below, plan.request.k)
-        if not following.is_left_out or below == 1:
+        if not following.is_left_out or below == 1 or is_sure(lists):
             return False
         pieces = pieces_found(lists, MOST_PIECES)
         if anew:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from athena_tuning import fork
+from athena_tuning.closeable import Closeable
 from athena_tuning.model import TaskOutcome, TuningConfig
 from athena_tuning.recall.execution.admission import Admission, Ticket
 from athena_tuning.recall.execution.carrier import Carrier
@@ -26,7 +27,7 @@ from athena_tuning.recall.execution.task import ExecutionResult, QueryTask
 logger = logging.getLogger(__name__)
 
 
-class ParallelLayerExecutor:
+class ParallelLayerExecutor(Closeable):
     """Fans queries out over layers under one limit.
 
     Functions run on one long-lived thread pool, coroutine functions on one long-lived event loop without a
@@ -317,12 +318,6 @@ class ParallelLayerExecutor:
         left = self._carrier.close(timeout_seconds)
         if left:
             logger.warning("%d layer calls did not end within %g s of closing", left, timeout_seconds)
-
-    def __enter__(self) -> ParallelLayerExecutor:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _width(self, tasks: Sequence[QueryTask], parallel: bool) -> int:
         return len(tasks) if parallel and self.enable_parallel and len(tasks) > 1 else 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
 
 from athena_tuning.model import ConfigVersion, Proposal, TuningConfig
@@ -17,8 +19,11 @@ _ALWAYS = {"max_concurrent", "timeout_seconds", "strategy", "enable_cache", "ena
 
 
 def side_by_side(at: ConfigVersion, proposal: Proposal | None) -> None:
-    """Draw what is in force and what is proposed beside it; what is as it always is folds away."""
-    decision = proposal.current.decision if proposal else None
+    """Draw what is in force and what is proposed beside it; what is as it always is folds away.
+
+    What too few recalls speak for is not proposed yet.
+    """
+    decision = proposal.current.decision if proposal and not proposal.missing else None
     changed = (
         {row.name: row for row in parameter_rows.changes(decision.before, decision.after)} if decision else {}
     )
@@ -60,4 +65,7 @@ def button(page: PageContext, proposal: Proposal, verdict: Verdict, base: int, s
         is_doubted=bool(verdict.doubt),
     )
     kind = "primary" if stands_out else "secondary"
-    apply_dialog.button(page, label, change, type=kind, icon=":material/check:")
+    with st.container(horizontal=True):
+        apply_dialog.button(page, label, change, type=kind, icon=":material/check:")
+        tried = replace(change, title="Try what the tuner proposes", is_to_be_tried=True)
+        apply_dialog.button(page, f"{apply_dialog.TRY}…", tried, icon=":material/experiment:")
