@@ -17,7 +17,7 @@ LATENCY, COST = TuningStrategy.LATENCY, TuningStrategy.COST
 WORK = {"semantic": 0.01}
 
 
-def seen(queue_ms: float, service_ms: float, began: float = 0.0) -> MeasuredRecall:
+def measured_recall(queue_ms: float, service_ms: float, began: float = 0.0) -> MeasuredRecall:
     task = LayerTask("semantic", 0.0, queue_ms, service_ms, 5)
     ended = began + (queue_ms + service_ms) / 1000
     return MeasuredRecall(began, ended, "meta", "?", False, True, False, queue_ms + service_ms, (task,))
@@ -29,8 +29,8 @@ def law(factor: Mapping[int, float] | None = None, **more: float) -> dict[str, C
 
 
 def test_waiting_needs_tasks_and_a_queue_longer_than_its_share_of_service() -> None:
-    assert waiting([seen(6, 10)] * 14, 0.0, 15) is None
-    little, much = (waiting([seen(ms, 10)] * 15, 0.0, 15) for ms in (5.9, 6))
+    assert waiting([measured_recall(6, 10)] * 14, 0.0, 15) is None
+    little, much = (waiting([measured_recall(ms, 10)] * 15, 0.0, 15) for ms in (5.9, 6))
     assert little is not None
     assert much == Waiting(6, 10, 15, pytest.approx(15 * 10 / 16))
     assert not little.is_waited_for(LATENCY)
@@ -40,8 +40,8 @@ def test_waiting_needs_tasks_and_a_queue_longer_than_its_share_of_service() -> N
 
 
 def test_tasks_that_started_under_another_limit_say_nothing() -> None:
-    assert waiting([seen(50, 10, began=1.0)] * 15, 1.06, 15) is None
-    assert waiting([seen(50, 10, began=1.0)] * 15, 1.04, 15) is not None
+    assert waiting([measured_recall(50, 10, began=1.0)] * 15, 1.06, 15) is None
+    assert waiting([measured_recall(50, 10, began=1.0)] * 15, 1.04, 15) is not None
 
 
 @pytest.mark.parametrize(("queue_ms", "expected"), [(10, 8), (19, 8), (20, 13), (500, 13)])

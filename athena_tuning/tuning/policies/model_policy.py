@@ -308,11 +308,11 @@ class ModelPolicy(Policy):
         )
 
     def _advice(self, evidence: Evidence, memory: ModelMemory) -> Generator[None, None, Finding]:
-        made, advisor, found = yield from self._advisors.review(evidence, memory.advisors, memory.canary)
+        made, advisor, finding = yield from self._advisors.review(evidence, memory.advisors, memory.canary)
 
         def remember(now: ModelMemory) -> ModelMemory:
             waiting = () if made else tuple(name for name in now.advisors.waiting if name != advisor.name)
-            return replace(now, advisors=replace(now.advisors.having(advisor, found), waiting=waiting))
+            return replace(now, advisors=replace(now.advisors.having(advisor, finding), waiting=waiting))
 
         return Finding(made, remember)
 

@@ -148,11 +148,13 @@ class Compared(NamedTuple):
 
     def judged(self, looks: int) -> Judgement:
         """Return the judgement; of capacity what was observed has the sign of capacity."""
-        found = judge(self.since, looks, self.tolerated, self.before)
-        observed = found.observed
+        judgement = judge(self.since, looks, self.tolerated, self.before)
+        observed = judgement.observed
         if self.measure == "capacity" and observed is not None:
             observed = -observed
-        return replace(found, why=f"{self.measure}, {found.why}", observed=observed, measure=self.measure)
+        return replace(
+            judgement, why=f"{self.measure}, {judgement.why}", observed=observed, measure=self.measure
+        )
 
 
 def compared(evidence: Evidence, trial: Trial) -> list[Compared]:
