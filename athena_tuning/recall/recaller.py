@@ -26,6 +26,7 @@ from athena_tuning.recall.current import MAX_DEPTH, recalls_above
 from athena_tuning.recall.execution.admission import Ticket
 from athena_tuning.recall.execution.executor import ParallelLayerExecutor
 from athena_tuning.recall.execution.task import ExecutionResult, QueryTask
+from athena_tuning.recall.execution.turns import Turns
 from athena_tuning.recall.fusion import Item, pieces_found
 from athena_tuning.recall.items import LayerQuery
 from athena_tuning.recall.layer_memory import LayerMemoryMonitor
@@ -127,6 +128,7 @@ class Recaller:
         """Make the lock anew in a forked child; recalls under way are the parent's."""
         self._counting = threading.Lock()
         self._flights: SingleFlight[RecallResult] = SingleFlight()
+        self._turns = Turns()
 
     def check(self, layer: RegisteredLayer) -> DependencyGraph:
         """Return what depends on what with ``layer`` in it.
@@ -179,6 +181,7 @@ class Recaller:
 
     async def arecall(self, request: RecallRequest) -> dict[str, Any]:
         """Recall without blocking the running loop."""
+        await self._turns.take()
         plan = self._plan(request)
         answer, known = self._look_up(plan)
         if answer is not None:
@@ -202,6 +205,7 @@ class Recaller:
                         purpose=plan,
                         ticket=todo.ticket,
                     )
+                    await self._turns.take()
                     self._go_on(plan, todo, results, given)
                 answer = self._combine(plan, todo, results)
         finally:
@@ -355,7 +359,7 @@ class Recaller:
         request = plan.request
         when = time_focus(request.query, plan.timestamp)
         query = LayerQuery(request.query, request.scope, plan.query_type, request.context or {}, when=when)
-        limit, hedged = candidates(request.k), plan.config.hedged_layers
+        limit, config, admit = candidates(request.k), plan.config, self._health.admit
         above = recalls_above()
         for name in names:
             if name in todo.known:
@@ -364,7 +368,7 @@ class Recaller:
             if above and (why := _recursion(plan, name, above)):
                 todo.left_out[name] = why
                 continue
-            admission, timeout, why = self._health.admit(name, plan.config.timeout_for(name))
+            admission, timeout, why = admit(name, config.layer_timeouts.get(name, config.timeout_seconds))
             if admission is Admission.LEAVE_OUT:
                 todo.left_out[name] = why
             else:
@@ -373,7 +377,7 @@ class Recaller:
                     found = {name: parts[name].copies(limit) for name in layer.after if name in parts}
                     asked = LayerQuery(query, query.scope, query.query_type, query.context, found, when)
                 again = None
-                if hedged and name in hedged and layer.idempotent:
+                if layer.idempotent and name in config.hedged_layers:
                     again = self._executor.second_calls.delay(name)
                 task = layer.task(asked, limit, timeout, again)
                 todo.tasks.append(task if plan.layer_memory is None else plan.layer_memory.watched(task))
@@ -381,11 +385,13 @@ class Recaller:
             self._try_layers()
 
     def _combine(self, plan: RecallPlan, todo: _Round, results: list[ExecutionResult]) -> RecallResult:
-        missing = list(todo.left_out)
+        missing, note = [*todo.left_out], self._health.note
         for of in results:
-            if not of.success:
-                missing.append(of.layer_name)
-            self._health.note(
+            if of.success:
+                note(of.layer_name, of.outcome, of.elapsed_ms / 1000)
+                continue
+            missing.append(of.layer_name)
+            note(
                 of.layer_name,
                 of.outcome,
                 of.elapsed_ms / 1000,

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from athena_tuning.recall.classification import what_tells
+from athena_tuning.recall.classification import what_tells, words_of
 
 DAY_S = 86_400.0
 
@@ -109,7 +109,6 @@ _NEWEST = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 
-_WORDS = re.compile(r"[a-z]+|\d+")
 _HINTS = frozenset(
     f"{_MONTHS}|{_WEEKDAY}|jan|feb|mar|apr|jun|jul|aug|sep|sept|oct|nov|dec|ago|last|past|week|weekend|month|"
     "year|yesterday|today|tonight|recent|recently|latest|newest|lately".split("|")
@@ -144,10 +143,9 @@ def time_focus(text: str, now: float) -> TimeFocus | None:
         >>> time_focus("What is the latest release?", at), time_focus("Who is Ana?", at)
         (TimeFocus(start=-inf, end=inf, newest=True), None)
     """
-    text = what_tells(text)
-    if _HINTS.isdisjoint(_WORDS.findall(text.lower())):
+    if _HINTS.isdisjoint(words_of(text).all):
         return None
-    return _time_focus(text, int(now // DAY_S))
+    return _time_focus(what_tells(text), int(now // DAY_S))
 
 
 @lru_cache(maxsize=1024)

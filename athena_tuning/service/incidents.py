@@ -11,7 +11,7 @@ from athena_tuning.control.isolation import POLICY as BREAKER
 from athena_tuning.model import ConfigVersion, Decision
 from athena_tuning.profiling import TimeSeries
 from athena_tuning.profiling.questions.concurrency import QueueWaits
-from athena_tuning.service import parameter_rows, text, units, window_reads
+from athena_tuning.service import parameter_rows, rolled_up, text, units, window_reads
 from athena_tuning.service.alerts import Alert
 from athena_tuning.service.read_service import ReadService
 from athena_tuning.service.timeline import what_of
@@ -22,6 +22,9 @@ TOGETHER_SECONDS = 300.0
 
 AROUND_SECONDS = 900.0
 """So much is shown before an incident and after it."""
+
+_MOST_OF = 0.8
+"""Share of a period's recalls from which on the window is asked: it knows more of each than the roll-ups."""
 
 LANES = ("Alerts", "Config", "Layers", "Decisions", "Notes", "Store")
 
@@ -97,7 +100,7 @@ class Timeline:
         view: the period, from a quarter of an hour before.
         series: figures over time.
         bucket_seconds: length of a bucket of it.
-        waits: for a slot, over time.
+        waits: for a slot, over time; none where the figures are those of the roll-ups.
         occurrences: in order.
         before: p99 in ms of the stretch before; NaN where it is not known. The others likewise.
         during: of the incident.
@@ -150,8 +153,27 @@ def timeline(service: ReadService, incident: Incident, timezone: str = "UTC") ->
     start = incident.began - AROUND_SECONDS
     view = View(math.floor(start), math.ceil(max(end, start + 60.0)), timezone=timezone)
     held = view.only(start=incident.began, end=max(ended, incident.began + 1.0))
-    bucket = view.bucket_seconds(90)
-    window = service.window
+    occurrences = tuple(sorted(_occurrences(service, incident, view), key=lambda each: each.start))
+    if (rolled := _rolled_up(service, view)) is not None:
+        series, bucket = rolled
+        whole = incident.began // bucket * bucket  # a bucket that it began in is not from before
+        then = rolled_up.total(service.store, held)
+        before = (
+            rolled_up.total(service.store, view.only(end=whole)).p99_ms if whole > view.start else math.nan
+        )
+        return Timeline(
+            incident,
+            view,
+            series,
+            bucket,
+            QueueWaits([], [], []),
+            occurrences,
+            before,
+            then.p99_ms,
+            then.count,
+            then.errors + then.refused,
+        )
+    window, bucket = service.window, view.bucket_seconds(90)
     during = window_reads.summary(window, held)
     return Timeline(
         incident,
@@ -159,12 +181,21 @@ def timeline(service: ReadService, incident: Incident, timezone: str = "UTC") ->
         window_reads.over_time(window, view, bucket),
         bucket,
         window_reads.queue_over_time(window, view),
-        tuple(sorted(_occurrences(service, incident, view), key=lambda each: each.start)),
+        occurrences,
         window_reads.summary(window, view.only(end=incident.began)).p99_latency_ms,
         during.p99_latency_ms,
         during.count,
         during.errors + during.refused,
     )
+
+
+def _rolled_up(service: ReadService, view: View) -> tuple[TimeSeries, float] | None:
+    """Return a period's figures from the roll-ups, where the window does not hold most of its recalls."""
+    window = service.window
+    if window.summary().first_timestamp <= view.start:
+        return None
+    kept, held = rolled_up.total(service.store, view).count, window_reads.summary(window, view).count
+    return rolled_up.over_time(service.store, view) if held < _MOST_OF * kept else None
 
 
 def _occurrences(service: ReadService, incident: Incident, view: View) -> Iterator[Occurrence]:

@@ -12,8 +12,9 @@ from plotly.basedatatypes import BaseFigure
 from plotly.io import to_json
 from plotly.tools import return_figure_from_figure_or_data
 
-from athena_tuning.model import ConfigSet, LayerTask, QueryMetrics, TaskOutcome
+from athena_tuning.model import ConfigSet, LayerTask, QueryMetrics, TaskOutcome, TuningStrategy
 from athena_tuning.service.chart_rows import QUANTILES, HitRow, LevelRow, Mark, Prediction, Row
+from athena_tuning.service.strategy_map import LimitPoint, StrategyMap
 from athena_tuning.tuning.estimation.deadline_curve import DeadlineCurve, DeadlinePoint
 from athena_tuning.tuning.simulation.what_if import Estimate, Outcome, with_config
 from athena_tuning.ui.charts import (
@@ -23,6 +24,7 @@ from athena_tuning.ui.charts import (
     latency_charts,
     live_charts,
     recall_charts,
+    strategy_charts,
     what_if_charts,
 )
 from athena_tuning.ui.charts.echarts_option import over_time
@@ -136,6 +138,7 @@ def test_plotly_chart_is_valid_and_plain_json(name: str) -> None:
     json.dumps(PLOTLY[name].spec, allow_nan=False)
     checked = go.Figure(PLOTLY[name].spec)
     assert sent(Drawing(PLOTLY[name])) == sent(checked)
+    assert Drawing(PLOTLY[name], "#0b0f15").to_dict()["layout"]["paper_bgcolor"] == "#0b0f15"
 
 
 @pytest.mark.parametrize("name", ECHARTS)
@@ -293,3 +296,23 @@ def test_deadline_trade_says_what_the_shortest_harmless_one_would_do() -> None:
     assert [shape["x0"] for shape in drawn.spec["layout"]["shapes"]] == [50.0]
     assert {"20", "50"} <= set(drawn.spec["layout"]["xaxis"]["ticktext"])
     assert "Nothing yet" in deadline_charts.deadline_trade(DeadlineCurve((), 0)).alt
+
+
+def test_labels_of_limits_do_not_lie_on_each_other_and_what_is_in_force_is_always_named() -> None:
+    points = [
+        LimitPoint(
+            n,
+            dict.fromkeys(TuningStrategy, 0.0),
+            20.0 + n / 100,
+            10.0 * min(n, 4) + n / 100,
+            1.0,
+            beyond=False,
+        )
+        for n in range(1, 25)
+    ]
+    goals = {TuningStrategy.LATENCY: 17, TuningStrategy.COST: 1}
+    (_, dots) = strategy_charts.p99_against_load(StrategyMap(16, points, goals)).spec["data"]
+    named = [int(label) for label in dots["text"] if label]
+    assert {1, 16} <= set(named)
+    assert len(named) == 4  # 1 to 3, and one of those that carry no more
+    assert dots["customdata"] == [point.limit for point in points]

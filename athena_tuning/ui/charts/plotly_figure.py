@@ -108,15 +108,20 @@ class Drawing(BaseFigure):  # type: ignore[misc]  # plotly has no types
 
     Args:
         chart: from ``figure``.
+        paper: what is behind it in a saved image; on the page the style sheet lets the card be seen through.
     """
 
-    def __init__(self, chart: Chart) -> None:
+    def __init__(self, chart: Chart, paper: str = CLEAR) -> None:
         self._chart = chart
+        self._paper = {"paper_bgcolor": paper}
 
     def to_dict(self) -> dict[str, Any]:
         """Return data and layout, with the template of the theme, and without what is not set."""
         data, layout = _set(self._chart.spec["data"]), _set(self._chart.spec["layout"])
-        return {"data": data, "layout": {"template": _template(str(templates.default)), **layout}}
+        return {
+            "data": data,
+            "layout": {"template": _template(str(templates.default)), **layout, **self._paper},
+        }
 
 
 @cache

@@ -12,8 +12,9 @@ from athena_tuning.service import units
 from athena_tuning.service.view import DEFAULT_RANGE
 from athena_tuning.ui.charts.echarts_option import HAPPENINGS
 from athena_tuning.ui.charts.panel import Chart
-from athena_tuning.ui.charts.plotly_figure import CONFIG, Drawing
+from athena_tuning.ui.charts.plotly_figure import CONFIG
 from athena_tuning.ui.frame import controls
+from athena_tuning.ui.frame.drawing import drawing
 
 
 class Chosen(NamedTuple):
@@ -64,7 +65,7 @@ def analysis_chart(chart: Chart, key: str) -> None:
     """Draw a Plotly chart over time; a drag along it sets the range."""
     key = key_of(key)
     st.plotly_chart(
-        Drawing(chart),
+        drawing(chart),
         key=key,
         config=CONFIG,
         alt=chart.alt,
