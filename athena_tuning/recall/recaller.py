@@ -27,7 +27,7 @@ from athena_tuning.recall.execution.admission import Ticket
 from athena_tuning.recall.execution.executor import ParallelLayerExecutor
 from athena_tuning.recall.execution.task import ExecutionResult, QueryTask
 from athena_tuning.recall.execution.turns import Turns
-from athena_tuning.recall.fusion import Item, pieces_found
+from athena_tuning.recall.fusion import Item, is_sure, pieces_found
 from athena_tuning.recall.items import LayerQuery
 from athena_tuning.recall.layer_memory import LayerMemoryMonitor
 from athena_tuning.recall.peak import PeakMemory
@@ -326,7 +326,7 @@ class Recaller:
         cache has, is part of it.
         """
         below = min(plan.config.thin_below, plan.request.k)
-        if not following.is_left_out or below == 1:
+        if not following.is_left_out or below == 1 or is_sure(lists):
             return False
         pieces = pieces_found(lists, MOST_PIECES)
         if anew:

@@ -89,6 +89,51 @@ def test_what_was_left_out_is_asked_where_nothing_was_found(how: str) -> None:
     assert [layer.calls for layer in layers] == [1, 1, 1]
 
 
+@pytest.mark.parametrize(
+    ("confidence", "asks_more"),
+    [
+        (0.97, False),
+        (0.9, False),
+        (1, False),
+        (0.5, True),
+        (97, True),
+        ("high", True),
+        (True, True),
+        (None, True),
+    ],
+)
+def test_nothing_is_asked_after_a_layer_that_says_that_it_is_sure(
+    confidence: object, asks_more: bool
+) -> None:
+    class Tells(Finds):
+        def search(self, query: Any, k: int, deadline: float) -> list[dict[str, Any]]:
+            return [{**item, "answer_confidence": confidence} for item in super().search(query, k, deadline)]
+
+    layers = Tells("episodic", "a"), Finds("semantic", "b"), Finds("graph", "c"), Finds("procedural", "d")
+    config = TuningConfig(
+        second_round=frozenset({"graph"}), skipped_layers=frozenset({"procedural"}), exploration_share=0.0
+    )
+    with asked(config, *layers) as manager:
+        answer = manager.recall("Who is Ana?")
+        again = manager.recall("Who is Ana?")
+    assert ("graph" in answer["_layers"]) is asks_more
+    assert ("procedural" in answer["_layers"]) is False  # with graph there are three pieces
+    assert again["_fused"] == answer["_fused"]
+
+
+def test_a_sure_answer_of_one_thing_is_not_thin() -> None:
+    class Sure(Finds):
+        def search(self, query: Any, k: int, deadline: float) -> list[dict[str, Any]]:
+            return [{**item, "answer_confidence": 0.95} for item in super().search(query, k, deadline)]
+
+    for first, calls in ((Finds("semantic", "a"), 1), (Sure("semantic", "a"), 0)):
+        graph = Finds("graph", "c")
+        config = TuningConfig(skipped_layers=frozenset({"graph"}), exploration_share=0.0)
+        with asked(config, first, graph) as manager:
+            manager.recall("Who is Ana?")
+        assert graph.calls == calls
+
+
 def test_a_layer_of_the_first_round_that_is_down_calls_for_the_second() -> None:
     layers = Finds("episodic", fails=True), Finds("semantic", "a"), Finds("graph", "b")
     with asked(GRAPH_SECOND, *layers) as manager:
