@@ -40,6 +40,10 @@ class _LazyGroup(click.Group):
             "doctor",
             "Examine Python, SQLite, the store, files and their rights, processes and disks; change nothing.",
         ),
+        "experiment": (
+            "experiment",
+            "Try a config in turns with the one in force, on live recalls; show how that stands; end it.",
+        ),
         "forward": (
             "forward",
             "Simulate a load on the config in force, in seconds, and put it into the store.",

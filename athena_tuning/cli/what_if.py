@@ -10,7 +10,7 @@ import click
 
 from athena_tuning import locations
 from athena_tuning.cli.access import attached, read_records
-from athena_tuning.cli.config import read_question_model
+from athena_tuning.cli.config_options import read_question_model
 from athena_tuning.cli.output import (
     as_json,
     errors_in_words,

@@ -112,7 +112,7 @@ class Worker(Steerable, Closeable):
             begin_at=self._position,
         )
         self._follower = self._membership.follower
-        self._follower.configs = in_force
+        self._follower.start_with(in_force)
 
     @property
     def latest_decisions(self) -> Mapping[str, Decision]:
@@ -179,7 +179,7 @@ class Worker(Steerable, Closeable):
 
     @abstractmethod
     def _obey(self, configs: ConfigSet) -> None:
-        """Do what configs ask, now that they are in force; told at the beginning and at every change.
+        """Do what configs ask, now that it is their turn; told at the beginning and at every change.
 
         It is called with the lock on the configs in force, so it must be quick, and call nobody's code but
         ours: what that may want is done by a task that looks at ``configs``.
@@ -195,7 +195,7 @@ class Worker(Steerable, Closeable):
 
     def slots(self) -> int:
         """Return the layer tasks that may be in flight here: the limit, or this worker's share of it."""
-        return self._membership.limit_share.slots(self.config)
+        return self._membership.limit_share.slots(self._follower.obeyed.default.config)
 
     def _propose(self, at: ConfigVersion) -> TuningConfig:
         proposal = self.proposals.get(at.scope)
@@ -206,9 +206,9 @@ class Worker(Steerable, Closeable):
             self._shared.take_own()
         return self.tuner.propose(None if at.scope == "all" else at.scope).after
 
-    def _come_into_force(self, configs: ConfigSet) -> None:
-        self._obey(configs)
-        self.tuner.in_force(configs)
+    def _come_into_force(self, obeyed: ConfigSet) -> None:
+        self._obey(obeyed)
+        self.tuner.in_force(self._follower.configs)  # what is only tried is not the tuner's
 
     def _tasks(self) -> Sequence[PeriodicTask]:
         """Return what this kind of worker has to do beside, without the store."""

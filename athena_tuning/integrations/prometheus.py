@@ -182,8 +182,13 @@ def _losses(measured: Worker, counted: Counted) -> Iterator[Metric]:
 
 def _configs(configs: ConfigSet) -> Iterator[Metric]:
     at = {"all": configs.default, **configs.by_type}
+    tried = configs.on_trial
     families: dict[str, tuple[str, Mapping[str, float]]] = {
         "config_version": ("Config version in force.", {s: v.version for s, v in at.items()}),
+        "config_tried_version": (
+            "Config version that has its turns with the one in force; 0 while no experiment runs.",
+            {tried.applies_to: tried.version} if tried else {"all": 0},
+        ),
         "config_max_concurrent": (
             "Layer tasks that may run at once.",
             {"all": configs.default.config.max_concurrent},

@@ -6,11 +6,10 @@ by a person, becomes a ``ConfigVersion`` in the store, and is obeyed by a manage
 
 from __future__ import annotations
 
+from athena_tuning.model.config_versions import ConfigSet, ConfigVersion
 from athena_tuning.model.configs import (
     EVERY,
     EVERY_HASHED,
-    ConfigSet,
-    ConfigVersion,
     LimitScope,
     Mode,
     TuningBounds,
@@ -22,6 +21,14 @@ from athena_tuning.model.decision import (
     Candidate,
     Decision,
     Reason,
+)
+from athena_tuning.model.experiment import (
+    EXPERIMENT,
+    Experiment,
+    ExperimentBlock,
+    ExperimentMeasure,
+    ExperimentReport,
+    ExperimentVerdict,
 )
 from athena_tuning.model.layer_health import BreakerState, LayerHealth
 from athena_tuning.model.memory_hour import MemoryHour
@@ -46,6 +53,7 @@ from athena_tuning.model.worker import (
 __all__ = [
     "EVERY",
     "EVERY_HASHED",
+    "EXPERIMENT",
     "LAYERS",
     "QUERY_TYPES",
     "Action",
@@ -55,6 +63,11 @@ __all__ = [
     "ConfigSet",
     "ConfigVersion",
     "Decision",
+    "Experiment",
+    "ExperimentBlock",
+    "ExperimentMeasure",
+    "ExperimentReport",
+    "ExperimentVerdict",
     "Feedback",
     "Forecast",
     "LayerHealth",

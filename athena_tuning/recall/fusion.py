@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from athena_tuning.recall.snapshot import deepened
 from athena_tuning.tuning.estimation.layer_value import Gain
 
 RANK_CONSTANT = 60
@@ -16,6 +18,9 @@ RANK_CONSTANT = 60
 DEPTH = 15
 """Items of each list that decide what stands first. Deeper lists make the fused one worse: under 1 / (60 + r)
 two layers that rank something twentieth outvote the one that ranks it first."""
+
+SURE = 0.9
+"""The ``answer_confidence`` of a layer's first item from which on its word is enough."""
 
 Item = Mapping[str, Any]
 """An item as plain types."""
@@ -62,18 +67,50 @@ def fuse(lists: Mapping[str, Sequence[Item]], limit: int, rule: FusionRule = PLA
         >>> [(item["id"], round(item["score"], 4)) for item in fuse({"episodic": [a], "semantic": [b]}, 5)]
         [('t1', 0.0328)]
     """
-    best = _best({layer: items[:DEPTH] for layer, items in lists.items()}, rule)
-    if len(best) < limit and any(len(items) > DEPTH for items in lists.values()):
-        best += _below(best, _best(lists, rule))
-    results = []
-    for score, _, item, others in best[:limit]:
-        result = item.copy() if type(item) is dict else dict(item)  # half as dear as a display
-        if others:
-            result["evidence"] = _evidence_of((item, *others))
-        result["score"] = score
-        result["duplicates"] = len(others)
-        results.append(result)
-    return results
+    return Fused(lists, limit, rule).items
+
+
+class Fused:
+    """What ``fuse`` gives, made into items for each who asks for them.
+
+    Args:
+        lists: as ``fuse`` takes them; nobody changes them.
+        limit: likewise.
+        rule: likewise.
+        fields: names under which some item holds what can be changed.
+    """
+
+    __slots__ = ("_fields", "_shown")
+
+    def __init__(
+        self,
+        lists: Mapping[str, Sequence[Item]],
+        limit: int,
+        rule: FusionRule = PLAIN,
+        fields: frozenset[str] = frozenset(),
+    ) -> None:
+        best = _best({layer: items[:DEPTH] for layer, items in lists.items()}, rule)
+        if len(best) < limit and any(len(items) > DEPTH for items in lists.values()):
+            best += _below(best, _best(lists, rule))
+        self._shown = best[:limit]
+        self._fields = fields
+
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        """The items, best first; what they hold is shared, so nobody changes it."""
+        items = []
+        for score, _, item, others in self._shown:
+            copy = {**item}
+            if others:
+                copy["evidence"] = [*dict.fromkeys(_pieces_of((item, *others)))]
+            copy["score"] = score
+            copy["duplicates"] = len(others)
+            items.append(copy)
+        return items
+
+    def copies(self) -> list[dict[str, Any]]:
+        """Return the items as the caller's own, to any depth."""
+        return deepened(self.items, self._fields)
 
 
 def _below(best: list[_Shown], deeper: list[_Shown]) -> list[_Shown]:
@@ -94,6 +131,8 @@ _Shown = tuple[float, int, Item, Sequence[Item]]
 
 
 def _best(lists: Mapping[str, Sequence[Item]], rule: FusionRule) -> list[_Shown]:
+    if _have_nothing_in_common([item for items in lists.values() for item in items]):
+        return _merged(lists, rule)
     shown: dict[Hashable, _Shown] = {}
     seen: set[Hashable] = set()
     in_order = True
@@ -102,10 +141,7 @@ def _best(lists: Mapping[str, Sequence[Item]], rule: FusionRule) -> list[_Shown]
         if identity in seen:
             continue
         seen.add(identity)
-        text = item.get("text") or ""
-        plain = text.encode() if text.isascii() else _comparable(text).encode("utf-8", "replace")
-        # what texts with the same words have in common: it is cheap, and others may have it as well
-        said: Hashable = plain.translate(_LOWER, _SILENT)
+        said: Hashable = _letters(item.get("text") or "")
         if scope is not None:
             said = (said, scope)
         known = shown.get(said)
@@ -126,11 +162,30 @@ def _best(lists: Mapping[str, Sequence[Item]], rule: FusionRule) -> list[_Shown]
     return fused
 
 
-def _evidence_of(items: Sequence[Item]) -> list[Any]:
-    return [*dict.fromkeys([piece for item in items for piece in item.get("evidence") or ()])]
+def _have_nothing_in_common(items: Sequence[Item]) -> bool:
+    """Whether no evidence, id and text is met twice, so that each item is shown with its own score."""
+    pieces = [*chain.from_iterable([item.get("evidence") or (item["id"],) for item in items])]
+    if len({*pieces}) < len(pieces) or len({*map(_ID, items)}) < len(items):
+        return False
+    said = _letters("\0".join([item.get("text") or "" for item in items])).split(b"\0")  # at once: quicker
+    return len({*said}) == len(said) == len(items)
+
+
+def _merged(lists: Mapping[str, Sequence[Item]], rule: FusionRule) -> list[_Shown]:
+    shown: list[_Shown] = []
+    for place, (layer, items) in enumerate(lists.items()):
+        weight, bit = rule.weights.get(layer, 1.0), 1 << place
+        shown += [(weight / rank, bit, item, ()) for rank, item in enumerate(items, rule.constant + 1)]
+    shown.sort(key=_SCORE, reverse=True)
+    return shown
+
+
+def _pieces_of(items: Iterable[Item]) -> Iterator[Any]:
+    return (piece for item in items for piece in item.get("evidence") or ())
 
 
 _SCORE = itemgetter(0)
+_ID = itemgetter("id")
 
 _Piece = list[Any]
 """A piece of evidence: its score, a bit for each layer that has it, and who says it most closely: the number
@@ -176,6 +231,12 @@ _SPACED = str.maketrans(dict.fromkeys(_SILENT.decode(), " "))
 _LOWER = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"abcdefghijklmnopqrstuvwxyz")
 
 
+def _letters(text: str) -> bytes:
+    """Return what texts with the same words have in common: it is cheap, and others may have it as well."""
+    plain = text.encode() if text.isascii() else _comparable(text).encode("utf-8", "replace")
+    return plain.translate(_LOWER, _SILENT)
+
+
 def _same_words(one: Item, other: Item) -> bool:
     words, others = (
         _comparable(item.get("text") or "").casefold().translate(_SPACED).split() for item in (one, other)
@@ -188,7 +249,7 @@ def _comparable(text: str) -> str:
 
 
 def agreement(lists: Mapping[str, Sequence[Item]], first: int = 10) -> int:
-    """Return how many of the best pieces of evidence at least two layers found.
+    """Return how many of the best pieces of evidence at least two layers found; all, if one of them is sure.
 
     Args:
         lists: items as plain types by layer, best first.
@@ -199,8 +260,25 @@ def agreement(lists: Mapping[str, Sequence[Item]], first: int = 10) -> int:
         >>> agreement({"episodic": [a], "semantic": [b]})
         1
     """
+    if is_sure(lists):
+        return first
     best = sorted(_pieces(lists, PLAIN), key=_SCORE, reverse=True)[:first]
     return sum([piece[1] & (piece[1] - 1) != 0 for piece in best])
+
+
+def is_sure(lists: Mapping[str, Sequence[Item]]) -> bool:
+    """Return whether a layer says itself that its best item is right, by its ``answer_confidence``.
+
+    Examples:
+        >>> is_sure({"episodic": [{"id": "t1"}], "billing": [{"id": "i7", "answer_confidence": 0.97}]})
+        True
+    """
+    for items in lists.values():
+        if items and "answer_confidence" in items[0]:
+            told = items[0]["answer_confidence"]
+            if type(told) in (int, float) and SURE <= told <= 1:
+                return True
+    return False
 
 
 def pieces_found(lists: Mapping[str, Sequence[Item]], most: int) -> int:

@@ -134,7 +134,7 @@ class MemoryManager(Worker):
             self._health,
             self._lifecycle.try_layers,
             self.profiler,
-            lambda: self.configs,
+            lambda: self._follower.obeyed,
             clock,
             self._contributions,
             Random(self.worker_id).random,

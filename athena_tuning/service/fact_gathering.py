@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from athena_tuning.control import scope_watch
+from athena_tuning.control import objectives, scope_watch
 from athena_tuning.control.isolation import POLICY as BREAKER
 from athena_tuning.control.layer_health import posted_health
 from athena_tuning.model import (
@@ -27,7 +27,7 @@ from athena_tuning.model.source import LIVE_ALONE, MEASURED
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.profiling.columns.selection import Filter
 from athena_tuning.profiling.histogram import bucket_bounds
-from athena_tuning.service import alerts, objectives, parameter_rows, units
+from athena_tuning.service import alerts, parameter_rows, units
 from athena_tuning.service.chart_rows import trusted
 from athena_tuning.service.embedded import Embedded
 from athena_tuning.service.facts import Burn, Facts, RecentChange, SickLayer, Stretch

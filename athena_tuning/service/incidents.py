@@ -14,6 +14,7 @@ from athena_tuning.profiling.questions.concurrency import QueueWaits
 from athena_tuning.service import parameter_rows, rolled_up, text, units, window_reads
 from athena_tuning.service.alerts import Alert
 from athena_tuning.service.read_service import ReadService
+from athena_tuning.service.timeline import what_of
 from athena_tuning.service.view import View
 
 TOGETHER_SECONDS = 300.0
@@ -221,8 +222,7 @@ def _moment(lane: str, time: float, words: str) -> Occurrence:
 
 
 def _of_version(version: ConfigVersion) -> str:
-    scope = "" if version.scope == "all" else f" for {version.scope}"
-    return f"v{version.version}{scope} by {version.author}: {version.reason}"
+    return f"v{version.version}{what_of(version)} by {version.author}: {version.reason}"
 
 
 def _of_decision(decision: Decision) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from athena_tuning.control import objectives
 from athena_tuning.model import Objective
 from athena_tuning.model.source import MEASURED
-from athena_tuning.service import fact_gathering, objectives
+from athena_tuning.service import fact_gathering
 from athena_tuning.service.alerts import Alert, AlertWatch
 from athena_tuning.service.facts import Burn, Facts, Situation
 from athena_tuning.service.forecast_reads import ForecastReads
@@ -39,6 +40,7 @@ class ReadService(ForecastReads):
             alive,
             self.embedded.demo_is_on if self.embedded else None,
             self.blocked(alive),
+            configs.on_trial.version if configs.on_trial else None,
         )
 
     def situation(self, timezone: str = "UTC") -> Situation:

@@ -29,6 +29,7 @@ from athena_tuning.service import doctor, layer_quality, timeline
 from athena_tuning.service.alerts import is_alert
 from athena_tuning.service.embedded import Embedded
 from athena_tuning.service.estimate import Estimate
+from athena_tuning.service.experiments import ExperimentStanding, newest_experiment
 from athena_tuning.service.fleet_limit import FleetLimit, fleet_limit
 from athena_tuning.service.loads import Loads
 from athena_tuning.service.read_cache import Remembered
@@ -169,6 +170,13 @@ class StoreReads:
     def history(self, limit: int = 200, scope: str | None = None) -> Records[ConfigVersion]:
         """Return config versions, newest first."""
         return self.store.config_history(limit=limit, scope=scope)
+
+    def experiment(self) -> ExperimentStanding | None:
+        """Return the newest experiment, whether it runs or has ended; None where there was none."""
+        question = ("experiment", self._edition, int(self.now))
+        return self._remembered.answer(
+            question, lambda: newest_experiment(self.store, self.store.config_set(), self.now)
+        )
 
     def undo_reason(self, scope: str = "all") -> str | None:
         """Return what ``undo`` would do for a scope, in words; None where there is nothing to take back."""

@@ -64,7 +64,7 @@ def happenings(
         decisions: of the tuner; those that took something back or left a layer out are taken.
     """
     configs = (
-        Happening(v.time, Lane.CONFIG, f"v{v.version}", f"v{v.version} by {v.author}: {v.reason}")
+        Happening(v.time, Lane.CONFIG, f"v{v.version}", f"v{v.version}{what_of(v)} by {v.author}: {v.reason}")
         for v in history
     )
     runs = (
@@ -90,6 +90,14 @@ def happenings(
         if each.start < end and (each.end or each.start) >= start
     ]
     return sorted(found)[-MOST:]
+
+
+def what_of(version: ConfigVersion) -> str:
+    """Return behind a version's number what it is about, where that is not all query types."""
+    if version.ends_experiment:
+        return f", end of the experiment with v{version.parent},"
+    whom = "" if version.applies_to == "all" else f" for {version.applies_to}"
+    return f"{whom}, tried in turns with v{version.experiment.base}," if version.experiment else whom
 
 
 _ACTS = {Action.ROLLBACK: "taken back", Action.ISOLATE: "layer left out"}

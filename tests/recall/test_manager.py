@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,13 +15,6 @@ from tests.support.memory_layers import NOTES, StubLayer, over, records, set_con
 WAIT = 30.0
 
 
-@pytest.fixture
-def manager() -> Iterator[MemoryManager]:
-    with MemoryManager(":memory:") as made:
-        made.remember_many(NOTES)
-        yield made
-
-
 @pytest.mark.slow
 def test_event_loop_awaits_many_recalls_at_once(manager: MemoryManager) -> None:
     async def main() -> list[dict[str, Any]]:
@@ -30,7 +22,7 @@ def test_event_loop_awaits_many_recalls_at_once(manager: MemoryManager) -> None:
 
     set_config(manager, overload_after_seconds=None)  # a slow machine would refuse some
     answers = asyncio.run(main())
-    assert all(a["_success"] and not a["_partial"] for a in answers)
+    assert [a["_errors"] for a in answers if a["_errors"] or not a["_success"]] == []
     assert len(records(manager)) == 200
     assert manager.in_flight == 0
 

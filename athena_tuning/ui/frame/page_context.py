@@ -227,6 +227,9 @@ def _status_chips(status: Standing, visitor: Actor) -> list[Chip]:
         Chip(status.mode.value, "mode", "", MODES[status.mode]),
         Chip(f"v{status.version}", "config", "", "the version in force for all types"),
     ]
+    if status.tried is not None:
+        about = "this config has its turns with the one in force: see Config"
+        chips.append(Chip(f"v{status.tried}", "tried", "accent", about))
     if status.behind:
         chips.append(Chip("store unreachable", "", "bad", "shown is what was read before"))
     elif status.data_age is None:
