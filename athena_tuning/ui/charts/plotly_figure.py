@@ -64,6 +64,7 @@ def figure(
         "margin": {"l": 8, "r": 12, "t": 30 + titled, "b": 8},
         "legend": {
             "orientation": "h",
+            "bgcolor": CLEAR,
             "x": 0,
             "xanchor": "left",
             "y": 1.02 + titled / height,
