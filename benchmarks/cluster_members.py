@@ -24,7 +24,7 @@ from athena_tuning import MemoryManager, TuningConfig, open_store
 from athena_tuning.cli.manager import run_until_input_ends
 from athena_tuning.cluster import RecallCluster, serve
 from athena_tuning.cluster.fleet import look
-from athena_tuning.cluster.manager_process import LOADED
+from athena_tuning.manager_process import LOADED
 from athena_tuning.store import ConfigConflict
 
 NOOP, SLOW, MEMORY = "noop", "slow", "memory"
