@@ -38,7 +38,7 @@ from cluster_members import (
     wait_for,
 )
 from harness import Figure, median, options, progress, quantile, report
-from recall import load
+from recall_memory import load
 
 from athena_tuning import MemoryManager
 from athena_tuning.cluster import Address, RecallCluster, wire

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import Figure, median, options, progress, quantile, report
-from recall import load
+from recall_memory import load
 
 from athena_tuning.load.simulated_layer import RemoteLayer
 from athena_tuning.model import TuningConfig

@@ -180,9 +180,10 @@ def reading(url: str, path: Path, quick: bool) -> Iterator[Figure]:
         progress("cold attach and refresh")
         yield from attaching(url, size)
         whole = store.tail_metrics(since=now - DAY, limit=2 * raw).records
-        total = store.rollups(now - DAY, now, layer="").total()
+        minute = now // 60 * 60
+        total = store.rollups(minute - DAY, minute, layer="").total()
         told = (total.p50_ms, total.p95_ms, total.p99_ms)
-        within = [m for m in whole if m.timestamp >= now // 60 * 60 - DAY]
+        within = [m for m in whole if minute - DAY <= m.timestamp < minute]  # those of the refresh are newer
         errors = [abs(a / b - 1) * 100 for a, b in zip(told, exact(within), strict=True)]
         yield Figure("largest error of its p50, p95, p99 against exact", max(errors), "%", 1.6)
         yield merging(store, now)

@@ -1,11 +1,10 @@
 """Every example runs and says what it is there to show."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.example_programs import run_example
 
 ROOT = Path(__file__).parents[1]
 
@@ -39,15 +38,7 @@ def test_every_example_is_tried() -> None:
 
 @pytest.mark.parametrize("name", SAID)
 def test_an_example_runs(name: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / f"{name}.py")],
-        check=False,
-        cwd=tmp_path,
-        env={**os.environ, "ATHENA_TUNING_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = run_example(name, tmp_path)
     assert done.returncode == 0, done.stderr
     assert SAID[name] in done.stdout
     assert done.stderr == ""

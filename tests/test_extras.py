@@ -88,8 +88,18 @@ COMMANDS = (
     "metrics export recalls.jsonl",
     "import recalls.jsonl --preview --json",
     "forward --hours 1 --rate 1 --out forward.csv",
-    "what-if --sample bursty --over limit --json",
+    "what-if --sample bursty --over switches --json",
 )
+
+EACH_IN_TURN = """
+import json, shlex, sys
+from click.testing import CliRunner
+from athena_tuning.cli import main
+
+for command in sys.argv[1:]:
+    done = CliRunner().invoke(main, shlex.split(command))
+    print(json.dumps([command, done.exit_code, done.stdout, f"{done.stderr}{done.exception or ''}"]))
+"""
 
 A_RUN = "load run --rate 30 --seconds 1"
 
@@ -131,13 +141,15 @@ def test_manager_store_tuner_and_control_run_and_import_nothing_of_an_extra(run_
 
 
 def test_the_command_line_runs_without_any_extra(run_without: Run) -> None:
-    for command in COMMANDS:
-        words = shlex.split(command.format(root=ROOT))
-        done = run_without(OF_EXTRAS, "-c", "from athena_tuning.cli import main; main()", *words)
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        assert done.stdout.strip(), command
-        if "--json" in words:
-            json.loads(done.stdout)
+    done = run_without(OF_EXTRAS, "-c", EACH_IN_TURN, *(command.format(root=ROOT) for command in COMMANDS))
+    assert done.returncode == 0, done.stderr
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(results) == len(COMMANDS)
+    for command, exit_code, output, problem in results:
+        assert exit_code == 0, f"{command}\n{output}\n{problem}"
+        assert output.strip(), command
+        if "--json" in command:
+            json.loads(output)
 
 
 def test_every_module_imports_without_extras_but_those_that_are_about_one(run_without: Run) -> None:

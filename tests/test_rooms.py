@@ -6,6 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import athena_tuning
+from athena_tuning import locations
 
 PACKAGE = Path(athena_tuning.__file__).parent
 LARGEST_SHARE = 0.15
@@ -14,6 +15,11 @@ MAY_REPEAT = {"__init__", "__main__", "base"}
 
 def files() -> list[Path]:
     return sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+
+
+def pages() -> list[Path]:
+    folder = locations.dashboard()
+    return sorted(path.relative_to(folder) for path in (folder / "pages").rglob("*.py"))
 
 
 def room_of(path: Path) -> str:
@@ -30,7 +36,7 @@ def test_no_room_is_larger_than_its_share() -> None:
 
 def test_no_file_name_stands_in_more_than_two_rooms() -> None:
     rooms: dict[str, set[str]] = defaultdict(set)
-    for path in files():
+    for path in (*files(), *pages()):
         rooms[path.stem].add(room_of(path))
-    repeated = {name: found for name, found in rooms.items() if len(found) > 2 and name not in MAY_REPEAT}
+    repeated = {name: those for name, those in rooms.items() if len(those) > 2 and name not in MAY_REPEAT}
     assert repeated == {}

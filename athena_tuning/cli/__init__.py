@@ -40,6 +40,10 @@ class _LazyGroup(click.Group):
             "doctor",
             "Examine Python, SQLite, the store, files and their rights, processes and disks; change nothing.",
         ),
+        "experiment": (
+            "experiment",
+            "Try a config in turns with the one in force, on live recalls; show how that stands; end it.",
+        ),
         "forward": (
             "forward",
             "Simulate a load on the config in force, in seconds, and put it into the store.",
@@ -58,7 +62,7 @@ class _LazyGroup(click.Group):
             "ingest_git",
             "Make a memory of the git repository at PATH (default: here), or bring it up to date.",
         ),
-        "layers": ("layers", "Show the health of every layer of the managers that are alive."),
+        "layers": ("show_layers", "Show the health of every layer of the managers that are alive."),
         "load": ("load", "Make load on a manager; list, show and compare what came out."),
         "manager": (
             "manager",

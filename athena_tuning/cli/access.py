@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from athena_tuning import locations
 from athena_tuning.service.roles import Actor, Role
 
 if TYPE_CHECKING:
+    from athena_tuning.service.store_follower import Tail
     from athena_tuning.service.tuning_service import TuningService
 
 
@@ -32,12 +32,26 @@ def attached(store: str | None, *, hours: float = 24.0) -> Iterator[TuningServic
     from athena_tuning.service.tuning_service import TuningService
     from athena_tuning.store import open_store
 
-    opened = open_store(store or locations.default_store_url(), create=store is None)
+    opened = open_store(store, create=store is None)
     service = TuningService(opened, Tail(opened, hours=hours))
     try:
         yield service
     finally:
         service.close()
+
+
+def read_records(tail: Tail, *, all_at_once: bool = False) -> None:
+    """Read the newest records of a store, or all that the window reaches back to.
+
+    Raises:
+        click.ClickException: if the store cannot be read.
+    """
+    while True:
+        tail.look()
+        if tail.problem is not None:
+            raise click.ClickException(tail.problem)
+        if tail.caught_up or not all_at_once:
+            return
 
 
 def operator() -> Actor:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from athena_tuning.cli.output import memory_option, on_option, store_option
-from athena_tuning.cli.server_process import become, without_own_manager
+from athena_tuning.cli.server_process import become, manager_options
 
 
 @click.command()
@@ -18,29 +19,13 @@ from athena_tuning.cli.server_process import become, without_own_manager
     type=click.IntRange(0, 65535),
     help="With --http: port; 0: a free one.",
 )
-@memory_option
-@store_option
-@on_option
-@click.option(
-    "--layer", "layers", multiple=True, metavar="NAME", help="Ask a layer of an installed package too."
-)
-def mcp(
-    http: bool,
-    host: str,
-    port: int,
-    memory: str | None,
-    store: str | None,
-    cluster: str | None,
-    layers: tuple[str, ...],
-) -> None:
+@manager_options
+def mcp(http: bool, host: str, port: int, **answering: Any) -> None:
     """Serve a memory to agents over the Model Context Protocol, on stdio or HTTP.
 
     An agent starts it itself: its configuration names the command "athena-tuning" with the argument "mcp".
     Several agents may share a memory and a store. Where the memory file is missing, an empty one is made.
     With --on a cluster of managers answers.
     """
-    without_own_manager(cluster, memory, layers)
     arguments = ["--host", host, "--port", str(port)] if http else []
-    arguments += [word for layer in layers for word in ("--layer", layer)]
-    arguments += ["--on", cluster] if cluster else []
-    become("athena_tuning.mcp", arguments, extra="mcp", packages=("mcp",), memory=memory, store=store)
+    become("athena_tuning.mcp", arguments, packages=("mcp",), **answering)

@@ -6,11 +6,10 @@ import time
 from pathlib import Path
 
 import click
-from rich.text import Text
 
 from athena_tuning import settings
 from athena_tuning.cli.access import attached, moment
-from athena_tuning.cli.output import as_json, console, print_json, print_table, store_option
+from athena_tuning.cli.output import as_json, print_json, print_records, print_table, print_text, store_option
 from athena_tuning.service import units
 from athena_tuning.service.alerts import Alert
 
@@ -41,15 +40,13 @@ def alerts(watch: bool, webhook: str | None, store: str | None, as_json: bool) -
                 alerting.look()
                 time.sleep(EVERY_SECONDS)
         known = sorted(service.alerts(), key=lambda alert: alert.ended is not None)
-    if as_json:
-        print_json([alert.to_dict() for alert in known])
-    elif not known:
-        console().print(Text("no alert in the last thirty days"))
-    else:
-        print_table(
-            ["since", "", "rule", "what"],
-            [[moment(alert.began), _state(alert), alert.rule, alert.sentence] for alert in known],
-        )
+    print_records(
+        [alert.to_dict() for alert in known],
+        ["since", "", "rule", "what"],
+        [[moment(alert.began), _state(alert), alert.rule, alert.sentence] for alert in known],
+        as_json=as_json,
+        none="no alert in the last thirty days",
+    )
 
 
 @click.command()
@@ -69,14 +66,13 @@ def incidents(incident: str | None, html: Path | None, store: str | None, as_jso
     with attached(store, hours=_HOURS) as service:
         known = incidents_of(service.alerts())
         if incident is None:
-            if as_json:
-                print_json([one.to_dict() for one in known])
-                return
-            if not known:
-                console().print(Text("no incident in the last thirty days"))
-                return
-            rows = [[one.id, moment(one.began), _took(one.began, one.ended), one.sentence] for one in known]
-            print_table(["id", "began", "took", "what"], rows)
+            print_records(
+                [one.to_dict() for one in known],
+                ["id", "began", "took", "what"],
+                [[one.id, moment(one.began), _took(one.began, one.ended), one.sentence] for one in known],
+                as_json=as_json,
+                none="no incident in the last thirty days",
+            )
             return
         chosen = next((one for one in known if one.id == incident), None)
         if chosen is None:
@@ -91,8 +87,8 @@ def incidents(incident: str | None, html: Path | None, store: str | None, as_jso
             {**chosen.to_dict(), "p99_before_ms": told.before, "p99_ms": told.during, "happened": happened}
         )
         return
-    console().print(Text(chosen.sentence, style="bold"))
-    console().print(Text(say_of_incident(told)))
+    print_text(chosen.sentence, style="bold")
+    print_text(say_of_incident(told))
     print_table(
         ["when", "lane", "what"], [[moment(each.start), each.lane, each.words] for each in told.occurrences]
     )

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import click
-from rich.text import Text
 
 from athena_tuning.cli.access import attached, moment, operator
-from athena_tuning.cli.output import as_json, console, print_json, print_table, store_option
-from athena_tuning.model import ConfigVersion, LimitScope, Mode, TuningConfig, TuningStrategy
+from athena_tuning.cli.config_options import changed_by, value_options
+from athena_tuning.cli.output import as_json, print_json, print_records, print_table, print_text, store_option
+from athena_tuning.model import ConfigVersion, Mode, TuningConfig, TuningStrategy
 from athena_tuning.service import units
 
 _scope = click.option("--scope", default="all", show_default=True, help="'all', or a query type.")
@@ -24,9 +22,6 @@ _expect = click.option(
     type=click.IntRange(0),
     help="Version that you saw; the change is refused if another one is in force. Default: the present one.",
 )
-_switch = click.Choice(["on", "off"])
-_LAYERS = "LAYERS"
-"""Metavariable of options that take names joined by commas."""
 
 
 @click.group()
@@ -55,52 +50,16 @@ def history(limit: int, store: str | None, as_json: bool) -> None:
     """List the config versions, newest first."""
     with attached(store) as service:
         versions = service.history(limit)
-    if as_json:
-        print_json([version.to_dict() for version in versions])
-        return
     rows = [
         [v.version, v.parent, v.scope, v.mode, v.author, moment(v.time), _values(v.config), v.reason]
         for v in versions
     ]
-    print_table(["version", "from", "scope", "mode", "author", "time", "values", "reason"], rows)
+    columns = ["version", "from", "scope", "mode", "author", "time", "values", "reason"]
+    print_records([v.to_dict() for v in versions], columns, rows, as_json=as_json)
 
 
 @config.command()
-@click.option("--max-concurrent", type=int, help="Layer tasks in flight.")
-@click.option(
-    "--timeout", "timeout_seconds", type=float, metavar="SECONDS", help="Service time of a layer task."
-)
-@click.option("--deadline", metavar="SECONDS", help="Whole recall, or 'none'.")
-@click.option("--overload-after", metavar="SECONDS", help="Queue without a break, then refuse, or 'none'.")
-@click.option("--overload-wait", "overload_wait_seconds", type=float, help="Seconds to wait in an overload.")
-@click.option("--bounds", "concurrency_bounds", metavar="N-M", help="Limits that the tuner may set, to 256.")
-@click.option(
-    "--limit-scope",
-    type=click.Choice([s.value for s in LimitScope]),
-    help="The limit is each manager's own, or one budget that all share.",
-)
-@click.option("--timeout-bounds", metavar="N-M", help="Timeouts in seconds that the tuner may set.")
-@click.option("--strategy", type=click.Choice([s.value for s in TuningStrategy]), help="What is wanted most.")
-@click.option("--cache", type=_switch, help="Answer repeated recalls from the cache.")
-@click.option("--parallel", type=_switch, help="Run a recall's layers at the same time.")
-@click.option("--selection", type=_switch, help="Ask only the layers that a query calls for.")
-@click.option("--skip", "skipped_layers", metavar=_LAYERS, help="Layers left out, by commas, or 'none'.")
-@click.option("--extra", "extra_layers", metavar=_LAYERS, help="Layers asked whatever the query, or 'none'.")
-@click.option("--second", "second_round", metavar=_LAYERS, help="Layers of the second round, or 'none'.")
-@click.option("--second-below", "second_round_below", type=int, help="Agreement that is enough, 1 to 10.")
-@click.option("--hedge", "hedged_layers", metavar=_LAYERS, help="Layers called twice if slow, or 'none'.")
-@click.option("--hedge-after", "hedging_quantile", type=float, help="Quantile from which one is slow, 0.95.")
-@click.option("--explore", "exploration_share", type=float, help="Share of recalls that ask every layer.")
-@click.option("--memory-share", type=float, help="Share of recalls whose layers' memory is measured.")
-@click.option(
-    "--fusion-weights", metavar="LAYER=WEIGHT,…", help="What a layer's ranks count, or 'none': 1 for each."
-)
-@click.option(
-    "--question-model",
-    metavar="FILE",
-    help="JSON with weights by layer and feature, or 'none': by type alone.",
-)
-@click.option("--rank-constant", type=int, help="A rank counts weight / (constant + rank), 1 to 1000.")
+@value_options
 @click.option("--mode", type=click.Choice([m.value for m in Mode]), help="Who steers from now on.")
 @_scope
 @_reason
@@ -130,12 +89,12 @@ def apply(
         changed = {name: value for name, value in values.items() if value is not None}
         if strategy:
             chosen = TuningStrategy(strategy)
-            wanted = _changed(service.under_strategy(chosen, replace(at, scope=scope)), changed)
+            wanted = changed_by(service.under_strategy(chosen, replace(at, scope=scope)), changed)
             written = service.switch_strategy(operator(), chosen, config=wanted, mode=steers, **how)
         elif steers and not changed:
             written = service.set_mode(operator(), steers, **how)
         else:
-            wanted = _changed(at.config, changed)
+            wanted = changed_by(at.config, changed)
             written = [service.apply(operator(), wanted, mode=steers, **how)]
     _print_versions(written, as_json)
 
@@ -199,80 +158,9 @@ def _conflict_reported(as_json: bool) -> Iterator[None]:
         elif current:
             ours, theirs = conflict.proposed.to_dict(), current.config.to_dict()
             rows = [[name, ours[name], theirs[name]] for name in ours if ours[name] != theirs[name]]
-            console().print(Text(f"version {current.version} by {current.author}: {current.reason}"))
+            print_text(f"version {current.version} by {current.author}: {current.reason}")
             print_table(["value", "yours", "in force"], rows)
         raise
-
-
-def _changed(base: TuningConfig, values: dict[str, Any]) -> TuningConfig:
-    names = {"cache": "enable_cache", "parallel": "enable_parallel", "selection": "layer_selection_enabled"}
-    given: dict[str, Any] = {}
-    for option, value in values.items():
-        if option in names:
-            given[names[option]] = value == "on"
-        elif option in ("skipped_layers", "extra_layers", "second_round", "hedged_layers"):
-            given[option] = frozenset() if value == "none" else _layers(value)
-        elif option in ("concurrency_bounds", "timeout_bounds"):
-            given[option] = _bounds(option, value)
-        elif option == "fusion_weights":
-            given[option] = {} if value == "none" else _weights(value)
-        elif option == "question_model":
-            given[option] = {} if value == "none" else _question_model(value)
-        elif option in ("deadline", "overload_after"):
-            given[f"{option}_seconds"] = None if value == "none" else _seconds(option, value)
-        else:
-            given[option] = value
-    try:
-        return replace(base, **given)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-
-
-def _layers(value: str) -> frozenset[str]:
-    names = frozenset(map(str.strip, value.split(",")))
-    if "" in names:
-        raise click.UsageError(f"{value!r} names a layer that has no name")
-    return names
-
-
-def _bounds(option: str, value: str) -> tuple[float, float]:
-    kind = int if option == "concurrency_bounds" else float
-    try:
-        low, high = map(kind, value.split("-"))
-    except ValueError:
-        raise click.UsageError(f"{value!r} is not the least and the most, such as 2-64") from None
-    return low, high
-
-
-def _question_model(value: str) -> Any:
-    try:
-        return json.loads(Path(value).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise click.UsageError(
-            f"--question-model: {value!r} is no JSON file that can be read: {error}"
-        ) from error
-
-
-def _weights(value: str) -> dict[str, float]:
-    weights = {}
-    for part in value.split(","):
-        layer, _, number = part.partition("=")
-        try:
-            weights[layer.strip()] = float(number)
-        except ValueError:
-            raise click.UsageError(f"--fusion-weights: {part!r} is not LAYER=WEIGHT") from None
-    if "" in weights:
-        raise click.UsageError(f"{value!r} names a layer that has no name")
-    return weights
-
-
-def _seconds(option: str, value: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        raise click.UsageError(
-            f"--{option.replace('_', '-')}: {value!r} is neither seconds nor 'none'"
-        ) from None
 
 
 def _print_versions(versions: Sequence[ConfigVersion], as_json: bool) -> None:
@@ -284,16 +172,13 @@ def _print_versions(versions: Sequence[ConfigVersion], as_json: bool) -> None:
         return
     for written in versions:
         restores = f", restores version {written.restores}" if written.restores else ""
-        console().print(
-            Text(
-                f"version {written.version} for {written.scope} by {written.author}"
-                f" ({written.mode}){restores}"
-            )
+        print_text(
+            f"version {written.version} for {written.scope} by {written.author} ({written.mode}){restores}"
         )
-    console().print(Text(version.reason, style="dim"))
+    print_text(version.reason, style="dim")
     if version.unknown_fields:
         newer = ", ".join(f"{name} = {value!r}" for name, value in version.unknown_fields.items())
-        console().print(Text(f"not obeyed here, because only a newer program knows it: {newer}"))
+        print_text(f"not obeyed here, because only a newer program knows it: {newer}")
     print_table(
         ["value", "is"], [[name, units.setting(value)] for name, value in version.config.to_dict().items()]
     )

@@ -6,10 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.text import Text
 
 from athena_tuning.cli.access import attached, moment
-from athena_tuning.cli.output import as_json, console, print_json, print_table, store_option
+from athena_tuning.cli.output import as_json, print_json, print_records, print_table, print_text, store_option
 from athena_tuning.service import units
 
 if TYPE_CHECKING:
@@ -33,24 +32,13 @@ def decision() -> None:
 def list_decisions(limit: int, store: str | None, as_json: bool) -> None:
     """List decisions, newest first."""
     with attached(store) as service:
-        found = service.decisions(limit)
-    if as_json:
-        print_json([made.to_dict() for made in found])
-        return
-    print_table(
-        ["id", "when", "scope", "action", "version", "summary"],
-        [
-            [
-                made.decision_id[:12],
-                moment(made.time),
-                made.scope,
-                made.action,
-                made.config_version,
-                made.summary,
-            ]
-            for made in found
-        ],
-    )
+        decisions = service.decisions(limit)
+    rows = [
+        [d.decision_id[:12], moment(d.time), d.scope, d.action, d.config_version, d.summary]
+        for d in decisions
+    ]
+    columns = ["id", "when", "scope", "action", "version", "summary"]
+    print_records([d.to_dict() for d in decisions], columns, rows, as_json=as_json)
 
 
 @decision.command()
@@ -115,10 +103,8 @@ def _differing(made: Decision, again: Decision | None) -> list[str]:
 def _tell(made: Decision, replay: dict[str, Any] | None) -> None:
     from athena_tuning.service import parameter_rows
 
-    console().print(
-        Text(f"{made.decision_id} · {moment(made.time)} · {made.policy} · {made.scope} · {made.action}")
-    )
-    console().print(Text(parameter_rows.summary_of(made)), soft_wrap=True)
+    print_text(f"{made.decision_id} · {moment(made.time)} · {made.policy} · {made.scope} · {made.action}")
+    print_text(parameter_rows.summary_of(made))
     print_table(
         ["parameter", "before", "after", "why"],
         [[row.label, row.before, row.after, row.why] for row in parameter_rows.decided(made)],
@@ -126,4 +112,4 @@ def _tell(made: Decision, replay: dict[str, Any] | None) -> None:
     if replay is not None:
         size = f"{units.count(replay['evidence_bytes'])} bytes of evidence"
         outcome = "the same answer" if replay["same"] else f"another answer: {', '.join(replay['differing'])}"
-        console().print(Text(f"made again from {size}: {outcome}"))
+        print_text(f"made again from {size}: {outcome}")

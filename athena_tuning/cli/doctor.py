@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import click
-from rich.text import Text
 
-from athena_tuning.cli.output import as_json, console, print_json, store_option
+from athena_tuning.cli.output import as_json, print_json, print_text, store_option
 
 _MARKS = {"good": "✓", "advice": "!", "act": "✗"}
 
@@ -30,8 +29,8 @@ def doctor(ctx: click.Context, store: str | None, as_json: bool) -> None:
     else:
         for finding in findings:
             line = f"{_MARKS[finding.verdict]} {finding.subject}: {finding.found}"
-            console().print(Text(line), soft_wrap=True)
+            print_text(line)
             if finding.remedy:
-                console().print(Text(f"    → {finding.remedy}"), soft_wrap=True)
+                print_text(f"    → {finding.remedy}")
     if any(finding.verdict is Verdict.ACT for finding in findings):
         ctx.exit(1)

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.text import Text
+from rich.progress import TimeRemainingColumn
 
-from athena_tuning import locations
 from athena_tuning.cli.load_options import spec_of, weights_of
-from athena_tuning.cli.output import as_json, console, error_console, print_json, store_option
+from athena_tuning.cli.output import as_json, print_outcome, progress_bar, store_option
 
 if TYPE_CHECKING:
     from athena_tuning.model import ConfigSet
@@ -70,20 +68,13 @@ def forward(
     from athena_tuning.samples import sample_workloads
     from athena_tuning.store import open_store
 
-    with open_store(store or locations.default_store_url()) as opened:
+    with open_store(store) as opened:
         known = sample_workloads.load_records(evidence) if evidence else usual_evidence(opened)
         spec = replace(spec_of(rate, hours * 3600, values), mix=weights_of(mix) if mix else mix_of(known))
         changes = {"max_concurrent": max_concurrent, "timeout_seconds": timeout_seconds}
         config = _changed(opened.config_set(), {name: v for name, v in changes.items() if v is not None})
-        bar = Progress(
-            TextColumn("Simulating"),
-            BarColumn(),
-            TimeRemainingColumn(),
-            console=error_console(),
-            transient=True,
-        )
-        with bar:
-            task = bar.add_task("", total=1.0)
+        with progress_bar(TimeRemainingColumn()) as bar:
+            task = bar.add_task("Simulating", total=1.0)
             records = fast_forward(
                 known, spec, config=config, progress=lambda share: bar.update(task, completed=share)
             )
@@ -93,10 +84,11 @@ def forward(
                 stored = store_forward(records, opened)
                 count, source = stored.records, stored.source
     place = str(out) if out else "the store"
-    if as_json:
-        print_json({"recalls": count, "hours": hours, "to": place, "source": source})
-        return
-    console().print(Text(f"{count:,} simulated recalls of the last {hours:g} h are in {place}"))
+    print_outcome(
+        {"recalls": count, "hours": hours, "to": place, "source": source},
+        f"{count:,} simulated recalls of the last {hours:g} h are in {place}",
+        as_json=as_json,
+    )
 
 
 def _changed(configs: ConfigSet, changes: dict[str, Any]) -> ConfigSet:

@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.text import Text
+from rich.progress import DownloadColumn, TimeRemainingColumn
 
-from athena_tuning import locations
 from athena_tuning.cli.access import moment
 from athena_tuning.cli.output import (
     as_json,
-    console,
-    error_console,
     print_json,
     print_table,
+    print_text,
+    progress_bar,
     store_option,
 )
 
@@ -118,9 +116,8 @@ def import_file(
     from athena_tuning.interchange import NeedsConfirmation, store_import
     from athena_tuning.store import open_store
 
-    url = store or locations.default_store_url()
     try:
-        with open_store(url) as opened, _progress(f"Importing {file.name}") as progress:
+        with open_store(store) as opened, _progress(f"Importing {file.name}") as progress:
             came = store_import(
                 opened_file, opened, keep_times=keep_times, again=again, confirmed=yes, progress=progress
             )
@@ -169,17 +166,8 @@ def _opened(file: Path, corrections: Sequence[str], options: dict[str, Any]) -> 
 
 @contextmanager
 def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    bar = Progress(
-        TextColumn(what, markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TimeRemainingColumn(),
-        console=error_console(),
-        transient=True,
-        disable=not error_console().is_terminal,
-    )
-    with bar:
-        task = bar.add_task("", total=None)
+    with progress_bar(DownloadColumn(), TimeRemainingColumn()) as bar:
+        task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
@@ -208,15 +196,13 @@ def _print_preview(opened_file: Import, as_json: bool) -> None:
             }
         )
         return
-    console().print(Text(f"{opened_file.path.name} ({opened_file.shape}): {opened_file.title}"))
-    console().print(
-        Text(f"format {opened_file.format}, {opened_file.confidence:.0%} sure: {opened_file.reason}")
-    )
+    print_text(f"{opened_file.path.name} ({opened_file.shape}): {opened_file.title}")
+    print_text(f"format {opened_file.format}, {opened_file.confidence:.0%} sure: {opened_file.reason}")
     _print_mapping(opened_file)
     for note in opened_file.notes:
-        console().print(Text(note))
+        print_text(note)
     if opened_file.span_names:
-        console().print(Text(f"spans: {_some(opened_file.span_names)}"))
+        print_text(f"spans: {_some(opened_file.span_names)}")
     columns = ["time", "type", "query", "latency ms", "success", "cache hit", "layers ms"]
     print_table(columns, [_row(m) for m in records])
     _print_figures(seen)
@@ -239,7 +225,7 @@ def _print_mapping(opened_file: Import) -> None:
     print_table(["what", "column", "unit"], rows)
     unused = [column for column in opened_file.columns if column not in mapping.columns.values()]
     if unused:
-        console().print(Text(f"not used: {_some(unused)}"))
+        print_text(f"not used: {_some(unused)}")
 
 
 def _print_figures(seen: Survey) -> None:
@@ -299,7 +285,7 @@ def _print_result(opened_file: Import, came: Stored, as_json: bool) -> None:
         )
         return
     if came.earlier is not None:
-        console().print(Text(f"{name} was imported {moment(came.earlier)}: --again brings it in once more"))
+        print_text(f"{name} was imported {moment(came.earlier)}: --again brings it in once more")
         return
     from athena_tuning.store.retention import DEFAULT
 
@@ -307,19 +293,17 @@ def _print_result(opened_file: Import, came: Stored, as_json: bool) -> None:
     assert report.last is not None  # noqa: S101
     span = f"{moment(report.first + came.moved_s)} to {moment(report.last + came.moved_s)}"
     queries = f"{report.records:,} {'query' if report.records == 1 else 'queries'}"
-    console().print(Text(f"{name} ({opened_file.format}): {queries}, {span}"))
+    print_text(f"{name} ({opened_file.format}): {queries}, {span}")
     if report.passed:
-        console().print(Text(f"{report.passed:,} rows are no requests and were passed over"))
+        print_text(f"{report.passed:,} rows are no requests and were passed over")
     if came.moved_s:
-        console().print(
-            Text(
-                f"times were moved by {came.moved_s / 86400:+,.1f} days, so that the newest is now; "
-                "--keep-times leaves them"
-            )
+        print_text(
+            f"times were moved by {came.moved_s / 86400:+,.1f} days, so that the newest is now; "
+            "--keep-times leaves them"
         )
     if report.last - report.first > DEFAULT.raw:
         days = f"{(report.last - report.first) / 86400:,.1f}"
-        console().print(Text(f"they span {days} days; the store keeps the last {DEFAULT.raw / 86400:g}"))
+        print_text(f"they span {days} days; the store keeps the last {DEFAULT.raw / 86400:g}")
     _print_problems(report.problems, report.bad)
 
 

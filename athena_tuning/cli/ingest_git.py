@@ -6,10 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.text import Text
 
 from athena_tuning import locations
-from athena_tuning.cli.output import as_json, console, memory_option, print_json, progress_bar
+from athena_tuning.cli.output import as_json, memory_option, print_json, print_text, progress_bar
 
 
 @click.command("ingest-git")
@@ -28,7 +27,7 @@ def ingest_git(path: Path, scope: str | None, memory: str | None, as_json: bool)
     from athena_tuning.recall import MemoryManager
 
     where = Path(memory) if memory else locations.default_memory()
-    with MemoryManager(where) as manager, progress_bar("{task.description}") as bar:
+    with MemoryManager(where) as manager, progress_bar() as bar:
         tasks = {what: bar.add_task(f"Reading {what}", total=None) for what in ("commits", "files")}
         report = ingest(
             manager,
@@ -41,8 +40,8 @@ def ingest_git(path: Path, scope: str | None, memory: str | None, as_json: bool)
         return
     read = f"{report.commits} commits and {report.files} files read"
     kept = f"{report.remembered} items kept, {report.forgotten} forgotten"
-    console().print(Text(f"{report.scope}: {read}; {kept}, in {where}"))
+    print_text(f"{report.scope}: {read}; {kept}, in {where}")
     if report.by_layer:
-        console().print(Text(", ".join(f"{layer} {n}" for layer, n in sorted(report.by_layer.items()))))
+        print_text(", ".join(f"{layer} {n}" for layer, n in sorted(report.by_layer.items())))
     for note in report.notes:
         click.echo(note, err=True)

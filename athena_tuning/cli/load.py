@@ -9,19 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.progress import BarColumn, Progress, TextColumn
-from rich.text import Text
+from rich.progress import TextColumn
 
 from athena_tuning import locations
 from athena_tuning.cli.access import moment
 from athena_tuning.cli.load_options import load_options, spec_of
 from athena_tuning.cli.output import (
     as_json,
-    console,
-    error_console,
     memory_option,
     print_json,
+    print_outcome,
+    print_records,
     print_table,
+    print_text,
+    progress_bar,
     store_option,
 )
 
@@ -115,7 +116,7 @@ def run(
         raise click.UsageError("--questions are asked here only, not --on a manager elsewhere")
     spec = spec_of(rate, None if whole or seconds == 0 else seconds or 60.0, values)
     path = Path(memory) if memory else locations.default_memory()
-    with open_store(store or locations.default_store_url()) as opened:
+    with open_store(store) as opened:
         if worker is not None and on_cluster:
             came = _run_on_cluster(worker, opened, spec, texts)
         elif worker is not None:
@@ -136,9 +137,6 @@ def list_runs(limit: int, as_json: bool) -> None:
     from athena_tuning.load.archive import RunArchive
 
     runs = RunArchive().newest(limit)
-    if as_json:
-        print_json([_without_blocks(kept) for kept in runs])
-        return
     rows = [
         [
             kept.id,
@@ -152,7 +150,7 @@ def list_runs(limit: int, as_json: bool) -> None:
         ]
         for kept in runs
     ]
-    print_table(_COLUMNS, rows)
+    print_records([_without_blocks(kept) for kept in runs], _COLUMNS, rows, as_json=as_json)
 
 
 @load.command()
@@ -192,10 +190,7 @@ def export(file: Path, limit: int, as_json: bool) -> None:
     from athena_tuning.load.export_runs import export_runs
 
     count = export_runs(RunArchive().newest(limit), file)
-    if as_json:
-        print_json({"file": str(file), "runs": count})
-    else:
-        console().print(Text(f"{count} runs in {file}"))
+    print_outcome({"file": str(file), "runs": count}, f"{count} runs in {file}", as_json=as_json)
 
 
 @load.command()
@@ -218,7 +213,7 @@ def steer(run_id: str, state: str, store: str | None) -> None:
     from athena_tuning.load import remote_run
     from athena_tuning.store import open_store
 
-    with open_store(store or locations.default_store_url()) as opened:
+    with open_store(store) as opened:
         try:
             remote_run.steer(opened, run_id, "run" if state == "resume" else state)
         except KeyError:
@@ -269,19 +264,12 @@ def _run_on_cluster(
 def _watched(under_way: Run) -> LoadSummary:
     """Show how far a run is until it ends or is interrupted, and return what came out."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    bar = Progress(
-        TextColumn("run {task.fields[run]}"),
-        BarColumn(),
-        TextColumn("{task.description}"),
-        console=error_console(),
-        transient=True,
-    )
-    with bar:
-        task = bar.add_task("", total=1.0, run=under_way.id)
+    with progress_bar(TextColumn("{task.fields[figures]}")) as bar:
+        task = bar.add_task(f"run {under_way.id}", total=1.0, figures="")
         try:
             while not under_way.wait(_LOOK_S):
                 at = under_way.progress()
-                bar.update(task, description=_progress_line(at), completed=at.share or 0.0)
+                bar.update(task, figures=_progress_line(at), completed=at.share or 0.0)
         except KeyboardInterrupt:
             under_way.stop()
         finally:
@@ -305,7 +293,7 @@ def _print_result(came: LoadSummary, before: LoadSummary | None, as_json: bool) 
         printed = _without_blocks(came)
         print_json(printed | {"comparison": comparison.to_dict()} if comparison else printed)
         return
-    console().print(Text(f"run {came.id}: {_load_of(came)}, {came.state} after {came.elapsed_s:,.1f} s"))
+    print_text(f"run {came.id}: {_load_of(came)}, {came.state} after {came.elapsed_s:,.1f} s")
     print_table(["", ""], [[name, value] for name, value in _figures(came)])
     if comparison:
         _tell_comparison(comparison)
@@ -333,7 +321,7 @@ def _figures(came: LoadSummary) -> list[tuple[str, str]]:
 
 def _tell_comparison(comparison: Comparison) -> None:
     for note in comparison.notes:
-        console().print(Text(note))
+        print_text(note)
     print_table(
         ["measure", "before", "after", "change", "95 % interval", "verdict"],
         [
@@ -353,7 +341,7 @@ def _tell_comparison(comparison: Comparison) -> None:
     for d in comparison.differences:
         reasons.setdefault(d.why, []).append(d.measure)
     for why in filter(None, reasons):
-        console().print(Text(f"{', '.join(reasons[why])}: {why}"))
+        print_text(f"{', '.join(reasons[why])}: {why}")
 
 
 def _load_of(came: LoadSummary) -> str:

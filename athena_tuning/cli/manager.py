@@ -16,7 +16,7 @@ import click
 
 from athena_tuning import locations
 from athena_tuning.cli.load_options import load_options, spec_of
-from athena_tuning.cli.output import memory_option, store_option
+from athena_tuning.cli.output import layer_option, memory_option, store_option
 
 if TYPE_CHECKING:
     from athena_tuning.cluster import ClusterMember
@@ -46,9 +46,7 @@ if TYPE_CHECKING:
     metavar="URL",
     help="Send recalls as OpenTelemetry spans, for instance to http://localhost:4318.",
 )
-@click.option(
-    "--layer", "layers", multiple=True, metavar="NAME", help="Ask a layer of an installed package too."
-)
+@layer_option
 @click.option("--otlp-texts", is_flag=True, help="Send with the spans what was asked.")
 @click.option("--serve", "cluster", metavar="URL", help="Answer in a cluster: nats://HOST:PORT[/NAME].")
 @click.option("--with-parent", is_flag=True, hidden=True, help="Stop when standard input ends.")

@@ -6,11 +6,15 @@ import time
 from pathlib import Path
 
 import click
-from rich.text import Text
 
-from athena_tuning import locations
 from athena_tuning.cli.access import instant
-from athena_tuning.cli.output import as_json, console, print_json, progress_bar, sources_option, store_option
+from athena_tuning.cli.output import (
+    as_json,
+    print_outcome,
+    progress_bar,
+    sources_option,
+    store_option,
+)
 from athena_tuning.model import LAYERS, QUERY_TYPES
 
 _WHEN = "A time (2026-01-31T09:30), or how long ago (90s, 30m, 24h, 7d)."
@@ -56,15 +60,15 @@ def export(
     if first >= end:
         raise click.UsageError("--since must be before --until")
     with (
-        open_store(store or locations.default_store_url(), create=store is None) as opened,
-        progress_bar(f"Exporting to {file.name}") as bar,
+        open_store(store, create=store is None) as opened,
+        progress_bar() as bar,
     ):
-        task = bar.add_task("", total=None)
+        task = bar.add_task(f"Exporting to {file.name}", total=None)
         chosen = stored_records(
             opened, since=first, until=end, query_type=query_type, layer=layer, sources=sources
         )
         count = export_records(chosen, file, progress=lambda done: bar.update(task, completed=done))
-    if as_json:
-        print_json({"file": str(file), "records": count, "bytes": file.stat().st_size})
-    else:
-        console().print(Text(f"{count} records in {file}"))
+    size = file.stat().st_size
+    print_outcome(
+        {"file": str(file), "records": count, "bytes": size}, f"{count} records in {file}", as_json=as_json
+    )

@@ -6,10 +6,9 @@ import math
 from dataclasses import replace
 
 import click
-from rich.text import Text
 
-from athena_tuning.cli.access import attached, operator
-from athena_tuning.cli.output import as_json, console, print_json, print_table, store_option
+from athena_tuning.cli.access import attached, operator, read_records
+from athena_tuning.cli.output import as_json, print_outcome, print_records, store_option
 from athena_tuning.model import Objective
 from athena_tuning.service import audit, units
 
@@ -31,17 +30,10 @@ def objectives(context: click.Context, store: str | None, as_json: bool) -> None
     if context.invoked_subcommand is not None:
         return
     with attached(store, hours=_HOURS) as service:
-        service.tail.look()
-        if service.tail.problem:
-            raise click.ClickException(service.tail.problem)
+        read_records(service.tail)
         burns = service.burns()
-    if as_json:
-        print_json([burn.to_dict() for burn in burns])
-        return
-    if not burns:
-        console().print(Text("nothing is promised: `athena-tuning objectives set --p99 MS` does"))
-        return
-    print_table(
+    print_records(
+        [burn.to_dict() for burn in burns],
         ["scope", "promised", "burns, 5 min", "burns, 1 h", "kept today", "month's budget used", "by"],
         [
             [
@@ -55,6 +47,8 @@ def objectives(context: click.Context, store: str | None, as_json: bool) -> None
             ]
             for burn in burns
         ],
+        as_json=as_json,
+        none="nothing is promised: `athena-tuning objectives set --p99 MS` does",
     )
 
 
@@ -78,7 +72,7 @@ def set_(
             success=was.success if success is None else success / 100,
         )
         kept = service.promise(operator(), wanted)
-    _tell(kept, as_json)
+    print_outcome(kept.to_dict(), audit.objective_in_words(kept), as_json=as_json)
 
 
 @objectives.command()
@@ -89,14 +83,7 @@ def remove(query_type: str, store: str | None, as_json: bool) -> None:
     """Promise nothing any more."""
     with attached(store) as service:
         kept = service.promise(operator(), Objective(query_type))
-    _tell(kept, as_json)
-
-
-def _tell(objective: Objective, as_json: bool) -> None:
-    if as_json:
-        print_json(objective.to_dict())
-    else:
-        console().print(Text(audit.objective_in_words(objective)))
+    print_outcome(kept.to_dict(), audit.objective_in_words(kept), as_json=as_json)
 
 
 def _pace(value: float) -> str:

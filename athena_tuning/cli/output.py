@@ -16,7 +16,7 @@ from athena_tuning.service.plain_json import without_nan
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, ProgressColumn
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -37,6 +37,9 @@ on_option = click.option(
     "cluster",
     metavar="URL",
     help="Ask a cluster of managers, nats://HOST:PORT[/NAME], in place of a memory file.",
+)
+layer_option = click.option(
+    "--layer", "layers", multiple=True, metavar="NAME", help="Ask a layer of an installed package too."
 )
 
 
@@ -87,6 +90,21 @@ def print_json(value: object) -> None:
     click.echo(json.dumps(without_nan(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
+def print_text(words: str, *, style: str = "") -> None:
+    """Print a line; text from outside is shown as it is, never as markup."""
+    from rich.text import Text
+
+    console().print(Text(words, style), soft_wrap=True)
+
+
+def print_outcome(value: object, words: str, *, as_json: bool) -> None:
+    """Print what came out, for a script or in words."""
+    if as_json:
+        print_json(value)
+    else:
+        print_text(words)
+
+
 def print_table(
     columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None
 ) -> None:
@@ -102,17 +120,38 @@ def print_table(
     console().print(table)
 
 
-def progress_bar(what: str) -> Progress:
-    """Return a progress bar on standard error."""
+def print_records(
+    records: Sequence[object],
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    as_json: bool,
+    none: str = "",
+) -> None:
+    """Print records for a script, or as a table; where there is none, in its place a line if one is given."""
+    if as_json:
+        print_json(records)
+    elif none and not rows:
+        print_text(none)
+    else:
+        print_table(columns, rows)
+
+
+def progress_bar(*figures: ProgressColumn) -> Progress:
+    """Return a progress bar on standard error, its tasks' descriptions before it.
+
+    Args:
+        figures: what stands behind it; without: how many of how many, and how long it may take.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     return Progress(
-        TextColumn(what),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        *(figures or (MofNCompleteColumn(), TimeRemainingColumn())),
         console=error_console(),
         transient=True,
+        disable=not error_console().is_terminal,
     )
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import click
-from rich.text import Text
 
-from athena_tuning.cli.access import attached
-from athena_tuning.cli.output import as_json, console, print_json, print_table, store_option
+from athena_tuning.cli.access import attached, read_records
+from athena_tuning.cli.output import as_json, print_json, print_table, print_text, store_option
 from athena_tuning.model import Proposal
 
 
@@ -25,10 +24,8 @@ def propose(scope: str, source: str | None, store: str | None, as_json: bool) ->
     Pages show the same. Nothing is changed: `athena-tuning config apply` does that.
     """
     with attached(store, hours=24.0 * 3660 if source else 24.0) as service:
-        while source and not service.tail.caught_up:
-            service.tail.look()
-            if service.tail.problem:
-                raise click.ClickException(service.tail.problem)
+        if source:
+            read_records(service.tail, all_at_once=True)
         proposal, now = service.proposal(scope, source), service.now
     if proposal is None:
         raise click.ClickException(
@@ -46,10 +43,10 @@ def _tell(proposal: Proposal, now: float) -> None:
     from athena_tuning.service import parameter_rows, units
     from athena_tuning.service.verdict import verdict_of
 
-    console().print(Text(verdict_of(proposal).sentence, style="bold"), soft_wrap=True)
-    console().print(Text(parameter_rows.summary_of(proposal.current.decision)), soft_wrap=True)
+    print_text(verdict_of(proposal).sentence, style="bold")
+    print_text(parameter_rows.summary_of(proposal.current.decision))
     line = f"rests on {proposal.recalls} recalls; told {units.ago(now - proposal.time)} by {proposal.author}"
-    console().print(Text(line), soft_wrap=True)
+    print_text(line)
     rows = []
     for strategy, proposed in proposal.by_strategy.items():
         after, forecast = proposed.decision.after, proposed.forecast

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.text import Text
 
 from athena_tuning import locations
+from athena_tuning.cli.access import read_records
 from athena_tuning.cli.output import (
     as_json,
-    console,
     memory_option,
     print_json,
     print_table,
+    print_text,
     progress_bar,
     store_option,
 )
@@ -114,9 +114,9 @@ def _measure(
     left_out = LAYERS if leave_out_each else ()
     try:
         questions = measuring.read_gold(gold)
-        with open_store(store) as opened, progress_bar("Asking") as bar:
+        with open_store(store) as opened, progress_bar() as bar:
             asked = 1 + len(left_out) + len(set(ways)) + learn_fusion
-            task = bar.add_task("", total=len(questions) * asked)
+            task = bar.add_task("Asking", total=len(questions) * asked)
             in_force = opened.config_set()
 
             def advance(done: int) -> None:
@@ -151,9 +151,9 @@ def _measure(
     ]
     columns = ["layers", f"recall@{k}", "lost", "MRR", "calls", "saved", "ms saved", "partial"]
     print_table(columns, rows)
-    console().print(Text(f"{len(questions)} questions of {gold.name}; lost and saved beside {found[0].way}"))
+    print_text(f"{len(questions)} questions of {gold.name}; lost and saved beside {found[0].way}")
     for advice in learned:
-        console().print(Text(_told(advice, k)))
+        print_text(_told(advice, k))
 
 
 def _show_scores(store: str | None, by: By, days: float, as_json: bool) -> None:
@@ -165,9 +165,7 @@ def _show_scores(store: str | None, by: By, days: float, as_json: bool) -> None:
 
     with open_store(store) as opened:
         tail = Tail(opened, hours=days * 24)
-        tail.look()
-        if tail.problem is not None:
-            raise click.ClickException(tail.problem)
+        read_records(tail)
         history = opened.config_history(limit=1000)
     now = time.time()
     view = View(now - days * 86_400, now + 60)
@@ -181,7 +179,7 @@ def _show_scores(store: str | None, by: By, days: float, as_json: bool) -> None:
         [[w.way, w.scores, _interval(w.score), f"{w.calls.mean:.2f}", w.p50_ms, w.p99_ms] for w in ways],
     )
     if not ways:
-        console().print(Text(f"Nobody has scored an answer in {days:g} days: see record_feedback."))
+        print_text(f"Nobody has scored an answer in {days:g} days: see record_feedback.")
     print_table(
         ["without", "type", "score lost", "scores with, without", "calls saved", "ms saved", "slot ms saved"],
         [

@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.text import Text
 
 from athena_tuning import locations
 from athena_tuning.cli.output import (
     as_json,
-    console,
     memory_option,
     on_option,
     print_json,
     print_table,
+    print_text,
     progress_bar,
     store_option,
 )
@@ -40,8 +39,8 @@ def ingest(ctx: click.Context, file: Path, memory: str | None, as_json: bool) ->
     from athena_tuning.recall.ingest import ingest_file
 
     path = Path(memory) if memory else locations.default_memory()
-    with MemoryManager(path) as manager, progress_bar(f"Loading {file.name}") as bar:
-        task = bar.add_task("", total=None)
+    with MemoryManager(path) as manager, progress_bar() as bar:
+        task = bar.add_task(f"Loading {file.name}", total=None)
         report = ingest_file(
             manager, file, progress=lambda done, total: bar.update(task, completed=done, total=total)
         )
@@ -51,7 +50,7 @@ def ingest(ctx: click.Context, file: Path, memory: str | None, as_json: bool) ->
         print_json(loaded)
     else:
         layers = ", ".join(f"{layer} {count}" for layer, count in sorted(report.by_layer.items()))
-        console().print(Text(f"{report.loaded} items in {path}" + (f": {layers}" if layers else "")))
+        print_text(f"{report.loaded} items in {path}" + (f": {layers}" if layers else ""))
     for line in () if as_json else bad:
         click.echo(f"line {line['line']}: {line['reason']}", err=True)
     if bad:
@@ -132,7 +131,7 @@ def _print_results(answer: Mapping[str, Any], k: int) -> None:
     if answer.get("_refused"):
         click.echo(f"refused: try again in {answer['_retry_after_s']:.1f} s", err=True)
     if not fused:
-        console().print(Text("Nothing found."))
+        print_text("Nothing found.")
     print_table(["", "layer", "text"], [[n, item["layer"], item["text"]] for n, item in enumerate(fused, 1)])
     for layer, problem in answer["_errors"].items():
         click.echo(f"{layer} did not answer: {problem}", err=True)
@@ -141,7 +140,7 @@ def _print_results(answer: Mapping[str, Any], k: int) -> None:
 def _print_time(answer: Mapping[str, Any], tasks: tuple[LayerTask, ...] | None) -> None:
     total = answer["_latency_ms"]
     told = f"{total:.1f} ms · {answer['_query_type']} · config version {answer['_config_version']}"
-    console().print(Text(f"\n{told}" + (" · from the cache" if answer["_cache_hit"] else "")))
+    print_text(f"\n{told}" + (" · from the cache" if answer["_cache_hit"] else ""))
     if tasks is None:
         times = [[layer, answer["_queue_ms"][layer], ms] for layer, ms in answer["_layer_ms"].items()]
         if times:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from athena_tuning import locations
-from athena_tuning.cli.output import as_json, print_json
+from athena_tuning.cli.output import as_json, print_outcome
 
 
 @click.command()
@@ -35,7 +35,5 @@ def report(run_id: str, after_id: str | None, out: Path | None, as_json: bool) -
     if out is None:
         locations.make_private_folder(path.parent)
     write_report(path, before, after)
-    if as_json:
-        print_json({"file": str(path), "runs": names, "bytes": path.stat().st_size})
-    else:
-        click.echo(f"report of {' and '.join(names)} in {path}")
+    outcome = {"file": str(path), "runs": names, "bytes": path.stat().st_size}
+    print_outcome(outcome, f"report of {' and '.join(names)} in {path}", as_json=as_json)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import click
-from rich.text import Text
 
 from athena_tuning.cli.access import attached, moment, operator
-from athena_tuning.cli.output import as_json, console, print_json, print_table, store_option
+from athena_tuning.cli.output import as_json, print_outcome, print_records, store_option
 from athena_tuning.model import SourceBatch
 from athena_tuning.service import units
 
@@ -22,14 +21,9 @@ def sources(context: click.Context, store: str | None, as_json: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     with attached(store) as service:
-        found = service.sources()
-    if as_json:
-        print_json([_told(batch) for batch in found])
-        return
-    if not found:
-        console().print(Text("the store holds live recalls alone"))
-        return
-    print_table(
+        batches = service.sources()
+    print_records(
+        [_plain(batch) for batch in batches],
         ["source", "recalls", "from", "to", "span"],
         [
             [
@@ -39,8 +33,10 @@ def sources(context: click.Context, store: str | None, as_json: bool) -> None:
                 moment(batch.newest),
                 units.seconds(batch.newest - batch.oldest),
             ]
-            for batch in found
+            for batch in batches
         ],
+        as_json=as_json,
+        none="the store holds live recalls alone",
     )
 
 
@@ -55,10 +51,8 @@ def remove(batch_id: str, store: str | None, as_json: bool) -> None:
     """
     with attached(store) as service:
         gone = service.remove_source(operator(), _named(batch_id, service.sources()))
-    if as_json:
-        print_json({"removed": _told(gone)})
-    else:
-        console().print(Text(f"{gone.records:,} recalls of {gone.source} are out of the store"))
+    words = f"{gone.records:,} recalls of {gone.source} are out of the store"
+    print_outcome({"removed": _plain(gone)}, words, as_json=as_json)
 
 
 def _named(batch_id: str, there: list[SourceBatch]) -> str:
@@ -73,5 +67,5 @@ def _named(batch_id: str, there: list[SourceBatch]) -> str:
     return meant[0] if meant else batch_id
 
 
-def _told(batch: SourceBatch) -> dict[str, object]:
+def _plain(batch: SourceBatch) -> dict[str, object]:
     return asdict(batch) | {"kind": batch.kind, "id": batch.id}

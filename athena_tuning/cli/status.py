@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import click
-from rich.text import Text
 
-from athena_tuning.cli.access import attached, moment
-from athena_tuning.cli.output import as_json, console, print_json, print_table, sources_option, store_option
+from athena_tuning.cli.access import attached, moment, read_records
+from athena_tuning.cli.output import (
+    as_json,
+    print_json,
+    print_table,
+    print_text,
+    sources_option,
+    store_option,
+)
 from athena_tuning.model.source import MEASURED
 from athena_tuning.service import units
 from athena_tuning.service.facts import Act, WayOut
@@ -44,9 +50,7 @@ def status(minutes: float, sources: frozenset[str] | None, store: str | None, as
     The sentence is the one that the Overview begins with; it looks at a day, whatever --minutes says.
     """
     with attached(store, hours=max(minutes / 60, _DAY_HOURS)) as service:
-        service.tail.look()
-        if service.tail.problem:
-            raise click.ClickException(service.tail.problem)
+        read_records(service.tail)
         since = service.now - minutes * 60
         situation, standing = service.situation(), service.standing()
         by_source = service.window.sources(start=since)
@@ -65,20 +69,20 @@ def status(minutes: float, sources: frozenset[str] | None, store: str | None, as
             }
         )
         return
-    console().print(Text(situation.sentence, style="bold"))
+    print_text(situation.sentence, style="bold")
     for reason in situation.reasons:
-        console().print(Text(reason), soft_wrap=True)
+        print_text(reason)
     if situation.ways_out:
-        console().print(Text(f"way out: {' · '.join(_way_out(way) for way in situation.ways_out)}\n"))
+        print_text(f"way out: {' · '.join(_way_out(way) for way in situation.ways_out)}\n")
     line = f"{standing.strategy} · {standing.mode} · config version {standing.version}"
-    console().print(Text(f"{line} · managers alive: {standing.workers_alive}"))
+    print_text(f"{line} · managers alive: {standing.workers_alive}")
     _print_limit(limit)
     if standing.blocked:
-        console().print(Text(f"read-only: {standing.blocked}"))
-    console().print(Text(f"\nrecalls in the last {minutes:g} minutes: {recent.count}"))
+        print_text(f"read-only: {standing.blocked}")
+    print_text(f"\nrecalls in the last {minutes:g} minutes: {recent.count}")
     if len(by_source) > 1:
         line = ", ".join(f"{units.count(n)} {source}" for source, n in by_source.items())
-        console().print(Text(f"by source: {line}"))
+        print_text(f"by source: {line}")
     if recent.count:
         row = [
             recent.p50_latency_ms,
@@ -90,11 +94,9 @@ def status(minutes: float, sources: frozenset[str] | None, store: str | None, as
             recent.throughput_per_s,
         ]
         print_table(["p50 ms", "p95 ms", "p99 ms", "failed", "partial", "refused", "recalls/s"], [row])
-    console().print(Text(f"\nstore {health.store_id}, epoch {health.epoch}"))
+    print_text(f"\nstore {health.store_id}, epoch {health.epoch}")
     if health.unreadable:
-        console().print(
-            Text(f"rows that cannot be read: {len(health.unreadable)} (`athena-tuning store check`)")
-        )
+        print_text(f"rows that cannot be read: {len(health.unreadable)} (`athena-tuning store check`)")
     if events:
         print_table(
             ["when", "event", "what happened"],
@@ -104,7 +106,7 @@ def status(minutes: float, sources: frozenset[str] | None, store: str | None, as
 
 def _print_limit(limit: FleetLimit) -> None:
     for line in filter(None, (limit.sentence, limit.advice)):
-        console().print(Text(line), soft_wrap=True)
+        print_text(line)
 
 
 def _way_out(way: WayOut) -> str:

@@ -11,9 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.text import Text
 
-from athena_tuning.cli.output import as_json, console, print_json, print_table, progress_bar, store_option
+from athena_tuning.cli.output import (
+    as_json,
+    print_json,
+    print_outcome,
+    print_table,
+    print_text,
+    progress_bar,
+    store_option,
+)
 
 if TYPE_CHECKING:
     from athena_tuning.store.sqlite_salvage import Progress
@@ -50,11 +57,11 @@ def check(ctx: click.Context, store: str | None, as_json: bool) -> None:
             [[report.records, report.rollups, report.config_versions, report.decisions, report.bytes]],
         )
         for row in report.unreadable:
-            console().print(Text(f"passed over, because it cannot be read: {row.kind} {row.key}: {row.why}"))
+            print_text(f"passed over, because it cannot be read: {row.kind} {row.key}: {row.why}")
         for line in report.damage:
-            console().print(Text(f"damaged: {line}"))
+            print_text(f"damaged: {line}")
         state = "damaged: `athena-tuning store repair` saves what can be read" if report.damage else "sound"
-        console().print(Text(f"store {report.store_id}, epoch {report.epoch}: {state}"))
+        print_text(f"store {report.store_id}, epoch {report.epoch}: {state}")
     if report.damage:
         ctx.exit(1)
 
@@ -70,7 +77,7 @@ def backup(file: Path, store: str | None, as_json: bool) -> None:
     with _progress("Copying") as progress:
         care.backup(store, file, progress)
     size = file.stat().st_size
-    _tell({"file": str(file), "bytes": size}, f"{file}: {size:,} bytes, sound", as_json)
+    print_outcome({"file": str(file), "bytes": size}, f"{file}: {size:,} bytes, sound", as_json=as_json)
 
 
 @store.command()
@@ -92,11 +99,11 @@ def restore(ctx: click.Context, file: Path, yes: bool, store: str | None, as_jso
         held = 0  # it cannot be opened; it is kept beside what is restored
     if held and not yes:
         words = "the store holds something, which would be gone: make a backup of it, then say --yes"
-        _tell({"restored": False, "why": words}, words, as_json)
+        print_outcome({"restored": False, "why": words}, words, as_json=as_json)
         ctx.exit(_TO_CONFIRM)
     with _progress("Restoring") as progress:
         care.restore(store, file, getpass.getuser(), progress)
-    _tell({"restored": True, "file": str(file)}, f"restored from {file}", as_json)
+    print_outcome({"restored": True, "file": str(file)}, f"restored from {file}", as_json=as_json)
 
 
 @store.command()
@@ -109,7 +116,9 @@ def repair(store: str | None, as_json: bool) -> None:
     with _progress("Saving what can be read") as progress:
         lost = care.repair(store, getpass.getuser(), progress)
     told = ", ".join(f"{rows} of {table}" for table, rows in lost.items()) or "none"
-    _tell({"lost": lost}, f"rows, or stretches of rows, that could not be read: {told}", as_json)
+    print_outcome(
+        {"lost": lost}, f"rows, or stretches of rows, that could not be read: {told}", as_json=as_json
+    )
 
 
 @store.command()
@@ -122,20 +131,13 @@ def compact(store: str | None, as_json: bool) -> None:
     with _progress("Compacting") as progress:
         done = care.compact(store, progress)
     sizes = f"{done.before:,} bytes before, {done.after:,} now" if done.before is not None else done.note
-    _tell(asdict(done), sizes, as_json)
-
-
-def _tell(known: dict[str, object], words: str, as_json: bool) -> None:
-    if as_json:
-        print_json(known)
-    else:
-        console().print(Text(words))
+    print_outcome(asdict(done), sizes, as_json=as_json)
 
 
 @contextmanager
 def _progress(what: str) -> Iterator[Progress]:
     """Show how far it is, at most ten times a second; where the end is not known, that it goes on."""
-    with progress_bar(what) as bar:
+    with progress_bar() as bar:
         task = bar.add_task(what, total=None)
         printed_at = 0.0
 

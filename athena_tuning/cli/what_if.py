@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.text import Text
 
 from athena_tuning import locations
-from athena_tuning.cli.access import attached
+from athena_tuning.cli.access import attached, read_records
+from athena_tuning.cli.config_options import read_question_model
 from athena_tuning.cli.output import (
     as_json,
-    console,
     errors_in_words,
     memory_option,
     print_json,
     print_table,
+    print_text,
     store_option,
 )
 from athena_tuning.tuning.simulation.what_if import WhatIf
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option(
     "--over",
     type=click.Choice(["limit", "timeout", "strategy", "switches", "plans"]),
-    help="What to vary against what is in force (default: limit, and with --plan nothing).",
+    help="What to vary against what is in force (default: limit, and with --plan or a model nothing).",
 )
 @click.option(
     "--plan",
@@ -39,6 +39,11 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="LAYERS",
     help='A plan to try: layers joined by "+", after ">" those of a second round. Repeatable.',
+)
+@click.option(
+    "--question-model",
+    metavar="FILE",
+    help="JSON with weights by layer and feature to try: which layers each recall's own words ask for.",
 )
 @click.option(
     "--gold",
@@ -59,6 +64,7 @@ if TYPE_CHECKING:
 def what_if(
     over: str | None,
     plans: tuple[str, ...],
+    question_model: str | None,
     gold: Path | None,
     sample: str | None,
     source: str | None,
@@ -74,23 +80,24 @@ def what_if(
     recall asks and what part of the best answers it would lose, as far as the tuner that leads has seen; with
     --gold, how much of the right answers it finds in the memory.
     """
-    from athena_tuning.service.read_service import NOW
+    from athena_tuning.service.forecast_reads import NOW
 
     if sample and source:
         raise click.UsageError("--sample and --source are two sources of recalls: name one")
     if gold and not plans:
         raise click.UsageError("--gold measures plans: name one with --plan")
-    over = over or ("" if plans else "limit")
+    over = over or ("" if plans or question_model else "limit")
+    model = read_question_model(question_model) if question_model else None
     with attached(store, hours=24.0 * 3660 if source else 24.0) as service:
         if source and source not in {batch.source for batch in service.sources()}:
             raise click.ClickException(
                 f"there is no batch {source!r}: `athena-tuning sources` lists those that are there"
             )
-        while not (sample or service.tail.caught_up):
-            service.tail.look()
-            if service.tail.problem:
-                raise click.ClickException(service.tail.problem)
-        run = service.sweep(sample or source or NOW, over, scope=scope, speed=speed, plans=plans)
+        if not sample:
+            read_records(service.tail, all_at_once=True)
+        run = service.sweep(
+            *(sample or source or NOW, over), scope=scope, speed=speed, plans=plans, question_model=model
+        )
         configs = service.configs()
         run.wait()
     if run.answer is None:
@@ -99,7 +106,7 @@ def what_if(
     if as_json:
         found = {"quality": [one.to_dict() for one in measured]} if gold else {}
         print_json(run.answer.to_dict() | found)
-    elif plans or over == "plans":
+    elif plans or model is not None or over == "plans":
         _print_plans(run.answer, measured)
     else:
         _print_answer(run.answer)
@@ -172,10 +179,7 @@ def _print_conclusion(answer: WhatIf) -> None:
     best = f"best for {answer.strategy}: {answer.best.name}" if answer.best else "nothing is surely better"
     if answer.promising:
         best += f"; worth a try: {answer.promising.name}, objective {change_words(answer.promising.gain)}"
-    console().print(
-        Text(
-            f"{answer.recalls} recalls; p99 of what is in force {units.ms(answer.base.p99_ms.value)}, "
-            f"measured {units.ms(answer.measured_p99_ms)}; {best}"
-        ),
-        soft_wrap=True,
+    print_text(
+        f"{answer.recalls} recalls; p99 of what is in force {units.ms(answer.base.p99_ms.value)}, "
+        f"measured {units.ms(answer.measured_p99_ms)}; {best}"
     )

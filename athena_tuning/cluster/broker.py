@@ -9,10 +9,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 from urllib.parse import urlsplit
 
+from athena_tuning.closeable import Closeable
 from athena_tuning.cluster.address import Address
 from athena_tuning.cluster.connection import BrokerAway
 
@@ -52,7 +51,7 @@ def answers(address: Address, seconds: float = 1.0) -> bool:
     return False
 
 
-class Broker:
+class Broker(Closeable):
     """A ``nats-server`` that runs as long as it is not closed.
 
     Args:
@@ -110,11 +109,3 @@ class Broker:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from athena_tuning.closeable import Closeable
 from athena_tuning.cluster import fleet, wire
 from athena_tuning.cluster.address import Address
 from athena_tuning.cluster.connection import Connection
@@ -96,7 +96,7 @@ def one_more(figures: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-class ClusterAdmin:
+class ClusterAdmin(Closeable):
     """Looks at a cluster and steers it, from anywhere.
 
     Args:
@@ -160,14 +160,6 @@ class ClusterAdmin:
     def close(self) -> None:
         """Leave."""
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _supervisors(self) -> dict[str, Mapping[str, Any]]:
         subject = f"$SRV.STATS.{self.address.supervisors}"

@@ -13,14 +13,14 @@ from collections import Counter
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from nats.errors import Error as NatsError
 from nats.micro import add_service
 from nats.micro.request import Request
 from nats.micro.service import EndpointStats, Service
 
+from athena_tuning.closeable import Closeable
 from athena_tuning.cluster import wire
 from athena_tuning.cluster.address import Address
 from athena_tuning.cluster.attempts import Attempts
@@ -63,7 +63,7 @@ def serve(manager: MemoryManager, url: str, *, most_under_way: int = MOST_UNDER_
     return ClusterMember(manager, Address.parse(url), most_under_way=most_under_way)
 
 
-class ClusterMember:
+class ClusterMember(Closeable):
     """A manager's part in a cluster. Close it before the manager.
 
     Recalls run on the loop of its connection, other methods in four threads of their own. A recall of which
@@ -125,14 +125,6 @@ class ClusterMember:
             logger.debug("%s did not leave well", self._manager.worker_id, exc_info=True)
         self._connection.close()
         self._threads.shutdown(wait=False)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # Joining and leaving
 

@@ -10,11 +10,11 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
+from athena_tuning.closeable import Closeable
 from athena_tuning.cluster import fleet, wire
 from athena_tuning.cluster.address import Address
 from athena_tuning.cluster.connection import BrokerAway, Connection
@@ -45,7 +45,7 @@ _PATIENCE_SECONDS = 5.0
 """What may be carried out once is asked again when it was not answered for so long."""
 
 
-class RecallCluster:
+class RecallCluster(Closeable):
     """Asks the managers of a cluster; its methods are those of ``MemoryManager``, and mean the same.
 
     All methods may be called from any thread, ``arecall`` from any event loop. It has one thread. Context
@@ -310,14 +310,6 @@ class RecallCluster:
         """Leave. May be called twice."""
         self._watching.cancel()
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # How a method is asked
 

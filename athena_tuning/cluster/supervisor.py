@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from nats.micro import add_service
 from nats.micro.request import Request
 
+from athena_tuning.closeable import Closeable
 from athena_tuning.cluster import wire
 from athena_tuning.cluster.address import Address
 from athena_tuning.cluster.broker import Broker
@@ -58,7 +58,7 @@ class _Plan:
     slots: list[_Slot] = field(default_factory=list)
 
 
-class Supervisor:
+class Supervisor(Closeable):
     """Keeps so many managers running, and a broker of its own if there is one.
 
     A manager that ends by itself with success was drained: it is wanted no longer. One that ends otherwise
@@ -174,14 +174,6 @@ class Supervisor:
         for process in going:
             process.end(max(0.1, until - self._clock()))
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     async def _enter(self) -> None:
         service = await add_service(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -17,21 +18,31 @@ _CONFLICTS = 4
 """So often an operation is done anew because somebody else wrote at the same time."""
 
 
+BLIND_SECONDS = 5.0
+"""So long after the last look at the store no config is tried any more: nobody could end that."""
+
+
+LATE_SECONDS = 60.0
+"""So long after its last block an experiment that nobody has judged counts as ended."""
+
+
 class ConfigFollower:
     """The configs in force here.
 
     ``configs`` is replaced as a whole, so that a recall reads it without a lock. A store that is down
-    leaves the last configs in force.
+    leaves the last configs in force, and ends the turns of one that is only tried.
 
     Args:
         store: where config versions live.
         start: what holds as long as nobody has written a config.
-        obey: called with the configs whenever others are in force, one call at a time, the newest last. It
+        obey: called with what is to be obeyed whenever that changes, one call at a time, the newest last. It
             must be quick and call nobody's code but ours.
         clock: Unix seconds.
+        monotonic: seconds that never jump.
 
     Attributes:
         configs: those in force.
+        obeyed: the same; while an experiment has its turn, with the config that is tried.
     """
 
     def __init__(
@@ -40,12 +51,15 @@ class ConfigFollower:
         start: ConfigSet,
         obey: Callable[[ConfigSet], None],
         clock: Callable[[], float],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.configs = start
+        self.configs = self.obeyed = self._in_turn = start
         self._store = store
         self._start = start
         self._obey = obey
         self._clock = clock
+        self._monotonic = monotonic
+        self._looked = monotonic()
         self._lock = threading.Lock()
         self._token: str | None = None
 
@@ -56,6 +70,7 @@ class ConfigFollower:
             StoreError: if the store cannot be read; the configs stay.
         """
         token = self._store.change_token()
+        self._looked = self._monotonic()
         if token == self._token:
             return
         configs = self._store.config_set()
@@ -67,10 +82,22 @@ class ConfigFollower:
             self._take(configs)
         self._token = token
 
+    def start_with(self, configs: ConfigSet) -> None:
+        """Begin with other configs than those of the start; nobody is told."""
+        self.configs = self.obeyed = self._in_turn = configs
+
+    def take_turns(self) -> None:
+        """Obey the config whose turn it is, where two are compared. It never waits for the store."""
+        with self._lock:
+            wanted = self._whose_turn()
+            if wanted is not self.obeyed:
+                self.obeyed = wanted
+                self._obey(wanted)
+
     def obey_again(self) -> None:
         """Obey the configs in force once more: how they are obeyed here has changed, not what they say."""
         with self._lock:
-            self._obey(self.configs)
+            self._obey(self.obeyed)
 
     def apply(self, changes: Sequence[ConfigChange], *, under: Lease | None = None) -> list[ConfigVersion]:
         """Write config versions, all or none (see ``Store.apply_configs``), and obey them from now on.
@@ -120,10 +147,26 @@ class ConfigFollower:
             before = self.configs
             if configs.is_older_than(before) or configs == before:
                 return  # an older read that came late, or nothing new
-            self.configs = configs
-            self._obey(configs)
+            self.configs, self._in_turn = configs, configs.in_turn()
+            self.obeyed = self._whose_turn()
+            self._obey(self.obeyed)
         for change in _described(before, configs):
             logger.info("%s", change)
+
+    @property
+    def on_trial(self) -> ConfigVersion | None:
+        """The config that is tried now, also while it is not its turn; None where nothing is."""
+        tried = self.configs.on_trial
+        over = (
+            tried is None or tried.experiment is None or self._clock() > tried.experiment.ends + LATE_SECONDS
+        )
+        return None if over else tried
+
+    def _whose_turn(self) -> ConfigSet:
+        tried = self.configs.on_trial
+        if tried is None or tried.experiment is None or self._monotonic() - self._looked > BLIND_SECONDS:
+            return self.configs
+        return self._in_turn if tried.experiment.tries_at(self._clock()) else self.configs
 
     def _write(self, configs: ConfigSet, empty: ConfigSet, reason: str) -> None:
         """Let everybody see what is in force here, unless somebody else wrote into the empty store first."""

@@ -96,7 +96,7 @@ class Control(Worker):
         Where managers share one limit (``limit_scope`` is "fleet"), ``max_concurrent`` is the share of it
         that this system may use; a system that does not say what it wants gets an equal one.
         """
-        configs = self.configs
+        configs = self._follower.obeyed
         config = configs.default.config if query_type is None else configs.for_type(query_type)
         if configs.default.config.limit_scope is LimitScope.MANAGER:
             return config

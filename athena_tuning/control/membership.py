@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from athena_tuning.control.clock_watch import ClockWatch
 from athena_tuning.control.config_follower import ConfigFollower
+from athena_tuning.control.experiment_judge import ExperimentJudge
 from athena_tuning.control.feedback import FeedbackRecorder
 from athena_tuning.control.isolation import IsolationLog
 from athena_tuning.control.lease import RENEW_SECONDS, TuningLease
@@ -69,13 +70,14 @@ class Membership:
             tuner, self.lease, self.follower, shared, store, clock, worker_id=worker_id
         )
         self.feedback = FeedbackRecorder(profiler, tuner.contributions, store, clock, worker_id)
+        self.experiment_judge = ExperimentJudge(store, self.lease, self.follower, clock)
         self.sink = MetricSink(profiler, store, worker_id, begin_at)
         self.clock_watch = ClockWatch(store, clock)
         self.isolation_log = IsolationLog(
             store, self.lease, lambda: self.follower.configs.default.config, clock
         )
         self.limit_share = LimitShare(
-            store, worker_id, lambda: self.follower.configs.default.config, load, self.follower.obey_again
+            store, worker_id, lambda: self.follower.obeyed.default.config, load, self.follower.obey_again
         )
         self.scope_watch = ScopeWatch(
             store, self.lease, tuner, lambda: self.follower.configs.default.config, clock
@@ -119,6 +121,7 @@ class Membership:
         ]
         if tune:
             exchange.append(PeriodicTask("limit scope", SCOPE_LOOK_SECONDS, self.scope_watch.look))
+            exchange.append(PeriodicTask("experiment", 0.25, self.experiment_judge.look))
             exchange.append(PeriodicTask("tuning", 0.25, loop.step))
             exchange.append(PeriodicTask("decision delivery", 0.25, loop.record, loop.record))
             exchange.append(PeriodicTask("proposals", 1.0, loop.publish))
@@ -135,7 +138,9 @@ class Membership:
             thread.tick(time.monotonic())
         self.start(watch)
         self.start(shares)
-        self.start(PeriodicThread("upkeep", [PeriodicTask("fold", 0.25, self._profiler.fold), *own_tasks]))
+        turns = PeriodicTask("experiment turns", 0.05, self.follower.take_turns)
+        fold = PeriodicTask("fold", 0.25, self._profiler.fold)
+        self.start(PeriodicThread("upkeep", [turns, fold, *own_tasks]))
         self.start(self._exchange)
         self.start(self._presence)
 

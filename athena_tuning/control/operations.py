@@ -11,8 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from athena_tuning.model import ConfigSet, ConfigVersion, Mode, TuningConfig, TuningStrategy
-from athena_tuning.store import ConfigChange
+from athena_tuning.model import (
+    EXPERIMENT,
+    ConfigSet,
+    ConfigVersion,
+    Experiment,
+    Mode,
+    TuningConfig,
+    TuningStrategy,
+)
+from athena_tuning.store import ConfigChange, ConfigConflict
 
 Propose = Callable[[ConfigVersion], TuningConfig]
 """Gives the values that a scope should have under a strategy, from the version that is in force for it."""
@@ -21,6 +29,9 @@ HISTORY = 10_000
 """So many versions, the newest, can be rolled back to."""
 
 _LONGEST_REASON = 300
+
+_HEARD_SECONDS = 1.0
+"""After so long every manager that sees the store has heard of a version, forty times over."""
 
 
 def apply(
@@ -171,7 +182,7 @@ def roll_back(
         ValueError: if there is no such version, or no exception to end.
     """
     past = _numbered(version, history)
-    return _restore(configs, past, past.scope, actor, reason, expected_version)
+    return _restore(configs, past, past.applies_to, actor, reason, expected_version)
 
 
 def undo(
@@ -210,6 +221,99 @@ def undo(
         expected = expected_version if own else None
         changes += _restore(configs, before, version.scope, actor, reason, expected)
     return changes
+
+
+def start_experiment(
+    configs: ConfigSet,
+    config: TuningConfig,
+    *,
+    actor: str,
+    reason: str,
+    now: float,
+    seed: int,
+    seconds: float = 300.0,
+    scope: str = "all",
+    expected_version: int | None = None,
+) -> list[ConfigChange]:
+    """Try values in turns with those in force, which stay in force.
+
+    Args:
+        configs: in force.
+        config: the values to try.
+        actor: who does it.
+        reason: why.
+        now: Unix seconds; the first block begins a moment later, when all managers have heard of it.
+        seed: of the coin that says whose turn comes first.
+        seconds: how long.
+        scope: "all" or a query type.
+        expected_version: see the module.
+
+    Raises:
+        ConfigConflict: if another version is in force for the scope than the writer saw.
+        ValueError: if an experiment runs, it would last too short or too long, or there would be no
+            difference to measure.
+    """
+    at = configs.by_type.get(scope, configs.default)
+    seen = at.version if at.scope == scope else 0
+    if expected_version is not None and expected_version != seen:
+        raise ConfigConflict(expected_version, at if at.scope == scope else None, config, scope)
+    running = configs.on_trial
+    if running is not None and running.experiment is not None and now < running.experiment.ends:
+        raise ValueError(f"an experiment by {running.author} is running (v{running.version}): end it first")
+    _check_difference(at.config, config, scope)
+    before = configs.tried
+    return [
+        ConfigChange(
+            config,
+            expected_version=before.version if before is not None and before.experiment else 0,
+            actor=actor,
+            reason=reason,
+            scope=EXPERIMENT,
+            mode=at.mode,
+            experiment=Experiment(scope, at.version, now + _HEARD_SECONDS, seconds, seed),
+        )
+    ]
+
+
+def end_experiment(configs: ConfigSet, *, actor: str, reason: str) -> list[ConfigChange]:
+    """End the turns of a config that is tried; what is in force stays.
+
+    Raises:
+        ValueError: if there is no experiment to end.
+    """
+    tried = configs.tried
+    if tried is None or tried.experiment is None:
+        raise ValueError("no experiment is running")
+    return [
+        ConfigChange(
+            tried.config,
+            expected_version=tried.version,
+            actor=actor,
+            reason=reason,
+            scope=EXPERIMENT,
+            restores=0,
+        )
+    ]
+
+
+def _check_difference(at: TuningConfig, config: TuningConfig, scope: str) -> None:
+    changed = set(at.changes_to(config))
+    if "limit_scope" in changed:
+        raise ValueError(
+            "what the limit speaks of cannot be tried in turns: managers need longer to share it"
+        )
+    without_effect = {"strategy", "concurrency_bounds", "timeout_bounds"}
+    if scope != "all":
+        without_effect |= {"max_concurrent", "overload_after_seconds", "hedging_quantile"}
+    if changed <= without_effect:
+        raise ValueError(
+            "there is nothing to compare: "
+            + (
+                f"{', '.join(sorted(changed))} alone changes no recall"
+                if changed
+                else "the values are the same"
+            )
+        )
 
 
 def undo_reason(history: Sequence[ConfigVersion]) -> str | None:
@@ -252,6 +356,8 @@ def _restore(
     expected_version: int | None,
 ) -> list[ConfigChange]:
     """Bring a scope back to a version; None: to what it was before anybody had written."""
+    if past is not None and past.ends_experiment:
+        raise ValueError(f"version {past.version} is the end of an experiment: there is nothing to restore")
     if scope != "all" and (past is None or past.ends_exception):
         return end_exception(configs, scope, actor=actor, reason=reason, expected_version=expected_version)
     wanted = ConfigSet().default if past is None else past

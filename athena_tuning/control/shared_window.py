@@ -22,10 +22,12 @@ class SharedWindow:
     A worker's own recalls are taken from its profiler, so they are there at once and also while the store is
     down; those of others come through the store, in which only the worker that leads looks: the newest that
     the window can hold, and later what is new. Samples, imports and simulations are left out, and load that
-    ran on a manager of its own: managers are steered by what those that serve have met.
+    ran on a manager of its own: managers are steered by what those that serve have met. So is what ran under
+    a config that was only tried.
 
     Attributes:
         profiler: the window, to decide on.
+        tried: config versions that were only tried.
 
     Args:
         own: the worker's profiler.
@@ -58,6 +60,7 @@ class SharedWindow:
         self._clock = clock
         self._begin_at = begin_at
         self._removed: dict[str, str] | None = None
+        self.tried: frozenset[int] = frozenset()
         self._begin()
         self._taking_own = threading.Lock()
         self._taking_others = threading.Lock()  # held while the store is read; own recalls never wait for it
@@ -99,7 +102,11 @@ class SharedWindow:
                 self._position -= len(records) - known
                 records = records[:known]
                 for record in records:
-                    if is_evidence(record.source) and record.source not in (self._removed or ()):
+                    if (
+                        is_evidence(record.source)
+                        and record.source not in (self._removed or ())
+                        and record.config_version not in self.tried
+                    ):
                         self.profiler.record_query(record)
                 self.profiler.fold()
                 if len(records) < _PAGE:
@@ -124,7 +131,7 @@ class SharedWindow:
                     without=self._worker_id,
                 )
                 self._cursor = tail.cursor
-                tail.records.record_in(self.profiler, is_evidence)
+                tail.records.record_in(self.profiler, is_evidence, without_versions=self.tried)
                 if not tail.records:
                     break
             scored = self._feedback.take()

@@ -13,13 +13,15 @@ from athena_tuning.control.config_follower import ConfigFollower
 from athena_tuning.control.lease import TuningLease
 from athena_tuning.control.posted_evidence import EvidencePost
 from athena_tuning.control.shared_window import SharedWindow
-from athena_tuning.model import Decision, LimitScope, Mode, Proposal
+from athena_tuning.model import EXPERIMENT, ConfigVersion, Decision, LimitScope, Mode, Proposal
 from athena_tuning.store import ConfigChange, Lease, LeaseLost, Store, StoreError
 from athena_tuning.tuning import AutoTuner
 
 logger = logging.getLogger(__name__)
 
 MAX_UNRECORDED = 1000
+_TRIED_KNOWN = 200
+"""Configs that were only tried, the newest, whose recalls are no evidence."""
 OTHERS_SECONDS = 0.75
 """After which recalls of other workers are in the leader's window. Arithmetic: a quarter of a second until
 they are delivered, another until they are read, a third for the store."""
@@ -68,10 +70,13 @@ class TunerLoop:
         self._evidence = EvidencePost(store, tuner, monotonic)
         self._proposals: tuple[Proposal, ...] = ()
         self._published = -math.inf
+        self._tried_known = 0
         self._unrecorded: deque[tuple[Decision, bytes | None]] = deque(maxlen=MAX_UNRECORDED)
 
     def step(self) -> None:
         """Let the tuner decide, if this worker leads; in mode AUTO apply what it decided.
+
+        While an experiment runs, it decides nothing.
 
         Raises:
             StoreError: if the store cannot be read.
@@ -79,12 +84,15 @@ class TunerLoop:
         if self._lease.held is None:
             return
         if self._shared is not None:
+            self._leave_out(self._follower.configs.tried)
             if self._shared.take_removals():
                 self._tuner.begin_anew(self._shared.profiler)
             shares = self._follower.configs.default.config.limit_scope is LimitScope.FLEET
             self._shared.take_own(self._clock() - OTHERS_SECONDS if shares else math.inf)
             for scored in self._shared.take_others():
                 self._tuner.contributions.rate_record(scored)
+        if self._follower.on_trial is not None:
+            return  # who changes what is compared ends the comparison
         made = self._tuner.step(self._follower.configs, self._clock())
         evidence = self._evidence_of(made[0]) if made else None
         for decision in made:
@@ -122,6 +130,14 @@ class TunerLoop:
             self._store.publish(self._proposals)
             self._published = now
         self._evidence.post()
+
+    def _leave_out(self, tried: ConfigVersion | None) -> None:
+        """Have what ran under configs that were only tried left out of the window."""
+        if self._shared is None or tried is None or tried.version == self._tried_known:
+            return
+        past = self._store.config_history(limit=_TRIED_KNOWN, scope=EXPERIMENT)
+        self._shared.tried = frozenset(version.version for version in past if version.experiment)
+        self._tried_known = tried.version
 
     def _evidence_of(self, made: Decision) -> bytes | None:
         """Return what a decision rests on; None where a policy's memory cannot be packed: it stands."""

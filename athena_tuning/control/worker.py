@@ -10,10 +10,9 @@ import time
 import uuid
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
-from typing import Self
 
 from athena_tuning import fork
+from athena_tuning.closeable import Closeable
 from athena_tuning.control import process_end
 from athena_tuning.control.config_follower import first_configs
 from athena_tuning.control.limit_shares import Load
@@ -36,7 +35,7 @@ from athena_tuning.store import MemoryStore, Store
 from athena_tuning.tuning import AutoTuner
 
 
-class Worker(Steerable):
+class Worker(Steerable, Closeable):
     """A system's part in a store: its metrics go there, configs come from there, the tuner decides on both.
 
     ``MemoryManager`` is one that recalls, ``Control`` one for a system of one's own. A kind of worker sets
@@ -113,7 +112,7 @@ class Worker(Steerable):
             begin_at=self._position,
         )
         self._follower = self._membership.follower
-        self._follower.configs = in_force
+        self._follower.start_with(in_force)
 
     @property
     def latest_decisions(self) -> Mapping[str, Decision]:
@@ -178,17 +177,9 @@ class Worker(Steerable):
     def close(self, timeout_seconds: float = 5.0) -> None:
         """Deliver what is left and end all threads, within the time given. May be called twice."""
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     @abstractmethod
     def _obey(self, configs: ConfigSet) -> None:
-        """Do what configs ask, now that they are in force; told at the beginning and at every change.
+        """Do what configs ask, now that it is their turn; told at the beginning and at every change.
 
         It is called with the lock on the configs in force, so it must be quick, and call nobody's code but
         ours: what that may want is done by a task that looks at ``configs``.
@@ -204,7 +195,7 @@ class Worker(Steerable):
 
     def slots(self) -> int:
         """Return the layer tasks that may be in flight here: the limit, or this worker's share of it."""
-        return self._membership.limit_share.slots(self.config)
+        return self._membership.limit_share.slots(self._follower.obeyed.default.config)
 
     def _propose(self, at: ConfigVersion) -> TuningConfig:
         proposal = self.proposals.get(at.scope)
@@ -215,9 +206,9 @@ class Worker(Steerable):
             self._shared.take_own()
         return self.tuner.propose(None if at.scope == "all" else at.scope).after
 
-    def _come_into_force(self, configs: ConfigSet) -> None:
-        self._obey(configs)
-        self.tuner.in_force(configs)
+    def _come_into_force(self, obeyed: ConfigSet) -> None:
+        self._obey(obeyed)
+        self.tuner.in_force(self._follower.configs)  # what is only tried is not the tuner's
 
     def _tasks(self) -> Sequence[PeriodicTask]:
         """Return what this kind of worker has to do beside, without the store."""

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from fastapi import Depends, FastAPI
 from fastapi.concurrency import run_in_threadpool
 
-from athena_tuning.http import config_routes, memory_routes, status_routes
+from athena_tuning.http import config_routes, experiment_routes, memory_routes, status_routes
 from athena_tuning.http.body_limit import BodyLimit
 from athena_tuning.http.errors import answer_failures
 from athena_tuning.http.visitors import visitor
@@ -66,6 +66,7 @@ def make_api(
     answer_failures(api)
     api.include_router(memory_routes.router, prefix="/v1", tags=["memory"])
     api.include_router(config_routes.router, prefix="/v1/config", tags=["config"])
+    api.include_router(experiment_routes.router, prefix="/v1/experiments", tags=["config"])
     api.include_router(status_routes.router, prefix="/v1", tags=["status"])
     api.include_router(status_routes.watch, tags=["health"])
     return api

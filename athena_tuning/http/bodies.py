@@ -68,6 +68,21 @@ class StrategyBody(Body):
     reason: Reason
 
 
+class ExperimentBody(Body):
+    """Values to try in turns with those in force; those that are left out are the same in both."""
+
+    config: dict[str, Any]
+    reason: Reason
+    scope: str = "all"
+    seconds: float = Field(default=300.0, ge=60, le=3600, description="How long it lasts.")
+
+
+class EndExperimentBody(Body):
+    """Why an experiment is ended; nothing needs to be said."""
+
+    reason: str = Field(default="", max_length=500)
+
+
 class RollBackBody(Body):
     """An earlier version, to be in force again."""
 

@@ -70,7 +70,7 @@ def apply(
     if_match: IfMatch = None,
 ) -> dict[str, Any]:
     """Put values in force for "all" or a query type, if the version that the writer saw still is."""
-    seen = _version_seen(if_match)
+    seen = version_seen(if_match)
     at = service.configs()
     before = (at.in_scope(scope) or at.default).config
     values = TuningConfig.from_dict({**before.to_dict(), **body.config})
@@ -80,7 +80,7 @@ def apply(
     return _tagged(written, response)
 
 
-def _version_seen(if_match: str | None) -> int:
+def version_seen(if_match: str | None) -> int:
     """Return the version in an ``If-Match`` header."""
     if if_match is None:
         raise HTTPException(428, 'say which version you saw: If-Match: "7", as GET gives it under ETag')

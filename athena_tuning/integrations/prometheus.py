@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from itertools import accumulate
-from types import TracebackType
-from typing import Self
 
+from athena_tuning.closeable import Closeable
 from athena_tuning.extras import needs_extra
 
 with needs_extra("prometheus", "The endpoint for Prometheus"):
@@ -103,7 +102,7 @@ class Exposition:
         self._following.close()
 
 
-class MetricsServer:
+class MetricsServer(Closeable):
     """An endpoint for Prometheus, ``http://HOST:PORT/metrics``.
 
     Args:
@@ -133,14 +132,6 @@ class MetricsServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(5)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _traffic(counted: Counted) -> Iterator[Metric]:
@@ -191,8 +182,13 @@ def _losses(measured: Worker, counted: Counted) -> Iterator[Metric]:
 
 def _configs(configs: ConfigSet) -> Iterator[Metric]:
     at = {"all": configs.default, **configs.by_type}
+    tried = configs.on_trial
     families: dict[str, tuple[str, Mapping[str, float]]] = {
         "config_version": ("Config version in force.", {s: v.version for s, v in at.items()}),
+        "config_tried_version": (
+            "Config version that has its turns with the one in force; 0 while no experiment runs.",
+            {tried.applies_to: tried.version} if tried else {"all": 0},
+        ),
         "config_max_concurrent": (
             "Layer tasks that may run at once.",
             {"all": configs.default.config.max_concurrent},

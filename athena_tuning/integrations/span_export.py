@@ -7,9 +7,8 @@ import logging
 import math
 import threading
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Self
 
+from athena_tuning.closeable import Closeable
 from athena_tuning.extras import needs_extra
 
 with needs_extra("otel", "OpenTelemetry"):
@@ -37,7 +36,7 @@ _GIVE_UP_SECONDS = 4.0  # and try again at the next turn
 _SCOPE = InstrumentationScope("athena_tuning")
 
 
-class SpanExport:
+class SpanExport(Closeable):
     """Sends a span for each live recall, with a child for each layer, at the times at which they really ran.
 
     Where a recall was made within a span it hangs below that, and is not sent if that is not sampled; else
@@ -105,14 +104,6 @@ class SpanExport:
         self._callers.close()
         self._sending.close()
         self._exporter.shutdown()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _take(self) -> bool:
         while not self._batch:

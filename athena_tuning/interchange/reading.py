@@ -173,9 +173,8 @@ class Import:
             seen.whole = limit is None or seen.count < limit
             if not self._stream.is_spans or self._stream.unmarked_succeeded or not seen.failed:
                 return seen
-            self._unmarked_succeeded = (
-                True  # failures are marked in this file: what is not marked did not fail
-            )
+            # Failures are marked in this file: what is not marked did not fail.
+            self._stream.unmarked_succeeded = True
 
     def doubts(self, seen: Survey, now: float) -> list[Doubt]:
         """Return what a person has to be asked before the file is stored.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from sys import intern
@@ -154,15 +153,6 @@ def question_in(value: Any, depth: int = 3) -> str | None:
             return text[:_LONGEST_TEXT]
     inner = (question_in(part, depth - 1) for part in value.values() if isinstance(part, Mapping))
     return next((text for text in inner if text), None)
-
-
-def record_of(root: Span, children: Sequence[Span], query_id: str, source: str = "imported") -> QueryMetrics:
-    """Return a span and those right below it as a record: each child is a layer, by its attribute or name."""
-    by_layer: dict[str, list[Span]] = defaultdict(list)
-    for child in sorted(children, key=lambda span: span.begun_ns):
-        named = (child.attributes.get(name) for name in LAYER_ATTRIBUTES)
-        by_layer[next((str(name) for name in named if name), child.name)].append(child)
-    return record_of_layers(root, by_layer, query_id, source)
 
 
 def record_of_layers(

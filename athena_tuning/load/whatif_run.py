@@ -20,12 +20,15 @@ from typing import IO, Any
 import numpy as np
 
 from athena_tuning.load.run_handle import RunHandle, State
-from athena_tuning.model import ConfigSet, QueryMetrics, TuningStrategy
+from athena_tuning.model import ConfigSet, QueryMetrics, TuningConfig, TuningStrategy
 from athena_tuning.profiling import PerformanceProfiler
+from athena_tuning.recall.routing.route import route
 from athena_tuning.samples import sample_workloads
+from athena_tuning.store.text_policy import is_known
 from athena_tuning.tuning import AutoTuner
 from athena_tuning.tuning.estimation.plan_evidence import PlanEvidence
 from athena_tuning.tuning.settings import SEARCH
+from athena_tuning.tuning.simulation.planned_recalls import Way
 from athena_tuning.tuning.simulation.what_if import WhatIf, what_if, with_config
 from athena_tuning.tuning.slices import run_through
 
@@ -84,6 +87,7 @@ def answer(question: Question, progress: Callable[[float], object] | None = None
         scope=question.scope,
         speed=question.speed,
         evidence=question.evidence,
+        way_of=_way_of,
     )
     return run_through(steps, progress)
 
@@ -124,6 +128,14 @@ def sweep(question: Question, records: Sequence[QueryMetrics]) -> dict[str, Conf
     return {}
 
 
+def _way_of(text: str, query_type: str, layers: frozenset[str], config: TuningConfig) -> Way | None:
+    """Return the way of a recorded question, as recalls find it; None if its text was not kept."""
+    if not is_known(text):
+        return None
+    found = route(text, query_type, tuple(sorted(layers)), config)
+    return Way(frozenset(found.first), found.waiting)
+
+
 def plans(at: ConfigSet, scope: str, layers: Sequence[str]) -> dict[str, ConfigSet]:
     """Return the plans that place one layer elsewhere than the plan in force does.
 
@@ -131,6 +143,8 @@ def plans(at: ConfigSet, scope: str, layers: Sequence[str]) -> dict[str, ConfigS
         at: in force.
         scope: "all", or the query type whose plan changes.
         layers: that recalls asked.
+
+    Where questions of a type are told apart, also what it is like without that.
 
     Examples:
         >>> list(plans(ConfigSet(), "all", ["graph", "semantic"]))
@@ -149,6 +163,8 @@ def plans(at: ConfigSet, scope: str, layers: Sequence[str]) -> dict[str, ConfigS
         for name, place in places.items():
             if any(place[part] != getattr(config, part) for part in place):
                 found[name] = with_config(at, scope, **place)
+    if config.question_model:
+        found["by type alone"] = with_config(at, scope, question_model={})
     return found
 
 

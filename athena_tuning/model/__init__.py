@@ -23,7 +23,16 @@ from athena_tuning.model.decision import (
     Decision,
     Reason,
 )
+from athena_tuning.model.experiment import (
+    EXPERIMENT,
+    Experiment,
+    ExperimentBlock,
+    ExperimentMeasure,
+    ExperimentReport,
+    ExperimentVerdict,
+)
 from athena_tuning.model.layer_health import BreakerState, LayerHealth
+from athena_tuning.model.memory_hour import MemoryHour
 from athena_tuning.model.metrics import (
     LAYERS,
     QUERY_TYPES,
@@ -45,6 +54,7 @@ from athena_tuning.model.worker import (
 __all__ = [
     "EVERY",
     "EVERY_HASHED",
+    "EXPERIMENT",
     "LAYERS",
     "QUERY_TYPES",
     "Action",
@@ -54,12 +64,18 @@ __all__ = [
     "ConfigSet",
     "ConfigVersion",
     "Decision",
+    "Experiment",
+    "ExperimentBlock",
+    "ExperimentMeasure",
+    "ExperimentReport",
+    "ExperimentVerdict",
     "Feedback",
     "Forecast",
     "LayerHealth",
     "LayerMetrics",
     "LayerTask",
     "LimitScope",
+    "MemoryHour",
     "Mode",
     "Objective",
     "Proposal",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NoReturn, Self
+
+from athena_tuning.model.experiment import EXPERIMENT, Experiment
 
 
 class TuningStrategy(StrEnum):
@@ -67,6 +70,9 @@ class TuningConfig:
         second_round: layers that are asked after the others, and only if those agree on little.
         second_round_below: of the first ten pieces of evidence, how many two layers of the first round must
             have found for it to be enough, 1 to 10.
+        thin_below: of all pieces of evidence, or of the results that were asked for if those are fewer: how
+            few are so little that layers which were left out are asked as well, 1 to 10; 1: only where
+            nothing was found. What at least a tenth of the recalls of a type find is never little.
         exploration_share: of recalls, 0 to 0.5: those that ask every layer, to see what each would add.
         memory_share: of recalls, 0 to 0.5: those whose layers' memory is measured. They run one layer after
             another, and slower while Python's memory is traced.
@@ -114,6 +120,7 @@ class TuningConfig:
     extra_layers: frozenset[str] = frozenset()
     second_round: frozenset[str] = frozenset()
     second_round_below: int = 3
+    thin_below: int = 3
     exploration_share: float = 0.03
     memory_share: float = 0.0
     fusion_weights: Mapping[str, float] = field(default_factory=dict)
@@ -153,6 +160,7 @@ class TuningConfig:
         for name in _LAYER_SETS:
             object.__setattr__(self, name, _layer_set(name, getattr(self, name)))
         _check_whole("second_round_below", self.second_round_below, 1, 10)
+        _check_whole("thin_below", self.thin_below, 1, 10)
         _check_share("exploration_share", self.exploration_share, 0, 0.5)
         _check_share("memory_share", self.memory_share, 0, 0.5)
         _check_share("hedging_quantile", self.hedging_quantile, 0.5, 0.999)
@@ -212,6 +220,8 @@ class TuningConfig:
         """
         if not isinstance(values, Mapping):
             raise TypeError(f"a config has fields, {type(values).__name__} has none")
+        with suppress(ValueError, TypeError, AttributeError):  # the usual case, in one go
+            return cls.from_dict(values), {}
         known: dict[str, Any] = {}
         for name, value in values.items():
             try:
@@ -346,7 +356,8 @@ class ConfigVersion:
     ``parent`` is the version that was in force for that scope before (0: none), ``restores`` the version
     that a rollback brings back. A type's version that restores 0 ends its exception: from then on the type
     has no config of its own and runs under the one for all types. ``unknown_fields`` are what a newer program
-    wrote and this one does not understand, by name: ``config`` is obeyed without them.
+    wrote and this one does not understand, by name: ``config`` is obeyed without them. A version with an
+    ``experiment`` stands in the scope ``EXPERIMENT``: its config is only tried, in turns with that in force.
     """
 
     version: int
@@ -359,9 +370,20 @@ class ConfigVersion:
     time: float
     restores: int | None = None
     unknown_fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    experiment: Experiment | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "unknown_fields", _FrozenDict(self.unknown_fields))
+
+    @property
+    def ends_experiment(self) -> bool:
+        """Whether a config is no longer tried from this version on."""
+        return self.scope == EXPERIMENT and self.experiment is None
+
+    @property
+    def applies_to(self) -> str:
+        """The scope that its values are for: of one that is only tried, that of the experiment."""
+        return self.scope if self.experiment is None else self.experiment.scope
 
     @property
     def ends_exception(self) -> bool:
@@ -375,12 +397,15 @@ class ConfigVersion:
             "config": self.config.to_dict(),
             "mode": self.mode.value,
             "unknown_fields": dict(self.unknown_fields),
+            "experiment": self.experiment.to_dict() if self.experiment else None,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigSet:
     """The configs in force at one moment: one for all types, and the exceptions by type.
+
+    ``tried`` is the newest version of the scope ``EXPERIMENT``: a config that is tried, or the end of that.
 
     Examples:
         >>> ConfigSet().for_type("temporal").max_concurrent
@@ -393,9 +418,10 @@ class ConfigSet:
     )
     by_type: Mapping[str, ConfigVersion] = field(default_factory=dict)
     epoch: int = 0
+    tried: ConfigVersion | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (type(self), (self.head, self.default, dict(self.by_type), self.epoch))
+        return (type(self), (self.head, self.default, dict(self.by_type), self.epoch, self.tried))
 
     def is_older_than(self, other: ConfigSet) -> bool:
         """Return whether ``other`` came into force later."""
@@ -407,13 +433,36 @@ class ConfigSet:
 
     def in_scope(self, scope: str) -> ConfigVersion | None:
         """Return the version in force for exactly this scope ("all" or a type), or None."""
+        if scope == EXPERIMENT:
+            return self.tried
         return self.default if scope == "all" else self.by_type.get(scope)
+
+    @property
+    def on_trial(self) -> ConfigVersion | None:
+        """The version that is tried in turns with what is in force; None once anything was written since."""
+        tried = self.tried
+        if tried is None or tried.experiment is None or tried.version != self.head:
+            return None
+        base = self.by_type.get(tried.experiment.scope, self.default)
+        return tried if base.version == tried.experiment.base else None
+
+    def in_turn(self) -> ConfigSet:
+        """Return what is in force while it is the turn of the config that is tried."""
+        tried = self.on_trial
+        if tried is None:
+            return self
+        scope = tried.applies_to
+        if scope == "all":
+            return replace(self, default=replace(tried, scope=scope))
+        return replace(self, by_type=MappingProxyType({**self.by_type, scope: replace(tried, scope=scope)}))
 
     def with_version(self, version: ConfigVersion) -> ConfigSet:
         """Return the set after ``version`` came into force."""
         head = max(self.head, version.version)
         if version.scope == "all":
             return replace(self, head=head, default=version)
+        if version.scope == EXPERIMENT:
+            return replace(self, head=head, tried=version)
         by_type = {**self.by_type, version.scope: version}
         if version.ends_exception:
             del by_type[version.scope]

@@ -46,7 +46,11 @@ class Candidate:
 
 
 class Action(StrEnum):
-    """What a decision does to the config in force. ISOLATE: nothing; a layer that is down is left out."""
+    """What a decision does to the config in force.
+
+    ISOLATE: nothing; a layer that is down is left out. EXPERIMENT: nothing; another config was tried in turns
+    with it.
+    """
 
     KEEP = "keep"
     CHANGE = "change"
@@ -54,6 +58,7 @@ class Action(StrEnum):
     CONFIRM = "confirm"
     ROLLBACK = "rollback"
     ISOLATE = "isolate"
+    EXPERIMENT = "experiment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,8 @@ class Decision:
         scope: "all" or a query type.
         action: what it does.
         before: the incumbent.
-        after: what should be in force; equal to ``before`` for KEEP, CONFIRM and ISOLATE.
+        after: what should be in force; equal to ``before`` for KEEP, CONFIRM and ISOLATE; for EXPERIMENT what
+            was tried.
         summary: one sentence for a person.
         samples: recalls it rests on.
         reasons: why each parameter has its value.

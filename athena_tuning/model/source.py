@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Source(StrEnum):
@@ -121,6 +122,7 @@ def is_among(source: str, sources: Collection[str] | None) -> bool:
     return sources is None or source in sources or kind_of(source) in sources
 
 
+@lru_cache(maxsize=256)
 def is_evidence(source: str) -> bool:
     """Whether the managers that serve really met it: what they are tuned by."""
     return kind_of(source) in MEASURED and not batch_of(source).startswith(_APART)

@@ -184,11 +184,11 @@ class _Current:
         self._query.__exit__(kind, exc, trace)
 
 
-def _counted(found: R, share: object) -> R:
+def _counted(result: R, share: object) -> R:
     """Note how many results a layer returned."""
-    if isinstance(share, MeasuredLayer) and isinstance(found, (list, tuple)):
-        share.result_count = len(found)
-    return found
+    if isinstance(share, MeasuredLayer) and isinstance(result, (list, tuple)):
+        share.result_count = len(result)
+    return result
 
 
 def _around(enter: Callable[[Any, Any], Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -156,6 +156,12 @@ class PerformanceProfiler(WindowRecorder):
         with self._lock:
             return concurrency.concurrency_report(self._summaries, self._refresh(), Selection(**chosen))
 
+    def waits_over_time(self, bucket_seconds: float, **chosen: Unpack[Filter]) -> concurrency.QueueWaits:
+        """Return how long layer tasks waited for a slot, by bucket."""
+        with self._lock:
+            view, selection = self._refresh(), Selection(**chosen)
+            return concurrency.waits_over_time(self._summaries, view, selection, bucket_seconds)
+
     def co_occurrence(self, **chosen: Unpack[Filter]) -> tuple[list[str], npt.NDArray[np.float64]]:
         """Return layers and, for each pair, the share of recalls that asked both."""
         with self._lock:

@@ -58,18 +58,18 @@ class ContributionCount:
             route, depth = plan.route, candidates(plan.request.k)
             lists = {name: by_layer[name].first(depth) for name in route.certain if name in by_layer}
             selected = [layer for layer in route.certain if layer not in route.explored] or route.certain
-            found = gains(lists, plan.request.k, selected, plan.fusion)
+            gained = gains(lists, plan.request.k, selected, plan.fusion)
             self._seen.note(
                 plan.query_type,
-                found,
+                gained,
                 plan.timestamp,
                 explored=route.explored,
                 below=plan.config.second_round_below,
             )
             later = {name: part.first(depth) for name, part in by_layer.items() if name not in lists}
             if later:
-                found = gains({**lists, **later}, plan.request.k, selected, plan.fusion)
-            self._seen.note_question(self._observation(plan, selected, found, {**lists, **later}))
+                gained = gains({**lists, **later}, plan.request.k, selected, plan.fusion)
+            self._seen.note_question(self._observation(plan, selected, gained, {**lists, **later}))
             counted += 1
         return counted
 
@@ -77,7 +77,7 @@ class ContributionCount:
         self,
         plan: RecallPlan,
         selected: Sequence[str],
-        found: Mapping[str, Gain],
+        gained: Mapping[str, Gain],
         lists: Mapping[str, Sequence[Item]],
     ) -> QuestionObservation:
         """Return what the layers were worth to a question, whichever round they were asked in.
@@ -93,7 +93,7 @@ class ContributionCount:
         ).first
         can_wait = {*without, *config.extra_layers, *config.second_round}
         observed = {}
-        for layer, gain in found.items():
+        for layer, gain in gained.items():
             asked = layer in selected
             nothing = not any(lists[name] for name in selected if name in lists and name != layer)
             called_for = nothing or (layer in can_wait and gain.agreed < config.second_round_below)

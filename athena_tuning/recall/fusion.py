@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from athena_tuning.recall.snapshot import deepened
 from athena_tuning.tuning.estimation.layer_value import Gain
 
 RANK_CONSTANT = 60
@@ -62,13 +64,50 @@ def fuse(lists: Mapping[str, Sequence[Item]], limit: int, rule: FusionRule = PLA
         >>> [(item["id"], round(item["score"], 4)) for item in fuse({"episodic": [a], "semantic": [b]}, 5)]
         [('t1', 0.0328)]
     """
-    best = _best({layer: items[:DEPTH] for layer, items in lists.items()}, rule)
-    if len(best) < limit and any(len(items) > DEPTH for items in lists.values()):
-        best += _below(best, _best(lists, rule))
-    return [
-        _joined(item, score, others) if others else {**item, "score": score, "duplicates": 0}
-        for score, _, item, others in best[:limit]
-    ]
+    return Fused(lists, limit, rule).items
+
+
+class Fused:
+    """What ``fuse`` gives, made into items for each who asks for them.
+
+    Args:
+        lists: as ``fuse`` takes them; nobody changes them.
+        limit: likewise.
+        rule: likewise.
+        fields: names under which some item holds what can be changed.
+    """
+
+    __slots__ = ("_fields", "_shown")
+
+    def __init__(
+        self,
+        lists: Mapping[str, Sequence[Item]],
+        limit: int,
+        rule: FusionRule = PLAIN,
+        fields: frozenset[str] = frozenset(),
+    ) -> None:
+        best = _best({layer: items[:DEPTH] for layer, items in lists.items()}, rule)
+        if len(best) < limit and any(len(items) > DEPTH for items in lists.values()):
+            best += _below(best, _best(lists, rule))
+        self._shown = best[:limit]
+        self._fields = fields
+
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        """The items, best first; what they hold is shared, so nobody changes it."""
+        items = []
+        for score, _, item, others in self._shown:
+            copy = {**item}
+            if others:
+                copy["evidence"] = [*dict.fromkeys(_pieces_of((item, *others)))]
+            copy["score"] = score
+            copy["duplicates"] = len(others)
+            items.append(copy)
+        return items
+
+    def copies(self) -> list[dict[str, Any]]:
+        """Return the items as the caller's own, to any depth."""
+        return deepened(self.items, self._fields)
 
 
 def _below(best: list[_Shown], deeper: list[_Shown]) -> list[_Shown]:
@@ -89,6 +128,8 @@ _Shown = tuple[float, int, Item, Sequence[Item]]
 
 
 def _best(lists: Mapping[str, Sequence[Item]], rule: FusionRule) -> list[_Shown]:
+    if _have_nothing_in_common([item for items in lists.values() for item in items]):
+        return _merged(lists, rule)
     shown: dict[Hashable, _Shown] = {}
     seen: set[Hashable] = set()
     in_order = True
@@ -97,10 +138,7 @@ def _best(lists: Mapping[str, Sequence[Item]], rule: FusionRule) -> list[_Shown]
         if identity in seen:
             continue
         seen.add(identity)
-        text = item.get("text") or ""
-        plain = text.encode() if text.isascii() else _comparable(text).encode("utf-8", "replace")
-        # what texts with the same words have in common: it is cheap, and others may have it as well
-        said: Hashable = plain.translate(_LOWER, _SILENT)
+        said: Hashable = _letters(item.get("text") or "")
         if scope is not None:
             said = (said, scope)
         known = shown.get(said)
@@ -115,18 +153,36 @@ def _best(lists: Mapping[str, Sequence[Item]], rule: FusionRule) -> list[_Shown]
                 in_order = False
         else:
             shown[identity] = (score, layers, item, ())
-    found = list(shown.values())
+    fused = list(shown.values())
     if not in_order:
-        found.sort(key=_SCORE, reverse=True)
-    return found
+        fused.sort(key=_SCORE, reverse=True)
+    return fused
 
 
-def _joined(item: Item, score: float, others: Sequence[Item]) -> dict[str, Any]:
-    evidence = (piece for each in (item, *others) for piece in each.get("evidence") or ())
-    return {**item, "evidence": [*dict.fromkeys(evidence)], "score": score, "duplicates": len(others)}
+def _have_nothing_in_common(items: Sequence[Item]) -> bool:
+    """Whether no evidence, id and text is met twice, so that each item is shown with its own score."""
+    pieces = [*chain.from_iterable([item.get("evidence") or (item["id"],) for item in items])]
+    if len({*pieces}) < len(pieces) or len({*map(_ID, items)}) < len(items):
+        return False
+    said = _letters("\0".join([item.get("text") or "" for item in items])).split(b"\0")  # at once: quicker
+    return len({*said}) == len(said) == len(items)
+
+
+def _merged(lists: Mapping[str, Sequence[Item]], rule: FusionRule) -> list[_Shown]:
+    shown: list[_Shown] = []
+    for place, (layer, items) in enumerate(lists.items()):
+        weight, bit = rule.weights.get(layer, 1.0), 1 << place
+        shown += [(weight / rank, bit, item, ()) for rank, item in enumerate(items, rule.constant + 1)]
+    shown.sort(key=_SCORE, reverse=True)
+    return shown
+
+
+def _pieces_of(items: Iterable[Item]) -> Iterator[Any]:
+    return (piece for item in items for piece in item.get("evidence") or ())
 
 
 _SCORE = itemgetter(0)
+_ID = itemgetter("id")
 
 _Piece = list[Any]
 """A piece of evidence: its score, a bit for each layer that has it, and who says it most closely: the number
@@ -134,7 +190,8 @@ of pieces that item rests on, its rank, itself, its scope (None if all items are
 
 
 def _pieces(lists: Mapping[str, Sequence[Item]], rule: FusionRule) -> Iterable[_Piece]:
-    several = len({_scope(item) for items in lists.values() for item in items if "scope" in item}) > 1
+    given = [item["scope"] for items in lists.values() for item in items if "scope" in item]
+    several = len({scope if type(scope) is str else None for scope in given}) > 1
     pieces: dict[Hashable, _Piece] = {}
     bit = 1
     scope = None
@@ -171,6 +228,12 @@ _SPACED = str.maketrans(dict.fromkeys(_SILENT.decode(), " "))
 _LOWER = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"abcdefghijklmnopqrstuvwxyz")
 
 
+def _letters(text: str) -> bytes:
+    """Return what texts with the same words have in common: it is cheap, and others may have it as well."""
+    plain = text.encode() if text.isascii() else _comparable(text).encode("utf-8", "replace")
+    return plain.translate(_LOWER, _SILENT)
+
+
 def _same_words(one: Item, other: Item) -> bool:
     words, others = (
         _comparable(item.get("text") or "").casefold().translate(_SPACED).split() for item in (one, other)
@@ -198,6 +261,23 @@ def agreement(lists: Mapping[str, Sequence[Item]], first: int = 10) -> int:
     return sum([piece[1] & (piece[1] - 1) != 0 for piece in best])
 
 
+def pieces_found(lists: Mapping[str, Sequence[Item]], most: int) -> int:
+    """Return how many pieces of evidence the layers found, ``most`` for more.
+
+    Examples:
+        >>> a, b = {"id": "t1", "evidence": ()}, {"id": "o1", "evidence": ("t1", "t2")}
+        >>> pieces_found({"episodic": [a], "semantic": [b]}, 10)
+        2
+    """
+    pieces: set[Hashable] = set()
+    for items in lists.values():
+        for item in items:
+            pieces.update(_evidence(item))
+            if len(pieces) >= most:
+                return most
+    return len(pieces)
+
+
 def gains(
     lists: Mapping[str, Sequence[Item]], k: int, selected: Collection[str], rule: FusionRule = PLAIN
 ) -> dict[str, Gain]:
@@ -214,13 +294,13 @@ def gains(
 
     Examples:
         >>> a, b = {"id": "t1", "evidence": ()}, {"id": "o1", "evidence": ("t1",)}
-        >>> found = gains({"episodic": [a], "semantic": [b], "graph": []}, 5, ["episodic", "graph"])
-        >>> {layer: gain.added for layer, gain in found.items()}
+        >>> by_layer = gains({"episodic": [a], "semantic": [b], "graph": []}, 5, ["episodic", "graph"])
+        >>> {layer: gain.added for layer, gain in by_layer.items()}
         {'episodic': 1, 'semantic': 0, 'graph': 0}
     """
     chosen = set(selected) & set(lists)
     present = _shown(lists, chosen, k, rule)
-    found = {}
+    by_layer = {}
     for layer, items in lists.items():
         rest = chosen - {layer}
         if layer in chosen:
@@ -230,10 +310,10 @@ def gains(
         added = whole - without
         others = {name: lists[name] for name in lists if name in rest}
         known = {piece for each in others.values() for item in each for piece in _evidence(item)}
-        found[layer] = Gain(
+        by_layer[layer] = Gain(
             len(added) if items else 0, len(whole), len(whole - known) if items else 0, agreement(others)
         )
-    return found
+    return by_layer
 
 
 def carried(

@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from athena_tuning.model import MemoryHour
+from athena_tuning.model.memory_hour import HOUR_SECONDS
 from athena_tuning.recall.execution.task import QueryTask
 from athena_tuning.recall.peak import PeakMemory
 from athena_tuning.recall.routing.exploration import Exploration
@@ -16,6 +18,9 @@ from athena_tuning.recall.snapshot import Snapshot
 
 KEPT = 100
 """Newest samples of a layer."""
+
+HOURS = 2
+"""Newest hours that are kept: who posts them may come a little after one has ended."""
 
 _WAITING = 32
 
@@ -44,14 +49,19 @@ class LayerMemoryMonitor:
     Args:
         alone: the number of slots given since the start, if one is taken now; else None.
         chance: draws from 0 to 1.
+        clock: Unix seconds.
     """
 
-    def __init__(self, alone: Callable[[], int | None], chance: Callable[[], float]) -> None:
+    def __init__(
+        self, alone: Callable[[], int | None], chance: Callable[[], float], clock: Callable[[], float]
+    ) -> None:
         self._alone = alone
+        self._clock = clock
         self._sampling = Exploration(chance)
         self._lock = threading.Lock()
         self._returned: dict[str, deque[int]] = {}
         self._peaks: dict[str, deque[int]] = {}
+        self._hours: dict[int, dict[str, MemoryHour]] = {}
         self._waiting: deque[tuple[Mapping[str, Snapshot], int]] = deque(maxlen=_WAITING)
 
     def measures(self, share: float) -> bool:
@@ -76,11 +86,12 @@ class LayerMemoryMonitor:
             try:
                 answer = search(*args, **kwargs)
             finally:
-                found = peak.stop()
+                peak_mb = peak.stop()
             if self._alone() == before and not inspect.isawaitable(answer):
+                size = round(peak_mb * 1e6)
                 with self._lock:
-                    kept = self._peaks.setdefault(task.layer_name, deque(maxlen=KEPT))
-                    kept.append(round(found * 1e6))
+                    self._peaks.setdefault(task.layer_name, deque(maxlen=KEPT)).append(size)
+                    self._note(MemoryHour(self._hour(), task.layer_name, peak_bytes=size, peaks=1))
             return answer
 
         return task._replace(query_fn=measured, coroutine=False, second_after=None)
@@ -97,6 +108,18 @@ class LayerMemoryMonitor:
                 size = sum(len(json.dumps(item, default=str).encode()) for item in snapshot.first(k))
                 with self._lock:
                     self._returned.setdefault(layer, deque(maxlen=KEPT)).append(size)
+                    self._note(MemoryHour(self._hour(), layer, returned_bytes=size, returned=1))
+
+    def note_indexes(self, sizes: Mapping[str, int]) -> None:
+        """Take how large the indexes of layers are now, in bytes."""
+        with self._lock:
+            for layer, size in sizes.items():
+                self._note(MemoryHour(self._hour(), layer, size))
+
+    def hours(self) -> list[MemoryHour]:
+        """Return what is known of the newest hours, by layer."""
+        with self._lock:
+            return [known for layers in self._hours.values() for known in layers.values()]
 
     def figures(self, layer: str) -> LayerMemory:
         """Return what is known of a layer."""
@@ -105,3 +128,13 @@ class LayerMemoryMonitor:
             return LayerMemory(
                 sum(returned) / len(returned) if returned else None, max(peaks, default=None), len(peaks)
             )
+
+    def _hour(self) -> int:
+        return int(self._clock() // HOUR_SECONDS) * HOUR_SECONDS
+
+    def _note(self, sample: MemoryHour) -> None:
+        layers = self._hours.setdefault(sample.start, {})
+        while len(self._hours) > HOURS:
+            del self._hours[min(self._hours)]
+        known = layers.get(sample.layer)
+        layers[sample.layer] = sample if known is None else MemoryHour.joined([known, sample])

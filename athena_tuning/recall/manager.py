@@ -14,6 +14,7 @@ from athena_tuning.control.breaker import BreakerSettings
 from athena_tuning.control.layer_health import HealthMonitor, HealthPost
 from athena_tuning.control.limit_shares import Load
 from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
+from athena_tuning.control.posted_memory import MemoryPost
 from athena_tuning.control.worker import Worker
 from athena_tuning.model import ConfigSet, LayerHealth, Mode, TuningStrategy
 from athena_tuning.profiling import PerformanceProfiler
@@ -123,7 +124,7 @@ class MemoryManager(Worker):
             self.tuner.contributions, hashed=self.store.texts is not TextPolicy.KEEP
         )
         self._layer_memory = LayerMemoryMonitor(
-            self._executor.slots_given_alone, Random(self.worker_id).random
+            self._executor.slots_given_alone, Random(self.worker_id).random, clock
         )
         self._index_bytes: Mapping[str, int] = {}
         self._recaller = Recaller(
@@ -133,7 +134,7 @@ class MemoryManager(Worker):
             self._health,
             self._lifecycle.try_layers,
             self.profiler,
-            lambda: self.configs,
+            lambda: self._follower.obeyed,
             clock,
             self._contributions,
             Random(self.worker_id).random,
@@ -266,12 +267,10 @@ class MemoryManager(Worker):
         return {
             name: replace(
                 health[name],
-                index_bytes=self._index_bytes.get(name)
-                if layer.layer is self.memory.layers.get(name)
-                else None,
+                index_bytes=self._index_bytes.get(name) if self._is_built_in(name) else None,
                 **self._layer_memory.figures(name)._asdict(),
             )
-            for name, layer in self._recaller.layers.items()
+            for name in self._recaller.layers
         }
 
     # Recalling
@@ -412,8 +411,11 @@ class MemoryManager(Worker):
         return (PeriodicThread("question learning", tasks),)
 
     def _reports(self) -> Sequence[PeriodicTask]:
-        post = HealthPost(self.store, self.worker_id).post
-        return (PeriodicTask("layer report", 1.0, lambda: post(self.layer_health().values())),)
+        health, memory = HealthPost(self.store, self.worker_id), MemoryPost(self.store, self.worker_id)
+        return (
+            PeriodicTask("layer report", 1.0, lambda: health.post(self.layer_health().values())),
+            PeriodicTask("memory report", 1.0, lambda: memory.post(self._layer_memory.hours())),
+        )
 
     def _obey(self, configs: ConfigSet) -> None:
         config = configs.default.config
@@ -429,6 +431,12 @@ class MemoryManager(Worker):
 
     def _measure_indexes(self) -> None:
         self._index_bytes = self.memory.index_bytes()
+        own = {name: size for name, size in self._index_bytes.items() if self._is_built_in(name)}
+        self._layer_memory.note_indexes(own)
+
+    def _is_built_in(self, name: str) -> bool:
+        layer = self._recaller.layers.get(name)
+        return layer is not None and layer.layer is self.memory.layers.get(name)
 
     def _watch_layers(self) -> None:
         """Repair slots, try layers that are down, and note which one blocks an event loop."""

@@ -189,13 +189,13 @@ class Memory:
 
     def _forget_batch(self, db: apsw.Connection, ids: list[str], scope: str | AnyScope | None) -> int:
         if isinstance(scope, AnyScope):
-            found = _find_anywhere(db, ids)
+            places = _find_anywhere(db, ids)
         elif half_character(scope or ""):
-            found = {}
+            places = {}
         else:
-            found = _find(db, [_key(item_id, scope) for item_id in ids])
-        self._drop(db, self._rows(found.values()))
-        return len(found)
+            places = _find(db, [_key(item_id, scope) for item_id in ids])
+        self._drop(db, self._rows(places.values()))
+        return len(places)
 
     def _drop(self, db: apsw.Connection, gone: _Rows) -> None:
         around = self._touched(db, gone)
@@ -217,10 +217,10 @@ class Memory:
         where, bound = "item.id = ?", [item_id]
         if not isinstance(scope, AnyScope):
             where, bound = f"{where} AND ifnull(item.scope, '') = ?", [item_id, scope or ""]
-        found = self.file.read(f"SELECT item.layer, {COLUMNS} FROM item WHERE {where} LIMIT 2", bound)
-        if len(found) > 1:
-            raise ValueError(_ambiguous(item_id, found[0][2], found[1][2]))
-        return Item.from_dict(record(found[0][0], found[0][1:])) if found else None
+        rows = self.file.read(f"SELECT item.layer, {COLUMNS} FROM item WHERE {where} LIMIT 2", bound)
+        if len(rows) > 1:
+            raise ValueError(_ambiguous(item_id, rows[0][2], rows[1][2]))
+        return Item.from_dict(record(rows[0][0], rows[0][1:])) if rows else None
 
     def counts(self) -> dict[str, int]:
         """Return the items of each layer."""
@@ -284,12 +284,12 @@ def _find_anywhere(db: apsw.Connection, ids: Iterable[str]) -> dict[_Key, tuple[
         ValueError: if two scopes have one of them.
     """
     sql = "SELECT id, ifnull(scope, ''), row, layer FROM item WHERE id = ?"
-    found: dict[str, tuple[_Key, tuple[int, str]]] = {}
+    places: dict[str, tuple[_Key, tuple[int, str]]] = {}
     for item_id, scope, row, layer in db.executemany(sql, [(item_id,) for item_id in ids]):
-        if item_id in found:
-            raise ValueError(_ambiguous(item_id, found[item_id][0][1], scope))
-        found[item_id] = ((item_id, scope), (row, layer))
-    return dict(found.values())
+        if item_id in places:
+            raise ValueError(_ambiguous(item_id, places[item_id][0][1], scope))
+        places[item_id] = ((item_id, scope), (row, layer))
+    return dict(places.values())
 
 
 def _ambiguous(item_id: str, one: str | None, other: str | None) -> str:

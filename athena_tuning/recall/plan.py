@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from athena_tuning.model import Source, TuningConfig
 from athena_tuning.recall.attempt import Attempt
@@ -39,6 +39,7 @@ class RecallPlan:
         later: the rounds that may still be called for.
         round_began: monotonic seconds at which the present round began.
         widest: layer tasks of its largest round.
+        deadline: monotonic seconds at which to go on with what there is; None: no deadline.
     """
 
     request: RecallRequest
@@ -59,15 +60,12 @@ class RecallPlan:
     later: tuple[LaterRound, ...] = ()
     round_began: float = 0.0
     widest: int = 0
+    deadline: float | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.later = self.route.later
-
-    @property
-    def deadline(self) -> float | None:
-        """Monotonic seconds at which to go on with what there is."""
         seconds = self.config.deadline_seconds
-        return None if seconds is None else self.request.started + seconds
+        self.deadline = None if seconds is None else self.request.started + seconds
 
     @property
     def fusion(self) -> FusionRule:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +26,8 @@ from athena_tuning.recall.current import MAX_DEPTH, recalls_above
 from athena_tuning.recall.execution.admission import Ticket
 from athena_tuning.recall.execution.executor import ParallelLayerExecutor
 from athena_tuning.recall.execution.task import ExecutionResult, QueryTask
+from athena_tuning.recall.execution.turns import Turns
+from athena_tuning.recall.fusion import Item, pieces_found
 from athena_tuning.recall.items import LayerQuery
 from athena_tuning.recall.layer_memory import LayerMemoryMonitor
 from athena_tuning.recall.peak import PeakMemory
@@ -35,7 +37,8 @@ from athena_tuning.recall.request import RecallRequest
 from athena_tuning.recall.result import RecallResult
 from athena_tuning.recall.routing.dependencies import DependencyGraph
 from athena_tuning.recall.routing.exploration import Exploration
-from athena_tuning.recall.routing.route import Route, route
+from athena_tuning.recall.routing.route import LaterRound, Route, route
+from athena_tuning.recall.routing.thin_answers import MOST_PIECES, ThinAnswers
 from athena_tuning.recall.snapshot import Snapshot
 from athena_tuning.recall.time_focus import time_focus
 from athena_tuning.single_flight import Flight, SingleFlight
@@ -114,6 +117,7 @@ class Recaller:
         self._contributions = contributions
         self._layer_memory = layer_memory
         self._exploration = Exploration(chance)
+        self._thin_answers = ThinAnswers()
         self._identity = tuple(identity)
         self._graph = DependencyGraph({})
         self._numbers = itertools.count(1)
@@ -124,6 +128,7 @@ class Recaller:
         """Make the lock anew in a forked child; recalls under way are the parent's."""
         self._counting = threading.Lock()
         self._flights: SingleFlight[RecallResult] = SingleFlight()
+        self._turns = Turns()
 
     def check(self, layer: RegisteredLayer) -> DependencyGraph:
         """Return what depends on what with ``layer`` in it.
@@ -176,6 +181,7 @@ class Recaller:
 
     async def arecall(self, request: RecallRequest) -> dict[str, Any]:
         """Recall without blocking the running loop."""
+        await self._turns.take()
         plan = self._plan(request)
         answer, known = self._look_up(plan)
         if answer is not None:
@@ -199,6 +205,7 @@ class Recaller:
                         purpose=plan,
                         ticket=todo.ticket,
                     )
+                    await self._turns.take()
                     self._go_on(plan, todo, results, given)
                 answer = self._combine(plan, todo, results)
         finally:
@@ -305,9 +312,27 @@ class Recaller:
                 return
             parts = {**todo.known, **{of.layer_name: of.result for of in results if of.success}}
             depth = candidates(plan.request.k)
-            if following.is_called_for({name: part.first(depth) for name, part in parts.items()}):
+            lists = {name: part.first(depth) for name, part in parts.items()}
+            if following.is_called_for(lists) or self._is_thin(plan, following, lists, anew=bool(results)):
                 plan.later = following.then + plan.later
                 self._extend(plan, todo, following.layers, parts)
+
+    def _is_thin(
+        self, plan: RecallPlan, following: LaterRound, lists: Mapping[str, Sequence[Item]], *, anew: bool
+    ) -> bool:
+        """Whether what was left out is to be asked though something was found, because it is little.
+
+        Where no layer was asked ``anew``, the answer is a repeated one: what was asked for it then, and the
+        cache has, is part of it.
+        """
+        below = min(plan.config.thin_below, plan.request.k)
+        if not following.is_left_out or below == 1:
+            return False
+        pieces = pieces_found(lists, MOST_PIECES)
+        if anew:
+            return self._thin_answers.is_thin(plan.query_type, pieces, below)
+        known = self._cache.get(plan.key, following.layers, plan.request.k).parts
+        return pieces < below and len(known) == len(following.layers)
 
     def _extend(
         self,
@@ -334,7 +359,7 @@ class Recaller:
         request = plan.request
         when = time_focus(request.query, plan.timestamp)
         query = LayerQuery(request.query, request.scope, plan.query_type, request.context or {}, when=when)
-        limit, hedged = candidates(request.k), plan.config.hedged_layers
+        limit, config, admit = candidates(request.k), plan.config, self._health.admit
         above = recalls_above()
         for name in names:
             if name in todo.known:
@@ -343,7 +368,7 @@ class Recaller:
             if above and (why := _recursion(plan, name, above)):
                 todo.left_out[name] = why
                 continue
-            admission, timeout, why = self._health.admit(name, plan.config.timeout_for(name))
+            admission, timeout, why = admit(name, config.layer_timeouts.get(name, config.timeout_seconds))
             if admission is Admission.LEAVE_OUT:
                 todo.left_out[name] = why
             else:
@@ -352,7 +377,7 @@ class Recaller:
                     found = {name: parts[name].copies(limit) for name in layer.after if name in parts}
                     asked = LayerQuery(query, query.scope, query.query_type, query.context, found, when)
                 again = None
-                if hedged and name in hedged and layer.idempotent:
+                if layer.idempotent and name in config.hedged_layers:
                     again = self._executor.second_calls.delay(name)
                 task = layer.task(asked, limit, timeout, again)
                 todo.tasks.append(task if plan.layer_memory is None else plan.layer_memory.watched(task))
@@ -360,11 +385,13 @@ class Recaller:
             self._try_layers()
 
     def _combine(self, plan: RecallPlan, todo: _Round, results: list[ExecutionResult]) -> RecallResult:
-        missing = list(todo.left_out)
+        missing, note = [*todo.left_out], self._health.note
         for of in results:
-            if not of.success:
-                missing.append(of.layer_name)
-            self._health.note(
+            if of.success:
+                note(of.layer_name, of.outcome, of.elapsed_ms / 1000)
+                continue
+            missing.append(of.layer_name)
+            note(
                 of.layer_name,
                 of.outcome,
                 of.elapsed_ms / 1000,

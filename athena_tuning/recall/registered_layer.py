@@ -7,7 +7,7 @@ import logging
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from athena_tuning.recall.execution.failure import brief, describe
 from athena_tuning.recall.execution.task import QueryTask, is_coroutine_function
 from athena_tuning.recall.items import LayerQuery
 from athena_tuning.recall.layers.base import Layer
-from athena_tuning.recall.snapshot import read_items
+from athena_tuning.recall.snapshot import Snapshot, read_items
 
 logger = logging.getLogger(__name__)
 
@@ -86,11 +86,16 @@ class RegisteredLayer:
             True,
             self.keeps_deadline,
             self.on_caller_loop,
-            partial(read_items, self.name, limit, self.items_are_new),
+            _reader(self.name, limit, self.items_are_new),
             self.is_coroutine if same else None,
             second_after,
         )
         return tuple.__new__(QueryTask, task)  # its own constructor costs as much again
+
+
+@lru_cache(maxsize=1024)
+def _reader(name: str, limit: int, items_are_new: bool) -> Callable[[Any], Snapshot]:
+    return partial(read_items, name, limit, items_are_new)
 
 
 def warn_of_single_calls(layers: Mapping[str, RegisteredLayer], hedged: Collection[str]) -> None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any
 
 from athena_tuning.model import LayerTask, QueryMetrics, TaskOutcome
 from athena_tuning.model.metrics import SECOND_CALL
 from athena_tuning.recall.execution.task import ExecutionResult
-from athena_tuning.recall.fusion import fuse
+from athena_tuning.recall.fusion import Fused
 from athena_tuning.recall.plan import RecallPlan, candidates
 from athena_tuning.recall.routing import own_layer
 from athena_tuning.recall.snapshot import Snapshot
 
-_DUPLICATES = itemgetter("duplicates")
+_SECOND = attrgetter("second")
 _NO_FIELDS: frozenset[str] = frozenset()
 
 
@@ -36,7 +36,7 @@ class RecallResult:
     """
 
     by_layer: Mapping[str, Snapshot]
-    fused: Snapshot
+    fused: Fused
     errors: Mapping[str, str]
     tasks: tuple[LayerTask, ...]
     parallel: bool
@@ -89,9 +89,7 @@ def combine(
         stale: answers that stand in for those of layers that are down, and their ages.
     """
     k = plan.request.k
-    snapshots = dict(known)
-    for layer, (old, _) in stale.items():
-        snapshots[layer] = old
+    snapshots = {**known, **{layer: old for layer, (old, _) in stale.items()}}
     errors = dict(left_out)
     for result in results:
         if result.success:
@@ -107,18 +105,20 @@ def combine(
         if layer in snapshots:
             by_layer[layer] = snapshot = snapshots[layer]
             lists[layer] = items = snapshot.first(depth)
-            shown += min(k, len(items))
-            fields |= snapshot.fields
+            count = len(items)
+            shown += count if count < k else k
+            if snapshot.fields:
+                fields |= snapshot.fields
     if (own := own_layer(plan.query_type)) in lists:
         lists = {own: lists[own], **lists}  # of equal scores it is first
-    fused = fuse(lists, shown, plan.fusion)
-    if any(map(_DUPLICATES, fused)):  # fusion made a list of the evidence of several items
-        fields |= {"evidence"}
+    tasks = [_task(result, k) for result in results if result.in_flight]
+    if any(map(_SECOND, results)):
+        tasks += _second_calls(results, k)
     return RecallResult(
         by_layer,
-        Snapshot(fused, fields, True),
+        Fused(lists, shown, plan.fusion, fields),
         errors,
-        tuple([_task(result, k) for result in results if result.in_flight] + _second_calls(results, k)),
+        tuple(tasks),
         plan.parallel and plan.widest > 1,
         {layer: age for layer, (_, age) in stale.items()},
         not results,
@@ -144,22 +144,16 @@ def _second_calls(results: Sequence[ExecutionResult], k: int) -> list[LayerTask]
 
 
 def _task(result: ExecutionResult, k: int) -> LayerTask:
-    task = (
-        result.layer_name,
-        result.offset_ms,
-        result.queue_ms,
-        result.elapsed_ms,
-        result.in_flight,
-        result.outcome,
-        min(k, len(result.result.items)) if result.success else 0,
-    )
-    return tuple.__new__(LayerTask, task)  # its own constructor costs as much again
+    layer, success, found, _, elapsed_ms, queue_ms, offset_ms, in_flight, outcome, *_ = result
+    count = min(k, len(found.items)) if success else 0
+    # its own constructor costs as much again
+    return tuple.__new__(LayerTask, (layer, offset_ms, queue_ms, elapsed_ms, in_flight, outcome, count))
 
 
 def refused(plan: RecallPlan, why: str, retry_after: float) -> RecallResult:
     """Make the result of a recall that was refused: nothing, also of what the cache knows of it."""
     errors = dict.fromkeys(plan.layer_names, f"refused: {why}")
-    return RecallResult({}, Snapshot([], _NO_FIELDS, True), errors, (), False, {}, True, 0, retry_after)
+    return RecallResult({}, Fused({}, 0), errors, (), False, {}, True, 0, retry_after)
 
 
 def response(plan: RecallPlan, result: RecallResult, latency_ms: float, *, shared: bool) -> dict[str, Any]:

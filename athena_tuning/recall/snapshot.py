@@ -60,15 +60,18 @@ class Snapshot:
 
     def copies(self, limit: int | None = None) -> list[dict[str, Any]]:
         """Return the first items as the caller's own, to any depth."""
-        copies = [item.copy() for item in self.items[:limit]]
-        if self.fields:
-            for name in self.fields:
-                for item in copies:
-                    if name in item:
-                        value = item[name]
-                        plain = type(value) is list and _ARE_ATOMS(map(type, value))
-                        item[name] = value.copy() if plain else _own(value)[0]
-        return copies
+        return deepened([*map(dict.copy, self.items[:limit])], self.fields)
+
+
+def deepened(copies: list[dict[str, Any]], fields: frozenset[str]) -> list[dict[str, Any]]:
+    """Copy what some fields of items hold, to any depth, in place; return the items."""
+    for name in fields:
+        for item in copies:
+            if name in item:
+                value = item[name]
+                plain = type(value) is list and _ARE_ATOMS(map(type, value))
+                item[name] = value.copy() if plain else _own(value)[0]
+    return copies
 
 
 def read_items(layer: str, limit: int, items_are_new: bool, answer: Any) -> Snapshot:

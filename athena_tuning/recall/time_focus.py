@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from athena_tuning.recall.classification import what_tells
+from athena_tuning.recall.classification import what_tells, words_of
 
 DAY_S = 86_400.0
 
@@ -109,7 +109,6 @@ _NEWEST = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 
-_WORDS = re.compile(r"[a-z]+|\d+")
 _HINTS = frozenset(
     f"{_MONTHS}|{_WEEKDAY}|jan|feb|mar|apr|jun|jul|aug|sep|sept|oct|nov|dec|ago|last|past|week|weekend|month|"
     "year|yesterday|today|tonight|recent|recently|latest|newest|lately".split("|")
@@ -144,33 +143,32 @@ def time_focus(text: str, now: float) -> TimeFocus | None:
         >>> time_focus("What is the latest release?", at), time_focus("Who is Ana?", at)
         (TimeFocus(start=-inf, end=inf, newest=True), None)
     """
-    text = what_tells(text)
-    if _HINTS.isdisjoint(_WORDS.findall(text.lower())):
+    if _HINTS.isdisjoint(words_of(text).all):
         return None
-    return _time_focus(text, int(now // DAY_S))
+    return _time_focus(what_tells(text), int(now // DAY_S))
 
 
 @lru_cache(maxsize=1024)
 def _time_focus(text: str, day: int) -> TimeFocus | None:
     periods = list(_PERIOD.finditer(text))
-    found = next((each for each in periods if _HAS_YEAR.search(each[0])), periods[0] if periods else None)
-    bounds = None if found is None else _bounds(found, datetime.fromtimestamp(day * DAY_S, UTC))
-    if bounds is not None and found is not None:
-        newest = bool(_NEWEST.search(text[: found.start()] + "." + text[found.end() :]))
+    period = next((each for each in periods if _HAS_YEAR.search(each[0])), periods[0] if periods else None)
+    bounds = None if period is None else _bounds(period, datetime.fromtimestamp(day * DAY_S, UTC))
+    if bounds is not None and period is not None:
+        newest = bool(_NEWEST.search(text[: period.start()] + "." + text[period.end() :]))
         return TimeFocus(*bounds, newest=newest)
     return TimeFocus(newest=True) if _NEWEST.search(text) else None
 
 
-def _bounds(found: re.Match[str], today: datetime) -> tuple[float, float] | None:
+def _bounds(period: re.Match[str], today: datetime) -> tuple[float, float] | None:
     """Return start and end of a period, with the time in which it is still told of."""
-    if found["span"] is not None:
-        days = _number(found["span"]) * _UNIT_DAYS[found["of"].casefold()]
+    if period["span"] is not None:
+        days = _number(period["span"]) * _UNIT_DAYS[period["of"].casefold()]
         return (today - timedelta(days=days)).timestamp(), math.inf
-    named = _named_period(found, today)
+    named = _named_period(period, today)
     if named is None:
         return None
     start, end = (moment.timestamp() for moment in named)
-    match (found["side"] or "").casefold():
+    match (period["side"] or "").casefold():
         case "since":
             return start, math.inf
         case "after":
@@ -185,13 +183,13 @@ def _number(words: str) -> int:
     return _NUMBERS.get(" ".join(words.casefold().split())) or int(words)
 
 
-def _named_period(found: re.Match[str], today: datetime) -> tuple[datetime, datetime] | None:
+def _named_period(period: re.Match[str], today: datetime) -> tuple[datetime, datetime] | None:
     """Return the first moment of a period and the one after it; None if there is no such date."""
-    if (unit := found["unit"]) is not None:
-        this = "this" in found[0].casefold().split()
+    if (unit := period["unit"]) is not None:
+        this = "this" in period[0].casefold().split()
         phrase = "last week" if unit.casefold() == "weekend" else unit if len(unit) > 5 else f"last {unit}"
         phrase = f"this {unit}" if this and unit.casefold() in _UNIT_DAYS else phrase
-    elif (phrase := found["named"] or found["date"]).casefold() == "tonight":
+    elif (phrase := period["named"] or period["date"]).casefold() == "tonight":
         phrase = "today"
     elif (ago := re.match(_NUMBER, phrase, re.IGNORECASE)) and phrase.casefold().endswith("ago"):
         phrase = f"{_number(ago[0])}{phrase[ago.end() :]}"

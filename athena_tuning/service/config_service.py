@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 
-from athena_tuning.control import operations
+from athena_tuning.control import objectives, operations
 from athena_tuning.model import (
     Annotation,
     ConfigVersion,
@@ -16,7 +17,7 @@ from athena_tuning.model import (
     TuningConfig,
     TuningStrategy,
 )
-from athena_tuning.service import audit, objectives
+from athena_tuning.service import audit
 from athena_tuning.service.read_service import WELCOME, ReadService
 from athena_tuning.service.roles import Actor, NotAllowed
 from athena_tuning.store import ConfigChange, StoreError
@@ -204,6 +205,62 @@ class ConfigService(ReadService):
             expected_version=expected_version,
         )
         return self._write(changes, foretold)[0]
+
+    def start_experiment(
+        self,
+        actor: Actor,
+        config: TuningConfig,
+        *,
+        expected_version: int | None,
+        reason: str,
+        scope: str = "all",
+        seconds: float = 300.0,
+    ) -> ConfigVersion:
+        """Try a config in turns with the one in force, which stays in force.
+
+        Args:
+            actor: who does it.
+            config: the values to try.
+            expected_version: as in ``apply``.
+            reason: as in ``apply``.
+            scope: "all" or a query type.
+            seconds: how long, 60 to 3600.
+
+        Returns:
+            The version of what is tried: recalls that ran under it have its number.
+
+        Raises:
+            ValueError: if an experiment runs, or there would be nothing to measure.
+            Others: as ``apply`` does.
+        """
+        self._may_write(actor, "start an experiment")
+        changes = operations.start_experiment(
+            self.configs(),
+            config,
+            actor=actor.name,
+            reason=_checked(reason),
+            now=self.now,
+            seed=secrets.randbits(32),
+            seconds=seconds,
+            scope=scope,
+            expected_version=expected_version,
+        )
+        self._edition += 1
+        return self._write(changes)[0]
+
+    def end_experiment(self, actor: Actor, *, reason: str = "") -> ConfigVersion:
+        """End the experiment that runs; what is in force stays.
+
+        Raises:
+            NotAllowed: if the actor is no operator.
+            ValueError: if none is running.
+            StoreError: if it could not be stored.
+        """
+        actor.must_be_operator("end an experiment")
+        words = f"by {actor.name}" + (f": {_checked(reason)}" if reason else "")
+        changes = operations.end_experiment(self.configs(), actor=actor.name, reason=words)
+        self._edition += 1
+        return self._write(changes)[0]
 
     def put_welcome_away(self, actor: Actor) -> None:
         """Show newcomers on this store no acts any more. Raises as ``promise`` does."""

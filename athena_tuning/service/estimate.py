@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
+
+import numpy as np
 
 _WIDTH = 1.96
 """Standard errors to either side of a mean for 95 %."""
@@ -28,10 +29,11 @@ class Estimate:
             >>> Estimate.of([0.0, 1.0, 1.0, 0.0]).mean, Estimate.of([]).is_known
             (0.5, False)
         """
-        if not values:
+        if len(values) == 0:
             return cls.unknown()
-        error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-        return cls.by_error(statistics.fmean(values), error)
+        many = np.asarray(values, np.float64)
+        error = float(many.std(ddof=1)) / math.sqrt(len(many)) if len(many) > 1 else math.nan
+        return cls.by_error(float(many.mean()), error)
 
     @classmethod
     def by_error(cls, mean: float, error: float) -> Self:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
+from athena_tuning.control import objectives
 from athena_tuning.control.isolation import POLICY as BREAKER
 from athena_tuning.control.layer_health import posted_health
 from athena_tuning.model import (
@@ -26,7 +27,7 @@ from athena_tuning.model.source import LIVE_ALONE, MEASURED
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.profiling.columns.selection import Filter
 from athena_tuning.profiling.histogram import bucket_bounds
-from athena_tuning.service import alerts, objectives, parameter_rows, units
+from athena_tuning.service import alerts, parameter_rows, units
 from athena_tuning.service.chart_rows import trusted
 from athena_tuning.service.embedded import Embedded
 from athena_tuning.service.facts import Burn, Facts, RecentChange, SickLayer, Stretch
@@ -100,11 +101,9 @@ def facts(
     )
 
 
-def stretch(
-    profiler: PerformanceProfiler, start: float, end: float, query_type: str | None = None
-) -> Stretch:
+def stretch(profiler: PerformanceProfiler, start: float, end: float) -> Stretch:
     """Return the live recalls of a stretch of time; rates are over the part that the window covers."""
-    seen = profiler.summary(start=start, end=end, query_type=query_type, sources=LIVE_ALONE)
+    seen = profiler.summary(start=start, end=end, sources=LIVE_ALONE)
     if not seen.count:
         return Stretch(0)
     began = profiler.summary(sources=LIVE_ALONE).first_timestamp

@@ -10,17 +10,21 @@ from typing import Any
 from athena_tuning.control.isolation import POLICY as BREAKER
 from athena_tuning.model import ConfigVersion, Decision
 from athena_tuning.profiling import TimeSeries
-from athena_tuning.service import parameter_rows, text, units, window_reads
+from athena_tuning.profiling.questions.concurrency import QueueWaits
+from athena_tuning.service import parameter_rows, rolled_up, text, units, window_reads
 from athena_tuning.service.alerts import Alert
 from athena_tuning.service.read_service import ReadService
+from athena_tuning.service.timeline import what_of
 from athena_tuning.service.view import View
-from athena_tuning.service.window_reads import Waits
 
 TOGETHER_SECONDS = 300.0
 """An alert that begins so soon after the last one is over belongs to the same incident."""
 
 AROUND_SECONDS = 900.0
 """So much is shown before an incident and after it."""
+
+_MOST_OF = 0.8
+"""Share of a period's recalls from which on the window is asked: it knows more of each than the roll-ups."""
 
 LANES = ("Alerts", "Config", "Layers", "Decisions", "Notes", "Store")
 
@@ -96,7 +100,7 @@ class Timeline:
         view: the period, from a quarter of an hour before.
         series: figures over time.
         bucket_seconds: length of a bucket of it.
-        waits: for a slot, over time.
+        waits: for a slot, over time; none where the figures are those of the roll-ups.
         occurrences: in order.
         before: p99 in ms of the stretch before; NaN where it is not known. The others likewise.
         during: of the incident.
@@ -108,7 +112,7 @@ class Timeline:
     view: View
     series: TimeSeries
     bucket_seconds: float
-    waits: Waits
+    waits: QueueWaits
     occurrences: tuple[Occurrence, ...]
     before: float
     during: float
@@ -149,8 +153,27 @@ def timeline(service: ReadService, incident: Incident, timezone: str = "UTC") ->
     start = incident.began - AROUND_SECONDS
     view = View(math.floor(start), math.ceil(max(end, start + 60.0)), timezone=timezone)
     held = view.only(start=incident.began, end=max(ended, incident.began + 1.0))
-    bucket = view.bucket_seconds(90)
-    window = service.window
+    occurrences = tuple(sorted(_occurrences(service, incident, view), key=lambda each: each.start))
+    if (rolled := _rolled_up(service, view)) is not None:
+        series, bucket = rolled
+        whole = incident.began // bucket * bucket  # a bucket that it began in is not from before
+        then = rolled_up.total(service.store, held)
+        before = (
+            rolled_up.total(service.store, view.only(end=whole)).p99_ms if whole > view.start else math.nan
+        )
+        return Timeline(
+            incident,
+            view,
+            series,
+            bucket,
+            QueueWaits([], [], []),
+            occurrences,
+            before,
+            then.p99_ms,
+            then.count,
+            then.errors + then.refused,
+        )
+    window, bucket = service.window, view.bucket_seconds(90)
     during = window_reads.summary(window, held)
     return Timeline(
         incident,
@@ -158,12 +181,21 @@ def timeline(service: ReadService, incident: Incident, timezone: str = "UTC") ->
         window_reads.over_time(window, view, bucket),
         bucket,
         window_reads.queue_over_time(window, view),
-        tuple(sorted(_occurrences(service, incident, view), key=lambda each: each.start)),
+        occurrences,
         window_reads.summary(window, view.only(end=incident.began)).p99_latency_ms,
         during.p99_latency_ms,
         during.count,
         during.errors + during.refused,
     )
+
+
+def _rolled_up(service: ReadService, view: View) -> tuple[TimeSeries, float] | None:
+    """Return a period's figures from the roll-ups, where the window does not hold most of its recalls."""
+    window = service.window
+    if window.summary().first_timestamp <= view.start:
+        return None
+    kept, held = rolled_up.total(service.store, view).count, window_reads.summary(window, view).count
+    return rolled_up.over_time(service.store, view) if held < _MOST_OF * kept else None
 
 
 def _occurrences(service: ReadService, incident: Incident, view: View) -> Iterator[Occurrence]:
@@ -190,8 +222,7 @@ def _moment(lane: str, time: float, words: str) -> Occurrence:
 
 
 def _of_version(version: ConfigVersion) -> str:
-    scope = "" if version.scope == "all" else f" for {version.scope}"
-    return f"v{version.version}{scope} by {version.author}: {version.reason}"
+    return f"v{version.version}{what_of(version)} by {version.author}: {version.reason}"
 
 
 def _of_decision(decision: Decision) -> str:

@@ -7,7 +7,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from athena_tuning.model import ConfigVersion, LayerTask, QueryMetrics, TuningConfig
 from athena_tuning.model.metrics import SECOND_CALL
@@ -135,6 +135,14 @@ def plan_words(config: TuningConfig) -> str:
     return ", ".join(words)
 
 
+class _Held(NamedTuple):
+    """What a layer did in one recall: its calls, their service time, and how much later the recall ended."""
+
+    calls: float = 0.0
+    service_ms: float = 0.0
+    later_ms: float = 0.0
+
+
 def layer_costs(
     profiler: PerformanceProfiler,
     view: View,
@@ -151,11 +159,12 @@ def layer_costs(
     chosen = view.only(layer=None)
     groups = _by_type(m for m in profiler.newest(NEWEST, **chosen.where) if m.tasks)
     scored = _by_type(m for m in profiler.scored(**chosen.where) if m.layers_queried)
-    layers = {_layer(task) for group in groups.values() for m in group for task in m.tasks}
+    held = {kind: [_held_by_layer(m) for m in group] for kind, group in groups.items()}
+    layers = {layer for rows in held.values() for row in rows for layer in row}
     shown = sorted(layers if view.layer is None else layers & {view.layer})
     costs = [
         _cost(
-            query_type, layer, [query_type] if query_type != "all" else [*groups], groups, scored, parts or {}
+            query_type, layer, [query_type] if query_type != "all" else [*groups], held, scored, parts or {}
         )
         for query_type in ("all", *groups)
         for layer in shown
@@ -185,34 +194,43 @@ def _cost(
     query_type: str,
     layer: str,
     kinds: Sequence[str],
-    groups: Mapping[str, Sequence[QueryMetrics]],
+    held: Mapping[str, Sequence[Mapping[str, _Held]]],
     scored: Mapping[str, Sequence[QueryMetrics]],
     parts: Mapping[str, Mapping[str, Estimate]],
 ) -> LayerCost:
-    recalls = [m for kind in kinds for m in groups[kind]]
-    weights = {kind: len(groups[kind]) for kind in kinds}
+    rows = [row.get(layer, _Held()) for kind in kinds for row in held[kind]]
+    weights = {kind: len(held[kind]) for kind in kinds}
     asked = [layer in m.layers_queried for kind in kinds for m in scored.get(kind, ())]
     known = {
-        kind: _over_all(parts[kind][layer], groups[kind], layer)
+        kind: _over_all(parts[kind][layer], held[kind], layer)
         for kind in kinds
         if layer in parts.get(kind, {})
     }
     return LayerCost(
         query_type,
         layer,
-        len(recalls),
-        Estimate.of([float(sum(_layer(task) == layer for task in m.tasks)) for m in recalls]),
-        Estimate.of([sum(task.service_ms for task in m.tasks if _layer(task) == layer) for m in recalls]),
-        Estimate.of([ends_earlier_ms(m, layer) for m in recalls]),
+        len(rows),
+        Estimate.of([row.calls for row in rows]),
+        Estimate.of([row.service_ms for row in rows]),
+        Estimate.of([row.later_ms for row in rows]),
         _weighted({kind: _score_lost(scored.get(kind, ()), layer) for kind in kinds}, weights),
         (sum(asked), len(asked) - sum(asked)),
         _weighted(known, weights),
     )
 
 
-def _over_all(part: Estimate, recalls: Sequence[QueryMetrics], layer: str) -> Estimate:
+def _held_by_layer(record: QueryMetrics) -> dict[str, _Held]:
+    held: dict[str, _Held] = {}
+    for task in record.tasks:
+        layer = _layer(task)
+        before = held.get(layer) or _Held(later_ms=ends_earlier_ms(record, layer))
+        held[layer] = before._replace(calls=before.calls + 1, service_ms=before.service_ms + task.service_ms)
+    return held
+
+
+def _over_all(part: Estimate, held: Sequence[Mapping[str, _Held]], layer: str) -> Estimate:
     """Return what a part of the answers of recalls that ask a layer is of the answers of all of them."""
-    share = sum(any(task.layer == layer for task in m.tasks) for m in recalls) / len(recalls)
+    share = sum(layer in row for row in held) / len(held)
     return Estimate.by_error(share * part.mean, share * part.error)
 
 

@@ -117,7 +117,7 @@ def predictions(
         if isinstance(seen, str):
             others.append(Incomparable(name, seen))
         elif expected is None:
-            why = f"{measure} was observed, the {decision.after.strategy} objective was expected"
+            why = f"{measure} was measured, the {decision.after.strategy} objective was expected"
             others.append(Incomparable(name, why))
         else:
             made.append(Prediction(name, expected, *seen, measure))
@@ -143,6 +143,8 @@ def verdicts_of(decisions: Sequence[Decision]) -> Mapping[str, Decision]:
 
 def explanation(decision: Decision, verdict: Decision | None = None) -> list[str]:
     """Return a decision in sentences: what, on which grounds, what else was considered, how it turned out."""
+    if decision.action is Action.EXPERIMENT:
+        return [text.plain(decision.summary, 600)]
     who = "A person" if decision.policy == "person" else f"The policy “{text.plain(decision.policy, 30)}”"
     did = {
         Action.KEEP: "left everything as it was",
@@ -163,8 +165,8 @@ def explanation(decision: Decision, verdict: Decision | None = None) -> list[str
     elif decision.action in (Action.CHANGE, Action.CANARY):
         sentences.append("Not applied: the mode left that to a person.")
     if decision.observed is not None:
-        observed = change_words(Estimate(*[decision.observed] * 3))
-        sentences.append(f"Observed of {decision.measure or 'typical latency'}: {observed}.")
+        seen = change_words(Estimate(*[decision.observed] * 3))
+        sentences.append(f"Seen of {decision.measure or 'typical latency'}: {seen}.")
     if verdict is not None:
         sentences.append(f"Verdict: {text.plain(verdict.summary, 240)}")
     return sentences
@@ -178,16 +180,24 @@ def trail(
         (
             v.time,
             v.author,
-            f"exception for {v.scope} ended, version {v.version}"
-            if v.ends_exception
-            else f"config version {v.version}"
-            + ("" if v.scope == "all" else f" for {v.scope}")
-            + (f", back to version {v.restores}" if v.restores else ""),
+            _written(v),
             v.reason,
         )
         for v in versions
     ]
     return sorted([*written, *((n.time, n.author, n.text, "") for n in notes)], reverse=True)
+
+
+def _written(v: ConfigVersion) -> str:
+    """Return what writing a version was."""
+    if v.ends_experiment:
+        return f"experiment with version {v.parent} ended"
+    if v.ends_exception:
+        return f"exception for {v.scope} ended, version {v.version}"
+    whom = "" if v.applies_to == "all" else f" for {v.applies_to}"
+    if v.experiment:
+        return f"version {v.version} tried{whom}, in turns with version {v.experiment.base}"
+    return f"config version {v.version}{whom}" + (f", back to version {v.restores}" if v.restores else "")
 
 
 def _asked(profiler: PerformanceProfiler, view: View, version: int) -> list[QueryMetrics]:

@@ -21,6 +21,7 @@ LABELS = {
     "extra_layers": "layers added",
     "second_round": "layers of the second round",
     "second_round_below": "agreement that is enough",
+    "thin_below": "pieces below which an answer is thin",
     "exploration_share": "share of recalls that explore",
     "memory_share": "share of recalls whose memory is measured",
     "fusion_weights": "weights of layers in the fused list",

@@ -128,8 +128,10 @@ def way(words: str) -> TuningConfig:
     return TuningConfig(extra_layers=frozenset(names), second_round=second)
 
 
-def only_layers(words: str) -> dict[str, frozenset[str]]:
+def only_layers(words: str) -> dict[str, Any]:
     """Return the fields of a config that asks what ``words`` say, and no other of the built-in layers.
+
+    Of every question alike: nothing that was learned by question holds.
 
     Raises:
         ValueError: as ``way`` does.
@@ -143,6 +145,7 @@ def only_layers(words: str) -> dict[str, frozenset[str]]:
         "extra_layers": config.extra_layers,
         "second_round": config.second_round,
         "skipped_layers": frozenset(LAYERS) - config.extra_layers,
+        "question_model": {},
     }
 
 
@@ -327,12 +330,17 @@ def _asked(
 def _answers(
     manager: MemoryManager, gold: Sequence[GoldQuestion], configs: ConfigSet, k: int
 ) -> Iterator[tuple[dict[str, Any], int]]:
-    """Ask each question; give its answer and the version of ``configs`` that it ran under."""
+    """Ask each question; give its answer and the version of ``configs`` that it ran under.
+
+    No answer depends on those before it: none explores, is kept, or is thin beside others of its type.
+    """
     ways = {"all": configs.default, **configs.by_type}
     versions = {}
     changes = [
         ConfigChange(
-            replace(version.config, exploration_share=0.0, enable_cache=False, deadline_seconds=None),
+            replace(
+                version.config, exploration_share=0.0, enable_cache=False, deadline_seconds=None, thin_below=1
+            ),
             expected_version=0,
             actor="quality",
             reason="measured",

@@ -21,6 +21,7 @@ class Standing:
         workers_alive: managers seen in the last ten seconds.
         demo: whether the demo load runs; None where there is no manager to run it on.
         blocked: why nothing can be written now, whoever asks; None if it can.
+        tried: version of the config that is tried in turns with the one in force; None where none is.
     """
 
     strategy: TuningStrategy
@@ -32,3 +33,4 @@ class Standing:
     workers_alive: int
     demo: bool | None
     blocked: str | None
+    tried: int | None = None

@@ -52,7 +52,6 @@ def happenings(
     batches: Iterable[SourceBatch] = (),
     notes: Iterable[Annotation] = (),
     decisions: Iterable[Decision] = (),
-    missed: Iterable[Happening] = (),
 ) -> list[Happening]:
     """Return what happened within a period, oldest first, at most ``MOST``.
 
@@ -63,10 +62,9 @@ def happenings(
         batches: of all sources; load runs are taken.
         notes: of people.
         decisions: of the tuner; those that took something back or left a layer out are taken.
-        missed: when a promise was missed, see ``promise_missed``.
     """
     configs = (
-        Happening(v.time, Lane.CONFIG, f"v{v.version}", f"v{v.version} by {v.author}: {v.reason}")
+        Happening(v.time, Lane.CONFIG, f"v{v.version}", f"v{v.version}{what_of(v)} by {v.author}: {v.reason}")
         for v in history
     )
     runs = (
@@ -88,10 +86,18 @@ def happenings(
     )
     found = [
         each._replace(label=text.plain(each.label, 16), about=text.plain(each.about, 120))
-        for each in (*configs, *runs, *said, *acts, *missed)
+        for each in (*configs, *runs, *said, *acts)
         if each.start < end and (each.end or each.start) >= start
     ]
     return sorted(found)[-MOST:]
+
+
+def what_of(version: ConfigVersion) -> str:
+    """Return behind a version's number what it is about, where that is not all query types."""
+    if version.ends_experiment:
+        return f", end of the experiment with v{version.parent},"
+    whom = "" if version.applies_to == "all" else f" for {version.applies_to}"
+    return f"{whom}, tried in turns with v{version.experiment.base}," if version.experiment else whom
 
 
 _ACTS = {Action.ROLLBACK: "taken back", Action.ISOLATE: "layer left out"}

@@ -132,32 +132,29 @@ class UploadPreview:
     trouble: str | None = None
 
 
-def preview(
-    upload: Upload, reading: UploadReading | None = None, *, now: float | None = None
-) -> UploadPreview:
+def preview(upload: Upload, reading: UploadReading | None = None) -> UploadPreview:
     """Look at a file as a person wants it read; asked again of the same, the answer is kept.
 
     Args:
         upload: the file.
         reading: how.
-        now: Unix seconds; None: this machine's clock.
 
     Raises:
         ValueError: as ``Upload.opened`` does. A mapping that lacks the time is no error: ``trouble`` says it.
     """
     reading = reading or UploadReading()
     if upload.previewed is None or upload.previewed[0] != reading:
-        upload.previewed = reading, _previewed(upload.opened(reading), time.time() if now is None else now)
+        upload.previewed = reading, _previewed(upload.opened(reading))
     return upload.previewed[1]
 
 
-def _previewed(opened: Import, now: float) -> UploadPreview:
+def _previewed(opened: Import) -> UploadPreview:
     try:
         records, problems = opened.preview(SHOWN)
         seen = opened.survey(limit=MOST_ROWS)
     except ValueError as trouble:
         return UploadPreview(opened, [], [], trouble=str(trouble))
-    return UploadPreview(opened, records, problems, seen, tuple(opened.doubts(seen, now)))
+    return UploadPreview(opened, records, problems, seen, tuple(opened.doubts(seen, time.time())))
 
 
 def formats() -> dict[str, str]:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from athena_tuning.model import Candidate, Proposal, StrategyProposal, TuningStrategy
 from athena_tuning.service import parameter_rows, text, units
-from athena_tuning.service.chart_rows import change_words, percent
+from athena_tuning.service.chart_rows import change_words
 from athena_tuning.tuning.settings import SEARCH
 from athena_tuning.tuning.simulation.what_if import Estimate
 
@@ -156,13 +156,3 @@ def _interval(chosen: StrategyProposal) -> Estimate | None:
 
 def _capital(words: str) -> str:
     return f"{words[:1].upper()}{words[1:].rstrip('.')}."
-
-
-def interval_words(interval: Estimate) -> str:
-    """Write an interval alone.
-
-    Examples:
-        >>> interval_words(Estimate(-0.08, -0.09, -0.06))
-        '−9 % to −6 %'
-    """
-    return f"{percent(interval.low)} to {percent(interval.high)}"

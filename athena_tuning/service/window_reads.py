@@ -7,13 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from athena_tuning.model import Annotation, ConfigVersion, QueryMetrics
 from athena_tuning.model.source import LIVE_ALONE, MEASURED
 from athena_tuning.profiling import PerformanceProfiler
 from athena_tuning.profiling.questions.cache_effectiveness import CacheReport, CacheRow
-from athena_tuning.profiling.questions.concurrency import ConcurrencyReport, ConcurrencyRow
+from athena_tuning.profiling.questions.concurrency import ConcurrencyReport, ConcurrencyRow, QueueWaits
 from athena_tuning.profiling.questions.recall_search import FoundRecalls, Order, RecallQuery
 from athena_tuning.profiling.questions.statistics import WindowSummary
 from athena_tuning.profiling.questions.temporal import TimeSeries
@@ -167,26 +165,9 @@ def level_rows(rows: Sequence[ConcurrencyRow]) -> list[LevelRow]:
     return [LevelRow(r.level, r.n, r.p50_latency_ms, r.p99_latency_ms, r.throughput_per_s) for r in rows]
 
 
-class Waits(NamedTuple):
-    """Queue waits of layer tasks by bucket: Unix seconds, median and p99 in ms."""
-
-    time: list[float]
-    p50: list[float]
-    p99: list[float]
-
-
-def queue_over_time(profiler: PerformanceProfiler, view: View) -> Waits:
-    """Return how long layer tasks waited for a slot, over time; a percentile of n is ``s[int(q · n)]``."""
-    tasks = profiler.tasks(**view.where)
-    bucket = bucket_for(summary(profiler, view), view)
-    slices = np.floor_divide(tasks.time, bucket)
-    waits = Waits([], [], [])
-    for piece in np.unique(slices):
-        own = np.sort(tasks.queue_ms[slices == piece])
-        waits.time.append(float(piece * bucket))
-        waits.p50.append(float(own[len(own) // 2]))
-        waits.p99.append(float(own[int(0.99 * len(own))]))
-    return waits
+def queue_over_time(profiler: PerformanceProfiler, view: View) -> QueueWaits:
+    """Return how long layer tasks waited for a slot, over time."""
+    return profiler.waits_over_time(bucket_for(summary(profiler, view), view), **view.where)
 
 
 def cache_report(profiler: PerformanceProfiler, view: View) -> CacheReport:

@@ -12,11 +12,11 @@ import json
 import logging
 import math
 import uuid
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Self
 
+from athena_tuning.closeable import Closeable
 from athena_tuning.frames import Records
 from athena_tuning.model import (
     Annotation,
@@ -58,7 +58,7 @@ class MetricsTail:
     cursor: str
 
 
-class Store(ABC):
+class Store(Closeable):
     """Metrics, config versions, decisions and workers, shared by any number of processes.
 
     All methods may be called from any thread. Times are Unix seconds of the writer's clock; the order of
@@ -343,12 +343,6 @@ class Store(ABC):
     @abstractmethod
     def health(self) -> StoreHealth:
         """Return what there is to say of the store beside what it holds."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     @abstractmethod
     def close(self) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 
-from athena_tuning.model import ConfigVersion, Mode, TuningConfig
+from athena_tuning.model import EXPERIMENT, ConfigVersion, Experiment, Mode, TuningConfig
 from athena_tuning.store.errors import ConfigConflict
 
-_KNOWN = {"mode", *(field.name for field in fields(TuningConfig))}
+_KNOWN = {"mode", "experiment", *(field.name for field in fields(TuningConfig))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,11 @@ class ConfigChange:
             runs under the config for all from now on.
         idempotency_key: a second change with the same key is not made: the first one's version stands.
         time: Unix seconds; None is the moment of writing.
+        experiment: of a config that is only to be tried, when; its scope is ``EXPERIMENT`` then.
 
     Raises:
-        ValueError: if scope, actor or reason are empty, or the expected version is negative.
+        ValueError: if scope, actor or reason are empty, the expected version is negative, or a config for the
+            scope ``EXPERIMENT`` neither begins an experiment nor ends one.
 
     Examples:
         >>> change = ConfigChange(TuningConfig(), expected_version=0, actor="ana", reason="a start")
@@ -46,6 +48,7 @@ class ConfigChange:
     restores: int | None = None
     idempotency_key: str | None = None
     time: float | None = None
+    experiment: Experiment | None = None
 
     def __post_init__(self) -> None:
         for name in ("scope", "actor", "reason"):
@@ -53,6 +56,9 @@ class ConfigChange:
                 raise ValueError(f"a config change needs a {name}")
         if self.expected_version < 0:
             raise ValueError(f"expected_version must be 0 or more, not {self.expected_version}")
+        experiments = self.experiment is not None or self.restores == 0
+        if (self.scope == EXPERIMENT and not experiments) or (self.experiment and self.scope != EXPERIMENT):
+            raise ValueError(f"the scope {EXPERIMENT} is for experiments, and they are for no other one")
 
     def version_after(
         self, head: int, current: ConfigVersion | None, now: float, restored: ConfigVersion | None = None
@@ -95,6 +101,7 @@ class ConfigChange:
             now if self.time is None else self.time,
             self.restores,
             {name: value for name, value in unknown.items() if name not in _KNOWN},
+            self.experiment,
         )
 
 

@@ -53,18 +53,27 @@ class StoredRecords(Sequence[QueryMetrics]):
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
-    def record_in(self, profiler: PerformanceProfiler, keep: Callable[[str], bool] | None = None) -> None:
+    def record_in(
+        self,
+        profiler: PerformanceProfiler,
+        keep: Callable[[str], bool] | None = None,
+        *,
+        without_versions: Collection[int] = (),
+    ) -> None:
         """Put the records into a window, as columns if that can be; only the last ones that it can hold.
 
         Args:
             profiler: the window.
             keep: whether recalls of a source are wanted; None: all are.
+            without_versions: config versions whose recalls are left out.
         """
         if not self:
             return
         whole = joined(self.segments)
         if keep is not None:
             whole = whole.of_sources(keep)
+        if without_versions:
+            whole = whole.where(~np.isin(whole.config, list(without_versions)))
         whole = whole.where(np.arange(whole.n) >= whole.n - profiler.max_metrics)
         if not whole.n:
             return

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from athena_tuning.frames import Records
-from athena_tuning.model import ConfigSet, ConfigVersion, Mode, TuningConfig
+from athena_tuning.model import ConfigSet, ConfigVersion, Experiment, Mode, TuningConfig
 from athena_tuning.store.configs import ConfigChange, check_together, versions_after
 from athena_tuning.store.database import Database, Row, Transaction
 from athena_tuning.store.errors import StoreError
@@ -21,6 +21,9 @@ from athena_tuning.store.leases import Lease, check_held
 from athena_tuning.store.sql_tables import SqlTables, lease_state
 
 logger = logging.getLogger(__name__)
+
+_EXPERIMENT = "experiment"
+"""A field beside those of the config: older programs keep it as one that they do not understand."""
 
 _VERSION = "version, parent, scope, config, mode, author, reason, time, restores"
 
@@ -195,13 +198,25 @@ class SqlConfigs(SqlTables):
         version, parent, scope, config, mode, author, reason, time, restores = row
         try:
             known, unknown = TuningConfig.known_part(json.loads(config))
+            planned = unknown.pop(_EXPERIMENT, None)
+            experiment = None if planned is None else Experiment.from_dict(planned)
         except (ValueError, TypeError) as exc:
             self._unreadable.add("config version", version, exc)
             return None
         if mode not in set(Mode):
             mode, unknown = Mode.ADVISE, unknown | {"mode": mode}
         return ConfigVersion(
-            version, parent, scope, known, Mode(mode), author, reason, time, restores, unknown
+            version,
+            parent,
+            scope,
+            known,
+            Mode(mode),
+            author,
+            reason,
+            time,
+            restores,
+            unknown,
+            experiment,
         )
 
     def _say_what_is_newer(self, version: ConfigVersion) -> None:
@@ -218,11 +233,12 @@ class SqlConfigs(SqlTables):
 
 
 def _row_of(version: ConfigVersion) -> Row:
+    planned = {_EXPERIMENT: version.experiment.to_dict()} if version.experiment else {}
     return (
         version.version,
         version.parent,
         version.scope,
-        json.dumps({**version.unknown_fields, **version.config.to_dict()}),
+        json.dumps({**version.unknown_fields, **version.config.to_dict(), **planned}),
         version.mode.value,
         version.author,
         version.reason,

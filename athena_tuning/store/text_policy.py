@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
@@ -72,6 +73,19 @@ def hash_shown(number: int) -> str:
         ('#00000000000000ff', '')
     """
     return f"#{number % 2**64:016x}" if number else ""
+
+
+_SHOWN = re.compile(r"#[0-9a-f]{16}")
+
+
+def is_known(text: str) -> bool:
+    """Whether a record's text is one, and not what stands in for one that was not kept.
+
+    Examples:
+        >>> is_known("#1 of the list?"), is_known(hash_shown(255)), is_known("")
+        (True, False, False)
+    """
+    return bool(text) and _SHOWN.fullmatch(text) is None
 
 
 def without_quotes(error: str | None, policy: TextPolicy) -> str | None:

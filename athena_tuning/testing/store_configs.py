@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 
-from athena_tuning.model import Action, ConfigSet, ConfigVersion, Decision, Mode, TuningConfig, WorkerStatus
+from athena_tuning.model import (
+    EXPERIMENT,
+    Action,
+    ConfigSet,
+    ConfigVersion,
+    Decision,
+    Experiment,
+    Mode,
+    TuningConfig,
+    WorkerStatus,
+)
 from athena_tuning.store import ConfigChange, ConfigConflict, Store
 from athena_tuning.testing.waiting import until
 
@@ -48,6 +58,26 @@ class ConfigsOfStore:
         )
         assert store.config_set().default == version
         assert store.config_set().head == 1
+
+    def test_a_config_that_is_only_tried_is_kept_with_its_plan_and_is_not_in_force(
+        self, store: Store
+    ) -> None:
+        base = apply(store, A, 0)
+        plan = Experiment("all", base.version, 100.0, seed=9)
+        tried = apply(store, B, 0, scope=EXPERIMENT, experiment=plan)
+        configs = store.config_set()
+        assert configs.default == base
+        assert dict(configs.by_type) == {}
+        assert configs.on_trial == tried
+        assert configs.in_turn().default.config == B
+        assert store.config_history()[0].experiment == plan
+        with pytest.raises(ConfigConflict):
+            apply(store, B, 0, scope=EXPERIMENT, experiment=plan)
+        apply(store, B, tried.version, scope=EXPERIMENT, restores=0)
+        assert store.config_set().on_trial is None
+        apply(store, B, 0, scope=EXPERIMENT, experiment=plan)
+        apply(store, B, base.version)
+        assert store.config_set().on_trial is None
 
     def test_config_history_decisions_and_workers_make_tables_of_pandas(self, store: Store) -> None:
         pytest.importorskip("pandas")

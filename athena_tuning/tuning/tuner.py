@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable, Generator, Hashable
@@ -21,7 +20,7 @@ from athena_tuning.model import (
     TuningStrategy,
 )
 from athena_tuning.profiling import PerformanceProfiler
-from athena_tuning.tuning.estimation.contributions import Contributions
+from athena_tuning.tuning.estimation.contributions import Contributions, layers_since
 from athena_tuning.tuning.estimation.daily_load import DailyLoad
 from athena_tuning.tuning.estimation.measured_recall import MeasuredRecall
 from athena_tuning.tuning.estimation.window_figures import window_figures
@@ -31,6 +30,7 @@ from athena_tuning.tuning.policies.base import Finding, Policy, with_shared_limi
 from athena_tuning.tuning.policies.registry import make_policy
 from athena_tuning.tuning.publication import proposals
 from athena_tuning.tuning.settings import ADVICE, REVIEW
+from athena_tuning.tuning.tuning_report import tuning_report
 
 _MOST_SCOPES = 33
 """Scopes that proposals are told for: all types, and so many of them."""
@@ -294,24 +294,12 @@ class AutoTuner:
             self._configs = configs
             self._current = configs.default.config
             self._by_type = {t: version.config for t, version in configs.by_type.items()}
-        self.contributions.begin(lambda query_type: _layers_since(configs, query_type))
+        self.contributions.begin(lambda query_type: layers_since(configs, query_type))
 
     def get_tuning_report(self) -> dict[str, Any]:
         """Return strategy, current config, figures of the window and recommendations, computed now."""
         figures = window_figures(self.profiler)["all"]
-        proposal = self.propose()
-        return {
-            "strategy": self._strategy.value,
-            "current_config": self._current.to_dict(),
-            "metrics": {
-                "total_queries": figures.samples,
-                "avg_latency_ms": _or_zero(figures.mean_ms),
-                "p99_latency_ms": _or_zero(figures.p99_ms),
-                "parallel_speedup": figures.speed_up.value,
-                "success_rate": figures.success_rate,
-            },
-            "recommendations": _recommendations(proposal),
-        }
+        return tuning_report(self._strategy, self._current, figures, self.propose())
 
     def _retune(self) -> None:
         with self._deciding:
@@ -408,34 +396,3 @@ class AutoTuner:
 
     def _recorded(self) -> int:
         return self.profiler.counters.get("recorded", 0)
-
-
-def _or_zero(value: float) -> float:
-    return value if math.isfinite(value) else 0.0
-
-
-def _recommendations(proposal: Decision) -> list[str]:
-    changes = proposal.before.changes_to(proposal.after)
-    lines = [
-        f"{r.parameter}: {changes[r.parameter][0]} → {changes[r.parameter][1]} ({r.rule}"
-        + (f"; bound: {r.bound})" if r.bound else ")")
-        for r in proposal.reasons
-        if r.parameter in changes
-    ]
-    return lines or [proposal.summary]
-
-
-def _layers_since(configs: ConfigSet, query_type: str) -> float:
-    """Return when the present set of layers came into force for a type, at the latest."""
-    version = configs.by_type.get(query_type)
-    if version is None:
-        config = configs.default.config
-        chosen = (
-            config.skipped_layers
-            or config.extra_layers
-            or config.second_round
-            or config.question_model
-            or config.fusion_weights
-        )
-        return configs.default.time if chosen else 0.0
-    return version.time

@@ -36,3 +36,5 @@ page.live(worth, 30.0)
 if page.explored is None:
     with components.card("layer-managers", "By manager"):
         page.live(lambda _: health_table.by_manager(page), calmly=True)
+    with components.card("layer-memory", "Memory", "What layers took in the period."):
+        page.live(lambda view: health_table.memory(page, view), 30.0)

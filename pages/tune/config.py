@@ -9,6 +9,7 @@ from athena_tuning.ui.config import (
     advice,
     apply_dialog,
     config_form,
+    experiment_card,
     proposal_table,
     strategy_map,
     verdict_card,
@@ -49,6 +50,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
 
 proposal = page.proposal(scope)
 
+experiment_card.card(page)
 left, right = st.columns([1.9, 1], gap="small")
 with left, components.card("proposal", "What the tuner says", stacked=True):
     if proposal is None:

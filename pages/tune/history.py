@@ -36,7 +36,7 @@ with (
         history_tables.decisions(page, decisions, points)
     else:
         components.empty("Nothing was decided yet.", icon="psychology")
-with right, components.card("expected", "Expected and observed"):
+with right, components.card("expected", "Expected and seen"):
     history_tables.expected_and_observed(points, others)
 
 left, right = st.columns([1.7, 1], gap="small")

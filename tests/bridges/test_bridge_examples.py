@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.example_programs import run_example
 
 ROOT = Path(__file__).parents[2]
 SAID = {
@@ -38,14 +37,6 @@ SAID = {
 def test_an_example_runs(name, tmp_path):
     package, *said = SAID[name]
     pytest.importorskip(package)
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / f"{name}.py")],
-        check=False,
-        cwd=tmp_path,
-        env={**os.environ, "ATHENA_TUNING_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = run_example(name, tmp_path)
     assert done.returncode == 0, done.stderr
     assert [words for words in said if words not in done.stdout] == [], done.stdout

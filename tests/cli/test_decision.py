@@ -8,21 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from athena_tuning.cli import main
 from athena_tuning.model import Mode
 from athena_tuning.recall import MemoryManager
 from athena_tuning.samples.sample_workloads import load_records
 from athena_tuning.store import Store, open_store
 from athena_tuning.testing.waiting import until
+from tests.support import command_line
 
 AT_ONCE = 700
 MOST_BYTES = 300_000
 
 
 def run(*args: str) -> Result:
-    return CliRunner().invoke(main, ("decision", *args))
+    return command_line.run("decision", *args)
 
 
 @pytest.fixture(scope="module")

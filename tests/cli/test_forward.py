@@ -4,22 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from athena_tuning.cli import main
 from athena_tuning.interchange import Import
 from athena_tuning.store import open_store
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.delenv("ATHENA_TUNING_STORE", raising=False)
-    monkeypatch.setenv("ATHENA_TUNING_HOME", str(tmp_path))
-    return tmp_path
+from tests.support import command_line
 
 
 def run(*args: str) -> Result:
-    return CliRunner().invoke(main, ("forward", "--hours", "0.2", *args))
+    return command_line.run("forward", "--hours", "0.2", *args)
 
 
 def test_simulated_recalls_are_in_the_store_and_say_so(home: Path) -> None:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from click.testing import CliRunner
-
-from athena_tuning.cli import main
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import open_store
 from athena_tuning.testing.waiting import until
+from tests.support import command_line
 from tests.support.memory_layers import StubLayer, failing, items
 
 
 def run(*args: str) -> str:
-    done = CliRunner().invoke(main, args)
+    done = command_line.run(*args)
     assert done.exit_code == 0, done.stderr
     return done.stdout
 
@@ -59,3 +57,24 @@ def test_layers_command_shows_what_layers_take_of_memory(tmp_path: Path) -> None
         graph = next(line.split() for line in sizes() if line.startswith("graph"))
         assert graph[2:] == ["kB", "–", "–", "w1"]  # nothing is sampled
         assert float(graph[1]) > 4
+
+
+def test_layers_command_shows_what_layers_took_of_memory_after_their_manager_has_gone(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    with open_store(url) as store:
+        assert "no manager has told" in run("layers", "--memory-hours", "24", "--store", url)
+        with MemoryManager(":memory:", store=store, worker_id="w1"):
+            until(lambda: store.posted("layer memory"))
+    told = json.loads(run("layers", "--memory-hours", "168", "--store", url, "--json"))
+    graph = next(hour for hour in told if hour["layer"] == "graph")
+    assert (graph["worker_id"], graph["peak_bytes"], graph["start"] % 3600) == ("w1", None, 0)
+    assert graph["index_bytes"] > 0
+    line = next(
+        each
+        for each in run("layers", "--memory-hours", "168", "--store", url).splitlines()
+        if "graph" in each
+    )
+    assert line.split()[-4:] == ["kB", "–", "–", "0"]
+    done = command_line.run("layers", "--memory-hours", "0", "--store", url)
+    assert done.exit_code == 2
+    assert "0" in done.stderr

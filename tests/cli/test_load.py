@@ -9,9 +9,8 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from athena_tuning.cli import main
 from athena_tuning.cli.load_options import spec_of
 from athena_tuning.load.remote_run import RemoteRun
 from athena_tuning.load.run_handle import State
@@ -19,20 +18,18 @@ from athena_tuning.load.spec import LoadSpec
 from athena_tuning.recall import MemoryManager
 from athena_tuning.service.embedded import Embedded
 from athena_tuning.store import open_store
+from tests.support import command_line
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("ATHENA_TUNING_STORE", "ATHENA_TUNING_MEMORY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("ATHENA_TUNING_HOME", str(tmp_path))
-    with MemoryManager(tmp_path / "memory.db") as manager:
+def home(home: Path) -> Path:
+    with MemoryManager(home / "memory.db") as manager:
         manager.remember({"id": "e1", "layer": "episodic", "text": "The billing deploy failed on Friday."})
-    return tmp_path
+    return home
 
 
 def run(*args: str) -> Result:
-    return CliRunner().invoke(main, ("load", *args), terminal_width=200)
+    return command_line.run("load", *args)
 
 
 def made(*args: str) -> dict:

@@ -11,11 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from athena_tuning.cli import main
 from athena_tuning.recall import MemoryManager
+from tests.support import command_line
 
 
 @pytest.fixture
@@ -95,6 +94,6 @@ def test_what_cannot_be_reached_is_named(tmp_path: Path, args, told: str, monkey
     with MemoryManager(tmp_path / "memory.db"):
         pass
     where = ("--store", f"sqlite:///{tmp_path / 's.db'}", "--memory", str(tmp_path / "memory.db"))
-    done = CliRunner().invoke(main, ["manager", *where, *args])
+    done = command_line.run("manager", *where, *args)
     assert done.exit_code == 1
     assert told in done.stderr

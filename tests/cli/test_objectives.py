@@ -7,17 +7,15 @@ import time
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from athena_tuning.cli import main
 from athena_tuning.samples.sample_workloads import load_records
 from athena_tuning.store import open_store
+from tests.support import command_line
 
 
 @pytest.fixture
-def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def url(tmp_path: Path) -> str:
     """A store that holds what a manager measured in the last minutes."""
-    monkeypatch.setenv("ATHENA_TUNING_HOME", str(tmp_path))
     named = f"sqlite:///{tmp_path / 'store.db'}"
     with open_store(named) as store:
         records = [m._replace(source="live") for m in load_records("mixed", ending_at=time.time() - 1)[-600:]]
@@ -26,7 +24,7 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def run(*words: str, code: int = 0) -> str:
-    result = CliRunner().invoke(main, [*words])
+    result = command_line.run(*words)
     assert result.exit_code == code, result.output
     return result.output
 
@@ -58,7 +56,7 @@ def test_objectives_are_set_one_by_one_shown_and_taken_back(url: str) -> None:
 def test_a_promise_that_makes_no_sense_is_refused_with_the_way_out(
     url: str, options: list[str], why: str
 ) -> None:
-    result = CliRunner().invoke(main, ["objectives", "set", *options, "--store", url])
+    result = command_line.run("objectives", "set", *options, "--store", url)
     assert result.exit_code in (1, 2)
     assert why in result.output
 

@@ -7,13 +7,13 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from athena_tuning.cli import main
 from athena_tuning.model import LAYERS, TuningConfig
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import ConfigChange, open_store
 from athena_tuning.testing.waiting import until
+from tests.support import command_line
 
 QUESTIONS = [
     {"text": "who owns billing", "evidence": ["e1"]},
@@ -23,10 +23,7 @@ QUESTIONS = [
 
 
 @pytest.fixture
-def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("ATHENA_TUNING_HOME", str(tmp_path / "home"))
-    for name in ("ATHENA_TUNING_STORE", "ATHENA_TUNING_MEMORY"):
-        monkeypatch.delenv(name, raising=False)
+def memory(tmp_path: Path) -> Path:
     path = tmp_path / "m.db"
     with MemoryManager(path) as manager:
         manager.remember({"id": "e1", "layer": "episodic", "text": "Ana owns billing since May."})
@@ -43,9 +40,7 @@ def gold(folder: Path, *lines: object, name: str = "gold.jsonl") -> Path:
 
 
 def run(memory: Path, file: Path, *args: str) -> Result:
-    return CliRunner().invoke(
-        main, ["quality", "--gold", str(file), "--memory", str(memory), *args], terminal_width=200
-    )
+    return command_line.run("quality", "--gold", str(file), "--memory", str(memory), *args)
 
 
 @pytest.mark.parametrize("name", ["gold.jsonl", "gold.jsonl.gz"])
@@ -142,7 +137,7 @@ def test_layers_of_a_config_are_set_and_emptied_on_the_command_line(memory: Path
 
     def apply(*values: str) -> dict[str, object]:
         args = ["config", "apply", *values, "--reason", "r", "--store", url, "--json"]
-        done = CliRunner().invoke(main, args)
+        done = command_line.run(*args)
         assert done.exit_code == 0, done.stderr
         told: dict[str, object] = json.loads(done.stdout)["config"]
         return told
@@ -150,10 +145,22 @@ def test_layers_of_a_config_are_set_and_emptied_on_the_command_line(memory: Path
     with open_store(url) as store, MemoryManager(memory, store=store):
         until(store.workers)
         made = apply(
-            *("--extra", "episodic, graph", "--second", "graph", "--second-below", "4", "--explore", "0.1")
+            *(
+                "--extra",
+                "episodic, graph",
+                "--second",
+                "graph",
+                "--second-below",
+                "4",
+                "--thin-below",
+                "2",
+                "--explore",
+                "0.1",
+            )
         )
         assert (made["extra_layers"], made["second_round"]) == (["episodic", "graph"], ["graph"])
         assert (made["second_round_below"], made["exploration_share"]) == (4, 0.1)
+        assert made["thin_below"] == 2
         made = apply("--hedge", "graph,semantic", "--hedge-after", "0.9")
         assert (made["hedged_layers"], made["hedging_quantile"]) == (["graph", "semantic"], 0.9)
         made = apply("--extra", "none", "--skip", "meta", "--hedge", "none")
@@ -181,7 +188,7 @@ def test_fusion_is_learned_from_the_questions_and_can_be_put_in_force(memory: Pa
     command = " ".join(told.split("athena-tuning ")[-1].split('"')[0].split())
     with open_store(store[1]) as opened, MemoryManager(memory, store=opened):
         until(opened.workers)
-        applied = CliRunner().invoke(main, [*command.split(), "learned", *store])
+        applied = command_line.run(*command.split(), "learned", *store)
         assert applied.exit_code == 0, applied.output
         config = opened.config_set().default.config
         assert dict(config.fusion_weights) == fusion["weights"]
@@ -236,7 +243,7 @@ def test_each_layer_left_out_is_measured_beside_what_it_saves(memory: Path, tmp_
 
 
 def scored(*args: str) -> Result:
-    return CliRunner().invoke(main, ["quality", "--feedback", *args], terminal_width=200)
+    return command_line.run("quality", "--feedback", *args)
 
 
 def test_feedback_is_read_from_the_store_whichever_worker_took_it(memory: Path, tmp_path: Path) -> None:
@@ -272,6 +279,6 @@ def test_a_store_without_scores_says_where_they_come_from(memory: Path, tmp_path
     "args", [[], ["--feedback", "--layers", "episodic"], ["--feedback", "--learn-fusion"]]
 )
 def test_gold_and_feedback_are_one_of_two(memory: Path, args: list[str]) -> None:
-    done = CliRunner().invoke(main, ["quality", *args])
+    done = command_line.run("quality", *args)
     assert done.exit_code == 2
     assert "--gold" in done.stderr

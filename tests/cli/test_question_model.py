@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from athena_tuning.cli import main
 from athena_tuning.model import EVERY
 from athena_tuning.recall import MemoryManager
 from athena_tuning.store import Store, open_store
 from athena_tuning.testing.waiting import until
+from tests.support import command_line
 
 MODEL = {"graph": {EVERY: -0.02, "owns": 0.1}}
 
@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def applied(store: Store, model: str) -> Result:
     at = ("--scope", "factual", "--question-model", model, "--reason", "by hand", "--store", store.url)
-    return CliRunner().invoke(main, ("config", "apply", *at), terminal_width=200)
+    return command_line.run("config", "apply", *at)
 
 
 def test_a_model_is_applied_from_a_file_and_emptied_by_none(store: Store, tmp_path: Path) -> None:

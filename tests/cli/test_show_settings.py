@@ -6,24 +6,22 @@ import json
 
 import click
 import pytest
-from click.testing import CliRunner
 
 from athena_tuning import settings
 from athena_tuning.cli import main
+from tests.support import command_line
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """Runs the command line with a file of settings."""
-    monkeypatch.setenv("ATHENA_TUNING_HOME", str(tmp_path))
-    monkeypatch.delenv("ATHENA_TUNING_STORE", raising=False)
     path = tmp_path / "config.toml"
     monkeypatch.setenv("ATHENA_TUNING_CONFIG", str(path))
 
     def ran(text, *arguments):
         path.write_text(text, encoding="utf-8")
         settings._read.cache_clear()
-        return CliRunner().invoke(main, list(arguments))
+        return command_line.run(*arguments)
 
     yield ran
     settings._read.cache_clear()

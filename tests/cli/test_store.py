@@ -6,15 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from athena_tuning.cli import main
 from athena_tuning.model import TuningConfig
 from athena_tuning.store import ConfigChange, open_store
+from tests.support import command_line
 
 
 def run(*args: str) -> Result:
-    return CliRunner().invoke(main, ("store", *args), terminal_width=200)
+    return command_line.run("store", *args)
 
 
 def known(*args: str) -> dict[str, object]:

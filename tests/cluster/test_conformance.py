@@ -51,7 +51,7 @@ def test_recall_finds_what_was_remembered_and_says_where_from(either: Any) -> No
     assert answer["_success"]
     assert not answer["_refused"]
     assert answer["_errors"] == {}
-    assert answer["_layers"] == ["episodic", "semantic"]
+    assert answer["_layers"][:2] == ["episodic", "semantic"]
     assert answer["_latency_ms"] > 0
     assert answer["_query_id"]
 

@@ -144,6 +144,26 @@ def test_a_config_is_written_only_over_the_version_that_its_writer_saw(client):
     assert client.get("/v1/config/history").json()[0]["version"] == back.json()["version"]
 
 
+def test_an_experiment_is_started_told_and_ended(client):
+    assert client.get("/v1/experiments/newest").status_code == 404
+    tag = client.get("/v1/config/all").headers["ETag"]
+    body = {"config": {"max_concurrent": 17}, "reason": "more at once?", "seconds": 120}
+    stale = client.post("/v1/experiments", json=body, headers={"If-Match": '"99"'})
+    assert stale.status_code == 412
+    started = client.post("/v1/experiments", json=body, headers={"If-Match": tag})
+    assert (started.status_code, started.json()["is_running"]) == (201, True)
+    assert client.get("/v1/config/all").headers["ETag"] == tag
+    again = client.post("/v1/experiments", json=body)
+    assert again.status_code == 422
+    assert "end it first" in again.json()["detail"]
+    assert client.get("/v1/experiments/newest").json()["changes"]["max_concurrent"][1] == 17
+    assert client.post("/v1/experiments/end", json={}, headers=ELSEWHERE).status_code == 403
+    ended = client.post("/v1/experiments/end", json={"reason": "enough"}).json()
+    assert (ended["is_running"], ended["ended"].endswith("enough")) == (False, True)
+    assert client.post("/v1/experiments/end", json={}).status_code == 422
+    assert client.get("/v1/experiments/newest").json()["version"] == ended["version"]
+
+
 def test_who_is_elsewhere_may_look_and_with_the_token_write(client):
     body = {"query": "billing"}
     assert client.get("/v1/status", headers=ELSEWHERE).status_code == 200

@@ -137,6 +137,7 @@ def test_configs_slots_and_losses_are_told(manager):
     with MetricsServer(manager, 0) as server:
         values = samples(server)
     assert at(values, "config_version", scope="all") == 1
+    assert at(values, "config_tried_version", scope="all") == 0
     assert at(values, "config_max_concurrent", scope="all") == at(values, "layer_tasks_limit") == 7
     assert at(values, "config_timeout_seconds", scope="all") == 6.5
     assert at(values, "config_timeout_seconds", scope="meta") == 9

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import Counter
 
 import pytest
 
@@ -151,6 +152,26 @@ def test_without_its_root_in_the_file_a_trace_begins_with_what_is_there(tmp_path
         ("semantic", f"{TRACE}/{ONE}"),
         ("graph", f"{TRACE}/{TWO}"),
     ]
+
+
+def test_a_first_failure_far_into_a_file_tells_that_what_is_not_marked_did_not_fail(tmp_path):
+    file = tmp_path / "late.json"
+    traces = [
+        {
+            "traceId": f"{number:032x}",
+            "id": f"{number:016x}",
+            "name": "ask",
+            "timestamp": T0 // 1000 + number * 1000,
+            "duration": 500,
+            "tags": {"error": "boom"} if number == 2500 else {},
+        }
+        for number in range(1, 2601)
+    ]
+    file.write_text(json.dumps(traces))
+    opened = Import(file)
+    survey = opened.survey()
+    assert (survey.count, survey.failed) == (2600, 1)
+    assert Counter(record.success for record in opened.records()) == {True: 2599, False: 1}
 
 
 def test_documents_on_lines_of_their_own_are_one_file(tmp_path):

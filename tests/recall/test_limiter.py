@@ -16,9 +16,8 @@ from tests.support.examples import examples
 
 
 class Waiter:
-    layer_name = "semantic"
-
-    def __init__(self, log: list[Waiter]) -> None:
+    def __init__(self, log: list[Waiter], layer_name: str = "semantic") -> None:
+        self.layer_name = layer_name
         self.log = log
         self.in_flight = 0
 
@@ -141,6 +140,17 @@ def test_after_a_shrink_slots_run_out_as_they_are_released() -> None:
     assert (limit.in_flight, limit.waiting, len(log)) == (1, 2, 3)
     limit.release(log[2])
     assert (limit.in_flight, limit.waiting, len(log)) == (1, 1, 4)
+
+
+def test_a_free_slot_goes_to_the_layer_whose_waiter_came_first() -> None:
+    limit, log = SharedLimit(1), []
+    holder, first, second = (Waiter(log, name) for name in ("semantic", "graph", "semantic"))
+    for waiter in (holder, first, second):
+        limit.acquire(waiter)
+    limit.release(holder)
+    assert log == [holder, first]
+    limit.release(first)
+    assert log == [holder, first, second]
 
 
 def test_a_grant_says_how_many_slots_are_taken() -> None:

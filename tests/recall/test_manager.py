@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,13 +13,6 @@ from athena_tuning.recall import MemoryManager
 from tests.support.memory_layers import NOTES, StubLayer, over, records, set_config
 
 WAIT = 30.0
-
-
-@pytest.fixture
-def manager() -> Iterator[MemoryManager]:
-    with MemoryManager(":memory:") as made:
-        made.remember_many(NOTES)
-        yield made
 
 
 @pytest.mark.slow

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from athena_tuning.recall import Item, MemoryManager
-from tests.support.memory_layers import NOTES, StubLayer, items, over, records
-
-
-@pytest.fixture
-def manager() -> Iterator[MemoryManager]:
-    with MemoryManager(":memory:") as made:
-        made.remember_many(NOTES)
-        yield made
+from tests.support.memory_layers import StubLayer, items, over, records
 
 
 def test_recall_answer_has_each_layers_items_one_fused_list_and_what_happened(manager: MemoryManager) -> None:

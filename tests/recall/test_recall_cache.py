@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from athena_tuning.recall import MemoryManager
 from athena_tuning.recall.request import RecallRequest
@@ -16,13 +13,6 @@ from athena_tuning.testing.waiting import until
 from tests.support.memory_layers import NOTES, StubLayer, failing, items, over, records
 
 WAIT = 30.0
-
-
-@pytest.fixture
-def manager() -> Iterator[MemoryManager]:
-    with MemoryManager(":memory:") as made:
-        made.remember_many(NOTES)
-        yield made
 
 
 def test_cache_is_not_changed_by_what_a_caller_does_to_its_answer(manager: MemoryManager) -> None:

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import Any
-
-import pytest
 
 from athena_tuning.model import LAYERS, TaskOutcome
 from athena_tuning.recall import MemoryManager
 from athena_tuning.testing.waiting import until
-from tests.support.memory_layers import NOTES, StubLayer, items, over, records, set_config
+from tests.support.memory_layers import StubLayer, items, over, records, set_config
 
 WAIT = 30.0
-
-
-@pytest.fixture
-def manager() -> Iterator[MemoryManager]:
-    with MemoryManager(":memory:") as made:
-        made.remember_many(NOTES)
-        yield made
 
 
 def test_config_acts_on_the_next_recall_and_is_recorded_with_it(manager: MemoryManager) -> None:

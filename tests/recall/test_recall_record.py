@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from athena_tuning.model import TaskOutcome
 from athena_tuning.recall import MemoryManager
-from tests.support.memory_layers import NOTES, StubLayer, failing, items, over, records
+from tests.support.memory_layers import StubLayer, failing, items, over, records
 
 WAIT = 30.0
-
-
-@pytest.fixture
-def manager() -> Iterator[MemoryManager]:
-    with MemoryManager(":memory:") as made:
-        made.remember_many(NOTES)
-        yield made
 
 
 def test_record_has_every_layer_task_of_a_recall(manager: MemoryManager) -> None:

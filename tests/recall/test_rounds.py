@@ -15,7 +15,7 @@ from athena_tuning.recall import MemoryManager
 from athena_tuning.recall.routing.route import route
 from tests.support.examples import examples
 
-AT_ONCE = TuningConfig(exploration_share=0.0)
+AT_ONCE = TuningConfig(exploration_share=0.0, thin_below=1)
 GRAPH_SECOND = TuningConfig(second_round=frozenset({"graph"}), second_round_below=2, exploration_share=0.0)
 
 
@@ -131,6 +131,7 @@ def test_an_extra_layer_is_asked_whatever_the_query_and_a_skipped_one_is_not_eve
         extra_layers=frozenset({"prospective", "procedural"}),
         skipped_layers=frozenset({"procedural"}),
         exploration_share=0.0,
+        thin_below=1,
     )
     with asked(config, *layers) as manager:
         assert manager.recall("Who is Ana?")["_layers"] == ["semantic", "prospective"]
@@ -138,7 +139,8 @@ def test_an_extra_layer_is_asked_whatever_the_query_and_a_skipped_one_is_not_eve
 
 def test_a_stated_share_of_recalls_explores_and_what_fails_there_makes_no_answer_partial() -> None:
     layers = Finds("semantic", "a"), Finds("prospective", fails=True)
-    with asked(TuningConfig(exploration_share=0.5, enable_cache=False), *layers) as manager:
+    config = TuningConfig(exploration_share=0.5, enable_cache=False, thin_below=1)
+    with asked(config, *layers) as manager:
         answers = [manager.recall(f"who owns part {i}?") for i in range(40)]
     assert layers[1].calls > 0
     assert not any(answer["_partial"] or answer["_errors"] for answer in answers)
@@ -158,6 +160,8 @@ def test_nothing_is_explored_where_the_config_says_so() -> None:
         ("exploration_share", 0.6, "exploration_share must be 0 to 0.5"),
         ("exploration_share", True, "exploration_share must be 0 to 0.5"),
         ("second_round_below", 0, "second_round_below must be 1 to 10"),
+        ("thin_below", 0, "thin_below must be 1 to 10"),
+        ("thin_below", 2.5, "thin_below must be a whole number"),
         ("second_round", "graph", "second_round must be names of layers"),
         ("extra_layers", [1], "extra_layers must be names of layers"),
     ],

@@ -10,8 +10,8 @@ import pytest
 from athena_tuning.load.whatif_run import Question
 from athena_tuning.model import ConfigSet, TuningConfig, TuningStrategy
 from athena_tuning.samples.sample_workloads import load_records
+from athena_tuning.service.forecast_reads import NOW
 from athena_tuning.service.forecasts import MOST_WAITING, Forecasts
-from athena_tuning.service.read_service import NOW
 from athena_tuning.service.store_follower import Tail
 from athena_tuning.service.tuning_service import TuningService
 from athena_tuning.store import open_store

@@ -14,7 +14,9 @@ from athena_tuning.service.alerts import AlertWatch
 from athena_tuning.service.facts import Situation
 from athena_tuning.service.incident_report import incident_report
 from athena_tuning.service.incidents import incidents_of, say_of_incident, timeline
+from athena_tuning.service.store_follower import Tail
 from athena_tuning.service.tuning_service import TuningService
+from athena_tuning.ui.charts import incident_charts
 from tests.support.dashboard import OPERATOR
 
 SLOW = Situation("bad", "p99 is <b>400 ms</b>, 20 times what it was.", rule="slower")
@@ -50,6 +52,24 @@ def test_incident_tells_what_it_did_and_what_happened_in_order(troubled: TuningS
     lanes = [each.lane for each in told.occurrences]
     assert lanes == ["Alerts", "Config", "Notes"]
     assert "v1 by olga: more cores" in told.occurrences[1].words
+
+
+def test_an_incident_that_the_window_has_let_go_is_told_from_the_roll_ups(
+    troubled: TuningService, memory: Path
+) -> None:
+    [incident] = incidents_of(troubled.alerts())
+    shown = timeline(troubled, incident)
+    later = TuningService(troubled.store, Tail(troubled.store), clock=lambda: incident.began + 20 * 86_400)
+    told = timeline(later, incident)
+    assert told.bucket_seconds == 60.0
+    assert told.before == pytest.approx(shown.before, rel=0.016)
+    assert told.during == pytest.approx(shown.during, rel=0.016)
+    assert told.series.count.sum() == 900
+    worst = max(zip(told.series.p99.tolist(), told.series.time.tolist(), strict=True))
+    assert worst[0] == pytest.approx(400, rel=0.016)
+    assert incident.began - 60 <= worst[1] < incident.ended
+    assert "p99: at most" in incident_charts.lanes(told).alt
+    later.tail.close()
 
 
 def test_report_of_an_incident_is_one_file_without_scripts_or_requests(troubled: TuningService) -> None:

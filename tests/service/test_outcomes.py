@@ -151,7 +151,7 @@ def test_what_is_expected_is_of_the_measure_that_was_observed_or_nothing_is_comp
     assert (point.measure, point.expected.value, point.observed.value) == ("capacity", 0.3, 0.25)
     points, (other,) = outcomes.predictions([verdict(0.1, "slot time"), made], [version(7, 6)], nothing)
     assert points == []
-    assert other == ("v7", "slot time was observed, the balanced objective was expected")
+    assert other == ("v7", "slot time was measured, the balanced objective was expected")
     older = decision(config_version=7, predicted=-1.8, candidates=(Candidate(AFTER, -1.8, -2.0, -1.0),))
     points, (other,) = outcomes.predictions([older], [version(7, 6)], lambda *_: (Estimate(0, 0, 0), 9))
     assert "the balanced objective was expected" in other.why

@@ -25,6 +25,8 @@ WRITES: dict[str, Callable[[TuningService, Actor], object]] = {
     "set_mode": lambda s, a: s.set_mode(a, Mode.AUTO, expected_version=0, reason="x"),
     "roll_back": lambda s, a: s.roll_back(a, 1, expected_version=0, reason="x"),
     "undo": lambda s, a: s.undo(a, expected_version=0),
+    "start_experiment": lambda s, a: s.start_experiment(a, TuningConfig(9), expected_version=0, reason="x"),
+    "end_experiment": lambda s, a: s.end_experiment(a),
     "annotate": lambda s, a: s.annotate(a, "x"),
     "put_welcome_away": lambda s, a: s.put_welcome_away(a),
     "end_tour": lambda s, a: s.end_tour(a),

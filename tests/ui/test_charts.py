@@ -8,9 +8,13 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from plotly.basedatatypes import BaseFigure
+from plotly.io import to_json
+from plotly.tools import return_figure_from_figure_or_data
 
-from athena_tuning.model import ConfigSet, LayerTask, QueryMetrics, TaskOutcome
+from athena_tuning.model import ConfigSet, LayerTask, QueryMetrics, TaskOutcome, TuningStrategy
 from athena_tuning.service.chart_rows import QUANTILES, HitRow, LevelRow, Mark, Prediction, Row
+from athena_tuning.service.strategy_map import LimitPoint, StrategyMap
 from athena_tuning.tuning.estimation.deadline_curve import DeadlineCurve, DeadlinePoint
 from athena_tuning.tuning.simulation.what_if import Estimate, Outcome, with_config
 from athena_tuning.ui.charts import (
@@ -20,10 +24,12 @@ from athena_tuning.ui.charts import (
     latency_charts,
     live_charts,
     recall_charts,
+    strategy_charts,
     what_if_charts,
 )
 from athena_tuning.ui.charts.echarts_option import over_time
 from athena_tuning.ui.charts.panel import Chart
+from athena_tuning.ui.charts.plotly_figure import Drawing
 from athena_tuning.ui.theme import BLUE, CRIMSON
 
 NAN = math.nan
@@ -120,10 +126,19 @@ ECHARTS: dict[str, Chart] = {
 }
 
 
+def sent(figure: BaseFigure) -> Any:
+    """Return what Streamlit sends of a figure; an empty list is as good as none."""
+    figure = return_figure_from_figure_or_data(figure, validate_figure=True)
+    drawn = json.loads(to_json(figure, validate=False))
+    return drawn["data"], {name: value for name, value in drawn["layout"].items() if value != []}
+
+
 @pytest.mark.parametrize("name", PLOTLY)
 def test_plotly_chart_is_valid_and_plain_json(name: str) -> None:
     json.dumps(PLOTLY[name].spec, allow_nan=False)
-    go.Figure(PLOTLY[name].spec)
+    checked = go.Figure(PLOTLY[name].spec)
+    assert sent(Drawing(PLOTLY[name])) == sent(checked)
+    assert Drawing(PLOTLY[name], "#0b0f15").to_dict()["layout"]["paper_bgcolor"] == "#0b0f15"
 
 
 @pytest.mark.parametrize("name", ECHARTS)
@@ -281,3 +296,23 @@ def test_deadline_trade_says_what_the_shortest_harmless_one_would_do() -> None:
     assert [shape["x0"] for shape in drawn.spec["layout"]["shapes"]] == [50.0]
     assert {"20", "50"} <= set(drawn.spec["layout"]["xaxis"]["ticktext"])
     assert "Nothing yet" in deadline_charts.deadline_trade(DeadlineCurve((), 0)).alt
+
+
+def test_labels_of_limits_do_not_lie_on_each_other_and_what_is_in_force_is_always_named() -> None:
+    points = [
+        LimitPoint(
+            n,
+            dict.fromkeys(TuningStrategy, 0.0),
+            20.0 + n / 100,
+            10.0 * min(n, 4) + n / 100,
+            1.0,
+            beyond=False,
+        )
+        for n in range(1, 25)
+    ]
+    goals = {TuningStrategy.LATENCY: 17, TuningStrategy.COST: 1}
+    (_, dots) = strategy_charts.p99_against_load(StrategyMap(16, points, goals)).spec["data"]
+    named = [int(label) for label in dots["text"] if label]
+    assert {1, 16} <= set(named)
+    assert len(named) == 4  # 1 to 3, and one of those that carry no more
+    assert dots["customdata"] == [point.limit for point in points]

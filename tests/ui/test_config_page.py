@@ -229,6 +229,28 @@ def test_config_edit_has_slow_layers_called_again(served: TuningService) -> None
     assert (config.hedged_layers, config.hedging_quantile) == ({"graph"}, 0.9)
 
 
+def test_config_edit_sets_what_explores_what_is_measured_and_when_more_layers_are_asked(
+    served: TuningService,
+) -> None:
+    at = visit("config")
+    assert at.number_input(key="exploration-all-0").value == 0.03
+    at.number_input(key="memory-all-0").set_value(0.6)
+    at.number_input(key="thin-all-0").set_value(0)
+    press(at, "Look at the change…")
+    refused = words(at).replace("\\", "")
+    assert "must be 0 to 0.5, not 0.6" in refused
+    assert "must be 1 to 10, not 0" in refused
+    assert served.configs().head == 0
+    at.number_input(key="exploration-all-0").set_value(0.1)
+    at.number_input(key="memory-all-0").set_value(0.001)
+    at.number_input(key="agreement-all-0").set_value(4)
+    at.number_input(key="thin-all-0").set_value(2)
+    apply_with(press(at, "Look at the change…"), "as measured")
+    config = served.configs().default.config
+    assert (config.exploration_share, config.memory_share) == (0.1, 0.001)
+    assert (config.second_round_below, config.thin_below) == (4, 2)
+
+
 def test_config_exception_for_a_type_is_made_and_ended(served: TuningService) -> None:
     at = visit("config")
     at.selectbox(key="scope").set_value("meta").run()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from athena_tuning.control.layer_health import HealthPost
-from athena_tuning.model import BreakerState, Feedback, LayerHealth, LayerTask, QueryMetrics
+from athena_tuning.control.posted_memory import MemoryPost
+from athena_tuning.model import BreakerState, Feedback, LayerHealth, LayerTask, MemoryHour, QueryMetrics
 from athena_tuning.service.tuning_service import TuningService
 from tests.support.pages import is_sound, visit, words
 
@@ -34,6 +35,23 @@ def test_layers_page_shows_a_layer_that_is_left_out_first_with_its_reason_as_pla
 
 def test_layers_page_without_a_manager_says_that_no_layers_are_reported(attached: TuningService) -> None:
     assert "No manager that is alive has reported its layers" in words(visit("layers"))
+
+
+def test_layers_page_shows_what_layers_took_of_memory_in_the_period(attached: TuningService) -> None:
+    assert "No manager has told what its layers took of memory" in words(visit("layers"))
+    hour = int(attached.now // 3600) * 3600
+    MemoryPost(attached.store, "w1").post(
+        [
+            MemoryHour(hour - 3600, "graph", 9000),
+            MemoryHour(hour, "graph", 2_000_000, 30_000, 10, 5_000_000, 3),
+            MemoryHour(hour, "<b>"),
+        ]
+    )
+    at = visit("layers")
+    assert is_sound(at)
+    shown = words(at)
+    for told in ("9.0 kB", "2.0 MB", "3.0 kB", "5.0 MB", "&lt;b&gt;"):
+        assert f">{told}<" in shown, shown
 
 
 def test_layers_page_shows_what_leaving_a_layer_out_would_cost_and_save(served: TuningService) -> None:

@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from athena_tuning.load.spec import LoadSpec
 from athena_tuning.model import TuningConfig
-from athena_tuning.service.read_service import NOW
+from athena_tuning.service.forecast_reads import NOW
 from athena_tuning.service.tuning_service import TuningService
 from athena_tuning.testing.waiting import until
 from athena_tuning.ui.simulate import run_results

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypedDict
 
 import numpy as np
@@ -57,6 +58,29 @@ class Selection:
         if self.sources is not None:
             rows = rows.where(rows.block.names.among(frozenset(self.sources))[rows["source"]])
         return rows if self.layer is None else rows.of_layer(self.layer)
+
+    def moves_to(self, other: Selection) -> bool:
+        """Whether another selection is the same stretch of time at another moment, most of it in both.
+
+        Examples:
+            >>> Selection(0, 60).moves_to(Selection(2, 62)), Selection(0, 60).moves_to(Selection(2, 90))
+            (True, False)
+        """
+        if self.start is None or self.end is None or other.start is None or other.end is None:
+            return False
+        way, length = other.start - self.start, self.end - self.start
+        return (
+            abs(way) < length / 4
+            and math.isclose(other.end - self.end, way, abs_tol=1e-3)
+            and replace(self, start=other.start, end=other.end) == other
+        )
+
+    def changes_to(self, other: Selection) -> Iterator[tuple[Selection, int]]:
+        """Yield what to add to (+1) and take from (−1) this one to make it one that it ``moves_to``."""
+        for before, after, sign in ((self.start, other.start, -1), (self.end, other.end, 1)):
+            if before is not None and after is not None and before != after:
+                first, last = sorted((before, after))
+                yield replace(self, start=first, end=last), sign if after > before else -sign
 
     def parts(self, view: View) -> Iterator[Rows]:
         """Yield the selected rows of a view, a part for each block that has some."""

@@ -95,7 +95,7 @@ def search(
     by_type: Counter[str] = Counter()
     by_version: Counter[int] = Counter()
     by_source: Counter[str] = Counter()
-    found: list[Rows] = []
+    matches: list[Rows] = []
     searched = 0
     for rows in selection.parts(view):
         searched += len(rows)
@@ -109,14 +109,14 @@ def search(
         bands += np.bincount(places, minlength=len(_EDGES_MS) + 1)[1:-1]
         fits = answered.where(_in_band(answered["latency"], wanted))
         if len(fits):
-            found.append(fits)
+            matches.append(fits)
             by_type.update(_counts(fits["type"], names.types.__getitem__))
             by_version.update(_counts(fits["config"], int))
             by_source.update(_counts(fits["source"], lambda number: kind_of(names.sources[number])))
     return FoundRecalls(
-        sum(map(len, found)),
+        sum(map(len, matches)),
         searched,
-        list(_first(found, order, limit)),
+        list(_first(matches, order, limit)),
         dict(zip(_ANSWERS, by_answer.tolist(), strict=True)),
         dict(by_type.most_common()),
         dict(sorted(by_version.items(), reverse=True)),
@@ -178,20 +178,20 @@ def _counts(column: npt.NDArray[np.int64], name: Callable[[int], T]) -> Counter[
     return named
 
 
-def _first(found: Sequence[Rows], order: Order, limit: int) -> Iterator[QueryMetrics]:
+def _first(matches: Sequence[Rows], order: Order, limit: int) -> Iterator[QueryMetrics]:
     """Yield the first recalls in an order; those of unknown latency last."""
-    if not found:
+    if not matches:
         return
     column = "latency" if order == "slowest" else "time"
-    keys = np.nan_to_num(np.concatenate([rows[column] for rows in found]), nan=-1.0)
-    part = np.repeat(np.arange(len(found)), [len(rows) for rows in found])
-    places = np.concatenate([rows.places() for rows in found])
+    keys = np.nan_to_num(np.concatenate([rows[column] for rows in matches]), nan=-1.0)
+    part = np.repeat(np.arange(len(matches)), [len(rows) for rows in matches])
+    places = np.concatenate([rows.places() for rows in matches])
     few = np.argpartition(keys, -limit)[-limit:] if len(keys) > limit else np.arange(len(keys))
     chosen = few[np.argsort(-keys[few], kind="stable")]
     whole: dict[tuple[int, int], QueryMetrics] = {}
     for number in np.unique(part[chosen]).tolist():
         own = np.sort(places[chosen[part[chosen] == number]])
-        block: Block = found[number].block
+        block: Block = matches[number].block
         whole |= {(number, at): m for at, m in zip(own.tolist(), records_of(Rows(block, own)), strict=True)}
     for at in chosen.tolist():
         yield whole[int(part[at]), int(places[at])]

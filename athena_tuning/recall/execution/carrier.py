@@ -59,7 +59,7 @@ class Carrier:
         """
         try:
             if run.task.is_coroutine:
-                self._start_on_loop(run, None)
+                self._start_on_loop(run)
             else:
                 self._pool.submit(run.call)
         except BaseException as exc:  # closed, or no more threads can be had
@@ -71,12 +71,12 @@ class Carrier:
             return False
         return True
 
-    def have_awaited(self, run: LayerRun, awaitable: Awaitable[Any]) -> None:
+    def have_awaited(self, run: LayerRun) -> None:
         """Have what a run's function returned awaited on an event loop; its slot stays taken."""
         try:
-            self._start_on_loop(run, awaitable)
+            self._start_on_loop(run)
         except BaseException as exc:  # noqa: BLE001
-            _discard(awaitable)
+            run.discard()
             run.end(None, *describe(exc))
 
     def cancel(self, run: LayerRun) -> None:
@@ -146,7 +146,7 @@ class Carrier:
     def forget(self, run: LayerRun) -> None:
         """Keep nothing of a run that was lost."""
         if run.handle is not None:
-            self._forget_task(run.handle)
+            self._left(run.handle)
 
     def close(self, timeout_seconds: float) -> int:
         """End threads and loop; return how many threads are still in a call that does not end."""
@@ -154,48 +154,46 @@ class Carrier:
         self._loop.close(timeout_seconds)
         return left
 
-    def _start_on_loop(self, run: LayerRun, awaitable: Awaitable[Any] | None) -> None:
+    def _start_on_loop(self, run: LayerRun) -> None:
         fan = run.fan
         if fan.loop is not None and run.task.on_caller_loop:
             run.loop = fan.loop
             if threading.get_ident() == fan.loop_thread:
-                self._create_task(run, awaitable)
+                self._create_task(run)
             else:
-                fan.loop.call_soon_threadsafe(self._create_task, run, awaitable, context=run.variables)
+                fan.loop.call_soon_threadsafe(self._create_task, run, context=run.variables)
         else:
             run.loop = self._loop.get()
-            self._loop.submit(partial(self._create_task, run, awaitable))
+            self._loop.submit(partial(self._create_task, run))
 
-    def _create_task(self, run: LayerRun, awaitable: Awaitable[Any] | None) -> None:
-        loop = asyncio.get_running_loop()
+    def _create_task(self, run: LayerRun) -> None:
         if run.handle is not None:  # ``Slots.sweep`` had it started again, although it was on its way
             return
         if run.result is not None:  # given up meanwhile
-            if awaitable is not None:
-                _discard(awaitable)
+            if run.awaitable is not None:
+                run.discard()
                 run.end(None, None, TaskOutcome.TIMEOUT)
             return
+        loop = asyncio.get_running_loop()
         watch = self._watches.get(loop)
         if watch is None:
             on_idle = partial(self._watches.pop, loop, None)
             watch = self._watches[loop] = LoopWatch(loop, self._clock, on_idle)
-        run.handle = task = loop.create_task(run.drive(awaitable), context=run.variables)
-        self._coroutines.add(task)  # a loop holds its tasks weakly
-        watch.enter(task, run.layer_name, getattr(run.task.query_fn, "__code__", None))
-        task.add_done_callback(partial(self._task_done, run, awaitable), context=run.variables)
+        run.handle = task = loop.create_task(run.drive(), context=run.variables)
+        watch.enter(task, run)
+        task.add_done_callback(self._task_done, context=run.variables)
 
-    def _task_done(self, run: LayerRun, awaitable: Awaitable[Any] | None, task: asyncio.Task[None]) -> None:
-        self._forget_task(task)
-        if not run.over:
-            if awaitable is not None:
-                _discard(awaitable)
-            run.end(None, "cancelled before it began", TaskOutcome.ERROR)
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        run = self._left(task)
+        if run is not None:
+            run.handle = None  # whose context variables know the run, in a circle
+            if not run.over:
+                run.discard()
+                run.end(None, "cancelled before it began", TaskOutcome.ERROR)
 
-    def _forget_task(self, task: asyncio.Task[None]) -> None:
-        self._coroutines.discard(task)
+    def _left(self, task: asyncio.Task[None]) -> LayerRun | None:
         watch = self._watches.get(task.get_loop())
-        if watch is not None:
-            watch.leave(task)
+        return None if watch is None else watch.leave(task)
 
     def _note_block(self, block: LoopBlock | None) -> LoopBlock | None:
         if block is not None:
@@ -209,11 +207,3 @@ class Carrier:
             if known is None or block.seconds > known.seconds:
                 self.blocks[block.layer] = block
         return block
-
-
-def _discard(awaitable: Awaitable[Any]) -> None:
-    """Close a coroutine that nobody will await, so that Python does not warn of it."""
-    close = getattr(awaitable, "close", None)  # other awaitables have none, and need none
-    if close is not None:
-        with suppress(BaseException):
-            close()

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from types import CodeType
 
+from athena_tuning.recall.execution.layer_run import LayerRun
+
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 0.05
@@ -57,40 +59,37 @@ class LoopWatch:
         self.loop = loop
         self._clock = clock
         self._on_idle = on_idle
-        self._layers: dict[asyncio.Task[None], tuple[str, CodeType | None]] = {}
+        self._runs: dict[asyncio.Task[None], LayerRun] = {}  # a loop itself holds its tasks weakly
         self._thread_id = 0
         self._beat_at = 0.0
         self._beating = False
 
-    def enter(self, task: asyncio.Task[None], layer: str, code: CodeType | None) -> None:
-        """Watch a layer's task. Called on the loop.
-
-        Args:
-            task: drives the layer's coroutine.
-            layer: its name.
-            code: of the layer's function, to tell at which of its lines it is.
-        """
-        self._layers[task] = (layer, code)
+    def enter(self, task: asyncio.Task[None], run: LayerRun) -> None:
+        """Watch, and hold, a task that drives the coroutine of a run. Called on the loop."""
+        self._runs[task] = run
         if not self._beating:
             self._beating = True
             self._thread_id = threading.get_ident()
             self._beat()
 
-    def leave(self, task: asyncio.Task[None]) -> None:
-        """Watch a task no longer."""
-        self._layers.pop(task, None)
+    def leave(self, task: asyncio.Task[None]) -> LayerRun | None:
+        """Watch a task no longer; return the run that it drives, if it was watched."""
+        return self._runs.pop(task, None)
 
     def block(self) -> LoopBlock | None:
         """Return what blocks the loop now; None if it turns, or nothing of ours is on it."""
         seconds = self._clock() - self._beat_at
-        if not self._beating or not self._layers or seconds < BLOCKED_SECONDS or not self.loop.is_running():
+        if not self._beating or not self._runs or seconds < BLOCKED_SECONDS or not self.loop.is_running():
             return None
-        layer, code = self._layers.get(asyncio.current_task(self.loop), ("", None))  # type: ignore[arg-type]
-        return LoopBlock(layer, seconds, _where(self._thread_id, code))
+        run = self._runs.get(asyncio.current_task(self.loop))  # type: ignore[arg-type]
+        if run is None:
+            return LoopBlock("", seconds, _where(self._thread_id, None))
+        code = getattr(run.task.query_fn, "__code__", None)  # to tell at which of its lines it is
+        return LoopBlock(run.layer_name, seconds, _where(self._thread_id, code))
 
     def _beat(self) -> None:
         self._beat_at = self._clock()
-        if self._layers:
+        if self._runs:
             self.loop.call_later(BEAT_SECONDS, self._beat, context=Context())
         else:
             self._beating = False

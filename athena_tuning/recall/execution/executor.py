@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from athena_tuning import fork
+from athena_tuning.closeable import Closeable
 from athena_tuning.model import TaskOutcome, TuningConfig
 from athena_tuning.recall.execution.admission import Admission, Ticket
 from athena_tuning.recall.execution.carrier import Carrier
@@ -26,7 +27,7 @@ from athena_tuning.recall.execution.task import ExecutionResult, QueryTask
 logger = logging.getLogger(__name__)
 
 
-class ParallelLayerExecutor:
+class ParallelLayerExecutor(Closeable):
     """Fans queries out over layers under one limit.
 
     Functions run on one long-lived thread pool, coroutine functions on one long-lived event loop without a
@@ -217,14 +218,18 @@ class ParallelLayerExecutor:
     ) -> list[ExecutionResult]:
         """Do as ``run`` does without blocking the running loop. If it is cancelled, so are its tasks."""
         loop, thread = asyncio.get_running_loop(), threading.get_ident()
-        changed = asyncio.Event()
+        changed = loop.create_future()
+
+        def note() -> None:
+            if not changed.done():
+                changed.set_result(None)
 
         def wake() -> None:
             if threading.get_ident() == thread:
-                changed.set()
+                note()
                 return
             try:
-                loop.call_soon_threadsafe(changed.set)
+                loop.call_soon_threadsafe(note)
             except RuntimeError:  # the loop was closed: nobody waits any more
                 logger.debug("a recall ended after its event loop was closed")
 
@@ -234,10 +239,10 @@ class ParallelLayerExecutor:
         try:
             fan.launch()
             while not fan.done:
-                timer = loop.call_later(min(fan.expire(), threading.TIMEOUT_MAX), changed.set)
-                await changed.wait()
+                timer = loop.call_later(min(fan.expire(), threading.TIMEOUT_MAX), note)
+                await changed
                 timer.cancel()
-                changed.clear()
+                changed = loop.create_future()
         finally:
             fan.close()
         present.over()
@@ -314,12 +319,6 @@ class ParallelLayerExecutor:
         if left:
             logger.warning("%d layer calls did not end within %g s of closing", left, timeout_seconds)
 
-    def __enter__(self) -> ParallelLayerExecutor:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _width(self, tasks: Sequence[QueryTask], parallel: bool) -> int:
         return len(tasks) if parallel and self.enable_parallel and len(tasks) > 1 else 1
 
@@ -354,17 +353,15 @@ class ParallelLayerExecutor:
         )
 
     def _noted(self, fan: FanOut, width: int, ticket: Ticket | None) -> list[ExecutionResult]:
-        results = fan.results
-        if fan.may_call_twice:
-            self.second_calls.learn([r for r in fan.results_of_hedged if r.in_flight])
+        results = fan.take_results()
+        self.latest_layer_latencies = took = {r.layer_name: r.elapsed_ms for r in results if r.in_flight}
         if ticket is not None and ticket.refused is None:
-            ticket.served(max([r.elapsed_ms for r in results if r.in_flight], default=0.0) / 1000)
-        self.latest_layer_latencies = {r.layer_name: r.elapsed_ms for r in results if r.in_flight}
+            ticket.served(max(took.values(), default=0.0) / 1000)
+        failed = [result.outcome for result in results if not result.success]
         with self._lock:
             self._counts["parallel" if width > 1 else "sequential"] += 1
-            for result in results:
-                if not result.success:
-                    self._counts[result.outcome] += 1
+            for outcome in failed:
+                self._counts[outcome] += 1
         return results
 
 

@@ -58,6 +58,7 @@ class FanOut:
 
     Attributes:
         may_call_twice: whether layers of it may be called a second time.
+        has_started: whether a run of it may take any slot, without being asked by ``may_start`` again.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class FanOut:
         second_calls: SecondCalls,
     ) -> None:
         self._ticket = ticket
+        self.has_started = ticket is None or not ticket.waits
         self.slots = slots
         self.carrier = carrier
         self.deadline = deadline
@@ -120,17 +122,6 @@ class FanOut:
         """Whether every run has its result."""
         return self._unsettled == 0
 
-    @property
-    def results(self) -> list[ExecutionResult]:
-        """The results, in the order of the tasks; complete once ``done``."""
-        return [run.result for run in self.runs if run.result is not None]
-
-    @property
-    def results_of_hedged(self) -> list[ExecutionResult]:
-        """The results of layers that may be called a second time."""
-        hedged = (run for run in self.runs if run.task.second_after is not None)
-        return [run.result for run in hedged if run.result is not None]
-
     def _launch_next(self) -> None:
         try:
             run = self._pending.popleft()
@@ -142,7 +133,8 @@ class FanOut:
     def may_start(self) -> bool:
         """Decide whether the recall may take a slot that it is offered; one that may not is refused."""
         ticket = self._ticket
-        if ticket is None or ticket.place.started or ticket.may_start():
+        if ticket is None or ticket.may_start():
+            self.has_started = True
             return True
         self._refuse(ticket)
         return False
@@ -261,6 +253,18 @@ class FanOut:
         for run in self.runs:
             if run.local and run.asked is not None and not run.over:
                 self.slots.drop(run)
+
+    def take_results(self) -> list[ExecutionResult]:
+        """Return the results, in the order of the tasks, once ``done``; keep no run from now on.
+
+        Runs know their fan-out: as long as it knows them as well, only the garbage collector frees any of it,
+        and that costs as much as a fifth of a recall.
+        """
+        runs, self.runs = self.runs, []
+        if self.may_call_twice:
+            hedged = [run.result for run in runs if run.task.second_after is not None]
+            self._second_calls.learn([result for result in hedged if result is not None and result.in_flight])
+        return [run.result for run in runs if run.result is not None]
 
     def _give_up_all(self, now: float) -> None:
         with self._lock:

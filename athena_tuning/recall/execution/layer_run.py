@@ -8,6 +8,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import Context, ContextVar
 from functools import partial
 from typing import Any, Protocol
@@ -36,7 +37,7 @@ class RunCarrier(Protocol):
     def carry_out(self, run: LayerRun) -> bool:
         """Start a run that has its slot, without blocking; False if it cannot be started."""
 
-    def have_awaited(self, run: LayerRun, awaitable: Awaitable[Any]) -> None:
+    def have_awaited(self, run: LayerRun) -> None:
         """Have what a run's function returned awaited on an event loop."""
 
 
@@ -50,6 +51,7 @@ class RunOwner(Protocol):
     purpose: object
     closed_at: float | None
     orphaned: bool
+    has_started: bool
     ready: deque[LayerRun]
     wake: Callable[[], None]
     clock: Callable[[], float]
@@ -100,6 +102,7 @@ class LayerRun:
         result: how it went, or that it was given up.
         over: its call has ended.
         thread: in which it began.
+        awaitable: what its function returned, if it is not awaited yet.
         handle: drives its coroutine, if it has become one.
         loop: the event loop that it is on or waits for, if it has become a coroutine.
         limit: where it has its slot from.
@@ -111,6 +114,7 @@ class LayerRun:
     __slots__ = (
         "_variables",
         "asked",
+        "awaitable",
         "deadline",
         "fan",
         "first",
@@ -145,6 +149,7 @@ class LayerRun:
         self.over = False
         self.resumed = False
         self.thread: threading.Thread | None = None
+        self.awaitable: Awaitable[Any] | None = None
         self.handle: asyncio.Task[None] | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self.limit: SharedLimit | None = None
@@ -164,7 +169,7 @@ class LayerRun:
         """Take the slot and start; a local run waits for its caller's thread."""
         fan = self.fan
         self.granted_at = in_flight if fan.parent is None else max(in_flight, fan.slots.limit.in_flight)
-        if self.result is not None or not fan.may_start():
+        if self.result is not None or not (fan.has_started or fan.may_start()):
             return False
         if self.local:
             fan.ready.append(self)
@@ -182,31 +187,36 @@ class LayerRun:
         Raises:
             BaseException: only in the caller's own thread, and only what a signal handler raised.
         """
-        if not self.fan.begin(self):
+        fan = self.fan
+        if not fan.begin(self):
             return None
+        self._variables = variables = fan.variables.copy()
         try:
-            awaitable, value = self.variables.run(self._invoke)
+            value = variables.run(self._invoke)
         except BaseException as exc:
             if self.local and is_callers_own(exc):
                 self.end(None, *describe(exc))
                 raise
-            return partial(self.end, None, *describe(exc), self.fan.clock())
-        if awaitable:
-            return partial(self.fan.carrier.have_awaited, self, value)
-        return partial(self.end, value, None, TaskOutcome.OK, self.fan.clock())
+            return partial(self.end, None, *describe(exc), fan.clock())
+        if self.awaitable is not None:
+            return partial(fan.carrier.have_awaited, self)
+        if self.local:  # no thread waits to be counted free
+            self.end(value, None, TaskOutcome.OK)
+            return None
+        return partial(self.end, value, None, TaskOutcome.OK, fan.clock())
 
-    async def drive(self, awaitable: Awaitable[Any] | None = None) -> None:
-        """Run the task as a coroutine; ``awaitable``: what its function returned already, in a thread."""
-        if awaitable is None and not self.fan.begin(self):
+    async def drive(self) -> None:
+        """Run the task as a coroutine; what its function gave in a thread already is only awaited."""
+        if self.awaitable is None and not self.fan.begin(self):
             return
         value: Any = None
         error: str | None = "interrupted"  # a signal may raise between any two steps
         outcome = TaskOutcome.ERROR
         try:
-            if awaitable is None:
-                again, given = self._invoke()
-                awaitable, value = (given, None) if again else (None, given)
-            if awaitable is not None:
+            if self.awaitable is None:
+                value = self._invoke()
+            if self.awaitable is not None:
+                awaitable, self.awaitable = self.awaitable, None
                 value = await awaitable
                 if self.task.read is not None:
                     value = self.task.read(value)
@@ -221,6 +231,7 @@ class LayerRun:
     def end(self, value: Any, error: str | None, outcome: TaskOutcome, ended: float | None = None) -> None:
         """Give the slot back and report how the call ended; when: now, or at ``ended``."""
         self.over = True
+        self._variables = None  # which know this run, in a circle
         fan = self.fan
         if ended is None:
             ended = fan.clock()
@@ -241,15 +252,24 @@ class LayerRun:
             return fan.orphaned or (fan.closed_at is not None and fan.closed_at <= before)
         return self.thread is not None and not self.thread.is_alive()
 
-    def _invoke(self) -> tuple[bool, Any]:
-        """Call the function; return whether what it gave is still to be awaited, and that."""
+    def discard(self) -> None:
+        """Close a coroutine that nobody will await, so that Python does not warn of it."""
+        awaitable, self.awaitable = self.awaitable, None
+        close = getattr(awaitable, "close", None)  # other awaitables have none, and need none
+        if close is not None:
+            with suppress(BaseException):
+                close()
+
+    def _invoke(self) -> Any:
+        """Call the function and return what it gave; None if that is still to be awaited."""
         CURRENT_RUN.set(self)
         task = self.task
         arguments = (*task.args, self.deadline) if task.takes_deadline else task.args
         value = task.query_fn(*arguments, **task.kwargs) if task.kwargs else task.query_fn(*arguments)
         if type(value) is not list and inspect.isawaitable(value):
-            return True, value
-        return False, value if task.read is None else task.read(value)
+            self.awaitable = value
+            return None
+        return value if task.read is None else task.read(value)
 
 
 def current_run() -> LayerRun | None:

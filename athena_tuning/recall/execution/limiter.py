@@ -222,7 +222,7 @@ class SharedLimit:
         self._give_out(self._clock())
 
     def _give_out(self, now: float) -> None:
-        while True:
+        while self._waiting:
             with self._lock:
                 slots = self._next(now)
                 if slots is None:
@@ -244,8 +244,10 @@ class SharedLimit:
             return None
         active = sum([1 for slots in self._layers.values() if slots.queue or slots.held])
         share = max(1, self._limit // active)
-        waiting.sort(key=lambda slots: (len(slots.held) >= share, next(iter(slots.queue.values()))))
-        return next((slots for slots in waiting if self._may_take(slots, now)), None)
+        firsts = [(len(s.held) >= share, next(iter(s.queue.values())), s) for s in waiting]
+        if self._may_take(first := min(firsts)[2], now):  # no two have one number
+            return first
+        return next((slots for _, _, slots in sorted(firsts) if self._may_take(slots, now)), None)
 
     def _may_take(self, slots: LayerSlots[Waiter], now: float) -> bool:
         return may_take(slots, self._layers.values(), self._limit, now)

@@ -92,6 +92,7 @@ class ThreadPool:
                 self._unfinished -= 1
             if done is not None:
                 _attempt(done)
+            job = done = None  # a thread that waits keeps nothing of a recall
 
 
 def _attempt(work: Callable[[], T]) -> T | None:

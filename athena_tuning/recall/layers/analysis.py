@@ -104,20 +104,20 @@ def _spaced(run: re.Match[str]) -> str:
     return f" {' '.join([*pairs(parts), parts[-1]])} "
 
 
-def _named_symbol(found: re.Match[str]) -> str:
-    word, symbol = found.groups()
+def _named_symbol(match: re.Match[str]) -> str:
+    word, symbol = match.groups()
     named = f"{word}{_SYMBOL_NAMES[symbol]} "
     return named if len(word) == 1 else f"{word} {named}"
 
 
-def _with_number(found: re.Match[str]) -> str:
-    word, number = found.groups()
-    return f"{found[0]} / {number}" if len(word) == 1 else f"{found[0]} / {word} {number}"
+def _with_number(match: re.Match[str]) -> str:
+    word, number = match.groups()
+    return f"{match[0]} / {number}" if len(word) == 1 else f"{match[0]} / {word} {number}"
 
 
-def _with_parts(found: re.Match[str]) -> str:
-    parts = _CAMEL.split(found[0])
-    return found[0] if len(parts) == 1 else f"{found[0]} / {' '.join(parts)}"
+def _with_parts(match: re.Match[str]) -> str:
+    parts = _CAMEL.split(match[0])
+    return match[0] if len(parts) == 1 else f"{match[0]} / {' '.join(parts)}"
 
 
 class _Comparable(dict[int, "str | int | None"]):

@@ -129,10 +129,10 @@ class GraphLayer(TextLayer):
         rows = list(rows)
         super().add(db, rows)
         by_scope: dict[str | None, dict[int, Mapping[str, Any]]] = {}
-        found = db.execute(
+        relations = db.execute(
             "SELECT row, scope, detail FROM json_each(?) JOIN item ON item.row = value", (json.dumps(rows),)
         )
-        for row, scope, detail in found:
+        for row, scope, detail in relations:
             by_scope.setdefault(scope, {})[row] = json.loads(detail)
         for scope, details in by_scope.items():
             self._relate(db, scope, details)

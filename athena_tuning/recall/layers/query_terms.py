@@ -62,10 +62,10 @@ def terms(text: str) -> list[str]:
         >>> terms("数据库 in 东")
         ['数据', '据库', '东*']
     """
-    found = _collected([text]) if len(text) <= 2 * _READ else []
-    if not 0 < len(found) <= MAX_TERMS:
-        found = _collected([question_in(text), text[-_READ:], text[:_READ]])
-    return found[:MAX_TERMS]
+    wanted = _collected([text]) if len(text) <= 2 * _READ else []
+    if not 0 < len(wanted) <= MAX_TERMS:
+        wanted = _collected([question_in(text), text[-_READ:], text[:_READ]])
+    return wanted[:MAX_TERMS]
 
 
 def _collected(pieces: Iterable[str]) -> list[str]:
@@ -95,13 +95,13 @@ def _chunks(text: str) -> Iterator[_Chunk]:
     if not text.isascii():
         text = UNSPACED_RUN.sub(r" \g<0> ", text)
     end, last = 0, ""
-    for found in _CHUNK.finditer(text):
-        start, end_before = found.start(), end
-        end = found.end()
+    for chunk in _CHUNK.finditer(text):
+        start, end_before = chunk.start(), end
+        end = chunk.end()
         between = text[end_before:start]
         opens = end_before == 0 or (between != " " and _SENTENCE_BORDER.search(between) is not None)
-        yield _Chunk(found[0], opens, last if not opens and between.isspace() else "")
-        last = found[0].casefold()
+        yield _Chunk(chunk[0], opens, last if not opens and between.isspace() else "")
+        last = chunk[0].casefold()
 
 
 def _terms_of(chunks: list[_Chunk]) -> Iterator[tuple[str, bool]]:

@@ -139,9 +139,9 @@ def words(db: apsw.Connection, rows: Iterable[int], *, around: bool) -> list[Wor
         SELECT row, text, timestamp, speaker, names, {near}
         FROM json_each(?) JOIN item ON item.row = value ORDER BY row
     """
-    found: list[Any] = db.execute(sql, (_JSON.encode(list(rows)),)).fetchall()
-    texts = {row: index_words(text) for row, text, *_ in found}
-    missing = {near for *_, before, after in found for near in (before, after)} - texts.keys() - {None}
+    stored: list[Any] = db.execute(sql, (_JSON.encode(list(rows)),)).fetchall()
+    texts = {row: index_words(text) for row, text, *_ in stored}
+    missing = {near for *_, before, after in stored for near in (before, after)} - texts.keys() - {None}
     sql = "SELECT row, text FROM json_each(?) JOIN item ON item.row = value"
     rest: list[Any] = db.execute(sql, (_JSON.encode(list(missing)),)).fetchall()
     texts |= {row: index_words(text) for row, text in rest}
@@ -153,7 +153,7 @@ def words(db: apsw.Connection, rows: Iterable[int], *, around: bool) -> list[Wor
             moment(timestamp),
             index_words(f"{speaker} {names}"),
         )
-        for row, _, timestamp, speaker, names, before, after in found
+        for row, _, timestamp, speaker, names, before, after in stored
     ]
 
 

@@ -21,7 +21,8 @@ class LaterRound:
     Attributes:
         layers: their names.
         below: of the first ten pieces of evidence, how many two layers must agree on for the answer to be
-            enough; 0: it is enough if anything was found; None: it is always asked.
+            enough; 0: they were left out, and are asked if nothing was found, or little for the type (see
+            ``ThinAnswers``); None: they are always asked.
         then: layers that are asked after these, if these are: they depend on them.
     """
 
@@ -29,8 +30,13 @@ class LaterRound:
     below: int | None = 0
     then: tuple[LaterRound, ...] = ()
 
+    @property
+    def is_left_out(self) -> bool:
+        """Whether nothing called for its layers but what the others lack."""
+        return self.below == 0
+
     def is_called_for(self, lists: Mapping[str, Sequence[Item]]) -> bool:
-        """Whether what was found is not enough.
+        """Whether what was found is not enough, whatever is usual for the type.
 
         Args:
             lists: what the layers gave so far, best first.
@@ -58,6 +64,11 @@ class Route:
     first: tuple[str, ...]
     later: tuple[LaterRound, ...] = ()
     explored: frozenset[str] = frozenset()
+
+    @property
+    def waiting(self) -> frozenset[str]:
+        """The layers that are asked if those of the first round agree on little."""
+        return frozenset([name for r in self.later if r.below for name in r.layers])
 
     @property
     def certain(self) -> tuple[str, ...]:
@@ -96,7 +107,8 @@ def route(
 
     The layers that the query calls for are asked at once, those of the config's second round after them
     where the others agree on little. What was learned of questions like it adds layers to the first round,
-    and lets others wait. What was not called for is asked at last where nothing was found.
+    and lets others wait. What was not called for is asked at last where nothing was found,
+    or little.
 
     Args:
         text: the query.

@@ -61,7 +61,6 @@ def _record(row: dict[str, Any]) -> dict[str, Any]:
 
 
 _CAST = table("team")
-PROJECTS: dict[str, str] = _CAST["projects"]
 PEOPLE = tuple(Person(**_record(row)) for row in _CAST["person"])
 SERVICES = tuple(Service(**_record(row)) for row in _CAST["service"])
 TOPICS = tuple(Topic(**_record(row)) for row in _CAST["topic"])

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from athena_tuning import fork
-from athena_tuning.model import QueryMetrics
+from athena_tuning.model import ConfigSet, QueryMetrics
 from athena_tuning.model.source import is_evidence
 from athena_tuning.tuning.estimation.layer_value import Gain, LayerValue, Mean, Quality, Share, Values
 from athena_tuning.tuning.estimation.question_fit import QuestionFit, QuestionObservation
@@ -259,3 +259,19 @@ class Contributions:
         if query_type not in self._types and len(self._types) < CONTRIBUTION.types:
             self._types[query_type] = _Type()
         return self._types.get(query_type)
+
+
+def layers_since(configs: ConfigSet, query_type: str) -> float:
+    """Return when the present set of layers came into force for a type, at the latest."""
+    version = configs.by_type.get(query_type)
+    if version is None:
+        config = configs.default.config
+        chosen = (
+            config.skipped_layers
+            or config.extra_layers
+            or config.second_round
+            or config.question_model
+            or config.fusion_weights
+        )
+        return configs.default.time if chosen else 0.0
+    return version.time

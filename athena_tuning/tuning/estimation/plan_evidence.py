@@ -85,6 +85,12 @@ class PlanEvidence:
             after: another one.
             asked: by layer, the share of the recalls that ask it now.
         """
+        by_question = before.question_model.keys() | after.question_model.keys()
+        moved = [layer for layer in by_question if _place(layer, before) != _place(layer, after)]
+        if moved or before.question_model != after.question_model:
+            return (
+                Mean()
+            )  # what is known of a type does not tell what its questions lose, each asked otherwise
         changes = []
         for layer in sorted(_placed(before) | _placed(after)):
             if _place(layer, before) != _place(layer, after):

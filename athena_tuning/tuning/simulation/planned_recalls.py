@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,27 @@ class PlannedRecall(NamedTuple):
 
     tasks: Tasks
     rounds: tuple[int, ...] = ()
+
+
+class Way(NamedTuple):
+    """The way of one question through the layers: what is asked at once, and what may be asked after that."""
+
+    first: frozenset[str]
+    waiting: frozenset[str] = frozenset()
+
+    @property
+    def layers(self) -> frozenset[str]:
+        """The layers that the question calls for."""
+        return self.first | self.waiting
+
+
+WayOf = Callable[[str, str, frozenset[str], TuningConfig], Way | None]
+"""Gives the way of a question by its text, its type, the layers that there are, and a config; None: the text
+is not known."""
+
+
+def unknown_way(text: str, query_type: str, layers: frozenset[str], config: TuningConfig) -> None:
+    """Give no way of any question, where nobody can tell ways by texts."""
 
 
 class Odds:
@@ -65,7 +87,7 @@ class PlannedRecalls:
     What a recall asked under the plan in force is known. Under another one chance decides by the odds whether
     the second round is called for, for each recall alike under every plan. Layers that a plan adds, and those
     that it asks at once and that were not called for, work as they did for another recall, of the type if
-    there is one.
+    there is one. Where a config decides by question, each recall's own text says what it asks.
 
     Args:
         recalls: in the order in which places count.
@@ -73,6 +95,7 @@ class PlannedRecalls:
         base: the configs in force.
         evidence: on what second rounds are called for.
         rng: decides which recalls call for more.
+        way_of: tells the ways of questions.
     """
 
     def __init__(
@@ -82,7 +105,11 @@ class PlannedRecalls:
         base: ConfigSet,
         evidence: PlanEvidence,
         rng: np.random.Generator,
+        way_of: WayOf = unknown_way,
     ) -> None:
+        self._recalls = recalls
+        self._layers = frozenset(task.layer for recall in recalls for task in recall.tasks)
+        self._way_of = way_of
         self._types = [recall.query_type for recall in recalls]
         self._base = base
         self._evidence = evidence
@@ -92,6 +119,28 @@ class PlannedRecalls:
             version >= base.by_type.get(recall.query_type, base.default).version
             for recall, version in zip(recalls, versions, strict=True)
         ]
+
+    def why_unknown(self, configs: ConfigSet) -> str:
+        """Return why nobody can tell what recalls would ask under some configs; "" if one can.
+
+        Without its text nobody knows what a question model makes of a recall that ran under another one; nor
+        how long a layer takes that no recall asked.
+        """
+        asked = unknown = 0
+        never: set[str] = set()
+        for place, recall in enumerate(self._recalls):
+            config, base = configs.for_type(recall.query_type), self._base.for_type(recall.query_type)
+            if recall.tasks and _by_question(config, base) and _plan(config) != _plan(base):
+                way = self._way(place, config)
+                asked += 1
+                unknown += way is None
+                never |= way.first - self._layers if way is not None else frozenset()
+        if unknown:
+            return (
+                "which layers its question model asks depends on the words of each question, and of "
+                f"{unknown} of {asked} recalls the text is not kept (ATHENA_TUNING_TEXTS)"
+            )
+        return f"its question model asks {min(never)!r}, which no recall here has asked" if never else ""
 
     def under(
         self, configs: ConfigSet, which: Sequence[int], works: Sequence[Tasks], seed: int | None
@@ -123,20 +172,53 @@ class PlannedRecalls:
             return PlannedRecall(tasks)
         if self._in_force[place] and _plan(config) == _plan(base):
             return PlannedRecall(tasks, tuple(int(layer in later) for layer, _ in tasks) if later else ())
-        asked = {layer for layer, _ in tasks}
+        if _by_question(config, base):
+            before = base if self._in_force[place] else replace(base, question_model={})
+            was, way = self._way(place, before), self._way(place, config)
+            if was is not None and way is not None:
+                return self._on_its_way(place, tasks, was, way, odds, pool)
         added = (config.extra_layers - base.extra_layers) | base.second_round
+        works = self._works(place, tasks, added, config.skipped_layers, pool)
+        waiting = config.second_round.intersection(layer for layer, _ in works)
+        return self._in_rounds(place, works, waiting, odds)
+
+    def _on_its_way(
+        self, place: int, tasks: Tasks, was: Way, way: Way, odds: Odds, pool: Pool
+    ) -> PlannedRecall:
+        """Return what a recall asks whose own question says so; its caller may have asked more."""
+        added = (way.layers - was.layers) | (was.waiting & way.layers)
+        works = self._works(place, tasks, added, was.layers - way.layers, pool)
+        waiting = way.waiting.intersection(layer for layer, _ in works)
+        if waiting and way.waiting == was.waiting and self._in_force[place]:
+            called = not was.waiting.isdisjoint(layer for layer, _ in tasks)
+            return self._in_rounds(place, works, waiting, odds, called=called)
+        return self._in_rounds(place, works, waiting, odds)
+
+    def _works(
+        self, place: int, tasks: Tasks, added: frozenset[str], dropped: frozenset[str], pool: Pool
+    ) -> Tasks:
+        asked = {layer for layer, _ in tasks}
         drawn = [
             like[place % len(like)]
-            for layer in sorted(added - asked - config.skipped_layers)
-            if (like := pool.get((query_type, layer)) or pool.get(("", layer)))
+            for layer in sorted(added - asked - dropped)
+            if (like := pool.get((self._types[place], layer)) or pool.get(("", layer)))
         ]
-        works = [work for work in (*tasks, *drawn) if work[0] not in config.skipped_layers] or [*tasks]
-        waiting = config.second_round.intersection(layer for layer, _ in works)
+        return tuple(work for work in (*tasks, *drawn) if work[0] not in dropped) or tasks
+
+    def _in_rounds(
+        self, place: int, works: Tasks, waiting: frozenset[str], odds: Odds, called: bool | None = None
+    ) -> PlannedRecall:
         if not waiting or len(works) - len(waiting) < 2:
-            return PlannedRecall(tuple(works))
-        if self._chance[place] < odds.called_for(query_type, waiting):
-            return PlannedRecall(tuple(works), tuple(int(layer in waiting) for layer, _ in works))
+            return PlannedRecall(works)
+        if called is None:
+            called = bool(self._chance[place] < odds.called_for(self._types[place], waiting))
+        if called:
+            return PlannedRecall(works, tuple(int(layer in waiting) for layer, _ in works))
         return PlannedRecall(tuple(work for work in works if work[0] not in waiting))
+
+    def _way(self, place: int, config: TuningConfig) -> Way | None:
+        recall, layers = self._recalls[place], self._layers | config.question_model.keys()
+        return self._way_of(recall.text, recall.query_type, layers, config)
 
 
 Pool = Mapping[tuple[str, str], Tasks]
@@ -144,12 +226,19 @@ Pool = Mapping[tuple[str, str], Tasks]
 
 
 def _plan(config: TuningConfig) -> tuple[object, ...]:
-    return config.skipped_layers, config.extra_layers, config.second_round, config.second_round_below
+    return (
+        *(config.skipped_layers, config.extra_layers, config.second_round, config.second_round_below),
+        config.question_model,
+    )
+
+
+def _by_question(*configs: TuningConfig) -> bool:
+    return any(config.question_model for config in configs)
 
 
 def _has_plan(configs: ConfigSet) -> bool:
-    every = (configs.default, *configs.by_type.values())
-    return any(version.config.second_round or version.config.extra_layers for version in every)
+    every = [version.config for version in (configs.default, *configs.by_type.values())]
+    return any(config.second_round or config.extra_layers or config.question_model for config in every)
 
 
 def answer_lost(

@@ -16,7 +16,7 @@ from athena_tuning.tuning.estimation.plan_evidence import PlanEvidence
 from athena_tuning.tuning.estimation.telemetry import MeasuredRecall, Telemetry, measured, trace_of
 from athena_tuning.tuning.settings import SEARCH, TELEMETRY, WHAT_IF
 from athena_tuning.tuning.simulation.hedged import simulation_of
-from athena_tuning.tuning.simulation.planned_recalls import PlannedRecalls
+from athena_tuning.tuning.simulation.planned_recalls import PlannedRecalls, WayOf, unknown_way
 from athena_tuning.tuning.simulation.simulator import Slowdown
 from athena_tuning.tuning.trace import Arrival, Trace
 
@@ -86,6 +86,7 @@ class RecordedWorkload:
         rng: of laws and recalls that are drawn, and of what given-up tasks would have taken.
         base: the configs in force.
         evidence: on what second rounds of a plan are called for.
+        way_of: tells the ways of questions, where a config decides by question.
 
     Raises:
         ValueError: if fewer than 50 recalls carry task telemetry, or none is of the scope's type.
@@ -99,6 +100,7 @@ class RecordedWorkload:
         rng: np.random.Generator,
         base: ConfigSet,
         evidence: PlanEvidence,
+        way_of: WayOf = unknown_way,
     ) -> None:
         newest = sorted(records, key=_ended)[-TELEMETRY.recalls :]
         telemetry = Telemetry().after(newest)
@@ -130,7 +132,8 @@ class RecordedWorkload:
         self._gaps = np.diff(began, prepend=began[0]) / speed
         fitted = {layer: PossibleLaw(law) for layer, law in self.contention.laws.items()}
         every = np.arange(len(known), dtype=np.intp)
-        self._plans = PlannedRecalls(known, self._versions.tolist(), base, evidence, np.random.default_rng(1))
+        chance = np.random.default_rng(1)
+        self._plans = PlannedRecalls(known, self._versions.tolist(), base, evidence, chance, way_of)
         self.recorded = Replicate(fitted, every, self._gaps.cumsum(), self._works(fitted), every, None)
 
     @property
@@ -141,6 +144,10 @@ class RecordedWorkload:
     def under(self, version: int) -> npt.NDArray[np.bool_]:
         """Return which of the counted recalls surely began under a config version or a later one."""
         return self._versions[self.counted] >= version
+
+    def why_unknown(self, configs: ConfigSet) -> str:
+        """Return why nobody can tell what recalls would ask under some configs; "" if one can."""
+        return self._plans.why_unknown(configs)
 
     def replicate(self, number: int) -> Replicate:
         """Return recalls as they could come again, under another law that is possible.

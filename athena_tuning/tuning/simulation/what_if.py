@@ -14,7 +14,7 @@ from athena_tuning.model import ConfigSet, QueryMetrics, TuningStrategy
 from athena_tuning.tuning.estimation.plan_evidence import PlanEvidence
 from athena_tuning.tuning.settings import CONTRIBUTION, SEARCH, WHAT_IF
 from athena_tuning.tuning.simulation.objective import Score, objective
-from athena_tuning.tuning.simulation.planned_recalls import answer_lost
+from athena_tuning.tuning.simulation.planned_recalls import WayOf, answer_lost, unknown_way
 from athena_tuning.tuning.simulation.replay import RecordedWorkload, SimulatedOutcome
 
 Floats = npt.NDArray[np.float64]
@@ -177,6 +177,7 @@ def what_if(
     speed: float = 1.0,
     seed: int = 0,
     evidence: PlanEvidence | None = None,
+    way_of: WayOf = unknown_way,
 ) -> Steps:
     """Simulate recorded recalls under some configs and under others.
 
@@ -202,15 +203,19 @@ def what_if(
         seed: of refits and resamples.
         evidence: what layers are worth, and how often the others agree without them; None: nobody knows, and
             whether a second round is called for may be anything.
+        way_of: tells the layers that a recall's own question calls for, where a config decides by question.
 
     Raises:
-        ValueError: if fewer than 50 recalls carry task telemetry, none is of the scope's type, or the
-            speed is not above 0.
+        ValueError: if fewer than 50 recalls carry task telemetry, none is of the scope's type, the speed is
+            not above 0, or what a config would ask hangs on texts that are not known.
     """
     if not (math.isfinite(speed) and speed > 0):
         raise ValueError(f"speed must be above 0, not {speed}")
     known = evidence or PlanEvidence()
-    workload = RecordedWorkload(records, scope, speed, np.random.default_rng(seed), base, known)
+    workload = RecordedWorkload(records, scope, speed, np.random.default_rng(seed), base, known, way_of)
+    for name, configs in others.items():
+        if why := workload.why_unknown(configs):
+            raise ValueError(f"{name!r} cannot be simulated: {why}")
     replicates = [workload.replicate(i) for i in range(WHAT_IF.replicates)]
     cases = {"": base, **others}
     figures: dict[str, Floats] = {}

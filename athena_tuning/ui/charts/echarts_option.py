@@ -29,10 +29,7 @@ _TOOLS: dict[str, Any] = {
     "right": 8,
     "top": -4,
     "itemSize": 15,
-    "feature": {
-        "brush": {"title": {"lineX": "Drag a range"}},
-        "saveAsImage": {"title": "Save as image", "pixelRatio": 2, "backgroundColor": "transparent"},
-    },
+    "feature": {"brush": {"title": {"lineX": "Drag a range"}}},
 }
 _BOX = {"backgroundColor": "#334155", "color": "#ffffff", "padding": [3, 6, 1, 6], "width": 240}
 _BOX |= {"align": "left", "fontSize": 11, "fontFamily": '"Source Sans", sans-serif'}

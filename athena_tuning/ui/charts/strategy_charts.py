@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from athena_tuning.model import TuningStrategy
 from athena_tuning.service import text, units
 from athena_tuning.service.chart_rows import percent
-from athena_tuning.service.strategy_map import StrategyMap
+from athena_tuning.service.strategy_map import LimitPoint, StrategyMap
 from athena_tuning.ui.charts.panel import Axis, Chart, Line, Panel, Rule, listed
 from athena_tuning.ui.charts.plotly_figure import figure
 from athena_tuning.ui.theme import AMBER, BLUE, CRIMSON, MARK, TEAL
@@ -19,6 +20,9 @@ COLOURS = {
     TuningStrategy.BALANCED: AMBER,
 }
 _TOP = math.log(2.0)
+_APART = 0.07
+"""Share of the chart's width or height between two labels."""
+
 _TICKS = {math.log1p(p / 100): f"{p:+d} %".replace("-", "−") for p in (-75, -50, -25, 25, 50, 100)}
 
 
@@ -72,6 +76,8 @@ def p99_against_load(told: StrategyMap) -> Chart:
     points = [p for p in told.points if math.isfinite(p.p99_ms + p.per_second) and p.p99_ms > 0]
     goals = set(told.goals.values())
     colours = [CRIMSON if p.limit == told.in_force else TEAL if p.limit in goals else MARK for p in points]
+    known = [p.p99_ms for p in points]
+    wide = bool(known) and max(known) / min(known) > 20
     line = Line(
         [p.per_second for p in points],
         [p.p99_ms for p in points],
@@ -82,17 +88,35 @@ def p99_against_load(told: StrategyMap) -> Chart:
         [p.per_second for p in points],
         [p.p99_ms for p in points],
         colour=colours,
-        labels=[str(p.limit) for p in points],
-        hover="%{text} at once: p99 %{y:.4g} ms, takes %{x:.4g} recalls/s",
+        labels=_labels_apart(points, (told.in_force, *sorted(goals)), log=wide),
+        notes=[p.limit for p in points],
+        hover="%{customdata} at once: p99 %{y:.4g} ms, takes %{x:.4g} recalls/s",
         width=0,
         dots=10,
     )
-    known = [p.p99_ms for p in points]
-    wide = bool(known) and max(known) / min(known) > 20
     figures = (f"{p.limit}: p99 {units.ms(p.p99_ms)} at up to {units.rate(p.per_second)}" for p in points)
     words = f"p99 against the load that each limit could take. {text.plain(listed(figures), 600)}."
     y = Axis("p99, ms", kind="log", step=1) if wide else Axis("p99, ms", from_zero=True)
     return figure(Panel([line, dots], Axis("recalls/s it could take"), y, words), height=360)
+
+
+def _labels_apart(points: Sequence[LimitPoint], first: Sequence[int], *, log: bool) -> list[str]:
+    """Return the limits as labels; "" where one would lie on another. Some are written first."""
+    along = _shares([p.per_second for p in points])
+    up = _shares([math.log(p.p99_ms) for p in points] if log else [0.0, *(p.p99_ms for p in points)])
+    places = dict(zip((p.limit for p in points), zip(along, up[-len(along) :], strict=True), strict=True))
+    told: list[int] = []
+    for limit in dict.fromkeys([*(n for n in first if n in places), *places]):
+        x, y = places[limit]
+        if all(abs(x - places[n][0]) > _APART or abs(y - places[n][1]) > _APART for n in told):
+            told.append(limit)
+    return [str(p.limit) if p.limit in told else "" for p in points]
+
+
+def _shares(values: Sequence[float]) -> list[float]:
+    """Return where values lie between the lowest and the highest."""
+    low, span = min(values, default=0.0), max(values, default=0.0) - min(values, default=0.0)
+    return [(value - low) / (span or 1.0) for value in values]
 
 
 def _limits(limits: list[float]) -> Axis:

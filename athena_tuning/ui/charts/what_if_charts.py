@@ -108,8 +108,7 @@ def expected_and_observed(points: Sequence[Prediction]) -> Chart:
     most = highest([10.0, *(abs(e.value) * 1.25 for e in (*expected, *observed) if math.isfinite(e.value))])
     equal = Line((-most, most), (-most, most), "as expected", MARK, width=1.4, dash="dash")
     words = [
-        f"{p.measure} expected {change_words(p.expected)}, observed {change_words(p.observed)}"
-        for p in points
+        f"{p.measure} expected {change_words(p.expected)}, seen {change_words(p.observed)}" for p in points
     ]
     dots = Line(
         [e.value for e in expected],
@@ -128,8 +127,8 @@ def expected_and_observed(points: Sequence[Prediction]) -> Chart:
         f"{text.plain(p.name, 12)}: {change} (n = {units.count(p.n)})"
         for change, p in zip(words, points, strict=True)
     )
-    x, y = (Axis(title, "%", span=(-most, most)) for title in ("expected change", "observed change"))
-    alt = f"Expected and observed change by config change. {listed(figures, 'Nothing yet')}."
+    x, y = (Axis(title, "%", span=(-most, most)) for title in ("expected change", "change that was seen"))
+    alt = f"Expected and seen change by config change. {listed(figures, 'Nothing yet')}."
     return figure(Panel([equal, dots], x, y, alt))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from athena_tuning.ui.config import predictions
 from athena_tuning.ui.frame import components, notices
 from athena_tuning.ui.frame.page_context import PageContext
 
+TRY = "Try it for 5 minutes"
 _PENDING = "pending change"
 _REASON = "reason"
 _WRITTEN = "change being written"
@@ -37,6 +39,7 @@ class PendingChange:
         restores: the version that it brings back.
         caution: what to think of before it is applied, in sentences; "" if there is nothing.
         is_doubted: whether the caution speaks against it.
+        is_to_be_tried: whether trying it is what the person came for.
     """
 
     title: str
@@ -49,6 +52,12 @@ class PendingChange:
     restores: int | None = None
     caution: str = ""
     is_doubted: bool = False
+    is_to_be_tried: bool = False
+
+    @property
+    def can_be_tried(self) -> bool:
+        """Whether it is about values that can be in force in turns with others."""
+        return self.restores != 0 and self.mode is None
 
 
 def button(
@@ -63,11 +72,6 @@ def show(change: PendingChange) -> None:
     """Open the dialog for a change; meant for callbacks."""
     st.session_state[_PENDING] = change
     st.session_state[_REASON] = change.reason
-
-
-def is_open() -> bool:
-    """Whether a dialog of this module waits for its answer."""
-    return _PENDING in st.session_state or notices.CONFLICT in st.session_state
 
 
 def undo(page: PageContext, scope: str, version: int, reason: str) -> None:
@@ -177,7 +181,8 @@ def _change(page: PageContext, change: PendingChange) -> None:
             st.warning(said, icon=":material/rule:")
         else:
             st.caption(f":material/rule: {said}")
-    st.text(f"For {whom}, on top of version {change.base}. The next recall uses it.")
+    st.text(f"For {whom}, on top of version {change.base}. Once applied, the next recall uses it.")
+    _beside_an_experiment(configs.on_trial)
     if change.config != at.config:
         with st.container(key="predicted"):
             st.markdown("**Predicted on the newest recalls**")
@@ -186,9 +191,19 @@ def _change(page: PageContext, change: PendingChange) -> None:
     notices.show()
     with st.container(horizontal=True, horizontal_alignment="right"):
         st.button("Cancel", on_click=_close)
+        if change.can_be_tried:
+            st.button(
+                TRY,
+                type="primary" if change.is_to_be_tried else "secondary",
+                icon=":material/experiment:",
+                disabled=not page.can_write or configs.on_trial is not None or change.config == at.config,
+                help="In turns with what is in force, on live recalls; what is in force stays in force.",
+                on_click=_try,
+                args=(page, change),
+            )
         st.button(
             "Apply",
-            type="primary",
+            type="secondary" if change.is_to_be_tried else "primary",
             icon=":material/check:",
             disabled=not page.can_write,
             on_click=_apply,
@@ -209,19 +224,53 @@ def _prediction(page: PageContext, change: PendingChange) -> None:
 
 def differences(at: ConfigVersion, wanted: TuningConfig, *, mode: Mode | None = None) -> None:
     """Draw what a config would change."""
-    changes = [(row.label, row.before, row.after) for row in parameter_rows.changes(at.config, wanted)]
-    if mode is not None and mode is not at.mode:
-        changes.append(("mode", at.mode.value, mode.value))
-    if changes:
-        components.static_table(
-            ["Parameter", f"In force (v{at.version})", "Then"],
-            [
-                (name, components.Cell(was, "was"), components.Cell(then, "now"))
-                for name, was, then in changes
-            ],
-        )
+    modes = [("mode", at.mode.value, mode.value)] if mode is not None and mode is not at.mode else []
+    if modes or wanted != at.config:
+        differences_of(at.config, wanted, f"In force (v{at.version})", "Then", modes)
     else:
         st.text("No value changes; the history gets a new version all the same.")
+
+
+def differences_of(
+    one: TuningConfig, other: TuningConfig, first: str, second: str, more: Sequence[tuple[str, str, str]] = ()
+) -> None:
+    """Draw in what two configs differ, and what else there is to say of each.
+
+    Args:
+        one: the one that is known.
+        other: the other one.
+        first: name of the one.
+        second: name of the other.
+        more: rows of a name and what both have.
+    """
+    rows = [(row.label, row.before, row.after) for row in parameter_rows.changes(one, other)]
+    components.static_table(
+        ["Parameter", first, second],
+        [
+            (name, components.Cell(was, "was"), components.Cell(then, "now"))
+            for name, was, then in (*rows, *more)
+        ],
+    )
+
+
+def _beside_an_experiment(tried: ConfigVersion | None) -> None:
+    if tried is not None:
+        st.caption(f":material/experiment: v{tried.version} is tried now: applying this ends the experiment.")
+
+
+def _try(page: PageContext, change: PendingChange) -> None:
+    reason = st.session_state.get(_REASON, "")
+
+    def write() -> None:
+        st.session_state[_WRITTEN] = replace(change, reason=reason)
+        page.service.start_experiment(
+            page.actor, change.config, expected_version=change.base, reason=reason, scope=change.scope
+        )
+        _close()
+
+    notices.act(write, "Tried for 5 minutes, in turns with what is in force")
+    if notices.CONFLICT in st.session_state:
+        _close()
 
 
 def _apply(page: PageContext, change: PendingChange) -> None:

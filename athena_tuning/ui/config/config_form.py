@@ -42,6 +42,32 @@ OVERLOAD_HELP = (
 OVERLOAD_WAIT_HELP = "Longest wait for a slot while recalls are refused."
 
 HEDGING_HELP = "A call that takes longer than this share of its layer's calls is made a second time."
+AGREEMENT_HELP = (
+    "Of the first ten pieces of evidence, how many two layers must have found for the second round not to be "
+    "asked: 1 to 10."
+)
+THIN_HELP = (
+    "With fewer pieces of evidence, if that is rare for the type, layers that were left out are asked as "
+    "well: 1 to 10; 1 is only where nothing was found."
+)
+EXPLORATION_HELP = "Recalls that ask every layer, to see what each would add: 0 to 0.5."
+MEMORY_HELP = (
+    "Recalls whose layers' memory is measured, 0 to 0.5: they are slower, with one layer after another."
+)
+
+_NUMBERS = (
+    ("Tasks in flight", "limit", "max_concurrent", 1, LIMIT_HELP),
+    ("Timeout, s", "timeout", "timeout_seconds", 0.5, TIMEOUT_HELP),
+    ("Deadline of a recall, s", "deadline", "deadline_seconds", 0.5, DEADLINE_HELP),
+    ("Overload after, s", "overload", "overload_after_seconds", 0.1, OVERLOAD_HELP),
+    ("Wait in an overload, s", "patience", "overload_wait_seconds", 0.05, OVERLOAD_WAIT_HELP),
+    ("Slow from quantile", "quantile", "hedging_quantile", 0.01, HEDGING_HELP),
+    ("Agreement that is enough", "agreement", "second_round_below", 1, AGREEMENT_HELP),
+    ("Thin below, pieces", "thin", "thin_below", 1, THIN_HELP),
+    ("Share that explores", "exploration", "exploration_share", 0.01, EXPLORATION_HELP),
+    ("Share measured for memory", "memory", "memory_share", 0.001, MEMORY_HELP),
+)
+_NONE_AT_ZERO = ("deadline_seconds", "overload_after_seconds")
 
 BOUNDS_HELP = "What the tuner may choose from, 1 to 256 at once. You may set what is outside."
 BOUNDS = (
@@ -150,14 +176,7 @@ def form(page: PageContext, at: ConfigVersion, base: int, scope: str) -> None:
     layers = _layers(page, config)
     with st.form(f"edit-{key}", border=False):
         with st.grid(3, min_column_width=150, gap="small"):
-            for label, name, field, step, about in (
-                ("Tasks in flight", "limit", "max_concurrent", 1, LIMIT_HELP),
-                ("Timeout, s", "timeout", "timeout_seconds", 0.5, TIMEOUT_HELP),
-                ("Deadline of a recall, s", "deadline", "deadline_seconds", 0.5, DEADLINE_HELP),
-                ("Overload after, s", "overload", "overload_after_seconds", 0.1, OVERLOAD_HELP),
-                ("Wait in an overload, s", "patience", "overload_wait_seconds", 0.05, OVERLOAD_WAIT_HELP),
-                ("Slow from quantile", "quantile", "hedging_quantile", 0.01, HEDGING_HELP),
-            ):
+            for label, name, field, step, about in _NUMBERS:
                 own = getattr(config, field) or 0
                 with st.container(gap="xsmall"):
                     st.number_input(
@@ -273,12 +292,10 @@ def _review(at: ConfigVersion, base: int, scope: str, key: str, layers: Sequence
         state = st.session_state
         timeouts = {layer: _number(state[f"layer-{i}-{key}"]) for i, layer in enumerate(layers)}
         values: dict[str, object] = {
-            "max_concurrent": state[f"limit-{key}"],
-            "timeout_seconds": state[f"timeout-{key}"],
-            "deadline_seconds": _number(state[f"deadline-{key}"]) or None,
-            "overload_after_seconds": _number(state[f"overload-{key}"]) or None,
-            "overload_wait_seconds": state[f"patience-{key}"],
-            "hedging_quantile": state[f"quantile-{key}"],
+            **{
+                field: (state[f"{name}-{key}"] or None) if field in _NONE_AT_ZERO else state[f"{name}-{key}"]
+                for _, name, field, _, _ in _NUMBERS
+            },
             "concurrency_bounds": (state[f"fewest-{key}"], state[f"most-{key}"]),
             "limit_scope": LimitScope.FLEET if state[f"fleet-{key}"] else LimitScope.MANAGER,
             "timeout_bounds": (float(state[f"shortest-{key}"]), float(state[f"longest-{key}"])),

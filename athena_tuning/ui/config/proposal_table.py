@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
 
 from athena_tuning.model import ConfigVersion, Proposal, TuningConfig
@@ -60,4 +62,7 @@ def button(page: PageContext, proposal: Proposal, verdict: Verdict, base: int, s
         is_doubted=bool(verdict.doubt),
     )
     kind = "primary" if stands_out else "secondary"
-    apply_dialog.button(page, label, change, type=kind, icon=":material/check:")
+    with st.container(horizontal=True):
+        apply_dialog.button(page, label, change, type=kind, icon=":material/check:")
+        tried = replace(change, title="Try what the tuner proposes", is_to_be_tried=True)
+        apply_dialog.button(page, f"{apply_dialog.TRY}…", tried, icon=":material/experiment:")

@@ -40,7 +40,7 @@ def draw(page: PageContext, proposal: Proposal) -> Verdict:
     ):  # an empty bar is drawn as a stray dot
         st.progress(verdict.share_known)
     if verdict.interval is not None and _is_drawn(verdict.interval):
-        st.html(_interval(verdict.interval, WEIGHS[proposal.strategy]))
+        st.html(interval_line(verdict.interval, WEIGHS[proposal.strategy]))
     return verdict
 
 
@@ -64,8 +64,13 @@ def _is_drawn(interval: Estimate) -> bool:
     return all(map(math.isfinite, interval)) and interval.low < interval.high
 
 
-def _interval(interval: Estimate, what: str) -> str:
-    """Return a line with the interval on it and a stroke at "no change"."""
+def interval_line(interval: Estimate, what: str) -> str:
+    """Return a line with an interval on it and a stroke at "no change", as HTML.
+
+    Args:
+        interval: a change, as log ratios.
+        what: changes, in words.
+    """
     low, value, high = (math.expm1(min(each, 3.0)) for each in (interval.low, interval.value, interval.high))
     start, end = min(low, 0.0), max(high, 0.0)
     room = 0.12 * (end - start)

@@ -8,7 +8,7 @@ import streamlit as st
 
 from athena_tuning.service import fleet_rows, text, units
 from athena_tuning.service.fleet_rows import ManagerRow
-from athena_tuning.service.read_service import WORKER_IS_ALIVE_SECONDS
+from athena_tuning.service.store_reads import WORKER_IS_ALIVE_SECONDS
 from athena_tuning.ui.frame import addresses, components
 from athena_tuning.ui.frame.components import Cell, heads
 from athena_tuning.ui.frame.page_context import PageContext

@@ -17,6 +17,7 @@ from athena_tuning.ui.charts import recall_charts
 from athena_tuning.ui.charts.panel import Chart
 from athena_tuning.ui.charts.plotly_figure import CONFIG
 from athena_tuning.ui.frame import addresses, notices
+from athena_tuning.ui.frame.drawing import drawing
 from athena_tuning.ui.frame.exploring import look_at, name_of
 from athena_tuning.ui.frame.navigation import page_file
 
@@ -139,7 +140,7 @@ def live_chart(chart: Chart, key: str, *, height: int = 260, **more: Any) -> Any
 
 def analysis_chart(chart: Chart, key: str, **more: Any) -> Any:
     """Draw a Plotly chart."""
-    return st.plotly_chart(chart.spec, key=key, config=CONFIG, alt=chart.alt, **more)
+    return st.plotly_chart(drawing(chart), key=key, config=CONFIG, alt=chart.alt, **more)
 
 
 def metrics(*figures: tuple[str, str, str | None], width: int = 165) -> None:

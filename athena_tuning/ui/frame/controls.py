@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from athena_tuning.model import LAYERS, QUERY_TYPES
 from athena_tuning.model.source import LIVE_ALONE, MEASURED
@@ -19,6 +20,7 @@ from athena_tuning.service import text, units
 from athena_tuning.service.read_service import ReadService
 from athena_tuning.service.view import DEFAULT_RANGE, RANGES, View, view_of
 from athena_tuning.ui.frame import exploring
+from athena_tuning.ui.frame.addresses import KEPT
 
 ALL = "all"
 REFRESH = {"no refresh": None, "every 2 s": 2.0, "every 5 s": 5.0, "every 30 s": 30.0}
@@ -30,6 +32,19 @@ ZONES = (
     "Europe/Moscow", "Europe/Paris", "Pacific/Auckland",
 )  # fmt: skip
 _WRITTEN = "%Y-%m-%dT%H:%M"
+
+
+def hold_address() -> None:
+    """Put back into the address what a step to this page took out of it; to be called before any control.
+
+    Streamlit takes the parameters of controls out that the browser had not drawn yet when the page was left.
+    Their values it keeps.
+    """
+    context = get_script_run_ctx()
+    asked = dict(parse_qsl(context.query_string)) if context else {}
+    lost = {key: asked[key] for key in (*KEPT, "refresh") if key in asked and key not in st.query_params}
+    if lost:
+        st.query_params.update(lost)
 
 
 def periods(service: ReadService) -> None:

@@ -16,6 +16,7 @@ TERMS = {
     "objective": "What is promised, or what a strategy wants to be small.",
     "budget": "How many recalls of a month may miss what is promised.",
     "canary": "A change on trial: some recalls try it, the others stay, and both are compared.",
+    "experiment": "Two configs in force in turns on live recalls, so that what each brings can be observed.",
     "share": "The part of all recalls or all slot time that falls to one layer or manager.",
     "partial": "An answer that lacks a layer which was asked.",
     "p99": "Of 100 recalls 99 take at most so long.",

@@ -157,6 +157,7 @@ class PageContext:
         """
 
         def draw() -> None:
+            zoom.follow()
             notices.guarded(body, controls.view(self.service, fresh=True))
 
         chosen = every or self.every
@@ -189,6 +190,7 @@ def open_page(entry: PageEntry) -> PageContext:
     if st.session_state.get("page") != entry.url:
         st.session_state["page"] = entry.url
         controls.renew()
+    controls.hold_address()
     visitor = actor()
     heading = st.container(key="heading", horizontal=True, vertical_alignment="center", gap="medium")
     _bar(opened, live=entry.live)
@@ -225,6 +227,9 @@ def _status_chips(status: Standing, visitor: Actor) -> list[Chip]:
         Chip(status.mode.value, "mode", "", MODES[status.mode]),
         Chip(f"v{status.version}", "config", "", "the version in force for all types"),
     ]
+    if status.tried is not None:
+        about = "this config has its turns with the one in force: see Config"
+        chips.append(Chip(f"v{status.tried}", "tried", "accent", about))
     if status.behind:
         chips.append(Chip("store unreachable", "", "bad", "shown is what was read before"))
     elif status.data_age is None:

@@ -14,6 +14,7 @@ from athena_tuning.ui.charts.echarts_option import HAPPENINGS
 from athena_tuning.ui.charts.panel import Chart
 from athena_tuning.ui.charts.plotly_figure import CONFIG
 from athena_tuning.ui.frame import controls
+from athena_tuning.ui.frame.drawing import drawing
 
 
 class Chosen(NamedTuple):
@@ -49,8 +50,6 @@ def live_chart(
         The bucket or the happening that was chosen.
     """
     event = st.echarts_chart(chart.spec, key=key, alt=chart.alt, on_select=lambda: _take(key), **more)
-    if st.session_state.pop(_ZOOMED, False):
-        st.rerun()  # the range belongs to the whole page, this chart renews itself
     if event.selection.areas:
         return Chosen()
     for group in event.selection.selected:
@@ -66,7 +65,7 @@ def analysis_chart(chart: Chart, key: str) -> None:
     """Draw a Plotly chart over time; a drag along it sets the range."""
     key = key_of(key)
     st.plotly_chart(
-        chart.spec,
+        drawing(chart),
         key=key,
         config=CONFIG,
         alt=chart.alt,
@@ -81,9 +80,17 @@ def key_of(chart: str) -> str:
     return f"{chart}-{chosen}" if controls.interval_of(chosen) else chart
 
 
+def follow() -> None:
+    """Draw the whole page anew after a drag on a part that renews itself: the range belongs to all of it."""
+    if st.session_state.pop(_ZOOMED, False):
+        st.rerun()
+
+
 def undo_button() -> None:
-    """Draw the way back to the range from before a drag, if there was one."""
-    earlier = st.session_state.get(_EARLIER)
+    """Draw the way back to the range from before a drag; nothing where the browser's Back went it already."""
+    earlier = st.session_state.get(_EARLIER, [])
+    while earlier and earlier[-1] == st.session_state.get("range"):
+        earlier.pop()
     if earlier:
         st.button(
             "Range before", icon=":material/undo:", on_click=_back, type="tertiary", key="range-before",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -24,8 +24,9 @@ def versions(page: PageContext, written: Records[ConfigVersion]) -> list[ConfigV
     frame_of_versions = written.to_pandas()
     event = components.table(
         frame_of_versions.assign(
-            change=[_change_words(by_number.get(version.parent), version) for version in written],
+            change=[_change_words(_before(version, by_number), version) for version in written],
             restores=frame_of_versions["restores"].replace(0, None),  # an ended exception restores nothing
+            scope=[_scope_words(version) for version in written],
         ),
         {
             "version": st.column_config.NumberColumn("Version", format="%d", width=60),
@@ -48,15 +49,15 @@ def versions(page: PageContext, written: Records[ConfigVersion]) -> list[ConfigV
 
 def roll_back_button(page: PageContext, chosen: Sequence[ConfigVersion]) -> None:
     """Draw the button that brings back the chosen version."""
-    version = chosen[0] if len(chosen) == 1 else None
-    at = page.service.configs().in_scope(version.scope) if version else None
+    version = chosen[0] if len(chosen) == 1 and not chosen[0].ends_experiment else None
+    at = page.service.configs().in_scope(version.applies_to) if version else None
     change = None
     if version is not None:
         change = PendingChange(
             f"Roll back to version {version.version}",
             at.version if at else 0,
             version.config,
-            version.scope,
+            version.applies_to,
             f"back to version {version.version}",
             mode=None if version.ends_exception else version.mode,
             restores=0 if version.ends_exception else version.version,
@@ -75,7 +76,7 @@ def compare(page: PageContext, chosen: Sequence[ConfigVersion]) -> None:
     """Draw one version against what is in force, or two against each other: values and measurements."""
     service, view = page.service, page.view
     if len(chosen) == 1:
-        at = service.configs().in_scope(chosen[0].scope) or service.configs().default
+        at = service.configs().in_scope(chosen[0].applies_to) or service.configs().default
         pair = (chosen[0], at)
     else:
         pair = (chosen[0], chosen[-1])
@@ -156,7 +157,7 @@ def decisions(page: PageContext, made: Records[Decision], past: Sequence[Predict
             "action": "Action",
             "summary": st.column_config.TextColumn("In a sentence", width=300),
             "expected": st.column_config.TextColumn("Expected", width=75),
-            "seen": st.column_config.TextColumn("Observed", width=75),
+            "seen": st.column_config.TextColumn("Seen", width=75),
             "config_version": st.column_config.NumberColumn("Led to", format="v%d", width=60),
             "samples": "Recalls",
             "scope": "Scope",
@@ -254,7 +255,20 @@ def _explanation(decision: Decision, verdict: Decision | None) -> None:
     predictions.candidates(decision)
 
 
+def _before(version: ConfigVersion, known: Mapping[int, ConfigVersion]) -> ConfigVersion | None:
+    """Return the version that one is a change of."""
+    return known.get(version.experiment.base if version.experiment else version.parent)
+
+
+def _scope_words(version: ConfigVersion) -> str:
+    if version.ends_experiment:
+        return "experiment"
+    return f"experiment, {version.applies_to}" if version.experiment else version.scope
+
+
 def _change_words(parent: ConfigVersion | None, version: ConfigVersion) -> str:
+    if version.ends_experiment:
+        return f"end of the experiment with v{version.parent}"
     if version.ends_exception:
         return "exception ended: as all types"
     before = parent or ConfigSet().default

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 
 import streamlit as st
 
-from athena_tuning.model import BreakerState
+from athena_tuning.model import BreakerState, MemoryHour
 from athena_tuning.service import text, units
 from athena_tuning.service.layer_rows import LayerRow
+from athena_tuning.service.view import View
 from athena_tuning.ui.frame import addresses, components
 from athena_tuning.ui.frame.components import Cell, heads
 from athena_tuning.ui.frame.page_context import PageContext
@@ -97,6 +99,36 @@ def by_manager(page: PageContext) -> None:
         limit=40,
     )
     st.caption("Counted since each manager started.")
+
+
+def memory(page: PageContext, view: View) -> None:
+    """Draw what each layer took of memory within a period, as far as managers told."""
+    by_layer: dict[str, list[MemoryHour]] = defaultdict(list)
+    for hours in page.service.layer_memory(view.start, view.end).values():
+        for hour in hours:
+            if view.layer in (None, hour.layer):
+                by_layer[hour.layer].append(hour)
+    if not by_layer:
+        components.empty("No manager has told what its layers took of memory in this period.")
+        return
+    rows = []
+    for layer, known in sorted(by_layer.items()):
+        whole = MemoryHour.joined(known)
+        first = MemoryHour.joined([hour for hour in known if hour.start == whole.start])
+        rows.append(
+            (
+                Cell(layer, "name"),
+                units.size(first.index_bytes),
+                units.size(whole.index_bytes),
+                units.size(whole.mean_returned_bytes),
+                units.size(whole.peak_bytes),
+                units.count(whole.returned),
+            )
+        )
+    components.static_table(
+        ["Layer", *heads("n", "Index at first", "At last", "Returned", "Peak", "Samples")], rows, limit=40
+    )
+    st.caption("By whole hours, of all managers; kept for a week.")
 
 
 def _state(row: LayerRow) -> Cell:

@@ -11,7 +11,7 @@ from athena_tuning.load.whatif_run import WhatIfRun
 from athena_tuning.model import QUERY_TYPES
 from athena_tuning.service import text
 from athena_tuning.service.chart_rows import change_words
-from athena_tuning.service.read_service import NOW
+from athena_tuning.service.forecast_reads import NOW
 from athena_tuning.tuning.simulation.what_if import Outcome, WhatIf
 from athena_tuning.ui.charts import what_if_charts
 from athena_tuning.ui.charts.panel import Chart
