@@ -95,7 +95,9 @@ def serve_http(manager: MemoryManager, port: int) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", lifespan="off")
+    uvicorn.run(
+        app, host="127.0.0.1", port=port, log_level="error", lifespan="off", timeout_keep_alive=600
+    )  # other ways are measured in between
 
 
 def respond(url: str, payload: bytes) -> None:
