@@ -1,4 +1,4 @@
-"""The picture of the rooms is the one that the imports draw today, and the pages name files that are there."""
+"""The picture of the rooms is what the imports draw today, and the pages name files that are there."""
 
 from __future__ import annotations
 

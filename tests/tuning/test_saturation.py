@@ -60,6 +60,13 @@ def test_where_more_slots_only_slow_each_other_it_takes_the_fewest_that_do_as_mu
     assert better_limit(5, Waiting(50, 10, 30), WORK, law(sigma=1.0), BOUNDS).value == 3
 
 
+def test_it_gives_up_no_slots_to_see_what_is_known_while_the_wait_is_that_of_a_burst() -> None:
+    flat, burst = law(sigma=1.0), Waiting(15, 10, 30)
+    assert better_limit(5, burst, WORK, flat, BOUNDS).value == 5
+    gap = {"semantic": ContentionLaw(sigma=1.0, known=(5, 20))}
+    assert better_limit(5, burst, WORK, gap, BOUNDS).value == 3
+
+
 def test_a_limit_that_thrashes_goes_down() -> None:
     assert better_limit(5, Waiting(50, 10, 30), WORK, law(sigma=0.2, kappa=0.5), BOUNDS).value == 2
 

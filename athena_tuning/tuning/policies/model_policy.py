@@ -258,7 +258,7 @@ class ModelPolicy(Policy):
         if saturation.paid is not None and reason.value == limit and on_trial:
             return self._paid(evidence, memory, saturation.paid, reason)
         after = replace(incumbent, max_concurrent=reason.value, strategy=evidence.strategy)
-        if reason.value == limit or memory.canary.holds_back(self._paired.key(after, "all"), position):
+        if reason.value == limit or self._paired.leads_past_a_ban(memory.canary, after, limit, position):
             waited = position - memory.schedule.last_at
             if waited >= max(2 * REVIEW.first, position // 2):
                 memory = self._soon(evidence, memory, 0)
