@@ -113,7 +113,7 @@ def test_nothing_is_asked_after_a_layer_that_says_that_it_is_sure(
     config = TuningConfig(
         second_round=frozenset({"graph"}), skipped_layers=frozenset({"procedural"}), exploration_share=0.0
     )
-    with asked(config, *layers) as manager:
+    with manager_with(config, *layers) as manager:
         answer = manager.recall("Who is Ana?")
         again = manager.recall("Who is Ana?")
     assert ("graph" in answer["_layers"]) is asks_more
@@ -129,7 +129,7 @@ def test_a_sure_answer_of_one_thing_is_not_thin() -> None:
     for first, calls in ((Finds("semantic", "a"), 1), (Sure("semantic", "a"), 0)):
         graph = Finds("graph", "c")
         config = TuningConfig(skipped_layers=frozenset({"graph"}), exploration_share=0.0)
-        with asked(config, first, graph) as manager:
+        with manager_with(config, first, graph) as manager:
             manager.recall("Who is Ana?")
         assert graph.calls == calls
 
