@@ -166,7 +166,7 @@ def _cores() -> int:
 
 def _print_status(status: ClusterStatus) -> None:
     plain = status.to_dict()
-    columns = ["worker", "recalls/s", "limit", "answers", "refused", "busy", "won/lost", "now", "config"]
+    columns = ["worker", "rate/s", "limit", "answers", "refused", "busy", "hedges", "now", "config"]
     rows = [
         [
             m["worker"] + (" (leaving)" if m["leaving"] else ""),
@@ -183,7 +183,7 @@ def _print_status(status: ClusterStatus) -> None:
     ]
     print_table(columns, rows)
     click.echo(
-        "limit: slots it may use, of the config's; won/lost: hedged second recalls; now: recalls under way"
+        "limit: slots it may use, of the config's; hedges: won/lost; now: recalls under way"
         if rows
         else "nobody answers in this cluster"
     )

@@ -26,7 +26,7 @@ class Terminal:
     """Runs commands with a home of their own."""
 
     def __init__(self, home: Path) -> None:
-        self.environment = {**os.environ, "ATHENA_TUNING_HOME": str(home)}
+        self.environment = {**os.environ, "ATHENA_TUNING_HOME": str(home), "COLUMNS": "120"}
 
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "athena_tuning", *words]
@@ -94,7 +94,7 @@ def test_cluster_starts_a_broker_and_managers_and_ends_with_them(
 
 def test_status_shows_what_each_member_carries(served: str, terminal: Terminal) -> None:
     shown = terminal.run("cluster", "status", "--on", served).stdout
-    names = ("worker", "recalls/s", "limit", "answers", "refused", "busy", "won/lost", "now", "config")
+    names = ("worker", "rate/s", "limit", "answers", "refused", "busy", "hedges", "now", "config")
     assert [name for name in names if name not in shown] == []
     [member] = terminal.json("cluster", "status", "--on", served)["members"]
     assert f" {member['limit']}/{member['config_limit']} " in shown
