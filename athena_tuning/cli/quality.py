@@ -153,7 +153,7 @@ def _measure(
     asked_of = "1 question" if len(questions) == 1 else f"{len(questions)} questions"
     print_text(f"{asked_of} of {gold.name}; lost and saved beside {found[0].way}")
     for advice in learned:
-        print_text(_told(advice, k))
+        print_text(_advice_in_words(advice, k))
 
 
 def _show_scores(store: str | None, by: By, days: float, as_json: bool) -> None:
@@ -206,7 +206,7 @@ def _interval(part: Estimate, digits: int = 3) -> str:
     return f"{part.mean:.{digits}f} ({part.low:.{digits}f} to {part.high:.{digits}f})"
 
 
-def _told(advice: FusionAdvice, k: int) -> str:
+def _advice_in_words(advice: FusionAdvice, k: int) -> str:
     weights = ", ".join(f"{layer} {weight:g}" for layer, weight in advice.weights.items()) or "1 for all"
     gained = advice.gained
     of = "" if advice.scope == "all" else f" of {advice.scope}, {advice.questions} questions"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from athena_tuning.model import TuningConfig, TuningStrategy
-from athena_tuning.tuning.simulation.objective import Score, objective, p99, score
+from athena_tuning.tuning.simulation.objective import Score, objective, p99, p99_for, score
 from athena_tuning.tuning.simulation.simulator import simulate
 from athena_tuning.tuning.trace import Arrival, Trace
 
@@ -86,3 +86,24 @@ def test_hits_are_no_part_of_p99_and_a_warm_up_is_left_out() -> None:
     assert score(run).p99_ms == pytest.approx(500)
     run = simulate(Trace(arrivals), TuningConfig(enable_cache=False))
     assert score(run, first=5).p99_ms == pytest.approx(100)
+
+
+@pytest.mark.parametrize("strategy", TuningStrategy)
+@given(
+    value=st.floats(-1.0, 2.0),
+    per_second=st.floats(20.0, 300.0),
+    p99_ms=st.floats(1.0, 5000.0),
+    slot_seconds=st.floats(0.005, 0.2),
+    refused=st.floats(0.0, 0.3),
+)
+def test_a_p99_above_what_an_objective_allows_never_has_that_objective(
+    strategy: TuningStrategy,
+    value: float,
+    per_second: float,
+    p99_ms: float,
+    slot_seconds: float,
+    refused: float,
+) -> None:
+    achieved = Score(p99_ms, per_second, slot_seconds, refused_rate=refused)
+    if p99_ms > p99_for(strategy, value, BASE, per_second, 0.005) * (1 + 1e-9):
+        assert objective(strategy, achieved, BASE) > value

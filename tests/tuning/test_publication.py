@@ -26,7 +26,8 @@ from athena_tuning.tuning.evidence import Evidence
 from athena_tuning.tuning.policies.timeouts import TimeoutAdvisor, TimeoutFinding
 from athena_tuning.tuning.publication import doubt
 from athena_tuning.tuning.recorded import proposals_on
-from athena_tuning.tuning.simulation import search as searching
+from athena_tuning.tuning.settings import SEARCH
+from athena_tuning.tuning.simulation import piecewise_run
 from athena_tuning.tuning.simulation.simulator import Simulation, Slowdown
 from athena_tuning.tuning.trace import Trace
 
@@ -68,7 +69,7 @@ def test_it_is_not_told_again_while_nothing_is_new() -> None:
     tuner, configs = AutoTuner(profiler, clock=lambda: NOW), ConfigSet()
     assert [p.missing for p in tuner.proposals(configs, NOW)] == ["0 of 10 live recalls"]
     assert tuner.proposals(configs, NOW) == ()
-    for record in recalls(200):
+    for record in recalls(2000):
         profiler.record_query(record)
     tuner.step(configs, NOW)
     first = tuner.proposals(configs, NOW)
@@ -81,7 +82,7 @@ def test_it_is_not_told_again_while_nothing_is_new() -> None:
 
 def test_each_config_is_simulated_once_and_judged_by_all_strategies(monkeypatch: pytest.MonkeyPatch) -> None:
     runs: Counter[tuple[Any, ...]] = Counter()
-    real = searching.Simulation
+    real = piecewise_run.Simulation
 
     def counted(trace: Trace, config: TuningConfig, slow: dict[str, Slowdown], **more: Any) -> Simulation:
         values = {k: str(v) for k, v in config.to_dict().items() if k != "strategy"}
@@ -89,13 +90,13 @@ def test_each_config_is_simulated_once_and_judged_by_all_strategies(monkeypatch:
         runs[tuple(sorted(values.items())), len(trace), laws] += 1
         return real(trace, config, slow, **more)
 
-    monkeypatch.setattr(searching, "Simulation", counted)
+    monkeypatch.setattr(piecewise_run, "Simulation", counted)
     [whole, *_] = proposals_on(recalls(400), ConfigSet(), NOW)
     assert set(whole.by_strategy) == set(TuningStrategy)
     assert all(proposed.forecast for proposed in whole.by_strategy.values())
     assert max(runs.values()) == 1
     by_law = Counter(law for _, _, law in runs)
-    assert max(by_law.values()) <= 2 * len(searching.SEARCH.limits), "no strategy has a search of its own"
+    assert max(by_law.values()) <= 2 * len(SEARCH.limits), "no strategy has a search of its own"
 
 
 def test_what_is_the_same_for_all_scopes_and_strategies_is_looked_into_once(

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from athena_tuning.model import TuningBounds, TuningConfig, TuningStrategy
 from athena_tuning.tuning.estimation.contention import ContentionLaw
+from athena_tuning.tuning.settings import SEARCH
+from athena_tuning.tuning.simulation.objective import objective
 from athena_tuning.tuning.simulation.search import (
     SearchResult,
     Simulations,
@@ -140,3 +142,37 @@ def test_a_limit_that_recalls_wait_for_says_nothing_of_another() -> None:
     shared = Simulations([trace(300, 480)], FREE)
     p99 = [run_through(shared.of(TuningConfig(max_concurrent=limit))).p99_ms for limit in (3, 4, 5)]
     assert p99[0] > p99[1] > p99[2]
+
+
+def test_what_is_surely_slower_is_not_simulated_to_its_end_and_goes_on_where_somebody_asks_again() -> None:
+    asked, config = trace(600, 480), TuningConfig(max_concurrent=4)
+    simulations, done = Simulations([asked], FREE), list[int]()
+    assert run_through(simulations.unless_slower(config, 20.0), done.append) is None
+    assert sum(done) < 0.5 * len(asked)
+    assert run_through(simulations.unless_slower(config, 10.0), done.append) is None
+    assert run_through(simulations.of(config), done.append) == run_through(
+        Simulations([asked], FREE).of(config)
+    )
+    assert sum(done) == len(asked)
+
+
+@pytest.mark.parametrize("strategy", TuningStrategy)
+@given(st.integers(0, 20), st.sampled_from([60, 240, 420, 520]), st.integers(2, 12))
+@settings(max_examples=8)
+def test_the_best_of_the_grid_is_the_one_that_a_search_without_stopping_finds(
+    strategy: TuningStrategy, seed: int, rate: int, limit: int
+) -> None:
+    laws = {"semantic": ContentionLaw(sigma=0.05, kappa=0.01, known=(1, 2, 3, 5, 8, 13))}
+    asked, incumbent = trace(300, rate, seed), TuningConfig(max_concurrent=limit, strategy=strategy)
+    whole = Simulations([asked], laws)
+    base = run_through(whole.of(incumbent))
+    values = {
+        c: objective(strategy, run_through(whole.of(c)), base)
+        for c in candidates(incumbent, TuningBounds(), 20)
+    }
+    result = found(asked, laws, limit, strategy)
+    least = min(values.values())
+    if result.best is not None and result.best.config.enable_parallel:
+        assert result.best.predicted <= least + SEARCH.tie
+    if result.best is None and result.candidates:
+        assert least > -SEARCH.gain or result.candidates[0].predicted <= least

@@ -245,3 +245,40 @@ def test_a_lower_limit_sheds_the_backlog_in_virtual_time() -> None:
     refused = simulation.run().result().refused
     assert refused[:20].tolist() == [False] * 12 + [True] * 7 + [False]  # begun; waiting; the last
     assert not refused[20:].any()
+
+
+def test_tasks_beyond_the_connections_stand_in_line_and_hold_their_slots() -> None:
+    asked = Trace(tuple(Arrival(0.0, "meta", (("semantic", 0.1),)) for _ in range(4)))
+    ran = Simulation(asked, TuningConfig(max_concurrent=3), connections=1).run()
+    assert ran.result().latency_ms.tolist() == pytest.approx([100.0, 200.0, 300.0, 400.0])
+    assert ran.result().held_ms.tolist() == pytest.approx([100.0, 200.0, 300.0, 300.0])
+
+
+@given(st.integers(1, 6), st.integers(1, 6))
+def test_behind_fewer_connections_than_slots_recalls_take_what_they_would_with_so_few_slots(
+    slots: int, connections: int
+) -> None:
+    rng, now, arrivals = random.Random(7), 0.0, []
+    for _ in range(80):
+        now += rng.expovariate(120)
+        arrivals.append(Arrival(now, "meta", tuple((n, rng.expovariate(100)) for n in ("graph", "semantic"))))
+    asked = Trace(tuple(arrivals))
+    behind = Simulation(asked, TuningConfig(max_concurrent=slots), connections=connections).run().result()
+    with_so_few = Simulation(asked, TuningConfig(max_concurrent=min(slots, connections))).run().result()
+    assert behind.latency_ms == pytest.approx(with_so_few.latency_ms)
+
+
+def test_who_gives_up_in_line_leaves_it_and_a_connection_given_up_serves_the_next() -> None:
+    works = (0.3, 0.05, 0.1)
+    asked = Trace(tuple(Arrival(0.0, "meta", (("semantic", work),)) for work in works))
+    config = TuningConfig(max_concurrent=3, timeout_seconds=0.2)
+    run = Simulation(asked, config, connections=1).run().result()
+    assert run.partial.tolist() == [True, True, True]
+    assert run.latency_ms.tolist() == pytest.approx([200.0, 200.0, 200.0])
+    patient = replace(config, layer_timeouts={"semantic": 0.32})
+    assert Simulation(asked, patient, connections=1).run().result().partial.tolist() == [False, True, True]
+
+
+def test_a_line_and_a_slowdown_are_not_simulated_together() -> None:
+    with pytest.raises(ValueError, match="2 connections"):
+        Simulation(Trace(()), TuningConfig(), {"graph": float}, connections=2)

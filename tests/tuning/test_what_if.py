@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athena_tuning.model import ConfigSet, LayerTask, QueryMetrics, TaskOutcome, TuningConfig, TuningStrategy
+from athena_tuning.tuning.estimation.plan_evidence import PlanEvidence
+from athena_tuning.tuning.simulation.replay import RecordedWorkload
 from athena_tuning.tuning.simulation.simulator import Simulation
 from athena_tuning.tuning.simulation.what_if import WhatIf, what_if, with_config
 from athena_tuning.tuning.slices import run_through
@@ -322,3 +324,45 @@ def test_a_type_of_its_own_values_leaves_the_others_alone() -> None:
     with pytest.raises(ValueError, match="max_concurrent"):
         with_config(ConfigSet(), "all", max_concurrent=0)
     assert replace(at.by_type["meta"], scope="meta") == at.by_type["meta"]
+
+
+def test_a_backlog_that_an_earlier_limit_left_is_not_taken_for_the_simulators_error() -> None:
+    works = np.random.default_rng(3).lognormal(-4.0, 0.4, 600)
+    trace = Trace(tuple(Arrival(0.02 * i, "meta", (("semantic", float(w)),)) for i, w in enumerate(works)))
+    narrow, wide = (in_force(TuningConfig(limit, overload_after_seconds=None)) for limit in (1, 3))
+    slowed = Simulation(trace, narrow)
+    slowed.run(trace.arrivals[400].time)
+    slowed.apply(wide)
+    slowed.run()
+    records = [
+        slowed.record(i, 1000.0)._replace(config_version=int(i >= 400), source="live") for i in range(600)
+    ]
+    found = run_through(
+        what_if(records, wide, {"two": in_force(TuningConfig(2, overload_after_seconds=None))})
+    )
+    workload = RecordedWorkload(records, "all", 1.0, np.random.default_rng(0), wide, PlanEvidence())
+    as_it_was = workload.as_it_was(wide).latency_ms
+    under = workload.under(1)
+    assert workload.latency_ms[under] == pytest.approx(as_it_was[under], rel=0.05)
+    from_nothing = workload.outcome(wide, workload.recorded).latency_ms[under]
+    assert workload.latency_ms[under] != pytest.approx(from_nothing, rel=0.5)
+    assert found.base.p99_ms.high < 2 * found.base.p99_ms.value
+
+
+def test_behind_a_pool_fewer_slots_that_still_fill_it_change_nothing() -> None:
+    rng, now, arrivals = np.random.default_rng(5), 0.0, []
+    for _ in range(1200):
+        now += rng.exponential(0.0125)
+        arrivals.append(
+            Arrival(now, "meta", tuple((n, float(rng.lognormal(-4.1, 0.6))) for n in ("graph", "semantic")))
+        )
+    base = in_force(TuningConfig(8, overload_after_seconds=None))
+    ran = Simulation(Trace(tuple(arrivals)), base, connections=4).run()
+    records = [ran.record(i, 1000.0) for i in range(1200)]
+    others = {str(n): in_force(TuningConfig(n, overload_after_seconds=None)) for n in (5, 3)}
+    same, fewer = run_through(what_if(records, base, others)).outcomes
+    for seen in (same.p99_change, same.typical_change, same.capacity_change):
+        assert seen.value == pytest.approx(0.0, abs=1e-3)
+        assert not seen.sure
+    assert fewer.capacity_change.value == pytest.approx(math.log(3 / 4), abs=0.02)
+    assert fewer.p99_change.low > 0

@@ -21,6 +21,7 @@ from athena_tuning.tuning.settings.estimation import (
     CONTENTION,
     CONTRIBUTION,
     INTERFERENCE,
+    POOL,
     SERVICE_TIME,
     TELEMETRY,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "LAYERS",
     "LOAD",
     "OBJECTIVE",
+    "POOL",
     "QUESTIONS",
     "REVIEW",
     "RULES",

@@ -141,6 +141,27 @@ class ContentionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """When tasks are said to stand in line behind a backend's connections."""
+
+    waited: int = 100
+    """Tasks that must have stood in line, and must not have, for their works to be compared. Arithmetic: a
+    mean is then known to a tenth of its spread."""
+
+    both: int = 10
+    """The same for each layer that is compared. Judgement."""
+
+    impossible: float = 0.001
+    """Share of those in line that may have ended before they were served, by clocks. Judgement."""
+
+    slack: float = 0.01
+    """Share of the mean task by which that is judged. Judgement: what handing over a connection takes."""
+
+    errors: float = 3.0
+    """Standard errors by which works may differ. Arithmetic: one pool in 370 is not seen as one."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceTimeSettings:
     """How the tail of a layer's times is fitted."""
 
@@ -209,5 +230,6 @@ class ContributionSettings:
 TELEMETRY = TelemetrySettings()
 INTERFERENCE = InterferenceSettings()
 CONTENTION = ContentionSettings()
+POOL = PoolSettings()
 SERVICE_TIME = ServiceTimeSettings()
 CONTRIBUTION = ContributionSettings()

@@ -19,6 +19,9 @@ class ObjectiveSettings:
     )
     """Times the reference's p99 beyond which the excess counts against the gain. Judgement, documented."""
 
+    balance: tuple[float, float, float] = (0.7, 0.2, 0.1)
+    """What BALANCED gives latency, throughput and cost. Judgement, documented."""
+
     rates_may_fall: float = 0.01
     """Share of recalls that may become failed or partial before no gain buys that. Judgement."""
 
@@ -73,11 +76,15 @@ class SearchSettings:
     rough: int = 250
     """Recalls that the whole grid runs on at least. Arithmetic: p99 is the third slowest of them."""
 
-    slice: int = 250
-    """Recalls simulated between two pauses. Arithmetic: about 2 ms."""
+    slice: int = 50
+    """Recalls simulated between two pauses, and looks whether it can still win. Arithmetic: about 0.4 ms."""
 
     negligible: float = 1.02
     """Slowdown below which a law costs time and changes nothing. Judgement."""
+
+    work_done: float = 0.97
+    """Share of the recalls' own work that a config is taken to do at least, before it is simulated: the rest
+    may be refused or given up. Arithmetic: where more is, no gain buys that, and less is not half of one."""
 
     per_step: int = 1500
     """Recalls simulated in one step of the tuner. Arithmetic: about 10 ms."""
@@ -96,9 +103,9 @@ class WhatIfSettings:
     least: int = 50
     """Recalls with task telemetry below which nothing is simulated. Judgement."""
 
-    replicates: int = 12
+    replicates: int = 16
     """Times that recalls are drawn anew and simulated under another possible law. Arithmetic: a spread is
-    then known to a fifth; each costs as much as all candidates once."""
+    then known to a sixth; each costs as much as all candidates once."""
 
     recalls: int = 1500
     """Recalls of a replicate at most. Arithmetic: 15 of them lie beyond p99."""
@@ -112,9 +119,17 @@ class WhatIfSettings:
     tail_least: int = 10
     """Works that a tail's shape needs. Judgement: it is then known to a third."""
 
-    t: float = 2.4
-    """Spreads to either side of a 95 % interval. Student's t for so many replicates is 2.2; the rest is for
+    t: float = 2.2
+    """Spreads to either side of a 95 % interval. Student's t for so many replicates is 2.1; the rest is for
     what no replicate shows. Chosen by ``benchmarks/coverage.py``, on trials other than those that it runs."""
+
+    beyond: float = 0.1
+    """Share of the replicates' range that a change of the slowest recalls may be beyond the furthest of them.
+    Chosen likewise."""
+
+    finite_variance: float = 2.0
+    """Tail index below which works have no variance, and replicates of them differ by too little: their
+    spread is taken times this over the index. Arithmetic."""
 
     least_error: float = 0.02
     """Least doubt of a change, as a log ratio. Chosen likewise."""

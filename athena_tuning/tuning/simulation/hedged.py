@@ -34,6 +34,7 @@ class HedgedSimulation(Simulation):
         clients: see ``Simulation``.
         cache_seconds: likewise.
         admission: likewise.
+        connections: likewise.
         answered: layers whose works are what the first of two calls took already: they are not called again.
     """
 
@@ -59,10 +60,17 @@ class HedgedSimulation(Simulation):
         clients: int | None = None,
         cache_seconds: float = 300.0,
         admission: bool = False,
+        connections: int | None = None,
         answered: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__(
-            trace, configs, slowdown, clients=clients, cache_seconds=cache_seconds, admission=admission
+            trace,
+            configs,
+            slowdown,
+            clients=clients,
+            cache_seconds=cache_seconds,
+            admission=admission,
+            connections=connections,
         )
         self._recall, self._layer, self._work = list(self._recall), list(self._layer), list(self._work)
         self._answered = answered
@@ -122,6 +130,8 @@ class HedgedSimulation(Simulation):
             self._freed += 1
             self._won.add(first)
             self._given_up += self._group_of[self._layer[first]] is not None
+            if self._connections is not None:
+                self._serve_next(self._connections.left(t))
             t = first
         elif (second := self._second_of.get(t)) is not None and self._state[second] == _RUNNING:
             self._cancel(second)
@@ -143,6 +153,8 @@ class HedgedSimulation(Simulation):
         self._busy -= 1
         self._freed += 1
         self._given_up += self._group_of[self._layer[second]] is not None
+        if self._connections is not None:
+            self._serve_next(self._connections.left(second))
 
     @property
     def _held_for(self) -> npt.NDArray[np.intp]:
@@ -165,6 +177,7 @@ def simulation_of(
     slowdown: Mapping[str, Slowdown],
     *,
     admission: bool,
+    connections: int | None = None,
     answered: frozenset[str] = frozenset(),
 ) -> Simulation:
     """Return the simulation that configs call for: with second calls, or the faster one without."""
@@ -173,5 +186,7 @@ def simulation_of(
     else:
         each = [configs]
     if any(config.hedged_layers - answered for config in each):
-        return HedgedSimulation(trace, configs, slowdown, admission=admission, answered=answered)
-    return Simulation(trace, configs, slowdown, admission=admission)
+        return HedgedSimulation(
+            trace, configs, slowdown, admission=admission, connections=connections, answered=answered
+        )
+    return Simulation(trace, configs, slowdown, admission=admission, connections=connections)

@@ -12,6 +12,8 @@ from athena_tuning.model import TuningStrategy
 from athena_tuning.tuning.settings import OBJECTIVE
 from athena_tuning.tuning.simulation.simulated_run import SimulatedRun
 
+BALANCE = OBJECTIVE.balance
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
@@ -75,9 +77,37 @@ def objective(strategy: TuningStrategy, score: Score, reference: Score) -> float
     if strategy is TuningStrategy.LATENCY:
         return latency
     if strategy is TuningStrategy.BALANCED:
-        return 0.7 * latency + 0.2 * throughput + 0.1 * cost
+        return BALANCE[0] * latency + BALANCE[1] * throughput + BALANCE[2] * cost
     excess = max(0.0, latency - math.log(OBJECTIVE.p99_may_grow[strategy]))
     return (throughput if strategy is TuningStrategy.THROUGHPUT else cost) + excess
+
+
+def p99_for(
+    strategy: TuningStrategy, value: float, reference: Score, per_second: float, slot_seconds: float
+) -> float:
+    """Return the p99 in ms above which an objective is surely above ``value``; infinite where none is known.
+
+    Args:
+        strategy: what is wanted.
+        value: of the objective, as a log ratio.
+        reference: on the same recalls.
+        per_second: the capacity of the config that is asked about.
+        slot_seconds: slot time per success that it takes at least.
+
+    Examples:
+        >>> p99_for(TuningStrategy.LATENCY, 0.0, Score(100, 50, 0.02), 80, 0.01)
+        100.0
+    """
+    if not (math.isfinite(value) and reference.late_ms > 0):
+        return math.inf
+    throughput = -_log_ratio(per_second, reference.per_second)
+    cost = _log_ratio(slot_seconds, reference.slot_seconds)
+    if strategy is TuningStrategy.BALANCED:
+        value = (value - BALANCE[1] * throughput - BALANCE[2] * cost) / BALANCE[0]
+    elif strategy is not TuningStrategy.LATENCY:
+        value -= throughput if strategy is TuningStrategy.THROUGHPUT else cost
+        value = value + math.log(OBJECTIVE.p99_may_grow[strategy]) if value >= 0 else -math.inf
+    return reference.late_ms * math.exp(value)
 
 
 def breaks_hard_limit(score: Score, reference: Score) -> bool:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from statistics import median_low
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +14,7 @@ import numpy.typing as npt
 
 from athena_tuning.model import ConfigSet, QueryMetrics, TaskOutcome
 from athena_tuning.model.metrics import SECOND_CALL
+from athena_tuning.tuning.estimation.connection_pool import standing_in_line
 from athena_tuning.tuning.estimation.contention import PossibleLaw
 from athena_tuning.tuning.estimation.plan_evidence import PlanEvidence
 from athena_tuning.tuning.estimation.telemetry import MeasuredRecall, Telemetry, measured, trace_of
@@ -18,13 +22,10 @@ from athena_tuning.tuning.settings import SEARCH, TELEMETRY, WHAT_IF
 from athena_tuning.tuning.simulation.hedged import simulation_of
 from athena_tuning.tuning.simulation.planned_recalls import PlannedRecalls, WayOf, unknown_way
 from athena_tuning.tuning.simulation.simulator import Slowdown
+from athena_tuning.tuning.simulation.work_tails import Works, given_up_tails, pareto_tails, with_drawn_tails
 from athena_tuning.tuning.trace import Arrival, Trace
 
 Floats = npt.NDArray[np.float64]
-Works = Sequence[tuple[tuple[str, float], ...]]
-"""Of each recall the layers that it asks, with their own work in seconds."""
-
-NEVER = 3600.0
 
 
 class SimulatedOutcome(NamedTuple):
@@ -56,6 +57,7 @@ class Replicate(NamedTuple):
         works: own works of each of them under the laws.
         dealt: places of the recalls whose works they are.
         odds: seed of the odds of second rounds; None: the likeliest ones.
+        connections: tasks that the backend serves at once while others stand in line; None: it knows no line.
     """
 
     laws: Mapping[str, PossibleLaw]
@@ -64,6 +66,7 @@ class Replicate(NamedTuple):
     works: Works
     dealt: npt.NDArray[np.intp]
     odds: int | None
+    connections: int | None = None
 
 
 class RecordedWorkload:
@@ -77,6 +80,7 @@ class RecordedWorkload:
         seconds: time that they span.
         given_up: tasks that were given up at a timeout.
         contention: what is known of it.
+        connections: of the backend, where tasks that met were seen to stand in line behind them; else None.
         recorded: the recalls as they came, under the fitted laws.
 
     Args:
@@ -132,18 +136,52 @@ class RecordedWorkload:
         self._gaps = np.diff(began, prepend=began[0]) / speed
         fitted = {layer: PossibleLaw(law) for layer, law in self.contention.laws.items()}
         every = np.arange(len(known), dtype=np.intp)
+        self._in_line, self.connections = _in_line(known)
         chance = np.random.default_rng(1)
         self._plans = PlannedRecalls(known, self._versions.tolist(), base, evidence, chance, way_of)
-        self.recorded = Replicate(fitted, every, self._gaps.cumsum(), self._works(fitted), every, None)
+        self.recorded = Replicate(
+            fitted, every, self._gaps.cumsum(), self._works(fitted), every, None, self.connections
+        )
 
     @property
     def counted_recalls(self) -> Sequence[MeasuredRecall]:
         """The recalls that figures are of."""
         return [self.recalls[i] for i in self.counted]
 
+    @property
+    def tail_index(self) -> float:
+        """The least of the layers' tail indices; infinite where no tail is known."""
+        return min((tail.alpha for tail in pareto_tails(self.recorded.works).values()), default=math.inf)
+
     def under(self, version: int) -> npt.NDArray[np.bool_]:
         """Return which of the counted recalls surely began under a config version or a later one."""
         return self._versions[self.counted] >= version
+
+    def as_it_was(self, base: ConfigSet) -> SimulatedOutcome:
+        """Return what the recalls, as they were recorded, meet under configs that came in force on the way.
+
+        What an earlier limit left behind is met by the simulation, too, and is not taken for its own error.
+        """
+        return self.outcome(base, self.recorded, self._limits_before(base))
+
+    def _limits_before(self, base: ConfigSet) -> list[tuple[float, int]]:
+        """Return the limits until the base was in force, and its own, with the seconds at which they began.
+
+        A limit that is not known is how many ran as one that had waited began.
+        """
+        versions, limit = np.maximum.accumulate(self._versions), base.default.config.max_concurrent
+        changes = np.flatnonzero(np.diff(np.minimum(versions, base.default.version), prepend=-2)).tolist()
+        tasks = [(r.began + (t.offset_ms + t.queue_ms) / 1000, t) for r in self.recalls for t in r.tasks]
+        waited = [(at, t.in_flight) for at, t in tasks if t.queue_ms > TELEMETRY.together_ms]
+        bounds = [*(self.recalls[first].began for first in changes), math.inf]
+        found = []
+        for first, (since, until) in zip(changes, pairwise(bounds), strict=True):
+            if versions[first] >= base.default.version:
+                limit = base.default.config.max_concurrent
+            elif until < math.inf:
+                limit = median_low([n for at, n in waited if since <= at < until] or [limit])
+            found.append((float(self.recorded.times[first]), limit))
+        return found
 
     def why_unknown(self, configs: ConfigSet) -> str:
         """Return why nobody can tell what recalls would ask under some configs; "" if one can."""
@@ -169,7 +207,8 @@ class RecordedWorkload:
         laws = self.contention.possible(self._rng, number)
         works = with_drawn_tails(self._works(laws), self._rng)
         dealt = self._dealt(which, np.arange(size) // length)
-        return Replicate(laws, which, times, [works[i] for i in dealt], dealt, number)
+        dealt_works = [works[i] for i in dealt]
+        return Replicate(laws, which, times, dealt_works, dealt, number, self.connections)
 
     def _after_a_pause(self, starts: npt.NDArray[np.intp], length: int) -> npt.NDArray[np.intp]:
         """Return starts of stretches moved on to where nobody had asked for longer than on average.
@@ -188,9 +227,17 @@ class RecordedWorkload:
         dealt[places] = which[np.lexsort((self._rng.random(len(which)), kinds, stretch))]
         return dealt
 
-    def outcome(self, configs: ConfigSet, replicate: Replicate) -> SimulatedOutcome:
-        """Return what the recalls of a replicate meet under some configs; those of the scope only."""
-        laws, which, times, works, dealt, odds = replicate
+    def outcome(
+        self, configs: ConfigSet, replicate: Replicate, limits: Sequence[tuple[float, int]] = ()
+    ) -> SimulatedOutcome:
+        """Return what the recalls of a replicate meet under some configs; those of the scope only.
+
+        Args:
+            configs: in force.
+            replicate: the recalls.
+            limits: that were in force in their place, and the seconds at which they began.
+        """
+        laws, which, times, works, dealt, odds, connections = replicate
         recalls, n = [self.recalls[i] for i in which], len(which)
         cached = [r.hit and configs.for_type(r.query_type).enable_cache for r in recalls]
         misses = [i for i in range(n) if not cached[i]]
@@ -202,11 +249,17 @@ class RecordedWorkload:
             )
         )
         limit = configs.default.config.max_concurrent
-        slow = {layer: law(limit) for layer, law in laws.items()}
+        slow = {} if connections else {layer: law(limit) for layer, law in laws.items()}
         matter: dict[str, Slowdown] = {
-            layer: law for layer, law in laws.items() if slow[layer] > SEARCH.negligible
+            layer: laws[layer] for layer, factor in slow.items() if factor > SEARCH.negligible
         }
-        run = simulation_of(trace, configs, matter, admission=True, answered=self._answered).run().result()
+        simulation = simulation_of(
+            trace, configs, matter, admission=True, connections=connections, answered=self._answered
+        )
+        for seconds, other in limits:
+            simulation.run(seconds)
+            simulation.apply(with_limit(configs, other))
+        run = simulation.run().result()
         no = np.zeros(n, bool)
         latency, slots, busy, calls = self.latency_ms[which], np.zeros(n), np.zeros(n), np.zeros(n)
         failed, partial, refused = no, no.copy(), no.copy()
@@ -228,7 +281,7 @@ class RecordedWorkload:
             failed[own],
             partial[own],
             refused[own],
-            limit,
+            min(limit, connections or limit),
             calls[own],
             float(run.again.sum()) / max(1.0, float(run.calls.sum())),
         )
@@ -237,12 +290,13 @@ class RecordedWorkload:
         """Return each recall's layers and own works, in seconds."""
         rng = self._rng
         missed = [recall for recall in self.recalls if recall.tasks]
-        tails = _tails(missed)
+        tails = given_up_tails(missed)
         works: dict[int, tuple[tuple[str, float], ...]] = {}
-        for recall, arrival in zip(missed, trace_of(missed, laws).arrivals, strict=True):
+        own = self._in_line or [arrival.tasks for arrival in trace_of(missed, laws).arrivals]
+        for recall, tasks in zip(missed, own, strict=True):
             works[id(recall)] = tuple(
                 (layer, work + tails[layer].draw(rng) if t.outcome is TaskOutcome.TIMEOUT else work)
-                for (layer, work), t in zip(arrival.tasks, recall.tasks, strict=True)
+                for (layer, work), t in zip(tasks, recall.tasks, strict=True)
             )
         like: dict[str, list[MeasuredRecall]] = {}
         for recall in missed:
@@ -255,89 +309,29 @@ class RecordedWorkload:
         return [works[id(recall)] for recall in self.recalls]
 
 
-def with_drawn_tails(works: Works, rng: np.random.Generator) -> Works:
-    """Return the works with each layer's largest fiftieth drawn from a tail that is possible.
-
-    Beyond the threshold u times are Pareto, ``P(X > x) = (u/x)^α``, with Hill's estimate of α, which k of
-    them know to ``α/√k``. What was seen ends at its largest; what comes does not. None is drawn beyond three
-    times the largest: there nothing speaks for any law.
-
-    Source: B. M. Hill, A simple general approach to inference about the tail of a distribution, 1975.
-    """
-    by_layer: dict[str, list[float]] = {}
-    for recall in works:
-        for layer, work in recall:
-            if 0 < work < NEVER:
-                by_layer.setdefault(layer, []).append(work)
-    tails: dict[str, tuple[float, float, float]] = {}
-    for layer, seen in by_layer.items():
-        k = int(WHAT_IF.tail * len(seen))
-        if k >= WHAT_IF.tail_least:
-            ordered = np.sort(seen)
-            u = float(ordered[-k - 1])
-            alpha = k / max(float(np.log(ordered[-k:] / u).sum()), 1e-9)
-            tails[layer] = u, alpha * max(0.3, 1 + rng.normal() / math.sqrt(k)), 3 * float(ordered[-1])
-    return [tuple((layer, _tail_drawn(work, tails.get(layer), rng)) for layer, work in r) for r in works]
+def with_limit(configs: ConfigSet, limit: int) -> ConfigSet:
+    """Return the configs with another limit."""
+    config = replace(configs.default.config, max_concurrent=limit)
+    return replace(configs, default=replace(configs.default, config=config))
 
 
-def _tail_drawn(work: float, tail: tuple[float, float, float] | None, rng: np.random.Generator) -> float:
-    if tail is None or not tail[0] < work < NEVER:
-        return work
-    u, alpha, most = tail
-    return float(min(u * (1 - rng.random()) ** (-1 / alpha), most))
-
-
-class _Tail(NamedTuple):
-    """How given-up tasks of a layer go on: a share comes after an exponential time, the rest never."""
-
-    mean: float
-    comes: float
-
-    def draw(self, rng: np.random.Generator) -> float:
-        return float(rng.exponential(self.mean)) if rng.random() < self.comes else NEVER
-
-
-def _tails(recalls: Sequence[MeasuredRecall]) -> dict[str, _Tail]:
-    """Estimate by layer how given-up tasks would have gone on.
-
-    Beyond the upper quartile u of those that came back, times are taken as exponential with mean m, cut off
-    at the timeout T. Of n such tasks ``n / (exp((T − u)/m) − 1)`` are expected to have reached T; what was
-    given up beyond that number hangs.
-    """
-    came: dict[str, list[float]] = {}
-    lost: dict[str, list[float]] = {}
-    for recall in recalls:
-        for t in recall.tasks:
-            times_of = lost if t.outcome is TaskOutcome.TIMEOUT else came
-            times_of.setdefault(t.layer, []).append(t.service_ms / 1000)
-    tails = {}
-    for layer, given_up in lost.items():
-        times = np.array(came.get(layer, ()))
-        above = times[times > np.quantile(times, 0.75)] if len(times) >= 10 else times[:0]
-        if not len(above):
-            tails[layer] = _Tail(1.0, 0.0)
-            continue
-        start = float(np.quantile(times, 0.75))
-        cut = max(min(given_up), float(above.max())) - start
-        mean = _mean_of_cut_off(float((above - start).mean()), cut)
-        reach = len(above) / math.expm1(min(cut / mean, 700.0))
-        tails[layer] = _Tail(mean, min(1.0, reach / len(given_up)))
-    return tails
-
-
-def _mean_of_cut_off(seen: float, cut: float) -> float:
-    """Return the mean m of exponential times whose part below ``cut`` has the mean ``seen``.
-
-    The m at which ``m − cut / (exp(cut/m) − 1)`` is ``seen``, by bisection; at most 10 times the cut.
-    """
-    low, high = 1e-3 * cut, 10 * cut
-    for _ in range(40):
-        middle = (low + high) / 2
-        if middle - cut / math.expm1(min(cut / middle, 700.0)) < seen:
-            low = middle
-        else:
-            high = middle
-    return max(high, 1e-9)
+def _in_line(recalls: Sequence[MeasuredRecall]) -> tuple[Works, int | None]:
+    """Return the works of those that have tasks, and the connections, where tasks stood in line."""
+    missed = [recall for recall in recalls if recall.tasks]
+    spans = [
+        (recall.began + (t.offset_ms + t.queue_ms) / 1000, t.service_ms / 1000, i, j)
+        for i, recall in enumerate(missed)
+        for j, t in enumerate(recall.tasks)
+    ]
+    spans.sort(key=lambda span: span[0])
+    start, took = (np.array([span[at] for span in spans]) for at in (0, 1))
+    line = standing_in_line(start, start + took, [missed[i].tasks[j].layer for *_, i, j in spans])
+    if line is None:
+        return (), None
+    works = [[(t.layer, 0.0) for t in recall.tasks] for recall in missed]
+    for (*_, i, j), work in zip(spans, line.works.tolist(), strict=True):
+        works[i][j] = works[i][j][0], work
+    return [tuple(tasks) for tasks in works], line.connections
 
 
 def _version(record: QueryMetrics) -> int:

@@ -10,15 +10,17 @@ from typing import Any
 from athena_tuning.model import Candidate, TuningBounds, TuningConfig, TuningStrategy
 from athena_tuning.tuning.estimation.contention import ContentionLaw, capacity
 from athena_tuning.tuning.settings import SEARCH
-from athena_tuning.tuning.simulation.objective import Score, objective, score
-from athena_tuning.tuning.simulation.simulated_run import SimulatedRun, joined
-from athena_tuning.tuning.simulation.simulator import Simulation, Slowdown
+from athena_tuning.tuning.simulation.objective import Score, objective, p99_for, score
+from athena_tuning.tuning.simulation.piecewise_run import PiecewiseRun
+from athena_tuning.tuning.simulation.simulated_run import SimulatedRun
+from athena_tuning.tuning.simulation.simulator import Slowdown
 from athena_tuning.tuning.trace import Trace, mean_work
 
 Laws = Mapping[str, ContentionLaw]
 Steps = Generator[int, None, "SearchResult"]
 """A search in slices: yields how many recalls it has just simulated."""
 Scoring = Generator[int, None, Score]
+MaybeScoring = Generator[int, None, Score | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,9 @@ class Simulations:
         self._laws = (laws, *refits)
         self._work = {id(some): mean_work(some) for some in (self.traces, self.rough)}
         self._known: dict[tuple[TuningConfig, int, int], Score] = {}
+        self._slower: dict[tuple[TuningConfig, int, int], float] = {}
+        self._begun: dict[tuple[TuningConfig, int, int], PiecewiseRun] = {}
+        self._plain: dict[TuningConfig, TuningConfig] = {}
         self._unlimited: dict[tuple[Any, ...], tuple[int, SimulatedRun]] = {}
 
     def of(self, config: TuningConfig, law: int = 0, *, rough: bool = False) -> Scoring:
@@ -85,36 +90,65 @@ class Simulations:
             law: 0, or one of ``refits``.
             rough: on ``rough`` in place of the whole trace.
         """
+        found = yield from self.unless_slower(config, math.inf, law, rough=rough)
+        if found is None:
+            raise RuntimeError(f"{config} was not simulated to its end")
+        return found
+
+    def unless_slower(
+        self, config: TuningConfig, p99_ms: float, law: int = 0, *, rough: bool = False
+    ) -> MaybeScoring:
+        """Return a config's score, or None as soon as its p99 is surely above ``p99_ms``: see ``of``.
+
+        What was simulated by then is not lost: it goes on from there where somebody asks again.
+        """
         traces = self.rough if rough else self.traces
-        key = replace(config, strategy=TuningStrategy.BALANCED), law, id(traces)
-        if key not in self._known:
-            run = yield from self._run(traces, key[0], law)
-            work = self._work[id(traces)]
-            self._known[key] = score(run, capacity(config.max_concurrent, work, self._laws[law]))
+        key = self._key(config), law, id(traces)
+        if key in self._known:
+            return self._known[key]
+        if self._slower.get(key, -math.inf) >= p99_ms:
+            return None
+        run = yield from self._run(traces, key, p99_ms)
+        if run is None:
+            self._slower[key] = p99_ms
+            return None
+        self._known[key] = score(run, self.capacity(config, law, rough=rough))
         return self._known[key]
 
+    def capacity(self, config: TuningConfig, law: int = 0, *, rough: bool = False) -> float:
+        """Return recalls a second by the law, while recalls always wait."""
+        work = self._work[id(self.rough if rough else self.traces)]
+        return capacity(config.max_concurrent, work, self._laws[law])
+
+    @property
+    def own_work(self) -> float:
+        """Own work of the mean recall of ``rough``, in seconds."""
+        return sum(self._work[id(self.rough)].values())
+
+    def _key(self, config: TuningConfig) -> TuningConfig:
+        """Return the config without its strategy, which no recall minds."""
+        if config not in self._plain:
+            self._plain[config] = replace(config, strategy=TuningStrategy.BALANCED)
+        return self._plain[config]
+
     def _run(
-        self, traces: Sequence[Trace], config: TuningConfig, law: int
-    ) -> Generator[int, None, SimulatedRun]:
+        self, traces: Sequence[Trace], key: tuple[TuningConfig, int, int], p99_ms: float
+    ) -> Generator[int, None, SimulatedRun | None]:
         """Simulate in slices, but for a limit that is not reached: the run under another such one is its."""
+        config, law, pieces = key
         slow = slowdowns(self._laws[law], config.max_concurrent)
-        key = replace(config, max_concurrent=1), law, id(traces), frozenset(slow)
-        ample, run = self._unlimited.get(key, (math.inf, None))
+        same = replace(config, max_concurrent=1), law, pieces, frozenset(slow)
+        ample, run = self._unlimited.get(same, (math.inf, None))
         if run is not None and config.max_concurrent >= ample:
             return run
-        runs, amples = [], []
-        for trace in traces:
-            simulation = Simulation(trace, config, slow, admission=True)
-            for i in range(SEARCH.slice, len(trace), SEARCH.slice):
-                simulation.run(trace.arrivals[i].time)
-                yield SEARCH.slice
-            runs.append(simulation.run().result())
-            amples.append(simulation.ample)
-            yield len(trace) % SEARCH.slice or SEARCH.slice
-        run = joined(runs)
-        reached = [ample for ample in amples if ample is not None]
-        if len(reached) == len(amples):
-            self._unlimited[key] = max(reached), run
+        if p99_ms <= 0:
+            return None
+        begun = self._begun.setdefault(key, PiecewiseRun(traces, config, slow))
+        run = yield from begun.unless_slower(p99_ms)
+        if run is not None:
+            del self._begun[key]
+            if begun.ample is not None:
+                self._unlimited[same] = begun.ample, run
         return run
 
 
@@ -144,7 +178,8 @@ def search(
 
     A gain counts if it is at least ``gain`` in the objective and stays a gain under laws as they could have
     come out by chance. Of candidates within 0.03 of the best the one nearest to the incumbent is taken.
-    All of the grid runs on the newest third of the trace, and the best two of it on the whole.
+    All of the grid runs on the newest third of the trace, as long as it can be one of the best two, and these
+    on the whole.
 
     Args:
         simulations: of the recalls; searches for several strategies share them.
@@ -154,13 +189,14 @@ def search(
         strategy: what is wanted.
         banned: configs that must not be taken.
         gain: least gain, as a log ratio.
-        thorough: whether it is to be decided on; else the best of the grid alone runs on the whole, under
-            half of the refits.
+        thorough: whether it is to be decided on; else the best of the grid alone runs on the whole, half of
+            the refits on the rough, and what gains nothing is not told.
         bound: what limits the grid, for the explanation.
     """
     recalls = simulations.recalls
     refits = simulations.refits[: SEARCH.refits if thorough else SEARCH.refits // 2]
-    finalists = yield from _finalists(simulations, incumbent, grid, strategy)
+    worst = math.inf if thorough else -gain / 2
+    finalists = yield from _finalists(simulations, incumbent, grid, strategy, worst)
     finalists = finalists if thorough else finalists[:1]
     base = yield from simulations.of(incumbent)
     values = [(0.0, incumbent)]
@@ -169,8 +205,9 @@ def search(
         values.append((objective(strategy, achieved, base), config))
     if any(len(recall.tasks) > 1 for trace in simulations.traces for recall in trace.arrivals):
         least, config = min(values, key=lambda v: v[0])
+        least = min(least, worst)
         for turned in {other_way(config), other_way(incumbent)}:
-            if (yield from _roughly(simulations, turned, incumbent, strategy)) < least:
+            if (yield from _roughly(simulations, turned, incumbent, strategy, least)) < least:
                 achieved = yield from simulations.of(turned)
                 values.append((objective(strategy, achieved, base), turned))
     values = [v for v in values if v[1] != incumbent and not (banned and banned(v[1]))]
@@ -187,8 +224,8 @@ def search(
         predicted = next(v for v, c in values if c is config)
         spread = [predicted]
         for other in refits if config is chosen else ():
-            reference = yield from simulations.of(incumbent, other)
-            under = yield from simulations.of(config, other)
+            reference = yield from simulations.of(incumbent, other, rough=not thorough)
+            under = yield from simulations.of(config, other, rough=not thorough)
             spread.append(objective(strategy, under, reference))
             if spread[-1] >= -gain / 2:
                 break
@@ -202,22 +239,36 @@ def search(
 
 
 def _roughly(
-    simulations: Simulations, config: TuningConfig, incumbent: TuningConfig, strategy: TuningStrategy
+    simulations: Simulations,
+    config: TuningConfig,
+    incumbent: TuningConfig,
+    strategy: TuningStrategy,
+    worst: float = math.inf,
 ) -> Generator[int, None, float]:
-    """Return a config's objective by the newest third of the trace."""
+    """Return a config's objective by the newest third of the trace; infinite if it is surely above worst."""
     base = yield from simulations.of(incumbent, rough=True)
-    achieved = yield from simulations.of(config, rough=True)
-    return objective(strategy, achieved, base)
+    least = SEARCH.work_done * simulations.own_work
+    most = p99_for(strategy, worst, base, simulations.capacity(config, rough=True), least)
+    achieved = yield from simulations.unless_slower(config, most, rough=True)
+    return math.inf if achieved is None else objective(strategy, achieved, base)
 
 
 def _finalists(
-    simulations: Simulations, incumbent: TuningConfig, grid: Sequence[TuningConfig], strategy: TuningStrategy
+    simulations: Simulations,
+    incumbent: TuningConfig,
+    grid: Sequence[TuningConfig],
+    strategy: TuningStrategy,
+    worst: float,
 ) -> Generator[int, None, list[TuningConfig]]:
-    values = []
-    for config in grid:
-        value = yield from _roughly(simulations, config, incumbent, strategy)
-        values.append((value, _distance(config, incumbent), config))
-    return [config for *_, config in sorted(values, key=lambda v: v[:2])[: SEARCH.finalists]]
+    """Return the best of the grid below ``worst``; what can be none of them is not simulated to its end."""
+    best: list[tuple[float, float, TuningConfig]] = []
+    for config in sorted(grid, key=lambda config: _distance(config, incumbent)):
+        last = min(worst, best[-1][0]) if len(best) == SEARCH.finalists else worst
+        value = yield from _roughly(simulations, config, incumbent, strategy, last)
+        if value < worst or worst == math.inf:
+            best.append((value, _distance(config, incumbent), config))
+            best = sorted(best, key=lambda v: v[:2])[: SEARCH.finalists]
+    return [config for *_, config in best]
 
 
 def slowdowns(laws: Laws, limit: int) -> dict[str, Slowdown]:

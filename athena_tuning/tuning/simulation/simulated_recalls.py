@@ -73,6 +73,22 @@ class SimulatedRecalls:
         """Whether every recall has ended."""
         return len(self.finished) == len(self.trace)
 
+    def slower(self, than_ms: float, seen: int, first: int) -> int:
+        """Return how many answers took longer, cache hits left out.
+
+        Args:
+            than_ms: than this.
+            seen: answers that were looked at before.
+            first: leave out the recalls before this one.
+        """
+        begun, ended, than = self._begun, self._ended, than_ms / 1000
+        return sum(
+            recall >= first
+            and ended[recall] - begun[recall] > than
+            and not (self._refused[recall] or self._hit[recall])
+            for recall in self.finished[seen:]
+        )
+
     @property
     def ample(self) -> int | None:
         """The least limit under which all would have been the same; None if a task had to wait for a slot."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -38,6 +38,11 @@ class SimulatedRun:
     again: npt.NDArray[np.intp]
 
 
+def lead_in(pieces: Sequence[Sized], piece: Sized) -> int:
+    """Return how many of a piece's first recalls do not count: of more than one piece, a fifth of each."""
+    return int(TELEMETRY.lead_in * len(piece)) if len(pieces) > 1 else 0
+
+
 def joined(pieces: Sequence[SimulatedRun]) -> SimulatedRun:
     """Return what the recalls of several pieces met; of more than one, without the first fifth of each.
 
@@ -45,7 +50,8 @@ def joined(pieces: Sequence[SimulatedRun]) -> SimulatedRun:
     """
     if len(pieces) == 1:
         return pieces[0]
-    counted = [slice(int(TELEMETRY.lead_in * len(run.ended)), None) for run in pieces]
+    columns = [run.ended for run in pieces]
+    counted = [slice(lead_in(columns, column), None) for column in columns]
     return SimulatedRun(
         *(
             np.concatenate([getattr(run, f.name)[part] for run, part in zip(pieces, counted, strict=True)])

@@ -10,6 +10,7 @@ from heapq import heappop, heappush
 
 from athena_tuning.admission import Place, QueueLaw
 from athena_tuning.model import ConfigSet, TuningConfig
+from athena_tuning.tuning.simulation.connections import Connections
 from athena_tuning.tuning.simulation.simulated_recalls import SimulatedRecalls
 from athena_tuning.tuning.simulation.simulated_run import SimulatedRun, joined
 from athena_tuning.tuning.trace import Trace
@@ -44,6 +45,11 @@ class Simulation(SimulatedRecalls):
             its answer, at no time that the trace says. None: the trace's own times.
         cache_seconds: lifetime of a cached result.
         admission: refuse recalls in an overload, as the configs say; else they all wait.
+        connections: tasks that the backend serves at once; others that hold a slot stand in line there. None:
+            as many as hold a slot.
+
+    Raises:
+        ValueError: if tasks are to slow each other down and to stand in line as well.
 
     Examples:
         >>> from athena_tuning.tuning.trace import Arrival
@@ -60,6 +66,7 @@ class Simulation(SimulatedRecalls):
         "_cache_seconds",
         "_cached",
         "_clients",
+        "_connections",
         "_default",
         "_done",
         "_events",
@@ -94,7 +101,10 @@ class Simulation(SimulatedRecalls):
         clients: int | None = None,
         cache_seconds: float = 300.0,
         admission: bool = False,
+        connections: int | None = None,
     ) -> None:
+        if connections is not None and slowdown:
+            raise ValueError(f"tasks behind {connections} connections do not slow each other down")
         super().__init__(trace)
         self.now = 0.0
         columns = trace.columns
@@ -116,6 +126,7 @@ class Simulation(SimulatedRecalls):
         self._admission = admission
         self._law: QueueLaw | None = None
         self._places: dict[int, Place] = {}
+        self._connections = None if connections is None else Connections(connections)
         self._admitted = bytearray(n)
         self.apply(configs if isinstance(configs, ConfigSet) else in_force(configs))
         for _ in range(min(clients or 0, n)):
@@ -317,7 +328,9 @@ class Simulation(SimulatedRecalls):
         longest = config.timeout_seconds
         if config.layer_timeouts:
             longest = config.timeout_for(self._layers[layer])
-        if group is None:
+        if self._connections is not None and not self._connections.serves(t):
+            heappush(self._events, (self.now + longest, _TIMEOUT, t))
+        elif group is None:
             in_time = work <= longest
             ends = self.now + (work if in_time else longest)
             heappush(self._events, (ends, _END if in_time else _TIMEOUT, t))
@@ -332,6 +345,8 @@ class Simulation(SimulatedRecalls):
         self._busy -= 1
         self._freed += 1
         recall = self._recall[t]
+        if self._connections is not None:
+            self._serve_next(self._connections.left(t))
         if timed_out:
             self._timed_out[t] = 1
             self._lost[recall] += 1
@@ -344,6 +359,10 @@ class Simulation(SimulatedRecalls):
             self._ask_next(recall)
         if self._queue:
             self._give_out()
+
+    def _serve_next(self, t: int | None) -> None:
+        if t is not None:
+            heappush(self._events, (self.now + self._work[t], _END, t))
 
     def _ask_next(self, recall: int) -> None:
         for t in range(self._first[recall], self._first[recall + 1]):
@@ -377,6 +396,8 @@ class Simulation(SimulatedRecalls):
                     self._busy -= 1
                     self._freed += 1
                     self._given_up += self._group_of[self._layer[t]] is not None
+                    if self._connections is not None:
+                        self._serve_next(self._connections.left(t))
                 self._waiting -= state == _WAITING and self._queued[t] == self._queued[t]
                 self._state[t] = _OVER
                 self._over[t] = self.now

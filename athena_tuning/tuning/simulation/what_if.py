@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,28 +13,22 @@ import numpy.typing as npt
 from athena_tuning.model import ConfigSet, QueryMetrics, TuningStrategy
 from athena_tuning.tuning.estimation.plan_evidence import PlanEvidence
 from athena_tuning.tuning.settings import CONTRIBUTION, SEARCH, WHAT_IF
+from athena_tuning.tuning.simulation.intervals import (
+    UNKNOWN,
+    Doubt,
+    Estimate,
+    change,
+    difference,
+    level,
+    share,
+)
 from athena_tuning.tuning.simulation.objective import Score, objective
 from athena_tuning.tuning.simulation.planned_recalls import WayOf, answer_lost, unknown_way
 from athena_tuning.tuning.simulation.replay import RecordedWorkload, SimulatedOutcome
 
+__all__ = ["UNKNOWN", "Estimate", "Outcome", "WhatIf", "what_if", "with_config"]
+
 Floats = npt.NDArray[np.float64]
-
-
-class Estimate(NamedTuple):
-    """A figure with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def sure(self) -> bool:
-        """Whether the interval leaves out 0: a change is a change."""
-        return self.low > 0 or self.high < 0
-
-
-UNKNOWN = Estimate(math.nan, math.nan, math.nan)
-"""What nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,22 +221,23 @@ def what_if(
             run = workload.outcome(configs, replicate)
             rows.append(_figures(run))
             calls[name].append(float(run.calls.mean()))
-            if not name and not i:
-                error = _error(workload, run, base.default.version) if speed == 1.0 else error
+            if not name and not i and speed == 1.0:
+                error = _error(workload, workload.as_it_was(base), base.default.version)
             yield (done + (i + 1) / (len(replicates) + 1)) / len(cases)
         figures[name] = np.array(rows).T
     wanted = strategy or base.default.config.strategy
     trusted = workload.contention.trusted
     reach = max(trusted, base.default.config.max_concurrent)
+    widened = max(1.0, WHAT_IF.finite_variance / workload.tail_index)
 
     def outcome(name: str) -> Outcome:
         doubts = error if cases[name] != base or not name else (0.0, 0.0)
-        simulated = _outcome(name, cases[name], figures[name], figures[""], wanted, reach, *doubts)
+        simulated = _outcome(name, cases[name], figures[name], figures[""], wanted, reach, *doubts, widened)
         asked, before = np.array(calls[name]), np.array(calls[""])
         return replace(
             simulated,
-            calls=_level(asked),
-            calls_change=_change(np.log(np.maximum(asked, 1e-9) / np.maximum(before, 1e-9))),
+            calls=level(asked),
+            calls_change=change(np.log(np.maximum(asked, 1e-9) / np.maximum(before, 1e-9))),
             lost=Estimate(*answer_lost(known, base, cases[name], workload.counted_recalls)),
         )
 
@@ -304,29 +299,32 @@ def _outcome(
     reach: int,
     typical_error: float,
     p99_error: float,
+    widened: float,
 ) -> Outcome:
     p50, p95, p99, typical, capacity, slots, _, full, refused, again = own
     gains = [
         objective(strategy, *(_score(f) for f in (ours, theirs)))
         for ours, theirs in zip(own.T, base.T, strict=True)
     ]
+    of_p99 = Doubt(p99_error, widened, of_tail=True)
+    of_typical, of_law = Doubt(typical_error, widened), Doubt(0.0, widened)
     return Outcome(
         name,
         configs,
-        _level(p50, typical_error),
-        _level(p95, p99_error),
-        _level(p99, p99_error),
-        _level(capacity),
-        _level(slots),
-        _share(full),
-        _share(refused),
-        _share(again),
-        p99_change=_change(np.log(p99 / base[2]), p99_error),
-        typical_change=_change(typical - base[3], typical_error),
-        refused_change=_difference(refused - base[8]),
-        capacity_change=_change(np.log(capacity / base[4])),
-        cost_change=_change(np.log(np.maximum(slots, 1e-9) / np.maximum(base[5], 1e-9))),
-        gain=_change(np.array(gains), p99_error),
+        level(p50, of_typical),
+        level(p95, of_p99),
+        level(p99, of_p99),
+        level(capacity, of_law),
+        level(slots, of_law),
+        share(full),
+        share(refused),
+        share(again),
+        p99_change=change(np.log(p99 / base[2]), of_p99),
+        typical_change=change(typical - base[3], of_typical),
+        refused_change=difference(refused - base[8]),
+        capacity_change=change(np.log(capacity / base[4]), of_law),
+        cost_change=change(np.log(np.maximum(slots, 1e-9) / np.maximum(base[5], 1e-9)), of_law),
+        gain=change(np.array(gains), of_p99),
         beyond=configs.default.config.max_concurrent > reach,
     )
 
@@ -334,60 +332,6 @@ def _outcome(
 def _score(figures: Floats) -> Score:
     _, _, p99, _, capacity, slots, success, full, refused, _ = figures
     return Score(p99, capacity, slots / 1000, success, full, refused_rate=refused)
-
-
-def _change(row: Floats, error: float = 0.0) -> Estimate:
-    """Return the mean of a change over all replicates, with its 95 % interval.
-
-    One replay of the recalls is one chance of what met what; the mean over many is nearer to what comes.
-    What differs in no replicate, and by no error, is the same config.
-    """
-    if not (error or row.any()):
-        return Estimate(0.0, 0.0, 0.0)
-    return _interval(_mean(row), row, math.hypot(error, WHAT_IF.least_error))
-
-
-def _mean(row: Floats) -> float:
-    """Return the mean of the replicates in which there is something to compare."""
-    known = row[~np.isnan(row)]
-    return float(known.mean()) if len(known) else math.nan
-
-
-def _interval(value: float, row: Floats, error: float) -> Estimate:
-    """Return a figure with a 95 % interval by how far replicates lie to either side of it.
-
-    ``v ± √(t² · 2 · mean(d²) + error²)`` over the distances d to that side: with a spread that is alike on
-    both sides, the usual interval.
-    """
-    row = row[~np.isnan(row)]
-    if not len(row) or math.isnan(value):
-        return Estimate(value, -math.inf, math.inf)
-    if not math.isfinite(value) or not np.isfinite(row).all():
-        return Estimate(value, min(value, float(row.min())), max(value, float(row.max())))
-    away = row - value
-    down, up = (
-        math.hypot(WHAT_IF.t * math.sqrt(2 * float((np.maximum(side, 0.0) ** 2).mean())), error)
-        for side in (-away, away)
-    )
-    return Estimate(value, value - down, value + up)
-
-
-def _level(row: Floats, error: float = 0.0) -> Estimate:
-    """Return the estimate of a figure above 0, by its logarithm."""
-    logs = np.log(np.maximum(row, 1e-9))
-    _, low, high = _interval(float(logs[0]), logs[1:], error)
-    value = float(row[0])
-    return Estimate(value, min(value, math.exp(low)), max(value, math.exp(high)))
-
-
-def _difference(row: Floats) -> Estimate:
-    """Return the difference of two shares, with its 95 % interval."""
-    return _interval(_mean(row), row, 0.0)
-
-
-def _share(row: Floats) -> Estimate:
-    value, low, high = _interval(float(row[0]), row[1:], 0.0)
-    return Estimate(value, max(low, 0.0), min(high, 1.0))
 
 
 def _percentile(values: Floats, q: float) -> float:
