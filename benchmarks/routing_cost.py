@@ -12,10 +12,12 @@ from routing_world import Question
 from athena_tuning.model import EVERY, LAYERS, TuningConfig
 from athena_tuning.recall.cache import AnswerCache
 from athena_tuning.recall.classification import classify
+from athena_tuning.recall.fusion import pieces_found
 from athena_tuning.recall.plan import candidates
 from athena_tuning.recall.routing import select_layers
 from athena_tuning.recall.routing.features import features
 from athena_tuning.recall.routing.route import route
+from athena_tuning.recall.routing.thin_answers import ThinAnswers
 from athena_tuning.samples.sample_workloads import load_records
 from athena_tuning.testing.clock import Clock
 from athena_tuning.tuning.estimation.question_fit import (
@@ -85,7 +87,22 @@ def cpu_of_routing(questions: Sequence[Question]) -> list[Figure]:
     return [
         _spread("CPU of routing a recall, by question", routed, "µs", 15.0),
         _spread("CPU of telling its type", typed, "µs", None),
+        _spread("CPU of telling that its answer is not thin", _cpu_of_thin_answers(), "µs", None),
     ]
+
+
+def _cpu_of_thin_answers() -> list[float]:
+    """CPU of an answer of fifteen pieces a layer, in µs."""
+    lists = {
+        name: [{"id": f"{name} {i}", "evidence": [f"{name} {i}"]} for i in range(15)] for name in LAYERS[:2]
+    }
+    answers, took = ThinAnswers(), []
+    for _ in range(15):
+        began = time.process_time()
+        for _ in range(1000):
+            answers.is_thin("factual", pieces_found(lists, 3), 3)
+        took.append((time.process_time() - began) * 1e3)
+    return took
 
 
 def _spread(name: str, took: Sequence[float], unit: str, most: float | None) -> Figure:

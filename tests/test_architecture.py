@@ -1,11 +1,13 @@
-"""The picture of the rooms is the one that the imports draw today."""
+"""The picture of the rooms is what the imports draw today, and the pages name files that are there."""
 
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 
 
 def drawing():
@@ -32,3 +34,19 @@ def test_every_room_stands_above_what_it_imports() -> None:
 def test_an_arrow_that_a_longer_way_says_too_is_left_out() -> None:
     chain = {"a": {"b", "c"}, "b": {"c"}, "c": set()}
     assert drawing().reduced(chain) == [("a", "b"), ("b", "c")]
+
+
+def test_every_program_file_that_the_pages_name_is_there() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")]
+    named = {
+        (page.name, file)
+        for page in pages
+        for file in re.findall(r"`((?:\w+/)+\w+\.py)`", page.read_text("utf-8"))
+    }
+    assert ("architecture.md", "control/operations.py") in named
+    missing = {
+        (page, file)
+        for page, file in named
+        if not any((folder / file).is_file() for folder in (ROOT, ROOT / "athena_tuning"))
+    }
+    assert missing == set()

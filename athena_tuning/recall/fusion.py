@@ -282,7 +282,7 @@ def is_sure(lists: Mapping[str, Sequence[Item]]) -> bool:
 
 
 def pieces_found(lists: Mapping[str, Sequence[Item]], most: int) -> int:
-    """Return how many pieces of evidence the layers found, ``most`` for more.
+    """Return how many pieces of evidence the layers found, ``most`` for more; of all scopes alike.
 
     Examples:
         >>> a, b = {"id": "t1", "evidence": ()}, {"id": "o1", "evidence": ("t1", "t2")}

@@ -20,7 +20,7 @@ from athena_tuning.recall.plan import RecallPlan, candidates
 from athena_tuning.recall.registered_layer import RegisteredLayer
 from athena_tuning.recall.result import RecallResult
 from athena_tuning.recall.routing.route import LaterRound
-from athena_tuning.recall.routing.thin_answers import MOST_PIECES, ThinAnswers
+from athena_tuning.recall.routing.thin_answers import ThinAnswers
 from athena_tuning.recall.snapshot import Snapshot
 from athena_tuning.recall.time_focus import time_focus
 
@@ -126,11 +126,12 @@ class Rounds:
         cache has, is part of it.
         """
         below = min(plan.config.thin_below, plan.request.k)
-        if not following.is_left_out or below == 1 or is_sure(lists):
+        if not following.is_left_out or below == 1:
             return False
-        pieces = pieces_found(lists, MOST_PIECES)
+        pieces = pieces_found(lists, below)
         if anew:
-            return self._thin_answers.is_thin(plan.query_type, pieces, below)
+            thin = self._thin_answers.is_thin(plan.query_type, pieces, below)
+            return thin and not is_sure(lists)
         known = self._cache.get(plan.key, following.layers, plan.request.k).parts
         return pieces < below and len(known) == len(following.layers)
 

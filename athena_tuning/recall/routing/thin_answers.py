@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-MOST_PIECES = 10
-"""Of more pieces of evidence nobody asks whether they are few."""
-
 _RARE = 0.1
 _KEPT = 200
 
@@ -13,7 +10,7 @@ class ThinAnswers:
     """Tells answers that rest on little, though most of their type rest on more.
 
     An answer is thin if it rests on fewer pieces of evidence than a config says, and at most a tenth of the
-    answers of its type that found anything rest on as little, among the newest 100 to 200. So a type whose
+    answers of its type that found anything rest on as little, among the newest few hundred. So a type whose
     layers always give one thing, and are right, does not ask all others every time: what asking for more
     costs is at most a tenth of what leaving layers out saves. A manager's first answer of a type may be thin.
 
@@ -28,20 +25,22 @@ class ThinAnswers:
     """
 
     def __init__(self) -> None:
-        self._by_type: dict[str, list[int]] = {}
+        self._counts: dict[tuple[str, int], list[int]] = {}
 
     def is_thin(self, query_type: str, pieces: int, below: int) -> bool:
         """Count an answer and tell whether it is thin.
 
         Args:
             query_type: its type.
-            pieces: of evidence that it rests on; those beyond ``MOST_PIECES`` do not matter.
+            pieces: of evidence that it rests on; ``below`` or more are all the same.
             below: fewer may be thin.
         """
-        counts = self._by_type.setdefault(query_type, [0] * (MOST_PIECES + 1))
-        pieces = min(pieces, MOST_PIECES)
-        as_little, all_of_them = sum(counts[: pieces + 1]), sum(counts)
-        if all_of_them >= _KEPT:
-            counts[:] = [count // 2 for count in counts]
+        counts = self._counts.get((query_type, below))
+        if counts is None:
+            counts = self._counts[query_type, below] = [0] * (below + 1)
+        pieces = min(pieces, below)
+        thin = pieces < below and sum(counts[: pieces + 1]) <= _RARE * sum(counts)
         counts[pieces] += 1
-        return pieces < below and as_little <= _RARE * all_of_them
+        if counts[pieces] >= _KEPT:
+            counts[:] = [count // 2 for count in counts]
+        return thin
