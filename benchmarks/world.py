@@ -7,6 +7,7 @@ would record.
 
 from __future__ import annotations
 
+import math
 import random
 from abc import ABC, abstractmethod
 from collections import deque
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
+from athena_tuning.admission import Place, QueueLaw
 from athena_tuning.model import LayerTask, QueryMetrics
 
 LAYERS = ("semantic", "graph")
@@ -195,7 +197,8 @@ class Manager:
         works: draws a task's own work.
         rng: of the works.
         limit: tasks in flight at most.
-        ended: called with each recall's tasks as it ends.
+        ended: called with each recall's number as it ends, or is refused.
+        law: bounds the wait for slots, as a manager's admission does; None: all wait.
 
     Attributes:
         limit: see ``apply``.
@@ -203,6 +206,7 @@ class Manager:
         version: how often ``apply`` was called.
         tasks: of each recall, filled as it runs.
         versions: the version as each began.
+        refused: numbers of recalls that were.
     """
 
     def __init__(
@@ -213,6 +217,7 @@ class Manager:
         rng: random.Random,
         limit: int,
         ended: Callable[[int], object] = id,
+        law: QueueLaw | None = None,
     ) -> None:
         self.limit, self.parallel, self.version = limit, True, 0
         self.tasks: list[list[Task]] = []
@@ -220,7 +225,9 @@ class Manager:
         self._events, self._backend, self._works, self._rng = events, backend, works, rng
         self._ended = ended
         self._line: deque[Task] = deque()
-        self._busy = 0
+        self._busy = self._freed = 0
+        self.refused: set[int] = set()
+        self._law, self._places = law, dict[int, Place]()
 
     @property
     def in_flight(self) -> int:
@@ -237,6 +244,11 @@ class Manager:
         self.limit, self.parallel, self.version = limit, parallel, self.version + 1
         self._give_out()
 
+    def shed(self) -> None:
+        """Treat what waits as an overload: it came about under a limit that was a mistake."""
+        if self._law is not None and self._line:
+            self._law.shed(self._events.now)
+
     def ask(self) -> int:
         """Ask all layers; return the number of the recall."""
         recall = len(self.tasks)
@@ -244,14 +256,35 @@ class Manager:
         mine = [Task(recall, layer, w, self._events.now) for layer, w in zip(LAYERS, works, strict=True)]
         self.tasks.append(mine)
         self.versions.append(self.version)
+        if not self._may_queue(recall):
+            self._refuse(recall)
+            return recall
         self._line.extend(mine if self.parallel else mine[:1])
         self._give_out()
         return recall
 
     def _give_out(self) -> None:
         while self._line and self._busy < self.limit:
+            task = self._line.popleft()
+            place = self._places.get(task.recall)
+            if place is not None and not place.may_start(self._events.now, len(self._line)):
+                self._line = deque(t for t in self._line if t.recall != task.recall)
+                self._refuse(task.recall)
+                continue
             self._busy += 1
-            self._start(self._line.popleft())
+            self._start(task)
+
+    def _may_queue(self, recall: int) -> bool:
+        if self._law is None:
+            return True
+        now = self._events.now
+        place = self._places[recall] = Place(self._law, "factual", now)
+        return place.may_queue(now, len(self._line), self._freed, self._busy >= self.limit)
+
+    def _refuse(self, recall: int) -> None:
+        self.refused.add(recall)
+        self._places.pop(recall)
+        self._ended(recall)
 
     def _start(self, task: Task) -> None:
         task.started, task.in_flight = self._events.now, self._busy
@@ -259,18 +292,23 @@ class Manager:
 
     def _over(self, task: Task) -> None:
         task.ended = self._events.now
-        self._busy -= 1
+        self._busy, self._freed = self._busy - 1, self._freed + 1
         mine = self.tasks[task.recall]
         waiting = next((t for t in mine if not t.ended and not t.started and t not in self._line), None)
         if waiting is not None:
             waiting.queued = self._events.now
             self._line.append(waiting)
         elif all(t.ended for t in mine):
+            if self._law is not None:
+                self._law.served("factual", task.ended - min(t.started for t in mine))
+                self._places.pop(task.recall)
             self._ended(task.recall)
         self._give_out()
 
     def latency(self, recall: int) -> float:
-        """Return the ms that a recall took."""
+        """Return the ms that a recall took, infinite if it was refused."""
+        if recall in self.refused:
+            return math.inf
         mine = self.tasks[recall]
         return 1000 * (max(t.ended for t in mine) - mine[0].asked)
 
@@ -278,6 +316,12 @@ class Manager:
         """Return what a manager would have recorded of a recall."""
         tasks = self.tasks[recall]
         begun = tasks[0].asked
+        if recall in self.refused:
+            return QueryMetrics(
+                *(f"w{recall}", "?", "factual", EPOCH + begun, None, None, False, 0, [], {}, False),
+                partial=True,
+                config_version=self.versions[recall],
+            )
         layers = {t.layer: 1000 * (t.ended - t.started) for t in tasks}
         return QueryMetrics(
             *(f"w{recall}", "?", "factual", EPOCH + begun, self.latency(recall), None, False, 1),

@@ -47,6 +47,9 @@ VIEW = "range=24h&slo=250"
 ALONE = {"latency", "patterns", "cache"}
 """Pages that show the sample day by itself: a demo load has not had a day."""
 
+PATIENCE_MS = 120_000
+"""How long to wait for a page on a busy machine."""
+
 SQUARE = 48
 """Pixels of a side: a word or a line changes its mean tone little, a card that is gone much."""
 
@@ -78,19 +81,19 @@ def served(**environment: str) -> Iterator[str]:
 
 
 def _ready(port: int, server: subprocess.Popen[bytes]) -> str:
-    for _ in range(200):
+    for _ in range(900):
         if server.poll() is not None:
             raise RuntimeError("the server ended before it was ready")
         with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
             return f"http://{HOST}:{port}"
         time.sleep(0.1)
-    raise RuntimeError("the server was not ready within 20 s")
+    raise RuntimeError("the server was not ready within 90 s")
 
 
 def settled(page: Page) -> None:
     """Wait until a page's script has run and its charts have been drawn."""
-    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=30_000)
-    page.wait_for_selector("h1", timeout=30_000)
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=PATIENCE_MS)
+    page.wait_for_selector("h1", timeout=PATIENCE_MS)
     page.wait_for_timeout(1200)
 
 
@@ -105,6 +108,7 @@ def shoot(
         timezone_id="UTC",
     )
     page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
     query = f"{VIEW}&{looked_at}" if url in ALONE else VIEW
     page.goto(f"{address}/{'' if url == 'overview' else url}?{query}")
     settled(page)
@@ -148,13 +152,14 @@ def check(made: Path, kept: Path) -> list[str]:
 def prepare(browser: Browser, address: str) -> str:
     """Do what a person would: load a day, ask for short answers; return what looks at the day alone."""
     page = browser.new_page(timezone_id="UTC")
+    page.set_default_timeout(PATIENCE_MS)
     page.goto(address)
     settled(page)
     page.locator(".st-key-welcomed button").click()
     page.goto(f"{address}/workloads")
     settled(page)
     page.locator(".st-key-load-day button").click()
-    page.get_by_text("by itself:").first.wait_for(timeout=30_000)
+    page.get_by_text("by itself:").first.wait_for(timeout=PATIENCE_MS)
     looked_at = next(part for part in urlsplit(page.url).query.split("&") if part.startswith("source="))
     page.goto(f"{address}/config")
     settled(page)
@@ -162,7 +167,7 @@ def prepare(browser: Browser, address: str) -> str:
     page.get_by_label("Reason").fill("people wait for answers")
     page.get_by_label("Reason").press("Tab")
     page.get_by_role("button", name="Apply", exact=True).click()
-    page.get_by_text("config v1").first.wait_for(timeout=30_000)
+    page.get_by_text("config v1").first.wait_for(timeout=PATIENCE_MS)
     page.close()
     return looked_at
 

@@ -52,7 +52,7 @@ def show(decision_id: str, replay: bool, store: str | None, as_json: bool) -> No
     With --replay the exit code is 1 if another answer comes out.
     """
     with attached(store) as service:
-        made = _found(service.decisions(_LOOKED_THROUGH), decision_id)
+        made = _newest_with_id(service.decisions(_LOOKED_THROUGH), decision_id)
         evidence = service.store.decision_evidence(made.decision_id) if replay else None
     printed: dict[str, Any] = made.to_dict()
     differing: list[str] = []
@@ -78,7 +78,7 @@ def show(decision_id: str, replay: bool, store: str | None, as_json: bool) -> No
         raise click.exceptions.Exit(1)
 
 
-def _found(decisions: list[Decision], decision_id: str) -> Decision:
+def _newest_with_id(decisions: list[Decision], decision_id: str) -> Decision:
     for made in decisions:
         if made.decision_id.startswith(decision_id):
             return made

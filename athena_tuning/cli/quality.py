@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,17 +46,13 @@ if TYPE_CHECKING:
 @click.option("--feedback", is_flag=True, help="In place of --gold: the scores that answers were given.")
 @click.option(
     "--by",
-    default="layers",
-    show_default=True,
     type=click.Choice(("layers", "plan", "version")),
-    help="With --feedback: what answers are told apart by.",
+    help="With --feedback: what answers are told apart by (default: layers).",
 )
 @click.option(
     "--days",
-    default=7.0,
-    show_default=True,
     type=click.FloatRange(0, 3650, min_open=True),
-    help="With --feedback: how far back.",
+    help="With --feedback: how far back (default: 7).",
 )
 @memory_option
 @store_option
@@ -67,8 +64,8 @@ def quality(
     k: int,
     learn_fusion: bool,
     feedback: bool,
-    by: By,
-    days: float,
+    by: By | None,
+    days: float | None,
     memory: str | None,
     store: str | None,
     as_json: bool,
@@ -89,7 +86,9 @@ def quality(
     if gold is None:
         if ways or learn_fusion or leave_out_each:
             raise click.UsageError("--layers, --leave-out-each and --learn-fusion ask questions of --gold")
-        _show_scores(store, by, days, as_json)
+        _show_scores(store, by or "layers", days or 7.0, as_json)
+    elif by or days:
+        raise click.UsageError("--by and --days are of the scores of --feedback; --gold has none")
     else:
         _measure(gold, ways, leave_out_each, k, learn_fusion, memory, store, as_json)
 
@@ -151,9 +150,10 @@ def _measure(
     ]
     columns = ["layers", f"recall@{k}", "lost", "MRR", "calls", "saved", "ms saved", "partial"]
     print_table(columns, rows)
-    print_text(f"{len(questions)} questions of {gold.name}; lost and saved beside {found[0].way}")
+    asked_of = "1 question" if len(questions) == 1 else f"{len(questions)} questions"
+    print_text(f"{asked_of} of {gold.name}; lost and saved beside {found[0].way}")
     for advice in learned:
-        print_text(_told(advice, k))
+        print_text(_advice_in_words(advice, k))
 
 
 def _show_scores(store: str | None, by: By, days: float, as_json: bool) -> None:
@@ -201,10 +201,12 @@ def _show_scores(store: str | None, by: By, days: float, as_json: bool) -> None:
 def _interval(part: Estimate, digits: int = 3) -> str:
     if not part.is_known:
         return "–"
+    if math.isnan(part.low):  # of one question
+        return f"{part.mean:.{digits}f} (–)"
     return f"{part.mean:.{digits}f} ({part.low:.{digits}f} to {part.high:.{digits}f})"
 
 
-def _told(advice: FusionAdvice, k: int) -> str:
+def _advice_in_words(advice: FusionAdvice, k: int) -> str:
     weights = ", ".join(f"{layer} {weight:g}" for layer, weight in advice.weights.items()) or "1 for all"
     gained = advice.gained
     of = "" if advice.scope == "all" else f" of {advice.scope}, {advice.questions} questions"

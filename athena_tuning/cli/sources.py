@@ -50,12 +50,12 @@ def remove(batch_id: str, store: str | None, as_json: bool) -> None:
     ID is a source as `athena-tuning sources` lists it, or what stands behind its colon.
     """
     with attached(store) as service:
-        gone = service.remove_source(operator(), _named(batch_id, service.sources()))
+        gone = service.remove_source(operator(), _source_of_id(batch_id, service.sources()))
     words = f"{gone.records:,} recalls of {gone.source} are out of the store"
     print_outcome({"removed": _plain(gone)}, words, as_json=as_json)
 
 
-def _named(batch_id: str, there: list[SourceBatch]) -> str:
+def _source_of_id(batch_id: str, there: list[SourceBatch]) -> str:
     """Return the source that a person means.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -20,6 +20,17 @@ embedded layer; and a backlog that is gone claims nothing, so that what is idle 
 
 WAITS = 0.5
 """Tasks that wait in the mean from which a worker has more to do than slots. Judgement: half a task."""
+
+UNUSED_SECONDS = 1.0
+"""In which one slot that stands unused while tasks wait makes up for itself. Judgement: slower than shares
+follow demand, faster than a queue grows long."""
+
+UNUSED_KEPT_SECONDS = 0.25
+"""For how long that goes on after tasks have stopped waiting, or wait everywhere. Chosen so that between 5
+and 10 slots as many tasks run while others wait as the limit says (worlds of ``benchmarks/fleet.py``)."""
+
+UNUSED_MOST = 0.5, 0.1
+"""At most so many slots, and so much of the limit on top, are given out beyond it. Judgement."""
 
 STICKY = 0.8
 """A share stays while it is nearer than this to what it should be. Arithmetic: half a slot is rounding; the
@@ -100,7 +111,9 @@ class Shares(msgspec.Struct, frozen=True):
     by_worker: dict[str, int] = msgspec.field(default_factory=dict)
 
 
-def shared_out(budget: int, demands: Mapping[str, Demand], before: Mapping[str, int]) -> dict[str, int]:
+def shared_out(
+    budget: int, demands: Mapping[str, Demand], before: Mapping[str, int], more: float = 0.0
+) -> dict[str, int]:
     """Return each worker's share of a budget.
 
     Each has its max-min fair share of what is wanted (Bertsekas and Gallager, *Data Networks*, 1992),
@@ -113,6 +126,7 @@ def shared_out(budget: int, demands: Mapping[str, Demand], before: Mapping[str, 
         budget: slots in all; where workers are more than that, each has one.
         demands: of the workers that are alive.
         before: what they had: a share that is near enough to what it should be stays.
+        more: slots to give out beyond the budget, because so many stand unused while tasks wait.
 
     Examples:
         >>> shared_out(8, {"a": Demand(5.0, 5.0, 5), "b": Demand(1.0, 1.0, 4)}, {})
@@ -122,17 +136,18 @@ def shared_out(budget: int, demands: Mapping[str, Demand], before: Mapping[str, 
         >>> shared_out(2, dict.fromkeys("abc", Demand(9.0, 1.0, 1)), {})
         {'a': 1, 'b': 1, 'c': 1}
     """
-    equal = budget / max(len(demands), 1)
+    slots = budget + more
+    equal = slots / max(len(demands), 1)
     wanted = {name: equal if d.wanted is None else max(d.wanted, 0.0) for name, d in demands.items()}
     busy = sum(wanted[name] if d.wanted is None else d.busy for name, d in demands.items())
-    spare, level = max(budget - busy, 0.0), _level(budget, list(wanted.values()))
+    spare, level = max(slots - busy, 0.0), _level(slots, list(wanted.values()))
     fair = {name: min(w, level) for name, w in wanted.items()}
     part = spare / max(sum(d.waits for d in demands.values()), 1)
     lent = {name: part if d.waits else spare for name, d in demands.items()}
     fair = {name: share + lent[name] for name, share in fair.items()}
     shares = {name: _near(share, before.get(name), budget) for name, share in fair.items()}
     if level < math.inf:
-        _fit(shares, fair, budget + sum(lent.values()), budget)
+        _fit(shares, fair, slots + sum(lent.values()), budget)
     return shares
 
 
@@ -173,11 +188,18 @@ def _fit(shares: dict[str, int], fair: Mapping[str, float], slots: float, most: 
 class ShareKeeper:
     """Shares a budget out among the workers that are alive: the state of the one worker that does so.
 
+    Slots are whole and demand moves faster than shares, so that some stand unused at one worker while tasks
+    wait at another: a third to three quarters of a slot, a tenth of a small limit. Those are given out once
+    more: the integral of ``budget − Σ busyᵢ`` over the time in which tasks wait at some workers only. So as
+    many tasks run while others wait as the limit says.
+
     Attributes:
         told: shares as they are told; whoever takes over goes on from what was told last.
     """
 
     told: Shares = field(default_factory=Shares)
+    _unused: float = 0.0
+    _shared_at: float = -math.inf
     _heard: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     def step(self, budget: int, reports: Mapping[str, Demand], number: int, now: float) -> Shares:
@@ -189,11 +211,22 @@ class ShareKeeper:
             number: of the lease.
             now: monotonic seconds.
         """
-        shares = shared_out(budget, self._alive(reports, now), self.told.by_worker)
+        alive = self._alive(reports, now)
+        self._unused = self._left_unused(budget, alive.values(), now)
+        shares = shared_out(budget, alive, self.told.by_worker, self._unused)
         if (shares, budget, number) != (self.told.by_worker, self.told.budget, self.told.number):
             turn = self.told.turn + 1 if number == self.told.number else 1
             self.told = Shares(number, turn, budget, shares)
         return self.told
+
+    def _left_unused(self, budget: int, demands: Collection[Demand], now: float) -> float:
+        """Return the slots that stand unused while tasks wait."""
+        passed, self._shared_at = min(now - self._shared_at, UNUSED_KEPT_SECONDS), now
+        if len({demand.waits for demand in demands}) < 2:  # who all wait use all that they have
+            return self._unused * math.exp(-passed / UNUSED_KEPT_SECONDS)
+        unused = budget - sum(demand.busy for demand in demands)
+        slots, share = UNUSED_MOST
+        return min(max(self._unused + unused * passed / UNUSED_SECONDS, 0.0), slots + share * budget)
 
     def _alive(self, reports: Mapping[str, Demand], now: float) -> dict[str, Demand]:
         """Return the reports of those that were heard of lately, by this one's own clock."""

@@ -53,7 +53,7 @@ def apply(
     return [
         ConfigChange(
             config,
-            expected_version=_seen(configs, scope, expected_version),
+            expected_version=_expected_version(configs, scope, expected_version),
             actor=actor,
             reason=reason,
             scope=scope,
@@ -380,7 +380,7 @@ def _in_force(configs: ConfigSet, scope: str) -> Iterator[ConfigVersion]:
         yield from configs.by_type.values()
 
 
-def _seen(configs: ConfigSet, scope: str, expected_version: int | None) -> int:
+def _expected_version(configs: ConfigSet, scope: str, expected_version: int | None) -> int:
     if expected_version is not None:
         return expected_version
     at = configs.in_scope(scope)

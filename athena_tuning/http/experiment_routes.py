@@ -19,7 +19,7 @@ router = APIRouter()
 @router.get("/newest")
 def newest(service: Service) -> dict[str, Any]:
     """The newest experiment: how it stands, or what came of it."""
-    return _told(service)
+    return _standing(service)
 
 
 @router.post("", status_code=201, responses={412: {"description": "Another version is in force by now."}})
@@ -35,17 +35,17 @@ def start(body: ExperimentBody, service: Service, actor: Visitor, if_match: IfMa
         scope=body.scope,
         seconds=body.seconds,
     )
-    return _told(service)
+    return _standing(service)
 
 
 @router.post("/end")
 def end(body: EndExperimentBody, service: Service, actor: Visitor) -> dict[str, Any]:
     """End the experiment that runs; what is in force stays in force."""
     service.end_experiment(actor, reason=body.reason)
-    return _told(service)
+    return _standing(service)
 
 
-def _told(service: TuningService) -> dict[str, Any]:
+def _standing(service: TuningService) -> dict[str, Any]:
     standing = service.experiment()
     if standing is None:
         raise HTTPException(404, "nothing was tried yet")

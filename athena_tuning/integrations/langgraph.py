@@ -114,7 +114,7 @@ class ManagerStore(BaseStore):
     def _search(self, op: SearchOp) -> list[SearchItem]:
         if not op.query:
             rows = self._rows.below(op.namespace_prefix)
-            matching = [_found(row, None) for row in rows if _matches(row.value, op.filter)]
+            matching = [_search_item(row, None) for row in rows if _matches(row.value, op.filter)]
             return matching[op.offset : op.offset + op.limit]
         return self._recalled(op, op.query)
 
@@ -133,7 +133,7 @@ class ManagerStore(BaseStore):
             if not answer["_success"]:
                 raise RuntimeError(f"no layer answered: {answer['_errors']}")
             matching = [
-                _found(row, item["score"])
+                _search_item(row, item["score"])
                 for item in answer["_fused"]
                 if (namespace := scopes.get(item.get("scope") or ""))
                 and (row := self._rows.get(namespace, item["id"])) is not None
@@ -189,7 +189,7 @@ def _item(row: Row) -> Item:
     return Item(value=json.loads(row.value or "null"), key=row.key, namespace=row.namespace, **_times(row))
 
 
-def _found(row: Row, score: float | None) -> SearchItem:
+def _search_item(row: Row, score: float | None) -> SearchItem:
     value = json.loads(row.value or "null")
     return SearchItem(namespace=row.namespace, key=row.key, value=value, score=score, **_times(row))
 

@@ -85,11 +85,11 @@ def recognise(
     if name is not None:
         recogniser = known.named(name)
         if (recognition := _look(recogniser, sample)) is None:
-            raise ValueError(f"it has not the marks of {recogniser.title}: {_seen(sample)}")
+            raise ValueError(f"it has not the marks of {recogniser.title}: {_content_in_words(sample)}")
         return recogniser, recognition
     sure = [(r, recognition) for r in known.recognisers if (recognition := _look(r, sample)) is not None]
     if not sure:
-        raise ValueError(f"it is of no format that is known: {_seen(sample)}")
+        raise ValueError(f"it is of no format that is known: {_content_in_words(sample)}")
     best = max(sure, key=lambda pair: (pair[1].confidence >= LEAST, pair[1].confidence))
     if best[1].confidence < LEAST:
         best = next((pair for pair in sure if pair[0].name == BY_COLUMNS), best)
@@ -113,7 +113,7 @@ def _trouble(added: object, known: dict[str, Recogniser]) -> str | None:
     return f"takes the name {added.name!r}, which is taken" if added.name in known else None
 
 
-def _seen(sample: Sample) -> str:
+def _content_in_words(sample: Sample) -> str:
     if sample.columns:
         return f"its columns are {_listed(sample.columns)}"
     if sample.members:

@@ -6,11 +6,10 @@ by a person, becomes a ``ConfigVersion`` in the store, and is obeyed by a manage
 
 from __future__ import annotations
 
+from athena_tuning.model.config_versions import ConfigSet, ConfigVersion
 from athena_tuning.model.configs import (
     EVERY,
     EVERY_HASHED,
-    ConfigSet,
-    ConfigVersion,
     LimitScope,
     Mode,
     TuningBounds,

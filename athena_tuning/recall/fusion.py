@@ -19,6 +19,9 @@ DEPTH = 15
 """Items of each list that decide what stands first. Deeper lists make the fused one worse: under 1 / (60 + r)
 two layers that rank something twentieth outvote the one that ranks it first."""
 
+SURE = 0.9
+"""The ``answer_confidence`` of a layer's first item from which on its word is enough."""
+
 Item = Mapping[str, Any]
 """An item as plain types."""
 
@@ -246,7 +249,7 @@ def _comparable(text: str) -> str:
 
 
 def agreement(lists: Mapping[str, Sequence[Item]], first: int = 10) -> int:
-    """Return how many of the best pieces of evidence at least two layers found.
+    """Return how many of the best pieces of evidence at least two layers found; all, if one of them is sure.
 
     Args:
         lists: items as plain types by layer, best first.
@@ -257,8 +260,25 @@ def agreement(lists: Mapping[str, Sequence[Item]], first: int = 10) -> int:
         >>> agreement({"episodic": [a], "semantic": [b]})
         1
     """
+    if is_sure(lists):
+        return first
     best = sorted(_pieces(lists, PLAIN), key=_SCORE, reverse=True)[:first]
     return sum([piece[1] & (piece[1] - 1) != 0 for piece in best])
+
+
+def is_sure(lists: Mapping[str, Sequence[Item]]) -> bool:
+    """Return whether a layer says itself that its best item is right, by its ``answer_confidence``.
+
+    Examples:
+        >>> is_sure({"episodic": [{"id": "t1"}], "billing": [{"id": "i7", "answer_confidence": 0.97}]})
+        True
+    """
+    for items in lists.values():
+        if items and "answer_confidence" in items[0]:
+            told = items[0]["answer_confidence"]
+            if type(told) in (int, float) and SURE <= told <= 1:
+                return True
+    return False
 
 
 def pieces_found(lists: Mapping[str, Sequence[Item]], most: int) -> int:

@@ -92,12 +92,24 @@ _PERIOD = re.compile(
       | (?:{_MONTHS})\s+{_DAY}(?!\d)
       | (?:{_NUMBER})\s+(?:day|week|month|year)s?\s+ago
       | (?:the\s+day\s+before\s+)?yesterday | today | tonight | last\s+night
+      | this\s+(?:morning|afternoon|evening)
     )
   | (?:(?:in|of|during|from|last|this)\s+|(?<=since\s)|(?<=after\s)|(?<=before\s)|(?<=until\s))
     (?P<named>(?:{_MONTHS})(?!,?\s+(?:of\s+)?\d)|{_YEAR})
   | (?:last|this|past|previous)\s+(?P<unit>week|month|year|weekend|{_WEEKDAY})
   | (?:last|past)\s+(?P<span>{_NUMBER})\s+(?P<of>day|week|month|year)s?
     )\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+_END = (
+    rf"(?:(?:{_DAY}\s+(?:of\s+)?)?{_MONTH}(?:\s+{_DAY}\b)?(?:,?\s+(?:of\s+)?{_YEAR})?"
+    rf"|{_YEAR}(?:-\d\d){{0,2}})"
+)
+_RANGE = re.compile(
+    rf"""\b(?:between|from)\s+(?P<first>{_END})
+    \s*(?:\b(?:and|to|until|till|through)\b|[-–])\s*
+    (?P<last>{_END})(?!\w)""",
     re.IGNORECASE | re.VERBOSE,
 )
 
@@ -111,7 +123,7 @@ _NEWEST = re.compile(
 
 _HINTS = frozenset(
     f"{_MONTHS}|{_WEEKDAY}|jan|feb|mar|apr|jun|jul|aug|sep|sept|oct|nov|dec|ago|last|past|week|weekend|month|"
-    "year|yesterday|today|tonight|recent|recently|latest|newest|lately".split("|")
+    "year|yesterday|today|tonight|morning|afternoon|evening|recent|recently|latest|newest|lately".split("|")
 ).union(map(str, range(1900, 2100)))
 """Without any of these no question names a time; most have none, and looking for them is quick."""
 
@@ -150,9 +162,15 @@ def time_focus(text: str, now: float) -> TimeFocus | None:
 
 @lru_cache(maxsize=1024)
 def _time_focus(text: str, day: int) -> TimeFocus | None:
-    periods = list(_PERIOD.finditer(text))
-    period = next((each for each in periods if _HAS_YEAR.search(each[0])), periods[0] if periods else None)
-    bounds = None if period is None else _bounds(period, datetime.fromtimestamp(day * DAY_S, UTC))
+    today = datetime.fromtimestamp(day * DAY_S, UTC)
+    period = _RANGE.search(text)
+    bounds = None if period is None else _range(period["first"], period["last"], today)
+    if bounds is None:
+        periods = list(_PERIOD.finditer(text))
+        period = next(
+            (each for each in periods if _HAS_YEAR.search(each[0])), periods[0] if periods else None
+        )
+        bounds = None if period is None else _bounds(period, today)
     if bounds is not None and period is not None:
         newest = bool(_NEWEST.search(text[: period.start()] + "." + text[period.end() :]))
         return TimeFocus(*bounds, newest=newest)
@@ -175,8 +193,30 @@ def _bounds(period: re.Match[str], today: datetime) -> tuple[float, float] | Non
             return end, math.inf
         case "before" | "until":
             return -math.inf, start
+    return start, _told_until(start, end)
+
+
+def _told_until(start: float, end: float) -> float:
     least, most = (days * DAY_S for days in TOLD_LATER_DAYS)
-    return start, end + min(max(end - start, least), most)
+    return end + min(max(end - start, least), most)
+
+
+def _range(first: str, last: str, today: datetime) -> tuple[float, float] | None:
+    """Return start and end of what lies between two dates, both of them in it.
+
+    A first one without a year is of the last one's, or of the year before.
+    """
+    until = _calendar_of(last, today)
+    year = _HAS_YEAR.search(last)
+    since = _calendar_of(first if _HAS_YEAR.search(first) or not year else f"{first} {year[0]}", today)
+    if since is None or until is None:
+        return None
+    start, end = since[0], until[1]
+    if start >= end and not _HAS_YEAR.search(first) and start.day < 29:
+        start = start.replace(year=start.year - 1)
+    if start >= end:
+        return None
+    return start.timestamp(), _told_until(start.timestamp(), end.timestamp())
 
 
 def _number(words: str) -> int:
@@ -189,10 +229,15 @@ def _named_period(period: re.Match[str], today: datetime) -> tuple[datetime, dat
         this = "this" in period[0].casefold().split()
         phrase = "last week" if unit.casefold() == "weekend" else unit if len(unit) > 5 else f"last {unit}"
         phrase = f"this {unit}" if this and unit.casefold() in _UNIT_DAYS else phrase
-    elif (phrase := period["named"] or period["date"]).casefold() == "tonight":
+    elif (phrase := period["named"] or period["date"]).casefold().startswith(("tonight", "this")):
         phrase = "today"
     elif (ago := re.match(_NUMBER, phrase, re.IGNORECASE)) and phrase.casefold().endswith("ago"):
         phrase = f"{_number(ago[0])}{phrase[ago.end() :]}"
+    return _calendar_of(phrase, today)
+
+
+def _calendar_of(phrase: str, today: datetime) -> tuple[datetime, datetime] | None:
+    """Return the bounds of the day, week, month or year that a phrase names; None if there is none."""
     from dateparser.date import DateDataParser  # a third of a second, which only questions with a date pay
 
     settings = {

@@ -95,7 +95,7 @@ def before_after(
         for ends in ((first, moment), (began, last))
     ]
     for side, when in zip(sides, ("before", "after"), strict=True):
-        if sum(map(_asked, side.values())) < LEAST:
+        if sum(map(_count_comparable, side.values())) < LEAST:
             return BeforeAfter(None, None, f"fewer than {LEAST} recalls asked layers {when} it")
     whole = [_side(list(side.values())) for side in sides]
     pairs = _paired(*sides)
@@ -122,11 +122,11 @@ def _slices(recalls: Sequence[QueryMetrics], moment: float) -> Mapping[int, list
     return slices
 
 
-def _asked(recalls: Sequence[QueryMetrics]) -> int:
-    return sum(_counts(recall) for recall in recalls)
+def _count_comparable(recalls: Sequence[QueryMetrics]) -> int:
+    return sum(_is_comparable(recall) for recall in recalls)
 
 
-def _counts(recall: QueryMetrics) -> bool:
+def _is_comparable(recall: QueryMetrics) -> bool:
     return not recall.cache_hit and not recall.refused and recall.latency_ms is not None
 
 
@@ -146,14 +146,14 @@ def _paired(
 def _by_load(side: Mapping[int, list[QueryMetrics]]) -> Mapping[int, list[list[QueryMetrics]]]:
     levels: dict[int, list[list[QueryMetrics]]] = defaultdict(list)
     for number in sorted(side):
-        if asked := _asked(side[number]):
+        if asked := _count_comparable(side[number]):
             levels[round(math.log(asked) / math.log(LOAD_STEP))].append(side[number])
     return levels
 
 
 def _side(slices: Sequence[Sequence[QueryMetrics]]) -> Side:
     recalls = [recall for each in slices for recall in each]
-    ms = np.array([recall.latency_ms for recall in recalls if _counts(recall)], dtype=float)
+    ms = np.array([recall.latency_ms for recall in recalls if _is_comparable(recall)], dtype=float)
     seconds = SLICE_SECONDS * len(slices)
     hits = sum(bool(recall.cache_hit) for recall in recalls)
     p50, p99 = (
@@ -169,6 +169,6 @@ def _mix_apart(before: Sequence[Sequence[QueryMetrics]], after: Sequence[Sequenc
     """Return the share of recalls that would have to be of another type for both sides to be alike."""
     shares = []
     for side in (before, after):
-        kinds = [recall.query_type for each in side for recall in each if _counts(recall)]
+        kinds = [recall.query_type for each in side for recall in each if _is_comparable(recall)]
         shares.append({kind: kinds.count(kind) / len(kinds) for kind in set(kinds)})
     return sum(abs(shares[0].get(k, 0.0) - shares[1].get(k, 0.0)) for k in {**shares[0], **shares[1]}) / 2

@@ -7,7 +7,14 @@ from typing import Any
 
 from athena_tuning.control.config_follower import LATE_SECONDS
 from athena_tuning.control.experiment_judge import number_of, told_report
-from athena_tuning.model import ConfigSet, ConfigVersion, Experiment, ExperimentReport, TuningConfig
+from athena_tuning.model import (
+    EXPERIMENT,
+    ConfigSet,
+    ConfigVersion,
+    Experiment,
+    ExperimentReport,
+    TuningConfig,
+)
 from athena_tuning.service import units
 from athena_tuning.store import Store
 from athena_tuning.tuning.experiments.wording import outcome_in_words
@@ -95,18 +102,22 @@ def newest_experiment(store: Store, configs: ConfigSet, now: float) -> Experimen
     newest = configs.tried
     if newest is None:
         return None
-    past = {version.version: version for version in store.config_history(limit=_HISTORY)}
-    begun = newest if newest.experiment else past.get(newest.parent)
+    number = number_of(newest)
+    own = [newest] if newest.experiment else store.config_history(limit=2, scope=EXPERIMENT)
+    begun = next((version for version in own if version.version == number), None)
     if begun is None or begun.experiment is None:
         return None
-    plan, report = begun.experiment, told_report(store, number_of(newest))
-    base = past.get(plan.base)
+    plan, report = begun.experiment, told_report(store, number)
+    base = configs.by_type.get(plan.scope, configs.default)
+    if base.version != plan.base:
+        past = store.config_history(limit=_HISTORY)
+        base = next((version for version in past if version.version == plan.base), ConfigSet().default)
     is_open = newest.experiment is not None and configs.on_trial is not None
     ended = "" if newest.experiment else newest.reason
     return ExperimentStanding(
         begun,
         plan,
-        (base or configs.default).config,
+        base.config,
         is_open and now < plan.ends + LATE_SECONDS,
         report.ended if report and report.is_over else ended,
         report,

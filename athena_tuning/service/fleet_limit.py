@@ -51,9 +51,10 @@ class FleetLimit:
         if self.scope is LimitScope.MANAGER:
             most = f", {self.limit * self.workers} at most together" if self.workers > 1 else ""
             return f"Limit {self.limit} for each manager{most}."
-        floors = max(0, self.workers - self.limit)
-        beyond = f"; there are {floors} more managers than slots, and each has one" if floors else ""
-        return f"Limit {self.limit} for all managers together, shared by demand{beyond}."
+        sentence = f"Limit {self.limit} for all managers together, shared by demand."
+        if self.workers <= self.limit:
+            return sentence
+        return f"{sentence} {self.workers} managers are more than slots: each has one."
 
     @property
     def advice(self) -> str:

@@ -53,7 +53,7 @@ def observed_change(
         were asked more than ``LOAD`` times as often under one of them, or if the change cannot have had an
         effect.
     """
-    sides = [_asked(profiler, view, version) for version in (before, after)]
+    sides = [_newest_uncached(profiler, view, version) for version in (before, after)]
     kinds = {m.query_type for m in sides[0]} & {m.query_type for m in sides[1]}
     logs = [{kind: _logs(side, kind) for kind in kinds} for side in sides]
     comparable = sorted(kind for kind in kinds if min(len(side[kind]) for side in logs) >= LEAST)
@@ -200,7 +200,7 @@ def _written(v: ConfigVersion) -> str:
     return f"config version {v.version}{whom}" + (f", back to version {v.restores}" if v.restores else "")
 
 
-def _asked(profiler: PerformanceProfiler, view: View, version: int) -> list[QueryMetrics]:
+def _newest_uncached(profiler: PerformanceProfiler, view: View, version: int) -> list[QueryMetrics]:
     """Return the newest recalls under a version that asked layers, oldest first."""
     newest = profiler.newest(NEWEST, query_type=view.query_type, config_version=version, sources=MEASURED)
     misses = (m for m in newest if not m.cache_hit and m.latency_ms is not None)

@@ -192,7 +192,7 @@ def measure(
             with MemoryManager(
                 ":memory:", layers=[layers[name] for name in layers if name in names]
             ) as asked:
-                scored = _asked(asked, gold, config_set, k, progress)
+                scored = _score_answers(asked, gold, config_set, k, progress)
             first = first or scored
             measured.append(_quality(words, scored, first))
     return measured
@@ -313,7 +313,7 @@ class _Scored:
     version: int
 
 
-def _asked(
+def _score_answers(
     manager: MemoryManager,
     gold: Sequence[GoldQuestion],
     configs: ConfigSet,

@@ -23,26 +23,26 @@ def url(tmp_path: Path) -> Iterator[str]:
         yield named
 
 
-def said(*words: str, code: int = 0) -> str:
+def output_of(*words: str, code: int = 0) -> str:
     result = run("experiment", *words)
     assert result.exit_code == code, result.output
     return result.output
 
 
 def test_an_experiment_is_started_shown_and_ended(url: str) -> None:
-    assert "nothing was tried yet" in said("status", "--store", url)
-    assert json.loads(said("status", "--store", url, "--json")) is None
-    told = said("start", "--max-concurrent", "9", "--reason", "more at once?", "--store", url)
+    assert "nothing was tried yet" in output_of("status", "--store", url)
+    assert json.loads(output_of("status", "--store", url, "--json")) is None
+    told = output_of("start", "--max-concurrent", "9", "--reason", "more at once?", "--store", url)
     assert "v1 is tried by" in told
     assert "It begins in a moment" in told
-    known = json.loads(said("status", "--store", url, "--json"))
+    known = json.loads(output_of("status", "--store", url, "--json"))
     assert known["is_running"] is True
     assert known["changes"] == {"max_concurrent": [5, 9]}
     assert known["ends"] - known["starts"] == 300.0
-    ended = said("end", "--reason", "that is enough", "--store", url)
+    ended = output_of("end", "--reason", "that is enough", "--store", url)
     assert "v1 was tried by" in ended
     assert "that is enough" in ended
-    assert "no experiment is running" in said("end", "--store", url, code=1)
+    assert "no experiment is running" in output_of("end", "--store", url, code=1)
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,11 @@ def test_an_experiment_is_started_shown_and_ended(url: str) -> None:
 def test_what_cannot_be_tried_is_refused_with_the_reason(
     url: str, options: list[str], code: int, why: str
 ) -> None:
-    assert why in said("start", *options, "--store", url, code=code)
+    assert why in output_of("start", *options, "--store", url, code=code)
 
 
 def test_nothing_is_tried_where_no_manager_would_obey(tmp_path: Path) -> None:
     named = f"sqlite:///{tmp_path / 'empty.db'}"
     open_store(named).close()
-    told = said("start", "--max-concurrent", "9", "--reason", "x", "--store", named, code=1)
+    told = output_of("start", "--max-concurrent", "9", "--reason", "x", "--store", named, code=1)
     assert "no manager is running on this store" in told

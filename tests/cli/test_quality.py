@@ -126,6 +126,22 @@ def test_layers_that_make_no_sense_are_refused_in_one_line(
     assert "Traceback" not in done.stderr
 
 
+def test_one_question_has_a_mean_without_an_interval(memory: Path, tmp_path: Path) -> None:
+    shown = run(memory, gold(tmp_path, QUESTIONS[0])).stdout
+    assert "1.000 (–)" in shown
+    assert "nan" not in shown
+    assert "1 question of gold.jsonl" in shown
+
+
+@pytest.mark.parametrize("args", [("--by", "plan"), ("--days", "3")])
+def test_what_is_of_feedback_is_refused_beside_gold(
+    memory: Path, tmp_path: Path, args: tuple[str, str]
+) -> None:
+    done = run(memory, gold(tmp_path, *QUESTIONS), *args)
+    assert done.exit_code == 2
+    assert "--by and --days are of the scores of --feedback" in done.stderr
+
+
 def test_a_file_in_which_nothing_can_be_found_is_refused(memory: Path, tmp_path: Path) -> None:
     done = run(memory, gold(tmp_path, QUESTIONS[2]))
     assert done.exit_code == 1

@@ -17,7 +17,7 @@ def run(*args: str) -> Result:
     return command_line.run("store", *args)
 
 
-def known(*args: str) -> dict[str, object]:
+def report_of(*args: str) -> dict[str, object]:
     report: dict[str, object] = json.loads(run(*args, "--json").stdout)
     return report
 
@@ -39,7 +39,7 @@ def test_check_says_what_a_sound_store_holds(url: str) -> None:
     told = run("check", "--store", f" {url}\n")
     assert told.exit_code == 0
     assert "sound" in told.stdout
-    report = known("check", "--store", url)
+    report = report_of("check", "--store", url)
     assert (report["sound"], report["config_versions"], report["records"]) == (True, 1, 0)
 
 
@@ -54,7 +54,7 @@ def test_check_of_a_damaged_store_ends_with_1_and_names_the_way_out(url: str, tm
 
 def test_a_backup_is_restored_only_when_a_person_says_so(url: str, tmp_path: Path) -> None:
     file = tmp_path / "backup.db"
-    assert known("backup", str(file), "--store", url)["bytes"] == file.stat().st_size
+    assert report_of("backup", str(file), "--store", url)["bytes"] == file.stat().st_size
     apply(url, 11, 1)
     refused = run("restore", str(file), "--store", url)
     assert (refused.exit_code, "--yes" in refused.output) == (3, True)
@@ -70,15 +70,15 @@ def test_a_backup_is_restored_where_there_was_no_store(url: str, tmp_path: Path)
     file = tmp_path / "backup.db"
     run("backup", str(file), "--store", url)
     elsewhere = f"sqlite:///{tmp_path / 'elsewhere.db'}"
-    assert known("restore", str(file), "--store", elsewhere)["restored"] is True
-    assert known("check", "--store", elsewhere)["config_versions"] == 1
+    assert report_of("restore", str(file), "--store", elsewhere)["restored"] is True
+    assert report_of("check", "--store", elsewhere)["config_versions"] == 1
 
 
 def test_repair_of_a_sound_store_loses_nothing_and_compact_tells_the_sizes(url: str) -> None:
-    assert known("repair", "--store", url) == {"lost": {}}
-    done = known("compact", "--store", url)
+    assert report_of("repair", "--store", url) == {"lost": {}}
+    done = report_of("compact", "--store", url)
     assert isinstance(done["after"], int)
-    assert known("check", "--store", url)["config_versions"] == 1
+    assert report_of("check", "--store", url)["config_versions"] == 1
 
 
 def test_what_cannot_be_done_is_said_in_a_line(url: str, tmp_path: Path) -> None:

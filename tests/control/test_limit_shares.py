@@ -106,6 +106,26 @@ def test_who_is_not_heard_of_for_the_lease_gives_its_share_back_and_who_ends_at_
     assert set(keeper.step(9, ended, 1, LEASE_SECONDS + 0.1).by_worker) == {"a"}
 
 
+def test_slots_that_stand_unused_while_others_wait_are_given_out_once_more() -> None:
+    """Each may run five; what does not run of them at three workers, the fourth cannot wait for."""
+    keeper = ShareKeeper()
+    at = {"a": demand(9.0, 2.9), **{name: demand(0.6, 0.4) for name in "bcd"}}
+    first = keeper.step(5, at, 1, 0.0).by_worker
+    later = [keeper.step(5, at, 1, tick / 25).by_worker for tick in range(1, 51)]
+    assert later[-1]["a"] > first["a"]
+    assert max(sum(shares.values()) for shares in later) <= sum(first.values()) + 3
+    waiting = {name: demand(9.0, 1.25) for name in "abcd"}
+    shares = [keeper.step(5, waiting, 1, 2 + tick / 25).by_worker for tick in range(26)]
+    assert sum(shares[-1].values()) == 5
+
+
+def test_nothing_is_given_out_beyond_the_limit_while_as_many_run_as_it_says() -> None:
+    keeper = ShareKeeper()
+    at = {"a": demand(9.0, 6.0), "b": demand(2.0)}
+    for tick in range(50):
+        assert keeper.step(8, at, 1, tick / 25).by_worker == {"a": 6, "b": 2}
+
+
 def test_whoever_takes_over_goes_on_from_what_was_told() -> None:
     at = {"a": demand(3.4), "b": demand(4.4)}
     keeper = ShareKeeper(told=Shares(4, 7, 8, {"a": 4, "b": 5}))

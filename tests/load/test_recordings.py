@@ -16,20 +16,20 @@ def record(n, source="live"):
     )
 
 
-def asked(recording):
+def questions_of(recording):
     return [(m.timestamp, m.query_type, m.query_text) for m in recording]
 
 
 def test_a_sample_is_found_by_its_name():
     recording = recordings.recorded("fast")
-    assert asked(recording) == asked(sample_workloads.load_records("fast"))
+    assert questions_of(recording) == questions_of(sample_workloads.load_records("fast"))
     assert {m.latency_ms for m in recording} == {None}
 
 
 def test_a_file_is_found_by_its_path(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text("ts,query\n1700000000,first\n1700000002,second\n")
-    assert asked(recordings.recorded(str(path))) == [
+    assert questions_of(recordings.recorded(str(path))) == [
         (1.7e9, "unknown", "first"),
         (1.7e9 + 2, "unknown", "second"),
     ]

@@ -40,18 +40,20 @@ def command(environment):
     return StdioServerParameters(command=sys.executable, args=arguments, env=environment)
 
 
-def told(result):
+def text_of(result):
     """What a tool's answer says, as text."""
     return result.content[0].text
 
 
 async def remembers_recalls_and_forgets(client):
-    kept = told(await client.call_tool("remember", {"text": "The lamp burns whale oil", "scope": "harbour"}))
+    kept = text_of(
+        await client.call_tool("remember", {"text": "The lamp burns whale oil", "scope": "harbour"})
+    )
     answer = (await client.call_tool("recall", {"query": "what does the lamp burn?"})).structured_content
     assert {item["id"] for item in answer["items"]} == {kept, "n1"}
     assert answer["missing"] == {}
     noted = await client.call_tool("feedback", {"query_id": answer["query_id"], "score": 1.0})
-    assert (told(noted), noted.is_error) == ("noted", False)
+    assert (text_of(noted), noted.is_error) == ("noted", False)
     only = (await client.call_tool("recall", {"query": "lamp", "scope": "harbour"})).structured_content
     assert [item["id"] for item in only["items"]] == [kept]
     episodes = await client.call_tool("recall", {"query": "lamp", "layers": ["episodic"]})
@@ -59,10 +61,10 @@ async def remembers_recalls_and_forgets(client):
     read = await client.read_resource(f"memory://items/harbour/{kept}")
     assert json.loads(read.contents[0].text)["text"] == "The lamp burns whale oil"
     assert json.loads((await client.read_resource("memory://items/-/n1")).contents[0].text)["id"] == "n1"
-    status = json.loads(told(await client.call_tool("status", {})))
+    status = json.loads(text_of(await client.call_tool("status", {})))
     assert status["items"]["semantic"] == 1
     assert status["recalls"] == 3
-    assert kept in told(await client.call_tool("forget", {"id": kept, "scope": "harbour"}))
+    assert kept in text_of(await client.call_tool("forget", {"id": kept, "scope": "harbour"}))
     with pytest.raises(MCPError, match="no item"):
         await client.read_resource(f"memory://items/harbour/{kept}")
 
@@ -99,7 +101,7 @@ def test_an_agent_that_errs_reads_what_is_wrong_and_what_to_do(environment):
 
     for answer, (_, _, way_out) in zip(asyncio.run(talk()), MISTAKES, strict=True):
         assert answer.is_error
-        assert way_out in told(answer)
+        assert way_out in text_of(answer)
 
 
 def test_several_agents_share_a_memory_and_a_store_and_are_seen_as_workers(environment, tmp_path):

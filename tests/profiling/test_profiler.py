@@ -15,7 +15,7 @@ from athena_tuning.model import LayerTask
 from athena_tuning.profiling import PerformanceProfiler
 
 
-def told(profiler: PerformanceProfiler) -> dict[str, object]:
+def recalls_by_getter(profiler: PerformanceProfiler) -> dict[str, object]:
     """How many recalls each getter speaks of."""
     cache, level = profiler.cache_report(), profiler.concurrency_report().levels
     return {
@@ -52,8 +52,8 @@ def test_every_getter_speaks_of_the_newest_records_and_no_others(recall, clock, 
     for i in range(130):
         profiler.record_query(whole(recall, i))
         if kept_up:
-            assert set(told(profiler).values()) == {min(i + 1, 50)}
-    assert set(told(profiler).values()) == {50}
+            assert set(recalls_by_getter(profiler).values()) == {min(i + 1, 50)}
+    assert set(recalls_by_getter(profiler).values()) == {50}
     assert profiler.percentiles((0.0, 1.0)).tolist() == [90.0, 139.0]
 
 
@@ -64,10 +64,10 @@ def test_every_getter_forgets_what_is_too_old(recall, clock, kept_up):
         profiler.record_query(whole(recall, i))
         clock.now += 3600
         if kept_up:
-            assert set(told(profiler).values()) == {min(i + 1, 24)}
-    assert set(told(profiler).values()) == {24}
+            assert set(recalls_by_getter(profiler).values()) == {min(i + 1, 24)}
+    assert set(recalls_by_getter(profiler).values()) == {24}
     clock.now += 25 * 3600
-    assert set(told(profiler).values()) == {0}
+    assert set(recalls_by_getter(profiler).values()) == {0}
     assert profiler.layers() == profiler.query_types() == []
     assert profiler.get_layer_metrics("graph") is None
 

@@ -8,7 +8,7 @@ from athena_tuning.model import LayerTask
 from athena_tuning.profiling import PerformanceProfiler
 
 
-def asked(profiler, recall, text, *minutes_ago):
+def record_queries(profiler, recall, text, *minutes_ago):
     for minutes in minutes_ago:
         profiler.record_query(recall(query_text=text, timestamp=profiler._clock() - 60 * minutes))
 
@@ -19,33 +19,33 @@ def profiler(clock):
 
 
 def test_what_is_asked_more_often_comes_first(profiler, recall):
-    asked(profiler, recall, "rare", 5)
-    asked(profiler, recall, "common", 5, 5, 5)
+    record_queries(profiler, recall, "rare", 5)
+    record_queries(profiler, recall, "common", 5, 5, 5)
     assert profiler.get_trending_queries() == ["common", "rare"]
     assert [query.count for query in profiler.trending()] == [3, 1]
 
 
 def test_of_what_is_asked_as_often_the_newer_comes_first(profiler, recall):
-    asked(profiler, recall, "old", 50, 50)
-    asked(profiler, recall, "new", 2, 2)
+    record_queries(profiler, recall, "old", 50, 50)
+    record_queries(profiler, recall, "new", 2, 2)
     assert profiler.get_trending_queries() == ["new", "old"]
 
 
 def test_lately_outweighs_often_but_long_ago(profiler, recall):
-    asked(profiler, recall, "then", 59, 59, 59, 58)
-    asked(profiler, recall, "now", 0, 0)
+    record_queries(profiler, recall, "then", 59, 59, 59, 58)
+    record_queries(profiler, recall, "now", 0, 0)
     assert profiler.get_trending_queries() == ["now", "then"]
 
 
 def test_an_asking_counts_half_after_half_of_the_time_and_a_quarter_at_its_end(profiler, recall):
     for text, minutes in (("new", 0), ("half", 30), ("end", 60)):
-        asked(profiler, recall, text, minutes)
+        record_queries(profiler, recall, text, minutes)
     assert [query.score for query in profiler.trending(hours=1)] == pytest.approx([1.0, 0.5, 0.25])
     assert [query.score for query in profiler.trending(hours=2)] == pytest.approx([1.0, 2**-0.5, 0.5])
 
 
 def test_scores_sink_while_nobody_asks_and_texts_leave_after_the_time(profiler, recall, clock):
-    asked(profiler, recall, "once", 0)
+    record_queries(profiler, recall, "once", 0)
     for minutes, score in ((0, 1.0), (30, 0.5), (29, 2 ** (-59 / 30))):
         clock.now += 60 * minutes
         assert profiler.trending()[0].score == pytest.approx(score)
@@ -56,17 +56,17 @@ def test_scores_sink_while_nobody_asks_and_texts_leave_after_the_time(profiler, 
 
 def test_scores_stay_right_after_a_very_long_silence(clock, recall):
     profiler = PerformanceProfiler(window_hours=10_000, clock=clock)
-    asked(profiler, recall, "before", 0)
+    record_queries(profiler, recall, "before", 0)
     assert profiler.get_trending_queries(hours=0.1) == ["before"]
     clock.now += 3600 * 500
-    asked(profiler, recall, "after", 0, 0)
+    record_queries(profiler, recall, "after", 0, 0)
     (query,) = profiler.trending(hours=0.1)
     assert (query.text, query.score) == ("after", pytest.approx(2.0))
 
 
 def test_a_limit_keeps_the_highest_and_ties_are_in_the_order_of_the_text(profiler, recall):
     for text in ("c", "a", "b", "d"):
-        asked(profiler, recall, text, 1)
+        record_queries(profiler, recall, text, 1)
     assert profiler.get_trending_queries(limit=2) == ["a", "b"]
     assert profiler.get_trending_queries(limit=0) == []
 

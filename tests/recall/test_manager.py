@@ -22,7 +22,7 @@ def test_event_loop_awaits_many_recalls_at_once(manager: MemoryManager) -> None:
 
     set_config(manager, overload_after_seconds=None)  # a slow machine would refuse some
     answers = asyncio.run(main())
-    assert all(a["_success"] and not a["_partial"] for a in answers)
+    assert [a["_errors"] for a in answers if a["_errors"] or not a["_success"]] == []
     assert len(records(manager)) == 200
     assert manager.in_flight == 0
 

@@ -37,7 +37,7 @@ class Finds:
         return [{"id": f"{self.name} {i}", "text": f"{self.name} {i}", "evidence": [i]} for i in self.ids]
 
 
-def asked(config: TuningConfig, *layers: Finds) -> MemoryManager:
+def manager_with(config: TuningConfig, *layers: Finds) -> MemoryManager:
     manager = MemoryManager(":memory:", layers=layers)
     manager.apply_config(config, expected_version=0, actor="test", reason="test")
     return manager
@@ -55,7 +55,7 @@ both = pytest.mark.parametrize("how", ["blocking", "awaited"])
 @both
 def test_the_second_round_is_not_asked_where_the_first_agrees_on_enough(how: str) -> None:
     layers = Finds("episodic", "a", "b"), Finds("semantic", "a", "b"), Finds("graph", "c")
-    with asked(GRAPH_SECOND, *layers) as manager:
+    with manager_with(GRAPH_SECOND, *layers) as manager:
         answer = recall(manager, how)
     assert answer["_layers"] == ["episodic", "semantic"]
     assert not answer["_partial"]
@@ -65,7 +65,7 @@ def test_the_second_round_is_not_asked_where_the_first_agrees_on_enough(how: str
 @both
 def test_the_second_round_is_asked_where_the_first_agrees_on_little(how: str) -> None:
     layers = Finds("episodic", "a"), Finds("semantic", "b"), Finds("graph", "c")
-    with asked(GRAPH_SECOND, *layers) as manager:
+    with manager_with(GRAPH_SECOND, *layers) as manager:
         answer = recall(manager, how)
         record = manager.profiler.metrics[-1]
     assert answer["_layers"] == ["episodic", "semantic", "graph"]
@@ -79,7 +79,7 @@ def test_the_second_round_is_asked_where_the_first_agrees_on_little(how: str) ->
 def test_what_was_left_out_is_asked_where_nothing_was_found(how: str) -> None:
     layers = Finds("semantic"), Finds("procedural", "how"), Finds("graph")
     config = TuningConfig(skipped_layers=frozenset({"procedural"}), exploration_share=0.0)
-    with asked(config, *layers) as manager:
+    with manager_with(config, *layers) as manager:
         answer = recall(manager, how)
         assert [item["id"] for item in answer["_fused"]] == ["procedural how"]
         assert answer["_layers"] == ["semantic", "graph", "procedural"]
@@ -89,9 +89,54 @@ def test_what_was_left_out_is_asked_where_nothing_was_found(how: str) -> None:
     assert [layer.calls for layer in layers] == [1, 1, 1]
 
 
+@pytest.mark.parametrize(
+    ("confidence", "asks_more"),
+    [
+        (0.97, False),
+        (0.9, False),
+        (1, False),
+        (0.5, True),
+        (97, True),
+        ("high", True),
+        (True, True),
+        (None, True),
+    ],
+)
+def test_nothing_is_asked_after_a_layer_that_says_that_it_is_sure(
+    confidence: object, asks_more: bool
+) -> None:
+    class Tells(Finds):
+        def search(self, query: Any, k: int, deadline: float) -> list[dict[str, Any]]:
+            return [{**item, "answer_confidence": confidence} for item in super().search(query, k, deadline)]
+
+    layers = Tells("episodic", "a"), Finds("semantic", "b"), Finds("graph", "c"), Finds("procedural", "d")
+    config = TuningConfig(
+        second_round=frozenset({"graph"}), skipped_layers=frozenset({"procedural"}), exploration_share=0.0
+    )
+    with asked(config, *layers) as manager:
+        answer = manager.recall("Who is Ana?")
+        again = manager.recall("Who is Ana?")
+    assert ("graph" in answer["_layers"]) is asks_more
+    assert ("procedural" in answer["_layers"]) is False  # with graph there are three pieces
+    assert again["_fused"] == answer["_fused"]
+
+
+def test_a_sure_answer_of_one_thing_is_not_thin() -> None:
+    class Sure(Finds):
+        def search(self, query: Any, k: int, deadline: float) -> list[dict[str, Any]]:
+            return [{**item, "answer_confidence": 0.95} for item in super().search(query, k, deadline)]
+
+    for first, calls in ((Finds("semantic", "a"), 1), (Sure("semantic", "a"), 0)):
+        graph = Finds("graph", "c")
+        config = TuningConfig(skipped_layers=frozenset({"graph"}), exploration_share=0.0)
+        with asked(config, first, graph) as manager:
+            manager.recall("Who is Ana?")
+        assert graph.calls == calls
+
+
 def test_a_layer_of_the_first_round_that_is_down_calls_for_the_second() -> None:
     layers = Finds("episodic", fails=True), Finds("semantic", "a"), Finds("graph", "b")
-    with asked(GRAPH_SECOND, *layers) as manager:
+    with manager_with(GRAPH_SECOND, *layers) as manager:
         answer = manager.recall("Who is Ana?")
     assert layers[2].calls == 1
     assert answer["_partial"]
@@ -103,7 +148,7 @@ def test_no_round_begins_after_the_deadline() -> None:
     config = TuningConfig(
         second_round=frozenset({"graph"}), deadline_seconds=0.05, exploration_share=0.0, enable_parallel=False
     )
-    with asked(config, *layers) as manager:
+    with manager_with(config, *layers) as manager:
         answer = manager.recall("Who is Ana?", use_cache=False)
     assert layers[2].calls == 0
     assert "graph" not in answer["_layers"]
@@ -111,7 +156,7 @@ def test_no_round_begins_after_the_deadline() -> None:
 
 def test_a_second_round_whose_answer_is_kept_is_not_asked_again() -> None:
     layers = Finds("episodic", "a"), Finds("semantic", "b"), Finds("graph", "c")
-    with asked(GRAPH_SECOND, *layers) as manager:
+    with manager_with(GRAPH_SECOND, *layers) as manager:
         first = manager.recall("Who is Ana?")
         second = manager.recall("Who is Ana?")
     assert second["_cache_hit"]
@@ -121,7 +166,7 @@ def test_a_second_round_whose_answer_is_kept_is_not_asked_again() -> None:
 
 def test_one_layer_alone_is_no_first_round() -> None:
     layers = Finds("semantic", "a"), Finds("graph", "b")
-    with asked(GRAPH_SECOND, *layers) as manager:
+    with manager_with(GRAPH_SECOND, *layers) as manager:
         assert manager.recall("Who is Ana?")["_layers"] == ["semantic", "graph"]
 
 
@@ -133,14 +178,14 @@ def test_an_extra_layer_is_asked_whatever_the_query_and_a_skipped_one_is_not_eve
         exploration_share=0.0,
         thin_below=1,
     )
-    with asked(config, *layers) as manager:
+    with manager_with(config, *layers) as manager:
         assert manager.recall("Who is Ana?")["_layers"] == ["semantic", "prospective"]
 
 
 def test_a_stated_share_of_recalls_explores_and_what_fails_there_makes_no_answer_partial() -> None:
     layers = Finds("semantic", "a"), Finds("prospective", fails=True)
     config = TuningConfig(exploration_share=0.5, enable_cache=False, thin_below=1)
-    with asked(config, *layers) as manager:
+    with manager_with(config, *layers) as manager:
         answers = [manager.recall(f"who owns part {i}?") for i in range(40)]
     assert layers[1].calls > 0
     assert not any(answer["_partial"] or answer["_errors"] for answer in answers)
@@ -148,7 +193,7 @@ def test_a_stated_share_of_recalls_explores_and_what_fails_there_makes_no_answer
 
 def test_nothing_is_explored_where_the_config_says_so() -> None:
     layers = Finds("semantic", "a"), Finds("prospective", "b")
-    with asked(AT_ONCE, *layers) as manager:
+    with manager_with(AT_ONCE, *layers) as manager:
         for i in range(200):
             manager.recall(f"who owns part {i}?")
     assert layers[1].calls == 0

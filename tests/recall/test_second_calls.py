@@ -58,7 +58,7 @@ def executor(limit: int = 10) -> ParallelLayerExecutor:
     return made
 
 
-def asked(
+def run_once(
     with_: ParallelLayerExecutor, function: Callable[..., Any], timeout: float = 10.0
 ) -> ExecutionResult:
     after = with_.second_calls.delay("remote")
@@ -77,7 +77,7 @@ KINDS = pytest.mark.parametrize("kind", ["function", "coroutine"])
 def test_the_second_call_answers_where_the_first_is_slow(kind: str) -> None:
     slow = Slow()
     with executor() as with_:
-        result = asked(with_, of(slow, kind))
+        result = run_once(with_, of(slow, kind))
         assert (result.result, result.outcome, slow.calls) == ("second", TaskOutcome.OK, 2)
         assert result.second is not None
         assert result.second.won
@@ -130,7 +130,7 @@ def test_the_first_answer_counts_where_it_is_faster_after_all(kind: str) -> None
         return await (slow.acall() if not slow.calls else asecond())
 
     with executor() as with_:
-        result = asked(with_, acall if kind == "coroutine" else call)
+        result = run_once(with_, acall if kind == "coroutine" else call)
         assert result.result == "first"
         assert result.second is not None
         assert not result.second.won
@@ -145,7 +145,7 @@ def test_a_second_call_that_fails_is_ignored(kind: str) -> None:
     slow.error = ConnectionError("refused")
     with executor() as with_:
         results: list[ExecutionResult] = []
-        caller = threading.Thread(target=lambda: results.append(asked(with_, of(slow, kind))))
+        caller = threading.Thread(target=lambda: results.append(run_once(with_, of(slow, kind))))
         caller.start()
         until(lambda: slow.calls == 2 and with_.in_flight == 1)
         slow.let_go.set()
@@ -168,7 +168,7 @@ def test_a_call_that_fails_waits_for_the_second_one_to_answer() -> None:
         return "second"
 
     with executor() as with_:
-        assert asked(with_, call).result == "second"
+        assert run_once(with_, call).result == "second"
 
 
 @KINDS
@@ -187,7 +187,7 @@ def test_both_calls_are_given_up_at_the_timeout(kind: str) -> None:
         return "late"
 
     with executor() as with_:
-        result = asked(with_, acall if kind == "coroutine" else call, timeout=0.2)
+        result = run_once(with_, acall if kind == "coroutine" else call, timeout=0.2)
         assert (result.outcome, slow.calls) == (TaskOutcome.TIMEOUT, 2)
         assert result.second is not None
         slow.let_go.set()
@@ -205,7 +205,7 @@ def test_where_most_slots_are_taken_or_one_is_waited_for_nothing_is_called_again
             thread.start()
         until(lambda: with_.in_flight == 2)
         results: list[ExecutionResult] = []
-        caller = threading.Thread(target=lambda: results.append(asked(with_, slow.call)))
+        caller = threading.Thread(target=lambda: results.append(run_once(with_, slow.call)))
         caller.start()
         until(lambda: with_.in_flight == 3)
         assert not slow.let_go.wait(0.05)  # 25 times the delay

@@ -29,7 +29,7 @@ NOW = 1.8e9
 AFTER = TuningConfig(max_concurrent=8)
 
 
-def told(observed: tuple[Estimate, int] | str) -> tuple[Estimate, int]:
+def known_outcome(observed: tuple[Estimate, int] | str) -> tuple[Estimate, int]:
     assert not isinstance(observed, str), observed
     return observed
 
@@ -63,7 +63,7 @@ def version(number: int, parent: int = 0, **more: object) -> ConfigVersion:
 
 def test_a_mix_that_changes_meanwhile_is_no_change_of_latency() -> None:
     window = seen(("a", 1, 10.0, 900), ("b", 1, 100.0, 100), ("a", 2, 10.0, 100), ("b", 2, 100.0, 900))
-    change, n = told(outcomes.observed_change(window, VIEW, 1, 2))
+    change, n = known_outcome(outcomes.observed_change(window, VIEW, 1, 2))
     assert n == 1000
     assert change.low < 0 < change.high
     assert abs(change.value) < 0.1
@@ -71,7 +71,7 @@ def test_a_mix_that_changes_meanwhile_is_no_change_of_latency() -> None:
 
 def test_a_real_change_is_found_with_its_size() -> None:
     window = seen(("a", 3, 20.0, 800), ("b", 3, 50.0, 800), ("a", 4, 15.0, 800), ("b", 4, 37.5, 800))
-    change, _ = told(outcomes.observed_change(window, VIEW, 3, 4))
+    change, _ = known_outcome(outcomes.observed_change(window, VIEW, 3, 4))
     assert change.value == pytest.approx(math.log(0.75), abs=0.05)
     assert change.high < 0
 
@@ -80,7 +80,7 @@ def test_intervals_hold_the_truth_about_nineteen_times_in_twenty() -> None:
     held = 0
     for seed in range(60):
         window = seen(("a", 1, 10.0, 300), ("a", 2, 12.0, 300), seed=seed)
-        change, _ = told(outcomes.observed_change(window, VIEW, 1, 2))
+        change, _ = known_outcome(outcomes.observed_change(window, VIEW, 1, 2))
         held += change.low <= math.log(1.2) <= change.high
     assert held >= 51
 
@@ -106,14 +106,14 @@ def test_a_timeout_that_no_recall_came_near_has_had_no_effect() -> None:
     why = outcomes.observed_change(window, VIEW, 1, 2, shorter)
     assert "none was waited for less than 5 s" in str(why)
     tight = TuningConfig(timeout_seconds=0.01), TuningConfig(timeout_seconds=8.33)
-    assert told(outcomes.observed_change(window, VIEW, 1, 2, tight))
+    assert known_outcome(outcomes.observed_change(window, VIEW, 1, 2, tight))
     limits = TuningConfig(), TuningConfig(max_concurrent=8)
-    assert told(outcomes.observed_change(window, VIEW, 1, 2, limits))
+    assert known_outcome(outcomes.observed_change(window, VIEW, 1, 2, limits))
 
 
 def test_a_view_of_one_type_looks_at_that_type_only() -> None:
     window = seen(("a", 1, 10.0, 300), ("a", 2, 20.0, 300), ("b", 1, 10.0, 300), ("b", 2, 10.0, 300))
-    change, n = told(outcomes.observed_change(window, VIEW.only(query_type="a"), 1, 2))
+    change, n = known_outcome(outcomes.observed_change(window, VIEW.only(query_type="a"), 1, 2))
     assert n == 300
     assert change.value == pytest.approx(math.log(2), abs=0.15)
 

@@ -205,3 +205,26 @@ def test_a_change_under_which_recalls_are_refused_that_would_have_been_served_is
 
 def test_a_rush_that_would_have_had_as_many_refused_is_no_fault_of_the_change() -> None:
     assert judged_after_a_change(3, 4, 15.0, 60.0).verdict is not Verdict.BAD
+
+
+@pytest.mark.parametrize(
+    ("limit", "to", "held"),
+    [
+        (8, 6, True),
+        (8, 4, True),  # six got less done than eight: four do not get more
+        (8, 7, False),
+        (5, 4, False),
+        (5, 6, True),
+        (5, 13, True),
+        (8, 13, False),
+    ],
+)
+def test_a_step_leads_to_no_limit_that_lies_beyond_a_banned_one(limit: int, to: int, held: bool) -> None:
+    judge = PairedComparison()
+    canary = Canary().banned(judge.key(TuningConfig(6), "all"), 100, CANARY.first_ban)
+    assert judge.leads_past_a_ban(canary, TuningConfig(to), limit, 200) is held
+    assert not judge.leads_past_a_ban(canary, TuningConfig(to), limit, 100 + CANARY.first_ban)
+
+
+def test_a_ban_outlives_the_longest_trial_of_what_took_its_place() -> None:
+    assert CANARY.first_ban > CANARY.looks[-1] * CANARY.block

@@ -19,7 +19,7 @@ L, B, C, T = (
 BOUNDS = TuningBounds()
 
 
-def seen(p99_ms: float, gain: float = 1.5) -> WindowFigures:
+def figures_with(p99_ms: float, gain: float = 1.5) -> WindowFigures:
     return WindowFigures(100, p99_ms / 2, p99_ms, 1.0, SpeedUp(gain, 100, "measured"))
 
 
@@ -45,11 +45,11 @@ def record(parallel: bool, **layers: float) -> QueryMetrics:
     ],
 )
 def test_balanced_concurrency_follows_p99_and_speed_up(p99_ms: float, gain: float, expected: int) -> None:
-    assert concurrency(seen(p99_ms, gain), B, BOUNDS).value == expected
+    assert concurrency(figures_with(p99_ms, gain), B, BOUNDS).value == expected
 
 
 def test_strategies_shift_concurrency_as_promised_at_100_ms_without_speed_up() -> None:
-    chosen = {s: concurrency(seen(100, 1.0), s, BOUNDS).value for s in TuningStrategy}
+    chosen = {s: concurrency(figures_with(100, 1.0), s, BOUNDS).value for s in TuningStrategy}
     assert 4 <= chosen[C] <= 12
     assert chosen[T] >= 8
     assert chosen[L] < chosen[C] < chosen[B] < chosen[T]
@@ -59,20 +59,20 @@ def test_strategies_shift_concurrency_as_promised_at_100_ms_without_speed_up() -
 def test_concurrency_stays_within_bounds_and_throughput_asks_for_more_than_latency(
     p99_ms: float, gain: float
 ) -> None:
-    chosen = {s: concurrency(seen(p99_ms, gain), s, BOUNDS).value for s in TuningStrategy}
+    chosen = {s: concurrency(figures_with(p99_ms, gain), s, BOUNDS).value for s in TuningStrategy}
     assert all(2 <= value <= 20 for value in chosen.values())
     assert chosen[L] <= chosen[C] <= chosen[B] < chosen[T]
 
 
 def test_a_bound_that_decides_concurrency_is_named() -> None:
-    reason = concurrency(seen(50, 2.5), T, BOUNDS)
+    reason = concurrency(figures_with(50, 2.5), T, BOUNDS)
     assert (reason.value, reason.bound) == (20, "at most 20")
-    assert concurrency(seen(50, 1.5), B, BOUNDS).bound is None
+    assert concurrency(figures_with(50, 1.5), B, BOUNDS).bound is None
 
 
 @given(st.floats(0.01, 1e6))
 def test_timeouts_are_within_bounds_and_ordered_by_strategy(p99_ms: float) -> None:
-    chosen = {s: timeout(seen(p99_ms), s, BOUNDS).value for s in TuningStrategy}
+    chosen = {s: timeout(figures_with(p99_ms), s, BOUNDS).value for s in TuningStrategy}
     assert all(5 <= value <= 30 for value in chosen.values())
     assert chosen[B] == chosen[C]
     for lower, higher in itertools.pairwise((L, B, T)):
@@ -80,15 +80,15 @@ def test_timeouts_are_within_bounds_and_ordered_by_strategy(p99_ms: float) -> No
 
 
 def test_timeouts_below_the_bound_keep_the_strategies_apart_and_say_so() -> None:
-    reasons = {s: timeout(seen(100), s, BOUNDS) for s in (L, B, T)}
+    reasons = {s: timeout(figures_with(100), s, BOUNDS) for s in (L, B, T)}
     assert [reasons[s].value for s in (L, B, T)] == [5, 6.25, 8.333]
     assert reasons[B].bound == "at least 6.25 s"
 
 
 def test_timeouts_above_the_floor_are_p99_times_the_factor() -> None:
-    assert [timeout(seen(10_000), s, BOUNDS).value for s in (L, B, C, T)] == [12, 15, 15, 20]
-    assert timeout(seen(10_000), B, BOUNDS).bound is None
-    assert timeout(seen(29_000), T, BOUNDS).bound == "at most 30 s"
+    assert [timeout(figures_with(10_000), s, BOUNDS).value for s in (L, B, C, T)] == [12, 15, 15, 20]
+    assert timeout(figures_with(10_000), B, BOUNDS).bound is None
+    assert timeout(figures_with(29_000), T, BOUNDS).bound == "at most 30 s"
 
 
 def test_parallel_needs_a_speed_up_above_the_threshold() -> None:

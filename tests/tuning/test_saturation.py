@@ -17,7 +17,7 @@ LATENCY, COST = TuningStrategy.LATENCY, TuningStrategy.COST
 WORK = {"semantic": 0.01}
 
 
-def seen(queue_ms: float, service_ms: float, began: float = 0.0) -> MeasuredRecall:
+def measured_recall(queue_ms: float, service_ms: float, began: float = 0.0) -> MeasuredRecall:
     task = LayerTask("semantic", 0.0, queue_ms, service_ms, 5)
     ended = began + (queue_ms + service_ms) / 1000
     return MeasuredRecall(began, ended, "meta", "?", False, True, False, queue_ms + service_ms, (task,))
@@ -29,8 +29,8 @@ def law(factor: Mapping[int, float] | None = None, **more: float) -> dict[str, C
 
 
 def test_waiting_needs_tasks_and_a_queue_longer_than_its_share_of_service() -> None:
-    assert waiting([seen(6, 10)] * 14, 0.0, 15) is None
-    little, much = (waiting([seen(ms, 10)] * 15, 0.0, 15) for ms in (5.9, 6))
+    assert waiting([measured_recall(6, 10)] * 14, 0.0, 15) is None
+    little, much = (waiting([measured_recall(ms, 10)] * 15, 0.0, 15) for ms in (5.9, 6))
     assert little is not None
     assert much == Waiting(6, 10, 15, pytest.approx(15 * 10 / 16))
     assert not little.is_waited_for(LATENCY)
@@ -40,8 +40,8 @@ def test_waiting_needs_tasks_and_a_queue_longer_than_its_share_of_service() -> N
 
 
 def test_tasks_that_started_under_another_limit_say_nothing() -> None:
-    assert waiting([seen(50, 10, began=1.0)] * 15, 1.06, 15) is None
-    assert waiting([seen(50, 10, began=1.0)] * 15, 1.04, 15) is not None
+    assert waiting([measured_recall(50, 10, began=1.0)] * 15, 1.06, 15) is None
+    assert waiting([measured_recall(50, 10, began=1.0)] * 15, 1.04, 15) is not None
 
 
 @pytest.mark.parametrize(("queue_ms", "expected"), [(10, 8), (19, 8), (20, 13), (500, 13)])
@@ -58,6 +58,13 @@ def test_without_contention_it_goes_up_and_the_bound_is_named() -> None:
 
 def test_where_more_slots_only_slow_each_other_it_takes_the_fewest_that_do_as_much() -> None:
     assert better_limit(5, Waiting(50, 10, 30), WORK, law(sigma=1.0), BOUNDS).value == 3
+
+
+def test_it_gives_up_no_slots_to_see_what_is_known_while_the_wait_is_that_of_a_burst() -> None:
+    flat, burst = law(sigma=1.0), Waiting(15, 10, 30)
+    assert better_limit(5, burst, WORK, flat, BOUNDS).value == 5
+    gap = {"semantic": ContentionLaw(sigma=1.0, known=(5, 20))}
+    assert better_limit(5, burst, WORK, gap, BOUNDS).value == 3
 
 
 def test_a_limit_that_thrashes_goes_down() -> None:

@@ -112,18 +112,18 @@ def _judged(found: tuple[float, float], x: Floats, tasks: int, most: int) -> Int
     range_ = float(many - few)
     effect, half = slope * range_, INTERFERENCE.t * error * range_
     low, high = effect - half, effect + half
-    told = f"tasks take {_percent(effect)} ({_percent(low)} to {_percent(high)}) where others make"
-    told += f" {math.exp(range_):.1f} times as many in flight"
+    words = f"tasks take {_percent(effect)} ({_percent(low)} to {_percent(high)}) where others make"
+    words += f" {math.exp(range_):.1f} times as many in flight"
     relation = Relation.UNKNOWN
     if low > INTERFERENCE.shared:
         relation = Relation.SHARED
     elif range_ < INTERFERENCE.range:
-        told += ", and that is too small a difference to tell"
+        words += ", and that is too small a difference to tell"
     elif high < INTERFERENCE.apart:
         relation = Relation.APART
     else:
-        told += ": that may be much or nothing"
-    return Interference(relation, effect, low, high, tasks, most, told)
+        words += ": that may be much or nothing"
+    return Interference(relation, effect, low, high, tasks, most, words)
 
 
 def _percent(log_ratio: float) -> str:

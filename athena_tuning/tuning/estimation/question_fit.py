@@ -232,7 +232,7 @@ def _fit(x: NDArray[np.float32], figures: Floats, names: Sequence[str]) -> Quest
         for shrinkage in QUESTIONS.shrinkage
     }
     shrinkage = min(tried, key=lambda s: _errs(tried[s], y))
-    told = tried[shrinkage]
+    predicted = tried[shrinkage]
     weights, base = whole.solved(shrinkage)
     kept = [number for number in range(len(names)) if weights[number].any()]
     every = EVERY_HASHED if any(name.startswith("#") for name in names) else EVERY
@@ -241,7 +241,7 @@ def _fit(x: NDArray[np.float32], figures: Floats, names: Sequence[str]) -> Quest
         for of in (0, 1)
     )
     priced = [
-        _priced(call, wait * call, told, y, asked, by_type, weight)
+        _priced(call, wait * call, predicted, y, asked, by_type, weight)
         for call in QUESTIONS.prices
         for wait in (0.0, 1.0)
     ]
@@ -252,21 +252,21 @@ def _left_out(
     x: NDArray[np.float32], folds: NDArray[np.int64], solved: Sequence[tuple[Floats, Floats]]
 ) -> Floats:
     """Return what is told of each question by what was learned without its fold."""
-    told = np.empty((len(x), 2))
+    predicted = np.empty((len(x), 2))
     for fold, (weights, base) in enumerate(solved):
-        told[folds == fold] = x[folds == fold] @ weights.astype(x.dtype) + base
-    return told
+        predicted[folds == fold] = x[folds == fold] @ weights.astype(x.dtype) + base
+    return predicted
 
 
-def _errs(told: Floats, y: Floats) -> float:
+def _errs(predicted: Floats, y: Floats) -> float:
     """Return the squared error of what asking at once is worth at a typical price."""
-    return float((((told - y) @ [1.0, 2 * QUESTIONS.typical_price]) ** 2).sum())
+    return float((((predicted - y) @ [1.0, 2 * QUESTIONS.typical_price]) ** 2).sum())
 
 
 def _priced(
     call: float,
     wait: float,
-    told: Floats,
+    predicted: Floats,
     y: Floats,
     asked: Floats,
     by_type: Floats,
@@ -277,7 +277,7 @@ def _priced(
     Where a layer waits, what it finds alone is lost and a call is saved, unless it is called for: then it
     costs a second round. So asking it at once is worth finds − call + (call + wait) × called for.
     """
-    worth, truly = (finds - call + (call + wait) * needed for finds, needed in (told.T, y.T))
+    worth, truly = (finds - call + (call + wait) * needed for finds, needed in (predicted.T, y.T))
     chosen = (worth > 0).astype(np.float64)
     gain, error = _mean((chosen - asked) * truly, weight)
     surely = min(

@@ -53,7 +53,7 @@ class AdmissionAdvisor(Advisor):
     finding = AdmissionFinding
 
     def review(
-        self, evidence: Evidence, found: AdmissionFinding
+        self, evidence: Evidence, finding: AdmissionFinding
     ) -> Generator[object, None, AdmissionFinding]:
         """Simulate every pair of settings, one a slice."""
         telemetry, incumbent = evidence.telemetry, evidence.incumbent("all")
@@ -86,19 +86,19 @@ class AdmissionAdvisor(Advisor):
             len(recalls),
         )
 
-    def advise(self, evidence: Evidence, found: AdmissionFinding, scope: str) -> Advice | None:
+    def advise(self, evidence: Evidence, finding: AdmissionFinding, scope: str) -> Advice | None:
         """Return the settings for all types: the queue is one."""
         incumbent = evidence.incumbent("all")
-        if scope != "all" or found.after is None or incumbent.overload_after_seconds is None:
+        if scope != "all" or finding.after is None or incumbent.overload_after_seconds is None:
             return None
-        rule = f"late or refused: {found.lost:.1%} of recalls, {found.left:.1%} with these, by simulation"
-        inputs = {"lost": found.lost, "left": found.left}
-        values = {"overload_after_seconds": found.after, "overload_wait_seconds": found.wait}
+        rule = f"late or refused: {finding.lost:.1%} of recalls, {finding.left:.1%} with these, by simulation"
+        inputs = {"lost": finding.lost, "left": finding.left}
+        values = {"overload_after_seconds": finding.after, "overload_wait_seconds": finding.wait}
         return Advice(
-            tuple(Reason(name, value, rule, inputs, found.recalls) for name, value in values.items()),
+            tuple(Reason(name, value, rule, inputs, finding.recalls) for name, value in values.items()),
             any(getattr(incumbent, name) != value for name, value in values.items()),
-            f"Recalls may wait {found.wait:g} s once a queue has stood for {found.after:g} s; {rule}.",
-            found.recalls,
+            f"Recalls may wait {finding.wait:g} s once a queue has stood for {finding.after:g} s; {rule}.",
+            finding.recalls,
         )
 
 

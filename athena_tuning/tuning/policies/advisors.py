@@ -78,16 +78,16 @@ class Advisor(ABC):
     at_once: ClassVar[bool] = False
     trial: ClassVar[int] = ADVISORS.pace
 
-    def wakes(self, evidence: Evidence, found: Any) -> Any | None:
+    def wakes(self, evidence: Evidence, finding: Any) -> Any | None:
         """Return its finding if it wants to be asked out of turn, else None. Asked at every step: cheap."""
         return None
 
     @abstractmethod
-    def review(self, evidence: Evidence, found: Any) -> Generator[object, None, Any]:
+    def review(self, evidence: Evidence, finding: Any) -> Generator[object, None, Any]:
         """Look at what was measured, in slices of some ms; return its finding from now on."""
 
     @abstractmethod
-    def advise(self, evidence: Evidence, found: Any, scope: str) -> Advice | None:
+    def advise(self, evidence: Evidence, finding: Any, scope: str) -> Advice | None:
         """Return what it holds right for "all" or a type after its last review. Cheap."""
 
     def scopes(self, evidence: Evidence) -> tuple[str, ...]:
@@ -119,8 +119,8 @@ class AdvisorJudge(Judge):
             return Judgement(Verdict.OPEN), trial
         trial = replace(trial, looked_at=position)
         since = Rates.of(evidence.telemetry.since(trial.began), trial.made.scope)
-        told = f"{_bad(since)}, {_bad(trial.before)} before"
-        harm = told if trial.before.fell(since) else self._advisor.harm(evidence, trial.made)
+        words = f"{_bad(since)}, {_bad(trial.before)} before"
+        harm = words if trial.before.fell(since) else self._advisor.harm(evidence, trial.made)
         observed = _slot_change(trial.before, since) if trial.made.predicted is not None else None
         if harm is not None:
             return Judgement(Verdict.BAD, harm, since.recalls, observed, measure="slot time"), trial
@@ -129,7 +129,7 @@ class AdvisorJudge(Judge):
         unproven = self._advisor.unproven(evidence, trial.made)
         if unproven is not None:
             return Judgement(Verdict.BAD, unproven, since.recalls, observed, measure="slot time"), trial
-        return Judgement(Verdict.GOOD, told, since.recalls, observed, measure="slot time"), trial
+        return Judgement(Verdict.GOOD, words, since.recalls, observed, measure="slot time"), trial
 
     def key(self, config: TuningConfig, scope: str) -> str:
         """Return the advisor and the scope: whatever it wants next there has to wait."""
@@ -152,13 +152,13 @@ class AdvisorRound:
     findings: Mapping[str, Any] = field(default_factory=dict)
     found_so_far: int = 0
 
-    def found(self, advisor: Advisor) -> Any:
+    def finding(self, advisor: Advisor) -> Any:
         """Return what an advisor found last."""
         return self.findings[advisor.name] if advisor.name in self.findings else advisor.finding()
 
-    def having(self, advisor: Advisor, found: Any) -> AdvisorRound:
+    def having(self, advisor: Advisor, finding: Any) -> AdvisorRound:
         """Return the round with what an advisor has found."""
-        findings = {**self.findings, advisor.name: found}
+        findings = {**self.findings, advisor.name: finding}
         return replace(self, findings=findings, found_so_far=self.found_so_far + 1)
 
 
@@ -197,10 +197,10 @@ class AdvisorScheduler:
     def woken(self, evidence: Evidence, turn: AdvisorRound) -> AdvisorRound:
         """Return the round with the advisors ahead that want to be asked now."""
         for advisor in reversed(self.advisors):
-            found = advisor.wakes(evidence, turn.found(advisor))
-            if found is not None:
+            finding = advisor.wakes(evidence, turn.finding(advisor))
+            if finding is not None:
                 others = tuple(name for name in turn.waiting if name != advisor.name)
-                turn = replace(turn.having(advisor, found), waiting=(advisor.name, *others))
+                turn = replace(turn.having(advisor, finding), waiting=(advisor.name, *others))
         return turn
 
     def begun(self, position: int, turn: AdvisorRound) -> AdvisorRound:
@@ -215,7 +215,7 @@ class AdvisorScheduler:
     ) -> Generator[None, None, tuple[tuple[Decision, ...], Advisor, Any]]:
         """Let the advisor whose turn it is look; return what to decide, who it was, and its finding."""
         advisor = next(a for a in self.advisors if a.name == turn.waiting[0])
-        slices = advisor.review(evidence, turn.found(advisor))
+        slices = advisor.review(evidence, turn.finding(advisor))
         while True:
             try:
                 next(slices)
@@ -227,15 +227,15 @@ class AdvisorScheduler:
         """Return the round after those who may review at once have done so, where they never did."""
         for advisor in self.advisors:
             if advisor.at_once and advisor.name not in turn.findings:
-                found = run_through(advisor.review(evidence, turn.found(advisor)))
-                turn = replace(turn, findings={**turn.findings, advisor.name: found})
+                finding = run_through(advisor.review(evidence, turn.finding(advisor)))
+                turn = replace(turn, findings={**turn.findings, advisor.name: finding})
         return turn
 
     def dressed(self, evidence: Evidence, turn: AdvisorRound, canary: Canary, made: Decision) -> Decision:
         """Return a proposal with what the advisors hold right for its scope, by their last reviews."""
         after, reasons = made.after, made.reasons
         for advisor in self.advisors:
-            advice = self._advice(evidence, canary, advisor, turn.found(advisor), made.scope)
+            advice = self._advice(evidence, canary, advisor, turn.finding(advisor), made.scope)
             if advice is not None:
                 after, reasons = replace(after, **advice.values), (*reasons, *advice.reasons)
         action = Action.CHANGE if made.action is Action.KEEP and after != made.before else made.action
@@ -255,10 +255,10 @@ class AdvisorScheduler:
         return Trial(made, judge, version.time, position, before, looked_at=position)
 
     def _decided(
-        self, evidence: Evidence, canary: Canary, advisor: Advisor, found: Any
+        self, evidence: Evidence, canary: Canary, advisor: Advisor, finding: Any
     ) -> tuple[Decision, ...]:
         for scope in advisor.scopes(evidence):
-            advice = self._advice(evidence, canary, advisor, found, scope)
+            advice = self._advice(evidence, canary, advisor, finding, scope)
             if advice is None:
                 continue
             if not advice.canary and self._is_taken(canary, scope):
@@ -284,10 +284,10 @@ class AdvisorScheduler:
         return bool(on_trial) if scope == "all" else bool(on_trial & {scope, "all"})
 
     def _advice(
-        self, evidence: Evidence, canary: Canary, advisor: Advisor, found: Any, scope: str
+        self, evidence: Evidence, canary: Canary, advisor: Advisor, finding: Any, scope: str
     ) -> Advice | None:
         """Return advice that is worth a change and not banned."""
-        advice = advisor.advise(evidence, found, scope)
+        advice = advisor.advise(evidence, finding, scope)
         if advice is None or not advice.material:
             return None
         key = AdvisorJudge(advisor, scope).key(evidence.incumbent(scope), scope)

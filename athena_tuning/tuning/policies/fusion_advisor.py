@@ -27,7 +27,7 @@ class FusionAdvisor(Advisor):
     parameters = frozenset({"fusion_weights"})
     trial = FUSION.trial
 
-    def review(self, evidence: Evidence, found: None) -> Generator[object, None, None]:
+    def review(self, evidence: Evidence, finding: None) -> Generator[object, None, None]:
         """Look at nothing: what it knows is learned elsewhere."""
         yield from ()
 
@@ -35,7 +35,7 @@ class FusionAdvisor(Advisor):
         """Return the types that have hints."""
         return tuple(query_type for query_type, known in evidence.questions.items() if known.hints)
 
-    def advise(self, evidence: Evidence, found: None, scope: str) -> Advice | None:
+    def advise(self, evidence: Evidence, finding: None, scope: str) -> Advice | None:
         """Return another weight for the layer with the clearest hint."""
         known = evidence.questions.get(scope)
         if scope == "all" or known is None:

@@ -61,7 +61,7 @@ class HedgingAdvisor(Advisor):
     parameters = frozenset({"hedged_layers"})
     finding = HedgingFinding
 
-    def review(self, evidence: Evidence, found: HedgingFinding) -> Generator[object, None, HedgingFinding]:
+    def review(self, evidence: Evidence, finding: HedgingFinding) -> Generator[object, None, HedgingFinding]:
         """Judge second calls by how many answered first; where there are none, simulate them."""
         incumbent = evidence.incumbent("all")
         if incumbent.hedged_layers:
@@ -94,45 +94,53 @@ class HedgingAdvisor(Advisor):
                 best = HedgingFinding(chosen, base.p99_ms, then.p99_ms, share, slots, recalls)
         return best
 
-    def advise(self, evidence: Evidence, found: HedgingFinding, scope: str) -> Advice | None:
+    def advise(self, evidence: Evidence, finding: HedgingFinding, scope: str) -> Advice | None:
         """Return the layers for all types."""
-        if scope != "all" or found.layers is None:
+        if scope != "all" or finding.layers is None:
             return None
         quantile = evidence.incumbent("all").hedging_quantile
-        if found.lost:
+        if finding.lost:
             told = ", ".join(
-                f"{won} of {layer}, {expected:.0f} expected" for layer, won, expected in found.lost
+                f"{won} of {layer}, {expected:.0f} expected" for layer, won, expected in finding.lost
             )
             rule = f"second calls that answered first: {told}; what is slow is the question"
-            summary = f"Slow calls of {_names(layer for layer, *_ in found.lost)} are no longer made again: "
-            inputs = {f"won_{layer}": won / expected for layer, won, expected in found.lost}
-            samples = sum(won for _, won, _ in found.lost)
+            summary = (
+                f"Slow calls of {_names(layer for layer, *_ in finding.lost)} are no longer made again: "
+            )
+            inputs = {f"won_{layer}": won / expected for layer, won, expected in finding.lost}
+            samples = sum(won for _, won, _ in finding.lost)
             predicted = None
         else:
             rule = (
-                f"p99 {found.p99_ms:.0f} → {found.then_ms:.0f} ms with {found.second_calls:.1%} more calls, "
-                "by simulation"
+                f"p99 {finding.p99_ms:.0f} → {finding.then_ms:.0f} ms with "
+                f"{finding.second_calls:.1%} more calls, by simulation"
             )
             summary = (
-                f"Calls of {_names(found.layers)} that take longer than {quantile:.0%} of them are made "
+                f"Calls of {_names(finding.layers)} that take longer than {quantile:.0%} of them are made "
             )
             summary += "a second time: "
-            inputs = {"p99_ms": found.p99_ms, "then_ms": found.then_ms, "second_calls": found.second_calls}
-            samples, predicted = found.recalls, found.slots
+            inputs = {
+                "p99_ms": finding.p99_ms,
+                "then_ms": finding.then_ms,
+                "second_calls": finding.second_calls,
+            }
+            samples, predicted = finding.recalls, finding.slots
         return Advice(
-            (Reason("hedged_layers", sorted(found.layers), rule, inputs, samples),),
-            evidence.incumbent("all").hedged_layers != frozenset(found.layers),
+            (Reason("hedged_layers", sorted(finding.layers), rule, inputs, samples),),
+            evidence.incumbent("all").hedged_layers != frozenset(finding.layers),
             f"{summary}{rule}.",
             samples,
             predicted=predicted,
-            back=bool(found.lost),
+            back=bool(finding.lost),
         )
 
     def harm(self, evidence: Evidence, made: Decision) -> str | None:
         """Return of which layers too few second calls answered first."""
         lost = _lost(evidence.telemetry.since(made.time), made.after.hedged_layers)
-        told = (f"{won} second calls of {name} answered first, {of:.0f} expected" for name, won, of in lost)
-        return "; ".join(told) or None
+        reasons = (
+            f"{won} second calls of {name} answered first, {of:.0f} expected" for name, won, of in lost
+        )
+        return "; ".join(reasons) or None
 
 
 def _names(layers: Iterable[str]) -> str:

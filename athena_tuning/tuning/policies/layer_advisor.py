@@ -65,27 +65,27 @@ class LayerAdvisor(Advisor):
     finding = LayerFinding
     trial = LAYERS.trial
 
-    def wakes(self, evidence: Evidence, found: LayerFinding) -> LayerFinding | None:
+    def wakes(self, evidence: Evidence, finding: LayerFinding) -> LayerFinding | None:
         """Ask for a turn where a type should ask others: types learn beside each other."""
         position, every = evidence.telemetry.position, LAYERS.wakes_every
         if position // every == (position - evidence.fresh) // every:
             return None
-        wanted = any(self.advise(evidence, found, scope) for scope in self.scopes(evidence))
-        return found if wanted else None
+        wanted = any(self.advise(evidence, finding, scope) for scope in self.scopes(evidence))
+        return finding if wanted else None
 
-    def review(self, evidence: Evidence, found: LayerFinding) -> Generator[object, None, LayerFinding]:
+    def review(self, evidence: Evidence, finding: LayerFinding) -> Generator[object, None, LayerFinding]:
         """Take in slot times by type and layer, and which layers came back."""
         slots: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         newest = evidence.telemetry.newest(LAYERS.looked_at)
         for recall in newest:
             for task in recall.tasks:
                 slots[recall.query_type][task.layer] += task.service_ms
-        returns = {query_type: dict(layers) for query_type, layers in found.returns.items()}
-        out_now = dict(found.out)
-        for query_type in {*found.out, *evidence.configs.by_type}:
+        returns = {query_type: dict(layers) for query_type, layers in finding.returns.items()}
+        out_now = dict(finding.out)
+        for query_type in {*finding.out, *evidence.configs.by_type}:
             out = evidence.configs.for_type(query_type).skipped_layers
             counts = returns.setdefault(query_type, {})
-            for layer in found.out.get(query_type, out) - out:
+            for layer in finding.out.get(query_type, out) - out:
                 counts[layer] = counts.get(layer, 0) + 1
             out_now[query_type] = out
         yield from ()
@@ -96,18 +96,18 @@ class LayerAdvisor(Advisor):
         """Return the types that were seen."""
         return tuple(evidence.values)
 
-    def advise(self, evidence: Evidence, found: LayerFinding, scope: str) -> Advice | None:
+    def advise(self, evidence: Evidence, finding: LayerFinding, scope: str) -> Advice | None:
         """Return what a type should ask, if that is not what it asks now."""
         config = evidence.incumbent(scope)
         values = evidence.values.get(scope)
         if scope == "all" or not values or not config.layer_selection_enabled:
             return None
         values = {layer: value for layer, value in values.items() if layer not in config.question_model}
-        held = found.slot_ms.get(scope, {})
+        held = finding.slot_ms.get(scope, {})
         change = layer_evidence.change(
             *(values, config, scope, evidence.strategy, held),
-            found.returns.get(scope, {}),
-            found.waits.get(scope, {}),
+            finding.returns.get(scope, {}),
+            finding.waits.get(scope, {}),
         )
         return None if change is None else _advice(scope, config, change, values, held)
 

@@ -128,17 +128,17 @@ def missed(value: LayerValue, query_type: str, layer: str, *, left_out: bool) ->
 
 def inputs(layers: tuple[str, ...], values: Values) -> dict[str, Any]:
     """Return the figures that speak for a change, with their 95 % bounds."""
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for layer in layers:
         value = values.get(layer, LayerValue())
         share = value.share
         of = "" if len(layers) == 1 else f"_{layer}"
-        found |= {f"layer{of}": layer, f"added{of}": share.added}
-        found |= {f"lower{of}": share.lower, f"upper{of}": share.upper}
+        figures |= {f"layer{of}": layer, f"added{of}": share.added}
+        figures |= {f"lower{of}": share.lower, f"upper{of}": share.upper}
         for name, mean in (("part", value.part), ("alone", value.sole), ("would_add", value.beside)):
             if mean.n > 1:
-                found |= {f"{name}{of}": mean.mean, f"{name}_error{of}": mean.error}
-    return found
+                figures |= {f"{name}{of}": mean.mean, f"{name}_error{of}": mean.error}
+    return figures
 
 
 def _needed_again(values: Values, config: TuningConfig, query_type: str) -> Change | None:

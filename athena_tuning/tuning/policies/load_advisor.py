@@ -69,10 +69,10 @@ class LoadAdvisor(Advisor):
     def __init__(self, *, lead: float = LOAD.lead_s) -> None:
         self._lead = lead
 
-    def wakes(self, evidence: Evidence, found: LoadFinding) -> LoadFinding | None:
+    def wakes(self, evidence: Evidence, finding: LoadFinding) -> LoadFinding | None:
         """Return a finding that asks for the coming slot to be looked into, if that is worth it now."""
         slot, position = self._slot(evidence), evidence.telemetry.position
-        if slot == found.slot or position - found.position < LOAD.apart:
+        if slot == finding.slot or position - finding.position < LOAD.apart:
             return None
         expected, days = evidence.load.expected(evidence.now + self._lead)
         if not days or not expected:
@@ -81,10 +81,10 @@ class LoadAdvisor(Advisor):
             return None
         return LoadFinding(slot, position, wanted=True)
 
-    def review(self, evidence: Evidence, found: LoadFinding) -> Generator[object, None, LoadFinding]:
+    def review(self, evidence: Evidence, finding: LoadFinding) -> Generator[object, None, LoadFinding]:
         """Search the limit for the slot that was asked for, in slices."""
-        if not found.wanted:
-            return found
+        if not finding.wanted:
+            return finding
         telemetry, slot = evidence.telemetry, self._slot(evidence)
         expected, days = evidence.load.expected(evidence.now + self._lead)
         present = _present(telemetry)
@@ -95,7 +95,7 @@ class LoadAdvisor(Advisor):
             at_rate(trace_of(piece, telemetry.laws), expected / _rate(piece)) for piece in pieces if piece
         ]
         if not traces:
-            return replace(found, wanted=False)
+            return replace(finding, wanted=False)
         incumbent = replace(evidence.incumbent("all"), strategy=evidence.strategy)
         grid = candidates(incumbent, evidence.bounds, telemetry.contention.trusted)
         grid = grid[::2] if len(grid) > 8 else grid  # the load is not known more closely
@@ -106,21 +106,21 @@ class LoadAdvisor(Advisor):
             f"From {at:%H:%M} UTC about {expected:.3g} recalls a second are expected, as on the last "
             f"{days} {like}; {present:.3g} come now"
         )
-        return LoadFinding(slot, found.position, result=result, why=why)
+        return LoadFinding(slot, finding.position, result=result, why=why)
 
-    def advise(self, evidence: Evidence, found: LoadFinding, scope: str) -> Advice | None:
+    def advise(self, evidence: Evidence, finding: LoadFinding, scope: str) -> Advice | None:
         """Return the limit for the slot that was looked at, while that lasts."""
-        if scope != "all" or found.result is None or found.slot != self._slot(evidence):
+        if scope != "all" or finding.result is None or finding.slot != self._slot(evidence):
             return None
-        best, recalls = found.result.best, found.result.recalls
+        best, recalls = finding.result.best, finding.result.recalls
         incumbent = evidence.incumbent("all")
         if best is None or best.config.enable_parallel is not incumbent.enable_parallel:
             return None
         limit, before = best.config.max_concurrent, incumbent.max_concurrent
         return Advice(
-            (Reason("max_concurrent", limit, found.why, {"predicted": best.predicted}, recalls),),
+            (Reason("max_concurrent", limit, finding.why, {"predicted": best.predicted}, recalls),),
             limit != before,
-            f"{found.why}: limit {before} → {limit}, {math.expm1(best.predicted):+.0%} of the "
+            f"{finding.why}: limit {before} → {limit}, {math.expm1(best.predicted):+.0%} of the "
             f"{evidence.strategy} objective predicted.",
             recalls,
             predicted=best.predicted,

@@ -258,7 +258,7 @@ class ModelPolicy(Policy):
         if saturation.paid is not None and reason.value == limit and on_trial:
             return self._paid(evidence, memory, saturation.paid, reason)
         after = replace(incumbent, max_concurrent=reason.value, strategy=evidence.strategy)
-        if reason.value == limit or memory.canary.holds_back(self._paired.key(after, "all"), position):
+        if reason.value == limit or self._paired.leads_past_a_ban(memory.canary, after, limit, position):
             waited = position - memory.schedule.last_at
             if waited >= max(2 * REVIEW.first, position // 2):
                 memory = self._soon(evidence, memory, 0)
@@ -308,11 +308,11 @@ class ModelPolicy(Policy):
         )
 
     def _advice(self, evidence: Evidence, memory: ModelMemory) -> Generator[None, None, Finding]:
-        made, advisor, found = yield from self._advisors.review(evidence, memory.advisors, memory.canary)
+        made, advisor, finding = yield from self._advisors.review(evidence, memory.advisors, memory.canary)
 
         def remember(now: ModelMemory) -> ModelMemory:
             waiting = () if made else tuple(name for name in now.advisors.waiting if name != advisor.name)
-            return replace(now, advisors=replace(now.advisors.having(advisor, found), waiting=waiting))
+            return replace(now, advisors=replace(now.advisors.having(advisor, finding), waiting=waiting))
 
         return Finding(made, remember)
 

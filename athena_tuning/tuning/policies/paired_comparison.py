@@ -13,7 +13,7 @@ import numpy as np
 from athena_tuning.model import TuningConfig, TuningStrategy
 from athena_tuning.tuning.estimation.telemetry import MeasuredRecall, Telemetry, trace_of
 from athena_tuning.tuning.evidence import Evidence
-from athena_tuning.tuning.policies.canary import Judge, Judgement, Rates, Trial, Verdict
+from athena_tuning.tuning.policies.canary import Canary, Judge, Judgement, Rates, Trial, Verdict
 from athena_tuning.tuning.settings import CANARY, OBJECTIVE, SATURATION, TELEMETRY
 from athena_tuning.tuning.simulation.search import slowdowns
 from athena_tuning.tuning.simulation.simulated_run import SimulatedRun
@@ -58,6 +58,19 @@ class PairedComparison(Judge):
     def key(self, config: TuningConfig, scope: str) -> str:
         """Return the limit, and whether layers run side by side."""
         return f"{config.max_concurrent} {'side by side' if config.enable_parallel else 'in turn'}"
+
+    def leads_past_a_ban(self, canary: Canary, after: TuningConfig, limit: int, position: int) -> bool:
+        """Whether a step's limit, or one on the way to it, is banned: what lies beyond is no better.
+
+        Args:
+            canary: knows what is banned.
+            after: the config that the step leads to.
+            limit: from which it leads.
+            position: recalls by now.
+        """
+        way = range(after.max_concurrent, limit) or range(limit + 1, after.max_concurrent + 1)
+        keys = (self.key(replace(after, max_concurrent=n), "all") for n in way)
+        return any(canary.holds_back(key, position) for key in keys)
 
 
 def look_due(recalls: int, looks: int) -> bool:
@@ -135,11 +148,13 @@ class Compared(NamedTuple):
 
     def judged(self, looks: int) -> Judgement:
         """Return the judgement; of capacity what was observed has the sign of capacity."""
-        found = judge(self.since, looks, self.tolerated, self.before)
-        observed = found.observed
+        judgement = judge(self.since, looks, self.tolerated, self.before)
+        observed = judgement.observed
         if self.measure == "capacity" and observed is not None:
             observed = -observed
-        return replace(found, why=f"{self.measure}, {found.why}", observed=observed, measure=self.measure)
+        return replace(
+            judgement, why=f"{self.measure}, {judgement.why}", observed=observed, measure=self.measure
+        )
 
 
 def compared(evidence: Evidence, trial: Trial) -> list[Compared]:

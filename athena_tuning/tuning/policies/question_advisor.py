@@ -51,15 +51,17 @@ class QuestionAdvisor(Advisor):
     finding = QuestionFinding
     trial = QUESTIONS.trial
 
-    def wakes(self, evidence: Evidence, found: QuestionFinding) -> QuestionFinding | None:
+    def wakes(self, evidence: Evidence, finding: QuestionFinding) -> QuestionFinding | None:
         """Ask for a turn where a type has something to change."""
         position, every = evidence.telemetry.position, QUESTIONS.wakes_every
         if position // every == (position - evidence.fresh) // every:
             return None
-        wanted = any(self.advise(evidence, found, scope) for scope in self.scopes(evidence))
-        return found if wanted else None
+        wanted = any(self.advise(evidence, finding, scope) for scope in self.scopes(evidence))
+        return finding if wanted else None
 
-    def review(self, evidence: Evidence, found: QuestionFinding) -> Generator[object, None, QuestionFinding]:
+    def review(
+        self, evidence: Evidence, finding: QuestionFinding
+    ) -> Generator[object, None, QuestionFinding]:
         """Take in what a call of each layer weighs."""
         by_type: dict[str, list[MeasuredRecall]] = defaultdict(list)
         for recall in evidence.telemetry.newest(LAYERS.looked_at):
@@ -76,7 +78,7 @@ class QuestionAdvisor(Advisor):
             if known.fits or evidence.incumbent(query_type).question_model
         )
 
-    def advise(self, evidence: Evidence, found: QuestionFinding, scope: str) -> Advice | None:
+    def advise(self, evidence: Evidence, finding: QuestionFinding, scope: str) -> Advice | None:
         """Return the model of one more layer, or of one layer less."""
         config, known = evidence.incumbent(scope), evidence.questions.get(scope)
         if scope == "all" or known is None or not config.layer_selection_enabled:
@@ -85,7 +87,7 @@ class QuestionAdvisor(Advisor):
         for layer in sorted(config.question_model):
             if why := _costs_score(scored.get(layer, LayerValue()), scope, layer):
                 return _undone(scope, config, layer, why, {}, scored[layer].quality.asked.n)
-        weight = found.weight.get(scope, {}).get(evidence.strategy, {})
+        weight = finding.weight.get(scope, {}).get(evidence.strategy, {})
         best: tuple[float, Advice] | None = None
         for layer, fit in known.fits.items():
             priced = _at(fit, evidence.strategy, weight.get(layer, 1.0))

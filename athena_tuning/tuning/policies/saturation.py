@@ -105,7 +105,8 @@ def better_limit(
     Where the law knows one level only it knows no slope, so the step itself is the experiment: the next
     look has two levels. Down is as good as up: a limit that makes tasks slower than it adds slots is what
     they wait for, too. Where no other limit has more capacity, the least one within a step down that has
-    as much is taken: its slots are free, and it shows what the levels below are like.
+    as much is taken: its slots are free, and it shows what the levels below are like. Where that is known and
+    the wait is no longer than a burst makes it, the limit stays: fewer slots would only make bursts longer.
 
     Args:
         limit: in force.
@@ -126,7 +127,7 @@ def better_limit(
     if len(known) < 2:
         best = top
     elif room[best] <= needed * room[limit]:
-        best = _explored(limit, room, known, explored) or _least(limit, room)
+        best = _explored(limit, room, known, explored) or _least(limit, room, [] if far else known)
     growth = room[best] / room[limit]
     return Reason(
         "max_concurrent",
@@ -138,9 +139,15 @@ def better_limit(
     )
 
 
-def _least(limit: int, room: Mapping[int, float]) -> int:
+def _least(limit: int, room: Mapping[int, float], known: Sequence[int]) -> int:
+    """Return the least limit within a step down that has as much capacity and is not near a known one."""
     least = math.floor(limit / SATURATION.step)
-    return min(n for n in room if least <= n <= limit and room[n] >= SATURATION.same * room[limit])
+    same = [n for n in room if least <= n < limit and room[n] >= SATURATION.same * room[limit]]
+    return min((n for n in same if not _near_one(n, known)), default=limit)
+
+
+def _near_one(limit: int, known: Sequence[int]) -> bool:
+    return any(abs(math.log(limit / n)) < SATURATION.near for n in known)
 
 
 def _explored(
@@ -155,9 +162,9 @@ def _explored(
         return None
     slow = limit / room[limit]
     for n in sorted(room, reverse=True):
-        near = any(abs(math.log(n / m)) < SATURATION.near for m in known)
+        unknown = n not in explored and not _near_one(n, known)
         promising = n / slow > SATURATION.growth * room[limit]
-        if limit < n <= limit * SATURATION.step and n not in explored and not near and promising:
+        if limit < n <= limit * SATURATION.step and unknown and promising:
             return n
     return None
 

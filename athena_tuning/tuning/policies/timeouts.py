@@ -142,7 +142,7 @@ class TimeoutAdvisor(Advisor):
     def __init__(self, *, seed: int = 0) -> None:
         self._seed = seed
 
-    def review(self, evidence: Evidence, found: TimeoutFinding) -> Generator[object, None, TimeoutFinding]:
+    def review(self, evidence: Evidence, finding: TimeoutFinding) -> Generator[object, None, TimeoutFinding]:
         """Fit every layer anew, one a slice."""
         recalls = [recall for piece in evidence.telemetry.spread(TIMEOUTS.looked_at) for recall in piece]
         ended: dict[str, list[float]] = {}
@@ -162,20 +162,20 @@ class TimeoutAdvisor(Advisor):
                 layers[layer] = needed(measured, tail, rng, evidence.bounds.min_timeout_seconds)
         return TimeoutFinding(layers)
 
-    def advise(self, evidence: Evidence, found: TimeoutFinding, scope: str) -> Advice | None:
+    def advise(self, evidence: Evidence, finding: TimeoutFinding, scope: str) -> Advice | None:
         """Return the timeouts of all layers; types get what all get."""
-        if not found.layers:
+        if not finding.layers:
             return None
-        reasons = timeouts(found.layers, evidence.strategy, evidence.bounds)
+        reasons = timeouts(finding.layers, evidence.strategy, evidence.bounds)
         before = evidence.incumbent(scope)
-        after = {layer: dict(reasons[1].value).get(layer, reasons[0].value) for layer in found.layers}
+        after = {layer: dict(reasons[1].value).get(layer, reasons[0].value) for layer in finding.layers}
         material = any(
             abs(math.log(seconds / before.timeout_for(layer))) > math.log(TIMEOUTS.material)
             for layer, seconds in after.items()
         )
         each = ", ".join(f"{layer} {seconds:g} s" for layer, seconds in after.items())
         why = f"; {reasons[0].bound} decided" if reasons[0].bound else ""
-        late = sorted(layer for layer, need in found.layers.items() if need.disproved)
+        late = sorted(layer for layer, need in finding.layers.items() if need.disproved)
         if late:
             why += f"; of {', '.join(late)} more were given up than the fit allowed, so it is not relied on"
         return Advice(reasons, material, f"Timeouts by what layers need: {each}{why}.", reasons[0].samples)

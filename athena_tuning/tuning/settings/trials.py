@@ -48,9 +48,9 @@ class CanarySettings:
     simulator_error: float = 0.05
     """What the simulator may miss an incumbent by where that is not known. Judgement."""
 
-    first_ban: int = 1000
-    """Recalls for which a config that failed is left alone, doubled each time. Arithmetic: the longest
-    trial."""
+    first_ban: int = 1250
+    """Recalls for which a config that failed is left alone, doubled each time. Arithmetic: a quarter longer
+    than the longest trial, so that what it is tried in place of cannot come back by failing."""
 
     advisor_first_ban: int = 4000
     """The same for what an advisor proposed. Judgement: its evidence changes more slowly."""

@@ -19,8 +19,11 @@ _ALWAYS = {"max_concurrent", "timeout_seconds", "strategy", "enable_cache", "ena
 
 
 def side_by_side(at: ConfigVersion, proposal: Proposal | None) -> None:
-    """Draw what is in force and what is proposed beside it; what is as it always is folds away."""
-    decision = proposal.current.decision if proposal else None
+    """Draw what is in force and what is proposed beside it; what is as it always is folds away.
+
+    What too few recalls speak for is not proposed yet.
+    """
+    decision = proposal.current.decision if proposal and not proposal.missing else None
     changed = (
         {row.name: row for row in parameter_rows.changes(decision.before, decision.after)} if decision else {}
     )

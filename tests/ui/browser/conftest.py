@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +63,12 @@ OF_STREAMLIT = {
 }
 """Findings of axe that Streamlit makes, and where: nothing of ours can change them."""
 
+STARTS_WITHIN = 90.0
+"""Seconds in which an app answers, with other tests on the cores."""
+
+LOOKS = 3
+"""Looks of axe: what is being drawn anew is faded for a moment, and a finding is one that stays."""
+
 Serve = Callable[..., str]
 STREAMLIT = ("streamlit", "run", "app.py", "--server.port")
 
@@ -93,11 +100,11 @@ def serving(folders: pytest.TempPathFactory, sample_memory: Path) -> Iterator[Se
 
         def answers() -> bool:
             assert server.poll() is None, "the server ended"
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                return True
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5):
+                return True  # its socket alone is there long before the app is
             return False
 
-        until(answers)
+        until(answers, STARTS_WITHIN)
         return f"http://127.0.0.1:{port}"
 
     try:
@@ -156,7 +163,7 @@ class Seen:
     errors: list[str] = field(default_factory=list)
 
     def go(self, url: str = "") -> None:
-        self.page.goto(f"{self.address}/{url}")
+        self.page.goto(f"{self.address}/{url}", timeout=60_000)
         self.settle()
 
     def settle(self) -> None:
@@ -179,7 +186,14 @@ class Seen:
         until(chosen)
 
     def findings(self) -> list[str]:
-        """Return what axe-core finds wrong with the page as it is, without what Streamlit makes."""
+        """Return what axe-core finds wrong with the page whenever it looks, without what Streamlit makes."""
+        for _ in range(LOOKS):
+            self.settle()
+            if not (found := self._findings()):
+                break
+        return found
+
+    def _findings(self) -> list[str]:
 
         def is_ours(rule: str, target: str) -> bool:
             within = OF_STREAMLIT.get(rule)

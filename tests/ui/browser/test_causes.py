@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, expect
@@ -80,17 +81,21 @@ def test_the_browsers_back_undoes_drags_one_by_one(look: Look, at: tuple[str, fl
 
 
 def test_a_drag_on_a_living_chart_holds_for_the_page_even_where_nothing_was_asked(
-    look: Look, at: tuple[str, float, float]
+    look: Look, serve: Serve, tmp_path: Path
 ) -> None:
-    seen = look(at[0])
-    seen.go("?range=custom&from=2026-01-01T00:00&refresh=no+refresh")
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    with open_store(url) as store:
+        ended = load_records("mixed", ending_at=time.time() - 1800)
+        store.append_metrics("recorded", 1, [m._replace(source="live") for m in ended])
+    seen = look(serve(ATHENA_TUNING_STORE=url, ATHENA_TUNING_DEMO="0"))
+    seen.go("?refresh=no+refresh")
     canvas = seen.page.locator(".st-key-card-latency canvas").first
     canvas.scroll_into_view_if_needed(timeout=SLOW)
     box = canvas.bounding_box()
     assert box is not None
     before = seen.page.url
-    seen.page.mouse.click(box["x"] + box["width"] - 61, box["y"] + 21)  # the sign that lets one drag
-    drag(seen, canvas, 0.3, 0.5, up=0.25)
+    seen.page.mouse.click(box["x"] + box["width"] - 32, box["y"] + 21)  # the sign that lets one drag
+    drag(seen, canvas, 0.4, 0.7, up=0.25)
     expect(seen.page).to_have_url(re.compile(r"range=20\d\d-"), timeout=SLOW)
     expect(seen.page.locator(".st-key-card-empty")).to_be_visible(timeout=SLOW)
     seen.page.go_back()
