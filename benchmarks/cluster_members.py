@@ -24,7 +24,7 @@ from athena_tuning import MemoryManager, TuningConfig, open_store
 from athena_tuning.cli.manager import run_until_input_ends
 from athena_tuning.cluster import RecallCluster, serve
 from athena_tuning.cluster.fleet import look
-from athena_tuning.cluster.manager_process import LOADED
+from athena_tuning.manager_process import LOADED
 from athena_tuning.store import ConfigConflict
 
 NOOP, SLOW, MEMORY = "noop", "slow", "memory"
@@ -95,7 +95,9 @@ def serve_http(manager: MemoryManager, port: int) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", lifespan="off")
+    uvicorn.run(
+        app, host="127.0.0.1", port=port, log_level="error", lifespan="off", timeout_keep_alive=600
+    )  # other ways are measured in between
 
 
 def respond(url: str, payload: bytes) -> None:

@@ -45,6 +45,7 @@ def start(workers: int | None, url: str, memory: str | None, store: str | None) 
 
     What dies is started again. Where the memory file is missing it is made from the sample memory.
     """
+    _begin_loading_managers()
     from athena_tuning.cluster.address import Address
     from athena_tuning.cluster.broker import Broker, answers
 
@@ -69,6 +70,7 @@ def join(url: str, workers: int | None, memory: str | None, store: str | None) -
     They answer from this machine's memory file. Name a store that all machines share (postgresql://…), so
     that all obey the same configs.
     """
+    _begin_loading_managers()
     with ExitStack() as until_stopped:
         _supervise(url, workers, memory, store, None, until_stopped)
 
@@ -81,11 +83,11 @@ def status(url: str, as_json: bool) -> None:
     from athena_tuning.cluster.cluster_status import ClusterAdmin
 
     with ClusterAdmin(url) as admin:
-        seen = admin.status()
+        found = admin.status()
     if as_json:
-        print_json(seen.to_dict())
+        print_json(found.to_dict())
     else:
-        _print_status(seen)
+        _print_status(found)
 
 
 @cluster.command()
@@ -98,11 +100,11 @@ def scale(workers: int, host: str | None, url: str, as_json: bool) -> None:
     from athena_tuning.cluster.cluster_status import ClusterAdmin
 
     with ClusterAdmin(url) as admin:
-        told = admin.scale(workers, host)
+        supervisor = admin.scale(workers, host)
     if as_json:
-        print_json(told)
+        print_json(supervisor)
     else:
-        click.echo(f"{told['host']} keeps {told['wanted']} managers from now on")
+        click.echo(f"{supervisor['host']} keeps {supervisor['wanted']} managers from now on")
 
 
 @cluster.command()
@@ -121,6 +123,13 @@ def drain(name: str, url: str, as_json: bool) -> None:
         click.echo(f"{member.worker} takes no more recalls and ends with the last that it has")
 
 
+def _begin_loading_managers() -> None:
+    """Have the process that managers are forked from load while this one loads, too, and starts a broker."""
+    from athena_tuning.manager_process import begin_loading
+
+    begin_loading("athena_tuning.cli.manager")
+
+
 def _supervise(
     url: str,
     workers: int | None,
@@ -133,15 +142,18 @@ def _supervise(
     from athena_tuning.cluster.address import Address
     from athena_tuning.cluster.supervisor import Supervisor, manager_arguments
     from athena_tuning.service.embedded import build_memory
+    from athena_tuning.store import open_store
 
     path = Path(memory) if memory else locations.default_memory()
     if not path.exists():
         build_memory(path)
     address, count = Address.parse(url), workers or _cores()
+    store = store or locations.default_store_url()
+    open_store(store).close()  # what is wrong with it is said here, once, and not by each manager
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    arguments = manager_arguments(url, memory=str(path), store=store or locations.default_store_url())
+    arguments = manager_arguments(url, memory=str(path), store=store)
     until_stopped.enter_context(Supervisor(run_until_input_ends, arguments, address, count, broker))
     click.echo(f"{count} managers over {path} answer in the cluster {address.shown}  (Ctrl+C stops them)")
     while not stop.wait(0.5):
@@ -152,35 +164,37 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _print_status(seen: ClusterStatus) -> None:
-    told = seen.to_dict()
-    columns = ["worker", "cores", "recalls/s", "share", "limit", "answers", "refused", "busy"]
-    columns += ["hedges won", "lost", "under way", "config", "version"]
+def _print_status(status: ClusterStatus) -> None:
+    plain = status.to_dict()
+    columns = ["worker", "recalls/s", "limit", "answers", "refused", "busy", "won/lost", "now", "config"]
     rows = [
         [
             m["worker"] + (" (leaving)" if m["leaving"] else ""),
-            m["cores"],
             m["rate_per_s"],
-            None if m["share"] is None else f"{m['share']:.0%}",
-            f"{m['limit']} of {m['config_limit']}",
+            f"{m['limit']}/{m['config_limit']}",
             m["answers"],
             m["refused"],
             m["busy"],
-            m["hedges_won"],
-            m["hedges"] - m["hedges_won"],
+            f"{m['hedges_won']}/{m['hedges'] - m['hedges_won']}",
             m["under_way"],
             f"v{m['config_version']}",
-            m["version"],
         ]
-        for m in told["members"]
+        for m in plain["members"]
     ]
     print_table(columns, rows)
-    if not rows:
-        click.echo("nobody answers in this cluster")
-    for each in told["supervisors"]:
-        click.echo(f"{each['host']} keeps {each['wanted']} managers; restarts: {each['restarts']}")
-    if len(memories := told["memories"]) > 1:
+    click.echo(
+        "limit: slots it may use, of the config's; won/lost: hedged second recalls; now: recalls under way"
+        if rows
+        else "nobody answers in this cluster"
+    )
+    for each in plain["supervisors"]:
+        click.echo(
+            f"{each['host']} ({each['cores']} cores) keeps {each['wanted']} managers; "
+            f"restarts: {each['restarts']}"
+        )
+    if len(memories := plain["memories"]) > 1:
         click.echo(f"{len(memories)} memories, which do not follow one another: {', '.join(memories)}")
-    if len(versions := sorted({m["version"] for m in told["members"]})) > 1:
-        click.echo(f"versions {', '.join(versions)} of athena_tuning answer beside each other")
-    click.echo(told["advice"])
+    if versions := sorted({m["version"] for m in plain["members"]}):
+        beside = " answer beside each other" if len(versions) > 1 else ""
+        click.echo(f"athena_tuning {', '.join(versions)}{beside}")
+    click.echo(plain["advice"])

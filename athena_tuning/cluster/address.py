@@ -38,9 +38,9 @@ class Address:
         Raises:
             ValueError: if it is none; the message says what is wrong.
         """
-        scheme, found, rest = url.partition("://")
+        scheme, separator, rest = url.partition("://")
         hosts, _, name = rest.rstrip("/").partition("/")
-        if not found or scheme not in ("nats", "tls") or not hosts:
+        if not separator or scheme not in ("nats", "tls") or not hosts:
             raise ValueError(f"{url!r:.200} is no cluster: nats://HOST:PORT, or tls://…, and /NAME behind it")
         name = name or DEFAULT_NAME
         if not _NAME.fullmatch(name):

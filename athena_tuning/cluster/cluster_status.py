@@ -26,7 +26,7 @@ class ClusterStatus:
 
     Attributes:
         members: who answers.
-        supervisors: what those who start them told, by their ids.
+        supervisors: figures of those who start them, by their ids.
         rates: recalls a second that each member answered lately, by its id.
     """
 
@@ -58,8 +58,8 @@ class ClusterStatus:
                 }
                 for member in self.members
             ],
-            "supervisors": [{"id": name, **told} for name, told in self.supervisors.items()],
-            "restarts": sum(int(told["restarts"]) for told in self.supervisors.values()),
+            "supervisors": [{"id": name, **figures} for name, figures in self.supervisors.items()],
+            "restarts": sum(int(figures["restarts"]) for figures in self.supervisors.values()),
             "memories": sorted(self.memories),
             "advice": self.advice,
         }
@@ -133,15 +133,15 @@ class ClusterAdmin(Closeable):
         Raises:
             ValueError: if there is no such supervisor, or several, or the number makes no sense.
         """
-        found = {n: told for n, told in self._supervisors().items() if host in (None, told["host"])}
-        if len(found) != 1:
-            hosts = ", ".join(sorted(str(told["host"]) for told in self._supervisors().values())) or "none"
+        supervisors = self._supervisors()
+        chosen = [name for name, figures in supervisors.items() if host in (None, figures["host"])]
+        if len(chosen) != 1:
+            hosts = ", ".join(sorted(str(figures["host"]) for figures in supervisors.values())) or "none"
             raise ValueError(
                 f"say with --host which machine is to have {workers} workers; there are: {hosts}"
             )
-        [name] = found
-        told: dict[str, Any] = wire.decode(self._ask(name, "scale", {"workers": workers}))
-        return told
+        figures: dict[str, Any] = wire.decode(self._ask(chosen[0], "scale", {"workers": workers}))
+        return figures
 
     def drain(self, name: str) -> Member:
         """Have a member, by id or by worker's name, answer what it has and end.
@@ -150,12 +150,12 @@ class ClusterAdmin(Closeable):
             ValueError: if there is none of that name.
         """
         members = self._connection.run(fleet.look(self._connection))
-        found = [member for member in members if name in (member.id, member.worker)]
-        if not found:
+        named = [member for member in members if name in (member.id, member.worker)]
+        if not named:
             there_are = ", ".join(member.worker for member in members) or "none"
             raise ValueError(f"there is no member {name!r:.80}; there are: {there_are}")
-        self._ask(found[0].id, "drain", {})
-        return found[0]
+        self._ask(named[0].id, "drain", {})
+        return named[0]
 
     def close(self) -> None:
         """Leave."""
@@ -163,15 +163,16 @@ class ClusterAdmin(Closeable):
 
     def _supervisors(self) -> dict[str, Mapping[str, Any]]:
         subject = f"$SRV.STATS.{self.address.supervisors}"
-        told = [wire.decode(msg.data) for msg in self._connection.run(self._connection.gather(subject, 0.25))]
-        return {each["id"]: each["endpoints"][0]["data"] for each in told}
+        replies = self._connection.run(self._connection.gather(subject, 0.25))
+        services = [wire.decode(msg.data) for msg in replies]
+        return {service["id"]: service["endpoints"][0]["data"] for service in services}
 
-    def _ask(self, name: str, what: str, told: Mapping[str, Any]) -> bytes:
+    def _ask(self, name: str, what: str, body: Mapping[str, Any]) -> bytes:
         subject = self.address.of(name, what)
-        came = self._connection.run(self._connection.gather(subject, 2.0, wire.encode(told), most=1))
-        if not came:
+        replies = self._connection.run(self._connection.gather(subject, 2.0, wire.encode(body), most=1))
+        if not replies:
             raise ConnectionError(f"{name} does not answer")
-        msg = came[0]
+        msg = replies[0]
         if wire.status_of(msg):
             raise wire.decode_error(msg.data)
         return bytes(msg.data)

@@ -31,7 +31,7 @@ class Member:
     Attributes:
         id: under which it is asked alone.
         version: of athena_tuning.
-        figures: what it told; ``ClusterMember`` says what.
+        figures: of itself; ``ClusterMember`` says which.
     """
 
     id: str
@@ -47,13 +47,13 @@ class Member:
 async def look(connection: Connection, seconds: float = _ANSWER_SECONDS, most: int = 0) -> list[Member]:
     """Return who answers within so many seconds."""
     subject = f"$SRV.STATS.{connection.address.service}"
-    found = []
+    members = []
     for msg in await connection.gather(subject, seconds, most=most):
-        told = wire.decode(msg.data)
-        figures = next((end["data"] for end in told["endpoints"] if end["name"] == "recall"), None)
+        service = wire.decode(msg.data)
+        figures = next((end["data"] for end in service["endpoints"] if end["name"] == "recall"), None)
         if figures:
-            found.append(Member(told["id"], told["version"], figures))
-    return found
+            members.append(Member(service["id"], service["version"], figures))
+    return members
 
 
 class Fleet:
@@ -106,12 +106,12 @@ class Fleet:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _look(self) -> None:
-        found = {member.id: member for member in await look(self._connection)}
-        missing = self.members.keys() - found.keys()
-        if found:
+        present = {member.id: member for member in await look(self._connection)}
+        missing = self.members.keys() - present.keys()
+        if present:
             self.seen_at = time.monotonic()
-        self.members |= found
-        self.silent -= found.keys()
+        self.members |= present
+        self.silent -= present.keys()
         if missing:
             await self.probe()
 
@@ -137,7 +137,7 @@ class Fleet:
         One that has very much to do may be late with the ping, but gives answers meanwhile; and what waits in
         our own socket is read before it is judged.
         """
-        asked = self._connection.loop.time()
+        sent = self._connection.loop.time()
         pong = await self._connection.send(f"$SRV.PING.{self._connection.address.service}.{member}", b"")
         await asyncio.wait([pong], timeout=patience)
         if not pong.done():
@@ -148,7 +148,7 @@ class Fleet:
             self.lose(member)
             return False
         pong.cancel()
-        if self._heard.get(member, asked) > asked:
+        if self._heard.get(member, sent) > sent:
             return True
         self.silent.add(member)  # it may come back
         self.lost_at = time.monotonic()

@@ -202,7 +202,7 @@ class ClusterMember(Closeable):
             self._under_way -= 1
             self._nanoseconds += time.perf_counter_ns() - began
 
-    async def _reply(self, asked: RecallRequest, envelope: Envelope) -> Reply:
+    async def _reply(self, recall: RecallRequest, envelope: Envelope) -> Reply:
         attempt, final = Attempt(envelope.query_id or uuid.uuid4().hex), envelope.attempt == wire.LAST
         if self._attempts.has(attempt.query_id):
             return self._not_now(wire.HERE, BUSY_SECONDS)
@@ -210,10 +210,10 @@ class ClusterMember(Closeable):
             if not final:
                 return self._not_now(wire.BUSY, BUSY_SECONDS)
             why = "leaves" if self.is_leaving else f"has {self._most:,} recalls under way"
-            answer = refuse(self._manager, asked, envelope, f"the cluster's member {why}", BUSY_SECONDS)
+            answer = refuse(self._manager, recall, envelope, f"the cluster's member {why}", BUSY_SECONDS)
         else:
             with attempted(attempt), recorded_as(envelope.source), within_trace(envelope.trace):
-                answer = await self._recall(asked, envelope, attempt)
+                answer = await self._recall(recall, envelope, attempt)
             if answer["_refused"] and not final:
                 self._attempts.give_up(attempt.query_id)
                 return self._not_now(wire.BUSY, answer["_retry_after_s"])
@@ -221,18 +221,18 @@ class ClusterMember(Closeable):
         self._counts["refused" if answer["_refused"] else "answers"] += 1
         return wire.encode_answer(answer), {wire.MEMBER: self.id}
 
-    async def _recall(self, asked: RecallRequest, envelope: Envelope, attempt: Attempt) -> dict[str, Any]:
+    async def _recall(self, recall: RecallRequest, envelope: Envelope, attempt: Attempt) -> dict[str, Any]:
         task = asyncio.current_task()
         self._counts["hedges"] += envelope.attempt == wire.HEDGE
         self._attempts.begin(attempt, task, is_hedge=envelope.attempt == wire.HEDGE)
         return await self._manager.arecall(
-            asked.query,
-            asked.context,
-            asked.k,
-            asked.scope,
-            asked.use_cache,
-            asked.use_parallel,
-            asked.layers,
+            recall.query,
+            recall.context,
+            recall.k,
+            recall.scope,
+            recall.use_cache,
+            recall.use_parallel,
+            recall.layers,
         )
 
     def _not_now(self, code: str, retry_after: float) -> Reply:
@@ -243,17 +243,17 @@ class ClusterMember(Closeable):
     # What is settled about tries
 
     async def _settle(self, request: Request) -> None:
-        told = wire.decode(request.data)
-        recorded = self._attempts.settle(told["query_id"], counts=told["counts"])
-        self._counts["hedges_won"] += bool(told["counts"])
+        settlement = wire.decode(request.data)
+        recorded = self._attempts.settle(settlement["query_id"], counts=settlement["counts"])
+        self._counts["hedges_won"] += bool(settlement["counts"])
         await request.respond(wire.encode({"recorded": recorded}))
 
     async def _hear_settled(self, msg: Any) -> None:
         """Hear that another member's answer counts; say so if this one's is recorded already."""
-        told = wire.decode(msg.data)
-        if told["winner"] == self.id:
+        settlement = wire.decode(msg.data)
+        if settlement["winner"] == self.id:
             return
-        recorded = self._attempts.settle(told["query_id"], counts=False)
+        recorded = self._attempts.settle(settlement["query_id"], counts=False)
         if recorded is not None and msg.reply:
             await msg.respond(wire.encode({"recorded": recorded}))
 
@@ -263,12 +263,12 @@ class ClusterMember(Closeable):
         self._begin(self._respond(request, self._carry_out(request.data)))
 
     async def _carry_out(self, data: bytes) -> Reply:
-        told = wire.decode(data)
-        method = METHODS.get(told["method"])
+        call = wire.decode(data)
+        method = METHODS.get(call["method"])
         if method is None:
-            raise ValueError(f"there is no method {told['method']!r:.80}; there are {', '.join(METHODS)}")
+            raise ValueError(f"there is no method {call['method']!r:.80}; there are {', '.join(METHODS)}")
         before = self._manager.configs.head
-        run = functools.partial(method.carry_out, self._manager, told.get("arguments") or {})
+        run = functools.partial(method.carry_out, self._manager, call.get("arguments") or {})
         value = await self._connection.loop.run_in_executor(self._threads, run)
         if self._manager.configs.head != before:
             await self._connection.client.publish(self.address.configs, self.id.encode())
@@ -293,7 +293,7 @@ class ClusterMember(Closeable):
         """Send what comes of some work; its failure is told to whoever asked."""
         try:
             reply = await work
-        except Exception as exc:  # noqa: BLE001  (told to whoever asked)
+        except Exception as exc:  # noqa: BLE001  (passed to the caller)
             self._counts["failed"] += 1
             reply = self._failed(exc)
         if reply is None:

@@ -68,22 +68,22 @@ def _refuse(manager: MemoryManager, given: Mapping[str, Any]) -> list[Any]:
     return [
         refuse(
             manager,
-            wire.request_of(told["body"], envelope := Envelope.from_headers(told["headers"])),
+            wire.request_of(refused["body"], envelope := Envelope.from_headers(refused["headers"])),
             envelope,
-            told["why"],
-            told["retry_after_s"],
+            refused["why"],
+            refused["retry_after_s"],
         )
-        for told in given["recalls"]
+        for refused in given["recalls"]
     ]
 
 
 def refuse(
-    manager: MemoryManager, asked: RecallRequest, envelope: Envelope, why: str, retry_after: float
+    manager: MemoryManager, request: RecallRequest, envelope: Envelope, why: str, retry_after: float
 ) -> dict[str, Any]:
     """Return the answer of a recall for which there is no room, and have it recorded."""
     attempt = Attempt(envelope.query_id or uuid.uuid4().hex)
     with attempted(attempt), recorded_as(envelope.source):
-        answer = manager.refuse(asked, why, retry_after)
+        answer = manager.refuse(request, why, retry_after)
     attempt.record()
     return answer
 

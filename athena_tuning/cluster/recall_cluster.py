@@ -180,15 +180,19 @@ class RecallCluster(Closeable):
         """See ``MemoryManager``."""
         key, waiting, known, sent = idempotency_key or uuid.uuid4().hex, iter(dict.fromkeys(item_ids)), 0, 0
         while batch := list(islice(waiting, _BATCH)):
-            told: dict[str, Any] = {"ids": batch, "idempotency_key": f"{key}-{sent}", **scope_to_wire(scope)}
-            known += self._ask("forget_many", **told)
+            batched: dict[str, Any] = {
+                "ids": batch,
+                "idempotency_key": f"{key}-{sent}",
+                **scope_to_wire(scope),
+            }
+            known += self._ask("forget_many", **batched)
             sent += len(batch)
         return known
 
     def item(self, item_id: str, scope: str | AnyScope | None = ANY_SCOPE) -> Item | None:
         """See ``MemoryManager``."""
-        found: Item | None = self._ask("item", id=item_id, **scope_to_wire(scope))
-        return found
+        item: Item | None = self._ask("item", id=item_id, **scope_to_wire(scope))
+        return item
 
     def counts(self) -> dict[str, int]:
         """See ``MemoryManager``."""
@@ -242,16 +246,16 @@ class RecallCluster(Closeable):
 
     def set_mode(self, mode: Mode, *, actor: str, reason: str, scope: str = "all") -> list[ConfigVersion]:
         """See ``MemoryManager``."""
-        told = {"mode": Mode(mode), "actor": actor, "reason": reason, "scope": scope}
-        written: list[ConfigVersion] = self._ask("set_mode", **told)
+        arguments = {"mode": Mode(mode), "actor": actor, "reason": reason, "scope": scope}
+        written: list[ConfigVersion] = self._ask("set_mode", **arguments)
         return written
 
     def update_tuning_strategy(
         self, strategy: TuningStrategy, *, actor: str = "operator", reason: str | None = None
     ) -> list[ConfigVersion]:
         """See ``MemoryManager``."""
-        told: dict[str, Any] = {"strategy": TuningStrategy(strategy), "actor": actor, "reason": reason}
-        written: list[ConfigVersion] = self._ask("update_tuning_strategy", **told)
+        arguments: dict[str, Any] = {"strategy": TuningStrategy(strategy), "actor": actor, "reason": reason}
+        written: list[ConfigVersion] = self._ask("update_tuning_strategy", **arguments)
         return written
 
     def roll_back(self, version: int, *, actor: str, reason: str) -> ConfigVersion:
@@ -266,8 +270,8 @@ class RecallCluster(Closeable):
 
     def end_exception(self, query_type: str, *, actor: str, reason: str) -> ConfigVersion:
         """See ``MemoryManager``."""
-        told = {"query_type": query_type, "actor": actor, "reason": reason}
-        written: ConfigVersion = self._ask("end_exception", **told)
+        arguments = {"query_type": query_type, "actor": actor, "reason": reason}
+        written: ConfigVersion = self._ask("end_exception", **arguments)
         return written
 
     # Reports
@@ -285,8 +289,8 @@ class RecallCluster(Closeable):
 
     def status(self) -> WorkerStatus:
         """See ``MemoryManager``: of one member. ``members`` tells of all."""
-        told: WorkerStatus = self._ask("status")
-        return told
+        status: WorkerStatus = self._ask("status")
+        return status
 
     def get_tuning_report(self) -> dict[str, Any]:
         """See ``MemoryManager``: where members share a store, over the recalls of all."""
@@ -295,8 +299,8 @@ class RecallCluster(Closeable):
 
     def get_performance_statistics(self) -> dict[str, Any]:
         """See ``MemoryManager``: of one member's window."""
-        told: dict[str, Any] = self._ask("get_performance_statistics")
-        return told
+        statistics: dict[str, Any] = self._ask("get_performance_statistics")
+        return statistics
 
     def members(self) -> list[Member]:
         """Return who is there now."""
@@ -317,8 +321,8 @@ class RecallCluster(Closeable):
                 f"{name} would send {len(data):,} bytes in one message, and the broker carries "
                 f"{self._connection.client.max_payload:,}: set max_payload in its configuration"
             )
-        told = self._connection.run(self._carry(name, data, to, again=method.is_repeatable))
-        return msgspec.convert(told, method.returns)
+        value = self._connection.run(self._carry(name, data, to, again=method.is_repeatable))
+        return msgspec.convert(value, method.returns)
 
     async def _carry(self, name: str, data: bytes, to: str, *, again: bool) -> Any:
         subject = self.address.of(to, "ask") if to else self.address.ask

@@ -42,7 +42,7 @@ class Refusals:
         It is a member's, which records it. Where none answers soon it is one of our own, and a member that
         has the message still to read records it when it does.
         """
-        told = {
+        refusal = {
             "headers": {**envelope.to_headers(), wire.TRY: wire.LAST},
             "body": wire.decode(wire.encode_request(request)),
             "why": why,
@@ -51,7 +51,7 @@ class Refusals:
         answer: asyncio.Future[dict[str, Any]] = self._connection.loop.create_future()
         if not self._waiting:
             self._connection.loop.call_later(GATHER_SECONDS, self._send)
-        self._waiting.append((told, answer))
+        self._waiting.append((refusal, answer))
         try:
             return await answer
         except Exception as exc:  # noqa: BLE001
@@ -61,14 +61,14 @@ class Refusals:
     def _send(self) -> None:
         waiting, self._waiting = self._waiting, []
         for first in range(0, len(waiting), MOST):
-            task = self._connection.loop.create_task(self._tell(waiting[first : first + MOST]))
+            task = self._connection.loop.create_task(self._deliver(waiting[first : first + MOST]))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
 
-    async def _tell(self, some: list[tuple[dict[str, Any], asyncio.Future[dict[str, Any]]]]) -> None:
+    async def _deliver(self, some: list[tuple[dict[str, Any], asyncio.Future[dict[str, Any]]]]) -> None:
         try:
-            answers = await self._ask([told for told, _ in some])
-        except Exception as exc:  # noqa: BLE001  (told to whoever asked)
+            answers = await self._ask([refusal for refusal, _ in some])
+        except Exception as exc:  # noqa: BLE001  (passed to the caller)
             for _, future in some:
                 if not future.done():
                     future.set_exception(exc)

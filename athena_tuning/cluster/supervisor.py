@@ -20,8 +20,8 @@ from athena_tuning.cluster import wire
 from athena_tuning.cluster.address import Address
 from athena_tuning.cluster.broker import Broker
 from athena_tuning.cluster.connection import Connection
-from athena_tuning.cluster.manager_process import ManagerProcess
 from athena_tuning.control.periodic import PeriodicTask, PeriodicThread
+from athena_tuning.manager_process import ManagerProcess
 
 logger = logging.getLogger(__name__)
 
@@ -157,9 +157,9 @@ class Supervisor(Closeable):
         soon = now - slot.started < SOON_SECONDS
         slot.pause = min(max(2 * slot.pause, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS) if soon else 0.0
         slot.not_before = now + slot.pause
-        logger.warning(
-            "manager %d ended with %d and is started again in %.1f s", process.pid, code, slot.pause
-        )
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
+        when = f" in {slot.pause:.1f} s" if slot.pause else ""
+        logger.warning("manager %d %s and is started again%s", process.pid, how, when)
 
     def close(self) -> None:
         """End all managers, after what they have under way, and then the connection. May be called twice."""
@@ -192,6 +192,7 @@ class Supervisor(Closeable):
     def _figures(self) -> Mapping[str, Any]:
         return {
             "host": socket.gethostname(),
+            "cores": os.cpu_count(),
             "wanted": self.wanted,
             "pids": self.pids,
             "restarts": self.restarts,

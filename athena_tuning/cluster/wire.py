@@ -134,16 +134,16 @@ def _mended(value: Any) -> Any:
 
 
 def encode_request(request: RecallRequest) -> bytes:
-    """Return what is asked, without what the headers say."""
-    asked = {"query": request.query, "k": request.k, "layers": request.layers}
+    """Return the body of a recall, without what its headers say."""
+    body = {"query": request.query, "k": request.k, "layers": request.layers}
     context = {name: value for name, value in (request.context or {}).items() if name != "priority"}
     if context:
-        asked["context"] = context
+        body["context"] = context
     if not request.use_cache:
-        asked["use_cache"] = False
+        body["use_cache"] = False
     if not request.use_parallel:
-        asked["use_parallel"] = False
-    return encode(asked)
+        body["use_parallel"] = False
+    return encode(body)
 
 
 def decode_request(data: bytes, envelope: Envelope) -> RecallRequest:
@@ -158,19 +158,19 @@ def decode_request(data: bytes, envelope: Envelope) -> RecallRequest:
         raise ValueError(f"this is no recall: {exc}") from exc
 
 
-def request_of(told: Any, envelope: Envelope) -> RecallRequest:
+def request_of(body: Any, envelope: Envelope) -> RecallRequest:
     """Return what is asked, from its decoded body.
 
     Raises:
         ValueError: if it is no recall.
     """
     try:
-        asked = dict(told)
-        context = dict(asked.pop("context", None) or {})
+        fields = dict(body)
+        context = dict(fields.pop("context", None) or {})
         if envelope.background:
             context["priority"] = "background"
-        scope = asked.pop("scope", envelope.scope)
-        return RecallRequest(**asked, context=context, scope=scope)
+        scope = fields.pop("scope", envelope.scope)
+        return RecallRequest(**fields, context=context, scope=scope)
     except (TypeError, AttributeError) as exc:
         raise ValueError(f"this is no recall: {exc}") from exc
 
@@ -185,30 +185,30 @@ def status_of(msg: Msg) -> str:
 
 def encode_error(error: BaseException) -> bytes:
     """Return an error so that the other side can raise it."""
-    told: dict[str, Any] = {"kind": type(error).__name__, "message": str(error)}
+    fields: dict[str, Any] = {"kind": type(error).__name__, "message": str(error)}
     if isinstance(error, BadItems):
-        told |= {"bad": error.bad, "kept": error.kept}
+        fields |= {"bad": error.bad, "kept": error.kept}
     elif isinstance(error, ConfigConflict):
-        told |= {
+        fields |= {
             "expected": error.expected,
             "current": error.current,
             "proposed": error.proposed,
             "scope": error.scope,
         }
-    return encode(msgspec.to_builtins(told))
+    return encode(msgspec.to_builtins(fields))
 
 
 def decode_error(data: bytes) -> Exception:
     """Return the error that the other side met."""
     try:
-        told = decode(data)
-        kind, message = told["kind"], told["message"]
+        fields = decode(data)
+        kind, message = fields["kind"], fields["message"]
         if kind == "BadItems":
-            return BadItems([(position, why) for position, why in told["bad"]], told["kept"])
+            return BadItems([(position, why) for position, why in fields["bad"]], fields["kept"])
         if kind == "ConfigConflict":
-            current = told["current"] and msgspec.convert(told["current"], ConfigVersion)
-            proposed = TuningConfig.from_dict(told["proposed"])
-            return ConfigConflict(told["expected"], current or None, proposed, told["scope"])
+            current = fields["current"] and msgspec.convert(fields["current"], ConfigVersion)
+            proposed = TuningConfig.from_dict(fields["proposed"])
+            return ConfigConflict(fields["expected"], current or None, proposed, fields["scope"])
     except (msgspec.MsgspecError, KeyError, TypeError, ValueError):
         return RuntimeError(f"a manager of the cluster failed: {data!r:.200}")
     known = {"ValueError": ValueError, "StoreError": StoreError, "TimeoutError": TimeoutError}

@@ -22,7 +22,10 @@ ALIVE_SECONDS = 10.0
 LOOK_SECONDS = 1.0
 _ESTIMATE_SECONDS = 5.0
 _TOLD_AGAIN_SECONDS = 60.0
-_TOPIC, _KEY = "limit scope", "leader"
+EVENT = "limit scope"
+"""The kind of the store's event that says what the limit had better speak of: nothing befell the store."""
+
+_TOPIC, _KEY = EVENT, "leader"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ class ScopeWatch:
         self._store.post(_TOPIC, _KEY, msgspec.json.encode(found).decode())
         if found.is_proposal and is_news:
             text = f"the limit should be one for {_OF[found.proposed or found.in_force]}: {found.why}"
-            self._store.append_event(StoreEvent(found.time, "limit scope", text))
+            self._store.append_event(StoreEvent(found.time, EVENT, text))
         self._told, self._told_at = found, at
 
 

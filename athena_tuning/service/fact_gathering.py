@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from athena_tuning.control import objectives
+from athena_tuning.control import objectives, scope_watch
 from athena_tuning.control.isolation import POLICY as BREAKER
 from athena_tuning.control.layer_health import posted_health
 from athena_tuning.model import (
@@ -74,7 +74,11 @@ def facts(
         workers, layers, promised = store.workers(), posted_health(store), objectives.objectives(store)
         versions, decisions, kept = store.config_history(limit=50), store.decisions(limit=50), burns()
         version = store.config_set().default.version
-        events = [event for event in store.events(since=now - HOUR) if not alerts.is_alert(event)]
+        events = [
+            event
+            for event in store.events(since=now - HOUR)
+            if not alerts.is_alert(event) and event.kind != scope_watch.EVENT
+        ]
     except StoreError as failure:
         return replace(unreachable, unreachable=str(failure))
     recent = stretch(window, now - RECENT, now)

@@ -31,13 +31,13 @@ class Terminal:
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "athena_tuning", *words]
 
-    def run(self, *words: str, columns: int = 80) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command(*words),
             check=False,
             capture_output=True,
             text=True,
-            env={**self.environment, "COLUMNS": str(columns)},
+            env=self.environment,
             timeout=60,
         )
 
@@ -93,12 +93,13 @@ def test_cluster_starts_a_broker_and_managers_and_ends_with_them(
 
 
 def test_status_shows_what_each_member_carries(served: str, terminal: Terminal) -> None:
-    shown = terminal.run("cluster", "status", "--on", served, columns=200).stdout
-    names = ("cores", "recalls/s", "share", "limit", "busy", "hedges won", "lost", "config", "version")
+    shown = terminal.run("cluster", "status", "--on", served).stdout
+    names = ("worker", "recalls/s", "limit", "answers", "refused", "busy", "won/lost", "now", "config")
     assert [name for name in names if name not in shown] == []
     [member] = terminal.json("cluster", "status", "--on", served)["members"]
-    assert f"{member['limit']} of {member['config_limit']}" in shown
+    assert f" {member['limit']}/{member['config_limit']} " in shown
     assert member["cores"] == os.cpu_count()
+    assert f"athena_tuning {member['version']}" in shown
     assert "one more worker" in shown
 
 
@@ -125,6 +126,11 @@ def test_load_on_a_cluster_goes_the_way_of_its_users(served: str, terminal: Term
         (("serve", "--on", "nats://a", "--layer", "b"), "--on"),
         (("mcp", "--on", "nats://"), "is no cluster"),
         (("cluster", "status", "--on", "nats://a/b c"), "name"),
+        (("cluster", "join", "nats://127.0.0.1:1", "--store", "nonsense://x"), "no store is known"),
+        (("cluster", "join", "nats://127.0.0.1:1"), "nats-server"),
+        (("cluster", "start", "--workers", "0"), "range"),
+        (("cluster", "scale", "257"), "range"),
+        (("manager", "--serve", "http://a"), "is no cluster"),
     ],
 )
 def test_what_cannot_be_is_said_with_the_way_out(

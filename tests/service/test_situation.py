@@ -7,6 +7,7 @@ from typing import Literal
 
 import pytest
 
+from athena_tuning.control import scope_watch
 from athena_tuning.model import (
     Action,
     BreakerState,
@@ -237,3 +238,12 @@ def test_an_objective_that_is_promised_is_in_the_store_for_everybody_and_in_the_
     assert any("promised for all: p99" in note.text for note in service.notes())
     service.promise(OPERATOR, Objective("all"))
     assert service.situation().sentence.startswith("Nothing stands out")
+
+
+def test_what_the_limit_had_better_speak_of_is_nothing_that_befell_the_store(service: TuningService) -> None:
+    fill(service)
+    service.store.append_event(StoreEvent(service.now, scope_watch.EVENT, "the limit should be one for all"))
+    assert service.situation().sentence.startswith("Nothing is promised yet")
+    service.store.append_event(StoreEvent(service.now, "restored", "from a backup"))
+    service.promise(OPERATOR, Objective("all"))  # looked at anew
+    assert service.situation().sentence.startswith("The store was restored at")

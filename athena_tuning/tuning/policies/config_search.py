@@ -68,10 +68,11 @@ def search_configs(
     simulations = Simulations([trace_of(recalls, laws) for recalls in pieces], laws, refits)
     results = {}
     for strategy in sorted(strategies, key=lambda wanted: wanted is not evidence.strategy):
+        under = replace(incumbent, strategy=strategy)
         results[strategy] = yield from search(
             simulations,
-            replace(incumbent, strategy=strategy),
-            [replace(c, strategy=strategy) for c in candidates(incumbent, evidence.bounds, most)],
+            under,
+            candidates(under, evidence.bounds, most),
             strategy,
             thorough=strategy is evidence.strategy,
             banned=banned,

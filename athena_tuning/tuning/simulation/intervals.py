@@ -40,18 +40,20 @@ class Doubt:
         widened: times that replicates differ by too little: their works have a tail without a variance.
         of_tail: whether it is one of the slowest recalls. Near saturation a replicate of them can run away,
             and a spread that one in sixteen makes says nothing of the others.
+        other_limit: whether limits differ: alike in all replicates, as behind a pool, is not surely the same.
     """
 
     error: float = 0.0
     widened: float = 1.0
     of_tail: bool = False
+    other_limit: bool = False
 
 
 def change(row: Floats, doubt: Doubt = Doubt()) -> Estimate:
     """Return the mean of a change over all replicates, with its 95 % interval.
 
     One replay of the recalls is one chance of what met what; the mean over many is nearer to what comes.
-    What differs in no replicate, and by no error, is the same config.
+    What differs in no replicate, by no error and not by its limit, is the same config.
 
     Where a change of the slowest has the same sign in every replicate, it is a factor that nobody denies and
     whose size is in doubt: its bound toward 0 is ``exp(mean ln|d| − t·sd ln|d|)`` less the error, if the
@@ -61,7 +63,7 @@ def change(row: Floats, doubt: Doubt = Doubt()) -> Estimate:
         row: log ratios; the first is of the recalls as they were recorded.
         doubt: beyond them.
     """
-    if not (doubt.error or row.any()):
+    if not (doubt.error or doubt.other_limit or row.any()):
         return Estimate(0.0, 0.0, 0.0)
     error = math.hypot(doubt.error, WHAT_IF.least_error)
     found = _interval(_mean(row), row, error, doubt)

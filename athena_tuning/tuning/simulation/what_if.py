@@ -231,8 +231,11 @@ def what_if(
     widened = max(1.0, WHAT_IF.finite_variance / workload.tail_index)
 
     def outcome(name: str) -> Outcome:
+        other_limit = cases[name].default.config.max_concurrent != base.default.config.max_concurrent
         doubts = error if cases[name] != base or not name else (0.0, 0.0)
-        simulated = _outcome(name, cases[name], figures[name], figures[""], wanted, reach, *doubts, widened)
+        simulated = _outcome(
+            name, cases[name], figures[name], figures[""], wanted, reach, *doubts, widened, other_limit
+        )
         asked, before = np.array(calls[name]), np.array(calls[""])
         return replace(
             simulated,
@@ -300,14 +303,16 @@ def _outcome(
     typical_error: float,
     p99_error: float,
     widened: float,
+    other_limit: bool,
 ) -> Outcome:
     p50, p95, p99, typical, capacity, slots, _, full, refused, again = own
     gains = [
         objective(strategy, *(_score(f) for f in (ours, theirs)))
         for ours, theirs in zip(own.T, base.T, strict=True)
     ]
-    of_p99 = Doubt(p99_error, widened, of_tail=True)
-    of_typical, of_law = Doubt(typical_error, widened), Doubt(0.0, widened)
+    of_p99 = Doubt(p99_error, widened, of_tail=True, other_limit=other_limit)
+    of_typical = Doubt(typical_error, widened, other_limit=other_limit)
+    of_law = Doubt(0.0, widened, other_limit=other_limit)
     return Outcome(
         name,
         configs,

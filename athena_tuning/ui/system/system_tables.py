@@ -46,7 +46,7 @@ def arrival(page: PageContext) -> None:
     refused = {name: n for name, n in counters.items() if name.startswith("rejected")}
     corrected = {name: n for name, n in counters.items() if name.startswith("normal")}
     store, events = service.store_health(), service.events()
-    rows = [
+    rows: list[tuple[str, object]] = [
         ("Store", f"{service.store_name} {store.store_id[:8]}, epoch {store.epoch}"),
         ("Rows that cannot be read", units.count(len(store.unreadable))),
         ("Read", service.tail.problem or units.ago(service.now - service.tail.looked_at)),
@@ -65,7 +65,9 @@ def arrival(page: PageContext) -> None:
         ]
     if events:
         newest = events[0]
-        rows.append(("Newest event", f"{newest.text} ({units.ago(service.now - newest.time)})"))
+        rows.append(
+            ("Newest event", Cell(f"{newest.text} ({units.ago(service.now - newest.time)})", "words"))
+        )
     components.static_table(["", Cell("", "n")], rows)
 
 

@@ -2,6 +2,7 @@
 
 Loading takes a manager longer than all else that it does before it answers. So one process loads it, and does
 nothing else; managers are forked from that one, and start in a fraction of the time and of the memory.
+It stands beside the rooms so that whoever starts managers can have that begun before loading anything.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 
 LOADED = (
@@ -23,6 +25,16 @@ LOADED = (
 _forks = multiprocessing.get_context("forkserver")
 
 
+def begin_loading(run_module: str) -> None:
+    """Start the process that managers are forked from; it loads while this one goes on.
+
+    Args:
+        run_module: name of the module with what runs a manager.
+    """
+    _forks.set_forkserver_preload([run_module, *LOADED])
+    forkserver.ensure_running()
+
+
 class ManagerProcess:
     """A manager, which ends with the process that made it.
 
@@ -32,7 +44,7 @@ class ManagerProcess:
     """
 
     def __init__(self, run: Callable[[Sequence[str]], object], arguments: Sequence[str]) -> None:
-        _forks.set_forkserver_preload([run.__module__, *LOADED])
+        begin_loading(run.__module__)
         theirs, self._ours = _forks.Pipe(duplex=False)
         self._process = _forks.Process(target=_run, args=(run, tuple(arguments), theirs), daemon=True)
         self._process.start()
