@@ -22,7 +22,7 @@ from athena_tuning.model import (
     WorkerStatus,
 )
 from athena_tuning.model.source import MEASURED
-from athena_tuning.store import ConfigConflict, Store
+from athena_tuning.store import EXPERIMENTS, ConfigConflict, Store
 from athena_tuning.tuning.experiments import assessment
 from athena_tuning.tuning.experiments.block_pairs import BlockPairs
 from athena_tuning.tuning.experiments.broken_promises import BEFORE_SECONDS, PromiseWatch, promises_for
@@ -30,7 +30,6 @@ from athena_tuning.tuning.experiments.wording import outcome_in_words
 
 logger = logging.getLogger(__name__)
 
-TOPIC = "experiment"
 JUDGE = "tuner"
 TOLD_EVERY_SECONDS = 1.0
 _PAGE = 20_000
@@ -95,7 +94,7 @@ class ExperimentJudge:
         report = replace(report, is_over=bool(why), ended=why)
         if why:
             self._store.append_decision(_decision(report, course.version, course.base))
-        self._store.post(TOPIC, str(report.version), json.dumps(report.to_dict()))
+        self._store.post(EXPERIMENTS, str(report.version), json.dumps(report.to_dict()))
         course.told_at = now
         if why and self._follower.configs.tried is not None:
             self._settled, self._course = self._follower.configs.tried.version, None
@@ -234,7 +233,7 @@ def told_report(store: Store, version: int) -> ExperimentReport | None:
     Raises:
         StoreError: if the store cannot be read.
     """
-    text = store.posted(TOPIC).get(str(version))
+    text = store.posted(EXPERIMENTS).get(str(version))
     try:
         return None if text is None else ExperimentReport.from_dict(json.loads(text))
     except (ValueError, TypeError, KeyError, AttributeError) as exc:

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 
 from athena_tuning import settings
 from athena_tuning.model import Objective
-from athena_tuning.store import Store
+from athena_tuning.store import OBJECTIVES, Store
 
-_TOPIC = "objectives"
 _SETTING = "ATHENA_TUNING_SLO_MS"
 
 logger = logging.getLogger(__name__)
@@ -26,7 +25,7 @@ def objectives(store: Store) -> dict[str, Objective]:
         StoreError: if the store cannot be read.
     """
     promises = {}
-    for scope, text in store.posted(_TOPIC).items():
+    for scope, text in store.posted(OBJECTIVES).items():
         try:
             promises[scope] = Objective.from_dict(json.loads(text))
         except (ValueError, TypeError, AttributeError) as exc:
@@ -50,4 +49,4 @@ def keep(store: Store, objective: Objective) -> None:
     Raises:
         StoreError: if the store did not take it.
     """
-    store.post(_TOPIC, objective.scope, json.dumps(objective.to_dict()))
+    store.post(OBJECTIVES, objective.scope, json.dumps(objective.to_dict()))

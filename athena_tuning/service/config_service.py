@@ -18,9 +18,9 @@ from athena_tuning.model import (
     TuningStrategy,
 )
 from athena_tuning.service import audit
-from athena_tuning.service.read_service import WELCOME, ReadService
+from athena_tuning.service.read_service import ReadService
 from athena_tuning.service.roles import Actor, NotAllowed
-from athena_tuning.store import ConfigChange, StoreError
+from athena_tuning.store import WELCOME, ConfigChange, StoreError
 from athena_tuning.tuning.simulation.what_if import WhatIf
 
 MAX_REASON_CHARACTERS = 500

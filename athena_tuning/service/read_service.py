@@ -18,9 +18,7 @@ from athena_tuning.service.forecast_reads import ForecastReads
 from athena_tuning.service.situation import applying, judge
 from athena_tuning.service.status import Standing
 from athena_tuning.service.store_reads import WORKER_IS_ALIVE_SECONDS
-
-WELCOME = "welcome"
-"""The store's topic that says what newcomers need not be shown any more."""
+from athena_tuning.store import WELCOME
 
 
 class ReadService(ForecastReads):

@@ -10,13 +10,16 @@ from athena_tuning.store.leases import Lease
 from athena_tuning.store.memory_store import MemoryStore
 from athena_tuning.store.opening import open_store
 from athena_tuning.store.records import StoredRecords
-from athena_tuning.store.retention import Level, Retention
+from athena_tuning.store.retention import EXPERIMENTS, OBJECTIVES, WELCOME, Level, Retention
 from athena_tuning.store.rollup import RECALLS, Rollups, Summary
 from athena_tuning.store.text_policy import TextPolicy
 
 __all__ = [
+    "EXPERIMENTS",
+    "OBJECTIVES",
     "RECALLS",
     "REMOVED",
+    "WELCOME",
     "WITH_EVIDENCE",
     "ConfigChange",
     "ConfigConflict",

@@ -32,7 +32,7 @@ from athena_tuning.store.health import StoreEvent, StoreHealth
 from athena_tuning.store.leases import NOBODY, UNTAKEN, Lease, LeaseState, LeaseWatch, check_held
 from athena_tuning.store.paging import Extent, page
 from athena_tuning.store.records import StoredRecords, encoded, of_sources
-from athena_tuning.store.retention import DEFAULT, Level, Retention, spans_of
+from athena_tuning.store.retention import DEFAULT, LASTING, Level, Retention, spans_of
 from athena_tuning.store.rollup import Rollups, chosen_keys
 from athena_tuning.store.rollup_shelf import RollupShelf
 from athena_tuning.store.segment import Segment
@@ -197,8 +197,10 @@ class MemoryStore(Store):
                 del self._events[key]
             for given in [f for f in self._feedback.values() if f.time < now - keep.raw]:
                 del self._feedback[given.query_id]
-            for place in [p for p, (time, _) in self._messages.items() if time < now - keep.workers]:
-                del self._messages[place]
+            old = [place for place, (time, _) in self._messages.items() if time < now - keep.workers]
+            for topic, key in old:
+                if topic not in LASTING:
+                    del self._messages[topic, key]
             for status in [w for w in self._workers.values() if w.last_seen < now - keep.workers]:
                 del self._workers[status.worker_id]
 

@@ -9,6 +9,15 @@ from enum import IntEnum
 HOUR = 3600.0
 DAY = 86400.0
 
+OBJECTIVES = "objectives"
+WELCOME = "welcome"
+EXPERIMENTS = "experiment"
+LASTING = frozenset({OBJECTIVES, WELCOME, EXPERIMENTS})
+"""Topics of messages that stay until they are replaced: what people promised, want to see, and found out.
+
+All others are what processes tell each other, and are forgotten with the workers.
+"""
+
 
 class Level(IntEnum):
     """Seconds that one roll-up row speaks for."""
@@ -28,7 +37,7 @@ class Retention:
         hours: roll-ups by hour.
         days: roll-ups by day.
         decisions: decisions of the tuner, and events.
-        workers: workers that do not report any more, and messages between processes.
+        workers: workers that do not report any more, and messages but for those of ``LASTING`` topics.
 
     Raises:
         ValueError: if one is not positive, or a finer roll-up is kept longer than a coarser one.

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from athena_tuning.store.database import Database, Row, Transaction
-from athena_tuning.store.retention import Level, Retention
+from athena_tuning.store.retention import LASTING, Level, Retention
 
 _HOUR, _DAY = 3600.0, 86400.0
+_LASTING = ", ".join(f"'{topic}'" for topic in sorted(LASTING))
 _ROWS_A_STEP = 500
 _BYTES_A_STEP = 2_000_000
 
@@ -35,7 +36,7 @@ def forget(database: Database, retention: Retention, now: float) -> None:
         ("events", "id", "time < ?", retention.decisions),
         ("decision_evidence", "decision_id", "time < ?", retention.decisions),
         ("workers", "worker_id", "last_seen < ?", retention.workers),
-        ("messages", "topic, key", "time < ?", retention.workers),
+        ("messages", "topic, key", f"time < ? AND topic NOT IN ({_LASTING})", retention.workers),
         ("feedback", "query_id", "time < ?", retention.raw),
         ("batches", "source", "newest < ?", retention.days),
         (

@@ -26,7 +26,7 @@ from athena_tuning.model import (
     TuningStrategy,
     WorkerStatus,
 )
-from athena_tuning.store import WITH_EVIDENCE, Lease, LeaseLost, Store, StoreError, StoreEvent
+from athena_tuning.store import OBJECTIVES, WITH_EVIDENCE, Lease, LeaseLost, Store, StoreError, StoreEvent
 from athena_tuning.testing.store_configs import A, B, OpenStore, apply, change
 
 
@@ -147,14 +147,18 @@ class TablesOfStore:
         assert here.posted("load", within=5.0) == {"a": "second"}
         assert here.posted("nobody") == {}
 
-    def test_messages_are_forgotten_with_the_workers(self, open_it: OpenStore) -> None:
+    def test_messages_are_forgotten_with_the_workers_but_for_what_people_decided(
+        self, open_it: OpenStore
+    ) -> None:
         now = [1_700_000_000.0]
         store = open_it(clock=lambda: now[0])
+        store.post(OBJECTIVES, "all", "within 250 ms")
         store.post("load", "old", "x")
         now[0] += 8 * 86400
         store.post("load", "new", "y")
         store.maintain()
         assert store.posted("load") == {"new": "y"}
+        assert store.posted(OBJECTIVES) == {"all": "within 250 ms"}
 
     def test_a_lease_has_one_holder_until_it_has_stood_unrenewed_for_its_time(
         self, open_it: OpenStore
