@@ -12,7 +12,7 @@ import click
 from athena_tuning.cli.access import attached, moment, operator
 from athena_tuning.cli.config_options import changed_by, value_options
 from athena_tuning.cli.output import as_json, print_json, print_records, print_table, print_text, store_option
-from athena_tuning.model import ConfigVersion, Mode, TuningConfig, TuningStrategy
+from athena_tuning.model import EXPERIMENT, ConfigVersion, Mode, TuningConfig, TuningStrategy
 from athena_tuning.service import units
 
 _scope = click.option("--scope", default="all", show_default=True, help="'all', or a query type.")
@@ -51,7 +51,7 @@ def history(limit: int, store: str | None, as_json: bool) -> None:
     with attached(store) as service:
         versions = service.history(limit)
     rows = [
-        [v.version, v.parent, v.scope, v.mode, v.author, moment(v.time), _values(v.config), v.reason]
+        [v.version, v.parent, _scope_word(v), v.mode, v.author, moment(v.time), _values(v.config), v.reason]
         for v in versions
     ]
     columns = ["version", "from", "scope", "mode", "author", "time", "values", "reason"]
@@ -182,6 +182,10 @@ def _print_versions(versions: Sequence[ConfigVersion], as_json: bool) -> None:
     print_table(
         ["value", "is"], [[name, units.setting(value)] for name, value in version.config.to_dict().items()]
     )
+
+
+def _scope_word(version: ConfigVersion) -> str:
+    return "experiment" if version.scope == EXPERIMENT else version.scope
 
 
 def _values(config: TuningConfig) -> str:

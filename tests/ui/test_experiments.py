@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from athena_tuning.control.experiment_judge import TOPIC
 from athena_tuning.model import (
     ConfigVersion,
     ExperimentBlock,
@@ -21,6 +20,7 @@ from athena_tuning.model import (
 )
 from athena_tuning.service.roles import NotAllowed
 from athena_tuning.service.tuning_service import TuningService
+from athena_tuning.store import EXPERIMENTS
 from athena_tuning.testing.waiting import until
 from athena_tuning.ui.config.apply_dialog import TRY
 from tests.support.dashboard import OPERATOR, VIEWER
@@ -54,7 +54,7 @@ def tell(service: TuningService, version: ConfigVersion) -> None:
         tuple(ExperimentBlock(n, n % 2 == 1, 240, 33.0 if n % 2 else 41.0) for n in range(14)),
         ("old-1 ran another config than that whose turn it was, and is not counted",),
     )
-    service.store.post(TOPIC, str(version.version), json.dumps(report.to_dict()))
+    service.store.post(EXPERIMENTS, str(version.version), json.dumps(report.to_dict()))
 
 
 def shown(at: AppTest) -> str:

@@ -15,7 +15,7 @@ TERMS = {
     "slot": "A place for one running layer task; there are as many as the limit says.",
     "objective": "What is promised, or what a strategy wants to be small.",
     "budget": "How many recalls of a month may miss what is promised.",
-    "canary": "A change on trial: some recalls try it, the others stay, and both are compared.",
+    "canary": "A change on trial: in force, compared with what was before, taken back if it is worse.",
     "experiment": "Two configs in force in turns on live recalls, so that what each brings can be observed.",
     "share": "The part of all recalls or all slot time that falls to one layer or manager.",
     "partial": "An answer that lacks a layer which was asked.",
