@@ -71,3 +71,16 @@ def test_a_layer_with_a_backend_of_its_own_contradicts_a_line() -> None:
     rows, _ = pool(5)
     other = [(start + 1e-6, start + 0.2, "episodic") for start, _, _ in rows[::3]]
     assert found(sorted([*rows, *other])) is None
+
+
+@pytest.mark.parametrize("handing_over", [0.0, 0.0005, 0.002])
+def test_a_limit_that_is_reached_is_no_line_of_the_backend(handing_over: float) -> None:
+    rng, free_at, rows = random.Random(1), [0.0] * 5, []
+    now = 0.0
+    for _ in range(3000):
+        now += rng.expovariate(200.0)
+        start = max(now, free_at[0] - rng.random() * handing_over)
+        end = start + rng.lognormvariate(-4.1, 0.6)
+        heapreplace(free_at, end)
+        rows.append((start, end, "graph"))
+    assert found(sorted(rows)) is None

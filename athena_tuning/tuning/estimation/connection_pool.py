@@ -48,10 +48,11 @@ def standing_in_line(start: Floats, end: Floats, layer: Sequence[str]) -> Line |
     """
     if not len(start):
         return None
-    slack = POOL.slack * float((end - start).mean())
+    mean = float((end - start).mean())
+    slack = POOL.slack * mean
     beside = np.arange(1.0, len(start) + 1) - np.searchsorted(np.sort(end), start, side="right")
     for connections in range(1, int(beside.max())):
-        line = _served(start, end, connections, slack)
+        line = _served(start, end, connections, slack, POOL.least_wait * mean)
         if line is None:
             continue
         if int(line.waited.sum()) < POOL.waited:
@@ -61,7 +62,7 @@ def standing_in_line(start: Floats, end: Floats, layer: Sequence[str]) -> Line |
     return None
 
 
-def _served(start: Floats, end: Floats, connections: int, slack: float) -> Line | None:
+def _served(start: Floats, end: Floats, connections: int, slack: float, least_wait: float) -> Line | None:
     """Return what tasks met behind so many connections; None where too many ended before they were served."""
     free_at: list[float] = []
     works, waited, impossible = [], [], 0
@@ -72,7 +73,7 @@ def _served(start: Floats, end: Floats, connections: int, slack: float) -> Line 
         else:
             served = max(began, heapreplace(free_at, ended))
         works.append(ended - served)
-        waited.append(served > began + slack)
+        waited.append(served > began + least_wait)
         impossible += ended < served - slack
         if impossible > POOL.impossible * len(start):
             return None

@@ -88,6 +88,11 @@ class HedgedSimulation(Simulation):
             if works:
                 self._delays.know(name, float(np.quantile(works, self._delays.quantile, method="higher")))
 
+    @property
+    def ample(self) -> int | None:
+        """None: the more slots there are, the more room there is for second calls."""
+        return None
+
     def _start(self, t: int) -> None:
         super()._start(t)
         name = self._layers[self._layer[t]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from statistics import median_low
@@ -21,6 +21,7 @@ from athena_tuning.tuning.estimation.telemetry import MeasuredRecall, Telemetry,
 from athena_tuning.tuning.settings import SEARCH, TELEMETRY, WHAT_IF
 from athena_tuning.tuning.simulation.hedged import simulation_of
 from athena_tuning.tuning.simulation.planned_recalls import PlannedRecalls, WayOf, unknown_way
+from athena_tuning.tuning.simulation.simulated_run import SimulatedRun
 from athena_tuning.tuning.simulation.simulator import Slowdown
 from athena_tuning.tuning.simulation.work_tails import Works, given_up_tails, pareto_tails, with_drawn_tails
 from athena_tuning.tuning.trace import Arrival, Trace
@@ -132,6 +133,7 @@ class RecordedWorkload:
         self.given_up = sum(t.outcome is TaskOutcome.TIMEOUT for r in known for t in r.tasks)
         self.contention = telemetry.contention
         self._rng = rng
+        self._unlimited: dict[Hashable, tuple[int, SimulatedRun]] = {}
         began = np.array([r.began for r in known])
         self._gaps = np.diff(began, prepend=began[0]) / speed
         fitted = {layer: PossibleLaw(law) for layer, law in self.contention.laws.items()}
@@ -253,13 +255,7 @@ class RecordedWorkload:
         matter: dict[str, Slowdown] = {
             layer: laws[layer] for layer, factor in slow.items() if factor > SEARCH.negligible
         }
-        simulation = simulation_of(
-            trace, configs, matter, admission=True, connections=connections, answered=self._answered
-        )
-        for seconds, other in limits:
-            simulation.run(seconds)
-            simulation.apply(with_limit(configs, other))
-        run = simulation.run().result()
+        run = self._run(trace, configs, matter, replicate, limits)
         no = np.zeros(n, bool)
         latency, slots, busy, calls = self.latency_ms[which], np.zeros(n), np.zeros(n), np.zeros(n)
         failed, partial, refused = no, no.copy(), no.copy()
@@ -285,6 +281,37 @@ class RecordedWorkload:
             calls[own],
             float(run.again.sum()) / max(1.0, float(run.calls.sum())),
         )
+
+    def _run(
+        self,
+        trace: Trace,
+        configs: ConfigSet,
+        slowdown: Mapping[str, Slowdown],
+        replicate: Replicate,
+        limits: Sequence[tuple[float, int]],
+    ) -> SimulatedRun:
+        """Simulate, but for a limit that no task has to wait for: the run under another such one is its."""
+        simulation = simulation_of(
+            trace,
+            configs,
+            slowdown,
+            admission=True,
+            connections=replicate.connections,
+            answered=self._answered,
+        )
+        for seconds, other in limits:
+            simulation.run(seconds)
+            simulation.apply(with_limit(configs, other))
+        if limits:
+            return simulation.run().result()
+        limit, others = configs.default.config.max_concurrent, with_limit(configs, 1)
+        key = replicate.odds, frozenset(slowdown), others.default.config, frozenset(others.by_type.items())
+        ample, run = self._unlimited.get(key, (math.inf, None))
+        if run is None or limit < ample:
+            run = simulation.run().result()
+            if simulation.ample is not None:
+                self._unlimited[key] = simulation.ample, run
+        return run
 
     def _works(self, laws: Mapping[str, PossibleLaw]) -> Works:
         """Return each recall's layers and own works, in seconds."""
