@@ -80,7 +80,7 @@ class MemoryManager(Worker):
         ...     _ = manager.remember({"id": "n1", "layer": "episodic", "text": "Ana fixed the login bug"})
         ...     answer = manager.recall("When was the login fixed?")
         >>> answer["episodic"][0]["id"], answer["_layers"]
-        ('n1', ['episodic', 'semantic'])
+        ('n1', ['episodic', 'semantic', 'procedural', 'prospective', 'graph'])
     """
 
     def __init__(
