@@ -116,6 +116,8 @@ def shoot(
     page.set_viewport_size({"width": width, "height": int(max(900, min(tall, 4200)))})
     page.wait_for_timeout(900)
     page.wait_for_function("!document.querySelector('[data-stale=true]')")  # what is drawn anew is faded
+    if page.get_by_text("cannot be shown").count() or page.locator('[data-testid="stException"]').count():
+        raise RuntimeError(f"{url} shows an error; the server's log tells which")
     page.screenshot(path=path)
     context.close()
     Image.open(path).convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=4).save(
