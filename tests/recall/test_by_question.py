@@ -53,8 +53,8 @@ def test_a_model_of_hashed_words_says_the_same() -> None:
         - {name for name in features("owns", hashed=True) if name.startswith("begins")}
     )
     model = {"graph": {EVERY_HASHED: -0.02, owns: 0.1}}
-    assert worth_asking("who owns it", model) == {"graph"}
-    assert worth_asking("who paid it", model) == frozenset()
+    assert worth_asking("who owns it", TuningConfig(question_model=model)) == {"graph"}
+    assert worth_asking("who paid it", TuningConfig(question_model=model)) == frozenset()
 
 
 def test_a_question_that_a_layer_is_worth_asks_it_at_once_and_another_lets_it_wait() -> None:

@@ -139,7 +139,7 @@ def route(
     model = config.question_model
     if not (model and learned):
         return _way(registered, chosen, second, below, explores)
-    asked = worth_asking(text, model)
+    asked = worth_asking(text, config)
     return _learned_way(
         registered, chosen, second, below, explores, asked, tuple(model), config.skipped_layers
     )
